@@ -1,0 +1,114 @@
+"""CloudFormation stack sets for an auto-scaling HTTP service on Amazon ECS, from one config.
+
+    import scaleout_cfn as sc
+
+    top = sc.compose(sc.Config(scaling=sc.Scaling(max_tasks=12)))
+    sc.write(Path("templates_out"), sc.render(top))
+
+The names below are the public ones. They are imported when they are first used, so that a command pays only for
+what it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scaleout_cfn.config import (
+        Certificate,
+        Cluster,
+        Config,
+        Deployment,
+        Domain,
+        ExistingVpc,
+        HealthCheck,
+        Http,
+        LoadBalancer,
+        NewVpc,
+        Observability,
+        Registry,
+        Service,
+    )
+    from scaleout_cfn.config_file import load
+    from scaleout_cfn.config_text import json_schema, starter
+    from scaleout_cfn.errors import ConfigError, ScaleoutError, SetError, UsageError, WiringError
+    from scaleout_cfn.graph import mermaid
+    from scaleout_cfn.lint import Finding, check_set, lint_folder
+    from scaleout_cfn.render import compose, folder_url, local_url, render, set_of, texts_of, write
+    from scaleout_cfn.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
+    from scaleout_cfn.stack import Stack
+    from scaleout_cfn.tunables import Section, tunable
+
+_HOMES = {
+    "config": (
+        "Certificate Cluster Config Deployment Domain ExistingVpc HealthCheck Http LoadBalancer NewVpc Observability"
+        " Registry Service"
+    ),
+    "config_file": "load",
+    "config_text": "json_schema starter",
+    "errors": "ConfigError ScaleoutError SetError UsageError WiringError",
+    "graph": "mermaid",
+    "lint": "Finding check_set lint_folder",
+    "render": "compose folder_url local_url render set_of texts_of write",
+    "scaling": "NodeScaling Scaling Schedule StepAdjustment StepScaling TargetTracking",
+    "stack": "Stack",
+    "tunables": "Section tunable",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    "Certificate",
+    "Cluster",
+    "Config",
+    "ConfigError",
+    "Deployment",
+    "Domain",
+    "ExistingVpc",
+    "Finding",
+    "HealthCheck",
+    "Http",
+    "LoadBalancer",
+    "NewVpc",
+    "NodeScaling",
+    "Observability",
+    "Registry",
+    "ScaleoutError",
+    "Scaling",
+    "Schedule",
+    "Section",
+    "Service",
+    "SetError",
+    "Stack",
+    "StepAdjustment",
+    "StepScaling",
+    "TargetTracking",
+    "UsageError",
+    "WiringError",
+    "check_set",
+    "compose",
+    "folder_url",
+    "json_schema",
+    "lint_folder",
+    "load",
+    "local_url",
+    "mermaid",
+    "render",
+    "set_of",
+    "starter",
+    "texts_of",
+    "tunable",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

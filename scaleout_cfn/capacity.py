@@ -1,0 +1,340 @@
+"""Does it fit: tasks on nodes, by CPU, memory, ports and network interfaces. Pure arithmetic on plain facts.
+
+`problems(demand, supply)` is empty when the most tasks fit on the most nodes and a deployment can move at
+every number of tasks from the fewest to the most. All tasks have one size, so that what a node holds is a
+quotient rounded down, and neither spread nor binpack placement can lose a place. Where instance types are
+mixed, every node counts as the type that holds the fewest tasks, for Auto Scaling may launch no other.
+
+The rolling update of nodes is a separate matter and not looked at here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+__all__ = [
+    "RESERVED_MEMORY_MIB",
+    "Demand",
+    "InstanceType",
+    "Problem",
+    "Supply",
+    "UnknownInstanceType",
+    "binding_limit",
+    "instance_type",
+    "limits",
+    "most_tasks",
+    "problems",
+    "registered_memory_mib",
+    "tasks_per_node",
+]
+
+RESERVED_MEMORY_MIB = 128
+"""What user data must set ECS_RESERVED_MEMORY to: what ECS keeps from tasks, for Docker and the agents.
+
+AWS Batch reserves 32 MiB by default and advises 5 %, which is 128 MiB of 2.5 GiB; the ECS example has 256.
+A user found about 200 MiB of a t3.nano in use that ECS did not count.
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/memory-management.html
+https://docs.aws.amazon.com/batch/latest/userguide/ecs-reserved-memory.html
+https://github.com/aws/containers-roadmap/issues/536
+"""
+
+BRIDGE_TASKS = 1000
+"""Containers that can be reached on one Docker bridge: it has 1023 ports, the neighbour table ends before.
+
+The 28,232 dynamic host ports of a node, 32768 to 60999, never run out first.
+https://github.com/moby/moby/issues/44973
+"""
+
+
+@dataclass(frozen=True)
+class InstanceType:
+    """An EC2 instance type by DescribeInstanceTypes. `max_enis` is that of the default network card."""
+
+    name: str
+    architectures: tuple[str, ...]
+    vcpus: int
+    memory_mib: int
+    max_enis: int
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What the service asks for. A task reserves `cpu_units` (1024 a vCPU) and `memory_mib`, both above 0."""
+
+    cpu_units: int
+    memory_mib: int
+    network_mode: Literal["bridge", "awsvpc"]
+    min_tasks: int
+    max_tasks: int
+    minimum_healthy_percent: int
+    maximum_percent: int
+    host_port_static: bool = False
+
+
+@dataclass(frozen=True)
+class Supply:
+    """What the cluster has. The least nodes and the zones do not enter: nodes follow the tasks, and spreading over
+    zones is best effort.
+    """
+
+    instance_types: tuple[str, ...]
+    max_nodes: int
+    architecture: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why it cannot be, with the arithmetic, and what would do.
+
+    `cure` lists alternatives, parted by `, or `; each alone ends the problem of this code. An alternative is
+    `key = value` in TOML, parted by ` and ` where it takes several. `instance-type-unknown` has a sentence.
+    """
+
+    code: str
+    message: str
+    cure: str
+
+
+class UnknownInstanceType(ValueError):
+    """A type that the data file does not have. `cure` says what to do."""
+
+    def __init__(self, name: str) -> None:
+        import difflib  # 3 ms that only this error needs
+
+        data = _data()
+        near = ", ".join(difflib.get_close_matches(name, data["types"], 3)) or "none"
+        self.cure = (
+            "use a type that is known, or add a newer one with scripts/refresh_instance_types.py of the"
+            " repository; a1 and mac types are left out: the Amazon Linux 2023 ECS image does not run on them"
+        )
+        super().__init__(
+            f"got {name}, which is not among the {len(data['types'])} types known as of {data['as_of']};"
+            f" nearest: {near}"
+        )
+
+
+def instance_type(name: str) -> InstanceType:
+    """The figures of a type, from the dated data file. Raises UnknownInstanceType."""
+    row = _data()["types"].get(name)
+    if row is None:
+        raise UnknownInstanceType(name)
+    vcpus, memory_mib, max_enis, architecture = row
+    return InstanceType(name, (architecture,), vcpus, memory_mib, max_enis)
+
+
+def registered_memory_mib(memory_mib: int) -> int:
+    """What ECS can give to tasks of a node's memory, in MiB: an estimate that errs to the low side.
+
+    ECS registers what Linux reports as its total, less ECS_RESERVED_MEMORY. Hypervisor, firmware and kernel
+    take their part first. AWS's guide gives one figure, 7985 of the 8192 MiB of an m4.large; Karpenter's
+    maintainers measured most types of 2023. The most that any but vt1 loses is 89 MiB of 512, 11 % of 1 to
+    4 GiB, 8 % of 8 GiB, 6 % of 16 GiB and 5 % of more. Hence 100 MiB at least, 11 % of the first 4 GiB and
+    5 % of the rest; vt1, with its video cards, loses up to 3 % more.
+    https://docs.aws.amazon.com/batch/latest/userguide/memory-management.html
+    https://github.com/aws/karpenter-provider-aws/blob/33450d8f82ded870ce65fbde3cec14dbb2c04f50/pkg/providers/instancetype/zz_generated.memory_overhead.go
+    """
+    first = min(memory_mib, 4096)
+    lost = max(100, _up(11 * first + 5 * (memory_mib - first), 100))
+    return memory_mib - lost - RESERVED_MEMORY_MIB
+
+
+def limits(type: InstanceType, demand: Demand) -> dict[str, int]:
+    """How many tasks a node of this type takes by each of its limits.
+
+    Under awsvpc each task has a network interface, beside the node's own. Trunking would allow more; it is a
+    setting of the account, so it is not relied on.
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-eni.html
+    """
+    found = {
+        "CPU": type.vcpus * 1024 // demand.cpu_units,
+        "memory": max(0, registered_memory_mib(type.memory_mib)) // demand.memory_mib,
+    }
+    if demand.network_mode == "awsvpc":
+        found["network interfaces"] = type.max_enis - 1
+    else:
+        found["ports"] = 1 if demand.host_port_static else BRIDGE_TASKS
+    return found
+
+
+def tasks_per_node(type: InstanceType, demand: Demand) -> int:
+    """How many tasks a node of this type takes."""
+    return min(limits(type, demand).values())
+
+
+def binding_limit(type: InstanceType, demand: Demand) -> str:
+    """The limit that is reached first: "CPU", "memory", "ports" or "network interfaces"."""
+    found = limits(type, demand)
+    return min(found, key=found.__getitem__)
+
+
+def most_tasks(demand: Demand, supply: Supply) -> int:
+    """The most tasks for which the most nodes have room, with that for a deployment; 0 where there are none.
+
+    The number of tasks in `demand` does not matter. Raises UnknownInstanceType.
+    """
+    places = supply.max_nodes * tasks_per_node(_smallest(demand, supply), demand)
+    return places if places >= _places_needed(demand, places) else max(0, places - 1)
+
+
+def problems(demand: Demand, supply: Supply) -> list[Problem]:
+    """Every reason why it does not fit; empty when it does."""
+    unknown = []
+    for name in supply.instance_types:
+        try:
+            instance_type(name)
+        except UnknownInstanceType as error:
+            unknown.append(Problem("instance-type-unknown", f"cluster.instance_types: {error}", error.cure))
+    if unknown:
+        return unknown
+    return [*_architecture(supply), *_deployment(demand), *_task(demand, supply), *_room(demand, supply)]
+
+
+def _architecture(supply: Supply) -> list[Problem]:
+    fit = [name for name in supply.instance_types if supply.architecture in instance_type(name).architectures]
+    misfit = [name for name in supply.instance_types if name not in fit]
+    if not misfit:
+        return []
+    named = ", ".join(f"{name} is {instance_type(name).architectures[0]}" for name in misfit)
+    message = f"cluster.instance_types: {named}, where cluster.architecture is {supply.architecture}"
+    cure = _types(fit) if fit else f'cluster.architecture = "{instance_type(misfit[0]).architectures[0]}"'
+    return [Problem("architecture", message, cure)]
+
+
+def _deployment(demand: Demand) -> list[Problem]:
+    """A deployment stops a task or starts one to move; the fewer tasks, the less rounding leaves of either.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-ecs.html
+    """
+    tasks = max(1, demand.min_tasks)
+    low, high = demand.minimum_healthy_percent, demand.maximum_percent
+    if _healthy(demand, tasks) < tasks or tasks * high // 100 > tasks:
+        return []
+    message = (
+        f"service.deployment: of {_count(tasks, 'task')}, minimum_healthy_percent = {low} keeps"
+        f" {_healthy(demand, tasks)} (rounded up) and maximum_percent = {high} allows {tasks * high // 100}"
+        " (rounded down), so that a deployment can neither stop a task nor start one"
+    )
+    cures = [f"service.deployment.maximum_percent = {_up(100 * (tasks + 1), tasks)}"]
+    enough = [_up(100, share) for share in (high - 100, 100 - low) if share > 0]
+    if enough and min(enough) <= demand.max_tasks:
+        cures.append(f"scaling.min_tasks = {min(enough)}")
+    return [Problem("deployment-cannot-move", message, ", or ".join(cures))]
+
+
+def _task(demand: Demand, supply: Supply) -> list[Problem]:
+    types = [instance_type(name) for name in supply.instance_types]
+    small = [type for type in types if not tasks_per_node(type, demand)]
+    if not small:
+        return []
+    named = ", ".join(f"{type.name} ({_why(type, demand)})" for type in small)
+    message = f"service: one task of {_size(demand)} does not fit on {named}"
+    share = _up(_places_needed(demand, demand.max_tasks), supply.max_nodes)
+    cures = _larger(demand, supply, share) or _larger(demand, supply, 1)
+    changes = []
+    if (cpu := min(type.vcpus for type in types) * 1024) < demand.cpu_units:
+        changes.append(f"service.cpu_units = {cpu}")
+    if (memory := min(registered_memory_mib(type.memory_mib) for type in types)) < demand.memory_mib:
+        changes.append(f"service.memory_mib = {memory}")
+    if demand.network_mode == "awsvpc" and min(type.max_enis for type in types) < 2:
+        changes.append('service.network_mode = "bridge"')
+    return [Problem("task-too-large", message, ", or ".join([*cures, " and ".join(changes)]))]
+
+
+def _room(demand: Demand, supply: Supply) -> list[Problem]:
+    type = _smallest(demand, supply)
+    tasks, nodes, low = demand.max_tasks, supply.max_nodes, demand.minimum_healthy_percent
+    each, needed = tasks_per_node(type, demand), _places_needed(demand, tasks)
+    if not each or nodes * each >= needed:
+        return []
+    spare = (
+        f", and one more during a deployment since service.deployment.minimum_healthy_percent = {low} lets"
+        " none stop first,"
+        if needed > tasks
+        else ""
+    )
+    message = (
+        f"scaling.max_tasks: {_count(tasks, 'task')} of {_size(demand)}{spare} need {_up(needed, each)}"
+        f" {type.name}, {each} a node by {binding_limit(type, demand)} ({_why(type, demand)});"
+        f" cluster.max_nodes is {nodes}, room for {nodes * each}"
+    )
+    cures = []
+    if (most := most_tasks(demand, supply)) >= max(1, demand.min_tasks):
+        cures.append(f"scaling.max_tasks = {most}")
+    cures += [f"cluster.max_nodes = {_up(needed, each)}", *_larger(demand, supply, _up(needed, nodes))]
+    return [Problem("too-few-nodes", message, ", or ".join(cures))]
+
+
+def _larger(demand: Demand, supply: Supply, tasks: int) -> list[str]:
+    """The types, with the next size that takes so many tasks for each that takes fewer, or without it."""
+    found = []
+    for type in map(instance_type, supply.instance_types):
+        fit = [size for size in (type, *_sizes_above(type)) if tasks_per_node(size, demand) >= tasks]
+        found += [size.name for size in fit[:1]]
+    return [_types(dict.fromkeys(found))] if found else []
+
+
+def _sizes_above(type: InstanceType) -> list[InstanceType]:
+    """The larger sizes of a type's family, smallest first."""
+    family = type.name.partition(".")[0] + "."
+    names = [name for name in _data()["types"] if name.startswith(family)]
+    above = [
+        size for size in map(instance_type, names) if (size.memory_mib, size.vcpus) > (type.memory_mib, type.vcpus)
+    ]
+    return sorted(above, key=lambda size: (size.memory_mib, size.vcpus))
+
+
+def _smallest(demand: Demand, supply: Supply) -> InstanceType:
+    return min(map(instance_type, supply.instance_types), key=lambda type: tasks_per_node(type, demand))
+
+
+def _healthy(demand: Demand, tasks: int) -> int:
+    """How many of so many tasks must stay healthy during a deployment: ECS rounds up."""
+    return _up(tasks * demand.minimum_healthy_percent, 100)
+
+
+def _places_needed(demand: Demand, tasks: int) -> int:
+    """Room for the most tasks, and for one more where a deployment may not stop one before it starts one.
+
+    With fewer tasks it may have to start one first too, but then there is room: what the missing task leaves.
+    """
+    return tasks + 1 if _healthy(demand, tasks) == tasks else tasks
+
+
+def _size(demand: Demand) -> str:
+    return f"{demand.cpu_units} CPU units and {demand.memory_mib} MiB"
+
+
+def _why(type: InstanceType, demand: Demand) -> str:
+    """What the type has of that which runs out first."""
+    memory = registered_memory_mib(type.memory_mib)
+    return {
+        "CPU": f"{type.vcpus * 1024} CPU units",
+        "memory": f"{type.memory_mib} MiB, of which about {memory} are for tasks",
+        "ports": "one static host port" if demand.host_port_static else f"{BRIDGE_TASKS} on its Docker bridge",
+        "network interfaces": f"{type.max_enis} network interfaces, of which one is the node's own",
+    }[binding_limit(type, demand)]
+
+
+def _types(names: Iterable[str]) -> str:
+    return f"cluster.instance_types = {json.dumps(list(names))}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _up(number: int, divisor: int) -> int:
+    """A quotient, rounded up."""
+    return -(-number // divisor)
+
+
+@cache
+def _data() -> dict[str, Any]:
+    file = Path(__file__).parent / "data" / "instance_types.json"
+    data: dict[str, Any] = json.loads(file.read_bytes())
+    return data

@@ -1,0 +1,84 @@
+"""The command line: the only code that prints, reads arguments or exits.
+
+Each command lives in a module of its own, imported when it is called: `render` pays for nothing that `lint` needs.
+Exit codes: 0 done or nothing to do; 1 our own fault; 2 usage, config or lint; 3 changes present; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from scaleout_cfn.errors import ScaleoutError
+
+__all__ = ["main"]
+
+#: Command to the module that holds it, in the order in which one meets them.
+COMMANDS = {
+    "init": "config",
+    "schema": "config",
+    "render": "render",
+    "lint": "lint",
+    "graph": "graph",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"scaleout_cfn.cli.{COMMANDS[name]}")
+        return getattr(module, name)  # type: ignore[no-any-return]
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        click.echo(f"scaleout-cfn {version('scaleout-cfn')}")
+        ctx.exit()
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+)
+def cli() -> None:
+    """CloudFormation stack sets for an auto-scaling HTTP service on Amazon ECS."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command and exit with its code: an error is one message, never a traceback."""
+    try:
+        sys.exit(cli.main(arguments, prog_name="scaleout-cfn", standalone_mode=False) or 0)
+    except click.exceptions.Abort:
+        _say("interrupted")
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except ScaleoutError as error:
+        for line in str(error).splitlines():
+            _say(f"error: {line}")
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Somebody read enough, as `| head` does. Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        _say(f"internal error: {type(error).__name__}: {error} ({os.path.basename(place.filename)}:{place.lineno})")
+        _say("This is a fault of scaleout-cfn, not yours. Please report it with the command and the config.")
+        sys.exit(1)
+
+
+def _say(message: Any) -> None:
+    click.echo(message, err=True)

@@ -1,0 +1,84 @@
+"""render: config to template files."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import click
+
+from scaleout_cfn.cli.options import config_options, load_config
+from scaleout_cfn.errors import UsageError
+from scaleout_cfn.render import Format, compose, is_ours, set_of, templates_in, texts_of, write
+
+
+@click.command()
+@config_options
+@click.option(
+    "-o",
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("templates_out"),
+    show_default=True,
+    help="Where to write.",
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["yaml", "json"]),
+    default="yaml",
+    show_default=True,
+    help="The language of the templates.",
+)
+@click.option("--check", is_flag=True, help="Write nothing; show how the folder differs and exit with 3 if it does.")
+@click.pass_context
+def render(
+    ctx: click.Context,
+    config_path: Path | None,
+    environment: str | None,
+    overrides: tuple[str, ...],
+    folder: Path,
+    format_: Format,
+    check: bool,
+) -> None:
+    """Write the stack set of a config as template files. Needs no AWS account.
+
+    Nothing is written when the config is refused or the set has an error.
+    """
+    stack = compose(load_config(config_path, environment, overrides))
+    templates = set_of(stack, format=format_)
+    texts = texts_of(templates, format=format_)
+    if check:
+        difference = _difference(folder, texts)
+        click.echo(difference, nl=False)
+        click.echo(
+            f"{folder} {'differs from' if difference else 'is what'} the config{'' if difference else ' gives'}",
+            err=True,
+        )
+        ctx.exit(3 if difference else 0)
+    for path in write(folder, texts):
+        click.echo(f"{path} removed, for it is not of this set", err=True)
+    width = max(map(len, texts))
+    for name, text in texts.items():
+        click.echo(f"{name:<{width}}  {len(templates[name]['Resources']):>3} resources  {len(text.encode()):>6} bytes")
+    click.echo(
+        f"Written to {folder}. Next: scaleout-cfn lint {folder}, or upload the folder to S3 and create a stack from"
+        f" {next(iter(texts))}: docs/console.md",
+        err=True,
+    )
+
+
+def _difference(folder: Path, texts: dict[str, str]) -> str:
+    """A unified diff from what is in the folder to what the config gives; empty when they are the same."""
+    try:
+        there = {path.name: path.read_text(encoding="utf-8") for path in templates_in(folder) if is_ours(path)}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{folder}: {error}; give a folder of templates that can be read") from None
+    lines: list[str] = []
+    for name in sorted({*there, *texts}):
+        old, new = there.get(name, ""), texts.get(name, "")
+        lines += difflib.unified_diff(
+            old.splitlines(True), new.splitlines(True), f"{folder / name}", f"{name} by the config"
+        )
+    return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)

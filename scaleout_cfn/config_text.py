@@ -1,0 +1,144 @@
+"""What the config types say of themselves: a TOML file to start from, and a JSON Schema for editors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Meta
+
+from scaleout_cfn.config import Config
+from scaleout_cfn.tunables import (
+    Section,
+    bare,
+    bounds_of,
+    choices_of,
+    default_of,
+    fields_of,
+    section_items,
+    sections_of,
+    unit_of,
+)
+
+__all__ = ["json_schema", "starter"]
+
+Table = dict[str, Any]
+
+
+def json_schema() -> Table:
+    """The JSON Schema of the TOML file, for editors."""
+    schema = msgspec.json.schema(Config)
+    definitions = schema["$defs"]
+    for definition in definitions.values():
+        definition["additionalProperties"] = False
+        # `kind` may be left out where the default is meant.
+        if "kind" in definition.get("required", ()):
+            definition["required"] = [name for name in definition["required"] if name != "kind"]
+    config = definitions["Config"]
+    overlay = {
+        "type": "object",
+        "additionalProperties": False,
+        "description": "Changes for one environment, chosen by --env.",
+        "properties": dict(config["properties"]),
+    }
+    config["properties"]["environments"] = {"type": "object", "additionalProperties": overlay}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def starter() -> str:
+    """A TOML file that holds every tunable, commented out at its default, with its unit, bounds and meaning."""
+    lines = [
+        "# The config of a stack set. Everything below is the default: take a # away to change a line.",
+        "# Apply with:  python -m scaleout_cfn render -c scaleout.toml",
+        "# One key for one run:  --set scaling.max_tasks=40",
+        "# An overlay per environment, chosen by --env prod:",
+        "#   [environments.prod.scaling]",
+        "#   max_tasks = 40",
+        "",
+    ]
+    _write_section(lines, Config, Config(), "")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _write_section(lines: list[str], section: type[Section], default: Any, path: str) -> None:
+    fields = fields_of(section)
+    plain = [field for field in fields if not sections_of(bare(field.type)[0])]
+    for field in plain:
+        inner, meta = bare(field.type)
+        assert meta is not None
+        _write_tunable(lines, f"{path}.{field.name}" if path else field.name, field, inner, meta, default)
+    for field in fields:
+        inner, meta = bare(field.type)
+        choices = sections_of(inner)
+        if not choices:
+            continue
+        assert meta is not None
+        key = f"{path}.{field.name}" if path else field.name
+        value = getattr(default, field.name)
+        lines += [f"# {meta.description}", f"[{key}]"]
+        if len(choices) > 1:
+            kinds = ", ".join(f'"{choice.__struct_config__.tag}"' for choice in choices)
+            lines += [f"# Which of {kinds}.", f'#kind = "{type(value).__struct_config__.tag}"', ""]
+        _write_section(lines, type(value), value, key)
+        for choice in choices:
+            if choice is not type(value):
+                _write_choice(lines, choice, key)
+    if lines[-1]:
+        lines.append("")
+
+
+def _write_choice(lines: list[str], choice: type[Section], key: str) -> None:
+    """A section that is not the default, as a comment."""
+    lines += [f"# Instead of the above: {' '.join((choice.__doc__ or '').split())}", f"#[{key}]"]
+    lines.append(f'#kind = "{choice.__struct_config__.tag}"')
+    for field in fields_of(choice):
+        inner, meta = bare(field.type)
+        assert meta is not None
+        lines += _comment(inner, meta)
+        value = default_of(field)
+        lines.append(f"#{field.name} = " + ("..." if value is None else toml(value)))
+    lines.append("")
+
+
+def _write_tunable(
+    lines: list[str], key: str, field: msgspec.structs.FieldInfo, inner: Any, meta: Meta, default: Any
+) -> None:
+    lines += _comment(inner, meta)
+    value = getattr(default, field.name)
+    if item := section_items(inner):
+        lines += [f"#[[{key}]]"]
+        for one in fields_of(item):
+            one_inner, one_meta = bare(one.type)
+            assert one_meta is not None
+            lines += [f"#  {line}" for line in _comment(one_inner, one_meta)]
+            default_value = default_of(one)
+            nested = section_items(one_inner)
+            example = (
+                "[{" + ", ".join(f"{f.name} = {toml(default_of(f))}" for f in fields_of(nested)) + "}]"
+                if nested
+                else ("..." if default_value is None else toml(default_value))
+            )
+            lines.append(f"#{one.name} = {example}")
+    else:
+        lines.append(f"#{field.name} = {toml(value)}")
+    lines.append("")
+
+
+def _comment(inner: Any, meta: Meta) -> list[str]:
+    choices = choices_of(inner)
+    allowed = f"one of {choices}" if choices else bounds_of(meta)
+    inside = "; ".join(part for part in (unit_of(meta), allowed) if part)
+    return [f"# {meta.description}" + (f" ({inside})" if inside else "")]
+
+
+def toml(value: Any) -> str:
+    """A value as TOML."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return msgspec.json.encode(value).decode()
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{toml(key)} = {toml(item)}" for key, item in value.items()) + "}"
+    return "..." if value is None else str(value)

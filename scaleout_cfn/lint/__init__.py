@@ -1,0 +1,37 @@
+"""Checks on a set of templates: what each does alone (cfn-lint) and what they do to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .findings import Finding, in_order
+from .rules import RULES, Rule
+from .stacks import StackSet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["RULES", "Finding", "Rule", "check_set", "lint_folder"]
+
+
+def check_set(templates: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    """The set-level findings on templates that are at hand.
+
+    `templates` are long-form templates by file name (relative to the set's folder, with `/`). Nested
+    stacks find each other by these names, whichever form their TemplateURL has. Nothing is read or
+    written, and no line is known.
+    """
+    stacks = StackSet(templates)
+    return in_order(finding for rule in RULES for finding in rule.check(stacks))
+
+
+def lint_folder(folder: Path, *, regions: Sequence[str] = ("us-east-1",)) -> list[Finding]:
+    """Every finding on a folder of templates: the text, the set, and cfn-lint's errors and warnings.
+
+    Takes each .yaml, .yml, .json and .template file that is a template, and those in subfolders that
+    they nest. cfn-lint checks against `regions`. Raises OSError where the folder cannot be read.
+    """
+    from .folder import lint  # cfn-lint costs half a second to import
+
+    return lint(folder, regions)

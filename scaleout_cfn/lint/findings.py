@@ -1,0 +1,38 @@
+"""What the lint says: one finding a mistake, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Finding", "Severity", "in_order"]
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One mistake in one template.
+
+    `path` is the place as keys joined by dots, `Resources.Service.Properties.Parameters.VpcId`.
+    `line` counts from 1 and is None where only the parsed template was at hand.
+    `source` is the page that states what AWS or cfn-lint expects.
+    """
+
+    file: str
+    line: int | None
+    path: str
+    rule: str
+    severity: Severity
+    message: str
+    cure: str
+    source: str
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Each finding once, in reading order: file, line (unknown first), path, rule."""
+    return sorted(
+        dict.fromkeys(findings),
+        key=lambda f: (f.file, f.line or 0, f.path, f.rule, f.message, f.cure),
+    )

@@ -1,0 +1,112 @@
+"""A folder of templates through every check: the text, the set-level rules, and cfn-lint.
+
+cfn-lint runs as a library, on the files as they are. It follows a nested stack's parameters and
+outputs only through a local TemplateURL (E3043, E1010, E1019, E6101), where the set-level rules S103 to
+S105 follow every form; what both report is given once, with the set-level rule's cure.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .findings import Finding, in_order
+from .reading import Template, templates_of
+from .rules import RULES
+from .stacks import StackSet
+
+if TYPE_CHECKING:
+    from cfnlint.rules import Rules
+
+__all__ = ["lint"]
+
+
+def lint(folder: Path, regions: Sequence[str]) -> list[Finding]:
+    """Every finding on a folder of templates, in order. See `scaleout_cfn.lint.lint_folder`."""
+    read = list(templates_of(folder))
+    templates = {template.name: template for template, _ in read}
+    stacks = StackSet(
+        {name: template.body for name, template in templates.items()},
+        {template.name: size for template, size in read},
+    )
+    own = [problem for template in templates.values() for problem in template.problems]
+    for rule in RULES:
+        for finding in rule.check(stacks):
+            own.append(replace(finding, line=templates[finding.file].line(finding.path) or 1))
+    # What cannot be read, cfn-lint cannot check: its E0000 is the finding that is there already.
+    sound = [template for template in templates.values() if not template.problems]
+    said = {
+        (finding.file, _place(finding.path), other)
+        for finding in own
+        for rule in RULES
+        if rule.id == finding.rule
+        for other in rule.overlaps
+    }
+    foreign = [
+        finding
+        for finding in _cfn_lint(folder, sound, regions)
+        if (finding.file, _place(finding.path), finding.rule) not in said
+    ]
+    return in_order(own + foreign)
+
+
+def _place(path: str) -> str:
+    """The resource, output or section that a path lies in."""
+    return ".".join(path.split(".")[:2])
+
+
+def _cfn_lint(folder: Path, templates: Sequence[Template], regions: Sequence[str]) -> Iterator[Finding]:
+    """cfn-lint's errors and warnings on templates of a folder."""
+    if not templates:
+        return
+    with _rare_collection():
+        from cfnlint.config import ConfigMixIn
+        from cfnlint.runner import run_template_by_file_path
+
+        config = ConfigMixIn([], regions=list(regions))
+        rules = _rules(tuple(config.append_rules))
+        for template in templates:
+            for match in run_template_by_file_path(str(folder / template.name), config, rules, False):
+                if match.rule.severity in ("error", "warning"):
+                    yield Finding(
+                        file=template.name,
+                        line=match.linenumber,
+                        path=".".join(str(part) for part in getattr(match, "path", None) or ()),
+                        rule=match.rule.id,
+                        severity=match.rule.severity,
+                        message=match.message,
+                        cure=f"See {match.rule.source_url}.",
+                        source=match.rule.source_url,
+                    )
+
+
+@cache
+def _rules(directories: tuple[str, ...]) -> Rules:
+    """cfn-lint's rules, loaded once a process."""
+    from cfnlint.rules import Rules
+
+    rules = Rules()
+    for directory in directories:
+        rules.update(Rules.create_from_directory(directory))
+    # Some hundred thousand objects that live as long as the process: no collection need look at them.
+    gc.freeze()
+    return rules
+
+
+@contextmanager
+def _rare_collection() -> Iterator[None]:
+    """Collects garbage less often: cfn-lint makes many objects at once and drops few in cycles.
+
+    With Python's own thresholds a sixth of its time goes into collections that find next to nothing.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 50, 1_000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)

@@ -1,0 +1,20 @@
+"""The set-level rules, by id. A further rule is one more class in one of these modules."""
+
+from __future__ import annotations
+
+from . import balancing, capacity, documents, wiring
+from .base import Rule
+
+__all__ = ["RULES", "Rule"]
+
+RULES: tuple[Rule, ...] = tuple(
+    sorted(
+        (
+            cls()
+            for module in (wiring, balancing, capacity, documents)
+            for cls in vars(module).values()
+            if isinstance(cls, type) and issubclass(cls, Rule) and cls.__module__ == module.__name__
+        ),
+        key=lambda rule: rule.id,
+    )
+)

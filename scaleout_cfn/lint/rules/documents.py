@@ -1,0 +1,136 @@
+"""What a template says as a document: dashboards, partitions, sizes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..findings import Finding
+from ..stacks import Scope, StackSet, sub_parts
+from .base import Rule
+
+_QUOTAS = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_HOLE = "\0"
+
+
+class DashboardJson(Rule):
+    id = "S401"
+    sentence = "The body of a dashboard is a JSON object."
+    source = "https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html"
+
+    def check(self, stacks: StackSet) -> Iterator[Finding]:
+        for stack in stacks.stacks:
+            for logical_id, properties, scope in stack.of_type("AWS::CloudWatch::Dashboard"):
+                text = _body(scope, properties.get("DashboardBody"))
+                fault = _json_fault(text) if text is not None else None
+                if fault:
+                    yield self.finding(
+                        stack.file,
+                        f"Resources.{logical_id}.Properties.DashboardBody",
+                        f"The body of {logical_id} is not a JSON object: {fault}.",
+                        "Write the body as JSON, with each variable inside a string or in the place of a number.",
+                    )
+
+
+def _body(scope: Scope, node: Any) -> str | None:
+    """The text of a dashboard's body with a hole for each value; None where its shape is not known."""
+    if isinstance(node, Mapping) and len(node) == 1:
+        (function, argument), *_ = node.items()
+        if function == "Fn::Sub":
+            template, _ = sub_parts(argument)
+            return _VARIABLE.sub(lambda m: f"${{{m[1][1:]}}}" if m[1].startswith("!") else _HOLE, template) or None
+        if function == "Fn::Join" and isinstance(argument, list) and len(argument) == 2:
+            delimiter, parts = argument
+            if isinstance(delimiter, str) and isinstance(parts, list):
+                return delimiter.join(part if isinstance(part, str) else _HOLE for part in parts)
+    value = scope.value(node)
+    return value if isinstance(value, str) else None
+
+
+def _json_fault(text: str) -> str | None:
+    fault = None
+    # A hole outside of a string may stand for a number or, in a list, for nothing.
+    for filler in ("1", ""):
+        try:
+            parsed = json.loads(text.replace(_HOLE, filler), strict=False)
+        except json.JSONDecodeError as error:
+            fault = fault or f"{error.msg} at line {error.lineno} column {error.colno}"
+        else:
+            return None if isinstance(parsed, dict) else f"it is {json.dumps(parsed)[:40]}"
+    # What a bare hole brings may itself be JSON of any shape.
+    return None if re.search(rf'[\[{{,:]\s*{_HOLE}|{_HOLE}\s*[\]}},]', _without_strings(text)) else fault
+
+
+def _without_strings(text: str) -> str:
+    return re.sub(r'"(?:[^"\\]|\\.)*"', '""', text)
+
+
+class Partition(Rule):
+    id = "S402"
+    sentence = "No ARN names the partition aws, which fails in China and GovCloud."
+    source = "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/pseudo-parameter-reference.html"
+    severity = "warning"
+
+    def check(self, stacks: StackSet) -> Iterator[Finding]:
+        for file, facts in stacks.facts.items():
+            # A template that names another partition too makes the choice itself.
+            if any("aws-cn" in text or "aws-us-gov" in text for text in _texts(facts.body.get("Conditions"))):
+                continue
+            places = [
+                path for path, _ in facts.arns if path[0] == "Resources" and len(path) > 3 and path[2] == "Properties"
+            ]
+            if places:
+                more = f", and in {len(places) - 1} places more" if len(places) > 1 else ""
+                yield self.finding(
+                    file,
+                    ".".join(places[0]),
+                    f'An ARN begins with "arn:aws:" here{more}, so the template works in one partition only.',
+                    "Write arn:${AWS::Partition}: within Fn::Sub.",
+                )
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, (Mapping, list)):
+        for item in node.values() if isinstance(node, Mapping) else node:
+            yield from _texts(item)
+
+
+class Counts(Rule):
+    id = "S403"
+    sentence = "A template has at most 500 resources, 200 parameters, 200 outputs and 200 mappings."
+    source = _QUOTAS
+    overlaps = frozenset({"E3010", "E2010", "E6010", "E7010"})
+
+    def check(self, stacks: StackSet) -> Iterator[Finding]:
+        for file, facts in stacks.facts.items():
+            for section, limit in (("Resources", 500), ("Parameters", 200), ("Outputs", 200), ("Mappings", 200)):
+                entries = facts.body.get(section)
+                if isinstance(entries, Mapping) and len(entries) > limit:
+                    yield self.finding(
+                        file,
+                        section,
+                        f"{file} has {len(entries)} {section.lower()}; CloudFormation takes {limit}.",
+                        "Move some into a nested stack.",
+                    )
+
+
+class Size(Rule):
+    id = "S404"
+    sentence = "A template is at most 1 MB, and a root that is sent as text at most 51,200 bytes."
+    source = _QUOTAS
+    overlaps = frozenset({"E1002"})
+
+    def check(self, stacks: StackSet) -> Iterator[Finding]:
+        roots = {root.file for root in stacks.roots if root.children}
+        for file, size in stacks.sizes.items():
+            if size > 1_000_000:
+                said = f"{file} has {size:,} bytes; CloudFormation takes 1 MB from S3."
+                yield self.finding(file, "", said, "Move some resources into a nested stack.")
+            elif size > 51_200 and file in roots:
+                said = f"{file} has {size:,} bytes; CloudFormation takes 51,200 as text, more only from S3."
+                yield self.finding(file, "", said, "Upload it and give its URL, or make it smaller.", "warning")

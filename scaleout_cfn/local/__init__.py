@@ -1,0 +1,221 @@
+"""A local AWS for rehearsals: MiniStack with what a nested stack set needs besides, in its own process.
+
+`running()` is for a block of code, `start()` for a process that outlives its caller:
+
+    with running() as emulator:
+        boto3.client("cloudformation", endpoint_url=emulator.endpoint_url, ...)
+
+The server listens on 127.0.0.1 only. Nothing here imports MiniStack or boto3: the server process does.
+`limits.STUBS` and `limits.NOT_SHOWN` say what a rehearsal does not prove.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from scaleout_cfn.errors import ScaleoutError
+from scaleout_cfn.local.limits import NOT_SHOWN, STUBS
+
+__all__ = [
+    "ACCOUNT_ID",
+    "MINISTACK",
+    "NOT_SHOWN",
+    "REGION",
+    "STUBS",
+    "Emulator",
+    "EmulatorError",
+    "attach",
+    "running",
+    "start",
+]
+
+MINISTACK: Final = "1.5.33"
+"""The only version of MiniStack that the patches are written for: they touch its private names."""
+
+REGION: Final = "us-east-1"
+ACCOUNT_ID: Final = "123456789012"
+"""MiniStack takes an access key of twelve digits as the account, so each such key is a world of its own."""
+
+_READY_DEADLINE_S: Final = 30.0
+_STOP_DEADLINE_S: Final = 10.0
+
+
+class EmulatorError(ScaleoutError):
+    """The emulator cannot be started, reached or stopped."""
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """A running emulator. `endpoint_url` is `http://127.0.0.1:PORT` and answers for every AWS service."""
+
+    endpoint_url: str
+    pid: int
+    region: str = REGION
+    account_id: str = ACCOUNT_ID
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False, compare=False)
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that send any AWS client here. The keys are made up; they open nothing."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": self.account_id,
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_REGION": self.region,
+            "NO_PROXY": "127.0.0.1",
+        }
+
+    def stop(self) -> None:
+        """End the emulator and wait until it is gone. Stopping one that is already gone does nothing."""
+        with suppress(OSError, http.client.HTTPException):
+            _request(self.endpoint_url, "POST", "/_scaleout/stop")
+        if self.process is None:
+            return
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        try:
+            self.process.wait(_STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def start(port: int | None = None, *, faults: Path | None = None, log: Path | None = None) -> Emulator:
+    """Start an emulator that outlives this process, and return once it answers (0.5 s, at most 30 s).
+
+    `port`: None takes a free one. `faults`: a JSON file of delays and failures, see `faults.py`; it may be
+    written later. `log`: where the server writes, nowhere by default.
+
+    It runs in a session of its own: a Ctrl-C meant for the caller does not reach it.
+    Raises `EmulatorError` when the `[local]` extra is missing or of another version, or the port is taken.
+    """
+    return _launch(_arguments(port, faults), log, stdin=subprocess.DEVNULL)
+
+
+@contextmanager
+def running(
+    port: int | None = None,
+    *,
+    faults: Path | None = None,
+    log: Path | None = None,
+    without: Sequence[str] = (),
+) -> Iterator[Emulator]:
+    """Run an emulator for the length of a `with` block; it also ends when this process dies in any way.
+
+    `without` leaves out patches by name, for the tests that prove each one is needed.
+    """
+    arguments = [*_arguments(port, faults), "--until-stdin-closes"]
+    for name in without:
+        arguments += ["--without", name]
+    emulator = _launch(arguments, log, stdin=subprocess.PIPE)
+    try:
+        yield emulator
+    finally:
+        emulator.stop()
+
+
+def attach(endpoint_url: str) -> Emulator:
+    """Return the emulator that an earlier process left running at `endpoint_url`.
+
+    Raises `EmulatorError` when nothing answers there, or something else does.
+    """
+    try:
+        answer = _request(endpoint_url, "GET", "/_scaleout/health")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise EmulatorError(
+            f"No local emulator answers at {endpoint_url} ({error}). Start one with `deploy --local --keep`."
+        ) from error
+    return Emulator(endpoint_url, int(answer["pid"]))
+
+
+def _arguments(port: int | None, faults: Path | None) -> list[str]:
+    arguments = ["--port", str(port or 0)]
+    if faults is not None:
+        arguments += ["--faults", str(Path(faults).absolute())]
+    return arguments
+
+
+def _launch(arguments: Sequence[str], log: Path | None, *, stdin: int) -> Emulator:
+    _check_version()
+    # -P keeps the working directory off the child's path; the package's own place goes there instead, so
+    # that a checkout works without being installed.
+    command = [sys.executable, "-P", "-m", "scaleout_cfn.local", *arguments]
+    stderr: Any = subprocess.DEVNULL if log is None else Path(log).open("ab")
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=_child_environment(os.environ),
+            start_new_session=True,
+        )
+    finally:
+        if log is not None:
+            stderr.close()
+    # The timer bounds the read below: a child that hangs is killed, and its closed pipe ends the read.
+    timer = threading.Timer(_READY_DEADLINE_S, process.kill)
+    timer.start()
+    try:
+        assert process.stdout is not None
+        with process.stdout as stdout:
+            line = stdout.readline()
+    finally:
+        timer.cancel()
+    try:
+        answer = json.loads(line or b"{}")
+    except ValueError:
+        answer = {}
+    if "endpoint_url" in answer:
+        return Emulator(answer["endpoint_url"], process.pid, process=process)
+    process.kill()
+    process.wait()
+    reason = answer.get("error") or (
+        f"it ended, or did not answer within {_READY_DEADLINE_S:.0f} s. Run `python -m scaleout_cfn.local` to see why."
+    )
+    raise EmulatorError(f"The local emulator did not start: {reason}")
+
+
+def _check_version() -> None:
+    cure = "Install it with: pip install 'scaleout-cfn[local]'."
+    try:
+        found = metadata.version("ministack")
+    except metadata.PackageNotFoundError:
+        raise EmulatorError(f"The local emulator needs ministack {MINISTACK}, which is missing. {cure}") from None
+    if found != MINISTACK:
+        raise EmulatorError(f"The local emulator needs ministack {MINISTACK}, found {found}. {cure}")
+
+
+def _child_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment without what would turn the emulator into something else."""
+    kept = {
+        name: value for name, value in environment.items() if not name.startswith(("AWS_", "MINISTACK_", "LOCALSTACK_"))
+    }
+    package_home = str(Path(__file__).resolve().parents[2])
+    kept["PYTHONPATH"] = os.pathsep.join(filter(None, (package_home, environment.get("PYTHONPATH"))))
+    return kept
+
+
+def _request(endpoint_url: str, method: str, path: str) -> dict[str, Any]:
+    """Ask the emulator itself, past any proxy that the environment names."""
+    connection = http.client.HTTPConnection(urlsplit(endpoint_url).netloc, timeout=_STOP_DEADLINE_S)
+    try:
+        connection.request(method, path)
+        answer = json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+    if not isinstance(answer, dict) or "pid" not in answer:
+        raise ValueError("something else listens there")
+    return answer

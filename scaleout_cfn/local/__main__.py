@@ -1,0 +1,152 @@
+"""`python -m scaleout_cfn.local`: run the emulator in the foreground until SIGTERM or Ctrl-C.
+
+Its first line on standard output is JSON: `{"endpoint_url": ..., "pid": ..., "patches": [...]}` once it answers,
+or `{"error": ...}`. `GET /_scaleout/health` answers the same, and `POST /_scaleout/stop` ends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from scaleout_cfn.local import REGION, EmulatorError
+
+_HOST = "127.0.0.1"
+_Message = MutableMapping[str, Any]
+_Send = Callable[[_Message], Awaitable[None]]
+_Receive = Callable[[], Awaitable[_Message]]
+
+
+def main() -> int:
+    """Parse the arguments, patch MiniStack, serve. Returns the exit code."""
+    options = _parse(sys.argv[1:])
+    try:
+        listener = _listen(options.port)
+        port = listener.getsockname()[1]
+        _settle_environment(port)
+        # Only now: MiniStack reads its settings when it is imported.
+        from scaleout_cfn.local import faults, patches
+
+        applied = patches.apply(without=options.without)
+        if options.faults is not None:
+            faults.install(options.faults)
+    except EmulatorError as error:
+        _announce({"error": str(error)})
+        return 1
+    health = {"endpoint_url": f"http://{_HOST}:{port}", "pid": os.getpid(), "patches": applied}
+    asyncio.run(_serve(listener, health, until_stdin_closes=options.until_stdin_closes))
+    return 0
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m scaleout_cfn.local", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--faults", type=Path, help="JSON file of delays and failures, read at every resource")
+    parser.add_argument("--without", action="append", default=[], metavar="PATCH", help="leave out a patch")
+    parser.add_argument(
+        "--until-stdin-closes", action="store_true", help="end when standard input closes (the parent died)"
+    )
+    return parser.parse_args(arguments)
+
+
+def _listen(port: int) -> socket.socket:
+    """Bind before the server exists, so that nobody can take the port in between."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((_HOST, port))
+    except (OSError, OverflowError) as error:
+        raise EmulatorError(f"port {port} on {_HOST} cannot be used ({error}). Choose another one.") from error
+    listener.listen(128)
+    return listener
+
+
+def _settle_environment(port: int) -> None:
+    """MiniStack's settings. They fix what would else open ports, keep files or run containers."""
+    os.environ.update(
+        GATEWAY_PORT=str(port),
+        BIND_HOST=_HOST,
+        MINISTACK_HOST=_HOST,
+        MINISTACK_REGION=REGION,
+        PERSIST_STATE="0",
+        S3_PERSIST="0",
+        USE_SSL="0",
+        SFTP_ENABLED="0",
+        IOT_MTLS_ENABLED="0",
+        # With a Docker daemon MiniStack would run every ECS task as a container.
+        DOCKER_HOST="unix:///nonexistent/docker.sock",
+    )
+    os.environ.setdefault("LOG_LEVEL", "WARNING")
+
+
+async def _serve(listener: socket.socket, health: dict[str, Any], *, until_stdin_closes: bool) -> None:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+    from ministack.app import app
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # Windows has no signal handlers on a loop
+            loop.add_signal_handler(number, stop.set)
+    if until_stdin_closes:
+        threading.Thread(target=_watch_stdin, args=(loop, stop), daemon=True).start()
+
+    async def front(scope: _Message, receive: _Receive, send: _Send) -> None:
+        """Announce readiness, answer for the process itself, and hand everything else to MiniStack."""
+
+        async def announcing(message: _Message) -> None:
+            await send(message)
+            if message["type"] == "lifespan.startup.complete":
+                _announce(health)
+
+        path = scope.get("path", "")
+        if scope["type"] == "lifespan":
+            await app(scope, receive, announcing)
+        elif path in ("/_scaleout/health", "/_scaleout/stop"):
+            await _answer(send, health)
+            if path == "/_scaleout/stop" and scope["method"] == "POST":
+                stop.set()
+        else:
+            await app(scope, receive, send)
+
+    config = Config()
+    config.bind = [f"fd://{listener.detach()}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 0.2  # clients keep connections open; nothing is worth waiting for
+    config.loglevel = os.environ["LOG_LEVEL"].upper()
+    await serve(front, config, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    while os.read(sys.stdin.fileno(), 4096):  # not sys.stdin.read(): its lock would upset the interpreter's exit
+        pass
+    with suppress(RuntimeError):  # the loop is closed: the server has ended already
+        loop.call_soon_threadsafe(stop.set)
+
+
+async def _answer(send: _Send, content: dict[str, Any]) -> None:
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(content).encode()})
+
+
+def _announce(content: dict[str, Any]) -> None:
+    """Write the one line that the parent waits for; it closes its end of the pipe afterwards."""
+    print(json.dumps(content), flush=True)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""What the emulator does not show, as data, so that a command can say it to the user.
+
+No claim here or elsewhere in the package says that AWS behaves as the emulator does: it proves
+wiring (parameters, outputs, order, the deployer's protocol) and nothing about quotas, IAM, images or time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+__all__ = ["NOT_SHOWN", "STUBS"]
+
+STUBS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "AWS::ApplicationAutoScaling::ScalableTarget": "is kept and can be read back, but nothing scales",
+        "AWS::ApplicationAutoScaling::ScalingPolicy": "is kept and can be read back, but makes no alarm",
+        "AWS::CodeConnections::Connection": "is kept in the stack, but has no API and stays PENDING",
+        "AWS::CodePipeline::Pipeline": "is kept in the stack, but has no API and never runs",
+        "AWS::EC2::SubnetCidrBlock": "is kept in the stack, but EC2 shows no IPv6 address",
+        "AWS::EC2::VPCCidrBlock": "is kept in the stack, but EC2 shows no IPv6 address",
+    }
+)
+"""Resource type -> what becomes of it. Every other type is a real object of the emulator's own service API."""
+
+NOT_SHOWN: Final[tuple[str, ...]] = (
+    "No instance is launched: the Auto Scaling group stays empty, and its CreationPolicy and UpdatePolicy"
+    " are not awaited.",
+    "No container runs: ECS reports tasks as RUNNING without an image, and no target becomes healthy.",
+    "Property values, quotas and the existence of images and certificates are not checked.",
+    "An alarm on metric math exists, but is not evaluated.",
+    "In a change set, Replacement is Conditional for many types of which AWS says True or False.",
+    "A stack policy is kept but not enforced.",
+    "Time: what takes AWS minutes takes milliseconds.",
+)
+"""Sentences for the user about what a rehearsal leaves open."""

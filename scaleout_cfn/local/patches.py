@@ -1,0 +1,191 @@
+"""The table of everything that is changed in MiniStack, and the only place that applies it.
+
+Each patch stands alone and says in its docstring why it exists. Before it is applied, every private name that
+it touches is looked up. `tests/local/test_patches.py` starts the emulator without each of them and fails when
+the defect is gone: then the patch goes too.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Final
+
+from scaleout_cfn.local import MINISTACK, EmulatorError, changesets, nested, templates
+from scaleout_cfn.local.types import application_autoscaling, cloudwatch, delivery, ec2, ecs, iam
+
+__all__ = ["PATCHES", "Patch", "apply"]
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One change. `touches` are names below `ministack`, as `module.name` or `module.table[key]`."""
+
+    name: str
+    change: Callable[[], None]
+    touches: tuple[str, ...]
+
+
+_CFN: Final = "services.cloudformation"
+_ACTIONS: Final = f"{_CFN}.handlers._ACTION_HANDLERS"
+_TYPES: Final = f"{_CFN}.provisioners._RESOURCE_HANDLERS"
+_TAGS: Final = f"{_CFN}.provisioners._STACK_TAG_PROPERTY"
+_EC2: Final = "services.ec2._ACTION_MAP"
+_EC2_TAGS: Final = (_TYPES, _TAGS, f"{_CFN}.provisioners._ec2_apply_tags")
+_ECS: Final = "services.ecs._ACTION_MAP"
+
+PATCHES: Final = (
+    Patch(
+        "nested-stacks",
+        nested.nested_stacks,
+        (
+            f"{_TYPES}[AWS::CloudFormation::Stack]",
+            f"{_ACTIONS}[ExecuteChangeSet]",
+            f"{_CFN}._stacks",
+            f"{_CFN}._stack_events",
+            f"{_CFN}.stacks._add_event",
+            f"{_CFN}.stacks._continue_update_rollback_async",
+            f"{_CFN}.stacks._delete_stack_async",
+            f"{_CFN}.stacks._deploy_stack_async",
+            f"{_CFN}.stacks._revert_update",
+            f"{_CFN}.stacks._roll_back_operation",
+            f"{_CFN}.stacks._update_resource",
+            f"{_CFN}.changesets._find_change_set",
+            f"{_CFN}.engine._evaluate_conditions",
+            f"{_CFN}.engine._parse_template",
+            f"{_CFN}.engine._resolve_parameters",
+            f"{_CFN}.engine.validate_template_support",
+            f"{_CFN}.helpers._p",
+            f"{_CFN}.helpers._resolve_template",
+            f"{_CFN}.provisioners._check_nested_stack_capabilities",
+            f"{_CFN}.provisioners._inherited_capabilities",
+            f"{_CFN}.provisioners._tag_map",
+        ),
+    ),
+    Patch("event-physical-ids", nested.event_physical_ids, (f"{_CFN}.stacks._add_event", f"{_CFN}._stack_events")),
+    Patch("parent-ids", changesets.parent_ids, (f"{_ACTIONS}[DescribeStacks]", f"{_ACTIONS}[ListStacks]")),
+    Patch("review-stack-kept", changesets.review_stack_kept, (f"{_ACTIONS}[CreateChangeSet]", f"{_CFN}._change_sets")),
+    Patch(
+        "nested-change-sets",
+        changesets.nested_change_sets,
+        (
+            *(f"{_ACTIONS}[{verb}ChangeSet]" for verb in ("Create", "Describe", "Execute", "Delete")),
+            f"{_ACTIONS}[DeleteStack]",
+            f"{_CFN}._change_sets",
+            f"{_CFN}.changesets._find_change_set",
+            f"{_CFN}.changesets._track_change_set_execution",
+            f"{_CFN}.engine._evaluate_conditions",
+            f"{_CFN}.engine._intrinsic_references",
+            f"{_CFN}.engine._resolve_refs",
+            f"{_CFN}.engine._topological_sort",
+            f"{_CFN}.helpers.CFN_NS",
+            f"{_CFN}.helpers._error",
+        ),
+    ),
+    Patch(
+        "nested-stack-replacement", changesets.nested_stack_replacement, (f"{_CFN}.provisioners._REPLACING_PROPERTIES",)
+    ),
+    Patch("template-url-hosts", templates.template_url_hosts, (f"{_CFN}.helpers._resolve_document",)),
+    Patch("ami-parameters", templates.ami_parameters, ("services.ssm._PUBLIC_AMI_PARAMETERS",)),
+    Patch("ec2-vpc-attributes", ec2.vpc_attributes, (f"{_TYPES}[AWS::EC2::VPC]", "services.ec2._vpcs")),
+    Patch(
+        "ec2-elastic-ip",
+        ec2.elastic_ip,
+        (*_EC2_TAGS, f"{_EC2}[AllocateAddress]", f"{_EC2}[ReleaseAddress]", "services.ec2._addresses"),
+    ),
+    Patch(
+        "ec2-nat-gateway",
+        ec2.nat_gateway,
+        (
+            *_EC2_TAGS,
+            f"{_EC2}[CreateNatGateway]",
+            f"{_EC2}[DeleteNatGateway]",
+            "services.ec2._addresses",
+            "services.ec2._nat_gateways",
+        ),
+    ),
+    Patch(
+        "ec2-security-group-rules",
+        ec2.security_group_rules,
+        (
+            _TYPES,
+            *(f"{_EC2}[{verb}SecurityGroup{way}]" for verb in ("Authorize", "Revoke") for way in ("Ingress", "Egress")),
+            "services.ec2._security_groups",
+        ),
+    ),
+    Patch("ec2-flow-log", ec2.flow_log, (*_EC2_TAGS, f"{_EC2}[CreateFlowLogs]", f"{_EC2}[DeleteFlowLogs]")),
+    Patch(
+        "ec2-egress-only-internet-gateway",
+        ec2.egress_only_internet_gateway,
+        (*_EC2_TAGS, *(f"{_EC2}[{verb}EgressOnlyInternetGateway]" for verb in ("Create", "Delete"))),
+    ),
+    Patch(
+        "ec2-cidr-blocks", ec2.cidr_blocks, (_TYPES, f"{_CFN}._stacks", "services.ec2._vpcs", "services.ec2._subnets")
+    ),
+    Patch(
+        "ecs-capacity-providers",
+        ecs.capacity_providers,
+        (
+            _TYPES,
+            _TAGS,
+            f"{_CFN}.provisioners._pascal_to_camel",
+            f"{_CFN}.provisioners._physical_name",
+            *(f"{_ECS}[{verb}CapacityProvider]" for verb in ("Create", "Update", "Delete")),
+            f"{_ECS}[PutClusterCapacityProviders]",
+        ),
+    ),
+    Patch("ecs-service-numbers", ecs.service_numbers, (f"{_TYPES}[AWS::ECS::Service]",)),
+    Patch(
+        "application-autoscaling",
+        application_autoscaling.application_autoscaling,
+        (_TYPES, "app.SERVICE_HANDLERS", "core.router.SERVICE_PATTERNS", "services.ecs._services"),
+    ),
+    Patch(
+        "iam-service-linked-role",
+        iam.service_linked_role,
+        (_TYPES, "services.iam._create_service_linked_role", "services.iam._delete_service_linked_role"),
+    ),
+    Patch(
+        "iam-oidc-provider",
+        iam.oidc_provider,
+        (_TYPES, _TAGS, "services.iam._create_oidc_provider", "services.iam._delete_oidc_provider"),
+    ),
+    Patch(
+        "cloudwatch-metric-math-alarms",
+        cloudwatch.metric_math_alarms,
+        (f"{_CFN}.provisioners._cw_metric_alarm_record",),
+    ),
+    Patch("codepipeline", delivery.pipeline, (_TYPES, _TAGS, f"{_CFN}.provisioners._physical_name")),
+    Patch("codeconnections", delivery.connection, (_TYPES, _TAGS)),
+)
+
+
+def apply(*, without: Collection[str] = ()) -> tuple[str, ...]:
+    """Apply every patch but those named, and return the names of the applied. Raises `EmulatorError` where MiniStack is not what a patch expects."""
+    unknown = sorted(set(without) - {patch.name for patch in PATCHES})
+    if unknown:
+        known = ", ".join(patch.name for patch in PATCHES)
+        raise EmulatorError(f"there is no patch {unknown[0]!r} to leave out. The patches are {known}.")
+    chosen = tuple(patch for patch in PATCHES if patch.name not in without)
+    for patch in chosen:
+        _check(patch)
+        patch.change()
+    return tuple(patch.name for patch in chosen)
+
+
+def _check(patch: Patch) -> None:
+    for name in patch.touches:
+        if not _exists(name):
+            raise EmulatorError(
+                f"patch {patch.name} needs ministack.{name}, which ministack {metadata.version('ministack')} lacks."
+                f" Install ministack=={MINISTACK}, or revise the patch."
+            )
+
+
+def _exists(name: str) -> bool:
+    path, _, key = name.rstrip("]").partition("[")
+    module, _, attribute = path.rpartition(".")
+    owner = importlib.import_module(f"ministack.{module}")
+    return hasattr(owner, attribute) and (not key or key in getattr(owner, attribute))

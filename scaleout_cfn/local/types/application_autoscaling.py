@@ -1,0 +1,183 @@
+"""Application Auto Scaling, a service that MiniStack lacks: targets and policies are kept and read back."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from ministack import app
+from ministack.core import router
+from ministack.core.responses import (
+    AccountRegionScopedDict,
+    error_response_json,
+    get_account_id,
+    get_region,
+    json_response,
+)
+from ministack.services import ecs
+
+from scaleout_cfn.local.types.registry import Properties, numbers, register
+
+__all__ = ["application_autoscaling"]
+
+_IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
+_NUMBERS = frozenset(
+    {
+        "Cooldown",
+        "MaxCapacity",
+        "MetricIntervalLowerBound",
+        "MetricIntervalUpperBound",
+        "MinAdjustmentMagnitude",
+        "MinCapacity",
+        "Period",
+        "ScaleInCooldown",
+        "ScaleOutCooldown",
+        "ScalingAdjustment",
+        "TargetValue",
+    }
+)
+
+_targets = AccountRegionScopedDict()
+_policies = AccountRegionScopedDict()
+
+
+def application_autoscaling() -> None:
+    """AWS::ApplicationAutoScaling::ScalableTarget and ScalingPolicy are unknown to MiniStack, and so is
+    the service. The types are kept; the Describe actions read them back."""
+    target, policy = "AWS::ApplicationAutoScaling::ScalableTarget", "AWS::ApplicationAutoScaling::ScalingPolicy"
+    register(target, create=_create_target, update=_update_target, delete=_delete_target)
+    register(policy, create=_create_policy, update=_update_policy, delete=_delete_policy)
+    router.SERVICE_PATTERNS["application-autoscaling"] = {"target_prefixes": ["AnyScaleFrontendService"]}
+    app.SERVICE_HANDLERS["application-autoscaling"] = _handle
+
+
+def _create_target(logical_id: str, properties: Properties, stack_name: str) -> tuple[str, dict[str, Any]]:
+    _require_service(properties)
+    target_id = "|".join(properties[name] for name in ("ResourceId", "ScalableDimension", "ServiceNamespace"))
+    _targets[target_id] = {**numbers(properties, _NUMBERS), "CreationTime": time.time()}
+    return target_id, {"Id": target_id}
+
+
+def _update_target(physical_id: str, old: Properties, new: Properties, stack_name: str) -> tuple[str, dict[str, Any]]:
+    if any(old[name] != new[name] for name in _IDENTITY):
+        return _create_target("", new, stack_name)
+    _targets[physical_id] = {**numbers(new, _NUMBERS), "CreationTime": _targets[physical_id]["CreationTime"]}
+    return physical_id, {"Id": physical_id}
+
+
+def _delete_target(physical_id: str, properties: Properties) -> None:
+    _targets.pop(physical_id, None)
+
+
+def _create_policy(logical_id: str, properties: Properties, stack_name: str) -> tuple[str, dict[str, Any]]:
+    identity = _policy_identity(properties)
+    arn = (
+        f"arn:aws:autoscaling:{get_region()}:{get_account_id()}:scalingPolicy:{uuid4()}:"
+        f"resource/{identity['ServiceNamespace']}/{identity['ResourceId']}:policyName/{properties['PolicyName']}"
+    )
+    _keep_policy(arn, properties, identity)
+    return arn, {"Arn": arn}
+
+
+def _update_policy(physical_id: str, old: Properties, new: Properties, stack_name: str) -> tuple[str, dict[str, Any]]:
+    identity = _policy_identity(new)
+    if (old["PolicyName"], _policy_identity(old)) != (new["PolicyName"], identity):
+        return _create_policy("", new, stack_name)
+    _keep_policy(physical_id, new, identity)
+    return physical_id, {"Arn": physical_id}
+
+
+def _delete_policy(physical_id: str, properties: Properties) -> None:
+    _policies.pop(physical_id, None)
+
+
+def _keep_policy(arn: str, properties: Properties, identity: Mapping[str, str]) -> None:
+    _policies[arn] = {
+        **numbers({name: value for name, value in properties.items() if name != "ScalingTargetId"}, _NUMBERS),
+        **identity,
+        "PolicyARN": arn,
+        "Alarms": [],
+        "CreationTime": time.time(),
+    }
+
+
+def _policy_identity(properties: Properties) -> dict[str, str]:
+    """What the policy scales: named by the target's id or by its three parts. The target must exist, as on AWS."""
+    if "ScalingTargetId" in properties:
+        resource, dimension, namespace = properties["ScalingTargetId"].split("|")
+    else:
+        namespace, resource, dimension = (properties[name] for name in _IDENTITY)
+    if f"{resource}|{dimension}|{namespace}" not in _targets:
+        raise ValueError(
+            f"No scalable target registered for service namespace: {namespace}, resource ID: {resource},"
+            f" scalable dimension: {dimension} (Error Code: ObjectNotFoundException)"
+        )
+    return dict(zip(_IDENTITY, (namespace, resource, dimension), strict=True))
+
+
+def _require_service(properties: Properties) -> None:
+    """An ECS target names a service that exists, as on AWS: this is where a wrong ResourceId shows."""
+    if properties["ServiceNamespace"] != "ecs":
+        return
+    kind, _, key = properties["ResourceId"].partition("/")
+    service = ecs._services.get(key)
+    if kind != "service" or service is None or service["status"] != "ACTIVE":
+        raise ValueError(f"ECS service doesn't exist: {properties['ResourceId']} (Error Code: ValidationException)")
+
+
+async def _handle(method: str, path: str, headers: Mapping[str, str], body: bytes, query: object) -> Any:
+    action = headers.get("x-amz-target", "").rpartition(".")[2]
+    describe = _DESCRIBE.get(action)
+    if describe is None:
+        return error_response_json("UnknownOperationException", f"The emulator has no {action}.", 400)
+    return json_response(describe(json.loads(body or b"{}")))
+
+
+def _describe_targets(request: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = request.get("ResourceIds")
+    records = [record for record in _matching(_targets, request) if not wanted or record["ResourceId"] in wanted]
+    return {"ScalableTargets": [_without(record, "ScheduledActions") for record in records]}
+
+
+def _describe_policies(request: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = request.get("PolicyNames")
+    records = _matching(_policies, request)
+    return {"ScalingPolicies": [record for record in records if not wanted or record["PolicyName"] in wanted]}
+
+
+def _describe_scheduled_actions(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "ScheduledActions": [
+            {
+                **{name: record[name] for name in (*_IDENTITY, "CreationTime")},
+                **action,
+                "ScheduledActionARN": f"arn:aws:autoscaling:{get_region()}:{get_account_id()}:scheduledAction:"
+                f"{action['ScheduledActionName']}",
+            }
+            for record in _matching(_targets, request)
+            for action in record.get("ScheduledActions", [])
+        ]
+    }
+
+
+def _describe_activities(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {"ScalingActivities": []}
+
+
+def _matching(store: Mapping[str, dict[str, Any]], request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [record for record in store.values() if all(request.get(name) in (None, record[name]) for name in _IDENTITY)]
+
+
+def _without(record: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != name}
+
+
+_DESCRIBE: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "DescribeScalableTargets": _describe_targets,
+    "DescribeScalingActivities": _describe_activities,
+    "DescribeScalingPolicies": _describe_policies,
+    "DescribeScheduledActions": _describe_scheduled_actions,
+}

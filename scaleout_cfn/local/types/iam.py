@@ -1,0 +1,52 @@
+"""IAM: service-linked roles and OpenID Connect providers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ministack.services import iam
+
+from scaleout_cfn.local.types.registry import Properties, query, register
+
+__all__ = ["oidc_provider", "service_linked_role"]
+
+
+def service_linked_role() -> None:
+    """AWS::IAM::ServiceLinkedRole is unknown to MiniStack, whose IAM makes such roles."""
+    actions = {
+        "CreateServiceLinkedRole": iam._create_service_linked_role,
+        "DeleteServiceLinkedRole": iam._delete_service_linked_role,
+    }
+
+    def create(logical_id: str, properties: Properties, stack_name: str) -> tuple[str, dict[str, Any]]:
+        answer = query(actions, "CreateServiceLinkedRole", AWSServiceName=properties["AWSServiceName"])
+        name = answer.findtext(".//{*}RoleName") or ""
+        return name, {"RoleName": name}
+
+    def delete(physical_id: str, properties: Properties) -> None:
+        query(actions, "DeleteServiceLinkedRole", RoleName=physical_id)
+
+    register("AWS::IAM::ServiceLinkedRole", create=create, delete=delete)
+
+
+def oidc_provider() -> None:
+    """AWS::IAM::OIDCProvider is unknown to MiniStack, whose IAM has OpenID Connect providers."""
+    actions = {
+        "CreateOpenIDConnectProvider": iam._create_oidc_provider,
+        "DeleteOpenIDConnectProvider": iam._delete_oidc_provider,
+    }
+
+    def create(logical_id: str, properties: Properties, stack_name: str) -> tuple[str, dict[str, Any]]:
+        lists = {
+            f"{member}.member.{number}": value
+            for member, source in (("ClientIDList", "ClientIdList"), ("ThumbprintList", "ThumbprintList"))
+            for number, value in enumerate(properties.get(source, []), 1)
+        }
+        answer = query(actions, "CreateOpenIDConnectProvider", Url=properties["Url"], **lists)
+        arn = answer.findtext(".//{*}OpenIDConnectProviderArn") or ""
+        return arn, {"Arn": arn}
+
+    def delete(physical_id: str, properties: Properties) -> None:
+        query(actions, "DeleteOpenIDConnectProvider", OpenIDConnectProviderArn=physical_id)
+
+    register("AWS::IAM::OIDCProvider", create=create, delete=delete, tagged=True)

@@ -1,0 +1,83 @@
+"""How a resource type is made known to MiniStack's CloudFormation engine, and how a handler calls a service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+from xml.etree.ElementTree import Element, fromstring
+
+from ministack.services.cloudformation import provisioners
+
+__all__ = ["Properties", "numbers", "query", "register", "rpc"]
+
+Properties = dict[str, Any]
+Create = Callable[[str, Properties, str], tuple[str, dict[str, Any]]]
+"""(logical id, properties, stack name) -> (physical id, attributes for Fn::GetAtt)."""
+Update = Callable[[str, Properties, Properties, str], tuple[str, dict[str, Any]]]
+"""(physical id, old properties, new properties, stack name) -> (physical id, attributes)."""
+Delete = Callable[[str, Properties], None]
+"""(physical id, properties)."""
+
+
+def register(
+    resource_type: str, *, create: Create, delete: Delete, update: Update | None = None, tagged: bool = False
+) -> None:
+    """Add a type. Without `update`, a change replaces the resource: the engine creates the new one
+    and deletes the old one once the update has succeeded.
+
+    `tagged`: the type has a list of Tags. Stack tags reach it at creation; a later change of tags alone
+    leaves it as it is.
+    """
+    handler: dict[str, Callable[..., Any]] = {"create": create, "delete": delete}
+    if update is not None:
+        handler["update"] = update
+    provisioners._RESOURCE_HANDLERS[resource_type] = handler
+    if tagged:
+        provisioners._STACK_TAG_PROPERTY[resource_type] = ("Tags", "list")
+
+
+def query(actions: Mapping[str, Any], action: str, **members: object) -> Element:
+    """Call an action of a query-protocol service (EC2, IAM) in process; None members are left out.
+
+    Raises ValueError, which the engine turns into a failed resource with the service's own message.
+    """
+    parameters = {name: [_text(value)] for name, value in members.items() if value is not None}
+    status, _, body = actions[action](parameters)
+    answer = fromstring(body)
+    if status >= 400:
+        code, message = (answer.findtext(f".//{{*}}{tag}") for tag in ("Code", "Message"))
+        raise ValueError(f"{message} (Error Code: {code})")
+    return answer
+
+
+def rpc(actions: Mapping[str, Any], action: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Call an action of a JSON-protocol service (ECS) in process. Raises ValueError as `query` does."""
+    status, _, body = actions[action](dict(request))
+    answer: dict[str, Any] = json.loads(body)
+    if status >= 400:
+        raise ValueError(f"{answer.get('message')} (Error Code: {answer.get('__type')})")
+    return answer
+
+
+def numbers(value: Any, names: frozenset[str]) -> Any:
+    """Return `value` with the text under any key of `names` as a number, at every depth.
+
+    CloudFormation's parameters are text; the services behind it get what their API declares.
+    """
+    if isinstance(value, Mapping):
+        return {key: _number(member) if key in names else numbers(member, names) for key, member in value.items()}
+    if isinstance(value, list):
+        return [numbers(member, names) for member in value]
+    return value
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    number = float(value)
+    return int(number) if number.is_integer() else number
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,113 @@
+"""Scaling policies as frozen data: declared by the templates, obeyed by the simulator.
+
+Two loops work together. The service's policies move the number of tasks; the capacity provider moves the number
+of nodes, so that there is room for the tasks that wait and none stands empty.
+
+Sources: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-auto-scaling.html
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cluster-auto-scaling.html
+"""
+
+from typing import Annotated, Literal
+
+from scaleout_cfn.tunables import Section, tunable
+
+__all__ = ["NodeScaling", "Scaling", "Schedule", "StepAdjustment", "StepScaling", "TargetTracking"]
+
+
+class TargetTracking(Section, frozen=True, kw_only=True):
+    """Keeps a metric of the service at a target by changing the number of tasks."""
+
+    enabled: Annotated[bool, tunable("Whether this policy exists.")] = False
+    target: Annotated[
+        float,
+        tunable(
+            "The value to keep: percent for CPU and memory, requests a minute and task for requests.", gt=0, le=1e6
+        ),
+    ] = 60
+    scale_out_cooldown_s: Annotated[
+        int, tunable("How long a growth counts before the next one may add to it.", unit="seconds", ge=0, le=3600)
+    ] = 60
+    scale_in_cooldown_s: Annotated[
+        int, tunable("How long to wait after one shrinking before the next.", unit="seconds", ge=0, le=3600)
+    ] = 300
+    scale_in: Annotated[bool, tunable("Whether this policy may also remove tasks.")] = True
+
+
+class StepAdjustment(Section, frozen=True, kw_only=True):
+    """One step: from this distance to the threshold on, change the number of tasks by so many."""
+
+    distance: Annotated[
+        float, tunable("Where the step begins, measured from the threshold towards the breach.", unit="percent", ge=0)
+    ] = 0
+    tasks: Annotated[
+        int, tunable("How many tasks to add, or to remove when negative.", unit="tasks", ge=-1000, le=1000)
+    ]
+
+
+class StepScaling(Section, frozen=True, kw_only=True):
+    """Changes the number of tasks by steps while an alarm is on."""
+
+    name: Annotated[str, tunable("A name, part of logical ids.", pattern="^[A-Z][A-Za-z0-9]{0,31}$")]
+    metric: Annotated[Literal["cpu", "memory"], tunable("The service's average utilisation that is watched.")] = "cpu"
+    when: Annotated[Literal["above", "below"], tunable("The side of the threshold that raises the alarm.")] = "above"
+    threshold_percent: Annotated[float, tunable("The threshold of the alarm.", unit="percent", gt=0, le=1000)]
+    minutes: Annotated[int, tunable("Minutes in a row that must breach.", unit="minutes", ge=1, le=60)] = 1
+    cooldown_s: Annotated[int, tunable("How long to wait after a step.", unit="seconds", ge=0, le=3600)] = 60
+    steps: Annotated[tuple[StepAdjustment, ...], tunable("The steps, nearest first.", min_length=1, max_length=20)]
+
+
+class Schedule(Section, frozen=True, kw_only=True):
+    """Sets other bounds to the number of tasks at a time."""
+
+    name: Annotated[str, tunable("A name, unique among the schedules.", pattern="^[A-Za-z0-9_.-]{1,64}$")]
+    at: Annotated[
+        str,
+        tunable(
+            "cron(minute hour day month weekday year), at(yyyy-mm-ddThh:mm:ss) or rate(n unit).",
+            pattern=r"^(cron\([^()]+\)|rate\([1-9][0-9]* (minute|minutes|hour|hours|day|days)\)|at\([0-9T:-]+\))$",
+        ),
+    ]
+    timezone: Annotated[str, tunable("A name of the tz database.", pattern="^[A-Za-z0-9_+/-]{1,64}$")] = "UTC"
+    min_tasks: Annotated[int, tunable("Least tasks from then on.", unit="tasks", ge=0, le=5000)]
+    max_tasks: Annotated[int, tunable("Most tasks from then on.", unit="tasks", ge=0, le=5000)]
+
+
+class NodeScaling(Section, frozen=True, kw_only=True):
+    """How the capacity provider keeps the number of nodes in step with the tasks."""
+
+    target_capacity_percent: Annotated[
+        int,
+        tunable(
+            "Share of the nodes to keep in use; below 100 the rest stands ready for growth.",
+            unit="percent",
+            ge=1,
+            le=100,
+        ),
+    ] = 100
+    min_step: Annotated[int, tunable("Fewest nodes to add at once.", unit="nodes", ge=1, le=10000)] = 1
+    max_step: Annotated[int, tunable("Most nodes to add at once.", unit="nodes", ge=1, le=10000)] = 10000
+    warmup_s: Annotated[
+        int, tunable("How long a new node may take until its metrics count.", unit="seconds", ge=0, le=10000)
+    ] = 120
+
+
+class Scaling(Section, frozen=True, kw_only=True):
+    """How many tasks and nodes run, and what moves them."""
+
+    min_tasks: Annotated[int, tunable("Fewest tasks that run.", unit="tasks", ge=0, le=5000)] = 2
+    max_tasks: Annotated[int, tunable("Most tasks that run.", unit="tasks", ge=1, le=5000)] = 20
+    high_resolution: Annotated[
+        bool, tunable("CPU and memory every 20 s instead of every 60 s, at CloudWatch's price for custom metrics.")
+    ] = True
+    cpu: Annotated[TargetTracking, tunable("Target tracking on average CPU use of what the tasks reserve.")] = (
+        TargetTracking(enabled=True, target=60)
+    )
+    memory: Annotated[TargetTracking, tunable("Target tracking on average memory use of what the tasks reserve.")] = (
+        TargetTracking(target=75)
+    )
+    requests: Annotated[TargetTracking, tunable("Target tracking on requests a minute and task.")] = TargetTracking(
+        target=1000
+    )
+    step_policies: Annotated[tuple[StepScaling, ...], tunable("Step scaling policies.", max_length=10)] = ()
+    schedules: Annotated[tuple[Schedule, ...], tunable("Bounds that change at a time.", max_length=50)] = ()
+    nodes: Annotated[NodeScaling, tunable("The capacity provider's managed scaling.")] = NodeScaling()

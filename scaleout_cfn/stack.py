@@ -1,0 +1,197 @@
+"""The only machinery: a stack is a function, its keyword-only arguments are its template's Parameters, and the
+frozen dataclass that it returns is its Outputs.
+
+`Stack.nest` builds a child, wires it in, and hands back the same dataclass as seen from the parent. An output
+exists only after the call that makes it, so a cycle between nested stacks cannot be written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import sys
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, Concatenate, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from troposphere import AWSHelperFn, AWSObject, GetAtt, Output, Parameter, Ref, Template
+from troposphere.cloudformation import Stack as NestedStack
+
+from scaleout_cfn.errors import WiringError
+from scaleout_cfn.values import Value
+
+__all__ = ["Stack", "file_name", "pascal"]
+
+C = TypeVar("C")
+O = TypeVar("O")
+P = ParamSpec("P")
+R = TypeVar("R", bound=AWSObject)
+
+#: Written into TemplateURL while composing; `render` puts the form that is asked for in its place.
+UNRENDERED = "https://unrendered.invalid/"
+
+
+def pascal(name: str) -> str:
+    """The CloudFormation name of a Python one: `min_tasks` becomes `MinTasks`."""
+    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
+def file_name(title: str) -> str:
+    """A nested stack's file without its extension: `LoadBalancer` becomes `load-balancer`."""
+    return "".join(f"-{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(title))
+
+
+class Stack:
+    """One template being composed, and the stacks nested in it.
+
+    `template` is troposphere's, open to any change before the set is rendered; `children` maps the title of each
+    nested stack to its Stack.
+    """
+
+    def __init__(self, title: str, description: str) -> None:
+        self.title = title
+        self.template = Template(Description=description)
+        self.template.set_version()
+        self.children: dict[str, Stack] = {}
+
+    def add(self, resource: R) -> R:
+        """Add a resource and return it.
+
+        Raises WiringError when its title is taken: CloudFormation has one namespace for parameters and
+        resources, and troposphere checks only the latter.
+        """
+        if resource.title in self.template.parameters or resource.title in self.template.resources:
+            raise WiringError(f"{self.title}: {resource.title} is there already; give one of the two another name")
+        self.template.add_resource(resource)
+        return resource
+
+    def condition(self, title: str, expression: AWSHelperFn) -> str:
+        """Declare a condition and return its name, as a resource's `Condition` wants it."""
+        self.template.add_condition(title, expression)
+        return title
+
+    def parameter(self, kind: type[Value], name: str, **properties: Any) -> Any:
+        """Declare a parameter of a kind and return its value. `properties` are troposphere's (Default, MinValue...)."""
+        title = pascal(name)
+        if title in self.template.resources:
+            raise WiringError(f"{self.title}: {title} is a resource already; a parameter needs another name")
+        properties = {"Description": kind.meaning, **properties}
+        self.template.add_parameter(Parameter(title, Type=kind.parameter_type, **properties))
+        return kind(Ref(title))
+
+    def nest(
+        self, title: str, build: Callable[Concatenate[Stack, C, P], O], config: C, *args: P.args, **wires: P.kwargs
+    ) -> O:
+        """Build a nested stack, wire it in, and return its outputs as this stack sees them.
+
+        `wires` are the keyword-only arguments of `build`. A wire that is None is left out: `build` gets None.
+        Raises WiringError when the wires do not fit the signature.
+        """
+        return self._nest(None, title, build, config, wires)
+
+    def nest_if(
+        self,
+        condition: str,
+        title: str,
+        build: Callable[Concatenate[Stack, C, P], O],
+        config: C,
+        *args: P.args,
+        **wires: P.kwargs,
+    ) -> O:
+        """`nest`, but CloudFormation makes the stack only while the condition holds."""
+        return self._nest(condition, title, build, config, wires)
+
+    def _nest(
+        self, condition: str | None, title: str, build: Callable[..., O], config: object, wires: Mapping[str, object]
+    ) -> O:
+        kinds = check_wires(title, build, wires)
+        child = Stack(title, describe(build))
+        given = {name: wire for name, wire in wires.items() if isinstance(wire, Value)}
+        seen_inside = {name: child.parameter(kinds[name], name) for name in given}
+        outputs = build(child, config, **{name: seen_inside.get(name) for name in wires})
+        child.declare_outputs(outputs)
+
+        resource = NestedStack(title, TemplateURL=UNRENDERED + file_name(title))
+        if given:
+            resource.Parameters = {pascal(name): wire.crossing() for name, wire in given.items()}
+        if condition:
+            resource.Condition = condition
+        self.add(resource)
+        self.children[title] = child
+        return dataclasses.replace(
+            outputs,  # type: ignore[type-var]
+            **{
+                name: type(value)(GetAtt(title, f"Outputs.{pascal(name)}"), condition=condition)
+                for name, value in values_of(outputs).items()
+            },
+        )
+
+    def declare_outputs(self, outputs: object) -> None:
+        """Add one Output for each field of a dataclass of values; a field that is None is left out."""
+        hints = _hints(outputs.__class__)
+        for name, value in values_of(outputs).items():
+            output = Output(pascal(name), Value=value.crossing())
+            # Annotated[Text, "The address..."]: the words that the console shows beside the output.
+            if words := [word for word in get_args(hints[name])[1:] if isinstance(word, str)]:
+                output.Description = words[0]
+            if value.condition:
+                output.Condition = value.condition
+            self.template.add_output(output)
+
+
+@functools.cache
+def _hints(outputs: Any) -> dict[str, Any]:
+    return get_type_hints(outputs, include_extras=True)
+
+
+def values_of(outputs: object) -> dict[str, Value]:
+    """The fields of an Outputs dataclass that hold a value."""
+    if not dataclasses.is_dataclass(outputs) or isinstance(outputs, type):
+        raise WiringError(f"a build function returns a dataclass of values, not {outputs!r}")
+    fields = {field.name: getattr(outputs, field.name) for field in dataclasses.fields(outputs)}
+    return {name: value for name, value in fields.items() if isinstance(value, Value)}
+
+
+def describe(build: Callable[..., object]) -> str:
+    """A template's Description: the first line of its module's docstring, or of the function's own."""
+    own = inspect.getdoc(build)
+    module = sys.modules[build.__module__].__doc__ if build.__name__ == "build" else None
+    return next(iter((own or module or build.__name__).strip().splitlines()))
+
+
+@functools.cache
+def wires_of(build: Callable[..., object]) -> dict[str, inspect.Parameter]:
+    """The keyword-only arguments of a build function, by name."""
+    found = inspect.signature(build).parameters.items()
+    return {name: argument for name, argument in found if argument.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+@functools.cache
+def kinds_of(build: Callable[..., object]) -> dict[str, tuple[type[Value], bool]]:
+    """The kind of each wire of a build function, and whether it may be None."""
+    hints = get_type_hints(build)
+    kinds = {}
+    for name in wires_of(build):
+        hint = hints.get(name)
+        options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+        kind = next((option for option in options if isinstance(option, type) and issubclass(option, Value)), None)
+        if kind is None:
+            raise WiringError(f"{build.__module__}.{build.__name__}: {name} needs a kind of value as its annotation")
+        kinds[name] = (kind, type(None) in options)
+    return kinds
+
+
+def check_wires(title: str, build: Callable[..., object], wires: Mapping[str, object]) -> dict[str, type[Value]]:
+    """The kinds that a build function wants, once the wires are known to fit them."""
+    kinds = kinds_of(build)
+    problems = [f"it does not take {name}" for name in wires if name not in kinds]
+    for name, (kind, optional) in kinds.items():
+        if name not in wires:
+            problems.append(f"it lacks {name}: {kind.__name__}")
+        elif (wires[name] is None and not optional) or (wires[name] is not None and not isinstance(wires[name], kind)):
+            problems.append(f"{name} wants {kind.__name__} and got {type(wires[name]).__name__}")
+    if problems:
+        takes = ", ".join(f"{name}: {kind.__name__}" for name, (kind, _) in kinds.items()) or "nothing"
+        raise WiringError(f"nested stack {title}: {'; '.join(problems)}. It takes {takes}.")
+    return {name: kind for name, (kind, _) in kinds.items()}

@@ -1,0 +1,185 @@
+"""Service auto scaling: the policies that move the number of tasks, and the alarms for when that is not enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from troposphere import Equals, Join, Not, Sub, cloudwatch
+from troposphere import applicationautoscaling as aas
+
+from scaleout_cfn.config import Config
+from scaleout_cfn.metrics import ALB, ECS, dimensions
+from scaleout_cfn.scaling import StepScaling, TargetTracking
+from scaleout_cfn.stack import Stack
+from scaleout_cfn.values import ClusterName, LoadBalancerName, Number, ServiceName, TargetGroupName, TopicArn
+
+METRICS = {"cpu": "CPUUtilization", "memory": "MemoryUtilization"}
+
+
+@dataclass(frozen=True)
+class Outputs:
+    pass
+
+
+def build(
+    stack: Stack,
+    config: Config,
+    *,
+    cluster_name: ClusterName,
+    service_name: ServiceName,
+    load_balancer_name: LoadBalancerName,
+    target_group_name: TargetGroupName,
+    min_tasks: Number,
+    max_tasks: Number,
+    topic: TopicArn,
+) -> Outputs:
+    scaling = config.scaling
+    target = aas.ScalableTarget(
+        "ScalableTarget",
+        ServiceNamespace="ecs",
+        ScalableDimension="ecs:service:DesiredCount",
+        ResourceId=Join("/", ["service", cluster_name, service_name]),
+        MinCapacity=min_tasks,
+        MaxCapacity=max_tasks,
+    )
+    if scaling.schedules:
+        target.ScheduledActions = [
+            aas.ScheduledAction(
+                ScheduledActionName=schedule.name,
+                Schedule=schedule.at,
+                Timezone=schedule.timezone,
+                ScalableTargetAction=aas.ScalableTargetAction(
+                    MinCapacity=schedule.min_tasks, MaxCapacity=schedule.max_tasks
+                ),
+            )
+            for schedule in scaling.schedules
+        ]
+    stack.add(target)
+
+    suffix = "HighResolution" if scaling.high_resolution else ""
+    for title, policy, metric in (
+        ("CpuTracking", scaling.cpu, f"ECSServiceAverageCPUUtilization{suffix}"),
+        ("MemoryTracking", scaling.memory, f"ECSServiceAverageMemoryUtilization{suffix}"),
+    ):
+        if policy.enabled:
+            _track(stack, target, title, policy, aas.PredefinedMetricSpecification(PredefinedMetricType=metric))
+    if scaling.requests.enabled:
+        requests = aas.PredefinedMetricSpecification(
+            PredefinedMetricType="ALBRequestCountPerTarget",
+            ResourceLabel=Join("/", [load_balancer_name, target_group_name]),
+        )
+        _track(stack, target, "RequestTracking", scaling.requests, requests)
+    in_service: dict[str, object] = {"ClusterName": cluster_name, "ServiceName": service_name}
+    for step_policy in scaling.step_policies:
+        _step(stack, target, step_policy, in_service)
+
+    for title, metric in METRICS.items():
+        stack.add(
+            cloudwatch.Alarm(
+                f"{title.capitalize()}High",
+                AlarmDescription=f"The tasks' {title} use stays over its threshold: scaling does not keep up.",
+                Namespace=ECS,
+                MetricName=metric,
+                Dimensions=dimensions(in_service),
+                Statistic="Average",
+                Period=60,
+                EvaluationPeriods=10,
+                Threshold=config.observability.utilization_percent,
+                ComparisonOperator="GreaterThanThreshold",
+                TreatMissingData="notBreaching",
+                AlarmActions=[topic],
+                OKActions=[topic],
+            )
+        )
+    # The bounds are parameters: only CloudFormation knows whether there is anything between them.
+    can_grow = stack.condition("CanGrow", Not(Equals(min_tasks, max_tasks)))
+    stack.add(
+        cloudwatch.Alarm(
+            "TasksAtMaximum",
+            Condition=can_grow,
+            AlarmDescription="As many tasks serve as may run: there is no room to grow.",
+            Namespace=ALB,
+            # Counted by the load balancer: a count of tasks is a metric of Container Insights only.
+            MetricName="HealthyHostCount",
+            Dimensions=dimensions({"LoadBalancer": load_balancer_name, "TargetGroup": target_group_name}),
+            Statistic="Minimum",
+            Period=60,
+            EvaluationPeriods=15,
+            Threshold=max_tasks,
+            ComparisonOperator="GreaterThanOrEqualToThreshold",
+            TreatMissingData="notBreaching",
+            AlarmActions=[topic],
+            OKActions=[topic],
+        )
+    )
+    return Outputs()
+
+
+def _track(
+    stack: Stack,
+    target: aas.ScalableTarget,
+    title: str,
+    policy: TargetTracking,
+    metric: aas.PredefinedMetricSpecification,
+) -> None:
+    stack.add(
+        aas.ScalingPolicy(
+            title,
+            PolicyName=Sub("${AWS::StackName}-" + title),
+            PolicyType="TargetTrackingScaling",
+            ScalingTargetId=target.ref(),
+            TargetTrackingScalingPolicyConfiguration=aas.TargetTrackingScalingPolicyConfiguration(
+                PredefinedMetricSpecification=metric,
+                TargetValue=policy.target,
+                ScaleOutCooldown=policy.scale_out_cooldown_s,
+                ScaleInCooldown=policy.scale_in_cooldown_s,
+                DisableScaleIn=not policy.scale_in,
+            ),
+        )
+    )
+
+
+def _step(stack: Stack, target: aas.ScalableTarget, policy: StepScaling, watched: dict[str, object]) -> None:
+    """A policy of steps and the alarm that it acts on.
+
+    https://docs.aws.amazon.com/autoscaling/application/userguide/step-scaling-policy-overview.html
+    """
+    above = policy.when == "above"
+    adjustments = []
+    for step, further in zip(policy.steps, [*policy.steps[1:], None], strict=True):
+        near, far = step.distance, further.distance if further else None
+        bounds: dict[str, Any] = {"MetricIntervalLowerBound": near} if above else {"MetricIntervalUpperBound": -near}
+        if far is not None:
+            bounds["MetricIntervalUpperBound" if above else "MetricIntervalLowerBound"] = far if above else -far
+        adjustments.append(aas.StepAdjustment(ScalingAdjustment=step.tasks, **bounds))
+    scaling = stack.add(
+        aas.ScalingPolicy(
+            f"{policy.name}Steps",
+            PolicyName=Sub("${AWS::StackName}-" + policy.name),
+            PolicyType="StepScaling",
+            ScalingTargetId=target.ref(),
+            StepScalingPolicyConfiguration=aas.StepScalingPolicyConfiguration(
+                AdjustmentType="ChangeInCapacity",
+                Cooldown=policy.cooldown_s,
+                MetricAggregationType="Average",
+                StepAdjustments=adjustments,
+            ),
+        )
+    )
+    stack.add(
+        cloudwatch.Alarm(
+            f"{policy.name}Alarm",
+            AlarmDescription=f"Moves the number of tasks by the step policy {policy.name}.",
+            Namespace=ECS,
+            MetricName=METRICS[policy.metric],
+            Dimensions=dimensions(watched),
+            Statistic="Average",
+            Period=60,
+            EvaluationPeriods=policy.minutes,
+            Threshold=policy.threshold_percent,
+            ComparisonOperator="GreaterThanOrEqualToThreshold" if above else "LessThanOrEqualToThreshold",
+            TreatMissingData="missing",
+            AlarmActions=[scaling.ref()],
+        )
+    )

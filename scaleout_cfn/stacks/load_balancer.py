@@ -1,0 +1,252 @@
+"""The load balancer: its listeners, and the target group that the service joins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from troposphere import AWSObject, GetAtt, Join, certificatemanager, ec2, route53, s3
+from troposphere import elasticloadbalancingv2 as elb
+from troposphere.validators.route53 import AliasTarget
+
+from scaleout_cfn.config import Config, Domain, Http
+from scaleout_cfn.iam import receive_balancer_logs
+from scaleout_cfn.stack import Stack
+from scaleout_cfn.values import (
+    LoadBalancerName,
+    SecurityGroupId,
+    SubnetIds,
+    TargetGroupArn,
+    TargetGroupName,
+    Text,
+    VpcId,
+)
+
+HTTP, HTTPS = 80, 443
+
+
+@dataclass(frozen=True)
+class Outputs:
+    security_group: SecurityGroupId
+    load_balancer_name: LoadBalancerName
+    target_group: TargetGroupArn
+    target_group_name: TargetGroupName
+    url: Text
+
+
+def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds) -> Outputs:
+    settings = config.load_balancer
+    secure = not isinstance(settings.listener, Http)
+    group = stack.add(
+        ec2.SecurityGroup(
+            "SecurityGroup",
+            GroupDescription="HTTP and HTTPS from clients; out only to the targets.",
+            VpcId=vpc_id,
+            SecurityGroupIngress=[
+                _from_clients(port, ipv6)
+                for port in ([HTTP, HTTPS] if secure else [HTTP])
+                for ipv6 in _families(config)
+            ],
+            # A group without any egress rule is given one to everywhere. This one leads nowhere.
+            SecurityGroupEgress=[
+                ec2.SecurityGroupRule(
+                    Description="Nowhere by default",
+                    IpProtocol="icmp",
+                    FromPort=252,
+                    ToPort=86,
+                    CidrIp="255.255.255.255/32",
+                )
+            ],
+        )
+    )
+    attributes: dict[str, object] = {
+        "deletion_protection.enabled": settings.deletion_protection,
+        "idle_timeout.timeout_seconds": settings.idle_timeout_s,
+        "routing.http.drop_invalid_header_fields.enabled": True,
+        "routing.http2.enabled": True,
+        "access_logs.s3.enabled": settings.access_logs,
+    }
+    balancer = elb.LoadBalancer(
+        "LoadBalancer",
+        Type="application",
+        Scheme=settings.scheme,
+        IpAddressType="dualstack" if config.network.ipv6 else "ipv4",
+        Subnets=subnets,
+        SecurityGroups=[group.ref()],
+    )
+    if settings.access_logs:
+        bucket, policy = _log_bucket(stack, settings.access_logs_days)
+        attributes["access_logs.s3.bucket"] = bucket.ref()
+        balancer.DependsOn = policy.title
+    balancer.LoadBalancerAttributes = [
+        elb.LoadBalancerAttributes(Key=key, Value=_attribute(value)) for key, value in attributes.items()
+    ]
+    stack.add(balancer)
+    targets = _target_group(stack, config, vpc_id)
+    forward = elb.Action(Type="forward", TargetGroupArn=targets.ref())
+    if isinstance(settings.listener, Http):
+        stack.add(
+            elb.Listener(
+                "Listener", LoadBalancerArn=balancer.ref(), Port=HTTP, Protocol="HTTP", DefaultActions=[forward]
+            )
+        )
+        url: object = Join("", ["http://", balancer.get_att("DNSName")])
+    else:
+        if isinstance(settings.listener, Domain):
+            certificate: object = _certificate(stack, settings.listener).ref()
+            _alias_records(stack, config, settings.listener, balancer)
+            url = f"https://{settings.listener.domain_name}"
+        else:
+            certificate = settings.listener.certificate_arn
+            url = Join("", ["https://", balancer.get_att("DNSName")])
+        stack.add(
+            elb.Listener(
+                "Listener",
+                LoadBalancerArn=balancer.ref(),
+                Port=HTTPS,
+                Protocol="HTTPS",
+                Certificates=[elb.Certificate(CertificateArn=certificate)],
+                SslPolicy=settings.listener.tls_policy,
+                DefaultActions=[forward],
+            )
+        )
+        redirect = elb.RedirectConfig(Protocol="HTTPS", Port=str(HTTPS), StatusCode="HTTP_301")
+        stack.add(
+            elb.Listener(
+                "RedirectListener",
+                LoadBalancerArn=balancer.ref(),
+                Port=HTTP,
+                Protocol="HTTP",
+                DefaultActions=[elb.Action(Type="redirect", RedirectConfig=redirect)],
+            )
+        )
+    return Outputs(
+        SecurityGroupId(group.ref()),
+        LoadBalancerName(balancer.get_att("LoadBalancerFullName")),
+        TargetGroupArn(targets.ref()),
+        TargetGroupName(targets.get_att("TargetGroupFullName")),
+        Text(url),
+    )
+
+
+def _families(config: Config) -> list[bool]:
+    return [False, True] if config.network.ipv6 else [False]
+
+
+def _from_clients(port: int, ipv6: bool) -> ec2.SecurityGroupRule:
+    anywhere = {"CidrIpv6": "::/0"} if ipv6 else {"CidrIp": "0.0.0.0/0"}
+    return ec2.SecurityGroupRule(
+        Description=f"Clients on port {port}", IpProtocol="tcp", FromPort=port, ToPort=port, **anywhere
+    )
+
+
+def _attribute(value: object) -> object:
+    """Attribute values are strings: true, false, 60."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) else value
+
+
+def _target_group(stack: Stack, config: Config, vpc_id: VpcId) -> elb.TargetGroup:
+    check = config.load_balancer.health_check
+    bridge = config.service.network_mode == "bridge"
+    attributes = {
+        "deregistration_delay.timeout_seconds": config.load_balancer.deregistration_delay_s,
+        # A slow task is sent less, and a fresh one is not flooded.
+        "load_balancing.algorithm.type": "least_outstanding_requests",
+        "stickiness.enabled": False,
+    }
+    return stack.add(
+        elb.TargetGroup(
+            "TargetGroup",
+            VpcId=vpc_id,
+            Protocol="HTTP",
+            # Under bridge each target brings its own dynamic port and this one is never used; as it can be
+            # changed only by replacement, it is not the container's.
+            Port=HTTP if bridge else config.service.container_port,
+            TargetType="instance" if bridge else "ip",
+            HealthCheckProtocol="HTTP",
+            HealthCheckPort="traffic-port",
+            HealthCheckPath=check.path,
+            HealthCheckIntervalSeconds=check.interval_s,
+            HealthCheckTimeoutSeconds=check.timeout_s,
+            HealthyThresholdCount=check.healthy_count,
+            UnhealthyThresholdCount=check.unhealthy_count,
+            Matcher=elb.Matcher(HttpCode="200"),
+            TargetGroupAttributes=[
+                elb.TargetGroupAttribute(Key=key, Value=_attribute(value)) for key, value in attributes.items()
+            ],
+        )
+    )
+
+
+def _certificate(stack: Stack, domain: Domain) -> certificatemanager.Certificate:
+    return stack.add(
+        certificatemanager.Certificate(
+            "Certificate",
+            DomainName=domain.domain_name,
+            ValidationMethod="DNS",
+            DomainValidationOptions=[
+                certificatemanager.DomainValidationOption(
+                    DomainName=domain.domain_name, HostedZoneId=domain.hosted_zone_id
+                )
+            ],
+        )
+    )
+
+
+def _alias_records(stack: Stack, config: Config, domain: Domain, balancer: AWSObject) -> None:
+    for kind, ipv6 in zip(("A", "AAAA"), _families(config), strict=False):
+        stack.add(
+            route53.RecordSetType(
+                "AliasRecordIpv6" if ipv6 else "AliasRecord",
+                HostedZoneId=domain.hosted_zone_id,
+                Name=domain.domain_name,
+                Type=kind,
+                AliasTarget=AliasTarget(
+                    HostedZoneId=GetAtt(balancer, "CanonicalHostedZoneID"), DNSName=GetAtt(balancer, "DNSName")
+                ),
+            )
+        )
+
+
+def _log_bucket(stack: Stack, days: int) -> tuple[s3.Bucket, s3.BucketPolicy]:
+    bucket = stack.add(
+        s3.Bucket(
+            "AccessLogs",
+            # Access logs may be encrypted with Amazon S3's keys only.
+            BucketEncryption=s3.BucketEncryption(
+                ServerSideEncryptionConfiguration=[
+                    s3.ServerSideEncryptionRule(
+                        ServerSideEncryptionByDefault=s3.ServerSideEncryptionByDefault(SSEAlgorithm="AES256")
+                    )
+                ]
+            ),
+            PublicAccessBlockConfiguration=s3.PublicAccessBlockConfiguration(
+                BlockPublicAcls=True, BlockPublicPolicy=True, IgnorePublicAcls=True, RestrictPublicBuckets=True
+            ),
+            OwnershipControls=s3.OwnershipControls(
+                Rules=[s3.OwnershipControlsRule(ObjectOwnership="BucketOwnerEnforced")]
+            ),
+            VersioningConfiguration=s3.VersioningConfiguration(Status="Enabled"),
+            LifecycleConfiguration=s3.LifecycleConfiguration(
+                Rules=[
+                    s3.LifecycleRule(
+                        Id="expire",
+                        Status="Enabled",
+                        ExpirationInDays=days,
+                        NoncurrentVersionExpiration=s3.NoncurrentVersionExpiration(NoncurrentDays=1),
+                        AbortIncompleteMultipartUpload=s3.AbortIncompleteMultipartUpload(DaysAfterInitiation=1),
+                    )
+                ]
+            ),
+            # CloudFormation cannot delete a bucket that holds something.
+            DeletionPolicy="RetainExceptOnCreate",
+            UpdateReplacePolicy="Retain",
+        )
+    )
+    policy = stack.add(
+        s3.BucketPolicy(
+            "AccessLogsPolicy", Bucket=bucket.ref(), PolicyDocument=receive_balancer_logs(bucket.get_att("Arn"))
+        )
+    )
+    return bucket, policy

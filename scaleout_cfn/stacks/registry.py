@@ -1,0 +1,60 @@
+"""The registry: one ECR repository for the image of the service."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from troposphere import ecr
+
+from scaleout_cfn.config import Config
+from scaleout_cfn.stack import Stack
+from scaleout_cfn.values import RepositoryArn, Text
+
+
+@dataclass(frozen=True)
+class Outputs:
+    repository_uri: Text
+    repository_arn: RepositoryArn
+
+
+def build(stack: Stack, config: Config) -> Outputs:
+    registry = config.registry
+    repository = ecr.Repository(
+        "Repository",
+        ImageTagMutability="IMMUTABLE_WITH_EXCLUSION" if registry.mutable_tags else "IMMUTABLE",
+        EncryptionConfiguration=ecr.EncryptionConfiguration(EncryptionType=registry.encryption),
+        LifecyclePolicy=ecr.LifecyclePolicy(LifecyclePolicyText=_keep(registry.keep_images)),
+        EmptyOnDelete=registry.empty_on_delete,
+        # Images are what a rollback needs. A repository that a failed first deployment made holds none.
+        DeletionPolicy="Delete" if registry.empty_on_delete else "RetainExceptOnCreate",
+        UpdateReplacePolicy="Retain",
+    )
+    if registry.mutable_tags:
+        repository.ImageTagMutabilityExclusionFilters = [
+            ecr.ImageTagMutabilityExclusionFilter(
+                ImageTagMutabilityExclusionFilterType="WILDCARD", ImageTagMutabilityExclusionFilterValue=tag
+            )
+            for tag in registry.mutable_tags
+        ]
+    stack.add(repository)
+    return Outputs(Text(repository.get_att("RepositoryUri")), RepositoryArn(repository.get_att("Arn")))
+
+
+def _keep(images: int) -> str:
+    """By count of tagged images, never by age: the image that runs may be old.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
+    """
+    rule = {
+        "rulePriority": 1,
+        "description": f"Keep the newest {images} tagged images",
+        "selection": {
+            "tagStatus": "tagged",
+            "tagPatternList": ["*"],
+            "countType": "imageCountMoreThan",
+            "countNumber": images,
+        },
+        "action": {"type": "expire"},
+    }
+    return json.dumps({"rules": [rule]}, indent=1)

@@ -1,0 +1,164 @@
+"""An auto-scaling HTTP service on Amazon ECS.
+
+The wiring page: which stack gets what from whom, in the order in which they are made. The keyword-only arguments of
+`build` are the form that the CloudFormation console shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from troposphere import Equals, FindInMap, Not, Ref, Sub
+
+from scaleout_cfn.config import Config, NewVpc
+from scaleout_cfn.parameters import asked
+from scaleout_cfn.stack import Stack
+from scaleout_cfn.stacks import autoscaling, cluster, load_balancer, network, observability, registry, service
+from scaleout_cfn.values import (
+    ClusterName,
+    EmailAddress,
+    Flag,
+    LatestImage,
+    LogGroupName,
+    Number,
+    ServiceName,
+    SubnetIds,
+    Text,
+    VpcId,
+)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    service_url: Annotated[Text, "Where the service answers, once it has an image."]
+    repository_uri: Annotated[Text, "Where to push the image."]
+    cluster_name: Annotated[ClusterName, "The ECS cluster."]
+    service_name: Annotated[ServiceName, "The ECS service, once there is an image."]
+    log_group_name: Annotated[LogGroupName, "The log group of the containers."]
+    dashboard_url: Annotated[Text, "The dashboard."]
+    # For a stack of one's own beside ours.
+    vpc_id: Annotated[VpcId, "The VPC."]
+    node_subnets: Annotated[SubnetIds, "The subnets of the nodes and tasks."]
+
+
+def build(
+    stack: Stack,
+    config: Config,
+    *,
+    image_uri: Text,
+    min_tasks: Number,
+    max_tasks: Number,
+    node_image: LatestImage,
+    alarm_email: EmailAddress,
+    create_service_linked_role: Flag,
+) -> Outputs:
+    bridge = config.service.network_mode == "bridge"
+    internal = config.load_balancer.scheme == "internal"
+
+    if isinstance(config.network, NewVpc):
+        net = stack.nest("Network", network.build, config)
+        balancer_subnets = net.node_subnets if internal else net.public_subnets
+    else:
+        net, balancer_subnets = _existing(stack, config)
+
+    images = stack.nest("Registry", registry.build, config)
+
+    alb = stack.nest("LoadBalancer", load_balancer.build, config, vpc_id=net.vpc_id, subnets=balancer_subnets)
+
+    nodes = stack.nest(
+        "Cluster",
+        cluster.build,
+        config,
+        vpc_id=net.vpc_id,
+        subnets=net.node_subnets,
+        node_image=node_image,
+        load_balancer_security_group=alb.security_group if bridge else None,
+        create_service_linked_role=create_service_linked_role,
+    )
+
+    watch = stack.nest(
+        "Observability",
+        observability.build,
+        config,
+        load_balancer_name=alb.load_balancer_name,
+        target_group_name=alb.target_group_name,
+        cluster_name=nodes.cluster_name,
+        capacity_provider=nodes.capacity_provider,
+        group_name=nodes.group_name,
+        alarm_email=alarm_email,
+    )
+
+    # A first deployment has no image yet, for the repository to push it to is made by it. Until there is one, the
+    # service and what hangs on it are left out.
+    has_image = stack.condition("HasImage", Not(Equals(image_uri, "")))
+    rollback = config.service.deployment.alarms
+    web = stack.nest_if(
+        has_image,
+        "Service",
+        service.build,
+        config,
+        image_uri=image_uri,
+        repository_arn=images.repository_arn,
+        cluster_name=nodes.cluster_name,
+        capacity_provider=nodes.capacity_provider,
+        target_group=alb.target_group,
+        log_group_name=watch.log_group_name,
+        log_group_arn=watch.log_group_arn,
+        target_errors_alarm=watch.target_errors_alarm if rollback else None,
+        unhealthy_targets_alarm=watch.unhealthy_targets_alarm if rollback else None,
+        vpc_id=None if bridge else net.vpc_id,
+        subnets=None if bridge else net.node_subnets,
+        load_balancer_security_group=None if bridge else alb.security_group,
+    )
+
+    stack.nest_if(
+        has_image,
+        "Autoscaling",
+        autoscaling.build,
+        config,
+        cluster_name=nodes.cluster_name,
+        service_name=web.service_name,
+        load_balancer_name=alb.load_balancer_name,
+        target_group_name=alb.target_group_name,
+        min_tasks=min_tasks,
+        max_tasks=max_tasks,
+        topic=watch.topic,
+    )
+
+    return Outputs(
+        service_url=alb.url,
+        repository_uri=images.repository_uri,
+        cluster_name=nodes.cluster_name,
+        service_name=web.service_name,
+        log_group_name=watch.log_group_name,
+        dashboard_url=_console_link(stack, watch.dashboard_name),
+        vpc_id=net.vpc_id,
+        node_subnets=net.node_subnets,
+    )
+
+
+def _existing(stack: Stack, config: Config) -> tuple[network.Outputs, SubnetIds]:
+    """The ids of a network that is there already, as parameters of the root."""
+    vpc_id = stack.parameter(VpcId, "vpc_id", **asked(config, "vpc_id", VpcId))
+    balancer = stack.parameter(SubnetIds, "load_balancer_subnets", **asked(config, "load_balancer_subnets", SubnetIds))
+    nodes = stack.parameter(SubnetIds, "node_subnets", **asked(config, "node_subnets", SubnetIds))
+    return network.Outputs(vpc_id, balancer, nodes), balancer
+
+
+def _console_link(stack: Stack, dashboard: Text) -> Text:
+    stack.template.add_mapping(
+        "Console",
+        {
+            "aws": {"Host": "console.aws.amazon.com"},
+            "aws-cn": {"Host": "console.amazonaws.cn"},
+            "aws-us-gov": {"Host": "console.amazonaws-us-gov.com"},
+        },
+    )
+    return Text(
+        Sub(
+            "https://${Host}/cloudwatch/home?region=${AWS::Region}#dashboards/dashboard/${Dashboard}",
+            Host=FindInMap("Console", Ref("AWS::Partition"), "Host"),
+            Dashboard=dashboard,
+        )
+    )

@@ -1,0 +1,108 @@
+"""How a tunable is declared: its type and default as a field of a frozen struct, all else as its Meta."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import NODEFAULT, Meta
+
+__all__ = [
+    "Section",
+    "bare",
+    "bounds_of",
+    "choices_of",
+    "default_of",
+    "fields_of",
+    "section_items",
+    "sections_of",
+    "tunable",
+    "tunables",
+    "unit_of",
+]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of the config: a table of the TOML file."""
+
+
+def tunable(meaning: str, *, unit: str | None = None, **bounds: Any) -> Meta:
+    """What a tunable means, in one sentence, with its unit and its bounds (msgspec's: ge, le, pattern, ...)."""
+    return Meta(description=meaning, extra={"unit": unit} if unit else None, **bounds)
+
+
+@functools.cache
+def fields_of(section: type[Section]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a section: msgspec works them out anew at each call."""
+    return msgspec.structs.fields(section)
+
+
+def unit_of(meta: Meta) -> str | None:
+    """The unit that a tunable was declared with."""
+    return (meta.extra or {}).get("unit")
+
+
+def bare(annotation: Any) -> tuple[Any, Meta | None]:
+    """A field's type without its Meta, and the Meta."""
+    arguments = getattr(annotation, "__metadata__", ())
+    meta = next((argument for argument in arguments if isinstance(argument, Meta)), None)
+    return (annotation.__origin__, meta) if arguments else (annotation, None)
+
+
+def sections_of(inner: Any) -> tuple[type[Section], ...]:
+    """The sections that a field may hold: one, several that exclude each other, or none."""
+    if isinstance(inner, type) and issubclass(inner, Section):
+        return (inner,)
+    choices = get_args(inner)
+    if choices and all(isinstance(choice, type) and issubclass(choice, Section) for choice in choices):
+        return choices
+    return ()
+
+
+def section_items(inner: Any) -> type[Section] | None:
+    """The section that a field holds a list of."""
+    first = next(iter(get_args(inner)), None)
+    return first if isinstance(first, type) and issubclass(first, Section) else None
+
+
+def default_of(field: msgspec.structs.FieldInfo) -> Any:
+    """A field's default, None when it has none."""
+    if field.default_factory is not NODEFAULT:
+        return field.default_factory()
+    return None if field.default is NODEFAULT else field.default
+
+
+def tunables(section: Section, path: str = "") -> Iterator[tuple[str, Any, Any, Meta]]:
+    """Every tunable of a section as (dotted key, type, value, Meta), depth first, in order of declaration.
+
+    Of sections that exclude each other, that one which the value is.
+    """
+    for field in fields_of(type(section)):
+        inner, meta = bare(field.type)
+        value = getattr(section, field.name)
+        key = f"{path}.{field.name}" if path else field.name
+        assert meta is not None, f"{key} has no tunable()"
+        if sections_of(inner):
+            yield from tunables(value, key)
+        else:
+            yield key, inner, value, meta
+
+
+def bounds_of(meta: Meta) -> str:
+    """The bounds of a number in words: `1 to 5000`."""
+    low = meta.ge if meta.ge is not None else None
+    if low is None and meta.gt is not None:
+        low = f"more than {meta.gt}"  # type: ignore[assignment]
+    if low is not None and meta.le is not None:
+        return f"{low} to {meta.le}"
+    if low is not None:
+        return f"{low} or more"
+    return f"at most {meta.le}" if meta.le is not None else ""
+
+
+def choices_of(inner: Any) -> str:
+    """The allowed values of a Literal as TOML, empty for any other type."""
+    choices = get_args(inner) if get_origin(inner) is Literal else ()
+    return ", ".join(f'"{choice}"' if isinstance(choice, str) else str(choice) for choice in choices)

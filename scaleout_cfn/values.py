@@ -1,0 +1,182 @@
+"""Values that are known only at deploy time, each with a kind.
+
+A kind is what may cross a stack border: it names the parameter type that the receiving template declares, and
+the type checker refuses one kind where another is asked for. Every kind fits any troposphere property.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from troposphere import AWSHelperFn, Join
+
+__all__ = [
+    "AlarmName",
+    "AvailabilityZoneNames",
+    "CapacityProviderName",
+    "CertificateArn",
+    "ClusterArn",
+    "ClusterName",
+    "EmailAddress",
+    "Flag",
+    "GroupName",
+    "ImageId",
+    "LatestImage",
+    "LoadBalancerName",
+    "LogGroupArn",
+    "LogGroupName",
+    "Number",
+    "RepositoryArn",
+    "SecurityGroupId",
+    "ServiceName",
+    "SubnetIds",
+    "TargetGroupArn",
+    "TargetGroupName",
+    "Text",
+    "TopicArn",
+    "Value",
+    "Values",
+    "VpcId",
+]
+
+
+class Value(AWSHelperFn):
+    """One string that CloudFormation fills in. `data` is the intrinsic function, or a literal string."""
+
+    parameter_type: ClassVar[str] = "String"
+    meaning: ClassVar[str] = "A value from another stack of the set."
+
+    def __init__(self, data: Any, *, condition: str | None = None) -> None:
+        self.data = data
+        #: The condition of the nested stack that this value comes out of, if it has one.
+        self.condition = condition
+
+    def crossing(self) -> Any:
+        """What stands in an Output or in a nested stack's Parameters: always a string."""
+        return self.data
+
+
+class Values(Value):
+    """A list of strings. Between stacks everything is a string: it leaves joined by commas and arrives whole."""
+
+    parameter_type = "CommaDelimitedList"
+
+    def __init__(self, data: Iterable[Any] | AWSHelperFn, *, condition: str | None = None) -> None:
+        super().__init__(data if isinstance(data, AWSHelperFn) else list(data), condition=condition)
+
+    def crossing(self) -> Any:
+        # What comes out of a nested stack is joined already; a list, or a Ref to a list parameter, is not.
+        joined = isinstance(self.data, AWSHelperFn) and "Fn::GetAtt" in self.data.to_dict()
+        return self.data if joined else Join(",", self.data)
+
+
+class Text(Value):
+    """Any string."""
+
+
+class Number(Value):
+    """A whole number."""
+
+    parameter_type = "Number"
+    meaning = "A number from the root stack."
+
+
+class Flag(Value):
+    """Either "true" or "false": CloudFormation has no boolean parameters."""
+
+    meaning = "true or false."
+
+
+class VpcId(Value):
+    parameter_type = "AWS::EC2::VPC::Id"
+    meaning = "The VPC."
+
+
+class SubnetIds(Values):
+    parameter_type = "List<AWS::EC2::Subnet::Id>"
+    meaning = "Subnets, one in each zone."
+
+
+class SecurityGroupId(Value):
+    parameter_type = "AWS::EC2::SecurityGroup::Id"
+    meaning = "A security group."
+
+
+class ImageId(Value):
+    parameter_type = "AWS::EC2::Image::Id"
+    meaning = "The machine image of the container instances."
+
+
+class LatestImage(ImageId):
+    """A machine image named by a public SSM parameter, which CloudFormation reads at each deployment."""
+
+    parameter_type = "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>"
+
+
+class AvailabilityZoneNames(Values):
+    meaning = "Names of availability zones."
+
+
+class CertificateArn(Value):
+    meaning = "The ACM certificate of the HTTPS listener."
+
+
+class TargetGroupArn(Value):
+    meaning = "The target group that the service joins."
+
+
+class TargetGroupName(Value):
+    """The last part of a target group's ARN, as metrics want it: `targetgroup/name/id`."""
+
+    meaning = "The target group as CloudWatch names it."
+
+
+class LoadBalancerName(Value):
+    """The last part of a load balancer's ARN, as metrics want it: `app/name/id`."""
+
+    meaning = "The load balancer as CloudWatch names it."
+
+
+class ClusterName(Value):
+    meaning = "The ECS cluster."
+
+
+class ClusterArn(Value):
+    meaning = "The ECS cluster."
+
+
+class CapacityProviderName(Value):
+    meaning = "The capacity provider, associated with the cluster."
+
+
+class GroupName(Value):
+    meaning = "The Auto Scaling group of the container instances."
+
+
+class ServiceName(Value):
+    meaning = "The ECS service."
+
+
+class RepositoryArn(Value):
+    meaning = "The ECR repository that the image is pulled from."
+
+
+class LogGroupName(Value):
+    meaning = "The log group of the containers."
+
+
+class LogGroupArn(Value):
+    meaning = "The log group of the containers."
+
+
+class TopicArn(Value):
+    meaning = "The SNS topic that alarms are sent to."
+
+
+class AlarmName(Value):
+    meaning = "A CloudWatch alarm that rolls a deployment back."
+
+
+class EmailAddress(Value):
+    meaning = "Who is told of alarms; empty for nobody."

@@ -1,0 +1,172 @@
+"""Change sets with nested stacks: what they show, who may execute them, and what they leave behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import helpers, sets
+from .helpers import Account
+
+
+def begun(account: Account, files: sets.Files, word: str = "one") -> dict[str, str]:
+    """Create `demo`. Returns its parameters, among them the place of the templates."""
+    url = helpers.upload(account, files)
+    values = {"Url": url, "Word": word}
+    assert (
+        helpers.deploy(account, "demo", f"{url}/root.json", values, kind="CREATE")["StackStatus"] == "CREATE_COMPLETE"
+    )
+    return values
+
+
+def proposed(account: Account, values: dict[str, str], kind: str = "UPDATE", **parameters: str) -> dict[str, Any]:
+    return helpers.change_set(account, "demo", f"{values['Url']}/root.json", {**values, **parameters}, kind=kind)
+
+
+def first_proposed(account: Account, files: sets.Files) -> dict[str, Any]:
+    return proposed(account, {"Url": helpers.upload(account, files), "Word": "one"}, kind="CREATE")
+
+
+def nested(account: Account, description: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Logical id -> description of the change set of every nested stack that changes."""
+    cfn = account.client("cloudformation")
+    return {
+        change["ResourceChange"]["LogicalResourceId"]: cfn.describe_change_set(
+            ChangeSetName=change["ResourceChange"]["ChangeSetId"]
+        )
+        for change in description["Changes"]
+        if "ChangeSetId" in change["ResourceChange"]
+    }
+
+
+def changes(description: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(c["ResourceChange"]["Action"], c["ResourceChange"]["LogicalResourceId"]) for c in description["Changes"]]
+
+
+def test_a_nested_change_set_shows_the_childs_own_changes(account: Account) -> None:
+    root = proposed(account, begun(account, sets.three_levels()), Word="two")
+    assert changes(root) == [("Modify", "Middle")]
+    middle = nested(account, root)["Middle"]
+    leaf = nested(account, middle)["Leaf"]
+    assert changes(leaf) == [("Modify", "Value")]
+    assert [d["IncludeNestedStacks"] for d in (root, middle, leaf)] == [True] * 3
+    assert (leaf["ParentChangeSetId"], leaf["RootChangeSetId"]) == (middle["ChangeSetId"], root["ChangeSetId"])
+    assert "ParentChangeSetId" not in root
+
+
+def test_what_reads_a_changing_sibling_is_shown_as_unknown(account: Account) -> None:
+    root = proposed(account, begun(account, sets.pair()), Word="two")
+    first, second = (nested(account, root)[name]["Parameters"][0]["ParameterValue"] for name in ("First", "Second"))
+    assert first == "two"
+    assert second.startswith("{{IntrinsicFunction:")
+    assert second.endswith("/Second/Word/Fn::GetAtt}}")
+
+
+def test_what_reads_an_unchanged_sibling_is_no_change(account: Account) -> None:
+    files = sets.pair()
+    files["root.json"]["Parameters"]["Other"] = {"Type": "String", "Default": "a"}
+    files["root.json"]["Resources"]["Third"] = sets.nested("child.json", Word={"Ref": "Other"})
+    root = proposed(account, begun(account, files), Other="b")
+    assert changes(root) == [("Modify", "Third")]
+
+
+def test_a_child_whose_template_alone_changed_is_part_of_the_change(account: Account) -> None:
+    files = sets.pair()
+    values = begun(account, files)
+    files["child.json"]["Resources"]["More"] = sets.parameter("more")
+    helpers.upload(account, files)
+    root = proposed(account, values)
+    assert root["Status"] == "CREATE_COMPLETE"
+    assert changes(nested(account, root)["First"]) == [("Add", "More")]
+
+
+def test_nothing_changed_is_said_in_the_words_that_tools_look_for(account: Account) -> None:
+    root = proposed(account, begun(account, sets.three_levels()))
+    assert (root["Status"], root["ExecutionStatus"]) == ("FAILED", "UNAVAILABLE")
+    assert root["StatusReason"].startswith("The submitted information didn't contain changes.")
+
+
+def test_a_child_that_is_refused_fails_the_whole_change_set(account: Account) -> None:
+    files = sets.pair()
+    values = begun(account, files)
+    files["child.json"]["Parameters"]["More"] = {"Type": "String"}
+    helpers.upload(account, files)
+    root = proposed(account, values)
+    assert (root["Status"], root["ExecutionStatus"]) == ("FAILED", "UNAVAILABLE")
+    assert root["StatusReason"].startswith("Nested change set for First was not successfully created")
+
+
+def test_a_new_childs_placeholder_becomes_the_child(account: Account) -> None:
+    root = first_proposed(account, sets.pair())
+    expected = {name: description["StackId"] for name, description in nested(account, root).items()}
+    placeholder = helpers.described(account, expected["First"])
+    assert (placeholder["StackStatus"], placeholder["ParentId"]) == ("REVIEW_IN_PROGRESS", root["StackId"])
+    stack = helpers.execute(account, root)
+    assert helpers.children(account, stack["StackId"]) == expected
+
+
+def test_a_nested_change_set_is_executed_and_deleted_from_its_root_only(account: Account) -> None:
+    root = first_proposed(account, sets.pair())
+    child = nested(account, root)["First"]["ChangeSetId"]
+    cfn = account.client("cloudformation")
+    for call in (cfn.execute_change_set, cfn.delete_change_set):
+        assert "from its root change set" in helpers.refused(lambda call=call: call(ChangeSetName=child))
+
+
+def test_a_deleted_change_set_takes_its_childrens_with_it(account: Account) -> None:
+    values = begun(account, sets.pair())
+    root = proposed(account, values, Word="two")
+    child = nested(account, root)["First"]["ChangeSetId"]
+    cfn = account.client("cloudformation")
+    cfn.delete_change_set(ChangeSetName=root["ChangeSetId"])
+    assert "does not exist" in helpers.refused(lambda: cfn.describe_change_set(ChangeSetName=child))
+
+
+def test_a_stack_that_was_only_proposed_is_deleted_without_a_trace(account: Account) -> None:
+    root = first_proposed(account, sets.three_levels())
+    assert len(account.client("cloudformation").describe_stacks()["Stacks"]) == 3
+    helpers.delete(account, root["StackId"])
+    assert helpers.leftovers(account) == []
+
+
+def test_earlier_change_sets_survive_a_second_first_one(account: Account) -> None:
+    first = first_proposed(account, sets.pair())
+    second = first_proposed(account, sets.pair())
+    cfn = account.client("cloudformation")
+    listed = {summary["ChangeSetId"] for summary in cfn.list_change_sets(StackName="demo")["Summaries"]}
+    assert listed == {first["ChangeSetId"], second["ChangeSetId"]}
+    assert helpers.execute(account, first)["StackStatus"] == "CREATE_COMPLETE"
+    assert len(cfn.describe_stacks()["Stacks"]) == 3
+
+
+def test_a_refused_second_change_set_leaves_the_first(account: Account) -> None:
+    first = first_proposed(account, sets.pair())
+    url = helpers.upload(account, {"bad.json": {"Resources": {"It": {"Type": "AWS::No::Such"}}}})
+    helpers.refused(lambda: helpers.change_set(account, "demo", f"{url}/bad.json", kind="CREATE"))
+    assert helpers.execute(account, first)["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_the_placeholders_of_a_failed_creation_are_gone(account: Account) -> None:
+    files = sets.pair()
+    files["child.json"]["Outputs"]["Bad"] = {"Value": {"Fn::GetAtt": ["Role", "Nothing"]}}
+    stack = helpers.execute(account, first_proposed(account, files))
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert helpers.leftovers(account) == ["stack: demo ROLLBACK_COMPLETE"]
+
+
+def test_without_nested_stacks_the_children_have_no_change_sets(account: Account) -> None:
+    values = begun(account, sets.pair())
+    cfn = account.client("cloudformation")
+    made = cfn.create_change_set(
+        StackName="demo",
+        ChangeSetName="flat",
+        TemplateURL=f"{values['Url']}/root.json",
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[
+            {"ParameterKey": "Url", "UsePreviousValue": True},
+            {"ParameterKey": "Word", "ParameterValue": "two"},
+        ],
+    )
+    flat = cfn.describe_change_set(ChangeSetName=made["Id"])
+    assert flat["IncludeNestedStacks"] is False
+    assert nested(account, flat) == {}
+    assert helpers.outputs(helpers.execute(account, flat))["First"].startswith("two ")

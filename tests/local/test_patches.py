@@ -1,0 +1,374 @@
+"""Each patch is needed: without it the defect that its docstring names is there, with it the defect is gone.
+
+When a test of the first kind fails, MiniStack has learned it: drop the patch.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from botocore.exceptions import ClientError
+
+from scaleout_cfn.local import Emulator, running
+
+from . import helpers, sets
+from .helpers import Account
+
+Probe = Callable[[Account], bool]
+PROBES: dict[str, Probe] = {}
+
+
+def probe(name: str) -> Callable[[Probe], Probe]:
+    """Say what tells a patched emulator from an unpatched one. A refused call counts as the defect."""
+
+    def add(function: Probe) -> Probe:
+        PROBES[name] = function
+        return function
+
+    return add
+
+
+def holds(name: str, account: Account) -> bool:
+    try:
+        return PROBES[name](account)
+    except ClientError:
+        return False
+
+
+def created(account: Account, resources: sets.Template, outputs: sets.Template | None = None) -> dict[str, Any]:
+    """Create the stack `demo` of these resources. Returns it as it ended."""
+    template = {"Resources": resources, "Outputs": {key: {"Value": value} for key, value in (outputs or {}).items()}}
+    made = account.client("cloudformation").create_stack(
+        StackName="demo", TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_NAMED_IAM"]
+    )
+    return helpers.settled(account, made["StackId"])
+
+
+def deployed(account: Account, files: sets.Files, **parameters: str) -> dict[str, Any]:
+    """Create `demo` from a nested set, or change it."""
+    helpers.upload(account, files)
+    exists = bool(account.client("cloudformation").list_stacks()["StackSummaries"])
+    # Path-style, which MiniStack reads with or without a patch.
+    url = f"https://s3.amazonaws.com/{account.bucket}"
+    change = helpers.change_set(
+        account, "demo", f"{url}/root.json", {"Url": url, **parameters}, kind="UPDATE" if exists else "CREATE"
+    )
+    return helpers.execute(account, change)
+
+
+VPC: sets.Template = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}
+
+
+def in_vpc(kind: str, **properties: Any) -> sets.Template:
+    """A VPC, and beside it the resource `It`."""
+    return {"Vpc": VPC, "It": {"Type": kind, "Properties": properties}}
+
+
+@probe("nested-stacks")
+def _a_child_with_an_unchanged_role_is_updated(account: Account) -> bool:
+    deployed(account, sets.pair(), Word="one")
+    return bool(deployed(account, sets.pair(), Word="two")["StackStatus"] == "UPDATE_COMPLETE")
+
+
+@probe("event-physical-ids")
+def _every_event_of_a_known_resource_names_it(account: Account) -> bool:
+    deployed(account, sets.pair(), Word="one")
+    stack = deployed(account, sets.pair(), Word="two")
+    events = helpers.events(account, stack["StackId"])
+    return all(event["PhysicalResourceId"] for event in events if event["ResourceStatus"] == "UPDATE_IN_PROGRESS")
+
+
+@probe("parent-ids")
+def _a_child_names_its_parent_and_its_root(account: Account) -> bool:
+    stack = deployed(account, sets.three_levels(), Word="one")
+    middle = helpers.children(account, stack["StackId"])["Middle"]
+    leaf = helpers.described(account, helpers.children(account, middle)["Leaf"])
+    return (leaf.get("ParentId"), leaf.get("RootId")) == (middle, stack["StackId"])
+
+
+@probe("review-stack-kept")
+def _a_second_first_change_set_is_for_the_same_stack(account: Account) -> bool:
+    helpers.upload(account, sets.pair())
+    url = f"https://s3.amazonaws.com/{account.bucket}"
+    first, second = (
+        helpers.change_set(account, "demo", f"{url}/root.json", {"Url": url, "Word": "one"}, kind="CREATE")
+        for _ in range(2)
+    )
+    return bool(first["StackId"] == second["StackId"])
+
+
+@probe("nested-change-sets")
+def _a_change_of_a_child_has_its_own_change_set(account: Account) -> bool:
+    helpers.upload(account, sets.pair())
+    url = f"https://s3.amazonaws.com/{account.bucket}"
+    change = helpers.change_set(account, "demo", f"{url}/root.json", {"Url": url, "Word": "one"}, kind="CREATE")
+    return all("ChangeSetId" in entry["ResourceChange"] for entry in change["Changes"])
+
+
+@probe("nested-stack-replacement")
+def _a_child_is_never_replaced(account: Account) -> bool:
+    deployed(account, sets.pair(), Word="one")
+    url = f"https://s3.amazonaws.com/{account.bucket}"
+    change = helpers.change_set(account, "demo", f"{url}/root.json", {"Url": url, "Word": "two"})
+    return all(entry["ResourceChange"]["Replacement"] == "False" for entry in change["Changes"])
+
+
+@probe("template-url-hosts")
+def _a_template_is_read_by_its_bucket_s_host_name(account: Account) -> bool:
+    url = helpers.upload(account, {"one.json": {"Resources": {"It": sets.parameter("x")}}})
+    forms = [
+        f"{url}/one.json",
+        f"https://{account.bucket}.s3.amazonaws.com/one.json",
+        f"https://{account.bucket}.s3.dualstack.us-east-1.amazonaws.com/one.json",
+        f"https://{account.bucket}.s3.cn-north-1.amazonaws.com.cn/one.json",
+    ]
+    cfn = account.client("cloudformation")
+    return all(cfn.get_template_summary(TemplateURL=form)["ResourceTypes"] for form in forms)
+
+
+@probe("ami-parameters")
+def _the_image_of_ecs_nodes_is_a_public_parameter(account: Account) -> bool:
+    base = "/aws/service/ecs/optimized-ami/amazon-linux-2023"
+    names = [f"{base}/recommended/image_id", f"{base}/arm64/recommended/image_id"]
+    found = account.client("ssm").get_parameters(Names=names)["Parameters"]
+    return [entry["Name"] for entry in found] == names
+
+
+@probe("ec2-vpc-attributes")
+def _a_vpc_tells_its_range(account: Account) -> bool:
+    stack = created(account, {"Vpc": VPC}, {"Range": {"Fn::GetAtt": ["Vpc", "CidrBlock"]}})
+    return helpers.outputs(stack) == {"Range": "10.0.0.0/16"}
+
+
+@probe("ec2-elastic-ip")
+def _an_elastic_ip_is_allocated(account: Account) -> bool:
+    it = {"Type": "AWS::EC2::EIP", "Properties": {"Domain": "vpc"}}
+    outputs = {"Ref": {"Ref": "It"}, "Id": {"Fn::GetAtt": ["It", "AllocationId"]}}
+    made = helpers.outputs(created(account, {"It": it}, outputs))
+    addresses = account.client("ec2").describe_addresses()["Addresses"]
+    return [(a["PublicIp"], a["AllocationId"]) for a in addresses] == [(made["Ref"], made["Id"])]
+
+
+@probe("ec2-nat-gateway")
+def _zonal_and_regional_nat_gateways_are_made(account: Account) -> bool:
+    gateways: sets.Template = {
+        "Vpc": VPC,
+        "Subnet": {"Type": "AWS::EC2::Subnet", "Properties": {"VpcId": {"Ref": "Vpc"}, "CidrBlock": "10.0.0.0/24"}},
+        "Address": {"Type": "AWS::EC2::EIP"},
+        "Zonal": {
+            "Type": "AWS::EC2::NatGateway",
+            "Properties": {
+                "SubnetId": {"Ref": "Subnet"},
+                "AllocationId": {"Fn::GetAtt": ["Address", "AllocationId"]},
+            },
+        },
+        "Regional": {
+            "Type": "AWS::EC2::NatGateway",
+            "Properties": {"AvailabilityMode": "regional", "VpcId": {"Ref": "Vpc"}},
+        },
+    }
+    made = helpers.outputs(created(account, gateways, {"Vpc": {"Ref": "Vpc"}}))
+    found = account.client("ec2").describe_nat_gateways()["NatGateways"]
+    return [(one["State"], one["VpcId"]) for one in found] == [("available", made["Vpc"])] * 2
+
+
+@probe("ec2-security-group-rules")
+def _rules_between_groups_are_in_force(account: Account) -> bool:
+    group = {"Type": "AWS::EC2::SecurityGroup", "Properties": {"GroupDescription": "x", "VpcId": {"Ref": "Vpc"}}}
+    ports = {"GroupId": {"Fn::GetAtt": ["Inner", "GroupId"]}, "IpProtocol": "tcp", "FromPort": 80, "ToPort": 80}
+    rules: sets.Template = {
+        "Vpc": VPC,
+        "Inner": group,
+        "Outer": group,
+        "In": {
+            "Type": "AWS::EC2::SecurityGroupIngress",
+            "Properties": {**ports, "SourceSecurityGroupId": {"Fn::GetAtt": ["Outer", "GroupId"]}},
+        },
+        "Out": {"Type": "AWS::EC2::SecurityGroupEgress", "Properties": {**ports, "CidrIp": "10.0.0.0/16"}},
+    }
+    outputs = {name: {"Fn::GetAtt": [name, "GroupId"]} for name in ("Inner", "Outer")}
+    made = helpers.outputs(created(account, rules, outputs))
+    found = account.client("ec2").describe_security_groups(GroupIds=[made["Inner"]])["SecurityGroups"][0]
+    return [pair["GroupId"] for rule in found["IpPermissions"] for pair in rule["UserIdGroupPairs"]] == [
+        made["Outer"]
+    ] and "10.0.0.0/16" in [block["CidrIp"] for rule in found["IpPermissionsEgress"] for block in rule["IpRanges"]]
+
+
+@probe("ec2-flow-log")
+def _a_flow_log_is_made(account: Account) -> bool:
+    created(
+        account,
+        in_vpc(
+            "AWS::EC2::FlowLog", ResourceId={"Ref": "Vpc"}, ResourceType="VPC", TrafficType="ALL", LogGroupName="flow"
+        ),
+    )
+    return [log["LogDestination"] for log in account.client("ec2").describe_flow_logs()["FlowLogs"]] == ["flow"]
+
+
+@probe("ec2-egress-only-internet-gateway")
+def _an_egress_only_internet_gateway_is_made(account: Account) -> bool:
+    created(account, in_vpc("AWS::EC2::EgressOnlyInternetGateway", VpcId={"Ref": "Vpc"}))
+    return len(account.client("ec2").describe_egress_only_internet_gateways()["EgressOnlyInternetGateways"]) == 1
+
+
+@probe("ec2-cidr-blocks")
+def _a_vpc_has_an_ipv6_block_that_subnets_divide(account: Account) -> bool:
+    blocks = {"Fn::Cidr": [{"Fn::Select": [0, {"Fn::GetAtt": ["Vpc", "Ipv6CidrBlocks"]}]}, 2, 64]}
+    subnet = {"VpcId": {"Ref": "Vpc"}, "CidrBlock": "10.0.0.0/24"}
+    stack = created(
+        account,
+        {
+            **in_vpc("AWS::EC2::VPCCidrBlock", VpcId={"Ref": "Vpc"}, AmazonProvidedIpv6CidrBlock=True),
+            "Subnet": {"Type": "AWS::EC2::Subnet", "Properties": subnet},
+            "Six": {
+                "Type": "AWS::EC2::SubnetCidrBlock",
+                "DependsOn": "It",
+                "Properties": {"SubnetId": {"Ref": "Subnet"}, "Ipv6CidrBlock": {"Fn::Select": [1, blocks]}},
+            },
+        },
+        {"Second": {"Fn::Select": [1, blocks]}},
+    )
+    return helpers.outputs(stack).get("Second", "").endswith("::/64")
+
+
+@probe("ecs-capacity-providers")
+def _a_cluster_s_default_strategy_is_its_capacity_provider(account: Account) -> bool:
+    created(account, sets.cluster())
+    ecs = account.client("ecs")
+    made = ecs.describe_clusters(clusters=ecs.list_clusters()["clusterArns"])["clusters"][0]
+    provider = next(p for p in ecs.describe_capacity_providers()["capacityProviders"] if "FARGATE" not in p["name"])
+    return (
+        made["defaultCapacityProviderStrategy"] == [{"capacityProvider": provider["name"], "weight": 1, "base": 0}]
+        and provider["autoScalingGroupProvider"]["managedScaling"]["targetCapacity"] == 90
+        and provider["autoScalingGroupProvider"]["managedDraining"] == "ENABLED"
+    )
+
+
+@probe("ecs-service-numbers")
+def _a_service_takes_its_count_from_a_parameter(account: Account) -> bool:
+    files = {
+        "root.json": {
+            "Parameters": {"Count": {"Type": "Number"}, "Url": {"Type": "String"}},
+            "Resources": sets.service(DesiredCount={"Ref": "Count"}, LaunchType="EC2"),
+        }
+    }
+    deployed(account, files, Count="2")
+    deployed(account, files, Count="3")
+    ecs = account.client("ecs")
+    arns = ecs.list_services(cluster="demo-Cluster")["serviceArns"]
+    described = ecs.describe_services(cluster="demo-Cluster", services=arns)["services"]
+    return [one["runningCount"] for one in described] == [3]
+
+
+@probe("application-autoscaling")
+def _scaling_policies_can_be_read_back(account: Account) -> bool:
+    target = {
+        "ServiceNamespace": "ecs",
+        "ResourceId": {"Fn::Sub": "service/${Cluster}/${Service.Name}"},
+        "ScalableDimension": "ecs:service:DesiredCount",
+        "MinCapacity": 1,
+        "MaxCapacity": 4,
+    }
+    tracking = {
+        "TargetValue": "60",
+        "PredefinedMetricSpecification": {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"},
+    }
+    policy = {
+        "PolicyName": "cpu",
+        "PolicyType": "TargetTrackingScaling",
+        "ScalingTargetId": {"Ref": "Target"},
+        "TargetTrackingScalingPolicyConfiguration": tracking,
+    }
+    created(
+        account,
+        {
+            **sets.service(LaunchType="EC2"),
+            "Target": {"Type": "AWS::ApplicationAutoScaling::ScalableTarget", "Properties": target},
+            "Policy": {"Type": "AWS::ApplicationAutoScaling::ScalingPolicy", "Properties": policy},
+        },
+    )
+    scaling = account.client("application-autoscaling")
+    (found,) = scaling.describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]
+    (scaled,) = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
+    return (
+        found["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 60
+        and found["ResourceId"] == scaled["ResourceId"] == "service/demo-Cluster/demo-Service"
+        and scaled["MaxCapacity"] == 4
+    )
+
+
+@probe("iam-service-linked-role")
+def _a_service_linked_role_is_made(account: Account) -> bool:
+    it = {"Type": "AWS::IAM::ServiceLinkedRole", "Properties": {"AWSServiceName": "ecs.amazonaws.com"}}
+    created(account, {"It": it})
+    return "/aws-service-role/ecs.amazonaws.com/" in [r["Path"] for r in account.client("iam").list_roles()["Roles"]]
+
+
+@probe("iam-oidc-provider")
+def _an_oidc_provider_is_made(account: Account) -> bool:
+    properties = {"Url": "https://token.actions.githubusercontent.com", "ClientIdList": ["sts.amazonaws.com"]}
+    stack = created(
+        account, {"It": {"Type": "AWS::IAM::OIDCProvider", "Properties": properties}}, {"It": {"Ref": "It"}}
+    )
+    made = account.client("iam").get_open_id_connect_provider(OpenIDConnectProviderArn=helpers.outputs(stack)["It"])
+    return bool(made["ClientIDList"] == ["sts.amazonaws.com"])
+
+
+@probe("cloudwatch-metric-math-alarms")
+def _an_alarm_on_metric_math_is_made(account: Account) -> bool:
+    metric = {"Metric": {"Namespace": "AWS/ApplicationELB", "MetricName": "RequestCount"}, "Period": 60, "Stat": "Sum"}
+    queries = [
+        {"Id": "requests", "MetricStat": metric, "ReturnData": False},
+        {"Id": "share", "Expression": "100 / requests", "ReturnData": True},
+    ]
+    properties = {
+        "Metrics": queries,
+        "EvaluationPeriods": 1,
+        "Threshold": 5,
+        "ComparisonOperator": "GreaterThanThreshold",
+        "AlarmName": "errors",
+    }
+    created(account, {"It": {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}})
+    alarms = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    return [alarm["AlarmName"] for alarm in alarms] == ["errors"]
+
+
+@probe("codepipeline")
+def _a_pipeline_is_kept(account: Account) -> bool:
+    properties = {"Name": "deliver", "RoleArn": "arn:aws:iam::123456789012:role/x", "Stages": []}
+    it = {"Type": "AWS::CodePipeline::Pipeline", "Properties": properties}
+    return helpers.outputs(created(account, {"It": it}, {"It": {"Ref": "It"}})) == {"It": "deliver"}
+
+
+@probe("codeconnections")
+def _a_connection_is_kept_and_stays_pending(account: Account) -> bool:
+    it = {
+        "Type": "AWS::CodeConnections::Connection",
+        "Properties": {"ConnectionName": "git", "ProviderType": "GitHub"},
+    }
+    outputs = {"Arn": {"Fn::GetAtt": ["It", "ConnectionArn"]}, "Status": {"Fn::GetAtt": ["It", "ConnectionStatus"]}}
+    made = helpers.outputs(created(account, {"It": it}, outputs))
+    return made["Status"] == "PENDING" and made["Arn"].startswith("arn:aws:codeconnections:us-east-1:")
+
+
+@pytest.mark.parametrize("name", sorted(PROBES))
+def test_without_the_patch_the_defect_is_there(name: str) -> None:
+    with running(without=[name]) as emulator:
+        assert not holds(name, Account(emulator))
+
+
+@pytest.mark.parametrize("name", sorted(PROBES))
+def test_with_the_patch_the_defect_is_gone(name: str, account: Account) -> None:
+    assert holds(name, account)
+
+
+def test_every_patch_has_a_probe(emulator: Emulator) -> None:
+    connection = http.client.HTTPConnection(urlsplit(emulator.endpoint_url).netloc)
+    connection.request("GET", "/_scaleout/health")
+    assert sorted(json.loads(connection.getresponse().read())["patches"]) == sorted(PROBES)
+    connection.close()

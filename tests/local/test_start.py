@@ -1,0 +1,193 @@
+"""Starting, finding and ending the emulator's process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+
+from scaleout_cfn import local
+from scaleout_cfn.local import Emulator, EmulatorError, attach, running, start
+
+HERE = Path(local.__file__).resolve().parents[2]
+
+
+def port(emulator: Emulator) -> int:
+    found = urlsplit(emulator.endpoint_url).port
+    assert found is not None
+    return found
+
+
+def answers(emulator: Emulator) -> bool:
+    try:
+        return attach(emulator.endpoint_url).pid == emulator.pid
+    except EmulatorError:
+        return False
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Ask often, each time through a process that is started for it: a bound without a clock."""
+    for _ in range(200):
+        if condition():
+            return True
+        subprocess.run([sys.executable, "-S", "-c", ""], check=True)
+    return False
+
+
+def in_a_parent(code: str) -> tuple[subprocess.Popen[str], Emulator]:
+    """Run code in a process of its own that prints `endpoint_url pid` and then waits to be ended."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"from scaleout_cfn.local import running, start\n{code}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=HERE,
+    )
+    assert parent.stdout is not None
+    endpoint_url, pid = parent.stdout.readline().split()
+    return parent, Emulator(endpoint_url, int(pid))
+
+
+SHOW = "print(e.endpoint_url, e.pid, flush=True); input()"
+
+
+def test_it_listens_on_the_loopback_address_only(emulator: Emulator) -> None:
+    assert urlsplit(emulator.endpoint_url).hostname == "127.0.0.1"
+    with socket.socket() as other:  # another loopback address: bound to 0.0.0.0 it would answer here, too
+        assert other.connect_ex(("127.0.0.2", port(emulator))) != 0
+
+
+def test_its_environment_is_all_that_a_client_needs(emulator: Emulator) -> None:
+    code = "import boto3; print(boto3.client('sts').get_caller_identity()['Account'])"
+    environment = {"PATH": os.environ["PATH"], **emulator.environment()}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == emulator.account_id
+
+
+def test_a_stopped_emulator_is_gone_and_can_be_stopped_again() -> None:
+    emulator = start()
+    assert answers(emulator)
+    emulator.stop()
+    assert not answers(emulator)
+    assert emulator.process is not None
+    assert emulator.process.poll() is not None
+    emulator.stop()
+
+
+def test_a_signal_for_the_callers_group_does_not_reach_it(emulator: Emulator) -> None:
+    assert os.getsid(emulator.pid) == emulator.pid != os.getsid(0)
+
+
+def test_running_ends_with_the_process_that_it_ran_in() -> None:
+    parent, emulator = in_a_parent(f"with running() as e: {SHOW}")
+    parent.kill()
+    parent.communicate()
+    assert eventually(lambda: not answers(emulator))
+
+
+def test_started_it_outlives_its_parent_and_is_found_by_its_address() -> None:
+    parent, emulator = in_a_parent(f"e = start(); {SHOW}")
+    parent.communicate("\n")
+    found = attach(emulator.endpoint_url)
+    assert found == emulator
+    found.stop()
+    assert eventually(lambda: not answers(emulator))
+
+
+def test_sigterm_ends_it() -> None:
+    with running() as emulator:
+        os.kill(emulator.pid, signal.SIGTERM)
+        assert emulator.process is not None
+        assert emulator.process.wait(10) == 0
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        with pytest.raises(EmulatorError, match=rf"port {number} on 127\.0\.0\.1 cannot be used"):
+            start(number)
+
+
+def test_a_free_port_can_be_chosen() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        number = free.getsockname()[1]
+    with running(number) as emulator:
+        assert port(emulator) == number
+
+
+def test_what_is_no_emulator_is_not_attached_to() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        with pytest.raises(EmulatorError, match="No local emulator answers at http://127"):
+            attach(url)
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [(None, r"needs ministack 1\.5\.33, which is missing"), ("1.5.34", r"needs ministack 1\.5\.33, found 1\.5\.34")],
+)
+def test_a_missing_extra_is_named_with_its_cure(
+    monkeypatch: pytest.MonkeyPatch, found: str | None, message: str
+) -> None:
+    def version(name: str) -> str:
+        if found is None:
+            raise local.metadata.PackageNotFoundError(name)
+        return found
+
+    monkeypatch.setattr(local.metadata, "version", version)
+    with pytest.raises(EmulatorError, match=message) as refusal:
+        start()
+    assert "pip install 'scaleout-cfn[local]'" in str(refusal.value)
+
+
+def test_an_unknown_patch_cannot_be_left_out() -> None:
+    with pytest.raises(EmulatorError, match="no patch 'nonsense'"), running(without=["nonsense"]):
+        pass
+
+
+def test_a_patch_that_finds_another_ministack_says_what_it_misses() -> None:
+    code = "\n".join(
+        (
+            "from ministack.services import ssm",
+            "del ssm._PUBLIC_AMI_PARAMETERS",
+            "from scaleout_cfn.local import EmulatorError, patches",
+            "try: patches.apply()",
+            "except EmulatorError as error: print(error)",
+        )
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HERE)
+    assert done.stdout.startswith("patch ami-parameters needs ministack.services.ssm._PUBLIC_AMI_PARAMETERS")
+    assert "Install ministack==1.5.33" in done.stdout
+
+
+def test_the_public_part_imports_neither_ministack_nor_boto3() -> None:
+    code = "import sys, scaleout_cfn.local; print({'ministack', 'boto3', 'hypercorn'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HERE)
+    assert done.stdout.strip() == "set()"
+
+
+def test_accounts_do_not_see_each_other(emulator: Emulator) -> None:
+    def queues(account: str) -> int:
+        ssm = boto3.client(
+            "ssm",
+            endpoint_url=emulator.endpoint_url,
+            region_name=emulator.region,
+            aws_access_key_id=account,
+            aws_secret_access_key="local",
+        )
+        ssm.put_parameter(Name="one", Value="x", Type="String")
+        return len(ssm.describe_parameters()["Parameters"])
+
+    assert [queues("111111111111"), queues("222222222222")] == [1, 1]
