@@ -5,9 +5,7 @@ Every error of a config is told in one run, with its place: the file, the line w
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +37,10 @@ def load(path: Path | None = None, *, environment: str | None = None, overrides:
 
     Raises UsageError when the file cannot be read, ConfigError with every reason when it cannot be meant.
     """
+    if path is None and environment is None and not overrides:
+        return Config()
+    import tomllib  # here, for most runs have nothing to read
+
     text = _read(path) if path else ""
     try:
         tables = tomllib.loads(text)
@@ -120,6 +122,8 @@ class Places:
         key = key.strip()
         if not equals or not key or not all(key.split(".")):
             raise ConfigError([f"--set {one_line(text)}: give KEY=VALUE, as in --set scaling.max_tasks=40"])
+        import tomllib
+
         try:
             (parsed,) = tomllib.loads(f"value = {value}").values()
         except (ValueError, RecursionError):
@@ -188,6 +192,8 @@ def convert(
         if key == "kind" and section.__struct_config__.tag_field == "kind":
             continue
         if key not in fields:
+            import difflib
+
             near = difflib.get_close_matches(key, fields, n=1)
             hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(fields)}"
             problems.append(places.say(here, f"unknown; {hint}"))
@@ -207,7 +213,10 @@ def convert(
                 problems.append(places.say(here, f"got {len(value)} of them; at least {meta.min_length} is needed"))
         else:
             try:
-                values[key] = msgspec.convert(value, fields[key].type)
+                converted = msgspec.convert(value, fields[key].type)
+                # 60 and 60.0 mean the same and have to render the same.
+                whole = isinstance(converted, float) and converted.is_integer()
+                values[key] = int(converted) if whole else converted
             except msgspec.ValidationError as error:
                 problems.append(places.say(here, refusal(value, error, inner, meta)))
     for name, field in fields.items():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -82,7 +82,7 @@ def compose(config: Config | None = None, build: Callable[..., Any] = root.build
     become the root's parameters, with default, text and bounds from the tunable of the same name.
     Raises ConfigError when the config is refused, SetError when its tasks do not fit its nodes.
     """
-    config = checked(config or Config())
+    config = Config() if config is None or config == Config() else checked(config)
     if not config.cluster.node_image:
         image = NODE_IMAGES[config.cluster.architecture]
         config = msgspec.structs.replace(config, cluster=msgspec.structs.replace(config.cluster, node_image=image))
@@ -257,17 +257,14 @@ def write(folder: Path, texts: Mapping[str, str]) -> list[Path]:
 
     Returns what was removed. Raises UsageError when the folder cannot be written to; the old files are intact then.
     """
-    written: list[tuple[str, Path]] = []
+    written: list[tuple[Path, Path]] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stale = [path for path in templates_in(folder) if path.name not in texts and is_ours(path)]
         for name, text in texts.items():
-            handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+            temporary = folder / f".{name}.{os.getpid()}"
             written.append((temporary, folder / name))
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            # mkstemp keeps the file to its owner; a template is for everybody who may read the folder.
-            os.chmod(temporary, 0o644)
+            temporary.write_text(text, encoding="utf-8", newline="\n")
         while written:
             os.replace(*written[0])
             del written[0]
@@ -278,7 +275,8 @@ def write(folder: Path, texts: Mapping[str, str]) -> list[Path]:
         raise UsageError(f"{folder}: {error.strerror or error}; give a folder that can be written to") from None
     finally:
         for temporary, _ in written:
-            Path(temporary).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
 
 
 def templates_in(folder: Path) -> list[Path]:

@@ -6,15 +6,16 @@ rule for that follows its own resolver, which knows neither `y` and `n` nor numb
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Any
 
 import yaml
 
 try:
-    from yaml import CSafeDumper as _Base
-except ImportError:  # pragma: no cover - PyYAML built without libyaml: the same text, slower
-    from yaml import SafeDumper as _Base  # type: ignore[assignment]
+    from yaml import CSafeDumper as Dumper
+except ImportError:  # PyYAML built without libyaml: slower
+    from yaml import SafeDumper as Dumper  # type: ignore[assignment]
 
 __all__ = ["to_yaml"]
 
@@ -23,6 +24,7 @@ RISKY = re.compile(r"[-+]?\.?[0-9]|[-+]\.|[yYnN]$|[=<]")
 #: Values longer than this stand below each other.
 FLOW_ITEMS = 4
 WIDTH = 120
+REPRESENTER = yaml.representer.SafeRepresenter()
 # `Condition: X` is both an intrinsic function and an attribute of resources, so it stays as it is.
 FUNCTIONS = frozenset(
     {
@@ -48,39 +50,56 @@ FUNCTIONS = frozenset(
 )
 
 
-class _Dumper(_Base):
-    def ignore_aliases(self, _: Any) -> bool:
-        return True
-
-
 def to_yaml(template: dict[str, Any]) -> str:
     """A template in long form (`{"Fn::GetAtt": [...]}`) as YAML text. Keys keep their order."""
-    return yaml.dump(template, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=WIDTH, indent=2)
+    text = io.StringIO()
+    dumper = Dumper(text, allow_unicode=True, width=WIDTH, indent=2)
+    dumper.open()
+    # Nodes made here, not by PyYAML's representers: those look for anchors, which a template has none of.
+    dumper.serialize(_node(template))
+    dumper.close()
+    return text.getvalue()
 
 
-def _string(dumper: _Dumper, text: str, tag: str = "tag:yaml.org,2002:str") -> yaml.ScalarNode:
+def _node(value: Any) -> yaml.Node:
+    if isinstance(value, str):
+        return _string(value, "tag:yaml.org,2002:str")
+    if isinstance(value, dict):
+        if len(value) == 1:
+            (name, argument), *_ = value.items()
+            if name in FUNCTIONS and (node := _short(name, argument)) is not None:
+                return node
+        pairs = [(_node(key), _node(item)) for key, item in value.items()]
+        return yaml.MappingNode("tag:yaml.org,2002:map", pairs, flow_style=not pairs)
+    if isinstance(value, (list, tuple)):
+        items = [_node(item) for item in value]
+        return yaml.SequenceNode("tag:yaml.org,2002:seq", items, flow_style=not items)
+    if isinstance(value, bool):
+        return yaml.ScalarNode("tag:yaml.org,2002:bool", str(value).lower())
+    if isinstance(value, int):
+        return yaml.ScalarNode("tag:yaml.org,2002:int", str(value))
+    if isinstance(value, float):
+        return REPRESENTER.represent_float(value)
+    if value is None:
+        return yaml.ScalarNode("tag:yaml.org,2002:null", "null")
+    raise TypeError(f"{value!r} is {type(value).__name__}, which no template can hold")
+
+
+def _string(text: str, tag: str) -> yaml.ScalarNode:
     if "\n" in text:
-        return dumper.represent_scalar(tag, text, style="|")
-    return dumper.represent_scalar(tag, text, style="'" if not text or RISKY.match(text) else None)
+        return yaml.ScalarNode(tag, text, style="|")
+    return yaml.ScalarNode(tag, text, style="'" if not text or RISKY.match(text) else None)
 
 
-def _mapping(dumper: _Dumper, data: dict[str, Any]) -> yaml.Node:
-    if len(data) == 1:
-        (name, argument), *_ = data.items()
-        if name in FUNCTIONS and (node := _short(dumper, name, argument)) is not None:
-            return node
-    return dumper.represent_mapping("tag:yaml.org,2002:map", data, flow_style=False)
-
-
-def _short(dumper: _Dumper, name: str, argument: Any) -> yaml.Node | None:
+def _short(name: str, argument: Any) -> yaml.Node | None:
     """An intrinsic function as a tag; None where CloudFormation wants the long form: around another function."""
     tag = "!" + name.removeprefix("Fn::")
     if name == "Fn::GetAtt" and isinstance(argument, list) and all(isinstance(part, str) for part in argument):
         argument = ".".join(argument)
     if isinstance(argument, str):
-        return _string(dumper, argument, tag)
+        return _string(argument, tag)
     if isinstance(argument, list):
-        return dumper.represent_sequence(tag, argument, flow_style=_is_short(argument))
+        return yaml.SequenceNode(tag, [_node(item) for item in argument], flow_style=_is_short(argument))
     return None
 
 
@@ -93,12 +112,3 @@ def _is_short(items: list[Any]) -> bool:
 
 def _is_reference(item: Any) -> bool:
     return isinstance(item, dict) and len(item) == 1 and next(iter(item)) in ("Ref", "Fn::GetAtt")
-
-
-def _sequence(dumper: _Dumper, data: list[Any]) -> yaml.Node:
-    return dumper.represent_sequence("tag:yaml.org,2002:seq", data, flow_style=not data)
-
-
-_Dumper.add_representer(str, _string)
-_Dumper.add_representer(dict, _mapping)
-_Dumper.add_representer(list, _sequence)

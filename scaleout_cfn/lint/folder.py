@@ -60,29 +60,34 @@ def _place(path: str) -> str:
     return ".".join(path.split(".")[:2])
 
 
-def _cfn_lint(folder: Path, templates: Sequence[Template], regions: Sequence[str]) -> Iterator[Finding]:
+def _cfn_lint(folder: Path, templates: Sequence[Template], regions: Sequence[str]) -> list[Finding]:
     """cfn-lint's errors and warnings on templates of a folder."""
     if not templates:
-        return
+        return []
     with _rare_collection():
         from cfnlint.config import ConfigMixIn
-        from cfnlint.runner import run_template_by_file_path
+        from cfnlint.runner import InvalidRegionException, run_template_by_file_path
 
         config = ConfigMixIn([], regions=list(regions))
         rules = _rules(tuple(config.append_rules))
-        for template in templates:
-            for match in run_template_by_file_path(str(folder / template.name), config, rules, False):
-                if match.rule.severity in ("error", "warning"):
-                    yield Finding(
-                        file=template.name,
-                        line=match.linenumber,
-                        path=".".join(str(part) for part in getattr(match, "path", None) or ()),
-                        rule=match.rule.id,
-                        severity=match.rule.severity,
-                        message=match.message,
-                        cure=f"See {match.rule.source_url}.",
-                        source=match.rule.source_url,
-                    )
+        try:
+            return [
+                Finding(
+                    file=template.name,
+                    line=match.linenumber,
+                    path=".".join(str(part) for part in getattr(match, "path", None) or ()),
+                    rule=match.rule.id,
+                    severity=match.rule.severity,
+                    message=match.message,
+                    cure=f"See {match.rule.source_url}.",
+                    source=match.rule.source_url,
+                )
+                for template in templates
+                for match in run_template_by_file_path(str(folder / template.name), config, rules, False)
+                if match.rule.severity in ("error", "warning")
+            ]
+        except InvalidRegionException as error:
+            raise ValueError(str(error)) from error
 
 
 @cache

@@ -65,7 +65,7 @@ def load(text: str, name: str) -> Template:
     except yaml.YAMLError as error:
         return _load_json(text, name, error)
     if not isinstance(node, yaml.MappingNode):
-        what = "empty" if node is None else f"a {node.id}"
+        what = "empty" if node is None else "a list" if isinstance(node, yaml.SequenceNode) else "one value"
         return Template(name, {}, problems=(_problem(name, 1, f"The file is {what}, not a template."),))
     reader = _Reader(name)
     body = reader.mapping(node, "")
@@ -242,8 +242,7 @@ class _Reader:
             found[key] = self.mapping(inner, place)
         else:
             self._built[id(node)] = found
-            inner = yaml.SequenceNode(_YAML + "seq", node.value, node.start_mark, node.end_mark)
-            found[key] = self._sequence(inner, place)
+            found[key] = self._sequence(node, place)
         return found
 
     def _scalar(self, node: Any, path: str) -> Any:

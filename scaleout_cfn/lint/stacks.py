@@ -9,13 +9,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
 from .locations import NESTING, Location, locations
 
-__all__ = ["UNKNOWN", "Facts", "Nested", "Scope", "Stack", "StackSet", "Symbol", "Text", "as_number", "is_list_type"]
+__all__ = [
+    "UNKNOWN",
+    "Facts",
+    "Nested",
+    "Scope",
+    "Stack",
+    "StackSet",
+    "Symbol",
+    "Text",
+    "as_number",
+    "is_list_type",
+    "resource_of",
+]
 
 # A tree of stacks larger than this is cut: no real set is, and a chain of doublings could be.
 MAX_STACKS = 500
@@ -50,6 +62,11 @@ class Symbol:
     attribute: str
     type: str
     is_resource: bool
+
+    @property
+    def bare(self) -> Symbol:
+        """The resource itself, whichever of its attributes this is."""
+        return replace(self, attribute="")
 
     def __str__(self) -> str:
         place = f"{self.name}.{self.attribute}" if self.attribute else self.name
@@ -663,6 +680,11 @@ def sub_parts(argument: Any) -> tuple[str, Mapping[str, Any]]:
     if isinstance(argument, list) and len(argument) == 2 and isinstance(argument[0], str):
         return argument[0], argument[1] if isinstance(argument[1], Mapping) else {}
     return "", {}
+
+
+def resource_of(value: Any, *types: str) -> Symbol | None:
+    """A value that is a resource of one of these types, else None."""
+    return value if isinstance(value, Symbol) and value.is_resource and value.type in types else None
 
 
 def is_list_type(parameter_type: str) -> bool:

@@ -17,8 +17,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -78,10 +79,14 @@ class Emulator:
         }
 
     def stop(self) -> None:
-        """End the emulator and wait until it is gone. Stopping one that is already gone does nothing."""
-        with suppress(OSError, http.client.HTTPException):
+        """End the emulator and wait until it is gone. Stopping one that is already gone does nothing.
+
+        Raises `EmulatorError` when one that another process started does not end.
+        """
+        with suppress(OSError, http.client.HTTPException, ValueError):
             _request(self.endpoint_url, "POST", "/_scaleout/stop")
         if self.process is None:
+            self._wait_for_silence()
             return
         if self.process.stdin is not None:
             self.process.stdin.close()
@@ -90,6 +95,16 @@ class Emulator:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def _wait_for_silence(self) -> None:
+        deadline = time.monotonic() + _STOP_DEADLINE_S
+        while time.monotonic() < deadline:
+            try:
+                attach(self.endpoint_url)
+            except EmulatorError:
+                return
+            time.sleep(0.02)
+        raise EmulatorError(f"The emulator at {self.endpoint_url} does not end. End its process {self.pid} by hand.")
 
 
 def start(port: int | None = None, *, faults: Path | None = None, log: Path | None = None) -> Emulator:
@@ -152,8 +167,11 @@ def _launch(arguments: Sequence[str], log: Path | None, *, stdin: int) -> Emulat
     # -P keeps the working directory off the child's path; the package's own place goes there instead, so
     # that a checkout works without being installed.
     command = [sys.executable, "-P", "-m", "scaleout_cfn.local", *arguments]
-    stderr: Any = subprocess.DEVNULL if log is None else Path(log).open("ab")
-    try:
+    with ExitStack() as opened:
+        try:
+            stderr = subprocess.DEVNULL if log is None else opened.enter_context(Path(log).open("ab"))
+        except OSError as error:
+            raise EmulatorError(f"The emulator's log cannot be written: {error}") from error
         process = subprocess.Popen(
             command,
             stdin=stdin,
@@ -162,22 +180,11 @@ def _launch(arguments: Sequence[str], log: Path | None, *, stdin: int) -> Emulat
             env=_child_environment(os.environ),
             start_new_session=True,
         )
-    finally:
-        if log is not None:
-            stderr.close()
-    # The timer bounds the read below: a child that hangs is killed, and its closed pipe ends the read.
-    timer = threading.Timer(_READY_DEADLINE_S, process.kill)
-    timer.start()
     try:
-        assert process.stdout is not None
-        with process.stdout as stdout:
-            line = stdout.readline()
-    finally:
-        timer.cancel()
-    try:
-        answer = json.loads(line or b"{}")
-    except ValueError:
-        answer = {}
+        answer = _first_line(process)
+    except BaseException:  # a Ctrl-C here must not leave a server that nobody knows of
+        process.kill()
+        raise
     if "endpoint_url" in answer:
         return Emulator(answer["endpoint_url"], process.pid, process=process)
     process.kill()
@@ -186,6 +193,22 @@ def _launch(arguments: Sequence[str], log: Path | None, *, stdin: int) -> Emulat
         f"it ended, or did not answer within {_READY_DEADLINE_S:.0f} s. Run `python -m scaleout_cfn.local` to see why."
     )
     raise EmulatorError(f"The local emulator did not start: {reason}")
+
+
+def _first_line(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """What the child says once it answers, or fails. Empty when it ends or hangs without a word."""
+    # The timer bounds the read: a child that hangs is killed, and its closed pipe ends the read.
+    timer = threading.Timer(_READY_DEADLINE_S, process.kill)
+    timer.start()
+    try:
+        assert process.stdout is not None
+        with process.stdout as stdout:
+            answer = json.loads(stdout.readline() or b"{}")
+    except ValueError:
+        return {}
+    finally:
+        timer.cancel()
+    return answer if isinstance(answer, dict) else {}
 
 
 def _check_version() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 from uuid import uuid4
@@ -21,9 +22,18 @@ from ministack.services.cloudformation import (
 
 from scaleout_cfn.local.nested import STACK
 
-__all__ = ["nested_change_sets", "nested_stack_replacement", "parent_ids", "review_stack_kept"]
+__all__ = [
+    "nested_change_sets",
+    "nested_stack_replacement",
+    "no_echo_masked",
+    "parent_ids",
+    "property_values",
+    "review_stack_kept",
+]
 
 _NO_CHANGES: Final = "The submitted information didn't contain changes."
+_KNOWN_LATER: Final = "{{changeSet:KNOWN_AFTER_APPLY}}"
+_MASK: Final = "****"
 _NAMESPACE: Final = f"{{{helpers.CFN_NS}}}"
 
 _Record = dict[str, Any]
@@ -139,6 +149,34 @@ def nested_stack_replacement() -> None:
     """MiniStack's change sets call every change of a nested stack a conditional replacement. "An update never
     causes a nested stack to be replaced" (aws-resource-cloudformation-stack)."""
     provisioners._REPLACING_PROPERTIES[STACK] = ()
+
+
+def no_echo_masked() -> None:
+    """MiniStack's DescribeChangeSet shows the values of NoEcho parameters. AWS shows ****."""
+    describe = handlers._ACTION_HANDLERS["DescribeChangeSet"]
+
+    def mask(root: Element) -> None:
+        parameters = _change_sets[_found(root, "ChangeSetId")]["_resolved_params"]
+        for value in root.iter(f"{_NAMESPACE}Parameters"):
+            for member in value:
+                if parameters[_found(member, "ParameterKey")]["NoEcho"]:
+                    for text in member.iter(f"{_NAMESPACE}ParameterValue"):
+                        text.text = _MASK
+
+    handlers._ACTION_HANDLERS["DescribeChangeSet"] = lambda params: _edited(describe(params), mask)
+
+
+def property_values() -> None:
+    """MiniStack ignores IncludePropertyValues: a change set says what changes, not from what to what."""
+    describe = handlers._ACTION_HANDLERS["DescribeChangeSet"]
+
+    def describe_values(params: Any) -> _Response:
+        response: _Response = describe(params)
+        if helpers._p(params, "IncludePropertyValues").lower() != "true":
+            return response
+        return _edited(response, _show_values)
+
+    handlers._ACTION_HANDLERS["DescribeChangeSet"] = describe_values
 
 
 def _expand(change_set: _Record, root: _Record, params: Any, create: Callable[[Any], _Response]) -> None:
@@ -298,6 +336,47 @@ def _show_nesting(root: Element) -> None:
         change_set_id = nested.get(_found(change, "LogicalResourceId"))
         if change_set_id:
             _append(change, "ChangeSetId", change_set_id)
+
+
+def _show_values(root: Element) -> None:
+    change_set = _change_sets[_found(root, "ChangeSetId")]
+    stack = _stacks[change_set["StackName"]]
+    live = {"_template": stack["_template"], "_resolved_params": stack["_resolved_params"]}
+    for change in root.iter(f"{_NAMESPACE}ResourceChange"):
+        logical_id = _found(change, "LogicalResourceId")
+        before, after = (_properties(logical_id, source, stack) for source in (live, change_set))
+        if before is not None:
+            _append(change, "BeforeContext", json.dumps({"Properties": before}))
+        if after is not None:
+            _append(change, "AfterContext", json.dumps({"Properties": after}))
+        for target in change.iter(f"{_NAMESPACE}Target"):
+            name = target.findtext(f"{_NAMESPACE}Name")
+            if name is not None:
+                _show_change(target, name, before or {}, after or {})
+
+
+def _show_change(target: Element, name: str, before: _Record, after: _Record) -> None:
+    _append(target, "Path", f"/Properties/{name}")
+    kind = "Add" if name not in before else "Remove" if name not in after else "Modify"
+    _append(target, "AttributeChangeType", kind)
+    for tag, properties in (("BeforeValue", before), ("AfterValue", after)):
+        if name in properties:
+            value = properties[name]
+            _append(target, tag, value if isinstance(value, str) else json.dumps(value))
+
+
+def _properties(logical_id: str, source: _Record, stack: _Record) -> _Record | None:
+    """A resource's properties as far as they are known before execution, with every secret masked."""
+    template, parameters = source["_template"], source["_resolved_params"]
+    resource = template.get("Resources", {}).get(logical_id)
+    if resource is None:
+        return None
+    masked = {name: {**entry, "Value": _MASK} if entry["NoEcho"] else entry for name, entry in parameters.items()}
+    shown = {"_template": template, "_resolved_params": masked}
+    return {
+        name: _KNOWN_LATER if _is_unknown(value, template, stack, set()) else _resolved(value, shown, stack)
+        for name, value in (resource.get("Properties") or {}).items()
+    }
 
 
 def _edited(response: _Response, edit: Callable[[Element], None]) -> _Response:

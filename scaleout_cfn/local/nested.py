@@ -184,6 +184,7 @@ def _delete(physical_id: str, properties: _Record) -> None:
 def _deploy(child: _Record, source: _Source, parent: _Record, *, is_update: bool = False) -> None:
     """Run the engine for a child, and raise ValueError in AWS's words when it does not succeed."""
     kind = "UPDATE" if is_update else "CREATE"
+    child["Capabilities"] = provisioners._inherited_capabilities(parent["StackName"])
     child["_keep_failed"] = parent.get("_keep_failed", parent.get("DisableRollback", False))
     child["_retain_except_on_create"] = parent.get("_retain_except_on_create", False)
     first = len(_stack_events[child["StackId"]])
@@ -318,10 +319,10 @@ def _current(child: _Record) -> _Source:
 
 def _reviewed(parent: _Record, logical_id: str) -> _Record | None:
     """The placeholder that a nested change set made for this child, if there was one."""
+    wanted = (parent["StackId"], logical_id, "REVIEW_IN_PROGRESS")
     for stack in _stacks.values():
-        if (stack.get("ParentId"), stack.get("_logical_id")) == (parent["StackId"], logical_id):
-            if stack["StackStatus"] == "REVIEW_IN_PROGRESS":
-                return stack  # type: ignore[no-any-return]
+        if (stack.get("ParentId"), stack.get("_logical_id"), stack["StackStatus"]) == wanted:
+            return stack  # type: ignore[no-any-return]
     return None
 
 
@@ -336,7 +337,6 @@ def _record(parent: _Record, logical_id: str) -> _Record:
         "CreationTime": now_iso(),
         "Outputs": [],
         "DisableRollback": False,
-        "Capabilities": provisioners._inherited_capabilities(parent["StackName"]),
         "ParentId": parent["StackId"],
         "RootId": parent.get("RootId", parent["StackId"]),
         "_logical_id": logical_id,

@@ -84,6 +84,17 @@ PATCHES: Final = (
             f"{_CFN}.helpers._error",
         ),
     ),
+    Patch("no-echo-masked", changesets.no_echo_masked, (f"{_ACTIONS}[DescribeChangeSet]", f"{_CFN}._change_sets")),
+    Patch(
+        "property-values",
+        changesets.property_values,
+        (
+            f"{_ACTIONS}[DescribeChangeSet]",
+            f"{_CFN}._change_sets",
+            f"{_CFN}.engine._intrinsic_references",
+            f"{_CFN}.engine._resolve_refs",
+        ),
+    ),
     Patch(
         "nested-stack-replacement", changesets.nested_stack_replacement, (f"{_CFN}.provisioners._REPLACING_PROPERTIES",)
     ),
@@ -163,7 +174,10 @@ PATCHES: Final = (
 
 
 def apply(*, without: Collection[str] = ()) -> tuple[str, ...]:
-    """Apply every patch but those named, and return the names of the applied. Raises `EmulatorError` where MiniStack is not what a patch expects."""
+    """Apply every patch but those named, and return the names of the applied.
+
+    Raises `EmulatorError` where MiniStack is not what a patch expects.
+    """
     unknown = sorted(set(without) - {patch.name for patch in PATCHES})
     if unknown:
         known = ", ".join(patch.name for patch in PATCHES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.resources import files
+from pkgutil import get_data
 
 from troposphere import Base64, Equals, If, Sub, autoscaling, ec2, ecs, iam
 from troposphere.policies import (
@@ -166,7 +166,9 @@ def _launch_template(
         "LastPort": str(LAST_PORT),
         "GroupTitle": GROUP_TITLE,
     }
-    script = (files(__package__) / "node.sh").read_text(encoding="utf-8")
+    # Not importlib.resources, which takes as long to import as everything in this module.
+    script = get_data(__package__, "node.sh")
+    assert script is not None
     return stack.add(
         ec2.LaunchTemplate(
             "LaunchTemplate",
@@ -176,7 +178,7 @@ def _launch_template(
                 InstanceType=config.cluster.instance_types[0],
                 IamInstanceProfile=ec2.IamInstanceProfile(Arn=profile.get_att("Arn")),
                 SecurityGroupIds=[group.ref()],
-                UserData=Base64(Sub(script, settings)),
+                UserData=Base64(Sub(script.decode(), settings)),
                 # With one hop, containers on the bridge cannot ask for the node's credentials.
                 MetadataOptions=ec2.MetadataOptions(
                     HttpEndpoint="enabled", HttpTokens="required", HttpPutResponseHopLimit=1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from typing import Any
 
 from . import helpers, sets
@@ -109,7 +111,7 @@ def test_a_nested_change_set_is_executed_and_deleted_from_its_root_only(account:
     child = nested(account, root)["First"]["ChangeSetId"]
     cfn = account.client("cloudformation")
     for call in (cfn.execute_change_set, cfn.delete_change_set):
-        assert "from its root change set" in helpers.refused(lambda call=call: call(ChangeSetName=child))
+        assert "from its root change set" in helpers.refused(partial(call, ChangeSetName=child))
 
 
 def test_a_deleted_change_set_takes_its_childrens_with_it(account: Account) -> None:
@@ -170,3 +172,38 @@ def test_without_nested_stacks_the_children_have_no_change_sets(account: Account
     assert flat["IncludeNestedStacks"] is False
     assert nested(account, flat) == {}
     assert helpers.outputs(helpers.execute(account, flat))["First"].startswith("two ")
+
+
+def test_a_change_is_shown_with_its_values_before_and_after(account: Account) -> None:
+    files = sets.pair()
+    files["child.json"]["Parameters"]["Secret"] = {"Type": "String", "NoEcho": True, "Default": "s3cret"}
+    files["child.json"]["Resources"]["Value"]["Properties"]["Description"] = {"Fn::Sub": "${Word} ${Secret}"}
+    values = begun(account, files)
+    files["child.json"]["Resources"]["New"] = sets.parameter({"Ref": "Value"})
+    files["child.json"]["Resources"]["Value"]["Properties"]["Tier"] = "Standard"
+    helpers.upload(account, files)
+    child = nested(account, proposed(account, values, Word="two"))["First"]
+    cfn = account.client("cloudformation")
+    shown = cfn.describe_change_set(ChangeSetName=child["ChangeSetId"], IncludePropertyValues=True)
+    assert "s3cret" not in json.dumps(shown, default=str)
+    by_name = {change["ResourceChange"]["LogicalResourceId"]: change["ResourceChange"] for change in shown["Changes"]}
+    targets = {detail["Target"]["Name"]: detail["Target"] for detail in by_name["Value"]["Details"]}
+    description, tier = targets["Description"], targets["Tier"]
+    assert description["Path"] == "/Properties/Description"
+    assert (description["BeforeValue"], description["AfterValue"]) == ("one ****", "two ****")
+    assert (tier["AttributeChangeType"], tier["AfterValue"]) == ("Add", "Standard")
+    assert "BeforeValue" not in tier
+    # What the new resource reads exists already, so that its value is known.
+    made = json.loads(by_name["New"]["AfterContext"])["Properties"]
+    assert made["Value"].startswith("/demo-First-")
+    assert "BeforeContext" not in by_name["New"]
+
+
+def test_a_value_that_is_yet_to_be_made_is_shown_as_known_later(account: Account) -> None:
+    root = first_proposed(account, sets.pair())
+    cfn = account.client("cloudformation")
+    shown = cfn.describe_change_set(
+        ChangeSetName=nested(account, root)["First"]["ChangeSetId"], IncludePropertyValues=True
+    )
+    by_name = {change["ResourceChange"]["LogicalResourceId"]: change["ResourceChange"] for change in shown["Changes"]}
+    assert json.loads(by_name["Value"]["AfterContext"])["Properties"]["Value"] == "{{changeSet:KNOWN_AFTER_APPLY}}"

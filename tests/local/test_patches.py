@@ -110,6 +110,27 @@ def _a_change_of_a_child_has_its_own_change_set(account: Account) -> bool:
     return all("ChangeSetId" in entry["ResourceChange"] for entry in change["Changes"])
 
 
+@probe("no-echo-masked")
+def _a_secret_parameter_is_masked(account: Account) -> bool:
+    secret = {"Type": "String", "NoEcho": True}
+    files = {"root.json": sets.root({"It": sets.parameter("x")}, {"Secret": secret})}
+    helpers.upload(account, files)
+    url = f"https://s3.amazonaws.com/{account.bucket}/root.json"
+    change = helpers.change_set(account, "demo", url, {"Url": "open", "Secret": "s3cret"}, kind="CREATE")
+    shown = {entry["ParameterKey"]: entry["ParameterValue"] for entry in change["Parameters"]}
+    return shown == {"Url": "open", "Secret": "****"}
+
+
+@probe("property-values")
+def _a_change_shows_from_what_to_what(account: Account) -> bool:
+    deployed(account, sets.pair(), Word="one")
+    url = f"https://s3.amazonaws.com/{account.bucket}"
+    change = helpers.change_set(account, "demo", f"{url}/root.json", {"Url": url, "Word": "two"})
+    cfn = account.client("cloudformation")
+    shown = cfn.describe_change_set(ChangeSetName=change["ChangeSetId"], IncludePropertyValues=True)
+    return "BeforeContext" in shown["Changes"][0]["ResourceChange"]
+
+
 @probe("nested-stack-replacement")
 def _a_child_is_never_replaced(account: Account) -> bool:
     deployed(account, sets.pair(), Word="one")
@@ -242,7 +263,7 @@ def _a_cluster_s_default_strategy_is_its_capacity_provider(account: Account) -> 
     ecs = account.client("ecs")
     made = ecs.describe_clusters(clusters=ecs.list_clusters()["clusterArns"])["clusters"][0]
     provider = next(p for p in ecs.describe_capacity_providers()["capacityProviders"] if "FARGATE" not in p["name"])
-    return (
+    return bool(
         made["defaultCapacityProviderStrategy"] == [{"capacityProvider": provider["name"], "weight": 1, "base": 0}]
         and provider["autoScalingGroupProvider"]["managedScaling"]["targetCapacity"] == 90
         and provider["autoScalingGroupProvider"]["managedDraining"] == "ENABLED"
@@ -262,7 +283,7 @@ def _a_service_takes_its_count_from_a_parameter(account: Account) -> bool:
     ecs = account.client("ecs")
     arns = ecs.list_services(cluster="demo-Cluster")["serviceArns"]
     described = ecs.describe_services(cluster="demo-Cluster", services=arns)["services"]
-    return [one["runningCount"] for one in described] == [3]
+    return bool([one["runningCount"] for one in described] == [3])
 
 
 @probe("application-autoscaling")
@@ -295,7 +316,7 @@ def _scaling_policies_can_be_read_back(account: Account) -> bool:
     scaling = account.client("application-autoscaling")
     (found,) = scaling.describe_scaling_policies(ServiceNamespace="ecs")["ScalingPolicies"]
     (scaled,) = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
-    return (
+    return bool(
         found["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 60
         and found["ResourceId"] == scaled["ResourceId"] == "service/demo-Cluster/demo-Service"
         and scaled["MaxCapacity"] == 4

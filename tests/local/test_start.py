@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -143,10 +144,10 @@ def test_a_missing_extra_is_named_with_its_cure(
 ) -> None:
     def version(name: str) -> str:
         if found is None:
-            raise local.metadata.PackageNotFoundError(name)
+            raise metadata.PackageNotFoundError(name)
         return found
 
-    monkeypatch.setattr(local.metadata, "version", version)
+    monkeypatch.setattr(metadata, "version", version)
     with pytest.raises(EmulatorError, match=message) as refusal:
         start()
     assert "pip install 'scaleout-cfn[local]'" in str(refusal.value)

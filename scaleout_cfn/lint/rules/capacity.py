@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from math import ceil, floor
 from typing import Any
 
 from ..findings import Finding
-from ..stacks import UNKNOWN, Scope, Stack, StackSet, Symbol, Text, as_number
+from ..stacks import UNKNOWN, Scope, Stack, StackSet, Symbol, Text, as_number, resource_of
 from .base import Rule
-from .balancing import _bare, _resource, _services, _touched_by_custom_resource
+from .services import services, touched_by_custom_resource
 
 _ECS_API = "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/"
 _GROUP = "AWS::AutoScaling::AutoScalingGroup"
@@ -40,7 +41,7 @@ class RequestCountLabel(Rule):
                             stack.file,
                             f"Resources.{logical_id}.Properties.{configuration}.PredefinedMetricSpecification",
                             f"{logical_id} tracks ALBRequestCountPerTarget, but {reason}.",
-                            "Set ResourceLabel to ${LoadBalancer.LoadBalancerFullName}/${TargetGroup.TargetGroupFullName}.",
+                            "Set it to ${LoadBalancer.LoadBalancerFullName}/${TargetGroup.TargetGroupFullName}.",
                         )
 
 
@@ -93,14 +94,12 @@ class MinimumAboveMaximum(Rule):
                     sizes = scope.get(action, "ScalableTargetAction")
                     yield from self._judge(stack, path, scope, sizes, ("MinCapacity", "MaxCapacity"))
 
-    def _judge(
-        self, stack: Stack, path: str, scope: Scope, sizes: Any, names: tuple[str, ...]
-    ) -> Iterator[Finding]:
+    def _judge(self, stack: Stack, path: str, scope: Scope, sizes: Any, names: tuple[str, ...]) -> Iterator[Finding]:
         if not isinstance(sizes, Mapping):
             return
         known = [(name, as_number(scope.get(sizes, name))) for name in names]
         ordered = [(name, number) for name, number in known if number is not None]
-        for (low, least), (high, most) in zip(ordered, ordered[1:], strict=False):
+        for (low, least), (high, most) in pairwise(ordered):
             if least > most:
                 yield self.finding(
                     stack.file,
@@ -127,8 +126,8 @@ class DesiredCount(Rule):
                 resource_id = scope.get(properties, "ResourceId")
                 parts = resource_id.parts if isinstance(resource_id, Text) else (resource_id,)
                 if scope.get(properties, "ScalableDimension") == "ecs:service:DesiredCount":
-                    scaled |= {_bare(part) for part in parts if isinstance(part, Symbol)}
-        for stack, logical_id, properties, scope, _ in _services(stacks):
+                    scaled |= {part.bare for part in parts if isinstance(part, Symbol)}
+        for stack, logical_id, properties, scope, _ in services(stacks):
             count = scope.get(properties, "DesiredCount")
             if stack.symbol(logical_id) in scaled and count is not None and count is not UNKNOWN:
                 yield self.finding(
@@ -145,7 +144,7 @@ def _managed_groups(stacks: StackSet) -> Iterator[tuple[Stack, str, Mapping[str,
     for stack in stacks.stacks:
         for logical_id, properties, scope in stack.of_type("AWS::ECS::CapacityProvider"):
             provider = scope.get(properties, "AutoScalingGroupProvider")
-            group = _resource(scope.get(provider, "AutoScalingGroupArn"), _GROUP)
+            group = resource_of(scope.get(provider, "AutoScalingGroupArn"), _GROUP)
             if group is not None and isinstance(provider, Mapping):
                 yield stack, logical_id, provider, scope, group
 
@@ -165,8 +164,7 @@ class DesiredCapacity(Rule):
             yield self.finding(
                 group.stack.file,
                 f"Resources.{group.name}.Properties.DesiredCapacity",
-                f"{provider_id} scales {group.name}, and each update of the stack sets it back to its "
-                "DesiredCapacity.",
+                f"{provider_id} scales {group.name}, and each update of the stack sets it back to its DesiredCapacity.",
                 "Leave DesiredCapacity out: the group starts at MinSize.",
             )
 
@@ -177,7 +175,7 @@ class StuckDeployment(Rule):
     source = _ECS_API + "API_DeploymentConfiguration.html"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack, logical_id, properties, scope, _ in _services(stacks):
+        for stack, logical_id, properties, scope, _ in services(stacks):
             strategy = scope.get(properties, "DeploymentConfiguration", "Strategy")
             controller = scope.get(properties, "DeploymentController", "Type")
             scheduling = scope.get(properties, "SchedulingStrategy") or "REPLICA"
@@ -219,7 +217,7 @@ class ZoneRebalancing(Rule):
     source = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-rebalancing.html"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack, logical_id, properties, scope, _ in _services(stacks):
+        for stack, logical_id, properties, scope, _ in services(stacks):
             if scope.get(properties, "AvailabilityZoneRebalancing") != "ENABLED":
                 continue
             path = f"Resources.{logical_id}.Properties.AvailabilityZoneRebalancing"
@@ -234,13 +232,15 @@ class ZoneRebalancing(Rule):
                 kind, field = scope.get(strategies[0], "Type"), scope.get(strategies[0], "Field")
                 zone = "attribute:ecs.availability-zone"
                 if kind in ("binpack", "random") or (kind == "spread" and isinstance(field, str) and field != zone):
-                    reason = f"its first placement strategy is {kind}" + (f" by {field}" if isinstance(field, str) else "")
+                    reason = f"its first placement strategy is {kind}" + (
+                        f" by {field}" if isinstance(field, str) else ""
+                    )
             if reason:
                 yield self.finding(
                     stack.file,
                     path,
                     f"{logical_id} has AvailabilityZoneRebalancing ENABLED, but {reason}.",
-                    "Spread by attribute:ecs.availability-zone first with MaximumPercent above 100, or set it to DISABLED.",
+                    "Spread by attribute:ecs.availability-zone first, with MaximumPercent above 100; or set DISABLED.",
                 )
 
 
@@ -268,13 +268,13 @@ class TerminationProtection(Rule):
                     f"Set NewInstancesProtectedFromScaleIn of {group.name} to true.",
                     "error",
                 )
-            elif not _touched_by_custom_resource(stack.root, _bare(group)):
+            elif not touched_by_custom_resource(stack.root, group.bare):
                 yield self.finding(
                     stack.file,
                     path,
                     f"Instances of {group.name} stay protected once {logical_id} is gone, so deleting the stack hangs, "
                     "and no custom resource of the set clears that.",
-                    "Set ManagedTerminationProtection to DISABLED and use ManagedDraining, or add what deletes the group.",
+                    "Set it to DISABLED and use ManagedDraining, or add a custom resource that deletes the group.",
                 )
 
 

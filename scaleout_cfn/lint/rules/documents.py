@@ -61,7 +61,7 @@ def _json_fault(text: str) -> str | None:
         else:
             return None if isinstance(parsed, dict) else f"it is {json.dumps(parsed)[:40]}"
     # What a bare hole brings may itself be JSON of any shape.
-    return None if re.search(rf'[\[{{,:]\s*{_HOLE}|{_HOLE}\s*[\]}},]', _without_strings(text)) else fault
+    return None if re.search(rf"[\[{{,:]\s*{_HOLE}|{_HOLE}\s*[\]}},]", _without_strings(text)) else fault
 
 
 def _without_strings(text: str) -> str:

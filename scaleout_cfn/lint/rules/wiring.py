@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..findings import Finding
-from ..stacks import UNKNOWN, Nested, Scope, Stack, StackSet, Symbol, Text, as_number, is_list_type
+from ..stacks import Nested, Scope, Stack, StackSet, Symbol, Text, as_number, is_list_type
 from .base import Rule, nearest
+from .tables import FAMILIAR_TYPES
 
 _GUIDE = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/"
 _TEMPLATE_REFERENCE = "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/"
@@ -300,22 +301,6 @@ _ID_KINDS: dict[str, tuple[str, frozenset[tuple[str, str]]]] = {
     ),
 }
 
-# Types whose Ref is well known, so that a wrong one can be told from an unusual right one.
-_FAMILIAR = frozenset(
-    f"AWS::{name}"
-    for name in (
-        "AutoScaling::AutoScalingGroup AutoScaling::LaunchConfiguration CloudWatch::Alarm DynamoDB::Table "
-        "EC2::EIP EC2::Instance EC2::InternetGateway EC2::KeyPair EC2::LaunchTemplate EC2::NatGateway "
-        "EC2::NetworkAcl EC2::RouteTable EC2::SecurityGroup EC2::Subnet EC2::VPC EC2::VPCEndpoint EC2::Volume "
-        "ECR::Repository ECS::CapacityProvider ECS::Cluster ECS::Service ECS::TaskDefinition "
-        "EFS::FileSystem ElasticLoadBalancing::LoadBalancer ElasticLoadBalancingV2::Listener "
-        "ElasticLoadBalancingV2::ListenerRule ElasticLoadBalancingV2::LoadBalancer "
-        "ElasticLoadBalancingV2::TargetGroup IAM::InstanceProfile IAM::ManagedPolicy IAM::Role KMS::Key "
-        "Lambda::Function Logs::LogGroup RDS::DBCluster RDS::DBInstance Route53::HostedZone S3::Bucket "
-        "SNS::Topic SQS::Queue CertificateManager::Certificate"
-    ).split()
-)
-
 
 def _inner_type(parameter_type: str) -> str:
     """The type of one value of a parameter: without the list and the SSM parameter around it."""
@@ -329,7 +314,7 @@ def _is_wrong(symbol: Symbol, good: frozenset[tuple[str, str]]) -> bool:
     if not symbol.is_resource:
         kind = _inner_type(symbol.type)
         return kind in _ID_KINDS and _ID_KINDS[kind][1] != good
-    if symbol.type not in _FAMILIAR or (symbol.type, symbol.attribute) in good:
+    if symbol.type not in FAMILIAR_TYPES or (symbol.type, symbol.attribute) in good:
         return False
     return symbol.attribute == "" or symbol.attribute.endswith("Arn")
 

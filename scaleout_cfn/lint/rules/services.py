@@ -1,0 +1,119 @@
+"""ECS services as a set wires them: their task definitions, target groups and containers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..stacks import UNKNOWN, Scope, Stack, StackSet, Symbol, as_number, resource_of
+
+__all__ = ["TARGET_GROUP", "Entry", "Tasks", "entries", "property_of", "services", "touched_by_custom_resource"]
+
+TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
+
+
+class Entry:
+    """One entry of a service's LoadBalancers, with the task definition and target group it joins."""
+
+    def __init__(self, stack: Stack, service: str, index: int, entry: Any, scope: Scope, tasks: Tasks | None) -> None:
+        self.stack = stack
+        self.service = service
+        self.entry = entry
+        self.scope = scope
+        self.tasks = tasks
+        self.path = f"Resources.{service}.Properties.LoadBalancers.{index}"
+        self.container = scope.get(entry, "ContainerName")
+        self.port = as_number(scope.get(entry, "ContainerPort"))
+        self.group = resource_of(scope.get(entry, "TargetGroupArn"), TARGET_GROUP)
+
+    def groupproperty_of(self, name: str) -> Any:
+        """A property of the target group, UNKNOWN where the group is not of this set."""
+        return UNKNOWN if self.group is None else property_of(self.group, name)
+
+    @property
+    def mapping(self) -> Mapping[str, Any] | None:
+        """The port mapping of the task definition that this entry means, values evaluated."""
+        for mapping in (self.tasks.mappings(self.container) if self.tasks else None) or []:
+            if mapping["ContainerPort"] == self.port and self.port is not None:
+                return mapping
+        return None
+
+
+class Tasks:
+    """A task definition, read in the stack that makes it."""
+
+    def __init__(self, symbol: Symbol) -> None:
+        self.symbol = symbol
+        self.file = symbol.stack.file
+        resource = symbol.stack.resource(symbol.name)
+        self.scope = symbol.stack.scope_of(resource)
+        self.properties = self.scope.value(resource.get("Properties", {}))
+        self.containers = self.scope.items(self.properties, "ContainerDefinitions")
+
+    def names(self) -> list[str] | None:
+        """The containers' names; None where one is not known."""
+        names = [self.scope.get(container, "Name") for container in self.containers or []]
+        return [str(name) for name in names] if names and all(isinstance(name, str) for name in names) else None
+
+    def mappings(self, container: Any) -> list[Mapping[str, Any]] | None:
+        """The port mappings of a container, ports as numbers (None where absent); None if one is unknown."""
+        for definition in self.containers or []:
+            if self.scope.get(definition, "Name") == container and isinstance(container, str):
+                items = self.scope.items(definition, "PortMappings")
+                if items is None:
+                    return None
+                found: list[Mapping[str, Any]] = []
+                for item in items:
+                    ports = {
+                        key: self.scope.get(item, key) for key in ("ContainerPort", "HostPort", "ContainerPortRange")
+                    }
+                    if any(port is not None and as_number(port) is None for port in ports.values()):
+                        return None
+                    found.append({key: as_number(port) for key, port in ports.items()})
+                return found
+        return None
+
+    @property
+    def network_mode(self) -> Any:
+        mode = self.scope.get(self.properties, "NetworkMode")
+        if mode is not None:
+            return mode
+        launch = self.scope.items(self.properties, "RequiresCompatibilities")
+        # Without a mode, tasks on Linux instances get bridge; what only Fargate or nobody names is left alone.
+        return "bridge" if launch == [] or launch == ["EC2"] else UNKNOWN
+
+
+def property_of(symbol: Symbol, name: str) -> Any:
+    resource = symbol.stack.resource(symbol.name)
+    return symbol.stack.scope_of(resource).get(resource.get("Properties"), name)
+
+
+def services(stacks: StackSet) -> Iterator[tuple[Stack, str, Mapping[str, Any], Scope, Tasks | None]]:
+    for stack in stacks.stacks:
+        for logical_id, properties, scope in stack.of_type("AWS::ECS::Service"):
+            definition = resource_of(scope.get(properties, "TaskDefinition"), "AWS::ECS::TaskDefinition")
+            yield stack, logical_id, properties, scope, Tasks(definition) if definition else None
+
+
+def entries(stacks: StackSet) -> Iterator[Entry]:
+    for stack, logical_id, properties, scope, tasks in services(stacks):
+        for index, entry in enumerate(scope.items(properties, "LoadBalancers") or []):
+            if isinstance(entry, Mapping):
+                yield Entry(stack, logical_id, index, entry, scope, tasks)
+
+
+def touched_by_custom_resource(root: Stack, symbol: Symbol) -> bool:
+    """Whether a custom resource is told of a resource and may do anything with it."""
+    for stack in root.tree():
+        for logical_id, resource in stack.facts.resources.items():
+            if resource["Type"].startswith("Custom::") or resource["Type"] == "AWS::CloudFormation::CustomResource":
+                if symbol.stack is stack and symbol.name in stack.facts.dependencies[logical_id]:
+                    return True
+                scope = stack.scope_of(resource)
+                properties = scope.value(resource.get("Properties", {}))
+                for value in properties.values() if isinstance(properties, Mapping) else ():
+                    given = scope.value(value)
+                    parts = getattr(given, "parts", (given,))
+                    if any(isinstance(part, Symbol) and part.bare == symbol for part in parts):
+                        return True
+    return False

@@ -1,0 +1,655 @@
+"""A config from a file, its environments and single overrides; and every way to refuse one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from scaleout_cfn.config import Certificate, Config, Domain, ExistingVpc, LoadBalancer, NewVpc
+from scaleout_cfn.config_file import checked, load, merged
+from scaleout_cfn.config_text import toml
+from scaleout_cfn.errors import ConfigError, UsageError
+from scaleout_cfn.scaling import Scaling, Schedule, StepAdjustment, StepScaling
+from scaleout_cfn.tunables import bounds_of, choices_of, tunables, unit_of
+
+Loader = Callable[..., Config]
+
+# The first text that is drawn loads the tables of Unicode.
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+#: One config for each alternative, so that together they hold every tunable that a table may have.
+EVERY_KIND = {
+    "default": Config(),
+    "existing VPC": Config(network=ExistingVpc()),
+    "certificate": Config(
+        load_balancer=LoadBalancer(
+            listener=Certificate(certificate_arn="arn:aws:acm:eu-west-1:123456789012:certificate/0a1b")
+        )
+    ),
+    "domain": Config(
+        load_balancer=LoadBalancer(listener=Domain(domain_name="shop.example.com", hosted_zone_id="Z0123456789"))
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("config") / "scaleout.toml"
+
+
+@pytest.fixture
+def read(file: Path) -> Loader:
+    """The config of a text, through a file."""
+
+    def loaded(text: str, **options: Any) -> Config:
+        file.write_text(text, encoding="utf-8")
+        return load(file, **options)
+
+    return loaded
+
+
+def problems_of(action: Callable[..., object], *arguments: Any, **options: Any) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as refused:
+        action(*arguments, **options)
+    return refused.value.problems
+
+
+def problem_of(action: Callable[..., object], *arguments: Any, **options: Any) -> str:
+    (problem,) = problems_of(action, *arguments, **options)
+    return problem
+
+
+# --- what is read
+
+
+def test_without_a_file_the_config_is_the_default() -> None:
+    assert load() == Config()
+
+
+def test_an_empty_file_is_the_default(read: Loader) -> None:
+    assert read("") == Config()
+
+
+def test_a_file_changes_what_it_names_and_nothing_else(read: Loader) -> None:
+    config = read('stack_name = "shop"\n[scaling.cpu]\ntarget = 40\n')
+    replace = msgspec.structs.replace
+    scaling = Scaling()
+    assert config == replace(
+        Config(), stack_name="shop", scaling=replace(scaling, cpu=replace(scaling.cpu, target=40.0))
+    )
+
+
+def test_lists_of_tables_become_sections(read: Loader) -> None:
+    config = read(
+        '[[scaling.schedules]]\nname = "day"\nat = "rate(1 day)"\nmin_tasks = 2\nmax_tasks = 4\n'
+        '[[scaling.step_policies]]\nname = "Surge"\nthreshold_percent = 80\nsteps = [{tasks = 2}]\n'
+    )
+    assert config.scaling.schedules == (Schedule(name="day", at="rate(1 day)", min_tasks=2, max_tasks=4),)
+    assert config.scaling.step_policies == (
+        StepScaling(name="Surge", threshold_percent=80, steps=(StepAdjustment(tasks=2),)),
+    )
+
+
+def test_windows_line_ends_are_read(file: Path) -> None:
+    file.write_bytes(b'stack_name = "shop"\r\n[scaling]\r\nmax_tasks = 4\r\n')
+    assert load(file).scaling.max_tasks == 4
+
+
+@pytest.mark.parametrize("name", EVERY_KIND)
+def test_every_kind_of_config_is_the_same_once_written_and_read(read: Loader, name: str) -> None:
+    tables = msgspec.to_builtins(EVERY_KIND[name])
+    assert read("".join(f"{key} = {toml(value)}\n" for key, value in tables.items())) == EVERY_KIND[name]
+
+
+# --- environments
+
+
+def test_an_overlay_changes_only_what_it_names(read: Loader) -> None:
+    text = "[scaling]\nmin_tasks = 3\nmax_tasks = 9\n[environments.prod.scaling]\nmax_tasks = 12\n"
+    prod = read(text, environment="prod").scaling
+    assert (prod.min_tasks, prod.max_tasks) == (3, 12)
+    assert read(text).scaling.max_tasks == 9
+
+
+def test_overlays_merge_tables_and_replace_lists(read: Loader) -> None:
+    text = (
+        '[service.environment]\nMODE = "dev"\nCOLOR = "red"\n[cluster]\ninstance_types = ["t3.small", "t3a.small"]\n'
+        '[environments.prod.service.environment]\nMODE = "prod"\n'
+        '[environments.prod.cluster]\ninstance_types = ["m7i.large"]\n'
+    )
+    prod = read(text, environment="prod")
+    assert prod.service.environment == {"MODE": "prod", "COLOR": "red"}
+    assert prod.cluster.instance_types == ("m7i.large",)
+
+
+def test_another_kind_replaces_the_whole_table(read: Loader) -> None:
+    text = '[network]\nkind = "new"\nzones = 3\n[environments.prod.network]\nkind = "existing"\nvpc_id = "vpc-0a"\n'
+    assert read(text, environment="prod").network == ExistingVpc(vpc_id="vpc-0a")
+    assert read(text).network == NewVpc(zones=3)
+
+
+def test_the_same_kind_merges(read: Loader) -> None:
+    text = (
+        '[network]\nkind = "new"\nzones = 3\n'
+        '[environments.prod.network]\nkind = "new"\negress = "nat-per-zone"\n'
+        "[environments.test.network]\nipv6 = true\n"
+    )
+    assert read(text, environment="prod").network == NewVpc(zones=3, egress="nat-per-zone")
+    assert read(text, environment="test").network == NewVpc(zones=3, ipv6=True)
+
+
+@pytest.mark.xfail(reason="merged() takes a kind that is written for another than the default one that was meant")
+def test_writing_the_default_kind_in_an_overlay_keeps_the_table(read: Loader) -> None:
+    text = '[network]\nzones = 3\n[environments.prod.network]\nkind = "new"\nipv6 = true\n'
+    assert read(text, environment="prod").network == NewVpc(zones=3, ipv6=True)
+
+
+def test_an_unknown_environment_is_refused_with_those_there_are(read: Loader) -> None:
+    problem = problem_of(read, "[environments.prod]\n[environments.dev]\n", environment="pord")
+    assert problem.endswith("environment 'pord' is not there; it has dev, prod")
+    assert problem_of(load, environment="prod") == "the default config: environment 'prod' is not there; it has none"
+
+
+@pytest.mark.parametrize("text", ["environments = 3", "environments = [{}]", "[environments]\nprod = 1"])
+def test_environments_that_are_not_tables_are_refused(read: Loader, file: Path, text: str) -> None:
+    assert problem_of(read, text) == f"{file}: environments: holds one table a name, as in [environments.prod]"
+
+
+def test_mistakes_in_overlays_of_other_environments_are_found(read: Loader, file: Path) -> None:
+    text = "[environments.prod.scaling]\nmax_tasks = 0\n[environments.test.cluster]\nmax_node = 3\n[environments.dev]\n"
+    expected = (
+        f"{file}:2: environments.prod.scaling.max_tasks: got 0; allowed is 1 to 5000 tasks (Most tasks that run.)",
+        f"{file}:4: environments.test.cluster.max_node: unknown; did you mean max_nodes?",
+    )
+    assert problems_of(read, text) == expected
+    assert problems_of(read, text, environment="dev") == expected
+
+
+def test_a_part_of_a_table_in_another_overlay_is_enough(read: Loader) -> None:
+    text = (
+        '[load_balancer.listener]\nkind = "domain"\ndomain_name = "a.example.com"\nhosted_zone_id = "Z1"\n'
+        '[environments.prod.load_balancer.listener]\nkind = "domain"\ndomain_name = "b.example.com"\n'
+    )
+    assert read(text).load_balancer.listener == Domain(domain_name="a.example.com", hosted_zone_id="Z1")
+    prod = read(text, environment="prod").load_balancer.listener
+    assert prod == Domain(domain_name="b.example.com", hosted_zone_id="Z1")
+
+
+@pytest.mark.xfail(reason="other overlays are checked over the built-in defaults, not over the tables of the file")
+def test_another_overlay_is_checked_over_the_kind_that_the_file_chooses(read: Loader) -> None:
+    text = '[network]\nkind = "existing"\n[environments.prod.network]\nvpc_id = "vpc-0a"\n'
+    assert read(text).network == ExistingVpc()
+
+
+@pytest.mark.xfail(reason="conflicts() is asked for the chosen environment only")
+def test_conflicts_in_another_overlay_are_found(read: Loader) -> None:
+    problem = problem_of(read, "[environments.prod.scaling]\nmin_tasks = 40\n")
+    assert problem.endswith("environments.prod.scaling.min_tasks: got 40, more than max_tasks = 20")
+
+
+def test_a_mistake_in_the_chosen_overlay_has_its_own_line(read: Loader, file: Path) -> None:
+    text = "[scaling]\nmax_tasks = 9\n[environments.prod.scaling]\n# more\nmax_tasks = -1\n"
+    problem = problem_of(read, text, environment="prod")
+    assert problem.startswith(f"{file}:5: environments.prod.scaling.max_tasks: got -1; ")
+
+
+# --- overrides
+
+
+@pytest.mark.parametrize(
+    ("override", "section", "name", "value"),
+    [
+        ("stack_name=shop", "", "stack_name", "shop"),
+        ('stack_name="shop"', "", "stack_name", "shop"),
+        ("scaling.max_tasks=7", "scaling", "max_tasks", 7),
+        (" scaling.max_tasks = 7", "scaling", "max_tasks", 7),
+        ("service.exec=true", "service", "exec", True),
+        ("observability.latency_s=0.5", "observability", "latency_s", 0.5),
+        ('cluster.instance_types=["t3a.small", "t3.small"]', "cluster", "instance_types", ("t3a.small", "t3.small")),
+        ("service.environment.QUERY=a=b&c=#d", "service", "environment", {"QUERY": "a=b&c=#d"}),
+        ("service.environment.EMPTY=", "service", "environment", {"EMPTY": ""}),
+        ("service.tmpfs_mib./run=16", "service", "tmpfs_mib", {"/run": 16}),
+        ("service.environment={A = '1'}", "service", "environment", {"A": "1"}),
+        ("network.kind=existing", "", "network", ExistingVpc()),
+    ],
+)
+def test_an_override_sets_one_tunable(override: str, section: str, name: str, value: object) -> None:
+    config = load(overrides=[override])
+    assert getattr(getattr(config, section) if section else config, name) == value
+
+
+def test_overrides_win_over_the_environment_and_that_over_the_file(read: Loader) -> None:
+    text = "[scaling]\nmin_tasks = 1\nmax_tasks = 9\n[environments.prod.scaling]\nmin_tasks = 4\nmax_tasks = 10\n"
+    scaling = read(text, environment="prod", overrides=["scaling.max_tasks=12", "scaling.max_tasks=11"]).scaling
+    assert (scaling.min_tasks, scaling.max_tasks) == (4, 11)
+
+
+@pytest.mark.parametrize("override", ["scaling.max_tasks", "=7", "", ".=1", "scaling..max_tasks=7", "scaling.=7"])
+def test_an_override_that_is_no_key_and_value_is_refused(override: str) -> None:
+    assert problem_of(load, overrides=[override]) == (
+        f"--set {override}: give KEY=VALUE, as in --set scaling.max_tasks=40"
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("scaling.max_tasks=0", "got 0; allowed is 1 to 5000 tasks (Most tasks that run.)"),
+        ("scaling.max_task=7", "unknown; did you mean max_tasks?"),
+        ("scaling=7", "got 7, which is not a table; write [scaling]"),
+        ("scaling.min_tasks=30", "got 30, more than max_tasks = 20"),
+        ("scaling={max_tasks = 0}", "scaling.max_tasks: got 0; allowed is 1 to 5000 tasks (Most tasks that run.)"),
+        ("network.kind=old", 'got \'old\'; allowed are "new", "existing"'),
+    ],
+)
+def test_a_mistake_in_an_override_is_told_with_the_override(override: str, said: str) -> None:
+    assert problem_of(load, overrides=[override]) == f"--set {override}: {said}"
+
+
+def test_an_override_holds_one_value_and_nothing_after_it() -> None:
+    assert "got '7\\nmin_tasks = 1'" in problem_of(load, overrides=["scaling.max_tasks=7\nmin_tasks = 1"])
+
+
+# --- every mistake of a file, in one run, with its place
+
+
+def test_every_tunable_of_a_wrong_type_is_told_in_one_run_with_its_line_and_meaning(read: Loader, file: Path) -> None:
+    # A table may stand once: gather what belongs to it.
+    tables: dict[str, list[str]] = {}
+    for key, *_ in tunables(Config()):
+        section, _, name = key.rpartition(".")
+        tables.setdefault(section, [f"[{section}]"] if section else []).append(f"{name} = {{x = [1]}}")
+    lines = [line for table in tables.values() for line in table]
+    problems = problems_of(read, "\n".join(lines))
+    for key, _, _, meta in tunables(Config()):
+        (problem,) = (line for line in problems if f": {key}: " in line)
+        place, _, said = problem.partition(f": {key}: ")
+        number = int(place.removeprefix(f"{file}:"))
+        section, _, name = key.rpartition(".")
+        assert lines[number - 1].startswith(f"{name} = ")
+        assert number > (lines.index(f"[{section}]") if section else 0)
+        assert said.startswith("got {'x': [1]}")
+        assert said.endswith(f"({meta.description})")
+    assert len(problems) == len(list(tunables(Config())))
+
+
+def _out_of_bounds(config: Config) -> list[tuple[str, Any, str, str]]:
+    """Each bounded tunable with a value beyond a bound: key, value, bounds, unit."""
+    found: list[tuple[str, Any, str, str]] = []
+    for key, inner, _, meta in tunables(config):
+        if inner is int:
+            assert meta.ge is not None, key
+            assert meta.le is not None, key
+            found += [(key, meta.ge - 1, bounds_of(meta), unit_of(meta) or "")]
+            found += [(key, meta.le + 1, bounds_of(meta), unit_of(meta) or "")]
+        elif inner is float:
+            low = meta.gt if meta.gt is not None else meta.ge
+            assert low is not None, key
+            found += [(key, low - 1, bounds_of(meta), unit_of(meta) or "")]
+        elif choices := choices_of(inner):
+            found += [(key, "nonsense", choices, "")]
+    return found
+
+
+OUT_OF_BOUNDS = _out_of_bounds(Config())
+
+
+def test_numbers_and_choices_out_of_bounds_are_told_with_what_is_allowed() -> None:
+    assert len(OUT_OF_BOUNDS) > 60
+    for key, value, allowed, unit in OUT_OF_BOUNDS:
+        problem = problem_of(load, overrides=[f"{key}={toml(value)}"])
+        assert f"got {value!r}; allowed" in problem, problem
+        assert allowed in problem
+        assert unit in problem
+
+
+def _set(section: Any, key: str, value: Any) -> Any:
+    """A copy of a config with one tunable changed, unchecked."""
+    name, _, rest = key.partition(".")
+    return msgspec.structs.replace(section, **{name: _set(getattr(section, name), rest, value) if rest else value})
+
+
+def test_configs_made_in_python_are_refused_as_those_of_files_are() -> None:
+    for key, value, *_ in OUT_OF_BOUNDS:
+        in_file = problem_of(load, overrides=[f"{key}={toml(value)}"])
+        in_python = problem_of(checked, _set(Config(), key, value))
+        assert in_python.removeprefix(f"config: {key}: ") == in_file.partition(f"{toml(value)}: ")[2]
+
+
+def test_a_config_made_in_python_that_is_allowed_comes_back_equal() -> None:
+    for config in EVERY_KIND.values():
+        assert checked(config) == config
+
+
+def test_conflicts_of_configs_made_in_python_are_refused() -> None:
+    assert problems_of(checked, Config(scaling=Scaling(min_tasks=9, max_tasks=3))) == (
+        "config: scaling.min_tasks: got 9, more than max_tasks = 3",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("stack_nmae = 1", "1: stack_nmae: unknown; did you mean stack_name?"),
+        ("\n[scalin]\n", "2: scalin: unknown; did you mean scaling?"),
+        ("[scaling.cpu]\ntargt = 1", "2: scaling.cpu.targt: unknown; did you mean target?"),
+        ("[scaling.cpu]\nqq = 1", "2: scaling.cpu.qq: unknown; known here: enabled, target, scale_out_cooldown_s,"),
+        ('[cluster]\nkind = "x"', "2: cluster.kind: unknown; known here: architecture, "),
+        ("[network]\nvpc_id = 'vpc-1'", "2: network.vpc_id: unknown; "),
+        ("[network]\nkind = 'existing'\nzones = 3", "3: network.zones: unknown; known here: vpc_id, "),
+        ("[[scaling.schedules]]\nnam = 'a'", "2: scaling.schedules[0].nam: unknown; did you mean name?"),
+    ],
+)
+def test_unknown_keys_are_told_with_the_nearest_or_with_all(read: Loader, file: Path, text: str, said: str) -> None:
+    problems = problems_of(read, text)
+    assert next(problem for problem in problems if "unknown" in problem).startswith(f"{file}:{said}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("scaling = 3", "1: scaling: got 3, which is not a table; write [scaling]"),
+        ("[[scaling]]\nmax_tasks = 3", "1: scaling: got [{'max_tasks': 3}], which is not a table; write [scaling]"),
+        ("[network]\nkind = 'old'", '2: network.kind: got \'old\'; allowed are "new", "existing"'),
+        ("[network]\nkind = ['new']", '2: network.kind: got [\'new\']; allowed are "new", "existing"'),
+        ("[scaling]\nschedules = [1]", "2: scaling.schedules[0]: got 1, which is not a table; "),
+        ("[scaling]\nschedules = 'x'", "2: scaling.schedules: got 'x'; expected `array`, got `str`"),
+        ("[cluster]\ninstance_types = []", "2: cluster.instance_types: got []; expected `array` of length >= 1"),
+        ("[cluster]\ninstance_types = ['A']", "2: cluster.instance_types: got ['A'] at [0]; expected `str` matching"),
+        ("[service]\nhealth_command = ['a', 1]", "2: service.health_command: got ['a', 1] at [1]; expected `str`, got"),
+        ("[service.environment]\nA = 1", "1: service.environment: got {'A': 1} at [...]; expected `str`, got `int`"),
+        ("[service.environment]\n1A = ''", "1: service.environment: got {'1A': ''} at key; expected `str` matching"),
+        ("[scaling]\nmax_tasks = '9'", "2: scaling.max_tasks: got '9'; expected `int`, got `str`"),
+        ("[scaling]\nmax_tasks = 9.0", "2: scaling.max_tasks: got 9.0; expected `int`, got `float`; allowed is 1 to "),
+        ("[scaling]\nhigh_resolution = 1", "2: scaling.high_resolution: got 1; expected `bool`, got `int`"),
+        ("[observability]\nlatency_s = nan", "2: observability.latency_s: got nan; allowed is more than 0 to 900 sec"),
+        ("stack_name = 2020-01-01", "1: stack_name: got datetime.date(2020, 1, 1); expected `str`, got `date`"),
+    ],
+)
+def test_what_is_not_what_it_should_be_is_told_with_its_line(read: Loader, file: Path, text: str, said: str) -> None:
+    assert problem_of(read, text).startswith(f"{file}:{said}")
+
+
+def test_what_must_be_given_is_told_with_its_meaning(read: Loader, file: Path) -> None:
+    problem = problem_of(read, '[load_balancer.listener]\nkind = "domain"\ndomain_name = "a.example.com"\n')
+    assert problem == (
+        f"{file}:1: load_balancer.listener: load_balancer.listener.hosted_zone_id is missing: The public Route 53"
+        " hosted zone that holds the name."
+    )
+    problems = problems_of(read, "[[scaling.schedules]]\nname = 'day'\n")
+    assert [problem.partition(" is missing")[0].rpartition(" ")[2] for problem in problems] == [
+        f"scaling.schedules[0].{name}" for name in ("at", "min_tasks", "max_tasks")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "allowed"),
+    [
+        ("[scaling]\nstep_policies = [{name = 'A', threshold_percent = 9, steps = []}]", "at least 1 is needed"),
+        (f"[scaling]\nschedules = [{'{name = 1}, ' * 51}]", "got 51 of them; at most 50 are allowed"),
+        ("[service.tmpfs_mib]\n" + "".join(f"'/{n}' = 1\n" for n in range(11)), "of length <= 10"),
+    ],
+)
+def test_too_many_and_too_few_are_refused(read: Loader, text: str, allowed: str) -> None:
+    assert any(allowed in problem for problem in problems_of(read, text))
+
+
+# --- names that AWS forbids
+
+
+@pytest.mark.parametrize("name", ["aws-web", "AWS", "ecs", "Ecs2", "fargate-x", "1web", "web_1", "w" * 65, "", "a.b"])
+def test_stack_names_that_aws_refuses_are_refused(name: str) -> None:
+    assert "stack_name" in problem_of(load, overrides=[f"stack_name={toml(name)}"])
+
+
+# --- files that cannot be read
+
+
+def test_a_missing_file_is_a_usage_error_that_names_init(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nowhere\.toml: no such file; `init` writes one"):
+        load(tmp_path / "nowhere.toml")
+
+
+def test_a_folder_is_no_config(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Is a directory; give a file that can be read"):
+        load(tmp_path)
+
+
+def test_a_file_that_is_not_utf8_is_told_with_the_byte(file: Path) -> None:
+    file.write_bytes(b'stack_name = "caf\xe9"\n')
+    with pytest.raises(UsageError, match="byte 17 is not UTF-8, which TOML files are"):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    "text", ["[scaling\nmax_tasks = 4", 'stack_name = "web', "a = ", "x", "a = 1\na = 2", "\0", "a = " + "[" * 5000]
+)
+def test_what_is_not_toml_is_told(read: Loader, file: Path, text: str) -> None:
+    problem = problem_of(read, text)
+    assert problem.startswith(f"{file}: ")
+    assert problem.endswith("; this is not TOML")
+
+
+def test_a_number_of_thousands_of_digits_is_told(read: Loader) -> None:
+    assert problem_of(read, "stack_name = " + "1" * 5000).endswith("; this is not TOML")
+
+
+# --- what excludes each other
+
+STEPS = "name = 'A', threshold_percent = 50"
+DAY = "at = 'rate(1 day)', min_tasks = 2, max_tasks = 3"
+CONFLICTS = [
+    (
+        ['network={kind = "existing", load_balancer_subnets = ["subnet-0a", "subnet-0a"]}'],
+        "network.load_balancer_subnets: a load balancer needs subnets in two zones at least; name two",
+    ),
+    (["network.cidr=10.0.0.1/16"], "network.cidr: 10.0.0.1/16 has host bits set"),
+    (["network.cidr=10.0.0.300/16"], "network.cidr: Octet 300 (> 255) not permitted in '10.0.0.300'"),
+    (["network.cidr=10.0.0.0/25"], "network.cidr: got 10.0.0.0/25; its eight subnets would be /28, where a load"),
+    (["network.cidr=10.0.0.0/15"], "network.cidr: got 10.0.0.0/15; its eight subnets would be /18, where a load"),
+    (
+        ["network.egress=public-subnets", "service.network_mode=awsvpc"],
+        'network.egress: "public-subnets" gives a way out only to addresses of nodes',
+    ),
+    (
+        ["load_balancer.health_check.timeout_s=10"],
+        "load_balancer.health_check.timeout_s: got 10, which must be less than interval_s = 10",
+    ),
+    (["cluster.min_nodes=6"], "cluster.min_nodes: got 6, more than max_nodes = 5"),
+    (["cluster.on_demand_base=6"], "cluster.on_demand_base: got 6, more than max_nodes = 5"),
+    (['cluster.instance_types=["t3.small", "t3.small"]'], "cluster.instance_types: a type is named twice"),
+    (
+        ["scaling.nodes.min_step=4", "scaling.nodes.max_step=3"],
+        "scaling.nodes.min_step: got 4, more than max_step = 3",
+    ),
+    (["service.placement=binpack"], 'service.zone_rebalancing: does not go with placement = "binpack"'),
+    (
+        ["service.deployment.maximum_percent=100"],
+        "service.deployment.maximum_percent: got 100; zone_rebalancing starts a task before it stops one",
+    ),
+    (["service.memory_mib=64"], "service.tmpfs_mib: 64 MiB in all, which must be less than memory_mib = 64"),
+    (
+        [
+            "service.environment.KEY=a",
+            "service.secrets.KEY=arn:aws:ssm:us-east-1:123456789012:parameter/key",
+        ],
+        "service.secrets: KEY also in service.environment; keep one of the two",
+    ),
+    (["scaling.min_tasks=21"], "scaling.min_tasks: got 21, more than max_tasks = 20"),
+    (
+        ["scaling.schedules=[{name = 'a', at = 'rate(1 day)', min_tasks = 4, max_tasks = 3}]"],
+        "scaling.schedules[0].min_tasks: got 4, more than its max_tasks = 3",
+    ),
+    ([f"scaling.schedules=[{{name = 'a', {DAY}}}, {{name = 'a', {DAY}}}]"], "scaling.schedules: the name a is there"),
+    (
+        [f"scaling.step_policies=[{{{STEPS}, steps = [{{tasks = 1}}]}}, {{{STEPS}, steps = [{{tasks = 1}}]}}]"],
+        "scaling.step_policies: the name A is there twice; names are unique",
+    ),
+    (
+        [f"scaling.step_policies=[{{{STEPS}, steps = [{{distance = 5, tasks = 1}}]}}]"],
+        "scaling.step_policies[0].steps: distances are [5.0]; the first is 0",
+    ),
+    (
+        [f"scaling.step_policies=[{{{STEPS}, steps = [{{tasks = 1}}, {{tasks = 2}}]}}]"],
+        "scaling.step_policies[0].steps: distances are [0, 0]; the first is 0",
+    ),
+    (
+        [
+            f"scaling.step_policies=[{{{STEPS}, when = 'below', steps = [{{tasks = -1}},"
+            " {distance = 50, tasks = -2}]}]"
+        ],
+        "scaling.step_policies[0].steps: a distance of 50.0 below a threshold of 50.0 percent can never be",
+    ),
+]
+
+
+@pytest.mark.parametrize(("overrides", "said"), CONFLICTS, ids=[said.partition(":")[0] for _, said in CONFLICTS])
+def test_tunables_that_exclude_each_other_are_refused(overrides: list[str], said: str) -> None:
+    key, _, what = said.partition(": ")
+    problem = problem_of(load, overrides=overrides)
+    assert what in problem
+    # Told where it was given: in an override, or else by its key.
+    assert problem.startswith((f"the default config: {key}: ", "--set "))
+    assert any(problem.startswith(f"--set {override}") for override in overrides) or f"config: {key}: " in problem
+
+
+def test_all_conflicts_of_a_config_are_told_in_one_run(read: Loader, file: Path) -> None:
+    problems = problems_of(read, "[scaling]\nmin_tasks = 30\n[cluster]\nmin_nodes = 9\non_demand_base = 8\n")
+    assert problems == (
+        f"{file}:4: cluster.min_nodes: got 9, more than max_nodes = 5",
+        f"{file}:5: cluster.on_demand_base: got 8, more than max_nodes = 5",
+        f"{file}:2: scaling.min_tasks: got 30, more than max_tasks = 20",
+    )
+
+
+def test_bounds_may_be_equal() -> None:
+    config = load(overrides=["scaling.min_tasks=20", "cluster.min_nodes=5", "cluster.on_demand_base=5"])
+    assert config.scaling.min_tasks == config.scaling.max_tasks
+
+
+# --- merging
+
+
+NESTED = st.recursive(
+    st.one_of(st.integers(), st.text(max_size=3), st.lists(st.integers(), max_size=2)),
+    lambda inner: st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)
+TABLES = st.dictionaries(st.sampled_from("abc"), NESTED, max_size=3)
+
+
+@unhurried
+@given(TABLES, TABLES)
+def test_merging_keeps_what_the_overlay_says_and_changes_neither(under: dict[str, Any], over: dict[str, Any]) -> None:
+    before = repr((under, over))
+    both = merged(under, over)
+    assert repr((under, over)) == before
+    assert merged(both, over) == both
+    assert merged(under, {}) == under
+    assert merged({}, over) == over
+    assert list(both) == list(dict.fromkeys([*under, *over]))
+
+
+# --- nothing but a Config or a refusal
+
+
+def _known_keys() -> list[str]:
+    keys = {part for config in EVERY_KIND.values() for key, *_ in tunables(config) for part in key.split(".")}
+    return sorted(keys | {"kind", "environments", "prod", "name", "at", "steps", "tasks"})
+
+
+SCALARS = st.one_of(
+    st.integers(),
+    st.booleans(),
+    st.floats(),
+    st.text(max_size=8),
+    st.dates(),
+    st.datetimes(),
+    st.sampled_from(["new", "existing", "http", "certificate", "domain", "bridge", "t3.small", "rate(1 day)", 1, 2, 5]),
+)
+KEYS = st.one_of(st.sampled_from(_known_keys()), st.text(max_size=5))
+ANYTHING = st.recursive(
+    SCALARS, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(KEYS, inner, max_size=4))
+)
+ANY_TABLES = st.dictionaries(KEYS, ANYTHING, max_size=5)
+
+
+@st.composite
+def nearly_right(draw: st.DrawFn) -> dict[str, Any]:
+    """The tables of a good config in which something, somewhere, is something else."""
+    tables: dict[str, Any] = msgspec.to_builtins(draw(st.sampled_from(list(EVERY_KIND.values()))))
+    if draw(st.booleans()):
+        overlay = draw(ANY_TABLES)
+        tables["environments"] = {draw(KEYS): overlay}
+    place = tables
+    while True:
+        key = draw(st.sampled_from([*place, draw(KEYS)]))
+        below = place.get(key)
+        if not isinstance(below, dict) or draw(st.integers(0, 3)) == 0:
+            place[key] = draw(ANYTHING)
+            return tables
+        place = below
+
+
+def written(value: Any) -> str:
+    """A value as TOML: dates too, and of floats those that JSON has no word for."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{toml(key)} = {written(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(written, value)) + "]"
+    return value.isoformat() if hasattr(value, "isoformat") else toml(value)
+
+
+def config_or_refusal(action: Callable[[], Config]) -> None:
+    try:
+        config = action()
+    except (ConfigError, UsageError) as refused:
+        problems = refused.problems if isinstance(refused, ConfigError) else (str(refused),)
+        assert problems
+        for problem in problems:
+            assert problem.strip()
+            assert problem.splitlines() == [problem]
+    else:
+        assert checked(config) == config
+
+
+@unhurried
+@given(
+    tables=st.one_of(ANY_TABLES, nearly_right()),
+    environment=st.one_of(st.none(), st.sampled_from(["prod", "a\nb"])),
+    overrides=st.lists(
+        st.one_of(
+            st.text(max_size=12),
+            st.builds(lambda keys, value: f"{'.'.join(keys)}={value}", st.lists(KEYS, max_size=3), SCALARS),
+        ),
+        max_size=2,
+    ),
+)
+@example({"network": {"kind": [1]}}, None, [])
+@example({"a\nb": 1, "environments": {"c\nd": {"x": 1}}}, "a\nb", [])
+@example({}, None, ["stack_name=web\n[x]", "a\u2028b=1"])
+def test_any_file_and_overrides_give_a_config_or_a_refusal_in_lines(
+    file: Path, tables: dict[str, Any], environment: str | None, overrides: list[str]
+) -> None:
+    file.write_text("".join(f"{toml(key)} = {written(value)}\n" for key, value in tables.items()), encoding="utf-8")
+    config_or_refusal(lambda: load(file, environment=environment, overrides=overrides))
+
+
+@unhurried
+@given(text=st.text(max_size=60))
+def test_any_text_gives_a_config_or_a_refusal_in_lines(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8", newline="")
+    config_or_refusal(lambda: load(file))
+
+
+@unhurried
+@given(raw=st.binary(max_size=30))
+def test_any_bytes_give_a_config_or_a_refusal_in_lines(file: Path, raw: bytes) -> None:
+    file.write_bytes(raw)
+    config_or_refusal(lambda: load(file))
