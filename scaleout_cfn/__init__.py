@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from scaleout_cfn.errors import ConfigError, ScaleoutError, SetError, UsageError, WiringError
     from scaleout_cfn.graph import mermaid
     from scaleout_cfn.lint import Finding, check_set, lint_folder
-    from scaleout_cfn.render import compose, folder_url, local_url, render, set_of, texts_of, write
+    from scaleout_cfn.rendering import compose, folder_url, local_url, render, set_of, texts_of, write
     from scaleout_cfn.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
     from scaleout_cfn.stack import Stack
     from scaleout_cfn.tunables import Section, tunable
@@ -50,7 +50,7 @@ _HOMES = {
     "errors": "ConfigError ScaleoutError SetError UsageError WiringError",
     "graph": "mermaid",
     "lint": "Finding check_set lint_folder",
-    "render": "compose folder_url local_url render set_of texts_of write",
+    "rendering": "compose folder_url local_url render set_of texts_of write",
     "scaling": "NodeScaling Scaling Schedule StepAdjustment StepScaling TargetTracking",
     "stack": "Stack",
     "tunables": "Section tunable",

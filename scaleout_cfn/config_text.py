@@ -113,6 +113,10 @@ def _write_tunable(
             lines += [f"#  {line}" for line in _comment(one_inner, one_meta)]
             default_value = default_of(one)
             nested = section_items(one_inner)
+            for part in fields_of(nested) if nested else ():
+                part_inner, part_meta = bare(part.type)
+                assert part_meta is not None
+                lines += [f"#  #   {part.name}: {line.removeprefix('# ')}" for line in _comment(part_inner, part_meta)]
             example = (
                 "[{" + ", ".join(f"{f.name} = {toml(default_of(f))}" for f in fields_of(nested)) + "}]"
                 if nested

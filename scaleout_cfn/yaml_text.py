@@ -19,8 +19,8 @@ except ImportError:  # PyYAML built without libyaml: slower
 
 __all__ = ["to_yaml"]
 
-# Whatever starts like a number, a date or a time, and the one-letter booleans of YAML 1.1.
-RISKY = re.compile(r"[-+]?\.?[0-9]|[-+]\.|[yYnN]$|[=<]")
+# Whatever starts like a number, a date or a time, and the one-letter booleans of YAML 1.1; to which `.` is a float.
+RISKY = re.compile(r"[-+]?[.0-9]|[yYnN]$|[=<]")
 #: Values longer than this stand below each other.
 FLOW_ITEMS = 4
 WIDTH = 120

@@ -139,60 +139,163 @@ EVERY_SECTION = list(dict.fromkeys(_sections(Config)))
 
 @pytest.mark.parametrize("section", EVERY_SECTION, ids=lambda section: section.__name__)
 def test_every_tunable_stands_in_the_starter_with_meaning_unit_and_bounds(section: type[Section]) -> None:
-    nested_in_an_example = section is StepAdjustment
     for field in fields_of(section):
         inner, meta = bare(field.type)
         assert meta is not None, f"{section.__name__}.{field.name} has no tunable()"
         assert meta.description
-        if any(isinstance(part, type) and issubclass(part, Section) for part in (inner, *getattr(inner, "__args__", ()))):
-            assert f"# {meta.description}" in STARTER
+        facts = [meta.description, unit_of(meta) or "", bounds_of(meta), choices_of(inner)]
+        told = [number for number, line in enumerate(LINES) if all(fact in line for fact in facts)]
+        assert told, f"{section.__name__}.{field.name}"
+        # Its name stands in the same line, for parts of an example, or soon after.
+        named = re.compile(rf"#? *#? *\[?\[?([a-z_]+\.)*{field.name}(\]| =|:)")
+        assert any(named.match(line) for number in told for line in LINES[number : number + 4]), field.name
+
+
+def test_the_starter_has_each_header_once() -> None:
+    headers = [line for line in LINES if line.startswith("[")]
+    assert len(set(headers)) == len(headers)
+
+
+# --- the schema
+
+
+def tables_of(config: Config) -> dict[str, Any]:
+    """A config as TOML has it: with lists, not tuples."""
+    return msgspec.json.decode(msgspec.json.encode(config), type=dict[str, Any])
+
+
+VALIDATOR = jsonschema.Draft202012Validator(json_schema())
+
+
+def accepts(tables: dict[str, Any]) -> bool:
+    return bool(VALIDATOR.is_valid(tables))
+
+
+def problems_of(tables: dict[str, Any]) -> list[str]:
+    """What `load` says of the tables by themselves: a schema knows nothing of tunables that exclude each other."""
+    environments = tables.get("environments", {})
+    problems: list[str] = []
+    convert(
+        Config,
+        {key: value for key, value in tables.items() if key != "environments"},
+        Config(),
+        "",
+        Places("x", ""),
+        problems,
+    )
+    for overlay in environments.values():
+        convert(Config, overlay, Config(), "", Places("x", ""), problems, only_given=True)
+    return problems
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    assert json_schema()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+def test_the_schema_accepts_the_default_whole_or_in_parts() -> None:
+    assert accepts({})
+    default = tables_of(Config())
+    assert accepts(default)
+    for key, value in default.items():
+        assert accepts({key: value, "environments": {"prod": {key: value}, "dev": {}}})
+
+
+@unhurried
+@given(configs())
+def test_the_schema_accepts_every_config(config: Config) -> None:
+    tables = tables_of(config)
+    assert accepts(tables), next(VALIDATOR.iter_errors(tables))
+    assert not problems_of(tables)
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"stack_nmae": "web"},
+        {"stack_name": "aws-web"},
+        {"stack_name": 1},
+        {"scaling": {"max_tasks": 0}},
+        {"scaling": {"max_tasks": 5001}},
+        {"scaling": {"max_tasks": "5"}},
+        {"scaling": {"cpu": {"targt": 5}}},
+        {"scaling": {"cpu": {"target": 0}}},
+        {"scaling": {"schedules": [{"name": "day"}]}},
+        {"scaling": []},
+        {"cluster": {"architecture": "x86"}},
+        {"cluster": {"instance_types": []}},
+        {"network": {"kind": "old"}},
+        {"network": {"kind": "new", "vpc_id": "vpc-0a"}},
+        {"load_balancer": {"listener": {"kind": "domain", "domain_name": "a.example.com"}}},
+        {"service": {"environment": {"1A": ""}}},
+        {"service": {"exec": "yes"}},
+        {"observability": {"log_retention_days": 31}},
+        {"environments": {"prod": {"stack_nmae": "web"}}},
+        {"environments": {"prod": {"scaling": {"max_tasks": 0}}}},
+        {"environments": {"prod": 1}},
+        {"environments": []},
+    ],
+    ids=str,
+)
+def test_the_schema_refuses_what_load_refuses(tmp_path: Path, tables: dict[str, Any]) -> None:
+    assert not accepts(tables)
+    with pytest.raises(ConfigError):
+        load_text(tmp_path, "".join(f"{key} = {toml(value)}\n" for key, value in tables.items()))
+
+
+def _values() -> st.SearchStrategy[Any]:
+    """Values as an editor meets them; but no 5.0, which is an integer to a schema, and to TOML is not."""
+    scalars = st.one_of(
+        st.integers(),
+        st.booleans(),
+        st.floats(allow_nan=False, allow_infinity=False).filter(lambda number: not number.is_integer()),
+        st.text(max_size=8),
+        st.sampled_from([0, 1, 2, 50, "AES256", "bridge", "t3.small", "domain", "new", "/x", "a@b.example"]),
+    )
+    return st.recursive(
+        scalars,
+        lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.text(max_size=4), inner, max_size=2)),
+        max_leaves=4,
+    )
+
+
+EVERY_KIND = [
+    Config(),
+    Config(network=ExistingVpc(vpc_id="vpc-0a")),
+    Config(load_balancer=LoadBalancer(listener=Certificate(certificate_arn=GIVEN["certificate_arn"].strip('"')))),
+    Config(
+        network=NewVpc(zones=3),
+        load_balancer=LoadBalancer(listener=Domain(domain_name="shop.example.com", hosted_zone_id="Z1")),
+    ),
+]
+
+
+@st.composite
+def changed_tables(draw: st.DrawFn) -> dict[str, Any]:
+    """The tables of a config, with one value changed, added or taken away."""
+    tables: dict[str, Any] = tables_of(draw(st.sampled_from(EVERY_KIND)))
+    place = tables
+    while True:
+        key = draw(st.sampled_from([*place, "nonsense"]))
+        below = place.get(key)
+        if isinstance(below, dict) and below and draw(st.integers(0, 5)):
+            place = below
             continue
-        if nested_in_an_example:
-            assert f"{field.name} = " in STARTER
-            continue
-        (line,) = {
-            number
-            for number, line in enumerate(LINES)
-            if re.match(rf"#(  )?{re.escape(field.name)} = ", line)
-            and LINES[number - 1].lstrip("# ").startswith(meta.description)
-            and all(part in LINES[number - 1] for part in (unit_of(meta) or "", bounds_of(meta), choices_of(inner)))
-        } & set(_lines_of(section))
-        assert line
+        # Which of several kinds is meant without the word, load knows by the default, and the schema does not.
+        if key != "kind" and draw(st.integers(0, 5)) == 0:
+            place.pop(key, None)
+        else:
+            place[key] = draw(_values())
+        return tables
 
 
-def _lines_of(section: type[Section]) -> Iterator[int]:
-    """The lines of the starter between the header of a section and the next header."""
-    tag = section.__struct_config__.tag
-    header = {
-        "Config": "# The config of",
-        "StepScaling": "#[[scaling.step_policies]]",
-        "Schedule": "#[[scaling.schedules]]",
-    }.get(section.__name__)
-    inside = False
-    for number, line in enumerate(LINES):
-        if re.match(r"#?\[", line) or line.startswith(header or "\0"):
-            names = [key.rpartition(".")[0] for key, *_ in tunables(Config())]
-            title = line.strip("#[]")
-            inside = line.startswith(header) if header else title in _titles(section) and title in [*names, title]
-            if inside and tag and f'kind = "{tag}"' not in "".join(LINES[number + 1 : number + 3]):
-                inside = False
-        if inside:
-            yield number
+@unhurried
+@given(changed_tables())
+def test_the_schema_and_load_agree(tables: dict[str, Any]) -> None:
+    problems = problems_of(tables)
+    assert accepts(tables) == (not problems), problems
 
 
-def _titles(section: type[Section]) -> set[str]:
-    """The dotted names of the tables that may hold a section."""
-    found = set()
-
-    def walk(at: type[Section], path: str) -> None:
-        for field in fields_of(at):
-            inner, _ = bare(field.type)
-            key = f"{path}.{field.name}" if path else field.name
-            for part in (inner, *getattr(inner, "__args__", ())):
-                if isinstance(part, type) and issubclass(part, Section):
-                    if part is section:
-                        found.add(key)
-                    walk(part, key)
-
-    walk(Config, "")
-    return found
+def test_text_of_any_kind_is_toml() -> None:
+    assert toml('a"b\\c\n') == '"a\\"b\\\\c\\n"'
+    assert toml({"/tmp": 64, "a": [True, 1.5]}) == '{"/tmp" = 64, "a" = [true, 1.5]}'

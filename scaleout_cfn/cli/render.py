@@ -9,7 +9,7 @@ import click
 
 from scaleout_cfn.cli.options import config_options, load_config
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.render import Format, compose, is_ours, set_of, templates_in, texts_of, write
+from scaleout_cfn.rendering import Format, compose, is_ours, set_of, templates_in, texts_of, write
 
 
 @click.command()

@@ -23,15 +23,16 @@ class Location:
     """The place of one nested stack's template, as far as its parent spells it out.
 
     `path` is a path relative to the parent's own folder where that is what is written, else None.
-    `segments` are the trailing parts of a URL that hold no variable, `("templates", "vpc.yaml")`;
-    empty where even the file name has one. `folder` is the text before the file name, variables and
-    all: two children behind the same text lie in the same folder.
+    `segments` are the trailing parts of a URL that hold no variable, `("templates", "vpc.yaml")`, and
+    `exact` says whether the last one is the whole file name. `folder` is the text before the file name,
+    variables and all: two children behind the same text lie in the same folder.
     """
 
     logical_id: str
     path: str | None
     segments: tuple[str, ...] = ()
     folder: str = ""
+    exact: bool = True
 
     def candidates(self, parent: str) -> list[str]:
         """The file names, relative to the set's folder, that this may mean; the likeliest first."""
@@ -39,7 +40,7 @@ class Location:
             return [posixpath.normpath(posixpath.join(posixpath.dirname(parent), self.path))]
         tails = ["/".join(self.segments[start:]) for start in range(len(self.segments))]
         beside = posixpath.dirname(parent)
-        return [posixpath.join(beside, tail) for tail in tails] + (tails if beside else [])
+        return [path for tail in tails for path in dict.fromkeys((posixpath.join(beside, tail), tail))]
 
 
 def locations(template: Mapping[str, Any]) -> Iterator[Location]:
@@ -64,13 +65,20 @@ def _read(logical_id: str, value: Any) -> Location | None:
     if isinstance(value, str) and "://" not in text:
         return Location(logical_id, text) if text else None
     text = text.partition("?")[0]
-    folder, _, name = text.rpartition("/")
+    folder = text.rpartition("/")[0]
     segments: list[str] = []
+    exact = True
     for part in reversed(text.partition("://")[2].split("/")[1:] if "://" in text else text.split("/")):
-        if _HOLE in part or not part:
+        _, hole, rest = part.rpartition(_HOLE)
+        if hole:
+            # ${Prefix}vpc.yaml: a prefix ends in a slash as a rule, but it may not.
+            exact = bool(segments)
+            segments = [rest, *segments] if rest else segments
+            break
+        if not part:
             break
         segments.insert(0, part)
-    return Location(logical_id, None, tuple(segments), folder) if name else None
+    return Location(logical_id, None, tuple(segments), folder, exact) if segments else None
 
 
 def _with_holes(value: Any) -> str | None:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isfinite
 from typing import Any, Final
 
 from .locations import NESTING, Location, locations
@@ -649,7 +650,7 @@ def _homes(where: Mapping[str, Location], hits: Mapping[str, str]) -> dict[str, 
 
 def _behind_url(place: Location, child: str | None, homes: Mapping[str, str]) -> tuple[str | None, str | None]:
     """The child's file and the missing file of a URL, given what its siblings' URLs mean."""
-    if place.folder not in homes or not place.segments:
+    if place.folder not in homes:
         return None, None
     home = homes[place.folder]
     expected = f"{home}/{place.segments[-1]}" if home else place.segments[-1]
@@ -657,7 +658,7 @@ def _behind_url(place: Location, child: str | None, homes: Mapping[str, str]) ->
         return (child, None) if child == expected else (None, None)
     # A key that ends in a digest is a published copy under another name, not a missing file.
     stem = place.segments[-1].rpartition(".")[0] or place.segments[-1]
-    return (None, None) if _DIGEST.search(stem) else (None, expected)
+    return (None, None) if _DIGEST.search(stem) or not place.exact else (None, expected)
 
 
 _DIGEST = re.compile(r"[0-9a-f]{8,}$")
@@ -697,9 +698,10 @@ def as_number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
-        return float(value)
+        number = float(value)
     except (ValueError, OverflowError):
         return None
+    return number if isfinite(number) else None
 
 
 def _is_function(node: Mapping[str, Any]) -> bool:

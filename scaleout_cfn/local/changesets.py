@@ -191,26 +191,13 @@ def _expand(change_set: _Record, root: _Record, params: Any, create: Callable[[A
         change = changes.get(logical_id)
         if child["Status"] == "FAILED" and child["StatusReason"].startswith(_NO_CHANGES):
             del _change_sets[child["ChangeSetId"]]
-            if change is not None:
-                change_set["Changes"].remove(change)
             continue
         changed.add(logical_id)
         if change is None:
             change = {"ResourceChange": _automatic_change(logical_id, live or {})}
             change_set["Changes"].append(change)
         change["ResourceChange"]["ChangeSetId"] = child["ChangeSetId"]
-    _conclude(change_set)
-
-
-def _conclude(change_set: _Record) -> None:
-    """A change set lives by its changes, of which its children's may have added some or taken all."""
-    if not change_set["Changes"]:
-        change_set.update(
-            Status="FAILED",
-            ExecutionStatus="UNAVAILABLE",
-            StatusReason=f"{_NO_CHANGES} Submit different information to create a change set.",
-        )
-    elif change_set["StatusReason"].startswith(_NO_CHANGES):
+    if change_set["Changes"] and change_set["StatusReason"].startswith(_NO_CHANGES):
         change_set.update(Status="CREATE_COMPLETE", ExecutionStatus="AVAILABLE", StatusReason="")
 
 

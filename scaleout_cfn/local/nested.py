@@ -38,6 +38,9 @@ STACK: Final = "AWS::CloudFormation::Stack"
 _REVERTING: ContextVar[bool] = ContextVar("reverting", default=False)
 """True while a parent sends a child back to what it was before the update."""
 
+_ROLLING_BACK: ContextVar[bool] = ContextVar("rolling_back", default=False)
+"""True while a parent deletes what the failed operation had created."""
+
 _Record = dict[str, Any]
 
 
@@ -75,7 +78,11 @@ def nested_stacks() -> None:
     async def roll_back_children(
         stack_name: str, stack_id: str, stack: _Record, operation: _Record, *rest: Any
     ) -> None:
-        await roll_back(stack_name, stack_id, stack, _with_children(stack, operation), *rest)
+        token = _ROLLING_BACK.set(True)
+        try:
+            await roll_back(stack_name, stack_id, stack, _with_children(stack, operation), *rest)
+        finally:
+            _ROLLING_BACK.reset(token)
         for record in stack["_resources"].values():
             record["Properties"].pop(_CHANGED, None)
 
@@ -174,11 +181,23 @@ def _delete(physical_id: str, properties: _Record) -> None:
     child = _find(physical_id)
     if child is None or child["StackStatus"] == "DELETE_COMPLETE":
         return
+    if _ROLLING_BACK.get():
+        _release(child)
     asyncio.run(stacks._delete_stack_async(child["StackName"], child["StackId"]))
     if child["StackStatus"] != "DELETE_COMPLETE":
         raise ValueError(
             f"Embedded stack {child['StackId']} was not successfully deleted: {child['StackStatusReason']}"
         )
+
+
+def _release(child: _Record) -> None:
+    """Let go of what is retained except when "the stack operation that created the resource is rolled back"
+    (aws-attribute-deletionpolicy). For a child that operation is its root's."""
+    released = ("RetainExceptOnCreate", *(("Retain",) if child.get("_retain_except_on_create") else ()))
+    child["_template"] = copy.deepcopy(child["_template"])
+    for resource in child["_template"].get("Resources", {}).values():
+        if resource.get("DeletionPolicy") in released:
+            resource["DeletionPolicy"] = "Delete"
 
 
 def _deploy(child: _Record, source: _Source, parent: _Record, *, is_update: bool = False) -> None:

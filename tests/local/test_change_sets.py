@@ -81,6 +81,18 @@ def test_a_child_whose_template_alone_changed_is_part_of_the_change(account: Acc
     assert changes(nested(account, root)["First"]) == [("Add", "More")]
 
 
+def test_templates_that_only_moved_change_the_urls_and_no_child(account: Account) -> None:
+    values = begun(account, sets.pair())
+    helpers.upload(account, {f"moved/{name}": template for name, template in sets.pair().items()})
+    root = proposed(account, values, Url=f"{values['Url']}/moved")
+    assert changes(root) == [("Modify", "First"), ("Modify", "Second")]
+    assert nested(account, root) == {}
+    stack = helpers.execute(account, root)
+    assert stack["StackStatus"] == "UPDATE_COMPLETE"
+    for child in helpers.children(account, stack["StackId"]).values():
+        assert helpers.described(account, child)["StackStatus"] == "CREATE_COMPLETE"
+
+
 def test_nothing_changed_is_said_in_the_words_that_tools_look_for(account: Account) -> None:
     root = proposed(account, begun(account, sets.three_levels()))
     assert (root["Status"], root["ExecutionStatus"]) == ("FAILED", "UNAVAILABLE")

@@ -55,6 +55,15 @@ def test_a_delay_lets_a_follower_see_the_work(faulty: Account, faults: Faults) -
     assert helpers.settled(faulty, change["StackId"])["StackStatus"] == "CREATE_COMPLETE"
 
 
+def test_the_server_answers_during_a_delay(faulty: Account, faults: Faults) -> None:
+    faults(delay_s=1)
+    url = helpers.upload(faulty, {"root.json": {"Resources": {"It": sets.parameter("x")}}})
+    change = helpers.change_set(faulty, "demo", f"{url}/root.json", kind="CREATE")
+    faulty.client("cloudformation").execute_change_set(ChangeSetName=change["ChangeSetId"])
+    assert helpers.described(faulty, change["StackId"])["StackStatus"] == "CREATE_IN_PROGRESS"
+    assert helpers.settled(faulty, change["StackId"])["StackStatus"] == "CREATE_COMPLETE"
+
+
 def test_a_faults_file_that_is_wrong_says_so(faulty: Account, faults: Faults) -> None:
     faults({"resource": "Value", "operation": "explode"})
     assert deployed(faulty, begun(faulty), "CREATE") == "ROLLBACK_COMPLETE"

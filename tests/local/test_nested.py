@@ -173,6 +173,30 @@ def test_a_child_keeps_what_its_template_retains(account: Account) -> None:
     assert words(account) == ["one", "one"]
 
 
+@pytest.mark.parametrize(
+    ("policy", "option", "left"),
+    [("Retain", False, ["one"]), ("Retain", True, []), ("RetainExceptOnCreate", False, [])],
+)
+def test_a_failed_creation_keeps_what_is_retained_even_then(
+    faulty: Account, faults: Faults, policy: str, option: bool, left: list[str]
+) -> None:
+    files = sets.apart()
+    files["child.json"]["Resources"]["Value"]["DeletionPolicy"] = policy
+    url = helpers.upload(faulty, files)
+    faults({"stack": "-Second-", "resource": "Value", "operation": "create"})
+    change = helpers.change_set(faulty, "demo", f"{url}/root.json", {"Url": url, "Word": "one"}, kind="CREATE")
+    assert helpers.execute(faulty, change, RetainExceptOnCreate=option)["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert words(faulty) == left
+
+
+def test_what_is_retained_except_on_create_survives_a_later_delete(account: Account) -> None:
+    files = sets.pair()
+    files["child.json"]["Resources"]["Value"]["DeletionPolicy"] = "RetainExceptOnCreate"
+    stack, _ = begun(account, files, Word="one")
+    helpers.delete(account, stack["StackId"])
+    assert words(account) == ["one", "one"]
+
+
 def test_a_childs_exports_are_listed(account: Account) -> None:
     files = sets.pair()
     del files["root.json"]["Resources"]["Second"], files["root.json"]["Outputs"]["Second"]

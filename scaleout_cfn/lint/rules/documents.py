@@ -51,17 +51,19 @@ def _body(scope: Scope, node: Any) -> str | None:
 
 
 def _json_fault(text: str) -> str | None:
-    fault = None
+    faults = []
     # A hole outside of a string may stand for a number or, in a list, for nothing.
     for filler in ("1", ""):
         try:
             parsed = json.loads(text.replace(_HOLE, filler), strict=False)
         except json.JSONDecodeError as error:
-            fault = fault or f"{error.msg} at line {error.lineno} column {error.colno}"
+            faults.append(f"{error.msg} at line {error.lineno} column {error.colno}")
         else:
-            return None if isinstance(parsed, dict) else f"it is {json.dumps(parsed)[:40]}"
+            if isinstance(parsed, dict):
+                return None
+            faults.append(f"it is {json.dumps(parsed)[:40]}")
     # What a bare hole brings may itself be JSON of any shape.
-    return None if re.search(rf"[\[{{,:]\s*{_HOLE}|{_HOLE}\s*[\]}},]", _without_strings(text)) else fault
+    return None if _HOLE in _without_strings(text) else faults[0]
 
 
 def _without_strings(text: str) -> str:

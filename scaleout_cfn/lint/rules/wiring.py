@@ -423,6 +423,11 @@ class WrongProperty(Rule):
 
 
 def _follow(scope: Scope, node: Any, path: list[str], place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    name = node.get("Ref") if isinstance(node, Mapping) else None
+    parameter = scope.stack.facts.parameters.get(name, {}) if isinstance(name, str) else {}
+    if _inner_type(str(parameter.get("Type"))) in _ID_KINDS:
+        # What enters by a typed parameter is judged where it is passed, by S108.
+        return
     node = scope.value(node)
     if not path:
         yield place, node

@@ -1,0 +1,55 @@
+"""No template, however broken, stops the checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaleout_cfn.lint import check_set
+
+from .sets import good
+
+FUNCTIONS = (
+    "Ref",
+    "Fn::GetAtt",
+    "Fn::Sub",
+    "Fn::Join",
+    "Fn::If",
+    "Fn::Select",
+    "Fn::Split",
+    "Fn::FindInMap",
+    "Condition",
+)
+NAMES = ("Subnets", "Network", "Network.Outputs.VpcId", "HasImage", "AWS::NoValue", "${A.B}${!c}${", "x,y", ",", "1")
+
+atoms = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(NAMES) | st.text(max_size=5)
+junk = st.recursive(
+    atoms,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from((*FUNCTIONS, "Type", "Properties", "Key")), inner, max_size=2)
+    ),
+    max_leaves=6,
+)
+
+
+def places(node: Any) -> list[tuple[Any, Any]]:
+    """Every place of a template that can be replaced, as its container and key."""
+    keys: list[Any] = list(node) if isinstance(node, dict) else list(range(len(node))) if isinstance(node, list) else []
+    return [place for key in keys for place in ((node, key), *places(node[key]))]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_set_with_anything_anywhere_is_checked_without_an_error(data: st.DataObject) -> None:
+    templates = good()
+    for _ in range(data.draw(st.integers(1, 6))):
+        # One template at least stays a mapping.
+        found = [place for place in places(templates) if place[0] is not templates or place[1] != "root.yaml"]
+        container, key = found[data.draw(st.integers(0, len(found) - 1))]
+        container[key] = data.draw(junk)
+        templates = {name: body for name, body in templates.items() if isinstance(body, dict)}
+    for finding in check_set(templates):
+        assert finding.file in templates and finding.line is None

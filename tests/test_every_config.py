@@ -1,0 +1,297 @@
+"""What holds for every template that the config space can give."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import scaleout_cfn as sc
+from scaleout_cfn.lint import check_set, lint_folder
+from strategies import configs, sections
+
+REGIONS = ("us-east-1", "us-east-2", "eu-central-1", "ap-southeast-2")
+Templates = dict[str, dict[str, Any]]
+
+# The same examples in every run: a red build has to be red again. `--hypothesis-seed` finds others.
+every_config = settings(
+    derandomize=True, deadline=None, max_examples=100, suppress_health_check=list(HealthCheck), print_blob=True
+)
+
+
+def templates(config: sc.Config) -> Templates:
+    return sc.set_of(sc.compose(config))
+
+
+def resources(templates: Templates, kind: str) -> list[dict[str, Any]]:
+    found = [body for template in templates.values() for body in template["Resources"].values() if body["Type"] == kind]
+    return [{**body, "Properties": body.get("Properties", {})} for body in found]
+
+
+def walk(value: Any) -> Iterator[Any]:
+    yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from walk(item)
+
+
+@settings(parent=every_config, max_examples=30)
+@given(config=configs())
+def test_lint_finds_nothing_in_any_region(config: sc.Config, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("set")
+    sc.write(folder, sc.render(sc.compose(config)))
+    assert lint_folder(folder, regions=REGIONS) == []
+
+
+@every_config
+@given(config=configs())
+def test_the_set_agrees_with_itself(config: sc.Config) -> None:
+    assert check_set(templates(config)) == []
+
+
+@every_config
+@given(config=sections(sc.Config))
+def test_whatever_is_asked_for_is_composed_or_refused_in_words(config: sc.Config) -> None:
+    try:
+        sc.compose(config)
+    except (sc.ConfigError, sc.SetError) as error:
+        assert error.problems
+        assert all(re.match(r"\S.*\S$", problem) for problem in error.problems)
+
+
+@every_config
+@given(config=configs())
+def test_an_update_sets_no_count_back(config: sc.Config) -> None:
+    composed = templates(config)
+    assert all("DesiredCount" not in body["Properties"] for body in resources(composed, "AWS::ECS::Service"))
+    for group in resources(composed, "AWS::AutoScaling::AutoScalingGroup"):
+        assert "DesiredCapacity" not in group["Properties"]
+        assert group["UpdatePolicy"]["AutoScalingScheduledAction"]["IgnoreUnmodifiedGroupSizeProperties"] is True
+        # CloudFormation refuses a rolling update that would keep as many in service as there may be.
+        rolling = group["UpdatePolicy"]["AutoScalingRollingUpdate"]
+        assert rolling["MinInstancesInService"] < int(group["Properties"]["MaxSize"])
+
+
+@every_config
+@given(config=configs())
+def test_nothing_is_protected_from_a_teardown(config: sc.Config) -> None:
+    composed = templates(config)
+    for group in resources(composed, "AWS::AutoScaling::AutoScalingGroup"):
+        assert group["Properties"]["NewInstancesProtectedFromScaleIn"] is False
+    for provider in resources(composed, "AWS::ECS::CapacityProvider"):
+        assert provider["Properties"]["AutoScalingGroupProvider"]["ManagedTerminationProtection"] == "DISABLED"
+
+
+@every_config
+@given(config=configs())
+def test_only_the_balancer_reaches_nodes_and_tasks(config: sc.Config) -> None:
+    composed = templates(config)
+    for name, template in composed.items():
+        for body in template["Resources"].values():
+            if body["Type"] != "AWS::EC2::SecurityGroup" or name == "load-balancer.yaml":
+                continue
+            if "EndpointsSecurityGroup" in template["Resources"]:
+                continue
+            for rule in body["Properties"].get("SecurityGroupIngress", []):
+                assert rule["SourceSecurityGroupId"] == {"Ref": "LoadBalancerSecurityGroup"}
+                wanted = (32768, 60999) if config.service.network_mode == "bridge" else (config.service.container_port,) * 2
+                assert (rule["FromPort"], rule["ToPort"]) == wanted
+    # One side alone has the rules of both, so that no two groups need each other.
+    assert len(resources(composed, "AWS::EC2::SecurityGroupEgress")) == 1
+    assert not resources(composed, "AWS::EC2::SecurityGroupIngress")
+
+
+@every_config
+@given(config=configs())
+def test_the_service_follows_listener_and_capacity_provider(config: sc.Config) -> None:
+    composed = templates(config)
+    wires = composed["root.yaml"]["Resources"]["Service"]["Properties"]["Parameters"]
+    # An output of a nested stack is there only once all of the stack is: listener and association included.
+    assert wires["TargetGroup"] == {"Fn::GetAtt": ["LoadBalancer", "Outputs.TargetGroup"]}
+    assert wires["CapacityProvider"] == {"Fn::GetAtt": ["Cluster", "Outputs.CapacityProvider"]}
+    assert "Listener" in composed["load-balancer.yaml"]["Resources"]
+    assert "CapacityProviderAssociation" in composed["cluster.yaml"]["Resources"]
+    assert all("Role" not in body["Properties"] for body in resources(composed, "AWS::ECS::Service"))
+
+
+@every_config
+@given(config=configs())
+def test_no_child_takes_apart_what_comes_from_a_sibling(config: sc.Config) -> None:
+    for name, template in templates(config).items():
+        parameters = set(template.get("Parameters", {}))
+        for node in walk(template["Resources"]):
+            if isinstance(node, dict) and (node.keys() & {"Fn::Select", "Fn::Split"}):
+                used = {n["Ref"] for n in walk(node) if isinstance(n, dict) and "Ref" in n}
+                assert not used & parameters, name
+        assert not any("Export" in output for output in template.get("Outputs", {}).values())
+        assert not any(isinstance(node, dict) and "Fn::ImportValue" in node for node in walk(template))
+
+
+HOLDS_DATA = {"AWS::ECR::Repository", "AWS::Logs::LogGroup", "AWS::S3::Bucket"}
+
+
+@every_config
+@given(config=configs())
+def test_what_holds_data_says_what_becomes_of_it(config: sc.Config) -> None:
+    for template in templates(config).values():
+        for title, body in template["Resources"].items():
+            if body["Type"] in HOLDS_DATA:
+                assert {"DeletionPolicy", "UpdateReplacePolicy"} <= body.keys(), title
+
+
+# Properties by which CloudFormation would be told a physical name.
+NAMES = {
+    "AlarmName",
+    "AutoScalingGroupName",
+    "BucketName",
+    "ClusterName",
+    "DashboardName",
+    "GroupName",
+    "InstanceProfileName",
+    "LaunchTemplateName",
+    "LogGroupName",
+    "Name",
+    "RepositoryName",
+    "RoleName",
+    "ServiceName",
+    "TopicName",
+}
+
+
+@every_config
+@given(config=configs())
+def test_two_sets_in_one_account_never_collide(config: sc.Config) -> None:
+    for template in templates(config).values():
+        for title, body in template["Resources"].items():
+            named = {key: value for key, value in body.get("Properties", {}).items() if key in NAMES}
+            if body["Type"] == "AWS::Route53::RecordSet":
+                named.pop("Name")  # the domain, asked for by name
+            assert not {key for key, value in named.items() if not isinstance(value, dict)}, title
+
+
+@every_config
+@given(config=configs())
+def test_templates_are_within_the_limits_of_cloudformation(config: sc.Config) -> None:
+    texts = sc.render(sc.compose(config))
+    assert len(texts["root.yaml"].encode()) <= 51_200
+    for name, template in templates(config).items():
+        assert len(texts[name].encode()) <= 1_000_000
+        assert len(template["Resources"]) <= 500
+        assert len(template.get("Parameters", {})) <= 200
+        assert len(template.get("Outputs", {})) <= 200
+
+
+@every_config
+@given(config=configs())
+def test_every_partition_is_honoured(config: sc.Config) -> None:
+    given = msgspec_strings(config)
+    for template in templates(config).values():
+            literals = {node for node in walk(template["Resources"]) if isinstance(node, str) and "arn:aws" in node}
+        assert not {literal for literal in literals if not any(literal in text or text in literal for text in given)}
+
+
+def msgspec_strings(config: sc.Config) -> set[str]:
+    import msgspec
+
+    return {node for node in walk(msgspec.to_builtins(config)) if isinstance(node, str) and "arn:aws" in node}
+
+
+@every_config
+@given(config=configs())
+def test_every_role_has_the_boundary_and_every_resource_the_tags(config: sc.Config) -> None:
+    for template in templates(config).values():
+        for title, body in template["Resources"].items():
+            properties = body.get("Properties", {})
+            if body["Type"] == "AWS::IAM::Role":
+                assert properties.get("PermissionsBoundary", "") == config.permissions_boundary
+            tags = properties.get("Tags") or [
+                tag for specification in properties.get("TagSpecifications", []) for tag in specification["Tags"]
+            ]
+            if body["Type"] in TAGGED:
+                assert config.tags.items() <= {tag["Key"]: tag["Value"] for tag in tags}.items(), title
+
+
+TAGGED = {
+    "AWS::ApplicationAutoScaling::ScalableTarget",
+    "AWS::AutoScaling::AutoScalingGroup",
+    "AWS::CertificateManager::Certificate",
+    "AWS::CloudFormation::Stack",
+    "AWS::CloudWatch::Alarm",
+    "AWS::EC2::EIP",
+    "AWS::EC2::FlowLog",
+    "AWS::EC2::InternetGateway",
+    "AWS::EC2::LaunchTemplate",
+    "AWS::EC2::NatGateway",
+    "AWS::EC2::RouteTable",
+    "AWS::EC2::SecurityGroup",
+    "AWS::EC2::Subnet",
+    "AWS::EC2::VPC",
+    "AWS::EC2::VPCEndpoint",
+    "AWS::ECR::Repository",
+    "AWS::ECS::CapacityProvider",
+    "AWS::ECS::Cluster",
+    "AWS::ECS::Service",
+    "AWS::ECS::TaskDefinition",
+    "AWS::ElasticLoadBalancingV2::Listener",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer",
+    "AWS::ElasticLoadBalancingV2::TargetGroup",
+    "AWS::IAM::Role",
+    "AWS::Logs::LogGroup",
+    "AWS::S3::Bucket",
+    "AWS::SNS::Topic",
+}
+
+
+@every_config
+@given(config=configs())
+def test_without_an_image_there_is_no_service_and_nothing_that_needs_one(config: sc.Config) -> None:
+    root = templates(config)["root.yaml"]
+    assert root["Conditions"]["HasImage"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ImageUri"}, ""]}]}
+    left_out = {title for title, body in root["Resources"].items() if body.get("Condition") == "HasImage"}
+    assert left_out == {"Service", "Autoscaling"}
+    for title, body in root["Resources"].items():
+        needs = {node["Fn::GetAtt"][0] for node in walk(body) if isinstance(node, dict) and "Fn::GetAtt" in node}
+        assert title in left_out or not needs & left_out, title
+    for output in root["Outputs"].values():
+        needs = {node["Fn::GetAtt"][0] for node in walk(output) if isinstance(node, dict) and "Fn::GetAtt" in node}
+        assert output.get("Condition") == "HasImage" or not needs & left_out
+
+
+@pytest.mark.parametrize("name", ["aws-web", "AWS", "ecs1", "Fargate-shop", "1web", "a b", "", "x" * 65])
+def test_stack_names_that_aws_forbids_are_refused(name: str) -> None:
+    with pytest.raises(sc.ConfigError, match="stack_name"):
+        sc.compose(sc.Config(stack_name=name))
+
+
+def test_the_seed_s_own_numbers_are_refused_with_the_arithmetic() -> None:
+    seed = sc.Config(
+        cluster=sc.Cluster(instance_types=("t2.micro",), min_nodes=1, max_nodes=5),
+        scaling=sc.Scaling(min_tasks=1, max_tasks=20),
+    )
+    with pytest.raises(sc.SetError, match=r"need 7 t2\.micro.*cluster\.max_nodes is 5.*cluster\.max_nodes = 7"):
+        sc.compose(seed)
+
+
+def test_the_most_tasks_that_fit_bound_the_console_s_parameter() -> None:
+    parameter = templates(sc.Config())["root.yaml"]["Parameters"]["MaxTasks"]
+    assert parameter["Default"] <= parameter["MaxValue"] < 100
+
+
+def test_same_config_same_bytes_in_any_process() -> None:
+    script = "import json, scaleout_cfn as sc; print(json.dumps(sc.render(sc.compose())))"
+
+    def run(seed: str) -> dict[str, str]:
+        environment = {"PYTHONHASHSEED": seed, "TZ": f"UTC-{seed}", "LANG": "C", "PATH": "", "HOME": "/nonexistent"}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, check=True, cwd=Path(__file__).parents[1]
+        )
+        result: dict[str, str] = json.loads(done.stdout)
+        return result
+
+    assert run("1") == run("2") == sc.render(sc.compose())
