@@ -31,7 +31,7 @@ def test_every_example_renders_a_set_without_findings(name: str, tmp_path: Path)
 
 
 def test_numbers_of_ones_own_reach_the_templates(tmp_path: Path) -> None:
-    templates = rendered("numbers", tmp_path)
+    templates = rendered("other_numbers", tmp_path)
     assert templates["root.yaml"]["Parameters"]["MaxTasks"]["Default"] == 30  # type: ignore[index]
     assert "PrivateSubnet3" in templates["network.yaml"]["Resources"]  # type: ignore[operator]
 

@@ -1,6 +1,6 @@
 """Other numbers: a config made in Python, rendered to a folder.
 
-    python examples/numbers.py FOLDER
+    python examples/other_numbers.py FOLDER
 """
 
 from __future__ import annotations
