@@ -51,7 +51,7 @@ def cache(stack: sc.Stack, config: CacheConfig, *, vpc_id: VpcId, subnets: Subne
             ],
         )
     )
-    place = stack.add(elasticache.SubnetGroup("Subnets", Description="Where the nodes are.", SubnetIds=subnets))
+    place = stack.add(elasticache.SubnetGroup("SubnetGroup", Description="Where the nodes are.", SubnetIds=subnets))
     cluster = stack.add(
         elasticache.ReplicationGroup(
             "Cache",

@@ -40,13 +40,8 @@ def lint(folder: Path, regions: Sequence[str]) -> list[Finding]:
             own.append(replace(finding, line=templates[finding.file].line(finding.path) or 1))
     # What cannot be read, cfn-lint cannot check: its E0000 is the finding that is there already.
     sound = [template for template in templates.values() if not template.problems]
-    said = {
-        (finding.file, _place(finding.path), other)
-        for finding in own
-        for rule in RULES
-        if rule.id == finding.rule
-        for other in rule.overlaps
-    }
+    overlaps = {rule.id: rule.overlaps for rule in RULES}
+    said = {(found.file, _place(found.path), other) for found in own for other in overlaps.get(found.rule, ())}
     foreign = [
         finding
         for finding in _cfn_lint(folder, sound, regions)

@@ -110,7 +110,7 @@ class MinimumAboveMaximum(Rule):
 
 
 def _origin(stack: Stack) -> str:
-    return f" with what {stack.parent.file} passes" if stack.parent else " with the defaults"
+    return f" with what {stack.parent.file} passes" if stack.parent else ""
 
 
 class DesiredCount(Rule):
