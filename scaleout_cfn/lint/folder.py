@@ -41,18 +41,19 @@ def lint(folder: Path, regions: Sequence[str]) -> list[Finding]:
     # What cannot be read, cfn-lint cannot check: its E0000 is the finding that is there already.
     sound = [template for template in templates.values() if not template.problems]
     overlaps = {rule.id: rule.overlaps for rule in RULES}
-    said = {(found.file, _place(found.path), other) for found in own for other in overlaps.get(found.rule, ())}
+    said = [(found, overlaps[found.rule]) for found in own if overlaps.get(found.rule)]
     foreign = [
         finding
         for finding in _cfn_lint(folder, sound, regions)
-        if (finding.file, _place(finding.path), finding.rule) not in said
+        if not any(finding.rule in others and _same_place(finding, found) for found, others in said)
     ]
     return in_order(own + foreign)
 
 
-def _place(path: str) -> str:
-    """The resource, output or section that a path lies in."""
-    return ".".join(path.split(".")[:2])
+def _same_place(one: Finding, other: Finding) -> bool:
+    """Whether two findings are of one file and the path of one holds that of the other."""
+    shorter, longer = sorted((f"{one.path}.", f"{other.path}."), key=len)
+    return one.file == other.file and longer.startswith(shorter)
 
 
 def _cfn_lint(folder: Path, templates: Sequence[Template], regions: Sequence[str]) -> list[Finding]:

@@ -76,7 +76,7 @@ def test_set_level_findings_are_those_of_check_set_with_lines(tmp_path: Path) ->
     expected = check_set(read_folder(tmp_path))
     assert {replace(finding, line=None) for finding in found} == set(expected)
     lines = {(f.file, f.rule): f.line for f in found}
-    assert lines["cluster.yaml", "S302"] == 1 + TEXTS["cluster.yaml"].splitlines().index("      MinSize: !Ref MinNodes")
+    assert lines["cluster.yaml", "S302"] == 1 + TEXTS["cluster.yaml"].splitlines().index("      MaxSize: !Ref MaxNodes")
     assert lines["service.yaml", "S201"] == 1 + TEXTS["service.yaml"].splitlines().index("        - ContainerName: web")
 
 
@@ -93,21 +93,20 @@ def test_everything_that_the_cfn_lint_command_reports_is_reported(tmp_path: Path
     )
     found = lint_folder(tmp_path)
     ours = {(f.file, f.rule, f.line, f.message) for f in found}
-    # What a set-level rule says of the same place, with a cure, is said once.
     overlaps = {rule.id: rule.overlaps for rule in RULES}
-    same = {(f.file, place(f.path), other) for f in found for other in overlaps.get(f.rule, ())}
     rules = set()
     for entry in json.loads(command.stdout):
         file, rule, path = entry["Filename"], entry["Rule"]["Id"], ".".join(map(str, entry["Location"]["Path"] or ()))
         line = entry["Location"]["Start"]["LineNumber"]
-        assert (file, rule, line, entry["Message"]) in ours or (file, place(path), rule) in same
+        # What a set-level rule says of the same place, with a cure, is said once.
+        said = any(
+            rule in overlaps.get(f.rule, ()) and f.file == file and (f.path.startswith(path) or path.startswith(f.path))
+            for f in found
+        )
+        assert said or (file, rule, line, entry["Message"]) in ours
         rules.add(rule)
     assert rules >= {"E1019", "E1020", "E3002", "E3043", "E3706", "E6101", "W2001", "W2511", "W3002", "W3697"}
     assert all(f.cure and f.source.startswith("https://") for f in found)
-
-
-def place(path: str) -> str:
-    return ".".join(path.split(".")[:2])
 
 
 def test_nothing_is_said_twice(tmp_path: Path) -> None:

@@ -86,17 +86,17 @@ class HealthCheckPort(Rule):
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for entry in entries(stacks):
-            port = entry.groupproperty_of("HealthCheckPort")
-            mapping = entry.mapping
-            if entry.tasks is None or entry.group is None or mapping is None:
+            group, mapping = entry.group, entry.mapping
+            if entry.tasks is None or group is None or mapping is None or entry.tasks.network_mode != "bridge":
                 continue
-            if entry.tasks.network_mode == "bridge" and not mapping["HostPort"] and as_number(port) is not None:
+            port = entry.group_property("HealthCheckPort")
+            if not mapping["HostPort"] and as_number(port) is not None:
                 yield self.finding(
-                    entry.stack.file,
-                    f"{entry.path}.TargetGroupArn",
-                    f"{entry.service} maps port {entry.port:g} to a host port chosen at run time, but target group "
-                    f"{entry.group.name} of {entry.group.stack.file} checks health on port {port}.",
-                    f"Set HealthCheckPort of {entry.group.name} to traffic-port.",
+                    group.stack.file,
+                    f"Resources.{group.name}.Properties.HealthCheckPort",
+                    f"{entry.service} of {entry.stack.file} maps port {entry.port:g} to a host port chosen at run time, "
+                    f"but {group.name} checks health on port {port}.",
+                    "Set HealthCheckPort to traffic-port.",
                 )
 
 

@@ -103,7 +103,7 @@ class MinimumAboveMaximum(Rule):
             if least > most:
                 yield self.finding(
                     stack.file,
-                    f"{path}.{low}",
+                    f"{path}.{high}",
                     f"{low} is {least:g}, {high} is {most:g}{_origin(stack)}.",
                     f"Raise {high} to {least:g} or more, or lower {low}.",
                 )
@@ -290,7 +290,7 @@ class LaunchConfiguration(Rule):
             for logical_id in facts.by_type.get("AWS::AutoScaling::LaunchConfiguration", ()):
                 yield self.finding(
                     file,
-                    f"Resources.{logical_id}.Type",
+                    f"Resources.{logical_id}",
                     f"{logical_id} is a launch configuration, which accounts made since October 2024 cannot create.",
                     "Make it an AWS::EC2::LaunchTemplate.",
                 )

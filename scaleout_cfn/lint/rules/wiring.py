@@ -151,7 +151,6 @@ class ListPassed(Rule):
     id = "S106"
     sentence = "What a parent passes a nested stack is a string or a number, never a list."
     source = "https://repost.aws/knowledge-center/cloudformation-parameters-nested-stacks"
-    overlaps = frozenset({"E3012", "E1012"})
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for nested in stacks.nested:
@@ -442,7 +441,6 @@ class StackCycle(Rule):
     id = "S110"
     sentence = "Nested stacks do not wait for each other in a circle."
     source = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html"
-    overlaps = frozenset({"E3004"})
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for file, facts in stacks.facts.items():
