@@ -1,6 +1,6 @@
 """A single property that no tunable has: set on the composed troposphere objects, before they are rendered.
 
-    python examples/one_property.py FOLDER
+python examples/one_property.py FOLDER
 """
 
 from __future__ import annotations

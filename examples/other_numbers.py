@@ -1,6 +1,6 @@
 """Other numbers: a config made in Python, rendered to a folder.
 
-    python examples/other_numbers.py FOLDER
+python examples/other_numbers.py FOLDER
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ CONFIG = sc.Config(
         max_tasks=30,
         cpu=sc.TargetTracking(enabled=True, target=55),
         schedules=(
-            sc.Schedule(name="open", at="cron(30 8 ? * MON-FRI *)", timezone="Europe/Berlin", min_tasks=6, max_tasks=30),
+            sc.Schedule(
+                name="open", at="cron(30 8 ? * MON-FRI *)", timezone="Europe/Berlin", min_tasks=6, max_tasks=30
+            ),
             sc.Schedule(name="closed", at="cron(0 19 ? * * *)", timezone="Europe/Berlin", min_tasks=3, max_tasks=30),
         ),
     ),

@@ -25,7 +25,9 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "load_balancer_subnets": st.sampled_from([(), ("subnet-0a1", "subnet-0b2")]),
     "node_subnets": st.sampled_from([(), ("subnet-0c3", "subnet-0d4", "subnet-0e5")]),
     "mutable_tags": st.sampled_from([(), ("latest",), ("latest", "dev-*")]),
-    "certificate_arn": st.just("arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d-1234-1234-1234-0123456789ab"),
+    "certificate_arn": st.just(
+        "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d-1234-1234-1234-0123456789ab"
+    ),
     "tls_policy": st.sampled_from(["ELBSecurityPolicy-TLS13-1-2-2021-06", "ELBSecurityPolicy-TLS13-1-3-2021-06"]),
     "domain_name": st.sampled_from(["shop.example.com", "a.b.example.co"]),
     "hosted_zone_id": st.just("Z0123456789ABCDEFGHIJ"),
@@ -38,7 +40,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "cpu_units": st.sampled_from([128, 256, 1000]),
     "memory_mib": st.sampled_from([160, 256, 700]),
     "tmpfs_mib": st.sampled_from([{}, {"/tmp": 64}, {"/tmp": 16, "/run": 16}]),
-    "environment": st.sampled_from([{}, {"MODE": "prod"}, {"A": "", "B_2": "it's: \"x\" ${y} #1\nz"}]),
+    "environment": st.sampled_from([{}, {"MODE": "prod"}, {"A": "", "B_2": 'it\'s: "x" ${y} #1\nz'}]),
     "secrets": st.sampled_from(
         [
             {},
@@ -100,7 +102,9 @@ def _tunable(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Any]:
         return st.one_of(st.sampled_from([meta.ge, meta.le]), st.integers(meta.ge, min(meta.le, meta.ge + 100)))
     if inner is float:
         low = meta.ge if meta.ge is not None else meta.gt
-        return st.floats(low, meta.le, exclude_min=meta.gt is not None, width=32).map(lambda number: round(number, 2) or 1)
+        return st.floats(low, meta.le, exclude_min=meta.gt is not None, width=32).map(
+            lambda number: round(number, 2) or 1
+        )
     raise AssertionError(f"{field.name}: {inner} needs an entry in SAMPLES")
 
 
@@ -159,9 +163,7 @@ def configs(draw: st.DrawFn) -> Config:
     )
     if isinstance(balancer.listener, Domain) and isinstance(network, ExistingVpc):
         network = replace(network, ipv6=draw(st.booleans()))
-    return replace(
-        config, network=network, service=service, cluster=cluster, load_balancer=balancer, scaling=scaling
-    )
+    return replace(config, network=network, service=service, cluster=cluster, load_balancer=balancer, scaling=scaling)
 
 
 def _roomy(cluster: Cluster, service: Service) -> tuple[Cluster, Service]:

@@ -38,7 +38,8 @@ def failed(config: sc.Config) -> dict[str, set[str]]:
         sc.write(Path(folder), sc.render(sc.compose(config), format="json"))
         with contextlib.redirect_stdout(io.StringIO()):
             report = Runner().run(
-                root_folder=folder, runner_filter=RunnerFilter(framework=["cloudformation"], download_external_modules=False)
+                root_folder=folder,
+                runner_filter=RunnerFilter(framework=["cloudformation"], download_external_modules=False),
             )
     found: dict[str, set[str]] = {}
     for record in report.failed_checks:

@@ -33,7 +33,9 @@ def measure(command: Sequence[str]) -> tuple[float, float]:
 
 def wall(command: Sequence[str]) -> float:
     start = time.perf_counter()
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tempfile.gettempdir(), check=False)
+    subprocess.run(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tempfile.gettempdir(), check=False
+    )
     return time.perf_counter() - start
 
 

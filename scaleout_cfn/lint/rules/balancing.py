@@ -64,7 +64,7 @@ class TargetKind(Rule):
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for entry in entries(stacks):
             mode = entry.tasks.network_mode if entry.tasks else UNKNOWN
-            kind = entry.groupproperty_of("TargetType") or "instance"
+            kind = entry.group_property("TargetType") or "instance"
             wanted = (
                 {"awsvpc": "ip", "bridge": "instance", "host": "instance"}.get(mode) if isinstance(mode, str) else None
             )
@@ -94,7 +94,7 @@ class HealthCheckPort(Rule):
                 yield self.finding(
                     group.stack.file,
                     f"Resources.{group.name}.Properties.HealthCheckPort",
-                    f"{entry.service} of {entry.stack.file} maps port {entry.port:g} to a host port chosen at run time, "
+                    f"{entry.service} of {entry.stack.file} maps port {entry.port:g} to a host port of the moment, "
                     f"but {group.name} checks health on port {port}.",
                     "Set HealthCheckPort to traffic-port.",
                 )

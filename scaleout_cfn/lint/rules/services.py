@@ -26,7 +26,7 @@ class Entry:
         self.port = as_number(scope.get(entry, "ContainerPort"))
         self.group = resource_of(scope.get(entry, "TargetGroupArn"), TARGET_GROUP)
 
-    def groupproperty_of(self, name: str) -> Any:
+    def group_property(self, name: str) -> Any:
         """A property of the target group, UNKNOWN where the group is not of this set."""
         return UNKNOWN if self.group is None else property_of(self.group, name)
 

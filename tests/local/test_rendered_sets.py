@@ -1,0 +1,174 @@
+"""What is rendered is created, updated and deleted on the emulator, through change sets with nested stacks."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+import scaleout_cfn as sc
+
+from . import helpers
+from .helpers import Account
+from .test_service_set import running_image
+
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web@sha256:"
+DELETED_TOO = sc.Registry(empty_on_delete=True)
+
+SETS = {
+    "default": sc.Config(registry=DELETED_TOO),
+    "three zones, NAT in each, everything scaled": sc.Config(
+        registry=sc.Registry(empty_on_delete=True, mutable_tags=("latest",)),
+        network=sc.NewVpc(zones=3, egress="nat-per-zone", flow_logs=True),
+        scaling=sc.Scaling(
+            memory=sc.TargetTracking(enabled=True, target=75),
+            requests=sc.TargetTracking(enabled=True, target=600),
+            step_policies=(sc.StepScaling(name="Surge", threshold_percent=90, steps=(sc.StepAdjustment(tasks=3),)),),
+            schedules=(sc.Schedule(name="night", at="cron(0 22 * * ? *)", min_tasks=2, max_tasks=4),),
+        ),
+        tags={"team": "shop"},
+    ),
+    "IPv6, HTTPS for a domain": sc.Config(
+        registry=DELETED_TOO,
+        network=sc.NewVpc(ipv6=True),
+        load_balancer=sc.LoadBalancer(
+            listener=sc.Domain(domain_name="shop.example.com", hosted_zone_id="Z0123456789ABCDEFGHIJ")
+        ),
+        observability=sc.Observability(alarm_email="ops@example.com"),
+    ),
+    "regional NAT, a network interface a task, Spot": sc.Config(
+        registry=DELETED_TOO,
+        network=sc.NewVpc(egress="regional-nat"),
+        service=sc.Service(network_mode="awsvpc", exec=True),
+        scaling=sc.Scaling(max_tasks=6),
+        cluster=sc.Cluster(instance_types=("m7i.large", "m6i.large"), spot_percent=70, on_demand_base=1, max_nodes=4),
+    ),
+    "no way out": sc.Config(registry=DELETED_TOO, network=sc.NewVpc(egress="endpoints")),
+    "public subnets, internal": sc.Config(
+        registry=DELETED_TOO,
+        network=sc.NewVpc(egress="public-subnets"),
+        load_balancer=sc.LoadBalancer(scheme="internal"),
+    ),
+}
+
+
+def with_domain(account: Account, config: sc.Config) -> sc.Config:
+    """The same, with a hosted zone that is there."""
+    listener = config.load_balancer.listener
+    if not isinstance(listener, sc.Domain):
+        return config
+    zone = account.client("route53").create_hosted_zone(Name="example.com", CallerReference="tests")["HostedZone"]["Id"]
+    replace = msgspec.structs.replace
+    listener = replace(listener, hosted_zone_id=zone.rpartition("/")[2])
+    return replace(config, load_balancer=replace(config.load_balancer, listener=listener))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_a_set_lives_from_its_first_deployment_without_an_image_to_its_end(name: str, account: Account) -> None:
+    config = with_domain(account, SETS[name])
+    url = helpers.upload(account, sc.render(sc.compose(config)))
+    before = helpers.leftovers(account)
+    values = {"TemplatesUrl": url}
+
+    stack = helpers.deploy(account, "web", f"{url}/root.yaml", values, kind="CREATE")
+    assert stack["StackStatus"] == "CREATE_COMPLETE", helpers.failures(account)
+    assert "ServiceName" not in helpers.outputs(stack)
+    assert not helpers.children(account, stack["StackId"]).keys() & {"Service", "Autoscaling"}
+
+    values["ImageUri"] = IMAGE + "1" * 64
+    stack = helpers.deploy(account, "web", f"{url}/root.yaml", values)
+    assert stack["StackStatus"] == "UPDATE_COMPLETE", helpers.failures(account)
+    assert helpers.outputs(stack)["ServiceName"]
+    assert running_image(account) == values["ImageUri"]
+
+    values["ImageUri"] = IMAGE + "2" * 64
+    change = helpers.change_set(account, "web", f"{url}/root.yaml", values)
+    touched = {entry["ResourceChange"]["LogicalResourceId"] for entry in change["Changes"]}
+    assert touched <= {"Service", "Autoscaling"}
+    assert helpers.execute(account, change)["StackStatus"] == "UPDATE_COMPLETE", helpers.failures(account)
+    assert running_image(account) == values["ImageUri"]
+
+    values["MaxTasks"] = "5"
+    assert helpers.deploy(account, "web", f"{url}/root.yaml", values)["StackStatus"] == "UPDATE_COMPLETE"
+    (target,) = account.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="ecs")[
+        "ScalableTargets"
+    ]
+    assert target["MaxCapacity"] == 5
+
+    assert helpers.delete(account, stack["StackId"])["StackStatus"] == "DELETE_COMPLETE", helpers.failures(account)
+    assert helpers.leftovers(account) == before
+
+
+def test_a_changed_child_changes_and_the_others_stay(account: Account) -> None:
+    config = SETS["default"]
+    url = helpers.upload(account, sc.render(sc.compose(config)))
+    values = {"TemplatesUrl": url, "ImageUri": IMAGE + "1" * 64}
+    stack = helpers.deploy(account, "web", f"{url}/root.yaml", values, kind="CREATE")
+    assert stack["StackStatus"] == "CREATE_COMPLETE", helpers.failures(account)
+
+    observability = msgspec.structs.replace(config.observability, log_retention_days=7)
+    changed = sc.render(sc.compose(msgspec.structs.replace(config, observability=observability)))
+    s3 = account.client("s3")
+    for name, text in changed.items():
+        s3.put_object(Bucket=account.bucket, Key=f"v2/{name}", Body=text)
+    values["TemplatesUrl"] = f"{url}/v2"
+    stack = helpers.deploy(account, "web", f"{url}/v2/root.yaml", values)
+    assert stack["StackStatus"] == "UPDATE_COMPLETE", helpers.failures(account)
+    group = helpers.outputs(stack)["LogGroupName"]
+    (found,) = account.client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+    assert found["retentionInDays"] == 7
+    assert running_image(account) == values["ImageUri"]
+    helpers.delete(account, stack["StackId"])
+    assert helpers.leftovers(account) == []
+
+
+def test_the_same_again_is_no_change(account: Account) -> None:
+    url = helpers.upload(account, sc.render(sc.compose(SETS["default"])))
+    values = {"TemplatesUrl": url, "ImageUri": IMAGE + "1" * 64}
+    helpers.deploy(account, "web", f"{url}/root.yaml", values, kind="CREATE")
+    change = helpers.change_set(account, "web", f"{url}/root.yaml", values)
+    assert change["Status"] == "FAILED"
+    assert "didn't contain changes" in change["StatusReason"]
+
+
+def test_two_sets_live_side_by_side(account: Account) -> None:
+    url = helpers.upload(account, sc.render(sc.compose(SETS["default"])))
+    values = {"TemplatesUrl": url, "ImageUri": IMAGE + "1" * 64}
+    stacks = [
+        helpers.deploy(account, name, f"{url}/root.yaml", values, kind="CREATE") for name in ("web-one", "web-two")
+    ]
+    assert [stack["StackStatus"] for stack in stacks] == ["CREATE_COMPLETE"] * 2, helpers.failures(account)
+    helpers.delete(account, stacks[0]["StackId"])
+    assert running_image(account) == values["ImageUri"]
+    helpers.delete(account, stacks[1]["StackId"])
+    assert helpers.leftovers(account) == []
+
+
+def test_the_repository_and_nothing_else_outlives_the_default_set(account: Account) -> None:
+    url = helpers.upload(account, sc.render(sc.compose()))
+    stack = helpers.deploy(account, "web", f"{url}/root.yaml", {"TemplatesUrl": url}, kind="CREATE")
+    helpers.delete(account, stack["StackId"])
+    left = helpers.leftovers(account)
+    assert len(left) == 1
+    assert "repository" in left[0].lower()
+
+
+def test_a_vpc_that_is_there_already_is_used_and_left_alone(account: Account) -> None:
+    ec2 = account.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    subnets = [
+        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{number}.0/24", AvailabilityZone=f"us-east-1{zone}")["Subnet"][
+            "SubnetId"
+        ]
+        for number, zone in enumerate("ab")
+    ]
+    before = helpers.leftovers(account)
+    network = sc.ExistingVpc(vpc_id=vpc, load_balancer_subnets=tuple(subnets), node_subnets=tuple(subnets))
+    url = helpers.upload(account, sc.render(sc.compose(sc.Config(network=network, registry=DELETED_TOO))))
+    values = {"TemplatesUrl": url, "ImageUri": IMAGE + "1" * 64}
+    stack = helpers.deploy(account, "web", f"{url}/root.yaml", values, kind="CREATE")
+    assert stack["StackStatus"] == "CREATE_COMPLETE", helpers.failures(account)
+    groups = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["SecurityGroups"]
+    assert len([group for group in groups if group["GroupName"] != "default"]) == 2
+    assert "Network" not in helpers.children(account, stack["StackId"])
+    helpers.delete(account, stack["StackId"])
+    assert helpers.leftovers(account) == before
