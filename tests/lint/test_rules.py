@@ -686,6 +686,15 @@ def test_a_template_that_chooses_its_partition_may_name_one() -> None:
     silent(change)
 
 
+def test_an_arn_that_is_bound_to_an_account_may_name_its_partition() -> None:
+    def change(templates: Set) -> None:
+        s402_partition(templates)
+        arn = "arn:aws:iam::123456789012:policy/a"
+        properties(templates, "network", "Role")["ManagedPolicyArns"] = [arn]
+
+    silent(change)
+
+
 def test_a_macro_may_add_parameters_and_outputs() -> None:
     def change(templates: Set) -> None:
         templates["balancer.yaml"]["Transform"] = ["Ours"]

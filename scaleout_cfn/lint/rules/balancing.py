@@ -150,6 +150,7 @@ class ServiceBeforeListener(Rule):
     id = "S206"
     sentence = "A service is made after a listener that forwards to its target group."
     source = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-load-balancing.html"
+    severity = "warning"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for entry in entries(stacks):

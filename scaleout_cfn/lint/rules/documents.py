@@ -14,6 +14,8 @@ from .base import Rule
 _QUOTAS = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _HOLE = "\0"
+# An ARN with an account number in it is bound to that account's partition anyway.
+_UNBOUND = re.compile(r"arn:aws:(?![^:]*:[^:]*:\d{12}:)")
 
 
 class DashboardJson(Rule):
@@ -72,7 +74,7 @@ def _without_strings(text: str) -> str:
 
 class Partition(Rule):
     id = "S402"
-    sentence = "No ARN names the partition aws, which fails in China and GovCloud."
+    sentence = "No ARN without an account number names the partition aws, which fails in China and GovCloud."
     source = "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/pseudo-parameter-reference.html"
     severity = "warning"
 
@@ -82,7 +84,9 @@ class Partition(Rule):
             if any("aws-cn" in text or "aws-us-gov" in text for text in _texts(facts.body.get("Conditions"))):
                 continue
             places = [
-                path for path, _ in facts.arns if path[0] == "Resources" and len(path) > 3 and path[2] == "Properties"
+                path
+                for path, text in facts.arns
+                if path[0] == "Resources" and path[2:3] == ("Properties",) and _UNBOUND.search(text)
             ]
             if places:
                 more = f", and in {len(places) - 1} places more" if len(places) > 1 else ""
