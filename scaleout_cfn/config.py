@@ -285,7 +285,7 @@ class Service(Section, frozen=True, kw_only=True):
     health_command: Annotated[
         tuple[str, ...], tunable("A command in the container that tells its health by its exit code; empty for none.")
     ] = ()
-    exec: Annotated[bool, tunable("Allow a shell in a running task through ECS Exec.")] = False
+    exec: Annotated[bool, tunable("Allow a shell in a running task through ECS Exec; needs read_only = false.")] = False
     placement: Annotated[
         Literal["spread", "binpack"],
         tunable("spread: even over zones, then fill nodes. binpack: fill nodes first, with no zone rebalancing."),
@@ -338,6 +338,20 @@ class Config(Section, frozen=True, kw_only=True):
         ],
         tunable("Tags of every resource that takes tags.", max_length=40),
     ] = {}
+    account_id: Annotated[
+        str,
+        tunable(
+            "The only account that may be deployed to, checked before anything is written; empty for any.",
+            pattern=r"^(\d{12})?$",
+        ),
+    ] = ""
+    region: Annotated[
+        str,
+        tunable(
+            "The region to deploy to, and the only one that may be; empty for that of the profile or environment.",
+            pattern=r"^([a-z]{2,}(-[a-z]+)+-\d+)?$",
+        ),
+    ] = ""
     permissions_boundary: Annotated[
         str, tunable("ARN of the policy that bounds every role; empty for none.", pattern=f"^$|{ARN}iam::.+:policy/.+$")
     ] = ""
@@ -420,6 +434,9 @@ def _service(config: Config) -> list[str]:
             f"service.tmpfs_mib: {sum(service.tmpfs_mib.values())} MiB in all, which must be less than memory_mib ="
             f" {service.memory_mib}, for they count as the container's memory"
         )
+    if service.exec and service.read_only:
+        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
+        found.append("service.exec: the agent of ECS Exec writes to the root file system; set service.read_only = false")
     if both := sorted(set(service.environment) & set(service.secrets)):
         found.append(f"service.secrets: {', '.join(both)} also in service.environment; keep one of the two")
     return found

@@ -19,6 +19,8 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "tags": st.dictionaries(
         st.sampled_from(["team", "cost center", "env:stage"]), st.sampled_from(["a", "x@y.example"]), max_size=3
     ),
+    "account_id": st.sampled_from(["", "123456789012"]),
+    "region": st.sampled_from(["", "eu-central-1", "us-gov-west-1"]),
     "permissions_boundary": st.sampled_from(["", "arn:aws-cn:iam::123456789012:policy/boundary"]),
     "cidr": st.sampled_from(["10.0.0.0/16", "172.31.0.0/20", "192.168.7.0/24"]),
     "vpc_id": st.sampled_from(["", "vpc-0123456789abcdef0"]),
@@ -117,6 +119,8 @@ def configs(draw: st.DrawFn) -> Config:
     network = config.network
     if isinstance(network, NewVpc) and network.egress == "public-subnets":
         service = replace(service, network_mode="bridge")
+    if service.exec:
+        service = replace(service, read_only=False)
     if service.placement == "binpack":
         service = replace(service, zone_rebalancing=False)
     deployment = service.deployment

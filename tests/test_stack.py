@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import pytest
 from troposphere import AWSObject, Equals, GetAtt, Ref, ec2, s3
 
+from scaleout_cfn.config import Config
 from scaleout_cfn.errors import WiringError
 from scaleout_cfn.rendering import local_url, set_of
 from scaleout_cfn.stack import Stack, file_name, pascal
@@ -367,8 +368,6 @@ def test_a_template_is_described_by_the_first_line_of_its_function_or_module(top
     top.nest("Net", net, None)
     assert template(top.children["Net"])["Description"] == "A network of two subnets."
     assert network.__doc__ is not None
-    from scaleout_cfn.config import Config
-
     top.nest("Network", network.build, Config())
     assert template(top.children["Network"])["Description"] == network.__doc__.splitlines()[0]
 

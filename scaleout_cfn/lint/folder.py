@@ -106,7 +106,7 @@ def _rare_collection() -> Iterator[None]:
     With Python's own thresholds a sixth of its time goes into collections that find next to nothing.
     """
     before = gc.get_threshold()
-    gc.set_threshold(200_000, 50, 1_000)
+    gc.set_threshold(1_000_000, 50, 1_000)
     try:
         yield
     finally:

@@ -38,7 +38,7 @@ SETS = {
     "regional NAT, a network interface a task, Spot": sc.Config(
         registry=DELETED_TOO,
         network=sc.NewVpc(egress="regional-nat"),
-        service=sc.Service(network_mode="awsvpc", exec=True),
+        service=sc.Service(network_mode="awsvpc", exec=True, read_only=False),
         scaling=sc.Scaling(max_tasks=6),
         cluster=sc.Cluster(instance_types=("m7i.large", "m6i.large"), spot_percent=70, on_demand_base=1, max_nodes=4),
     ),

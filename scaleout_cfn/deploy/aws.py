@@ -1,0 +1,288 @@
+"""Clients, and what their errors mean. The only module that touches boto3, and only when it is called."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from scaleout_cfn.deploy.pace import Pace
+from scaleout_cfn.errors import AccessError, ApiError, Failure, RefusedError, UsageError
+
+__all__ = ["Aws", "Identity", "Target", "pinned"]
+
+#: Tries of a call that reads, beyond those that botocore makes itself.
+READ_TRIES = 6
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+DENIED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthFailure",
+    "AuthorizationError",
+    "Forbidden",
+    "403",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "MissingAuthenticationToken",
+    "NotAuthorized",
+    "OptInRequired",
+    "SignatureDoesNotMatch",
+    "UnauthorizedOperation",
+    "UnrecognizedClientException",
+}
+THROTTLED = {
+    "BandwidthLimitExceeded",
+    "PriorRequestNotComplete",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+MISSING = {
+    "ChangeSetNotFound",
+    "ClusterNotFoundException",
+    "ChangeSetNotFoundException",
+    "NoSuchBucket",
+    "NoSuchEntity",
+    "NoSuchKey",
+    "NotFound",
+    "404",
+    "ResourceNotFoundException",
+    "ServiceNotFoundException",
+}
+EXISTS = {"AlreadyExistsException", "BucketAlreadyOwnedByYou", "PreconditionFailed", "TokenAlreadyExistsException"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to deploy to, and as whom. Empty: boto3's own chain decides.
+
+    `keys` are an access key and its secret, for an emulator. `poll_s` is the usual time between two polls.
+    """
+
+    profile: str = ""
+    region: str = ""
+    role_arn: str = ""
+    endpoint_url: str = ""
+    keys: tuple[str, str] | None = None
+    poll_s: float = 3.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who deploys where. `suffix` is the partition's domain: amazonaws.com, amazonaws.com.cn ..."""
+
+    account_id: str
+    arn: str
+    region: str
+    partition: str
+    suffix: str
+
+
+class Aws:
+    """Calls to AWS with their errors told apart.
+
+    `read` repeats what failed without an answer. `write` sends once: whether an unclear call was carried out is for
+    the caller to find out by reading.
+    """
+
+    def __init__(self, target: Target, pace: Pace | None = None) -> None:
+        self.target = target
+        self.pace = pace or Pace(target.poll_s)
+        self._session: Any = None
+        self._clients: dict[tuple[str, bool], Any] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def region(self) -> str:
+        """The region that is deployed to. Raises UsageError when nothing names one."""
+        region = self.target.region or self._boto().region_name
+        if not region:
+            raise UsageError("no region: give --region, `region` in the config, or a profile that has one")
+        return str(region)
+
+    def identity(self) -> Identity:
+        """Who the credentials are, by STS. Raises AccessError where there are none."""
+        region = self.region
+        caller = self.read("sts", "get_caller_identity")
+        partition = str(caller["Arn"]).split(":")[1]
+        suffix = self._boto()._session.get_partition_for_region(region) and self._suffix(partition)
+        return Identity(caller["Account"], caller["Arn"], region, partition, suffix)
+
+    def _suffix(self, partition: str) -> str:
+        endpoints = self._boto()._session.get_data("endpoints")["partitions"]
+        return next((str(one["dnsSuffix"]) for one in endpoints if one["partition"] == partition), "amazonaws.com")
+
+    def endpoint(self, service: str) -> str:
+        """Where a service's calls go."""
+        return str(self.client(service).meta.endpoint_url)
+
+    def renew(self) -> None:
+        """Forget session and clients, so that the next call reads the credentials anew."""
+        with self._lock:
+            self._session = None
+            self._clients.clear()
+
+    def read(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        """A call that changes nothing, repeated while AWS cannot answer."""
+        for left in range(READ_TRIES - 1, -1, -1):
+            try:
+                return self.once(service, operation, **arguments)
+            except ApiError as error:
+                if error.kind not in ("throttled", "unclear") or not left:
+                    raise
+                self.pace.slower()
+                self.pace.wait()
+        raise AssertionError("unreachable")
+
+    def pages(self, service: str, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+        """All pages of a call of CloudFormation's kind: NextToken out, NextToken in."""
+        while True:
+            page = self.read(service, operation, **arguments)
+            yield page
+            token = page.get("NextToken") or page.get("nextToken")
+            if not token:
+                return
+            arguments["NextToken" if "NextToken" in page else "nextToken"] = token
+
+    def once(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        """One call, with botocore's own few retries. Raises ApiError or AccessError."""
+        return self._call(self.client(service), service, operation, arguments)
+
+    def write(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        """A call that changes something, sent once; again only after AWS said that it was too busy to take it.
+
+        Raises ApiError of kind `unclear` when it may have been carried out or not.
+        """
+        for left in range(READ_TRIES - 1, -1, -1):
+            try:
+                return self._call(self.client(service, once=True), service, operation, arguments)
+            except ApiError as error:
+                if error.kind != "throttled" or not left:
+                    raise
+                self.pace.slower()
+                self.pace.wait()
+        raise AssertionError("unreachable")
+
+    def client(self, service: str, *, once: bool = False) -> Any:
+        """The client of a service; `once` is the one whose calls are never repeated by botocore."""
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        with self._lock:
+            if (service, once) not in self._clients:
+                attempts = 1 if once else 4
+                config = Config(
+                    retries={"mode": "standard", "total_max_attempts": attempts},
+                    connect_timeout=5,
+                    read_timeout=25,
+                    tcp_keepalive=True,
+                    user_agent_extra="scaleout-cfn",
+                )
+                keys = self.target.keys or (None, None)
+                try:
+                    self._clients[service, once] = self._boto().client(
+                        service,
+                        region_name=self.region,
+                        endpoint_url=self.target.endpoint_url or None,
+                        aws_access_key_id=keys[0],
+                        aws_secret_access_key=keys[1],
+                        config=config,
+                    )
+                except (BotoCoreError, ValueError) as error:
+                    raise _setup_error(error) from None
+            return self._clients[service, once]
+
+    def _boto(self) -> Any:
+        import boto3
+        from botocore.exceptions import BotoCoreError
+
+        with self._lock:
+            if self._session is None:
+                try:
+                    self._session = boto3.Session(profile_name=self.target.profile or None)
+                except BotoCoreError as error:
+                    raise _setup_error(error) from None
+            return self._session
+
+    def _call(self, client: Any, service: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
+
+        try:
+            answer: dict[str, Any] = getattr(client, operation)(**arguments)
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
+            raise translated(error, service, operation) from None
+        self.pace.faster()
+        return answer
+
+
+def translated(error: Exception, service: str, operation: str) -> ApiError | AccessError:
+    """What boto3 raised, as one of ours."""
+    response = getattr(error, "response", None)  # None on some connection errors
+    if not isinstance(response, dict) or "Error" not in response:
+        name = type(error).__name__
+        if name in _CREDENTIALS:
+            kind: Failure = "expired" if name in _LOGIN else "denied"
+            hint = "log in again: aws sso login" if name in _LOGIN else "set up credentials: aws configure"
+            return AccessError(f"{error}; {hint}", kind=kind, next_command="scaleout-cfn doctor")
+        refused = name in ("ParamValidationError", "NoRegionError", "UnknownServiceError")
+        return ApiError(operation, "refused" if refused else "unclear", name, str(error))
+    code, message = str(response["Error"].get("Code", "")), str(response["Error"].get("Message", ""))
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    kind = classify(code, message, status)
+    if kind in ("expired", "denied"):
+        cure = "renew the credentials" if kind == "expired" else "see which permissions are needed: docs/deploy.md"
+        return AccessError(
+            f"{service} {operation}: {code}: {message}; {cure}", kind=kind, next_command="scaleout-cfn doctor"
+        )
+    return ApiError(operation, kind, code, message)
+
+
+def classify(code: str, message: str, status: int) -> Failure:
+    """What an error code of AWS means for a caller."""
+    if code in EXPIRED:
+        return "expired"
+    if code in DENIED:
+        return "denied"
+    if code in THROTTLED or message.startswith("Rate exceeded"):
+        return "throttled"
+    if code in MISSING or (code == "ValidationError" and "does not exist" in message):
+        return "missing"
+    if code in EXISTS:
+        return "exists"
+    return "unclear" if status >= 500 else "refused"
+
+
+_LOGIN = {"SSOTokenLoadError", "TokenRetrievalError", "UnauthorizedSSOTokenError", "LoginRefreshRequired"}
+_CREDENTIALS = _LOGIN | {
+    "CredentialRetrievalError",
+    "InvalidConfigError",
+    "NoAuthTokenError",
+    "NoCredentialsError",
+    "PartialCredentialsError",
+}
+
+
+def _setup_error(error: Exception) -> Exception:
+    name = type(error).__name__
+    if name in _CREDENTIALS:
+        return translated(error, "", "")
+    return UsageError(f"{error}; give --profile, --region or --endpoint-url as AWS knows them")
+
+
+def pinned(identity: Identity, *, account_id: str, region: str) -> None:
+    """Raise RefusedError unless account and region are those that the config names."""
+    for what, got, wanted in (("account_id", identity.account_id, account_id), ("region", identity.region, region)):
+        if wanted and got != wanted:
+            raise RefusedError(
+                f"{what}: the config says {wanted}, the credentials and options lead to {got}",
+                state="nothing was written",
+                next_command="use the profile of that account, or another --env of the config",
+            )

@@ -1,0 +1,42 @@
+"""Outputs that the type checker must refuse."""
+
+from __future__ import annotations
+
+from two_stacks import NetOutputs, net, shop
+
+from scaleout_cfn.config import Config
+from scaleout_cfn.stack import Stack
+from scaleout_cfn.stacks import cluster, load_balancer, root
+from scaleout_cfn.values import Flag, LatestImage, SubnetIds, Text, VpcId
+
+
+def that_do_not_exist(stack: Stack, config: Config) -> None:
+    out = stack.nest("Net", net, config)
+    stack.nest("Shop", shop, config, vpc_id=out.vpc, subnets=out.subnets, group=None)  # type: ignore[attr-defined]
+
+
+def of_a_wrong_kind(stack: Stack, config: Config) -> NetOutputs:
+    return NetOutputs(SubnetIds(["subnet-1"]), VpcId("vpc-1"), None)  # type: ignore[arg-type]
+
+
+def of_another_stack(stack: Stack, config: Config) -> NetOutputs:
+    out = stack.nest("Net", net, config)
+    return stack.nest("Shop", shop, config, vpc_id=out.vpc_id, subnets=out.subnets, group=None)  # type: ignore[return-value]
+
+
+def of_ours_swapped(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds) -> None:
+    alb = stack.nest("LoadBalancer", load_balancer.build, config, vpc_id=vpc_id, subnets=subnets)
+    stack.nest(
+        "Cluster",
+        cluster.build,
+        config,
+        vpc_id=vpc_id,
+        subnets=subnets,
+        node_image=LatestImage("/aws/service/x"),
+        load_balancer_security_group=alb.target_group,  # type: ignore[arg-type]
+        create_service_linked_role=Flag("false"),
+    )
+
+
+def a_root_that_lacks_some_of_ours(stack: Stack, config: Config, *, image_uri: Text) -> root.Outputs:
+    return root.build(stack, config, image_uri=image_uri)  # type: ignore[call-arg]

@@ -1,0 +1,69 @@
+"""Wires that the type checker must refuse. mypy warns of an ignore that is not used: then a mistake passes."""
+
+from __future__ import annotations
+
+from troposphere import Ref
+from two_stacks import net, shop
+
+from scaleout_cfn.config import Config
+from scaleout_cfn.stack import Stack
+
+
+def swapped(stack: Stack, config: Config) -> None:
+    out = stack.nest("Net", net, config)
+    stack.nest("Shop", shop, config, vpc_id=out.subnets, subnets=out.vpc_id, group=None)  # type: ignore[arg-type]
+
+
+def missing(stack: Stack, config: Config) -> None:
+    out = stack.nest("Net", net, config)
+    stack.nest("Shop", shop, config, vpc_id=out.vpc_id, group=None)  # type: ignore[call-arg]
+
+
+def missing_though_it_may_be_none(stack: Stack, config: Config) -> None:
+    out = stack.nest("Net", net, config)
+    stack.nest("Shop", shop, config, vpc_id=out.vpc_id, subnets=out.subnets)  # type: ignore[call-arg]
+
+
+def unknown(stack: Stack, config: Config) -> None:
+    out = stack.nest("Net", net, config)
+    stack.nest("Spare", net, config, vpc_id=out.vpc_id)  # type: ignore[call-arg]
+
+
+def misspelt(stack: Stack, config: Config) -> None:
+    out = stack.nest("Net", net, config)
+    stack.nest("Shop", shop, config, vpc_id=out.vpc_id, subnet=out.subnets, group=None)  # type: ignore[call-arg]
+
+
+def of_a_wrong_kind(stack: Stack, config: Config) -> None:
+    out = stack.nest("Net", net, config)
+    web = stack.nest("Shop", shop, config, vpc_id=out.vpc_id, subnets=out.subnets, group=None)
+    stack.nest("Spare", shop, config, vpc_id=web.url, subnets=out.subnets, group=None)  # type: ignore[arg-type]
+
+
+def a_plain_string(stack: Stack, config: Config) -> None:
+    out = stack.nest("Net", net, config)
+    stack.nest("Shop", shop, config, vpc_id="vpc-1", subnets=out.subnets, group=None)  # type: ignore[arg-type]
+
+
+def a_plain_reference(stack: Stack, config: Config) -> None:
+    out = stack.nest("Net", net, config)
+    stack.nest("Shop", shop, config, vpc_id=Ref("V"), subnets=out.subnets, group=None)  # type: ignore[arg-type]
+
+
+def none_where_a_value_must_be(stack: Stack, config: Config) -> None:
+    out = stack.nest("Net", net, config)
+    stack.nest("Shop", shop, config, vpc_id=None, subnets=out.subnets, group=None)  # type: ignore[arg-type]
+
+
+def by_position(stack: Stack, config: Config) -> None:
+    out = stack.nest("Net", net, config)
+    stack.nest("Shop", shop, config, out.vpc_id, subnets=out.subnets, group=None)  # type: ignore[call-arg]
+
+
+def wrong_under_a_condition(stack: Stack, config: Config) -> None:
+    out = stack.nest("Net", net, config)
+    stack.nest_if("A", "Shop", shop, config, vpc_id=out.subnets, subnets=out.subnets, group=None)  # type: ignore[arg-type]
+
+
+def the_config_of_another_stack(stack: Stack, config: Config) -> None:
+    stack.nest("Net", net, config.network)  # type: ignore[misc]
