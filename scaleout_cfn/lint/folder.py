@@ -60,13 +60,13 @@ def _cfn_lint(folder: Path, templates: Sequence[Template], regions: Sequence[str
     """cfn-lint's errors and warnings on templates of a folder."""
     if not templates:
         return []
-    with _rare_collection():
-        from cfnlint.config import ConfigMixIn
-        from cfnlint.runner import InvalidRegionException, run_template_by_file_path
+    rules = _rules()
+    from cfnlint.config import ConfigMixIn
+    from cfnlint.runner import InvalidRegionException, run_template_by_file_path
 
-        config = ConfigMixIn([], regions=list(regions))
-        rules = _rules(tuple(config.append_rules))
-        try:
+    config = ConfigMixIn([], regions=list(regions))
+    try:
+        with _collecting_every(200_000):
             return [
                 Finding(
                     file=template.name,
@@ -82,31 +82,34 @@ def _cfn_lint(folder: Path, templates: Sequence[Template], regions: Sequence[str
                 for match in run_template_by_file_path(str(folder / template.name), config, rules, False)
                 if match.rule.severity in ("error", "warning")
             ]
-        except InvalidRegionException as error:
-            raise ValueError(str(error)) from error
+    except InvalidRegionException as error:
+        raise ValueError(str(error)) from error
 
 
 @cache
-def _rules(directories: tuple[str, ...]) -> Rules:
-    """cfn-lint's rules, loaded once a process."""
-    from cfnlint.rules import Rules
+def _rules() -> Rules:
+    """cfn-lint with its rules, loaded once a process."""
+    with _collecting_every(5_000_000):
+        from cfnlint.config import ConfigMixIn
+        from cfnlint.rules import Rules
 
-    rules = Rules()
-    for directory in directories:
-        rules.update(Rules.create_from_directory(directory))
-    # Some hundred thousand objects that live as long as the process: no collection need look at them.
-    gc.freeze()
-    return rules
+        rules = Rules()
+        for directory in ConfigMixIn([]).append_rules:
+            rules.update(Rules.create_from_directory(directory))
+        # Some hundred thousand objects that live as long as the process: no collection need look at them.
+        gc.freeze()
+        return rules
 
 
 @contextmanager
-def _rare_collection() -> Iterator[None]:
-    """Collects garbage less often: cfn-lint makes many objects at once and drops few in cycles.
+def _collecting_every(new_objects: int) -> Iterator[None]:
+    """Collects garbage less often than Python does by itself.
 
-    With Python's own thresholds a sixth of its time goes into collections that find next to nothing.
+    cfn-lint makes many objects at once and drops few in cycles: with the usual thresholds a sixth of its
+    time goes into collections that find next to nothing.
     """
     before = gc.get_threshold()
-    gc.set_threshold(1_000_000, 50, 1_000)
+    gc.set_threshold(new_objects, 50, 1_000)
     try:
         yield
     finally:

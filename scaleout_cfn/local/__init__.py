@@ -113,7 +113,9 @@ def start(port: int | None = None, *, faults: Path | None = None, log: Path | No
     `port`: None takes a free one. `faults`: a JSON file of delays and failures, see `faults.py`; it may be
     written later. `log`: where the server writes, nowhere by default.
 
-    It runs in a session of its own: a Ctrl-C meant for the caller does not reach it.
+    It runs in a session of its own: a Ctrl-C meant for the caller does not reach it. With AUTH=true in the
+    environment it checks signatures and IAM policies; keys of twelve digits are then the account's root.
+
     Raises `EmulatorError` when the `[local]` extra is missing or of another version, or the port is taken.
     """
     return _launch(_arguments(port, faults), log, stdin=subprocess.DEVNULL)

@@ -31,7 +31,7 @@ from ministack.services.cloudformation import (
     stacks,
 )
 
-__all__ = ["STACK", "event_physical_ids", "nested_stacks"]
+__all__ = ["STACK", "event_physical_ids", "nested_stacks", "unchanged_resource_events"]
 
 STACK: Final = "AWS::CloudFormation::Stack"
 
@@ -126,6 +126,33 @@ def event_physical_ids() -> None:
         add_event(stack_id, stack_name, logical_id, resource_type, status, reason, physical_id, detailed_status)
 
     stacks._add_event = add_event_with_id
+
+
+def unchanged_resource_events() -> None:
+    """MiniStack's update writes events for every resource of the template. AWS writes them for what changes."""
+    update_resource, add_event = stacks._update_resource, stacks._add_event
+
+    def update_noting(
+        resource_type: str, physical_id: str, old: _Record, new: _Record, stack_name: str, logical_id: str, *rest: Any
+    ) -> Any:
+        if old == new and resource_type != STACK:
+            _stacks[stack_name].setdefault("_unchanged", set()).add(logical_id)
+        return update_resource(resource_type, physical_id, old, new, stack_name, logical_id, *rest)
+
+    def add_event_of_change(
+        stack_id: str, stack_name: str, logical_id: str, resource_type: str, status: str, *rest: Any, **more: Any
+    ) -> None:
+        unchanged = _stacks.get(stack_name, {}).get("_unchanged", set())
+        if status == "UPDATE_COMPLETE" and logical_id in unchanged:
+            unchanged.discard(logical_id)
+            events = _stack_events[stack_id]
+            if (events[-1]["LogicalResourceId"], events[-1]["ResourceStatus"]) == (logical_id, "UPDATE_IN_PROGRESS"):
+                del events[-1]
+            return
+        add_event(stack_id, stack_name, logical_id, resource_type, status, *rest, **more)
+
+    stacks._update_resource = update_noting
+    stacks._add_event = add_event_of_change
 
 
 _CHANGED: Final = "_Changed"

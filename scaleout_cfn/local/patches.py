@@ -65,6 +65,16 @@ PATCHES: Final = (
         ),
     ),
     Patch("event-physical-ids", nested.event_physical_ids, (f"{_CFN}.stacks._add_event", f"{_CFN}._stack_events")),
+    Patch(
+        "unchanged-resource-events",
+        nested.unchanged_resource_events,
+        (
+            f"{_CFN}.stacks._add_event",
+            f"{_CFN}.stacks._update_resource",
+            f"{_CFN}._stacks",
+            f"{_CFN}._stack_events",
+        ),
+    ),
     Patch("parent-ids", changesets.parent_ids, (f"{_ACTIONS}[DescribeStacks]", f"{_ACTIONS}[ListStacks]")),
     Patch("review-stack-kept", changesets.review_stack_kept, (f"{_ACTIONS}[CreateChangeSet]", f"{_CFN}._change_sets")),
     Patch(

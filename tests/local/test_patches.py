@@ -83,6 +83,16 @@ def _every_event_of_a_known_resource_names_it(account: Account) -> bool:
     return all(event["PhysicalResourceId"] for event in events if event["ResourceStatus"] == "UPDATE_IN_PROGRESS")
 
 
+@probe("unchanged-resource-events")
+def _an_update_has_events_of_what_changes_only(account: Account) -> bool:
+    files = {"root.json": sets.root({"One": sets.parameter({"Ref": "Word"}), "Two": sets.parameter("same")})}
+    files["root.json"]["Parameters"]["Word"] = {"Type": "String"}
+    deployed(account, files, Word="one")
+    stack = deployed(account, files, Word="two")
+    events = [e for e in helpers.events(account, stack["StackId"]) if e["ResourceStatus"].startswith("UPDATE_")]
+    return {event["LogicalResourceId"] for event in events} == {"demo", "One"}
+
+
 @probe("parent-ids")
 def _a_child_names_its_parent_and_its_root(account: Account) -> bool:
     stack = deployed(account, sets.three_levels(), Word="one")

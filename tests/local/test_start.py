@@ -7,7 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -43,7 +44,8 @@ def eventually(condition: Callable[[], bool]) -> bool:
     return False
 
 
-def in_a_parent(code: str) -> tuple[subprocess.Popen[str], Emulator]:
+@contextmanager
+def in_a_parent(code: str) -> Iterator[tuple[subprocess.Popen[str], Emulator]]:
     """Run code in a process of its own that prints `endpoint_url pid` and then waits to be ended."""
     parent = subprocess.Popen(
         [sys.executable, "-c", f"from scaleout_cfn.local import running, start\n{code}"],
@@ -54,7 +56,13 @@ def in_a_parent(code: str) -> tuple[subprocess.Popen[str], Emulator]:
     )
     assert parent.stdout is not None
     endpoint_url, pid = parent.stdout.readline().split()
-    return parent, Emulator(endpoint_url, int(pid))
+    emulator = Emulator(endpoint_url, int(pid))
+    try:
+        yield parent, emulator
+    finally:
+        parent.kill()
+        parent.communicate()
+        emulator.stop()
 
 
 SHOW = "print(e.endpoint_url, e.pid, flush=True); input()"
@@ -75,8 +83,10 @@ def test_its_environment_is_all_that_a_client_needs(emulator: Emulator) -> None:
 
 def test_a_stopped_emulator_is_gone_and_can_be_stopped_again() -> None:
     emulator = start()
-    assert answers(emulator)
-    emulator.stop()
+    try:
+        assert answers(emulator)
+    finally:
+        emulator.stop()
     assert not answers(emulator)
     assert emulator.process is not None
     assert emulator.process.poll() is not None
@@ -88,19 +98,19 @@ def test_a_signal_for_the_callers_group_does_not_reach_it(emulator: Emulator) ->
 
 
 def test_running_ends_with_the_process_that_it_ran_in() -> None:
-    parent, emulator = in_a_parent(f"with running() as e: {SHOW}")
-    parent.kill()
-    parent.communicate()
-    assert eventually(lambda: not answers(emulator))
+    with in_a_parent(f"with running() as e: {SHOW}") as (parent, emulator):
+        parent.kill()
+        parent.wait()
+        assert eventually(lambda: not answers(emulator))
 
 
 def test_started_it_outlives_its_parent_and_is_found_by_its_address() -> None:
-    parent, emulator = in_a_parent(f"e = start(); {SHOW}")
-    parent.communicate("\n")
-    found = attach(emulator.endpoint_url)
-    assert found == emulator
-    found.stop()
-    assert eventually(lambda: not answers(emulator))
+    with in_a_parent(f"e = start(); {SHOW}") as (parent, emulator):
+        parent.communicate("\n")
+        found = attach(emulator.endpoint_url)
+        assert found == emulator
+        found.stop()
+        assert not answers(emulator)
 
 
 def test_sigterm_ends_it() -> None:
