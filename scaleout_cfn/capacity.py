@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
+
+from msgspec import Struct
 
 __all__ = [
     "RESERVED_MEMORY_MIB",
@@ -51,8 +52,7 @@ https://github.com/moby/moby/issues/44973
 """
 
 
-@dataclass(frozen=True)
-class InstanceType:
+class InstanceType(Struct, frozen=True):
     """An EC2 instance type by DescribeInstanceTypes. `max_enis` is that of the default network card."""
 
     name: str
@@ -62,8 +62,7 @@ class InstanceType:
     max_enis: int
 
 
-@dataclass(frozen=True)
-class Demand:
+class Demand(Struct, frozen=True):
     """What the service asks for. A task reserves `cpu_units` (1024 a vCPU) and `memory_mib`, both above 0."""
 
     cpu_units: int
@@ -76,8 +75,7 @@ class Demand:
     host_port_static: bool = False
 
 
-@dataclass(frozen=True)
-class Supply:
+class Supply(Struct, frozen=True):
     """What the cluster has. The least nodes and the zones do not enter: nodes follow the tasks, and spreading over
     zones is best effort.
     """
@@ -87,8 +85,7 @@ class Supply:
     architecture: str
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Why it cannot be, with the arithmetic, and what would do.
 
     `cure` lists alternatives, parted by `, or `; each alone ends the problem of this code. An alternative is

@@ -436,7 +436,9 @@ def _service(config: Config) -> list[str]:
         )
     if service.exec and service.read_only:
         # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
-        found.append("service.exec: the agent of ECS Exec writes to the root file system; set service.read_only = false")
+        found.append(
+            "service.exec: the agent of ECS Exec writes to the root file system; set service.read_only = false"
+        )
     if both := sorted(set(service.environment) & set(service.secrets)):
         found.append(f"service.secrets: {', '.join(both)} also in service.environment; keep one of the two")
     return found

@@ -6,6 +6,7 @@ ScaleoutError            1   our own fault, when nothing more precise fits
 ├── WiringError          2   a stack was nested with wires that do not fit its signature
 ├── SetError             2   the composed set has an error; nothing was written
 └── DeployError          1   a deployment cannot go on; it holds the state things are in and the next command
+    ├── RejectedError    2   CloudFormation refuses the templates or parameters; nothing was changed
     ├── NeedsHandError   5   the stack is in a state that only a person can resolve
     ├── RefusedError     6   a guard refused, or nobody confirmed
     ├── BusyError        7   somebody else is at work on the stack, or the plan is stale
@@ -29,6 +30,7 @@ __all__ = [
     "Failure",
     "NeedsHandError",
     "RefusedError",
+    "RejectedError",
     "ScaleoutError",
     "SetError",
     "UsageError",
@@ -102,6 +104,12 @@ class DeployError(ScaleoutError):
         self.state = state
         self.next_command = next_command
         super().__init__(message)
+
+
+class RejectedError(DeployError):
+    """A change set that CloudFormation could not make, with the reason of the nested stack that it lies in."""
+
+    exit_code = 2
 
 
 class NeedsHandError(DeployError):

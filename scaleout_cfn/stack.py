@@ -1,13 +1,12 @@
 """The only machinery: a stack is a function, its keyword-only arguments are its template's Parameters, and the
-frozen dataclass that it returns is its Outputs.
+frozen object of values that it returns is its Outputs: a msgspec.Struct, as ours are, or a dataclass.
 
-`Stack.nest` builds a child, wires it in, and hands back the same dataclass as seen from the parent. An output
+`Stack.nest` builds a child, wires it in, and hands back the same object as seen from the parent. An output
 exists only after the call that makes it, so a cycle between nested stacks cannot be written.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import inspect
 import sys
@@ -119,17 +118,15 @@ class Stack:
             resource.Condition = condition
         self.add(resource)
         self.children[title] = child
-        return dataclasses.replace(
-            outputs,  # type: ignore[type-var]
-            **{
-                name: type(value)(GetAtt(title, f"Outputs.{pascal(name)}"), condition=condition)
-                for name, value in values_of(outputs).items()
-            },
-        )
+        seen_here = {
+            name: type(value)(GetAtt(title, f"Outputs.{pascal(name)}"), condition=condition)
+            for name, value in values_of(outputs).items()
+        }
+        return type(outputs)(**{name: seen_here.get(name) for name in _hints(outputs)})
 
     def declare_outputs(self, outputs: object) -> None:
-        """Add one Output for each field of a dataclass of values; a field that is None is left out."""
-        hints = _hints(outputs.__class__)
+        """Add one Output for each field of an outputs object; a field that is None is left out."""
+        hints = _hints(outputs)
         for name, value in values_of(outputs).items():
             output = Output(pascal(name), Value=value.crossing())
             # Annotated[Text, "The address..."]: the words that the console shows beside the output.
@@ -140,16 +137,23 @@ class Stack:
             self.template.add_output(output)
 
 
+def _hints(outputs: object) -> dict[str, Any]:
+    """The fields of an outputs object, with their annotations."""
+    kind: Any = type(outputs)
+    return _class_hints(kind)
+
+
 @functools.cache
-def _hints(outputs: Any) -> dict[str, Any]:
+def _class_hints(outputs: Any) -> dict[str, Any]:
     return get_type_hints(outputs, include_extras=True)
 
 
 def values_of(outputs: object) -> dict[str, Value]:
-    """The fields of an Outputs dataclass that hold a value."""
-    if not dataclasses.is_dataclass(outputs) or isinstance(outputs, type):
-        raise WiringError(f"a build function returns a dataclass of values, not {outputs!r}")
-    fields = {field.name: getattr(outputs, field.name) for field in dataclasses.fields(outputs)}
+    """The fields of an outputs object that hold a value."""
+    hints = _hints(outputs)
+    if not hints and not hasattr(outputs, "__struct_fields__"):
+        raise WiringError(f"a build function returns a frozen dataclass or msgspec.Struct of values, not {outputs!r}")
+    fields = {name: getattr(outputs, name) for name in hints}
     return {name: value for name, value in fields.items() if isinstance(value, Value)}
 
 

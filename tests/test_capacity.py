@@ -7,7 +7,6 @@ import json
 import math
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from scaleout_cfn import capacity
 from scaleout_cfn.capacity import Demand, Problem, Supply, instance_type, most_tasks, problems, tasks_per_node

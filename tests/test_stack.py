@@ -143,7 +143,7 @@ def test_an_argument_without_a_kind_is_refused(top: Stack, build: Callable[..., 
 
 
 def test_a_build_that_returns_no_dataclass_is_refused(top: Stack) -> None:
-    with pytest.raises(WiringError, match="a build function returns a dataclass of values, not 'outputs'"):
+    with pytest.raises(WiringError, match="returns a frozen dataclass or msgspec.Struct of values, not 'outputs'"):
         loosely(top.nest)("Shop", not_a_dataclass, None)
 
 

@@ -7,6 +7,11 @@ Exit codes: 0 done or nothing to do; 1 our own fault; 2 usage, config or lint; 3
 from __future__ import annotations
 
 import gc
+
+# Imports make many objects and hardly any garbage: by default a tenth of a render goes into looking for some. Before
+# the other imports, for they are what it is about; nobody but the command line imports this module.
+gc.set_threshold(100_000)
+
 import importlib
 import os
 import sys
@@ -58,8 +63,6 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code: an error is one message, never a traceback."""
-    # Imports make many objects and hardly any garbage: by default a tenth of a render goes into looking for some.
-    gc.set_threshold(100_000)
     try:
         sys.exit(cli.main(arguments, prog_name="scaleout-cfn", standalone_mode=False) or 0)
     except click.exceptions.Abort:

@@ -14,6 +14,15 @@ __all__ = ["Aws", "Identity", "Target", "pinned"]
 
 #: Tries of a call that reads, beyond those that botocore makes itself.
 READ_TRIES = 6
+#: The domains of the partitions that are not under amazonaws.com, as botocore's endpoints.json has them.
+SUFFIXES = {
+    "aws-cn": "amazonaws.com.cn",
+    "aws-iso": "c2s.ic.gov",
+    "aws-iso-b": "sc2s.sgov.gov",
+    "aws-iso-e": "cloud.adc-e.uk",
+    "aws-iso-f": "csp.hci.ic.gov",
+    "aws-eusc": "amazonaws.eu",
+}
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 DENIED = {
     "AccessDenied",
@@ -112,12 +121,8 @@ class Aws:
         region = self.region
         caller = self.read("sts", "get_caller_identity")
         partition = str(caller["Arn"]).split(":")[1]
-        suffix = self._boto()._session.get_partition_for_region(region) and self._suffix(partition)
+        suffix = SUFFIXES.get(partition, "amazonaws.com")
         return Identity(caller["Account"], caller["Arn"], region, partition, suffix)
-
-    def _suffix(self, partition: str) -> str:
-        endpoints = self._boto()._session.get_data("endpoints")["partitions"]
-        return next((str(one["dnsSuffix"]) for one in endpoints if one["partition"] == partition), "amazonaws.com")
 
     def endpoint(self, service: str) -> str:
         """Where a service's calls go."""

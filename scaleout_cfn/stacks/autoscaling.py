@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from troposphere import Equals, Join, Not, Sub, cloudwatch
 from troposphere import applicationautoscaling as aas
 
@@ -17,8 +17,7 @@ from scaleout_cfn.values import ClusterName, LoadBalancerName, Number, ServiceNa
 METRICS = {"cpu": "CPUUtilization", "memory": "MemoryUtilization"}
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(Struct, frozen=True):
     pass
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pkgutil import get_data
 
+from msgspec import Struct
 from troposphere import Base64, Equals, If, Sub, autoscaling, ec2, ecs, iam
 from troposphere.policies import (
     AutoScalingRollingUpdate,
@@ -36,8 +36,7 @@ ROOT_DEVICE = "/dev/xvda"
 GROUP_TITLE = "Nodes"
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(Struct, frozen=True):
     cluster_name: ClusterName
     capacity_provider: CapacityProviderName
     group_name: GroupName

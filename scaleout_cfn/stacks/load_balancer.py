@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from msgspec import Struct
 from troposphere import AWSObject, GetAtt, Join, certificatemanager, ec2, route53, s3
 from troposphere import elasticloadbalancingv2 as elb
 from troposphere.validators.route53 import AliasTarget
@@ -24,8 +23,7 @@ from scaleout_cfn.values import (
 HTTP, HTTPS = 80, 443
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(Struct, frozen=True):
     security_group: SecurityGroupId
     load_balancer_name: LoadBalancerName
     target_group: TargetGroupArn

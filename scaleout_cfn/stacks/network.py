@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from troposphere import AWSObject, Cidr, GetAtt, GetAZs, Select, Sub, ec2, iam, logs
 
 from scaleout_cfn.config import Config, NewVpc
@@ -21,8 +21,7 @@ FLOW_LOG_RETENTION_DAYS = 30
 ANYWHERE, ANYWHERE_IPV6 = "0.0.0.0/0", "::/0"
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(Struct, frozen=True):
     vpc_id: VpcId
     public_subnets: SubnetIds
     node_subnets: SubnetIds

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from troposphere import Equals, Not, Sub, cloudwatch, logs, sns
 
 from scaleout_cfn.config import Config
@@ -26,8 +26,7 @@ from scaleout_cfn.values import (
 )
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(Struct, frozen=True):
     log_group_name: LogGroupName
     log_group_arn: LogGroupArn
     topic: TopicArn

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
+from msgspec import Struct
 from troposphere import ecr
 
 from scaleout_cfn.config import Config
@@ -12,8 +12,7 @@ from scaleout_cfn.stack import Stack
 from scaleout_cfn.values import RepositoryArn, Text
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(Struct, frozen=True):
     repository_uri: Text
     repository_arn: RepositoryArn
 

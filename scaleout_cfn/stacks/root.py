@@ -6,9 +6,9 @@ The wiring page: which stack gets what from whom, in the order in which they are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
+from msgspec import Struct
 from troposphere import Equals, FindInMap, Not, Ref, Sub
 
 from scaleout_cfn.config import Config, NewVpc
@@ -29,8 +29,7 @@ from scaleout_cfn.values import (
 )
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(Struct, frozen=True):
     service_url: Annotated[Text, "Where the service answers, once it has an image."]
     repository_uri: Annotated[Text, "Where to push the image."]
     cluster_name: Annotated[ClusterName, "The ECS cluster."]

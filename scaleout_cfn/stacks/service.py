@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from troposphere import Ref, ec2, ecs, iam
 
 from scaleout_cfn.config import Config
@@ -28,8 +28,7 @@ from scaleout_cfn.values import (
 CONTAINER = "web"
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(Struct, frozen=True):
     service_name: ServiceName
 
 

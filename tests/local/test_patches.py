@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 
-from scaleout_cfn.local import Emulator, running
+from scaleout_cfn.local import STUBS, Emulator, running
 
 from . import helpers, sets
 from .helpers import Account
@@ -403,3 +403,8 @@ def test_every_patch_has_a_probe(emulator: Emulator) -> None:
     connection.request("GET", "/_scaleout/health")
     assert sorted(json.loads(connection.getresponse().read())["patches"]) == sorted(PROBES)
     connection.close()
+
+
+def test_every_stub_that_is_named_to_the_user_is_a_known_type(account: Account) -> None:
+    template = {"Resources": {f"It{number}": {"Type": kind} for number, kind in enumerate(sorted(STUBS))}}
+    account.client("cloudformation").validate_template(TemplateBody=json.dumps(template))

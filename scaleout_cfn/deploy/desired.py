@@ -1,0 +1,124 @@
+"""What shall be: a published set with its parameters and tags, and the tokens that are made of it.
+
+The fingerprint of the desired state rides on every event of an operation, so that another run, on another machine,
+tells its own operation from somebody else's without a file of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scaleout_cfn.deploy.live import Live
+from scaleout_cfn.deploy.publish import Published
+from scaleout_cfn.errors import UsageError
+
+__all__ = ["IMAGE", "Desired", "fingerprint_in", "parameters_for", "token"]
+
+IMAGE = "ImageUri"
+HIDDEN = "****"
+_TOKEN = re.compile(r"scfn-[a-z]+-(?P<fingerprint>[0-9a-f]{16})-[0-9a-f-]+")
+
+
+@dataclass(frozen=True)
+class Desired:
+    """A stack as it shall be. `parameters` are all of the root's; None keeps the value that the stack has."""
+
+    stack_name: str
+    published: Published
+    parameters: Mapping[str, str | None]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    role_arn: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that differ whenever something else is desired."""
+        values = {name: self._value(name) for name in self.parameters}
+        whole = [self.stack_name, self.published.root.text, values, dict(self.tags), self.role_arn]
+        return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _value(self, name: str) -> str | None:
+        value = self.parameters[name]
+        if value is None or name not in self.secrets:
+            return value
+        # The fingerprint is public. A slow hash keeps it from being a way to guess at a secret.
+        return hashlib.pbkdf2_hmac("sha256", value.encode(), self.stack_name.encode(), 200_000).hex()
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The parameters whose values nobody may see."""
+        return frozenset(
+            name for name, one in self.published.parameters.items() if str(one.get("NoEcho", "")).lower() == "true"
+        )
+
+    def request(self) -> list[dict[str, Any]]:
+        """The parameters as CreateChangeSet takes them."""
+        return [
+            {"ParameterKey": name, **({"UsePreviousValue": True} if value is None else {"ParameterValue": value})}
+            for name, value in self.parameters.items()
+        ]
+
+    def matches(self, live: Live, template: str, resolved: Mapping[str, str]) -> bool:
+        """Whether the stack is what is desired already. `resolved`: what its SSM parameters stand for now.
+
+        A secret cannot be compared, so that a set which is given one never matches.
+        """
+        if any(value is not None and name in self.secrets for name, value in self.parameters.items()):
+            return False
+        values = {name: value for name, value in self.parameters.items() if value is not None}
+        return (
+            live.meaning.start == "update"
+            and live.meaning.end in ("done", "rolled_back")
+            and template == self.published.root.text
+            and set(self.parameters) == set(live.parameters)
+            and all(live.parameters[name] == value for name, value in values.items())
+            and dict(live.tags) == dict(self.tags)
+            and self.role_arn in ("", live.role_arn)
+            and all(resolved.get(name, value) == value for name, value in live.resolved.items())
+        )
+
+
+def parameters_for(
+    published: Published, live: Live | None, given: Mapping[str, str], *, image: str | None
+) -> dict[str, str | None]:
+    """A value for every parameter of the root.
+
+    The config is in the template's defaults, so they win over what the stack has. Only the image is kept as it is
+    where none is given: a deployment of other numbers must not take the service away. A parameter without a default
+    keeps the value that the stack has. Raises UsageError for one that has no value at all.
+    """
+    before = live.parameters if live else {}
+    values: dict[str, str | None] = {}
+    for name, declared in published.parameters.items():
+        default = declared.get("Default")
+        if name in given:
+            values[name] = given[name]
+        elif name == IMAGE:
+            values[name] = image if image is not None else (str(default or "") or before.get(name, ""))
+        elif default is not None:
+            values[name] = str(default)
+        elif name in before:
+            values[name] = None if before[name] == HIDDEN else before[name]
+        else:
+            raise UsageError(f"parameter {name}: has no value; {declared.get('Description', 'set it in the config')}")
+    if unknown := sorted(set(given) - set(values)):
+        raise UsageError(f"parameter {unknown[0]}: the root has none of that name; it has {', '.join(values)}")
+    return values
+
+
+def token(verb: str, fingerprint: str, state: str) -> str:
+    """A client token for one call in one state: the same again for the same, and so safe to send twice.
+
+    At most 128 characters of [a-zA-Z0-9-].
+    """
+    return f"scfn-{verb}-{fingerprint}-{hashlib.sha256(state.encode()).hexdigest()[:8]}"
+
+
+def fingerprint_in(text: str) -> str:
+    """The fingerprint that a token or a change set's description of ours carries; empty for somebody else's."""
+    found = _TOKEN.search(text)
+    return found["fingerprint"] if found else ""

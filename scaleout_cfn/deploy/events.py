@@ -1,0 +1,171 @@
+"""Stack events: pages in, events out. Pure: no client, no clock.
+
+CloudFormation gives the newest event first, a hundred on a page. A reader stops at the first event that it knows or
+that belongs to an earlier operation, never at a time: events of one moment would be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+__all__ = ["NESTED", "Event", "History", "Progress", "first_cause", "parsed"]
+
+NESTED = "AWS::CloudFormation::Stack"
+#: A root event of these begins an operation.
+STARTS = {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS", "REVIEW_IN_PROGRESS"}
+#: So do these where they carry the operation's own token: RollbackStack and ContinueUpdateRollback.
+ROLLBACKS = {"ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS"}
+#: A failure that is only the consequence of another one.
+CONSEQUENCES = ("cancelled", "canceled", "Embedded stack", "The following resource(s) failed", "Nested stack")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event. `path` is where the resource is in the set: `Service/TaskDefinition`, empty for the root itself."""
+
+    stack_id: str
+    event_id: str
+    time: datetime
+    path: str
+    type: str
+    status: str
+    reason: str
+    physical_id: str
+    token: str
+
+    @property
+    def of_stack(self) -> bool:
+        """Whether it is about the stack that it was read from, not about a resource in it."""
+        return self.physical_id == self.stack_id
+
+    @property
+    def failed(self) -> bool:
+        return self.status.endswith("_FAILED")
+
+    @property
+    def running(self) -> bool:
+        return self.status.endswith("_IN_PROGRESS")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many resources are done, of how many that were seen or planned, and which are at work."""
+
+    done: int
+    total: int
+    current: tuple[str, ...]
+
+
+def parsed(raw: Mapping[str, Any], stack_path: str) -> Event:
+    """One event of DescribeStackEvents' answer, read from the stack at that path of the set."""
+    physical_id = raw.get("PhysicalResourceId", "")
+    own = physical_id == raw["StackId"]
+    path = stack_path if own else f"{stack_path}/{raw['LogicalResourceId']}".lstrip("/")
+    return Event(
+        stack_id=raw["StackId"],
+        event_id=raw["EventId"],
+        time=raw["Timestamp"],
+        path=path,
+        type=raw.get("ResourceType", ""),
+        status=raw.get("ResourceStatus", ""),
+        reason=raw.get("ResourceStatusReason", ""),
+        physical_id=physical_id,
+        token=raw.get("ClientRequestToken", ""),
+    )
+
+
+class History:
+    """The events of one operation on a root stack and on all that is nested in it.
+
+    `token` is the operation's; empty for the newest operation, whosever it is. `planned` is the number of resources
+    that will change, where it is known. It knows which stacks have something new to tell: `active`.
+    """
+
+    def __init__(self, root_id: str, token: str = "", planned: int = 0) -> None:
+        self.root_id = root_id
+        self.token = token
+        self.planned = planned
+        self.events: list[Event] = []
+        self.begun: datetime | None = None
+        self.active: dict[str, str] = {root_id: ""}  # ARN to path
+        self._paths: dict[str, str] = {root_id: ""}
+        self._known: set[tuple[str, str]] = set()
+        self._last: dict[str, Event] = {}
+
+    def take(self, stack_id: str, pages: Iterable[Mapping[str, Any]]) -> list[Event]:
+        """The new events of one stack, oldest first. Takes no more pages than it needs."""
+        fresh = self._fresh(stack_id, pages)
+        for event in reversed(fresh):
+            self._known.add((event.stack_id, event.event_id))
+            self._follow(event)
+        fresh.reverse()
+        self.events += fresh
+        return fresh
+
+    def _fresh(self, stack_id: str, pages: Iterable[Mapping[str, Any]]) -> list[Event]:
+        """Newest first: down to what is known, or to the event that began the operation."""
+        fresh: list[Event] = []
+        is_root = stack_id == self.root_id
+        for page in pages:
+            for raw in page.get("StackEvents", []):
+                event = parsed(raw, self._paths[stack_id])
+                if (event.stack_id, event.event_id) in self._known:
+                    return fresh
+                if not is_root and self.begun is not None and event.time < self.begun:
+                    return fresh
+                if is_root and self.begun is None and event.of_stack:
+                    own = bool(self.token) and event.token == self.token
+                    if event.status in STARTS or (own and event.status in ROLLBACKS):
+                        # Another operation's start: ours is not to be seen yet, and all of this is older.
+                        if event.status == "REVIEW_IN_PROGRESS" or (self.token and not own):
+                            return []
+                        self.begun = event.time
+                        return [*fresh, event]
+                fresh.append(event)
+        return fresh if not is_root or self.begun is not None else []
+
+    def _follow(self, event: Event) -> None:
+        self._last[event.path] = event
+        if event.type != NESTED or event.of_stack or not event.physical_id.startswith("arn:"):
+            return
+        self._paths[event.physical_id] = event.path
+        # A child that has come to an end is read once more, and then left alone: see `rest`.
+        self.active[event.physical_id] = event.path
+
+    def rest(self) -> None:
+        """After a round of reading: children that have ended are not read again until something new begins."""
+        for stack_id, path in list(self.active.items()):
+            if stack_id != self.root_id and path in self._last and not self._last[path].running:
+                del self.active[stack_id]
+
+    def last(self, path: str) -> Event | None:
+        """The newest event of a resource."""
+        return self._last.get(path)
+
+    @property
+    def progress(self) -> Progress:
+        leaves = {path: event for path, event in self._last.items() if event.type != NESTED and path}
+        done = sum(not event.running for event in leaves.values())
+        current = tuple(path for path, event in leaves.items() if event.running)
+        return Progress(done, max(len(leaves), self.planned), current)
+
+
+def first_cause(events: Sequence[Event]) -> Event | None:
+    """The failure that all others follow from: the first one of a resource, in time, that is no consequence.
+
+    What fails during a rollback is not the cause of it.
+    """
+    failed = sorted((event for event in events if event.failed), key=lambda event: event.time)
+    rollback = next((event.time for event in events if event.of_stack and "ROLLBACK" in event.status), None)
+    ranked: list[list[Event]] = [[], [], []]
+    for event in failed:
+        if any(word in event.reason for word in CONSEQUENCES) or event.type == NESTED:
+            ranked[2].append(event)
+        elif rollback is not None and event.time > rollback:
+            ranked[1].append(event)
+        else:
+            ranked[0].append(event)
+    return next((group[0] for group in ranked if group), None)

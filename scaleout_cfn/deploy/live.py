@@ -1,0 +1,105 @@
+"""A stack as it is now: its state, its template, and everything in it. Reads only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scaleout_cfn.deploy.aws import Aws
+from scaleout_cfn.deploy.statuses import Status, meaning
+from scaleout_cfn.errors import ApiError
+
+__all__ = ["NESTED", "Live", "Resource", "find", "inventory", "parsed", "template_text"]
+
+NESTED = "AWS::CloudFormation::Stack"
+
+
+@dataclass(frozen=True)
+class Live:
+    """A stack as DescribeStacks shows it. `version` is another one after every operation."""
+
+    stack_id: str
+    name: str
+    status: str
+    reason: str
+    parameters: Mapping[str, str]
+    resolved: Mapping[str, str]
+    tags: Mapping[str, str]
+    outputs: Mapping[str, str]
+    version: str
+    protected: bool
+    role_arn: str
+
+    @property
+    def meaning(self) -> Status:
+        return meaning(self.status)
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource of a stack or of one nested in it. `path` is `Data/Table`; `stack_id` the stack that holds it."""
+
+    path: str
+    type: str
+    physical_id: str
+    status: str
+    stack_id: str
+
+
+def find(aws: Aws, stack: str, *, once: bool = False) -> Live | None:
+    """The stack of a name or ARN; None where there is none. A deleted stack is found only by its ARN.
+
+    `once` leaves repeating to the caller.
+    """
+    try:
+        answer = (aws.once if once else aws.read)("cloudformation", "describe_stacks", StackName=stack)
+    except ApiError as error:
+        if error.kind == "missing":
+            return None
+        raise
+    return parsed(answer["Stacks"][0])
+
+
+def parsed(raw: Mapping[str, Any]) -> Live:
+    """One stack of DescribeStacks' answer."""
+    parameters = raw.get("Parameters", [])
+    times = f"{raw.get('CreationTime')} {raw.get('LastUpdatedTime')} {raw.get('DeletionTime')}"
+    return Live(
+        stack_id=raw["StackId"],
+        name=raw["StackName"],
+        status=raw["StackStatus"],
+        reason=raw.get("StackStatusReason", ""),
+        parameters={one["ParameterKey"]: one.get("ParameterValue", "") for one in parameters},
+        resolved={one["ParameterKey"]: one["ResolvedValue"] for one in parameters if "ResolvedValue" in one},
+        tags={one["Key"]: one["Value"] for one in raw.get("Tags", [])},
+        outputs={one["OutputKey"]: one.get("OutputValue", "") for one in raw.get("Outputs", [])},
+        version=hashlib.sha256(times.encode()).hexdigest()[:8],
+        protected=bool(raw.get("EnableTerminationProtection")),
+        role_arn=raw.get("RoleARN", ""),
+    )
+
+
+def template_text(aws: Aws, stack_id: str) -> str:
+    """The template of a stack as it was sent. Empty for one in JSON, which boto3 reads before we do."""
+    body = aws.read("cloudformation", "get_template", StackName=stack_id, TemplateStage="Original")["TemplateBody"]
+    return body if isinstance(body, str) else ""
+
+
+def inventory(aws: Aws, stack_id: str, path: str = "") -> Iterator[Resource]:
+    """Every resource that a stack and those nested in it hold now, nested stacks before what is in them."""
+    for page in aws.pages("cloudformation", "list_stack_resources", StackName=stack_id):
+        for raw in page.get("StackResourceSummaries", []):
+            one = Resource(
+                path=f"{path}/{raw['LogicalResourceId']}".lstrip("/"),
+                type=raw["ResourceType"],
+                physical_id=raw.get("PhysicalResourceId", ""),
+                status=raw["ResourceStatus"],
+                stack_id=stack_id,
+            )
+            if one.status == "DELETE_COMPLETE":
+                continue
+            yield one
+            if one.type == NESTED and one.physical_id.startswith("arn:"):
+                yield from inventory(aws, one.physical_id, one.path)

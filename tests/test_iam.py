@@ -1,0 +1,212 @@
+"""Policies: what the set may do, and why it may do no less."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from troposphere import GetAtt
+
+from scaleout_cfn import iam
+from scaleout_cfn.config import (
+    Cluster,
+    Config,
+    Domain,
+    ExistingVpc,
+    LoadBalancer,
+    NewVpc,
+    Registry,
+    Service,
+)
+from scaleout_cfn.rendering import compose, render, set_of
+
+#: Actions that may have "*" as their resource, each with the reason. A "*" that is not here fails.
+EVERYWHERE = {
+    "ecr:GetAuthorizationToken": "no resource-level permission; the token is for all registries that the role may use",
+    "ecs:DiscoverPollEndpoint": "no resource-level permission; it tells an agent where to connect",
+    "ssm:UpdateInstanceInformation": "the agent reports before anything that names it is known",
+    "ssmmessages:CreateControlChannel": "no resource-level permission in the message gateway",
+    "ssmmessages:CreateDataChannel": "no resource-level permission in the message gateway",
+    "ssmmessages:OpenControlChannel": "no resource-level permission in the message gateway",
+    "ssmmessages:OpenDataChannel": "no resource-level permission in the message gateway",
+}
+
+SECRET = "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:db-AbCdEf"
+#: All that makes a policy, and in another partition: a literal of the usual one is ours then.
+EVERYTHING = Config(
+    permissions_boundary="arn:aws-cn:iam::123456789012:policy/boundary",
+    network=NewVpc(egress="nat-per-zone", ipv6=True, flow_logs=True),
+    registry=Registry(encryption="KMS", mutable_tags=("latest",), empty_on_delete=True),
+    load_balancer=LoadBalancer(
+        access_logs=True, listener=Domain(domain_name="shop.example.com", hosted_zone_id="Z0123456789")
+    ),
+    cluster=Cluster(instance_types=("m7i.large", "m6i.large"), spot_percent=50),
+    service=Service(
+        exec=True,
+        read_only=False,
+        network_mode="awsvpc",
+        secrets={"KEY": "arn:aws-cn:ssm:cn-north-1:123456789012:parameter/key", "DB": f"{SECRET}:password::"},
+    ),
+)
+CONFIGS = {
+    "default": Config(),
+    "everything": EVERYTHING,
+    "endpoints": Config(network=NewVpc(egress="endpoints")),
+    "existing": Config(network=ExistingVpc()),
+}
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def templates(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
+    return set_of(compose(CONFIGS[request.param]))
+
+
+def documents(value: object, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every policy document of a template, with its place."""
+    if isinstance(value, dict):
+        if "Statement" in value:
+            yield path, value
+        for key, item in value.items():
+            yield from documents(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from documents(item, f"{path}.{index}")
+
+
+def statements(templates: dict[str, dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, template in templates.items():
+        for path, document in documents(template, name):
+            for statement in document["Statement"]:
+                yield f"{path}: {statement.get('Sid')}", statement
+
+
+def test_every_document_is_of_the_current_language_and_names_its_statements_apart(
+    templates: dict[str, dict[str, Any]],
+) -> None:
+    found = [document for template in templates.values() for document in documents(template)]
+    assert len(found) > 8
+    for path, document in found:
+        assert document["Version"] == "2012-10-17", path
+        sids = [statement["Sid"] for statement in document["Statement"]]
+        assert len(set(sids)) == len(sids), path
+        assert all(re.fullmatch("[A-Za-z0-9]+", sid) for sid in sids), path
+
+
+def test_only_listed_actions_have_every_resource(templates: dict[str, dict[str, Any]]) -> None:
+    for place, statement in statements(templates):
+        # A trust policy is about the role that it is part of.
+        if "Resource" in statement and "*" in _list(statement["Resource"]):
+            assert set(_list(statement["Action"])) <= set(EVERYWHERE), place
+
+
+def test_every_entry_of_that_list_is_needed() -> None:
+    used = {
+        action
+        for _, statement in statements(set_of(compose(EVERYTHING)))
+        if "*" in _list(statement.get("Resource", []))
+        for action in _list(statement["Action"])
+    }
+    assert used == set(EVERYWHERE)
+
+
+def test_no_action_is_a_wildcard_but_in_the_refusal_of_plain_http(templates: dict[str, dict[str, Any]]) -> None:
+    for place, statement in statements(templates):
+        assert "NotAction" not in statement, place
+        assert "NotResource" not in statement, place
+        if any("*" in action for action in _list(statement["Action"])):
+            assert statement["Sid"] == "TlsOnly", place
+            assert statement["Effect"] == "Deny"
+            assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_nobody_is_allowed_as_everybody(templates: dict[str, dict[str, Any]]) -> None:
+    for place, statement in statements(templates):
+        if statement["Effect"] == "Allow" and "Principal" in statement:
+            assert set(statement["Principal"]) == {"Service"}, place
+
+
+def test_no_partition_is_written_down(templates: dict[str, dict[str, Any]]) -> None:
+    assert "arn:aws:" not in json.dumps(templates)
+
+
+def test_no_partition_is_written_down_in_the_text() -> None:
+    for name, text in render(compose(EVERYTHING)).items():
+        assert "arn:aws:" not in text, name
+
+
+def test_no_managed_policy_of_aws_is_attached(templates: dict[str, dict[str, Any]]) -> None:
+    assert "ManagedPolicyArns" not in json.dumps(templates)
+
+
+def test_every_role_has_the_boundary_that_is_asked_for() -> None:
+    roles = [
+        resource["Properties"]
+        for template in set_of(compose(EVERYTHING)).values()
+        for resource in template["Resources"].values()
+        if resource["Type"] == "AWS::IAM::Role"
+    ]
+    assert len(roles) >= 4
+    assert {role["PermissionsBoundary"] for role in roles} == {EVERYTHING.permissions_boundary}
+    assert "PermissionsBoundary" not in json.dumps(set_of(compose()))
+
+
+def test_a_role_is_taken_on_by_one_service_for_this_account() -> None:
+    for service in ("ecs-tasks", "vpc-flow-logs"):
+        (statement,) = iam.assumed_by(service).to_dict()["Statement"]
+        assert statement["Principal"] == {"Service": f"{service}.amazonaws.com"}
+        assert statement["Action"] == ["sts:AssumeRole"]
+        assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+    # EC2 sends no source account.
+    assert "Condition" not in iam.assumed_by("ec2").to_dict()["Statement"][0]
+
+
+@pytest.mark.parametrize(
+    ("arns", "statements"),
+    [
+        ([], {}),
+        ([SECRET], {"ReadSecrets": [SECRET]}),
+        ([f"{SECRET}:password::", f"{SECRET}:user:AWSCURRENT:", SECRET], {"ReadSecrets": [SECRET]}),
+        (
+            ["arn:aws:ssm:us-east-1:1:parameter/b", SECRET, "arn:aws:ssm:us-east-1:1:parameter/a/c"],
+            {
+                "ReadSecrets": [SECRET],
+                "ReadParameters": ["arn:aws:ssm:us-east-1:1:parameter/a/c", "arn:aws:ssm:us-east-1:1:parameter/b"],
+            },
+        ),
+    ],
+)
+def test_only_the_given_secrets_may_be_read(arns: list[str], statements: dict[str, list[str]]) -> None:
+    document = iam.read_secrets(arns).to_dict()
+    assert {statement["Sid"]: statement["Resource"] for statement in document["Statement"]} == statements
+    actions = {action for statement in document["Statement"] for action in statement["Action"]}
+    assert actions <= {"secretsmanager:GetSecretValue", "ssm:GetParameters"}
+
+
+def test_a_node_acts_in_its_own_cluster_only() -> None:
+    arn = GetAtt("Cluster", "Arn")
+    by_sid = {statement["Sid"]: statement for statement in iam.join_cluster(arn).to_dict()["Statement"]}
+    assert by_sid["Register"]["Resource"] == [{"Fn::GetAtt": ["Cluster", "Arn"]}]
+    assert by_sid["Serve"]["Condition"] == {"ArnEquals": {"ecs:cluster": {"Fn::GetAtt": ["Cluster", "Arn"]}}}
+    assert not any("CreateCluster" in action for statement in by_sid.values() for action in statement["Action"])
+
+
+def test_the_application_may_do_nothing_until_somebody_adds_to_it() -> None:
+    task_role = set_of(compose())["service.yaml"]["Resources"]["TaskRole"]["Properties"]
+    assert "Policies" not in task_role
+
+
+def test_balancers_of_this_account_alone_write_access_logs() -> None:
+    document = iam.receive_balancer_logs(GetAtt("Bucket", "Arn")).to_dict()
+    deliver, tls_only = document["Statement"]
+    assert deliver["Action"] == ["s3:PutObject"]
+    assert "AWS::AccountId" in json.dumps(deliver["Resource"])
+    assert "AWS::AccountId" in json.dumps(deliver["Condition"])
+    assert tls_only["Principal"] == "*"
+    assert tls_only["Effect"] == "Deny"
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
