@@ -17,7 +17,7 @@ from troposphere.validators.autoscaling import Tags as GroupTags
 from scaleout_cfn import capacity
 from scaleout_cfn.config import Config
 from scaleout_cfn.config_file import checked
-from scaleout_cfn.errors import SetError, UsageError
+from scaleout_cfn.errors import SetError, UsageError, WiringError
 from scaleout_cfn.lint import check_set
 from scaleout_cfn.parameters import asked, interface
 from scaleout_cfn.scaling import Scaling, Schedule
@@ -60,6 +60,7 @@ TEMPLATES_URL = {
 # How a file is known as ours again: files without it are never removed.
 MARK = {"RenderedBy": "scaleout_cfn"}
 MAX_ROOT_BYTES = 51_200
+ROOT = "root"
 TEMPLATE_ORDER = (
     "AWSTemplateFormatVersion",
     "Description",
@@ -172,7 +173,7 @@ def set_of(stack: Stack, *, format: Format = "yaml", url: Url = folder_url) -> d
     `url` makes the TemplateURL of each child of its file name and its template.
     """
     result: dict[str, Template] = {}
-    _collect(stack, file_name(stack.title), format, url, result)
+    _collect(stack, ROOT, format, url, result)
     return result
 
 
@@ -214,6 +215,8 @@ def _collect(stack: Stack, name: str, format: Format, url: Url, result: dict[str
         if child_wants:
             properties.setdefault("Parameters", {})["TemplatesUrl"] = {"Ref": "TemplatesUrl"}
         wants_folder |= child_wants or "TemplatesUrl" in str(properties["TemplateURL"])
+        if taken := below.keys() & (children.keys() | {f"{name}.{format}", f"{ROOT}.{format}"}):
+            raise WiringError(f"{stack.title}: two stacks would be the file {min(taken)}; give {title} another title")
         children |= below
     if wants_folder:
         _ask_for_folder(template)

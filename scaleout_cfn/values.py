@@ -66,9 +66,13 @@ class Values(Value):
         super().__init__(data if isinstance(data, AWSHelperFn) else list(data), condition=condition)
 
     def crossing(self) -> Any:
-        # What comes out of a nested stack is joined already; a list, or a Ref to a list parameter, is not.
-        joined = isinstance(self.data, AWSHelperFn) and "Fn::GetAtt" in self.data.to_dict()
-        return self.data if joined else Join(",", self.data)
+        # What comes out of a nested stack is joined already; all other lists are not.
+        return self.data if _is_nested_output(self.data) else Join(",", self.data)
+
+
+def _is_nested_output(data: Any) -> bool:
+    attribute = data.to_dict().get("Fn::GetAtt") if isinstance(data, AWSHelperFn) else None
+    return bool(attribute) and attribute[1].startswith("Outputs.")
 
 
 class Text(Value):

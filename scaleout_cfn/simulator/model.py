@@ -1,0 +1,133 @@
+"""What a simulation is of: facts of the templates, of the service, and the delays of AWS.
+
+`Model` is read from templates (`read.py`), `Service` is asked of the user, `Delays` holds every constant that AWS does
+not publish or that was measured once, each with its band. A result is given over the bands, never for one value only.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from scaleout_cfn.scaling import Scaling
+
+__all__ = ["BANDS", "Delays", "Model", "Network", "Service", "corners"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """What is paid by the hour whatever the traffic does."""
+
+    nat_gateways: int = 0
+    endpoint_addresses: int = 0  # interface endpoints times zones
+    public_addresses: int = 0  # of the balancer and of NAT gateways
+    public_nodes: bool = False  # each node has an address that is paid for
+    load_balancers: int = 1
+
+
+@dataclass(frozen=True)
+class Model:
+    """A stack set as the two scaling loops see it. Policies are those of `scaleout_cfn.scaling`.
+
+    `node_cpu_target` is the target of a group that tracks its instances' CPU by itself, in percent; None where a
+    capacity provider moves the nodes.
+    """
+
+    scaling: Scaling
+    min_nodes: int
+    max_nodes: int
+    instance_type: str
+    tasks_per_node: int
+    task_cpu_units: int
+    node_cpu_units: int
+    zones: int = 2
+    placement: Literal["spread", "binpack"] = "spread"
+    health_check_interval_s: int = 30
+    deregistration_delay_s: int = 300
+    disk_gib: int = 30
+    network: Network = field(default_factory=Network)
+    node_cpu_target: float | None = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """What one task can take, and what clients ask for.
+
+    `task_rps`: requests a second that keep a task just busy. `workers`: requests that it works on at once; the mean
+    service time is workers / task_rps. `cpu_at_capacity`: percent of its reserved CPU that a busy task uses.
+    """
+
+    task_rps: float
+    workers: int = 4
+    objective_s: float = 0.25
+    timeout_s: float = 10.0
+    retry_share: float = 0.0
+    cpu_at_capacity: float = 100.0
+    memory_percent: float = 50.0
+    response_kib: float = 2.0
+    requests_per_connection: float = 10.0
+
+
+@dataclass(frozen=True)
+class Delays:
+    """Times in seconds and shares that are not documented, or that somebody measured. Bands are in BANDS."""
+
+    metric_lag_60_s: int = 150
+    """End of a one-minute period until its point is seen. Fitted to AWS's benchmark of June 2026 (363 s to trigger)."""
+    metric_lag_20_s: int = 20
+    """The same for 20 s metrics; fitted to the same benchmark (86 s)."""
+    scale_in_share: float = 0.5
+    """How much of the way down a target tracking policy goes in one step; unpublished ("more gradually")."""
+    low_minutes: int = 15
+    """Minutes below before a target tracking policy removes tasks. https://github.com/aws/containers-roadmap/issues/1208"""
+    reservation_lag_s: int = 15
+    """Publication of CapacityProviderReservation until its alarm sees it; assumed."""
+    node_launch_s: int = 26
+    """RunInstances until the machine answers: 22.6 to 25.8 s. https://github.com/brevdev/ec2-coldboot-research"""
+    node_join_s: int = 49
+    """The machine answers until its ECS agent has registered; assumed."""
+    node_scale_in_interval_s: int = 107
+    """From one scale-in step of a group to the next; fitted to 80 minutes for 334 to 34 instances by steps of 5 %.
+    https://aws.amazon.com/about-aws/whats-new/2022/09/amazon-ecs-delivers-faster-cluster-auto-scaling-experience-scale-in-events/"""
+    image_pull_s: int = 8
+    """The first pull of the image on a node; assumed, for about 100 MiB from ECR."""
+    task_start_s: int = 20
+    """Placement until the container listens. With half a 5 s health check: the 23 s that AWS's benchmark implies."""
+    stop_s: int = 5
+    """SIGTERM until the container has gone; the stop timeout (30 s by default) is its bound."""
+    launch_per_minute: int = 500
+    """Tasks that ECS starts a minute and service. https://containersonaws.com/presentations/amazon-ecs-scaling-best-practices/"""
+    provisioning_quota: int = 500
+    """Tasks of a cluster that may wait for a node at once; documented to be capped, the number is not verified."""
+
+
+BANDS: dict[str, tuple[float, float]] = {
+    "metric_lag_60_s": (60, 180),
+    "metric_lag_20_s": (5, 30),
+    "scale_in_share": (0.1, 1.0),
+    "reservation_lag_s": (5, 60),
+    "node_launch_s": (22, 45),
+    "node_join_s": (25, 100),
+    "node_scale_in_interval_s": (60, 150),
+    "image_pull_s": (2, 40),
+    "task_start_s": (10, 40),
+    "stop_s": (1, 30),
+}
+"""Where each constant may lie, (fastest, slowest)."""
+
+
+def corners(delays: Delays | None = None) -> dict[str, Delays]:
+    """The given values, and the corners of the bands: everything fast or slow, scale-in gradual or at once.
+
+    The step of scale-in is moved by itself, for more of it is neither faster nor slower for the user.
+    """
+    middle = delays or Delays()
+    found = {"middle": middle}
+    for pace, end in (("fast", 0), ("slow", 1)):
+        for step, share in (("gradual", BANDS["scale_in_share"][0]), ("at once", BANDS["scale_in_share"][1])):
+            values: dict[str, Any] = {
+                name: type(getattr(middle, name))(band[end]) for name, band in BANDS.items() if name != "scale_in_share"
+            }
+            found[f"{pace}, scale-in {step}"] = dataclasses.replace(middle, **values, scale_in_share=share)
+    return found

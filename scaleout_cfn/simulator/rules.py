@@ -1,0 +1,141 @@
+"""The rules of the two scaling loops, each a small function with its source.
+
+Times are whole seconds. `service` is https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-auto-scaling.html
+and `cluster` is https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cluster-auto-scaling.html where a docstring
+names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil, floor
+
+from scaleout_cfn.scaling import NodeScaling, StepScaling
+
+__all__ = [
+    "LOW_SHARE",
+    "first_check",
+    "group_scale_in",
+    "next_tick",
+    "nodes_needed",
+    "step_of",
+    "step_out_target",
+    "tracked_count",
+    "tracked_count_in",
+    "wanted_nodes",
+    "within",
+]
+
+LOW_SHARE = 0.9
+"""The low alarm of target tracking stands at this share of the target; from memory of made alarms, not documented."""
+_FUZZ = 1e-9
+
+
+def next_tick(time: int, every: int, offset: int = 0) -> int:
+    """The first time of a grid at or after `time`: alarms look every minute, or every 10 s for periods below a minute.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html
+    """
+    return time + (offset - time) % every
+
+
+def within(low: int, count: int, high: int) -> int:
+    """A count inside its bounds. Where they contradict each other the upper bound wins."""
+    return min(max(count, low), high)
+
+
+def tracked_count(running: int, metric: float, target: float) -> int:
+    """Where target tracking scales out to: in proportion to the metric, rounded up, from the RUNNING count.
+
+    service, "considerations": starting from what runs "prevents runaway" growth while tasks are being started.
+    """
+    return ceil(running * metric / target - _FUZZ)
+
+
+def tracked_count_in(running: int, metric: float, target: float, share: float) -> int:
+    """Where target tracking scales in to: "more gradually". The step is unpublished, so `share` of the way, 0 to 1.
+
+    At least one task goes, and never more than the metric allows.
+    """
+    gap = running - tracked_count(running, metric, target)
+    return running if gap <= 0 else running - max(1, floor(gap * share + _FUZZ))
+
+
+def step_of(policy: StepScaling, metric: float) -> int:
+    """The adjustment of the step in whose interval the metric lies; 0 where the threshold is not breached.
+
+    Bounds are relative to the threshold; a lower bound belongs to its step, and the last step has no upper one.
+    https://docs.aws.amazon.com/autoscaling/application/userguide/step-scaling-policy-overview.html
+    """
+    above = policy.when == "above"
+    distance = metric - policy.threshold_percent if above else policy.threshold_percent - metric
+    found = 0
+    for step in policy.steps:
+        if distance >= step.distance:
+            found = step.tasks
+    return found
+
+
+def step_out_target(now: int, since: int | None, cooldown_s: int, before: int, wanted: int) -> int:
+    """What a scale-out may raise the count to, `before` being what the last one of this policy asked for.
+
+    During the cooldown the capacity that was added counts, and only a larger scale-out goes through: service,
+    "cooldown period".
+    """
+    cooling = since is not None and now - since < cooldown_s
+    return wanted if not cooling or wanted > before else 0
+
+
+def nodes_needed(nodes: int, busy: int, waiting: int, per_node: int, scaling: NodeScaling) -> int:
+    """M of CapacityProviderReservation = M / N x 100: cluster, and API_ManagedScaling for the step sizes.
+
+    With nothing waiting: the nodes that run a task. With tasks waiting: all nodes, and the least number more that
+    would hold them, kept within the step sizes. From zero nodes the metric is 200, so M counts 2:
+    https://github.com/aws/containers-roadmap/issues/1716
+    """
+    if not waiting:
+        return busy
+    if not nodes:
+        return 2
+    return nodes + within(scaling.min_step, ceil(waiting / per_node), scaling.max_step)
+
+
+def wanted_nodes(needed: int, target_percent: int) -> int:
+    """The group's size at which the reservation meets its target: ceil(M / target). cluster"""
+    return ceil(needed * 100 / target_percent - _FUZZ)
+
+
+def group_scale_in(nodes: int, wanted: int, empty: int, most: float = 0.5) -> int:
+    """How many nodes one scale-in step removes: empty ones only, and half of the group at most.
+
+    The half: AWS announcement of September 2022, it had been 5 %.
+    """
+    return max(0, min(nodes - wanted, empty, max(1, floor(nodes * most))))
+
+
+def first_check(ready: int, interval_s: int, offset: int) -> int:
+    """When a new target becomes healthy: at its first check, if that passes.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
+    """
+    return next_tick(ready, interval_s, offset % interval_s)
+
+
+def share_evenly(count: int, tasks: Sequence[int], room: Sequence[int]) -> list[int]:
+    """Spread placement: so many tasks over zones, each to the zone with the fewest, as far as there is room.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-placement-strategies.html
+    """
+    count = min(count, sum(room))
+    low, high = 0, max((have + space for have, space in zip(tasks, room, strict=True)), default=0)
+    while low < high:  # the highest level that does not need more tasks than there are
+        level = (low + high + 1) // 2
+        need = sum(within(0, level - have, space) for have, space in zip(tasks, room, strict=True))
+        low, high = (level, high) if need <= count else (low, level - 1)
+    given = [within(0, low - have, space) for have, space in zip(tasks, room, strict=True)]
+    left = count - sum(given)
+    for index, (have, space) in enumerate(zip(tasks, room, strict=True)):
+        if left and given[index] < space and have + given[index] == low:
+            given[index] += 1
+            left -= 1
+    return given
