@@ -76,6 +76,7 @@ class Change:
     stateful: bool = False
     disruptive: bool = False
     physical_id: str = ""
+    stack_id: str = ""
     properties: tuple[Property, ...] = ()
 
     @property
@@ -175,7 +176,7 @@ def _all_pages(aws: Aws, change_set: str, *, values: bool) -> dict[str, Any]:
 
 def _walk(aws: Aws, description: Mapping[str, Any], path: str) -> Iterator[Change]:
     for one in description["Changes"]:
-        change = change_of(one["ResourceChange"], path)
+        change = change_of(one["ResourceChange"], path, description["StackId"])
         yield change
         if not change.nested:
             continue
@@ -186,7 +187,7 @@ def _walk(aws: Aws, description: Mapping[str, Any], path: str) -> Iterator[Chang
             yield from _removed(aws, change)
 
 
-def change_of(raw: Mapping[str, Any], path: str) -> Change:
+def change_of(raw: Mapping[str, Any], path: str, stack_id: str = "") -> Change:
     """One ResourceChange of the stack at `path`."""
     contexts = [_context(raw.get(name)) for name in ("BeforeContext", "AfterContext")]
     properties = tuple(_properties(raw))
@@ -200,6 +201,7 @@ def change_of(raw: Mapping[str, Any], path: str) -> Change:
         stateful=is_stateful(kind) or any(_marked(context) for context in contexts),
         disruptive=kind in DISRUPTIVE,
         physical_id=raw.get("PhysicalResourceId", ""),
+        stack_id=stack_id,
         properties=properties,
     )
 
@@ -273,6 +275,7 @@ def _removed(aws: Aws, stack: Change) -> Iterator[Change]:
             stateful=is_stateful(one.type),
             disruptive=one.type in DISRUPTIVE,
             physical_id=one.physical_id,
+            stack_id=one.stack_id,
         )
 
 

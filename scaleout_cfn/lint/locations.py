@@ -8,7 +8,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["NESTING", "Location", "locations"]
+__all__ = ["NESTING", "SUFFIXES", "Location", "locations"]
+
+# What the file of a template ends in.
+SUFFIXES = (".yaml", ".yml", ".json", ".template")
 
 # The resource types that nest a template, each with the property that says where it lies. The second
 # is the Serverless transform's name for the first: AWS::Serverless::Application with a local path.

@@ -18,11 +18,10 @@ import yaml
 from yaml.constructor import SafeConstructor
 
 from .findings import Finding
-from .locations import locations
+from .locations import SUFFIXES, locations
 
 __all__ = ["Template", "is_template", "load", "read_folder", "read_template", "templates_of"]
 
-SUFFIXES = (".yaml", ".yml", ".json", ".template")
 ANATOMY = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-anatomy.html"
 FORMATS = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html"
 
@@ -108,6 +107,7 @@ def templates_of(folder: Path) -> Iterator[tuple[Template, int]]:
         reverse=True,
     )
     seen = set(waiting)
+    nested: set[str] = set()
     while waiting:
         name = waiting.pop()
         raw = (folder / name).read_bytes()
@@ -118,17 +118,18 @@ def templates_of(folder: Path) -> Iterator[tuple[Template, int]]:
             yield Template(name, {}, problems=(problem,)), len(raw)
             continue
         template = load(text, name)
-        if not is_template(template, text):
+        if name not in nested and not is_template(template, text):
             continue
         yield template, len(raw)
-        nested = {
+        found = {
             path
             for location in locations(template.body)
             for path in location.candidates(name)
-            if path not in seen and not path.startswith("../") and (folder / path).is_file()
+            if not path.startswith(("../", "/")) and (folder / path).is_file()
         }
-        seen |= nested
-        waiting.extend(sorted(nested, reverse=True))
+        nested |= found
+        waiting.extend(sorted(found - seen, reverse=True))
+        seen |= found
 
 
 def is_template(template: Template, text: str) -> bool:

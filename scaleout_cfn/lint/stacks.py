@@ -14,7 +14,7 @@ from functools import cached_property
 from math import isfinite
 from typing import Any, Final
 
-from .locations import NESTING, Location, locations
+from .locations import NESTING, SUFFIXES, Location, locations
 
 __all__ = [
     "UNKNOWN",
@@ -274,10 +274,10 @@ class Stack:
                 resource = self.facts.resources[logical_id]
                 if self.condition(resource.get("Condition")) is False:
                     continue
-                properties = resource.get("Properties", {})
                 scope = self.scope_of(resource)
-                properties = scope.value(properties)
-                yield logical_id, properties if isinstance(properties, Mapping) else {}, scope
+                properties = scope.value(resource.get("Properties", {}))
+                if isinstance(properties, Mapping):
+                    yield logical_id, properties, scope
 
     def scope_of(self, entry: Mapping[str, Any]) -> Scope:
         """The scope in which a resource or output is read: its own condition holds."""
@@ -610,8 +610,10 @@ class StackSet:
                 place = where.get(logical_id)
                 child, missing = hits.get(logical_id), None
                 if place is not None and place.path is not None:
-                    if child is None and not place.candidates(file)[0].startswith("../"):
-                        missing = place.candidates(file)[0]
+                    expected = place.candidates(file)[0]
+                    # Outside of the set's folder, or written for another tool: nothing can be said.
+                    if child is None and not expected.startswith(("../", "/")) and expected.endswith(SUFFIXES):
+                        missing = expected
                 elif place is not None:
                     child, missing = _behind_url(place, child, homes)
                 nested = Nested(file, logical_id, place, child, missing, properties)

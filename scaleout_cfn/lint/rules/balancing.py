@@ -9,7 +9,7 @@ from typing import Any
 from ..findings import Finding, Severity
 from ..stacks import UNKNOWN, Stack, StackSet, Symbol, as_number, resource_of
 from .base import Rule, nearest
-from .services import entries, property_of, touched_by_custom_resource
+from .services import entries, handed_out, property_of
 from .tables import BALANCER_ATTRIBUTES, NEWEST_TLS_POLICY, TARGET_GROUP_ATTRIBUTES, TLS_POLICIES
 
 _ELB = "AWS::ElasticLoadBalancingV2::"
@@ -136,7 +136,7 @@ class UnattachedTargetGroup(Rule):
             forwards = _forwards(entry.stack.root)
             if forwards is None or entry.group is None or entry.group.bare in forwards:
                 continue
-            if not touched_by_custom_resource(entry.stack.root, entry.group.bare):
+            if not handed_out(entry.stack.root, entry.group.bare, outputs=True):
                 yield self.finding(
                     entry.stack.file,
                     f"{entry.path}.TargetGroupArn",
@@ -155,11 +155,7 @@ class ServiceBeforeListener(Rule):
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for entry in entries(stacks):
             forwards = _forwards(entry.stack.root)
-            if (
-                forwards is None
-                or entry.group is None
-                or touched_by_custom_resource(entry.stack.root, entry.group.bare)
-            ):
+            if forwards is None or entry.group is None or handed_out(entry.stack.root, entry.group.bare, outputs=True):
                 continue
             listeners = forwards.get(entry.group.bare, [])
             if listeners and not any(_after((entry.stack, entry.service), listener) for listener in listeners):
@@ -225,7 +221,8 @@ class ClosedPort(Rule):
         opened: list[tuple[float, float]] = []
         for group in groups:
             symbol = resource_of(group, "AWS::EC2::SecurityGroup")
-            ranges = _ingress(symbol) if symbol else None
+            known = symbol is not None and not handed_out(symbol.stack.root, symbol.bare, outputs=True)
+            ranges = _ingress(symbol) if symbol and known else None
             if ranges is None:
                 return
             opened += ranges

@@ -11,7 +11,7 @@ from typing import Any
 from ..findings import Finding
 from ..stacks import UNKNOWN, Scope, Stack, StackSet, Symbol, Text, as_number, resource_of
 from .base import Rule
-from .services import services, touched_by_custom_resource
+from .services import handed_out, services
 
 _ECS_API = "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/"
 _GROUP = "AWS::AutoScaling::AutoScalingGroup"
@@ -268,7 +268,7 @@ class TerminationProtection(Rule):
                     f"Set NewInstancesProtectedFromScaleIn of {group.name} to true.",
                     "error",
                 )
-            elif not touched_by_custom_resource(stack.root, group.bare):
+            elif not handed_out(stack.root, group.bare, outputs=False):
                 yield self.finding(
                     stack.file,
                     path,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..stacks import UNKNOWN, Scope, Stack, StackSet, Symbol, as_number, resource_of
+from ..stacks import UNKNOWN, Scope, Stack, StackSet, Symbol, Text, as_number, resource_of
 
-__all__ = ["TARGET_GROUP", "Entry", "Tasks", "entries", "property_of", "services", "touched_by_custom_resource"]
+__all__ = ["TARGET_GROUP", "Entry", "Tasks", "entries", "handed_out", "property_of", "services"]
 
 TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 
@@ -84,11 +84,13 @@ class Tasks:
 
 
 def property_of(symbol: Symbol, name: str) -> Any:
+    """A property of a resource, read in the stack that makes it."""
     resource = symbol.stack.resource(symbol.name)
     return symbol.stack.scope_of(resource).get(resource.get("Properties"), name)
 
 
 def services(stacks: StackSet) -> Iterator[tuple[Stack, str, Mapping[str, Any], Scope, Tasks | None]]:
+    """Each service: its stack, logical id, properties, the scope to read them in, its task definition if known."""
     for stack in stacks.stacks:
         for logical_id, properties, scope in stack.of_type("AWS::ECS::Service"):
             definition = resource_of(scope.get(properties, "TaskDefinition"), "AWS::ECS::TaskDefinition")
@@ -96,24 +98,47 @@ def services(stacks: StackSet) -> Iterator[tuple[Stack, str, Mapping[str, Any], 
 
 
 def entries(stacks: StackSet) -> Iterator[Entry]:
+    """Each entry of each service's LoadBalancers."""
     for stack, logical_id, properties, scope, tasks in services(stacks):
         for index, entry in enumerate(scope.items(properties, "LoadBalancers") or []):
             if isinstance(entry, Mapping):
                 yield Entry(stack, logical_id, index, entry, scope, tasks)
 
 
-def touched_by_custom_resource(root: Stack, symbol: Symbol) -> bool:
-    """Whether a custom resource is told of a resource and may do anything with it."""
-    for stack in root.tree():
-        for logical_id, resource in stack.facts.resources.items():
-            if resource["Type"].startswith("Custom::") or resource["Type"] == "AWS::CloudFormation::CustomResource":
-                if symbol.stack is stack and symbol.name in stack.facts.dependencies[logical_id]:
-                    return True
-                scope = stack.scope_of(resource)
-                properties = scope.value(resource.get("Properties", {}))
-                for value in properties.values() if isinstance(properties, Mapping) else ():
-                    given = scope.value(value)
-                    parts = getattr(given, "parts", (given,))
-                    if any(isinstance(part, Symbol) and part.bare == symbol for part in parts):
-                        return True
-    return False
+def handed_out(root: Stack, symbol: Symbol, *, outputs: bool) -> bool:
+    """Whether a resource is told to something that the set does not show and that may act on it.
+
+    That is a custom resource, a nested stack whose template is not in the set, a macro, and with `outputs`
+    whoever reads an export or an output of the root.
+    """
+    return any(
+        symbol in _resources(scope, value) for stack in root.tree() for scope, value in _told(stack, outputs)
+    ) or not all(stack.facts.closed("Resources") for stack in root.tree())
+
+
+def _told(stack: Stack, outputs: bool) -> Iterator[tuple[Scope, Any]]:
+    unseen = {name for name, nested in stack.stacks.nested_of(stack.file).items() if nested.child is None}
+    for logical_id, resource in stack.facts.resources.items():
+        kind = resource["Type"]
+        if logical_id in unseen or kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource":
+            yield stack.scope_of(resource), resource.get("Properties")
+    for output in stack.facts.outputs.values() if outputs else ():
+        if stack.parent is None or "Export" in output:
+            yield stack.scope_of(output), output.get("Value")
+
+
+def _resources(scope: Scope, node: Any) -> set[Symbol]:
+    """The resources that a piece of a template names, followed across stacks."""
+    value = scope.value(node)
+    if isinstance(value, Symbol):
+        return {value.bare}
+    if isinstance(value, Text):
+        return {part.bare for part in value.parts if isinstance(part, Symbol)}
+    if isinstance(value, (Mapping, list)):
+        return {found for item in _children(value) for found in _resources(scope, item)}
+    # A function whose value is unknown may still pass on what stands in it.
+    return {found for item in _children(node) for found in _resources(scope, item)} if value is UNKNOWN else set()
+
+
+def _children(node: Any) -> Iterable[Any]:
+    return node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ()

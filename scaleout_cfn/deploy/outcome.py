@@ -1,0 +1,105 @@
+"""What a status says about an operation: in words, as an exit code, and with the next command. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from scaleout_cfn.deploy.events import Event, first_cause
+from scaleout_cfn.deploy.live import Live
+from scaleout_cfn.deploy.messages import Outcome
+from scaleout_cfn.errors import ScaleoutError
+
+__all__ = ["concluded", "interrupted", "nothing_to_do", "of_error", "shown_outputs"]
+
+WORDS = {
+    "CREATE_COMPLETE": "created",
+    "UPDATE_COMPLETE": "updated",
+    "IMPORT_COMPLETE": "imported",
+    "UPDATE_ROLLBACK_COMPLETE": "the update failed and was rolled back; the previous version is in place",
+    "IMPORT_ROLLBACK_COMPLETE": "the import failed and was rolled back",
+    "ROLLBACK_COMPLETE": "the creation failed and was rolled back; the stack is empty and can only be made anew",
+    "ROLLBACK_FAILED": "the creation failed, and so did rolling it back",
+    "CREATE_FAILED": "the creation failed, and what was made so far is there",
+    "UPDATE_FAILED": "the update failed and was not rolled back",
+    "UPDATE_ROLLBACK_FAILED": "the update failed, and so did rolling it back",
+    "DELETE_FAILED": "the deletion failed; what could not be deleted is still there",
+    "DELETE_COMPLETE": "the stack is gone",
+}
+
+
+def concluded(live: Live | None, stack: str, events: Sequence[Event], ecs: str = "", change_set: str = "") -> Outcome:
+    """The outcome of a deployment, of the stack's status and what ECS says (`ecs`: why it does not run it)."""
+    if live is None or live.meaning.end == "gone":
+        return Outcome("gone", 5, f"{stack}: the stack is gone", status="DELETE_COMPLETE", next_command="scaleout-cfn deploy")
+    what = WORDS.get(live.status, live.status)
+    base = Outcome(
+        "done", 0, f"{stack}: {what}", live.status, live.stack_id, outputs=live.outputs, change_set=change_set
+    )
+    if live.meaning.end == "done":
+        if not ecs:
+            return base
+        return replace(
+            base,
+            outcome="rolled_back",
+            exit_code=4,
+            what=f"{stack}: CloudFormation is content, but ECS does not run the new version",
+            reason=ecs,
+            next_command="scaleout-cfn diagnose",
+        )
+    cause = first_cause(events)
+    back = live.meaning.end == "rolled_back"
+    return replace(
+        base,
+        outcome="rolled_back" if back else "failed",
+        exit_code=4 if back else 5,
+        cause=cause,
+        reason=cause.reason if cause else live.reason,
+        next_command=live.meaning.next_command,
+    )
+
+
+def nothing_to_do(live: Live) -> Outcome:
+    """The stack is what is desired already."""
+    return Outcome(
+        "no_change", 0, f"{live.name}: nothing to do", live.status, live.stack_id, outputs=live.outputs
+    )
+
+
+def of_error(error: ScaleoutError) -> Outcome:
+    """An error as the end of a command."""
+    words = {2: "refused", 5: "failed", 6: "refused", 7: "busy", 8: "no_access", 9: "still_running"}
+    return Outcome(
+        words.get(error.exit_code, "error"),
+        error.exit_code,
+        str(error),
+        reason=getattr(error, "state", ""),
+        next_command=getattr(error, "next_command", ""),
+    )
+
+
+def interrupted(number: int, stack: str, *, running: bool, left: bool = False, stack_id: str = "") -> Outcome:
+    """The end by a signal. Before the execution all is cleaned up; after it, it goes on without us."""
+    if running:
+        what, following = f"{stack}: stopped watching; the deployment goes on in AWS", "scaleout-cfn events --follow"
+        following += ", or scaleout-cfn cancel"
+    elif left:
+        what = f"{stack}: interrupted while CloudFormation made the change set; it is left, and nothing else changed"
+        following = "the same command again: it goes on with this change set"
+    else:
+        what, following = f"{stack}: interrupted; nothing was changed and nothing is left", "the same command again"
+    state = "interrupted" if not running else "still_running"
+    return Outcome(state, 128 + number, what, stack_id=stack_id, next_command=following)
+
+
+def shown_outputs(outputs: Mapping[str, str], secrets: Sequence[str]) -> dict[str, str]:
+    """Outputs with every secret value hidden."""
+    return {name: hidden(value, secrets) for name, value in outputs.items()}
+
+
+def hidden(text: str, secrets: Sequence[str]) -> str:
+    """Text without the secrets that may have come into it, as in a reason that quotes a parameter."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "****")
+    return text
