@@ -71,8 +71,8 @@ class Values(Value):
 
 
 def _is_nested_output(data: Any) -> bool:
-    attribute = data.to_dict().get("Fn::GetAtt") if isinstance(data, AWSHelperFn) else None
-    return bool(attribute) and attribute[1].startswith("Outputs.")
+    _, attribute = data.to_dict().get("Fn::GetAtt", ("", "")) if isinstance(data, AWSHelperFn) else ("", "")
+    return str(attribute).startswith("Outputs.")
 
 
 class Text(Value):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
 import click
+import msgspec
 
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.lint import lint_folder
@@ -29,9 +29,11 @@ def lint(ctx: click.Context, folder: Path, regions: tuple[str, ...], as_json: bo
         findings = lint_folder(folder, regions=regions)
     except OSError as error:
         raise UsageError(f"{folder}: {error.strerror or error}; give a folder of templates") from None
+    except ValueError as error:
+        raise UsageError(f"--region: {error}") from None
     errors = sum(finding.severity == "error" for finding in findings)
     if as_json:
-        found = [dataclasses.asdict(finding) for finding in findings]
+        found = [msgspec.to_builtins(finding) for finding in findings]
         click.echo(json.dumps({"v": 1, "errors": errors, "warnings": len(found) - errors, "findings": found}, indent=2))
     else:
         for finding in findings:

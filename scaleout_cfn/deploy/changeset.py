@@ -166,9 +166,7 @@ def explained(aws: Aws, described: dict[str, Any], depth: int = 0) -> str:
 def _validations(aws: Aws, arn: str) -> list[str]:
     """What the validation before a deployment found. It needs a permission of its own and may be refused."""
     try:
-        answer = aws.once(
-            "cloudformation", "describe_events", ChangeSetName=arn, Filters={"FailedEvents": True}
-        )
+        answer = aws.once("cloudformation", "describe_events", ChangeSetName=arn, Filters={"FailedEvents": True})
     except ScaleoutError:
         return []
     return [
@@ -185,8 +183,10 @@ def discard(aws: Aws, change_set: str, stack: str, *, placeholder: bool, patienc
     deleting it then would wedge the stack (https://github.com/aws-cloudformation/rain/issues/477).
     """
     try:
-        described = _settled(aws, change_set, patience_s) if change_set.startswith("arn:") else _named(
-            aws, change_set, stack, patience_s
+        described = (
+            _settled(aws, change_set, patience_s)
+            if change_set.startswith("arn:")
+            else _named(aws, change_set, stack, patience_s)
         )
     except BusyError:
         return "left"

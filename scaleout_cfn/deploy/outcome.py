@@ -31,7 +31,9 @@ WORDS = {
 def concluded(live: Live | None, stack: str, events: Sequence[Event], ecs: str = "", change_set: str = "") -> Outcome:
     """The outcome of a deployment, of the stack's status and what ECS says (`ecs`: why it does not run it)."""
     if live is None or live.meaning.end == "gone":
-        return Outcome("gone", 5, f"{stack}: the stack is gone", status="DELETE_COMPLETE", next_command="scaleout-cfn deploy")
+        return Outcome(
+            "gone", 5, f"{stack}: the stack is gone", status="DELETE_COMPLETE", next_command="scaleout-cfn deploy"
+        )
     what = WORDS.get(live.status, live.status)
     base = Outcome(
         "done", 0, f"{stack}: {what}", live.status, live.stack_id, outputs=live.outputs, change_set=change_set
@@ -61,9 +63,7 @@ def concluded(live: Live | None, stack: str, events: Sequence[Event], ecs: str =
 
 def nothing_to_do(live: Live) -> Outcome:
     """The stack is what is desired already."""
-    return Outcome(
-        "no_change", 0, f"{live.name}: nothing to do", live.status, live.stack_id, outputs=live.outputs
-    )
+    return Outcome("no_change", 0, f"{live.name}: nothing to do", live.status, live.stack_id, outputs=live.outputs)
 
 
 def of_error(error: ScaleoutError) -> Outcome:

@@ -164,13 +164,9 @@ def _described(aws: Aws, change_set: str) -> dict[str, Any]:
 
 
 def _all_pages(aws: Aws, change_set: str, *, values: bool) -> dict[str, Any]:
-    pages = aws.pages(
-        "cloudformation", "describe_change_set", ChangeSetName=change_set, IncludePropertyValues=values
-    )
+    pages = aws.pages("cloudformation", "describe_change_set", ChangeSetName=change_set, IncludePropertyValues=values)
     whole = dict(next(pages))
-    whole["Changes"] = [
-        one for page in (whole, *pages) for one in page.get("Changes", []) if one.get("ResourceChange")
-    ]
+    whole["Changes"] = [one for page in (whole, *pages) for one in page.get("Changes", []) if one.get("ResourceChange")]
     return whole
 
 

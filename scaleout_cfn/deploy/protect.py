@@ -19,9 +19,7 @@ __all__ = ["lift", "policy", "protect"]
 
 def policy(kept: Iterable[str]) -> str:
     """A stack policy that allows every update but the replacement and deletion of these logical ids."""
-    statements: list[dict[str, object]] = [
-        {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}
-    ]
+    statements: list[dict[str, object]] = [{"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}]
     if resources := [f"LogicalResourceId/{title}" for title in sorted(kept)]:
         statements.append(
             {

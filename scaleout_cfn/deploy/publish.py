@@ -167,4 +167,6 @@ def quick_create(identity: Identity, published: Published, stack_name: str, para
     region = quote(identity.region)
     console = CONSOLES.get(identity.partition, "console.aws.amazon.com")
     host = console if identity.partition in CONSOLES else f"{region}.{console}"
-    return f"https://{host}/cloudformation/home?region={region}#/stacks/create/review?{urlencode(query, quote_via=quote)}"
+    return (
+        f"https://{host}/cloudformation/home?region={region}#/stacks/create/review?{urlencode(query, quote_via=quote)}"
+    )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 __all__ = ["NESTING", "SUFFIXES", "Location", "locations"]
 
@@ -21,8 +22,7 @@ _VARIABLE = re.compile(r"\$\{([^!][^}]*)\}")
 _HOLE = "\0"
 
 
-@dataclass(frozen=True)
-class Location:
+class Location(Struct, frozen=True):
     """The place of one nested stack's template, as far as its parent spells it out.
 
     `path` is a path relative to the parent's own folder where that is what is written, else None.

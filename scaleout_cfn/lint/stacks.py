@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from .locations import NESTING, SUFFIXES, Location, locations
 
@@ -50,8 +52,7 @@ UNKNOWN: Final = _Unknown()
 _EVERYTHING: Final = _Everything()
 
 
-@dataclass(frozen=True)
-class Symbol:
+class Symbol(Struct, frozen=True):
     """A value that exists only once deployed, named by where it comes from.
 
     `type` is a resource's or a parameter's type, empty for a pseudo parameter. `attribute` is empty
@@ -74,15 +75,13 @@ class Symbol:
         return f"{place} ({self.type}) of {self.stack.file}" if self.type else place
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(Struct, frozen=True):
     """A string with Symbols in it."""
 
     parts: tuple[str | Symbol, ...]
 
 
-@dataclass(frozen=True)
-class Nested:
+class Nested(Struct, frozen=True):
     """One nested stack as its parent writes it.
 
     `child` is its file in the set, None where that cannot be told or is not there. `missing` names the
@@ -341,8 +340,7 @@ class Stack:
         return any(self.parent.fed_by_sibling(name) for _, name in facts.refs if name in self.parent.facts.parameters)
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """Reads expressions of one stack.
 
     A root parameter counts as its Default, except the `doubtful` ones: those that decide whether the

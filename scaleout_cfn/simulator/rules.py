@@ -16,10 +16,12 @@ __all__ = [
     "LOW_SHARE",
     "first_check",
     "group_scale_in",
+    "may_grow",
+    "may_shrink",
     "next_tick",
     "nodes_needed",
+    "share_evenly",
     "step_of",
-    "step_out_target",
     "tracked_count",
     "tracked_count_in",
     "wanted_nodes",
@@ -76,14 +78,18 @@ def step_of(policy: StepScaling, metric: float) -> int:
     return found
 
 
-def step_out_target(now: int, since: int | None, cooldown_s: int, before: int, wanted: int) -> int:
-    """What a scale-out may raise the count to, `before` being what the last one of this policy asked for.
+def may_grow(now: int, since: int | None, cooldown_s: int, before: int, wanted: int) -> bool:
+    """Whether a policy may scale out to `wanted`, its last scale-out having been at `since`, to `before`.
 
     During the cooldown the capacity that was added counts, and only a larger scale-out goes through: service,
     "cooldown period".
     """
-    cooling = since is not None and now - since < cooldown_s
-    return wanted if not cooling or wanted > before else 0
+    return since is None or now - since >= cooldown_s or wanted > before
+
+
+def may_shrink(now: int, since: int | None, cooldown_s: int) -> bool:
+    """Whether a policy may scale in: its scale-in cooldown blocks it, and nothing but time ends that. service"""
+    return since is None or now - since >= cooldown_s
 
 
 def nodes_needed(nodes: int, busy: int, waiting: int, per_node: int, scaling: NodeScaling) -> int:

@@ -6,10 +6,10 @@ import gc
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from scaleout_cfn.lint import RULES, check_set, lint_folder
 from scaleout_cfn.lint.reading import read_folder

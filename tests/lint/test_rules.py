@@ -639,6 +639,42 @@ def test_protection_with_a_custom_resource_that_clears_it_is_good() -> None:
     silent(change)
 
 
+def test_what_an_unseen_stack_is_told_of_may_be_attached_there() -> None:
+    def change(templates: Set) -> None:
+        s205_unattached(templates)
+        nest(templates, "Elsewhere", "", {"Group": passed(templates, "Service")["TargetGroup"]})
+        properties(templates, "root", "Elsewhere")["TemplateURL"] = {"Ref": "TemplatesUrl"}
+
+    silent(change)
+
+
+def test_ports_of_a_group_that_others_are_told_of_may_be_opened_there() -> None:
+    def change(templates: Set) -> None:
+        s207_closed_listener(templates)
+        value = {"Fn::GetAtt": ["Balancer", "Outputs.Group"]}
+        templates["root.yaml"]["Outputs"]["Group"] = {"Value": value}
+
+    silent(change)
+
+
+def test_a_loop_may_make_the_listener() -> None:
+    def change(templates: Set) -> None:
+        s205_unattached(templates)
+        templates["balancer.yaml"]["Transform"] = "AWS::LanguageExtensions"
+        templates["balancer.yaml"]["Resources"]["Fn::ForEach::Port"] = ["P", ["80"], {"L${P}": {"Type": "T"}}]
+
+    silent(change)
+
+
+def test_a_location_written_for_another_tool_is_not_missing() -> None:
+    def change(templates: Set) -> None:
+        for name in ("{{ templates }}/a", "../elsewhere/a.yaml", "/srv/a.yaml"):
+            nest(templates, f"N{len(name)}", "")
+            properties(templates, "root", f"N{len(name)}")["TemplateURL"] = name
+
+    silent(change)
+
+
 def test_a_policy_newer_than_the_list_is_not_judged() -> None:
     def change(templates: Set) -> None:
         properties(templates, "balancer", "Listener")["SslPolicy"] = "ELBSecurityPolicy-TLS13-1-3-2031-01"

@@ -1,0 +1,1 @@
+"""destroy: take a stack down."""

@@ -1,0 +1,1 @@
+"""doctor: whether a deployment could work from here."""

@@ -1,0 +1,1 @@
+"""policies: who may do what."""

@@ -1,0 +1,429 @@
+"""The command line: what it prints where, what it writes, and its exit codes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import pytest
+
+import scaleout_cfn.cli.render as render_command
+from scaleout_cfn.cli import COMMANDS, cli, main
+from scaleout_cfn.config import Config
+from scaleout_cfn.config_file import load
+from scaleout_cfn.config_text import json_schema, starter
+from scaleout_cfn.graph import mermaid
+from scaleout_cfn.lint.reading import read_folder
+from scaleout_cfn.rendering import compose, render, set_of, write
+
+ROOT = Path(__file__).parent.parent
+
+
+class Result(NamedTuple):
+    code: object
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def run(here: Path, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command as the console script does."""
+
+    def run(*arguments: str) -> Result:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        out, err = capfd.readouterr()
+        return Result(ended.value.code, out, err)
+
+    return run
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# --- init and schema
+
+
+def test_init_writes_a_config_that_is_the_default(run: Run, here: Path) -> None:
+    result = run("init")
+    assert (result.code, result.out) == (0, "")
+    assert "scaleout.toml written" in result.err
+    assert "scaleout-cfn render -c scaleout.toml" in result.err
+    assert (here / "scaleout.toml").read_text(encoding="utf-8") == starter()
+    assert load(here / "scaleout.toml") == Config()
+
+
+def test_init_overwrites_nothing(run: Run, here: Path) -> None:
+    (here / "mine.toml").write_text("mine", encoding="utf-8")
+    result = run("init", "mine.toml")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "error: mine.toml: is there already; give another path, or move it away\n"
+    assert (here / "mine.toml").read_text(encoding="utf-8") == "mine"
+
+
+def test_schema_prints_the_json_schema_and_nothing_else(run: Run) -> None:
+    result = run("schema")
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(result.out) == json_schema()
+
+
+# --- render
+
+
+def test_render_writes_the_default_set_and_says_what_and_what_next(run: Run, here: Path) -> None:
+    result = run("render")
+    texts = render(compose())
+    assert result.code == 0
+    assert files(here) == {f"templates_out/{name}": text.encode() for name, text in texts.items()}
+    lines = [re.fullmatch(r"(\S+) +(\d+) resources +(\d+) bytes", line) for line in result.out.splitlines()]
+    told = {match[1]: (int(match[2]), int(match[3])) for match in lines if match}
+    templates = set_of(compose())
+    assert told == {name: (len(templates[name]["Resources"]), len(text.encode())) for name, text in texts.items()}
+    assert len(lines) == len(told)
+    assert len({len(line) for line in result.out.splitlines()}) == 1
+    assert result.err.startswith("Written to templates_out. Next: scaleout-cfn lint templates_out, or upload")
+    assert result.err.count("\n") == 1
+
+
+def test_render_takes_file_environment_and_overrides(run: Run, here: Path) -> None:
+    (here / "a.toml").write_text(
+        "[scaling]\nmax_tasks = 9\n[environments.prod.scaling]\nmin_tasks = 3\n", encoding="utf-8"
+    )
+    result = run(
+        "render", "-c", "a.toml", "--env", "prod", "--set", "scaling.max_tasks=8", "--set", "tags.team=web", "-o", "out"
+    )
+    assert result.code == 0
+    expected = load(Path("a.toml"), environment="prod", overrides=["scaling.max_tasks=8", "tags.team=web"])
+    assert files(here / "out") == {name: text.encode() for name, text in render(compose(expected)).items()}
+
+
+def test_render_takes_the_config_of_the_folder_and_says_so(run: Run, here: Path) -> None:
+    (here / "scaleout.toml").write_text("[scaling]\nmax_tasks = 9\n", encoding="utf-8")
+    result = run("render")
+    assert result.err.startswith("config scaleout.toml\n")
+    assert read_folder(here / "templates_out")["root.yaml"]["Parameters"]["MaxTasks"]["Default"] == 9
+
+
+def test_json_takes_the_place_of_our_yaml_and_of_nothing_else(run: Run, here: Path) -> None:
+    run("render")
+    (here / "templates_out" / "mine.yaml").write_text("Resources: {}\n", encoding="utf-8")
+    result = run("render", "--format", "json")
+    assert result.code == 0
+    names = {path.name for path in (here / "templates_out").iterdir()}
+    assert names == {"mine.yaml", *render(compose(), format="json")}
+    assert "templates_out/root.yaml removed, for it is not of this set\n" in result.err
+    assert result.err.count(" removed, ") == len(names) - 1
+
+
+def test_render_writes_nothing_where_the_config_is_refused(run: Run, here: Path) -> None:
+    run("render")
+    before = files(here)
+    for refused in (["--set", "scaling.max_tasks=0"], ["--set", "scaling.max_tasks=4000"], ["-c", "nowhere.toml"]):
+        result = run("render", *refused)
+        assert (result.code, result.out) == (2, "")
+        assert files(here) == before
+
+
+def test_every_mistake_of_a_config_is_a_line(run: Run, here: Path) -> None:
+    (here / "a.toml").write_text("[scaling]\nmax_tasks = 0\nmin_task = 1\n", encoding="utf-8")
+    result = run("render", "-c", "a.toml")
+    assert result.code == 2
+    assert result.err.splitlines() == [
+        "error: a.toml:2: scaling.max_tasks: got 0; allowed is 1 to 5000 tasks (Most tasks that run.)",
+        "error: a.toml:3: scaling.min_task: unknown; did you mean min_tasks?",
+    ]
+
+
+def test_tasks_that_do_not_fit_are_refused_with_a_cure(run: Run) -> None:
+    result = run("render", "--set", "scaling.max_tasks=400")
+    assert result.code == 2
+    assert re.match(r"error: scaling\.max_tasks: 400 tasks .*: scaling\.max_tasks = \d+, or ", result.err)
+
+
+# --- render --check
+
+
+@pytest.fixture
+def rendered(run: Run, here: Path) -> Path:
+    folder = here / "templates_out"
+    write(folder, render(compose()))
+    return folder
+
+
+def test_check_says_when_nothing_differs(run: Run, rendered: Path) -> None:
+    assert run("render", "--check") == (0, "", "templates_out is what the config gives\n")
+
+
+def test_check_shows_how_a_changed_template_differs_and_changes_nothing(run: Run, rendered: Path) -> None:
+    path = rendered / "root.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("Default: 20", "Default: 21"), encoding="utf-8")
+    before = files(rendered)
+    result = run("render", "--check")
+    assert result.code == 3
+    assert result.err == "templates_out differs from the config\n"
+    lines = result.out.splitlines()
+    assert lines[:2] == ["--- templates_out/root.yaml", "+++ root.yaml by the config"]
+    assert "-    Default: 21" in lines
+    assert "+    Default: 20" in lines
+    assert files(rendered) == before
+
+
+def test_check_finds_missing_and_stale_templates_and_passes_over_others(run: Run, rendered: Path) -> None:
+    (rendered / "mine.yaml").write_text("Resources: {}\n", encoding="utf-8")
+    assert run("render", "--check").code == 0
+    (rendered / "service.yaml").rename(rendered / "other.yaml")
+    result = run("render", "--check")
+    assert result.code == 3
+    assert "+++ service.yaml by the config" in result.out
+    assert "--- templates_out/other.yaml" in result.out
+    assert "mine.yaml" not in result.out
+
+
+def test_check_compares_with_the_config_that_is_asked_for(run: Run, rendered: Path) -> None:
+    assert run("render", "--check", "--set", "scaling.max_tasks=9").code == 3
+    assert run("render", "--check", "--format", "json").code == 3
+
+
+def test_check_of_a_folder_that_is_not_there_shows_all(run: Run, here: Path) -> None:
+    result = run("render", "--check", "-o", "nowhere")
+    assert result.code == 3
+    assert result.out.count("+++ ") == len(render(compose()))
+    assert files(here) == {}
+
+
+# --- lint
+
+GOOD = "AWSTemplateFormatVersion: '2010-09-09'\nResources:\n  Topic:\n    Type: AWS::SNS::Topic\n"
+
+
+def test_lint_of_a_clean_folder_says_so(run: Run, here: Path) -> None:
+    (here / "a.yaml").write_text(GOOD, encoding="utf-8")
+    assert run("lint", ".") == (0, "", ".: 0 errors, 0 warnings\n")
+    result = run("lint", "--json", "--region", "us-east-1", "--region", "eu-central-1", ".")
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(result.out) == {"v": 1, "errors": 0, "warnings": 0, "findings": []}
+
+
+def test_lint_shows_each_finding_with_place_rule_and_cure(run: Run, here: Path) -> None:
+    child = "{Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: b.yaml, Parameters: {Nmae: x}}}"
+    (here / "a.yaml").write_text(GOOD + f"  Child: {child}\n", encoding="utf-8")
+    (here / "b.yaml").write_text(GOOD + "Parameters: {Name: {Type: String, Default: a}}\n", encoding="utf-8")
+    text = run("lint", ".")
+    as_json = run("lint", "--json", ".")
+    assert text.code == as_json.code == 2
+    found = json.loads(as_json.out)
+    assert found["errors"] == sum(finding["severity"] == "error" for finding in found["findings"]) > 0
+    assert found["warnings"] == len(found["findings"]) - found["errors"]
+    assert text.err == f".: {found['errors']} errors, {found['warnings']} warnings\n"
+    for finding in found["findings"]:
+        place = f"{finding['file']}:{finding['line']}"
+        assert f"{place}: {finding['severity']} {finding['rule']} at {finding['path']}: " in text.out
+        assert finding["cure"] in text.out
+        assert finding["source"].startswith("https://")
+    assert any(finding["file"] == "a.yaml" and "Nmae" in finding["path"] for finding in found["findings"])
+
+
+# --- graph
+
+
+def test_graph_prints_the_picture_of_a_folder(run: Run, rendered: Path) -> None:
+    result = run("graph")
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith("flowchart LR\n")
+    assert result.out == mermaid(set_of(compose()))
+    assert run("graph", str(rendered)).out == result.out
+
+
+# --- help
+
+
+def options(command: click.Command) -> list[click.Option]:
+    return [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_every_option_has_help(run: Run, name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert command.help
+    assert command.help.splitlines()[0].endswith(".")
+    for option in options(command):
+        assert option.help, option.opts
+    result = run(name, "--help")
+    assert (result.code, result.err) == (0, "")
+    assert f"Usage: scaleout-cfn {name}" in result.out
+    for option in options(command):
+        assert all(flag in result.out for flag in option.opts)
+
+
+def test_help_names_every_command(run: Run) -> None:
+    for flag in ("-h", "--help"):
+        result = run(flag)
+        assert (result.code, result.err) == (0, "")
+        assert all(re.search(rf"^  {name} ", result.out, re.MULTILINE) for name in COMMANDS)
+
+
+def test_the_version_is_that_of_the_package(run: Run) -> None:
+    try:
+        version = importlib.metadata.version("scaleout-cfn")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("scaleout-cfn is not installed here")
+    assert run("--version") == (0, f"scaleout-cfn {version}\n", "")
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nope"], "Error: No such command 'nope'."),
+        (["render", "--nope"], "Error: No such option '--nope'."),
+        (["render", "extra"], "Error: Got unexpected extra argument (extra)"),
+        (["render", "--format", "xml"], "Error: Invalid value for '--format': 'xml' is not one of 'yaml', 'json'."),
+        (["render", "-c"], "Error: Option '-c' requires an argument."),
+        (["render", "-c", "nowhere.toml"], "error: nowhere.toml: no such file; `init` writes one with every tunable"),
+        (["render", "-c", "folder"], "Error: Invalid value for '-c' / '--config': File 'folder' is a directory."),
+        (["render", "-c", "latin.toml"], "error: latin.toml: byte 4 is not UTF-8, which TOML files are"),
+        (["render", "-c", "half.toml"], "error: half.toml: Expected"),
+        (["render", "-c", "/proc/self/mem"], "error: /proc/self/mem: "),
+        (["render", "-c", "file/below.toml"], "error: file/below.toml: Not a directory; give a file that can be read"),
+        (["render", "--check", "-c", "nowhere.toml"], "error: nowhere.toml: no such file; "),
+        (["render", "-o", "file"], "error: file: File exists; give a folder that can be written to"),
+        (["render", "-o", "file/below"], "error: file/below: Not a directory; give a folder that can be written to"),
+        (["render", "-o", "/proc/nowhere"], "error: /proc/nowhere: "),
+        (["render", "--set", "x"], "error: --set x: give KEY=VALUE, as in --set scaling.max_tasks=40"),
+        (["render", "--set", "scaling.max_tasks=x"], "error: --set scaling.max_tasks=x: got 'x'; expected `int`"),
+        (["render", "--set", "scaling.max_task=9"], "error: --set scaling.max_task=9: unknown; did you mean max_tasks"),
+        (["render", "--env", "prod"], "error: the default config: environment 'prod' is not there; it has none"),
+        (["init", "file"], "error: file: is there already; give another path, or move it away"),
+        (["init", "folder"], "error: folder: is there already; give another path, or move it away"),
+        (["init", "nowhere/a.toml"], "error: nowhere/a.toml: No such file or directory; give a path that can be "),
+        (["init", "/proc/nowhere"], "error: /proc/nowhere: "),
+        (["schema", "x"], "Error: Got unexpected extra argument (x)"),
+        (["lint", "nowhere"], "error: nowhere: No such file or directory; give a folder of templates"),
+        (["lint", "file"], "error: file: Not a directory; give a folder of templates"),
+        (["lint", "--region", "mars-1", "good"], "error: --region: Regions ['mars-1'] are unsupported."),
+        (["graph", "nowhere"], "error: nowhere: No such file or directory; give a folder of templates"),
+        (["graph", "file"], "error: file: Not a directory; give a folder of templates"),
+        (["graph", "folder"], "error: folder: no templates in it; give a folder of templates"),
+        (["graph", "broken"], "error: broken: root.yaml:2: "),
+    ],
+    ids=" ".join,
+)
+def test_bad_input_is_one_clear_message_and_exit_code_2(run: Run, here: Path, arguments: list[str], said: str) -> None:
+    for folder in ("folder", "broken", "good"):
+        (here / folder).mkdir()
+    (here / "file").write_text("text\n", encoding="utf-8")
+    (here / "latin.toml").write_bytes(b"a='\xe9'\n")
+    (here / "half.toml").write_text("[scaling\n", encoding="utf-8")
+    (here / "broken" / "root.yaml").write_text("Resources:\n  A: [\n", encoding="utf-8")
+    (here / "good" / "root.yaml").write_text(GOOD, encoding="utf-8")
+    before = files(here)
+    result = run(*arguments)
+    assert result.code == 2
+    assert result.out == ""
+    messages = [line for line in result.err.splitlines() if line.lower().startswith("error:")]
+    assert len(messages) == 1
+    assert messages[0].startswith(said)
+    # Beside it there is at most click's word on usage.
+    assert all(line.startswith(("Usage: ", "Try ", *messages)) or not line for line in result.err.splitlines())
+    assert files(here) == before
+
+
+# --- what goes wrong on our side
+
+
+def test_an_internal_error_is_told_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr(render_command, "compose", fails)
+    result = run("render")
+    assert (result.code, result.out) == (1, "")
+    assert re.match(r"internal error: RuntimeError: boom \(test_cli\.py:\d+\)\nThis is a fault of ", result.err)
+    assert "Traceback" not in result.err
+    assert files(here) == {}
+
+
+def test_an_interruption_is_told_in_a_word(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(render_command, "compose", interrupted)
+    result = run("render")
+    assert result.code == 130
+    assert result.err.strip() == "interrupted"
+
+
+# --- as processes of their own
+
+#: What only `lint`, `deploy` and the emulator need, by name of the package.
+DEAR = {"boto3", "botocore", "cfnlint", "rich", "matplotlib", "moto", "ministack", "jsonschema", "samtranslator"}
+
+
+def start(*arguments: str, cwd: Path, stdout: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    return subprocess.Popen(
+        [sys.executable, *arguments], cwd=cwd, env=environment, stdout=stdout, stderr=subprocess.PIPE
+    )
+
+
+IMPORTED = (
+    "import sys, json\n"
+    "from scaleout_cfn.cli import main\n"
+    "try: main(sys.argv[1:])\n"
+    "finally: print('\\n' + json.dumps(sorted({name.partition('.')[0] for name in sys.modules} )))\n"
+)
+
+
+def test_commands_import_only_what_they_need(tmp_path: Path) -> None:
+    commands = {"render": ["render"], "help": ["--help"], "schema": ["schema"]}
+    running = {name: start("-c", IMPORTED, *arguments, cwd=tmp_path) for name, arguments in commands.items()}
+    loaded = {}
+    for name, process in running.items():
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        loaded[name] = set(json.loads(out.splitlines()[-1]))
+    for name, modules in loaded.items():
+        assert not modules & DEAR, name
+    assert "troposphere" in loaded["render"]
+    assert "troposphere" not in loaded["schema"]
+
+
+def test_a_reader_that_has_read_enough_is_no_error(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = start("-m", "scaleout_cfn", "schema", cwd=tmp_path, stdout=writer)
+    os.close(writer)
+    _, err = process.communicate(timeout=60)
+    assert err == b""
+
+
+def test_the_module_runs_as_the_console_script_does(tmp_path: Path) -> None:
+    process = start("-m", "scaleout_cfn", "render", "--set", "x", cwd=tmp_path)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, b"")
+    assert err.startswith(b"error: --set x: give KEY=VALUE")
