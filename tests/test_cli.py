@@ -86,7 +86,7 @@ def test_init_overwrites_nothing(run: Run, here: Path) -> None:
 def test_schema_prints_the_json_schema_and_nothing_else(run: Run) -> None:
     result = run("schema")
     assert (result.code, result.err) == (0, "")
-    assert json.loads(result.out) == json_schema()
+    assert json.loads(result.out) == json.loads(json.dumps(json_schema()))
 
 
 # --- render
@@ -296,43 +296,42 @@ def test_the_version_is_that_of_the_package(run: Run) -> None:
 # --- bad input
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["nope"], "Error: No such command 'nope'."),
-        (["render", "--nope"], "Error: No such option '--nope'."),
-        (["render", "extra"], "Error: Got unexpected extra argument (extra)"),
-        (["render", "--format", "xml"], "Error: Invalid value for '--format': 'xml' is not one of 'yaml', 'json'."),
-        (["render", "-c"], "Error: Option '-c' requires an argument."),
-        (["render", "-c", "nowhere.toml"], "error: nowhere.toml: no such file; `init` writes one with every tunable"),
-        (["render", "-c", "folder"], "Error: Invalid value for '-c' / '--config': File 'folder' is a directory."),
-        (["render", "-c", "latin.toml"], "error: latin.toml: byte 4 is not UTF-8, which TOML files are"),
-        (["render", "-c", "half.toml"], "error: half.toml: Expected"),
-        (["render", "-c", "/proc/self/mem"], "error: /proc/self/mem: "),
-        (["render", "-c", "file/below.toml"], "error: file/below.toml: Not a directory; give a file that can be read"),
-        (["render", "--check", "-c", "nowhere.toml"], "error: nowhere.toml: no such file; "),
-        (["render", "-o", "file"], "error: file: File exists; give a folder that can be written to"),
-        (["render", "-o", "file/below"], "error: file/below: Not a directory; give a folder that can be written to"),
-        (["render", "-o", "/proc/nowhere"], "error: /proc/nowhere: "),
-        (["render", "--set", "x"], "error: --set x: give KEY=VALUE, as in --set scaling.max_tasks=40"),
-        (["render", "--set", "scaling.max_tasks=x"], "error: --set scaling.max_tasks=x: got 'x'; expected `int`"),
-        (["render", "--set", "scaling.max_task=9"], "error: --set scaling.max_task=9: unknown; did you mean max_tasks"),
-        (["render", "--env", "prod"], "error: the default config: environment 'prod' is not there; it has none"),
-        (["init", "file"], "error: file: is there already; give another path, or move it away"),
-        (["init", "folder"], "error: folder: is there already; give another path, or move it away"),
-        (["init", "nowhere/a.toml"], "error: nowhere/a.toml: No such file or directory; give a path that can be "),
-        (["init", "/proc/nowhere"], "error: /proc/nowhere: "),
-        (["schema", "x"], "Error: Got unexpected extra argument (x)"),
-        (["lint", "nowhere"], "error: nowhere: No such file or directory; give a folder of templates"),
-        (["lint", "file"], "error: file: Not a directory; give a folder of templates"),
-        (["lint", "--region", "mars-1", "good"], "error: --region: Regions ['mars-1'] are unsupported."),
-        (["graph", "nowhere"], "error: nowhere: No such file or directory; give a folder of templates"),
-        (["graph", "file"], "error: file: Not a directory; give a folder of templates"),
-        (["graph", "folder"], "error: folder: no templates in it; give a folder of templates"),
-        (["graph", "broken"], "error: broken: root.yaml:2: "),
-    ],
-    ids=" ".join,
-)
+BAD = [
+    (["nope"], "Error: No such command 'nope'."),
+    (["render", "--nope"], "Error: No such option '--nope'."),
+    (["render", "extra"], "Error: Got unexpected extra argument (extra)"),
+    (["render", "--format", "xml"], "Error: Invalid value for '--format': 'xml' is not one of 'yaml', 'json'."),
+    (["render", "-c"], "Error: Option '-c' requires an argument."),
+    (["render", "-c", "nowhere.toml"], "error: nowhere.toml: no such file; `init` writes one with every tunable"),
+    (["render", "-c", "folder"], "Error: Invalid value for '-c' / '--config': File 'folder' is a directory."),
+    (["render", "-c", "latin.toml"], "error: latin.toml: byte 3 is not UTF-8, which TOML files are"),
+    (["render", "-c", "half.toml"], "error: half.toml: Expected"),
+    (["render", "-c", "/proc/self/mem"], "error: /proc/self/mem: "),
+    (["render", "-c", "file/below.toml"], "error: file/below.toml: Not a directory; give a file that can be read"),
+    (["render", "--check", "-c", "nowhere.toml"], "error: nowhere.toml: no such file; "),
+    (["render", "-o", "file"], "error: file: File exists; give a folder that can be written to"),
+    (["render", "-o", "file/below"], "error: file/below: Not a directory; give a folder that can be written to"),
+    (["render", "-o", "/proc/nowhere"], "error: /proc/nowhere: "),
+    (["render", "--set", "x"], "error: --set x: give KEY=VALUE, as in --set scaling.max_tasks=40"),
+    (["render", "--set", "scaling.max_tasks=x"], "error: --set scaling.max_tasks=x: got 'x'; expected `int`"),
+    (["render", "--set", "scaling.max_task=9"], "error: --set scaling.max_task=9: unknown; did you mean max_tasks"),
+    (["render", "--env", "prod"], "error: the default config: environment 'prod' is not there; it has none"),
+    (["init", "file"], "error: file: is there already; give another path, or move it away"),
+    (["init", "folder"], "error: folder: is there already; give another path, or move it away"),
+    (["init", "nowhere/a.toml"], "error: nowhere/a.toml: No such file or directory; give a path that can be "),
+    (["init", "/proc/nowhere"], "error: /proc/nowhere: "),
+    (["schema", "x"], "Error: Got unexpected extra argument (x)"),
+    (["lint", "nowhere"], "error: nowhere: No such file or directory; give a folder of templates"),
+    (["lint", "file"], "error: file: Not a directory; give a folder of templates"),
+    (["lint", "--region", "mars-1", "good"], "error: --region: Regions ['mars-1'] are unsupported."),
+    (["graph", "nowhere"], "error: nowhere: No such file or directory; give a folder of templates"),
+    (["graph", "file"], "error: file: Not a directory; give a folder of templates"),
+    (["graph", "folder"], "error: folder: no templates in it; give a folder of templates"),
+    (["graph", "broken"], "error: broken: root.yaml:3: Not YAML"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), BAD, ids=[" ".join(arguments) for arguments, _ in BAD])
 def test_bad_input_is_one_clear_message_and_exit_code_2(run: Run, here: Path, arguments: list[str], said: str) -> None:
     for folder in ("folder", "broken", "good"):
         (here / folder).mkdir()

@@ -3,11 +3,11 @@
 Environment: LISTEN, where nginx listens ("8080", or "127.0.0.1:8080"); DRAIN_S, the seconds between the first
 unhealthy answer and the last accepted connection (5); TMPDIR, where sockets and state are kept (/tmp).
 
-On SIGTERM: /health answers 503 and other answers close their connection; after DRAIN_S, or at a second signal, nginx
-takes no more connections and finishes what is in flight; then uWSGI ends. The exit code is 0. When either of the two
-ends by itself it is 1, so that the container is replaced.
+On SIGTERM /health answers 503 and every other answer ends its connection. After DRAIN_S, or at a second signal, nginx
+takes no more connections and finishes what is in flight; then uWSGI ends. The exit code is 0. When one of the two ends
+by itself it is 1, so that the container is replaced.
 
-`python entry.py health` asks /health: exit code 0 or 1.
+`entry.py health` asks /health: exit code 0 or 1.
 """
 
 from __future__ import annotations
@@ -20,59 +20,145 @@ import signal
 import sys
 import tempfile
 import time
-from http.client import HTTPConnection
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.request import urlopen
 
 HERE = Path(__file__).resolve().parent
 STOP = {signal.SIGTERM, signal.SIGINT}
-CGROUP = Path("/sys/fs/cgroup")
 
 
 def main() -> int:
     listen = os.environ.get("LISTEN", "8080")
     if sys.argv[1:] == ["health"]:
-        return healthy(listen)
+        return 0 if healthy(listen) else 1
     drain_s = float(os.environ.get("DRAIN_S", "5"))
     run = Path(tempfile.gettempdir())
     serving = run / "serving"
     serving.unlink(missing_ok=True)  # of a container that was stopped by force and is started again
 
-    # Blocked signals wait until they are asked for, so none comes at a wrong time, also to process 1.
+    # Blocked signals wait until they are asked for: none comes at a wrong time, and process 1 does not lose any.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP | {signal.SIGCHLD})
-    vcpus = cpus()
+    vcpus = cpus(Path("/sys/fs/cgroup"), os.environ)
     backlog = min(4096, int(Path("/proc/sys/net/core/somaxconn").read_text()))
+    configuration = run / "nginx.conf"
+    configuration.write_text(nginx_conf(run, listen, vcpus, backlog))
+
     uwsgi = spawn(
         [sys.executable, "-c", "import pyuwsgi; pyuwsgi.run()", "--ini", str(HERE / "uwsgi.ini")]
         + ["--socket", f"{run}/uwsgi.sock", "--processes", str(processes(vcpus)), "--listen", str(backlog)],
-        RUN=str(run),
+        os.environ | {"RUN": str(run)},
     )
-    configuration = run / "nginx.conf"
-    configuration.write_text(nginx_conf(run, listen, vcpus, backlog))
-    nginx = spawn(["nginx", "-e", "stderr", "-c", str(configuration)])
-    children = {uwsgi: "uWSGI", nginx: "nginx"}
+    nginx = spawn(["nginx", "-e", "stderr", "-c", str(configuration)], os.environ)
+    running = {uwsgi: "uWSGI", nginx: "nginx"}
 
-    ended = wait(children)
-    if serving.exists() and not ended:
+    event = next_event(running)
+    if event == "stop" and serving.exists():
         serving.unlink()
-        ended = wait(children, drain_s)
-    if not ended:
+        event = next_event(running, drain_s)
+    if event in ("stop", "time"):
         os.kill(nginx, signal.SIGQUIT)
-        ended = wait({uwsgi: "uWSGI"}, until=nginx)
-    for child in children:
-        kill(child, signal.SIGTERM)
-    for child in children:
-        if child not in reaped:
-            os.waitpid(child, 0)
-    if ended:
-        print(f"{ended} has ended by itself", file=sys.stderr)
-    return 1 if ended else 0
+        while (event := next_event(running)) == "stop":
+            pass
+    failed = nginx in running or uwsgi not in running
+    for child in running:
+        os.kill(child, signal.SIGTERM)
+    while running:
+        next_event(running)
+    if failed:
+        print(f"{event} has ended by itself", file=sys.stderr)
+    return 1 if failed else 0
 
 
-def cpus(cgroup: Path = CGROUP) -> float:
-    """The vCPUs of this container: its quota, or its share as ECS says, or those of the machine."""
+def spawn(command: list[str], environment: Mapping[str, str]) -> int:
+    """Starts a process, with no signal blocked, and gives its id."""
+    return os.posix_spawnp(command[0], command, environment, setsigmask=[])
+
+
+def next_event(running: dict[int, str], timeout_s: float = math.inf) -> str:
+    """Waits for "stop", or for the name of a process that has ended and leaves `running`, or for "time".
+
+    Also reaps what others have left behind, as the first process of a container has to.
+    """
+    end = time.monotonic() + timeout_s
+    while (left := end - time.monotonic()) > 0:
+        # None is a wait that was over before its time, or at it.
+        event = signal.sigtimedwait(STOP | {signal.SIGCHLD}, min(left, 3600))
+        if event and event.si_signo in STOP:
+            return "stop"
+        ended = [running.pop(pid) for pid in reap() if pid in running]
+        if ended:
+            return ended[0]
+    return "time"
+
+
+def reap() -> list[int]:
+    """The ids of all children that have ended."""
+    ended = []
+    try:
+        while pid := os.waitpid(-1, os.WNOHANG)[0]:
+            ended.append(pid)
+    except ChildProcessError:
+        pass
+    return ended
+
+
+def cpus(cgroup: Path, environment: Mapping[str, str]) -> float:
+    """The vCPUs of this container: the least of the machine's, its quota, and its CPU units in ECS.
+
+    `Limits.CPU` is in 1/1024 vCPU:
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4-response.html
+    """
     known = [float(len(os.sched_getaffinity(0)))]
-    for quota in (cgroup / "cpu.max", cgroup / "cpu/cpu.cfs_quota_us"):
-        if quota.exists():
-            words = quota.read_text().split() + quota.with_name("cpu.cfs_period_us").read_text
+    if (both := cgroup / "cpu.max").exists():
+        quota, period = both.read_text().split()
+        known += [int(quota) / int(period)] if quota != "max" else []
+    elif (old := cgroup / "cpu" / "cpu.cfs_quota_us").exists() and int(old.read_text()) > 0:
+        known.append(int(old.read_text()) / int(old.with_name("cpu.cfs_period_us").read_text()))
+    if url := environment.get("ECS_CONTAINER_METADATA_URI_V4"):
+        try:
+            with urlopen(url, timeout=2) as answer:
+                units = json.load(answer)["Limits"]["CPU"]
+        except (OSError, ValueError, KeyError) as error:
+            print(f"no CPU units from {url}: {error}", file=sys.stderr)
+        else:
+            known += [units / 1024] if units > 2 else []  # 2 stands for none
     return min(known)
+
+
+def processes(vcpus: float) -> int:
+    """Workers of the application: two a vCPU, and two at least, so that one slow request does not stop the others."""
+    return max(2, math.ceil(2 * vcpus))
+
+
+def nginx_conf(run: Path, listen: str, vcpus: float, backlog: int) -> str:
+    files = min(32768, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    values = {
+        "RUN": run,
+        "LISTEN": listen,
+        "BACKLOG": backlog,
+        "WORKERS": max(1, math.ceil(vcpus / 2)),
+        "FILES": files,
+        "CONNECTIONS": min(16384, files - 64),
+    }
+    text = (HERE / "nginx.conf").read_text()
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", str(value))
+    return text
+
+
+def healthy(listen: str) -> bool:
+    host, _, port = listen.rpartition(":")
+    connection = HTTPConnection(host or "127.0.0.1", int(port), timeout=4)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from .findings import Finding, in_order
 from .reading import Template, templates_of
 from .rules import RULES
