@@ -473,6 +473,10 @@ CONFLICTS = [
         ["service.deployment.maximum_percent=100"],
         "service.deployment.maximum_percent: got 100; zone_rebalancing starts a task before it stops one",
     ),
+    (
+        ["service.exec=true"],
+        "service.exec: the agent of ECS Exec writes to the root file system; set service.read_only",
+    ),
     (["service.memory_mib=64"], "service.tmpfs_mib: 64 MiB in all, which must be less than memory_mib = 64"),
     (
         [

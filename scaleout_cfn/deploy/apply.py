@@ -62,8 +62,8 @@ def execute(aws: Aws, plan: Plan) -> Operation:
                 raise
         try:
             status = aws.read("cloudformation", "describe_change_set", ChangeSetName=plan.change_set)["ExecutionStatus"]
-        except ApiError as error:
-            if error.kind == "missing":  # another one was executed, which removes all others
+        except ApiError as gone:
+            if gone.kind == "missing":  # another one was executed, which removes all others
                 raise stale from None
             raise
         if status.startswith("EXECUTE_"):

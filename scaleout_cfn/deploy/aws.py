@@ -134,7 +134,7 @@ class Aws:
             self._session = None
             self._clients.clear()
 
-    def read(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+    def read(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """A call that changes nothing, repeated while AWS cannot answer."""
         for left in range(READ_TRIES - 1, -1, -1):
             try:
@@ -146,7 +146,7 @@ class Aws:
                 self.pace.wait()
         raise AssertionError("unreachable")
 
-    def pages(self, service: str, operation: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+    def pages(self, service: str, operation: str, /, **arguments: Any) -> Iterator[dict[str, Any]]:
         """All pages of a call of CloudFormation's kind: NextToken out, NextToken in."""
         while True:
             page = self.read(service, operation, **arguments)
@@ -156,11 +156,11 @@ class Aws:
                 return
             arguments["NextToken" if "NextToken" in page else "nextToken"] = token
 
-    def once(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+    def once(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """One call, with botocore's own few retries. Raises ApiError or AccessError."""
         return self._call(self.client(service), service, operation, arguments)
 
-    def write(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+    def write(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """A call that changes something, sent once; again only after AWS said that it was too busy to take it.
 
         Raises ApiError of kind `unclear` when it may have been carried out or not.

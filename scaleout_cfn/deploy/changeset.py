@@ -88,10 +88,9 @@ def _made_or_found(aws: Aws, desired: Desired, live: Live | None, attempt: Attem
             arguments["RoleARN"] = desired.role_arn
         found = _sent(aws, arguments)
         if found is None:  # it is new
-            described = aws.read(
+            return aws.read(
                 "cloudformation", "describe_change_set", StackName=desired.stack_name, ChangeSetName=attempt.name
             )
-            return described
         ours = fingerprint_in(found.get("Description", "")) == desired.fingerprint
         usable = found["Status"] in PENDING or found["ExecutionStatus"] == "AVAILABLE"
         if ours and usable:

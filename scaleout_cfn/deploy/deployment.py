@@ -6,47 +6,28 @@ does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from scaleout_cfn.deploy import changeset, guard, protect
 from scaleout_cfn.deploy.apply import Operation, execute
 from scaleout_cfn.deploy.aws import Aws, Identity
-from scaleout_cfn.deploy.desired import IMAGE, Desired, fingerprint_in, parameters_for, token
+from scaleout_cfn.deploy.desired import Desired, fingerprint_in, token
 from scaleout_cfn.deploy.ecs import services_in, verify
-from scaleout_cfn.deploy.events import Event, History
-from scaleout_cfn.deploy.follow import StoppedWaiting, follow, read_events
-from scaleout_cfn.deploy.live import NESTED, Live, find, inventory, template_text
+from scaleout_cfn.deploy.events import History
+from scaleout_cfn.deploy.follow import StoppedWaiting, follow
+from scaleout_cfn.deploy.live import Live, find, inventory
 from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell, Uploaded
 from scaleout_cfn.deploy.outcome import concluded, interrupted, nothing_to_do
 from scaleout_cfn.deploy.plan import Plan, read_plan
-from scaleout_cfn.deploy.publish import Published, upload
-from scaleout_cfn.errors import ApiError, BusyError, DeployError, NeedsHandError, RefusedError, ScaleoutError
+from scaleout_cfn.deploy.publish import upload
+from scaleout_cfn.deploy.start import Wish, ours_at_work, phases_of, same, startable
+from scaleout_cfn.errors import ApiError, BusyError, DeployError, RefusedError, ScaleoutError
 
-__all__ = ["Wish", "apply", "deploy", "desired_of", "plan"]
+__all__ = ["Confirm", "apply", "deploy", "plan"]
 
 #: SIGTERM leaves two seconds in all for cleaning up.
 CLEAN_UP_S = 1.5
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the user asks for.
-
-    `allowed` are the logical paths that may be replaced or deleted though they hold data; `recreate` agrees to delete
-    a stack whose creation failed. `wait_s` bounds the watching, `patience_s` how long expired credentials are put up
-    with; None is no bound.
-    """
-
-    stack_name: str
-    published: Published
-    image: str | None = None
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    allowed: tuple[str, ...] = ()
-    recreate: bool = False
-    wait_s: float | None = None
-    patience_s: float | None = 120.0
 
 
 Confirm = Callable[[Plan], bool]
@@ -77,21 +58,26 @@ def deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confir
     """
     run = _Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed)
     live = find(aws, wish.stack_name)
-    phases = _phases(wish, live, identity, aws)
-    live, ended = _attached(run, wish, live, phases)
-    if ended is not None:
-        return ended
-    outcome: Outcome | None = None
-    for number, desired in enumerate(_phases(wish, live, identity, aws)):
-        if number or outcome:
-            live = find(aws, wish.stack_name)
+    phases = phases_of(wish, live, aws.target.role_arn)
+    earlier: Outcome | None = None
+    if live is not None and live.meaning.start == "busy":
+        operation = ours_at_work(aws, live, {one.fingerprint for one in phases})
+        tell(Note(f"an earlier run began this ({operation.token}); going on with it"))
+        earlier = _watched(run, operation, live.name)
+        if earlier.exit_code:
+            return earlier
+        live = find(aws, wish.stack_name)
+    else:
+        live = startable(aws, live, recreate=wish.recreate, tell=tell)
+    phases = phases_of(wish, live, aws.target.role_arn)
+    for number, desired in enumerate(phases, 1):
         if len(phases) > 1:
-            tell(Note(f"phase {number + 1} of {len(phases)}: {('infrastructure', 'the service')[number]}"))
+            tell(Note(f"phase {number} of {len(phases)}: {'infrastructure' if number == 1 else 'the service'}"))
         outcome = _phase(run, desired, live, confirm)
         if outcome.exit_code:
             return outcome
-    assert outcome is not None
-    return outcome
+        live = find(aws, wish.stack_name)
+    return earlier if earlier and outcome.outcome == "no_change" else outcome
 
 
 def plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -> Outcome:
@@ -101,9 +87,9 @@ def plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) ->
     """
     run = _Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed)
     live = find(aws, wish.stack_name)
-    desired = _phases(wish, live, identity, aws)[0]
-    _startable(run, wish, live)
-    if live is not None and _same(aws, desired, live):
+    live = startable(aws, live, recreate=False, tell=tell)
+    desired = phases_of(wish, live, aws.target.role_arn)[0]
+    if live is not None and same(aws, desired, live):
         return nothing_to_do(live)
     try:
         made = _proposed(run, desired, live)
@@ -167,115 +153,8 @@ def apply(
     return _executed(run, found, lambda _: True)
 
 
-def desired_of(wish: Wish, live: Live | None, role_arn: str, *, image: str | None = None) -> Desired:
-    """The desired state of a wish, given what is there. `image` overrides the wish's."""
-    asked = wish.image if image is None else image
-    parameters = parameters_for(wish.published, live, wish.parameters, image=asked)
-    return Desired(wish.stack_name, wish.published, parameters, wish.tags, role_arn)
-
-
-def _phases(wish: Wish, live: Live | None, identity: Identity, aws: Aws) -> list[Desired]:
-    """What to bring about, one after the other."""
-    role = aws.target.role_arn
-    # A first phase that is still being made belongs to a new stack, too.
-    new = live is None or live.meaning.start in ("create", "recreate") or live.status == "CREATE_IN_PROGRESS"
-    there = None if new and (live is None or live.status != "CREATE_IN_PROGRESS") else live
-    whole = desired_of(wish, there, role)
-    if not new or not whole.parameters.get(IMAGE):
-        return [whole]
-    return [desired_of(wish, there, role, image=""), whole]
-
-
-def _attached(run: _Run, wish: Wish, live: Live | None, phases: list[Desired]) -> tuple[Live | None, Outcome | None]:
-    """Watch an operation of ours that is at work already, then go on. Raises BusyError for anybody else's."""
-    if live is None or live.meaning.start != "busy":
-        return _startable(run, wish, live), None
-    history = History(live.stack_id)
-    problems: list[Exception] = []
-    events = read_events(run.aws, history, on_error=problems.append)
-    begin = next((event for event in events if event.of_stack and event.stack_id == live.stack_id), None)
-    mark = fingerprint_in(begin.token) if begin else ""
-    if live.status.startswith("DELETE_") or mark not in {one.fingerprint for one in phases}:
-        raise _busy(live, begin, mark, problems)
-    assert begin is not None
-    run.tell(Note(f"an earlier run began this ({begin.token}); going on with it"))
-    outcome = _watched(run, Operation(live.stack_id, begin.token), live.name)
-    return find(run.aws, wish.stack_name), outcome if outcome.exit_code else None
-
-
-def _busy(live: Live, begin: Event | None, mark: str, problems: list[Exception]) -> BusyError:
-    whose = "another deployment of ours, of another state" if mark else "somebody else"
-    since = f", since {begin.time:%Y-%m-%d %H:%M:%SZ}, token {begin.token or 'none'}" if begin else ""
-    unread = f"; its events cannot be read: {problems[0]}" if problems and not begin else ""
-    return BusyError(
-        f"stack {live.name} is {live.status}: {whose} is at work on it{since}{unread}",
-        state="nothing was changed by this run",
-        next_command="scaleout-cfn events --follow, then the same command again",
-    )
-
-
-def _startable(run: _Run, wish: Wish, live: Live | None) -> Live | None:
-    """The stack to start from. Raises where none can be started from; deletes an empty one when that is agreed to."""
-    if live is None or live.meaning.start in ("create", "update"):
-        return live
-    if live.meaning.start == "busy":
-        raise _busy(live, None, "", [])
-    if live.meaning.start == "recreate" and wish.recreate:
-        left = [one for one in inventory(run.aws, live.stack_id) if one.type != NESTED and "SKIPPED" not in one.status]
-        if not left:
-            return _deleted(run, live)
-        raise NeedsHandError(
-            f"stack {live.name} is {live.status} and still holds {', '.join(one.path for one in left[:5])}",
-            state="nothing was changed by this run",
-            next_command="scaleout-cfn destroy",
-        )
-    if live.meaning.start == "recreate":
-        raise NeedsHandError(
-            f"stack {live.name} is {live.status}: its creation failed and was rolled back. CloudFormation can only"
-            " delete it and make it anew",
-            state="nothing was changed by this run",
-            next_command=live.meaning.next_command,
-        )
-    raise NeedsHandError(
-        f"stack {live.name} is {live.status}: {live.reason or 'no reason given'}",
-        state="nothing was changed by this run",
-        next_command=live.meaning.next_command,
-    )
-
-
-def _deleted(run: _Run, live: Live) -> None:
-    run.tell(Note(f"deleting the empty stack {live.name}, {live.status}, to make it anew"))
-    mark = token("recreate", "0" * 16, f"{live.stack_id} {live.version}")
-    try:
-        run.aws.write("cloudformation", "delete_stack", StackName=live.stack_id, ClientRequestToken=mark)
-    except ApiError as error:
-        if error.kind != "unclear":
-            raise
-    before = f"{live.status} {live.version}"
-    gone = follow(run.aws, Operation(live.stack_id, mark, before), History(live.stack_id, mark), run.tell, end=run.end)
-    if gone is not None and gone.meaning.end != "gone":
-        raise NeedsHandError(f"stack {live.name} is {gone.status}: {gone.reason}", next_command="scaleout-cfn destroy")
-
-
-def _same(aws: Aws, desired: Desired, live: Live) -> bool:
-    """Whether the stack is what is desired already, found without a change set."""
-    if not desired.matches(live, desired.published.root.text, {}) and not live.resolved:
-        return False
-    if not desired.matches(live, template_text(aws, live.stack_id), {}):
-        return False
-    names = {live.parameters[name]: name for name in live.resolved}
-    if not names:
-        return True
-    try:
-        found = aws.read("ssm", "get_parameters", Names=sorted(names))["Parameters"]
-    except ScaleoutError:
-        return False  # a change set finds out, and needs no permission of ours for it
-    now = {names[one["Name"]]: one["Value"] for one in found if one["Name"] in names}
-    return all(now.get(name) == value for name, value in live.resolved.items())
-
-
 def _phase(run: _Run, desired: Desired, live: Live | None, confirm: Confirm) -> Outcome:
-    if live is not None and _same(run.aws, desired, live):
+    if live is not None and same(run.aws, desired, live):
         return nothing_to_do(live)
     try:
         made = _proposed(run, desired, live)
@@ -336,7 +215,6 @@ def _executed(run: _Run, found: Plan, confirm: Confirm, *, made_stack: bool = Fa
 def _watched(run: _Run, operation: Operation, stack: str) -> Outcome:
     """Watch to the end and conclude."""
     history = History(operation.stack_id, operation.token, operation.planned)
-    running = {"state": "the deployment goes on in AWS", "next_command": "the same command again: it goes on watching"}
     try:
         live = follow(run.aws, operation, history, run.tell, end=run.end, patience_s=run.patience_s)
         reason = ""
@@ -355,7 +233,7 @@ def _watched(run: _Run, operation: Operation, stack: str) -> Outcome:
             9,
             f"{stack}: {error}",
             stack_id=operation.stack_id,
-            **{"next_command": running["next_command"], "reason": running["state"]},
+            next_command="the same command again: it goes on watching",
         )
     except KeyboardInterrupt as stop:
         return interrupted(getattr(stop, "number", 2), stack, running=True, stack_id=operation.stack_id)

@@ -55,6 +55,16 @@ class Desired:
             name for name, one in self.published.parameters.items() if str(one.get("NoEcho", "")).lower() == "true"
         )
 
+    @property
+    def looked_up(self) -> dict[str, str]:
+        """The parameters that stand for an SSM parameter, each with its name there."""
+        types = {name: str(one.get("Type", "")) for name, one in self.published.parameters.items()}
+        return {
+            name: value
+            for name, value in self.parameters.items()
+            if value is not None and types[name].startswith("AWS::SSM::Parameter::Value<")
+        }
+
     def request(self) -> list[dict[str, Any]]:
         """The parameters as CreateChangeSet takes them."""
         return [
@@ -62,14 +72,16 @@ class Desired:
             for name, value in self.parameters.items()
         ]
 
-    def matches(self, live: Live, template: str, resolved: Mapping[str, str]) -> bool:
-        """Whether the stack is what is desired already. `resolved`: what its SSM parameters stand for now.
+    def matches(self, live: Live, template: str) -> bool:
+        """Whether the stack, which has this template, is what is desired already, but for what SSM parameters hold.
 
         A secret cannot be compared, so that a set which is given one never matches.
         """
         if any(value is not None and name in self.secrets for name, value in self.parameters.items()):
             return False
-        values = {name: value for name, value in self.parameters.items() if value is not None}
+        values = {
+            name: value for name, value in self.parameters.items() if value is not None and name not in self.looked_up
+        }
         return (
             live.meaning.start == "update"
             and live.meaning.end in ("done", "rolled_back")
@@ -78,7 +90,6 @@ class Desired:
             and all(live.parameters[name] == value for name, value in values.items())
             and dict(live.tags) == dict(self.tags)
             and self.role_arn in ("", live.role_arn)
-            and all(resolved.get(name, value) == value for name, value in live.resolved.items())
         )
 
 

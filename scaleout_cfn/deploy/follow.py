@@ -3,12 +3,13 @@ read, throttled calls and dropped connections make it slower and never decide an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from scaleout_cfn.deploy.apply import Operation
 from scaleout_cfn.deploy.aws import Aws
 from scaleout_cfn.deploy.ecs import rollout
-from scaleout_cfn.deploy.events import History
+from scaleout_cfn.deploy.events import Event, History
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Note, Tell, Watched
 from scaleout_cfn.errors import AccessError, ApiError, DeployError
@@ -74,9 +75,9 @@ def follow(
         aws.pace.wait()
 
 
-def read_events(aws: Aws, history: History, *, on_error: Callable[[Exception], None] | None = None) -> list:  # type: ignore[type-arg]
+def read_events(aws: Aws, history: History, *, on_error: Callable[[Exception], None] | None = None) -> list[Event]:
     """One round over all stacks that are at work: what is new, in the order of time. Never raises for AWS's sake."""
-    fresh = []
+    fresh: list[Event] = []
     read: set[str] = set()
     # A child that this round finds is read in the same round, and so are its own.
     while waiting := [stack_id for stack_id in history.active if stack_id not in read]:
@@ -91,7 +92,7 @@ def read_events(aws: Aws, history: History, *, on_error: Callable[[Exception], N
     return sorted(fresh, key=lambda event: event.time)
 
 
-def _pages(aws: Aws, stack_id: str):  # type: ignore[no-untyped-def]
+def _pages(aws: Aws, stack_id: str) -> Iterator[dict[str, Any]]:
     arguments = {"StackName": stack_id}
     while True:
         page = aws.once("cloudformation", "describe_stack_events", **arguments)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
-__all__ = ["STATUSES", "Start", "Status", "End", "meaning"]
+__all__ = ["STATUSES", "End", "Start", "Status", "meaning"]
 
 Start: TypeAlias = Literal["create", "update", "busy", "recreate", "stuck"]
 """What a deployment can do with a stack in a status."""

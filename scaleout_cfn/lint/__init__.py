@@ -31,7 +31,7 @@ def lint_folder(folder: Path, *, regions: Sequence[str] = ("us-east-1",)) -> lis
 
     Takes each .yaml, .yml, .json and .template file that is a template, and those in subfolders that
     they nest. cfn-lint checks against `regions`. Raises OSError where the folder cannot be read,
-    and ValueError for a region that cfn-lint does not know.
+    UsageError where it has no templates, and ValueError for a region that cfn-lint does not know.
     """
     from .folder import lint  # cfn-lint costs half a second to import
 

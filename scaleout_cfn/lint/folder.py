@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from scaleout_cfn.errors import UsageError
+
 from .findings import Finding, in_order
 from .reading import Template, templates_of
 from .rules import RULES
@@ -30,6 +32,8 @@ __all__ = ["lint"]
 def lint(folder: Path, regions: Sequence[str]) -> list[Finding]:
     """Every finding on a folder of templates, in order. See `scaleout_cfn.lint.lint_folder`."""
     read = list(templates_of(folder))
+    if not read:
+        raise UsageError(f"{folder}: no templates in it; give a folder of templates")
     templates = {template.name: template for template, _ in read}
     stacks = StackSet(
         {name: template.body for name, template in templates.items()},

@@ -170,6 +170,7 @@ class _Run:
         self.model, self.service, self.delays, self.phase = model, service, delays, phase
         self.arrivals: list[float] = traffic.requests.tolist()
         self.end = len(self.arrivals)
+        self.started = traffic.start
         self.sums: list[float] = [0.0, *np.cumsum(traffic.requests).tolist()]
         self.disturbed_to = 0  # up to there retries have been added, and `sums` does not hold
         self.backlog = [0.0] * self.end
@@ -215,7 +216,7 @@ class _Run:
             self.at(rules.next_tick(period, period, self.phase.metrics), self.period_ends, _Metrics(period, lag))
         if self.model.node_cpu_target is None:
             self.at(rules.next_tick(0, 60, self.phase.capacity), self.capacity_look)
-        for time, least, most in firings(self.model.scaling.schedules, self.end, self.trace_start):
+        for time, least, most in firings(self.model.scaling.schedules, self.end, self.started):
             self.at(time, self.bounds_change, (least, most))
         heap = self.heap
         while heap:
@@ -230,8 +231,6 @@ class _Run:
             trace.requests = np.array(self.arrivals)
         trace.node_seconds = self.node_s
         return trace
-
-    trace_start = None
 
     def advance(self, until: int) -> None:
         """The fluid queue from now on: all tasks as one server of their joint rate, clients leaving at the timeout."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from scaleout_cfn.errors import UsageError
 from scaleout_cfn.lint import RULES, check_set, lint_folder
 from scaleout_cfn.lint.reading import read_folder
 
@@ -160,8 +161,9 @@ def test_a_root_too_large_to_be_sent_as_text_is_a_warning_and_a_huge_child_an_er
     ]
 
 
-def test_an_empty_folder_has_no_finding_and_a_missing_one_is_an_error(tmp_path: Path) -> None:
-    assert lint_folder(tmp_path) == []
+def test_a_folder_without_templates_and_a_missing_one_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no templates in it"):
+        lint_folder(tmp_path)
     with pytest.raises(FileNotFoundError):
         lint_folder(tmp_path / "nowhere")
 

@@ -1,0 +1,149 @@
+"""Where a deployment starts from: what is wished, what is there, and whether one can lead to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from scaleout_cfn.deploy.apply import Operation
+from scaleout_cfn.deploy.aws import Aws
+from scaleout_cfn.deploy.desired import IMAGE, Desired, fingerprint_in, parameters_for, token
+from scaleout_cfn.deploy.events import Event, History
+from scaleout_cfn.deploy.follow import follow, read_events
+from scaleout_cfn.deploy.live import NESTED, Live, inventory, template_text
+from scaleout_cfn.deploy.messages import Note, Tell
+from scaleout_cfn.deploy.publish import Published
+from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, ScaleoutError
+
+__all__ = ["Wish", "busy", "desired_of", "ours_at_work", "phases_of", "same", "startable"]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user asks for.
+
+    `allowed` are the logical paths that may be replaced or deleted though they hold data; `recreate` agrees to delete
+    a stack whose creation failed. `wait_s` bounds the watching, `patience_s` how long expired credentials are put up
+    with; None is no bound.
+    """
+
+    stack_name: str
+    published: Published
+    image: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    allowed: tuple[str, ...] = ()
+    recreate: bool = False
+    wait_s: float | None = None
+    patience_s: float | None = 120.0
+
+
+def desired_of(wish: Wish, live: Live | None, role_arn: str, *, image: str | None = None) -> Desired:
+    """The desired state of a wish, given what is there. `image` overrides the wish's."""
+    asked = wish.image if image is None else image
+    parameters = parameters_for(wish.published, live, wish.parameters, image=asked)
+    return Desired(wish.stack_name, wish.published, parameters, wish.tags, role_arn)
+
+
+def phases_of(wish: Wish, live: Live | None, role: str) -> list[Desired]:
+    """What to bring about, one after the other."""
+    # A first phase that is still being made belongs to a new stack, too.
+    new = live is None or live.meaning.start in ("create", "recreate") or live.status == "CREATE_IN_PROGRESS"
+    there = None if new and (live is None or live.status != "CREATE_IN_PROGRESS") else live
+    whole = desired_of(wish, there, role)
+    if not new or not whole.parameters.get(IMAGE):
+        return [whole]
+    return [desired_of(wish, there, role, image=""), whole]
+
+
+def ours_at_work(aws: Aws, live: Live, fingerprints: Collection[str]) -> Operation:
+    """The operation at work on a stack, where it is one of these. Raises BusyError when it is anybody else's."""
+    history = History(live.stack_id)
+    problems: list[Exception] = []
+    events = read_events(aws, history, on_error=problems.append)
+    begin = next((event for event in events if event.of_stack and event.stack_id == live.stack_id), None)
+    mark = fingerprint_in(begin.token) if begin else ""
+    if begin is None or live.status.startswith("DELETE_") or mark not in fingerprints:
+        raise busy(live, begin, mark, problems)
+    return Operation(live.stack_id, begin.token)
+
+
+def busy(live: Live, begin: Event | None, mark: str, problems: list[Exception]) -> BusyError:
+    whose = "another deployment of ours, of another state" if mark else "somebody else"
+    since = f", since {begin.time:%Y-%m-%d %H:%M:%SZ}, token {begin.token or 'none'}" if begin else ""
+    unread = f"; its events cannot be read: {problems[0]}" if problems and not begin else ""
+    return BusyError(
+        f"stack {live.name} is {live.status}: {whose} is at work on it{since}{unread}",
+        state="nothing was changed by this run",
+        next_command="scaleout-cfn events --follow, then the same command again",
+    )
+
+
+def startable(aws: Aws, live: Live | None, *, recreate: bool, tell: Tell) -> Live | None:
+    """The stack to start from. Raises where none can be started from; deletes an empty one if `recreate`."""
+    if live is None or live.meaning.start in ("create", "update"):
+        return live
+    if live.meaning.start == "busy":
+        raise busy(live, None, "", [])
+    if live.meaning.start == "recreate" and recreate:
+        left = [one for one in inventory(aws, live.stack_id) if one.type != NESTED and "SKIPPED" not in one.status]
+        if not left:
+            _deleted(aws, live, tell)
+            return None
+        raise NeedsHandError(
+            f"stack {live.name} is {live.status} and still holds {', '.join(one.path for one in left[:5])}",
+            state="nothing was changed by this run",
+            next_command="scaleout-cfn destroy",
+        )
+    if live.meaning.start == "recreate":
+        raise NeedsHandError(
+            f"stack {live.name} is {live.status}: its creation failed and was rolled back. CloudFormation can only"
+            " delete it and make it anew",
+            state="nothing was changed by this run",
+            next_command=live.meaning.next_command,
+        )
+    raise NeedsHandError(
+        f"stack {live.name} is {live.status}: {live.reason or 'no reason given'}",
+        state="nothing was changed by this run",
+        next_command=live.meaning.next_command,
+    )
+
+
+def _deleted(aws: Aws, live: Live, tell: Tell) -> None:
+    tell(Note(f"deleting the empty stack {live.name}, {live.status}, to make it anew"))
+    mark = token("recreate", "0" * 16, f"{live.stack_id} {live.version}")
+    try:
+        aws.write("cloudformation", "delete_stack", StackName=live.stack_id, ClientRequestToken=mark)
+    except ApiError as error:
+        if error.kind != "unclear":
+            raise
+    before = f"{live.status} {live.version}"
+    gone = follow(aws, Operation(live.stack_id, mark, before), History(live.stack_id, mark), tell)
+    if gone is not None and gone.meaning.end != "gone":
+        raise NeedsHandError(f"stack {live.name} is {gone.status}: {gone.reason}", next_command="scaleout-cfn destroy")
+
+
+def same(aws: Aws, desired: Desired, live: Live) -> bool:
+    """Whether the stack is what is desired already, found without a change set."""
+    # What DescribeStacks told is compared first: most changes need no second call.
+    if not desired.matches(live, desired.published.root.text):
+        return False
+    if not desired.matches(live, template_text(aws, live.stack_id)):
+        return False
+    return not desired.looked_up or _still_resolved(aws, desired, live)
+
+
+def _still_resolved(aws: Aws, desired: Desired, live: Live) -> bool:
+    """Whether each SSM parameter stands for what it stood for when the stack was made: a new image is a change."""
+    wanted = desired.looked_up
+    try:
+        answer = aws.read("ssm", "get_parameters", Names=sorted(set(wanted.values())))
+    except ScaleoutError:
+        return False  # a change set finds out, and needs no permission of ours for it
+    now = {one["Name"]: one["Value"] for one in answer["Parameters"]}
+    return all(
+        source in now
+        and live.parameters[name] in (source, now[source])
+        and live.resolved.get(name, now[source]) == now[source]
+        for name, source in wanted.items()
+    )
