@@ -50,26 +50,33 @@ def load(path: Path | None = None, *, environment: str | None = None, overrides:
     places = Places(str(path) if path else "the default config", text)
     if not isinstance(environments, dict) or not all(isinstance(overlay, dict) for overlay in environments.values()):
         raise ConfigError([f"{places.file}: environments: holds one table a name, as in [environments.prod]"])
-    if environment is not None:
-        if environment not in environments:
-            known = ", ".join(map(one_line, sorted(environments))) or "none"
-            raise ConfigError([f"{places.file}: environment {environment!r} is not there; it has {known}"])
-        tables = merged(tables, environments[environment])
-        places.environment = environment
+    if environment is not None and environment not in environments:
+        known = ", ".join(map(one_line, sorted(environments))) or "none"
+        raise ConfigError([f"{places.file}: environment {environment!r} is not there; it has {known}"])
+    chosen = merged(tables, environments.get(environment, {}), Config())
+    places.environment = environment
     for override in overrides:
-        tables = merged(tables, places.override(override))
+        chosen = merged(chosen, places.override(override), Config())
+    config, problems = resolved(chosen, places)
     # A broken overlay of another environment is found now, not on the day it is deployed.
-    others = [(name, overlay) for name, overlay in environments.items() if name != environment]
-    problems: list[str] = []
-    config: Config | None = convert(Config, tables, Config(), "", places, problems)
-    for name, overlay in others:
-        there = Places(places.file, text, name)
-        convert(Config, overlay, Config(), "", there, problems, only_given=True)
+    for name, overlay in environments.items():
+        if name != environment:
+            _, others = resolved(merged(tables, overlay, Config()), Places(places.file, text, name))
+            problems += [problem for problem in others if problem not in problems]
     if problems or config is None:
         raise ConfigError(problems)
-    if found := conflicts(config):
-        raise ConfigError([places.say(line.partition(":")[0], line.partition(": ")[2]) for line in found])
     return config
+
+
+def resolved(tables: Table, places: Places) -> tuple[Config | None, list[str]]:
+    """The config that tables mean, and every reason why it cannot be meant."""
+    problems: list[str] = []
+    config: Config | None = convert(Config, tables, Config(), "", places, problems)
+    if config is not None and not problems:
+        for line in conflicts(config):
+            key, _, what = line.partition(": ")
+            problems.append(places.say(key, what))
+    return config, problems
 
 
 def checked(config: Config) -> Config:
@@ -83,15 +90,21 @@ def checked(config: Config) -> Config:
     return again
 
 
-def merged(under: Table, over: Mapping[str, Any]) -> Table:
-    """Two tables as one: tables merge, all else is replaced, and so is a table of another `kind`."""
+def merged(under: Table, over: Mapping[str, Any], default: object) -> Table:
+    """Two tables as one: tables merge, all else is replaced, and so is a table of another `kind`.
+
+    `default` is the section at their place: its kind is meant where none is written.
+    """
     result = dict(under)
     for key, value in over.items():
-        old = result.get(key)
-        if isinstance(old, dict) and isinstance(value, dict) and value.get("kind", old.get("kind")) == old.get("kind"):
-            result[key] = merged(old, value)
-        else:
-            result[key] = value
+        old, there = result.get(key), getattr(default, key, None)
+        kind = getattr(getattr(there, "__struct_config__", None), "tag", None)
+        if isinstance(old, dict) and isinstance(value, dict):
+            before = old.get("kind", kind)
+            if value.get("kind", before) == before:
+                result[key] = merged(old, value, there)
+                continue
+        result[key] = value
     return result
 
 
@@ -174,8 +187,6 @@ def convert(
     path: str,
     places: Places,
     problems: list[str],
-    *,
-    only_given: bool = False,
 ) -> Any:
     """A section made of a table over the default of its place. Problems are added to the list; None on any.
 
@@ -202,7 +213,7 @@ def convert(
         sections = sections_of(inner)
         if sections:
             kept = getattr(default, key) if default is not None else default_of(fields[key])
-            values[key] = _convert_section(sections, value, kept, here, places, problems, only_given)
+            values[key] = _convert_section(sections, value, kept, here, places, problems)
         elif (item := section_items(inner)) and isinstance(value, (list, tuple)):
             values[key] = tuple(
                 convert(item, one, None, f"{here}[{index}]", places, problems) for index, one in enumerate(value)
@@ -220,14 +231,14 @@ def convert(
             except msgspec.ValidationError as error:
                 problems.append(places.say(here, refusal(value, error, inner, meta)))
     for name, field in fields.items():
-        if name in values or name in given or only_given:
+        if name in values or name in given:
             continue
         if default is not None:
             values[name] = getattr(default, name)
         elif field.default is NODEFAULT and field.default_factory is NODEFAULT:
             here = f"{path}.{name}" if path else name
             problems.append(places.say(path, f"{here} is missing: {bare(field.type)[1].description}"))  # type: ignore[union-attr]
-    return section(**values) if len(problems) == found_before and not only_given else None
+    return section(**values) if len(problems) == found_before else None
 
 
 def _convert_section(
@@ -237,7 +248,6 @@ def _convert_section(
     path: str,
     places: Places,
     problems: list[str],
-    only_given: bool,
 ) -> Any:
     """A section, or one of several that exclude each other, chosen by its `kind`."""
     section = type(default) if default is not None else sections[0]
@@ -249,7 +259,7 @@ def _convert_section(
             return None
         section = kinds[given["kind"]]
     base = default if type(default) is section else None
-    return convert(section, given, base, path, places, problems, only_given=only_given)
+    return convert(section, given, base, path, places, problems)
 
 
 def refusal(value: object, error: msgspec.ValidationError, inner: object, meta: Meta | None) -> str:

@@ -30,7 +30,6 @@ def json_schema() -> Table:
     schema = msgspec.json.schema(Config)
     definitions = schema["$defs"]
     for definition in definitions.values():
-        definition["additionalProperties"] = False
         # `kind` may be left out where the default is meant.
         if "kind" in definition.get("required", ()):
             definition["required"] = [name for name in definition["required"] if name != "kind"]

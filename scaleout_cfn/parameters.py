@@ -29,7 +29,7 @@ def asked(config: Config, name: str, kind: type[Value], *, most: int | None = No
     properties: dict[str, Any] = {"Description": f"{meta.description} ({key})"}
     if isinstance(value, bool):
         properties |= {"Default": str(value).lower(), "AllowedValues": ["true", "false"]}
-    elif isinstance(value, int):
+    elif isinstance(value, (int, float)):
         properties |= {"Default": value, "MinValue": meta.ge, "MaxValue": meta.le if most is None else most}
     elif of_aws and not value:
         properties["Description"] += " No default: it differs from account to account."

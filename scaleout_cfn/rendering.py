@@ -6,12 +6,13 @@ import contextlib
 import inspect
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import msgspec
-from troposphere import Sub, Tags, autoscaling, cloudformation, ec2, iam
+from troposphere import AWSObject, Sub, Tags, autoscaling, cloudformation, ec2, iam
 from troposphere.validators.autoscaling import Tags as GroupTags
 
 from scaleout_cfn import capacity
@@ -59,6 +60,7 @@ TEMPLATES_URL = {
 }
 # How a file is known as ours again: files without it are never removed.
 MARK = {"RenderedBy": "scaleout_cfn"}
+OURS = re.compile(r'^Metadata:\n  RenderedBy: scaleout_cfn$|"Metadata": \{\s*"RenderedBy": "scaleout_cfn"', re.M)
 MAX_ROOT_BYTES = 51_200
 ROOT = "root"
 TEMPLATE_ORDER = (
@@ -154,7 +156,15 @@ def _finish(stack: Stack, config: Config) -> None:
                 ec2.TagSpecifications(ResourceType=kind, Tags=Tags(named)) for kind in ("volume", "network-interface")
             ]
         elif "Tags" in resource.props:
-            resource.Tags = Tags(named)
+            resource.Tags = _with_own(resource, named)
+
+
+def _with_own(resource: AWSObject, named: dict[str, Any]) -> Any:
+    """Our tags and those that the resource brings, which win, in the form that its type wants."""
+    own = resource.properties.get("Tags")
+    if resource.props["Tags"][0] is dict:
+        return {**named, **(own or {})}
+    return Tags({**named, **{tag["Key"]: tag["Value"] for tag in (own.tags if own else [])}})
 
 
 def folder_url(name: str, template: Template) -> Any:
@@ -260,26 +270,31 @@ def write(folder: Path, texts: Mapping[str, str]) -> list[Path]:
 
     Returns what was removed. Raises UsageError when the folder cannot be written to; the old files are intact then.
     """
-    written: list[tuple[Path, Path]] = []
+    before: dict[Path, bytes | None] = {}
+    temporary = {folder / name: folder / f".{name}.{os.getpid()}" for name in texts}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         stale = [path for path in templates_in(folder) if path.name not in texts and is_ours(path)]
-        for name, text in texts.items():
-            temporary = folder / f".{name}.{os.getpid()}"
-            written.append((temporary, folder / name))
-            temporary.write_text(text, encoding="utf-8", newline="\n")
-        while written:
-            os.replace(*written[0])
-            del written[0]
+        for path, beside in temporary.items():
+            beside.write_text(texts[path.name], encoding="utf-8", newline="\n")
+        for path, beside in temporary.items():
+            old = path.read_bytes() if path.exists() else None
+            os.replace(beside, path)
+            before[path] = old
         for path in stale:
             path.unlink()
-        return stale
-    except OSError as error:
-        raise UsageError(f"{folder}: {error.strerror or error}; give a folder that can be written to") from None
-    finally:
-        for temporary, _ in written:
+    except BaseException as error:
+        for path, old in before.items():
             with contextlib.suppress(OSError):
-                temporary.unlink()
+                path.unlink() if old is None else path.write_bytes(old)
+        if isinstance(error, OSError):
+            raise UsageError(f"{folder}: {error.strerror or error}; give a folder that can be written to") from None
+        raise
+    finally:
+        for beside in temporary.values():
+            with contextlib.suppress(OSError):
+                beside.unlink()
+    return stale
 
 
 def templates_in(folder: Path) -> list[Path]:
@@ -289,4 +304,4 @@ def templates_in(folder: Path) -> list[Path]:
 
 def is_ours(path: Path) -> bool:
     """Whether a template was rendered by this package."""
-    return "scaleout_cfn" in path.read_text(encoding="utf-8", errors="replace")[:2000]
+    return OURS.search(path.read_text(encoding="utf-8", errors="replace")) is not None

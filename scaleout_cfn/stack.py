@@ -150,10 +150,9 @@ def _class_hints(outputs: Any) -> dict[str, Any]:
 
 def values_of(outputs: object) -> dict[str, Value]:
     """The fields of an outputs object that hold a value."""
-    hints = _hints(outputs)
-    if not hints and not hasattr(outputs, "__struct_fields__"):
+    if not hasattr(outputs, "__struct_fields__") and not hasattr(outputs, "__dataclass_fields__"):
         raise WiringError(f"a build function returns a frozen dataclass or msgspec.Struct of values, not {outputs!r}")
-    fields = {name: getattr(outputs, name) for name in hints}
+    fields = {name: getattr(outputs, name) for name in _hints(outputs)}
     return {name: value for name, value in fields.items() if isinstance(value, Value)}
 
 

@@ -199,9 +199,11 @@ def test_the_schema_accepts_the_default_whole_or_in_parts() -> None:
     assert accepts(default)
     for key, value in default.items():
         assert accepts({key: value, "environments": {"prod": {key: value}, "dev": {}}})
+    # The kind may be left out where the default is meant.
+    assert accepts({"network": {"zones": 3}, "load_balancer": {"listener": {}}})
 
 
-@unhurried
+@settings(unhurried, max_examples=50)
 @given(configs())
 def test_the_schema_accepts_every_config(config: Config) -> None:
     tables = tables_of(config)

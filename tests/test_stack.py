@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
+import msgspec
 import pytest
 from troposphere import AWSObject, Equals, GetAtt, Ref, ec2, s3
 
@@ -31,9 +32,20 @@ class LeafOutputs:
     bucket: Annotated[Text, "The bucket."]
 
 
+class Nothing(msgspec.Struct, frozen=True):
+    """No outputs."""
+
+
 @dataclass(frozen=True)
-class Nothing:
-    pass
+class NothingEither:
+    """No outputs, as a dataclass."""
+
+
+class StructOutputs(msgspec.Struct, frozen=True):
+    """Outputs as a struct."""
+
+    name: Annotated[Text, "What it is called."]
+    spare: Text | None = None
 
 
 def net(stack: Stack, config: None) -> NetOutputs:
@@ -61,6 +73,21 @@ def passing_on(stack: Stack, config: None, *, subnets: SubnetIds) -> NetOutputs:
 def middle(stack: Stack, config: None, *, vpc_id: VpcId, subnets: SubnetIds) -> LeafOutputs:
     """Nests a leaf."""
     return stack.nest("Leaf", leaf, config, vpc_id=vpc_id, subnets=subnets, extra=None)
+
+
+def with_struct(stack: Stack, config: None) -> StructOutputs:
+    stack.add(s3.Bucket("Bucket"))
+    return StructOutputs(Text("x"))
+
+
+def without_outputs(stack: Stack, config: None) -> Nothing:
+    stack.add(s3.Bucket("Bucket"))
+    return Nothing()
+
+
+def without_outputs_either(stack: Stack, config: None) -> NothingEither:
+    stack.add(s3.Bucket("Bucket"))
+    return NothingEither()
 
 
 def not_a_dataclass(stack: Stack, config: None) -> str:
@@ -254,6 +281,22 @@ def test_what_an_output_is_annotated_with_is_its_description(top: Stack) -> None
     outputs = template(top.children["Net"])["Outputs"]
     assert outputs["Name"] == {"Value": "net", "Description": "What it is called."}
     assert "Description" not in outputs["VpcId"]
+
+
+def test_outputs_may_be_a_struct(top: Stack) -> None:
+    out = top.nest("Shop", with_struct, None)
+    assert out == StructOutputs(out.name)
+    assert out.name.to_dict() == {"Fn::GetAtt": ["Shop", "Outputs.Name"]}
+    assert template(top.children["Shop"])["Outputs"] == {"Name": {"Value": "x", "Description": "What it is called."}}
+
+
+def test_a_stack_may_have_no_outputs(top: Stack) -> None:
+    assert top.nest("Shop", without_outputs, None) == Nothing()
+    assert "Outputs" not in template(top.children["Shop"])
+
+
+def test_a_stack_may_have_no_outputs_as_a_dataclass(top: Stack) -> None:
+    assert top.nest("Shop", without_outputs_either, None) == NothingEither()
 
 
 def test_outputs_fit_any_property_of_a_resource(top: Stack) -> None:

@@ -62,10 +62,10 @@ def main() -> int:
         while (event := next_event(running)) == "stop":
             pass
     failed = nginx in running or uwsgi not in running
-    for child in running:
-        os.kill(child, signal.SIGTERM)
-    while running:
-        next_event(running)
+    while running:  # nothing is in flight; uWSGI misses a signal that comes in the first second of its life
+        for child in running:
+            os.kill(child, signal.SIGTERM)
+        next_event(running, 1)
     if failed:
         print(f"{event} has ended by itself", file=sys.stderr)
     return 1 if failed else 0
@@ -120,7 +120,7 @@ def cpus(cgroup: Path, environment: Mapping[str, str]) -> float:
         try:
             with urlopen(url, timeout=2) as answer:
                 units = json.load(answer)["Limits"]["CPU"]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             print(f"no CPU units from {url}: {error}", file=sys.stderr)
         else:
             known += [units / 1024] if units > 2 else []  # 2 stands for none

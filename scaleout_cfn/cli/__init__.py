@@ -1,7 +1,7 @@
 """The command line: the only code that prints, reads arguments or exits.
 
 Each command lives in a module of its own, imported when it is called: `render` pays for nothing that `lint` needs.
-Exit codes: 0 done or nothing to do; 1 our own fault; 2 usage, config or lint; 3 changes present; 130 interrupted.
+Exit codes: `scaleout_cfn.errors.EXIT_CODES`, and docs/exit-codes.md.
 """
 
 from __future__ import annotations
@@ -31,6 +31,15 @@ COMMANDS = {
     "render": "render",
     "lint": "lint",
     "graph": "graph",
+    "bootstrap": "bootstrap",
+    "deploy": "deploy",
+    "diff": "deploy",
+    "plan": "deploy",
+    "apply": "deploy",
+    "publish": "deploy",
+    "status": "watch",
+    "events": "watch",
+    "outputs": "watch",
 }
 
 

@@ -62,6 +62,7 @@ def follow(
             if live is None:
                 return None
             begun = begun or f"{live.status} {live.version}" != operation.before or _executed(aws, operation)
+            begun = begun or bool(history.token and history.begun)  # back in the status it had, as a rollback may be
             settled = begun and live.meaning.end != "running" and live.status != "REVIEW_IN_PROGRESS"
             fresh = read_events(aws, history)
             elapsed = aws.pace.clock() - begin

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from scaleout_cfn.deploy.events import Event, Progress
 from scaleout_cfn.deploy.plan import Plan
 
-__all__ = ["Blocked", "Message", "Note", "Outcome", "Planned", "Rollout", "Started", "Tell", "Uploaded", "Watched"]
+__all__ = ["Blocked", "Fact", "Message", "Note", "Outcome", "Planned", "Rollout", "Started", "Tell", "Uploaded", "Watched"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,16 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Fact:
+    """Something that was found out: `lines` for people, the first one its headline; `kind` and `data` for programs."""
+
+    kind: str
+    lines: tuple[str, ...]
+    data: Mapping[str, Any] = field(default_factory=dict)
+    level: Literal["info", "warning"] = "info"
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a command ended: what happened, the first cause, the state things are in, and the next command.
 
@@ -100,5 +110,5 @@ class Outcome:
     change_set: str = ""
 
 
-Message: TypeAlias = Started | Uploaded | Planned | Blocked | Watched | Rollout | Note | Outcome
+Message: TypeAlias = Started | Uploaded | Planned | Blocked | Watched | Rollout | Note | Fact | Outcome
 Tell: TypeAlias = Callable[[Message], None]

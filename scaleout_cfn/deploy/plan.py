@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -229,7 +230,7 @@ def _properties(raw: Mapping[str, Any]) -> Iterator[Property]:
         name = place or target.get("Attribute", "")
         force = {"Always": "certain", "Conditionally": "possible"}.get(target.get("RequiresRecreation", ""), "none")
         after = _value(target.get("AfterValue", ""))
-        if force == "certain" and (detail.get("Evaluation") == "Dynamic" or after == UNKNOWN):
+        if force == "certain" and (detail.get("Evaluation") == "Dynamic" or UNKNOWN in after):
             # The value is known only once it is applied, and may turn out to be what it was.
             # https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/759
             force = "possible"
@@ -241,7 +242,8 @@ def _properties(raw: Mapping[str, Any]) -> Iterator[Property]:
 
 
 def _value(text: str) -> str:
-    return UNKNOWN if text.startswith(("{{IntrinsicFunction:", "{{changeSet:")) else text
+    """A value, with AWS's placeholders of what is not known yet in words."""
+    return re.sub(r"\{\{(IntrinsicFunction|changeSet):[^}]*\}\}", UNKNOWN, text)
 
 
 def _replacement(raw: Mapping[str, Any], properties: tuple[Property, ...]) -> Replacement:

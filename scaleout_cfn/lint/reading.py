@@ -247,15 +247,13 @@ class _Reader:
         return found
 
     def _scalar(self, node: Any, path: str) -> Any:
-        tag = node.tag
-        if tag == _YAML + "str" or tag == _YAML + "timestamp":
-            return node.value
-        if tag.startswith("!"):
+        if node.tag.startswith("!"):
             return self._function(node, path)
-        if tag not in _CONSTRUCT:
+        # Strings, and dates, which CloudFormation leaves as they are written.
+        if node.tag not in _CONSTRUCT:
             return node.value
         try:
-            return _CONSTRUCT[tag](self._scalars, node)
+            return _CONSTRUCT[node.tag](self._scalars, node)
         except ValueError:
             # 0o17 and the like: a number by its form only.
             return node.value

@@ -133,14 +133,21 @@ def share_evenly(count: int, tasks: Sequence[int], room: Sequence[int]) -> list[
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-placement-strategies.html
     """
     count = min(count, sum(room))
-    low, high = 0, max((have + space for have, space in zip(tasks, room, strict=True)), default=0)
-    while low < high:  # the highest level that does not need more tasks than there are
+    if len(tasks) == 1:
+        return [count]
+    zones = list(zip(tasks, room, strict=True))
+    low = min(tasks)
+    high = low + count
+    while low < high:  # the highest level to which all can be raised
         level = (low + high + 1) // 2
-        need = sum(within(0, level - have, space) for have, space in zip(tasks, room, strict=True))
+        need = 0
+        for have, space in zones:
+            if have < level:
+                need += level - have if level - have < space else space
         low, high = (level, high) if need <= count else (low, level - 1)
-    given = [within(0, low - have, space) for have, space in zip(tasks, room, strict=True)]
+    given = [min(max(0, low - have), space) for have, space in zones]
     left = count - sum(given)
-    for index, (have, space) in enumerate(zip(tasks, room, strict=True)):
+    for index, (have, space) in enumerate(zones):
         if left and given[index] < space and have + given[index] == low:
             given[index] += 1
             left -= 1

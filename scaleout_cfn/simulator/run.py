@@ -467,7 +467,11 @@ class _Run:
         if wanted > size:
             if now - self.launched_at >= self.model.scaling.nodes.warmup_s:
                 self.launch(now, wanted - size, "capacity provider")
-        elif self.low_looks >= 15 and now - self.shrunk_at >= self.delays.node_scale_in_interval_s:
+        elif self.low_looks >= 15:
+            if (again := self.shrunk_at + self.delays.node_scale_in_interval_s) > now:
+                if again < now + 60:  # before the next look
+                    self.at(again, self.group_acts, wanted)
+                return
             gone = rules.group_scale_in(self.nodes.count, wanted, self.nodes.empty)
             if gone:
                 self.shrunk_at = now

@@ -520,6 +520,24 @@ def test_somebody_elses_file_of_the_same_name_is_not_the_sets_own() -> None:
     silent(change)
 
 
+def test_where_two_urls_could_mean_the_sets_folder_neither_does() -> None:
+    templates = {name: good()[name] for name in ("network.yaml", "cluster.yaml")}
+    templates["root.yaml"] = {"Resources": {}}
+    for name in ("network", "cluster"):
+        nest(templates, name, f"{name}.yaml", {"Wrong": "1"})
+    assert {finding.rule for finding in check_set(templates)} == {"S103", "S104"}
+    properties(templates, "root", "network")["TemplateURL"] = "https://other.s3.amazonaws.com/network.yaml"
+    assert check_set(templates) == []
+
+
+def test_a_file_that_shares_no_parameter_with_what_is_passed_is_another() -> None:
+    templates = {"network.yaml": good()["network.yaml"], "root.yaml": {"Resources": {}}}
+    nest(templates, "Other", "network.yaml", {"Zones": 3, "Tenancy": "default", "Range": "10.0.0.0/16"})
+    assert check_set(templates) == []
+    passed(templates, "Other")["Cidr"] = "10.0.0.0/16"
+    assert [finding.rule for finding in check_set(templates)] == ["S103", "S103", "S103"]
+
+
 def test_a_url_whose_folder_nobody_knows_says_nothing_of_missing_files() -> None:
     templates = {"root.yaml": good()["root.yaml"]}
     assert check_set(templates) == []

@@ -1,0 +1,25 @@
+"""bootstrap: the bucket for templates."""
+
+from __future__ import annotations
+
+import click
+
+from scaleout_cfn.cli.work import Options, Work, aws_options, command
+from scaleout_cfn.deploy import bootstrap as bucket_maker
+from scaleout_cfn.deploy.messages import Outcome
+from scaleout_cfn.deploy.publish import bucket_name
+
+
+@click.command()
+@aws_options
+@click.option("--bucket", default="", metavar="NAME", help="Its name.  [default: scaleout-ACCOUNT-REGION]")
+def bootstrap(options: Options, bucket: str) -> None:
+    """Make the bucket that templates are uploaded to: private, versioned, encrypted, TLS only. Safe to run again."""
+
+    def body(work: Work) -> Outcome:
+        name = bucket or bucket_name(work.identity)
+        new = bucket_maker.bootstrap(work.aws, work.identity, name)
+        what = f"bucket {name} {'is made' if new else 'was there, its settings are as they should be'}"
+        return Outcome("done", 0, what, outputs={"Bucket": name}, next_command="scaleout-cfn deploy")
+
+    command(options, "bootstrap", body)

@@ -1,0 +1,229 @@
+"""deploy, publish, diff, plan and apply: from a config to a running set."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import click
+
+from scaleout_cfn.cli.views import LinesView
+from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
+from scaleout_cfn.deploy import deployment
+from scaleout_cfn.deploy.bootstrap import bootstrap, exists
+from scaleout_cfn.deploy.live import find
+from scaleout_cfn.deploy.messages import Note, Outcome, Tell, Uploaded
+from scaleout_cfn.deploy.plan import Plan
+from scaleout_cfn.deploy.publish import Published, bucket_name, place, prepare, quick_create, upload
+from scaleout_cfn.deploy.start import Wish, desired_of
+from scaleout_cfn.errors import RefusedError
+from scaleout_cfn.rendering import compose
+
+image_option = click.option(
+    "--image", metavar="URI", help="The image to run.  [default: service.image_uri, else what runs already]"
+)
+bucket_option = click.option(
+    "--bucket", default="", metavar="NAME", help="Where templates go.  [default: what `bootstrap` makes]"
+)
+allow_option = click.option(
+    "--allow-replace",
+    "allowed",
+    multiple=True,
+    metavar="PATH",
+    help="Agree that this resource, which holds data, is replaced or deleted: Data/Table. Repeatable.",
+)
+yes_option = click.option("--yes", is_flag=True, help="Do not ask. It is no consent to lose data: --allow-replace is.")
+
+
+@click.command()
+@aws_options
+@image_option
+@bucket_option
+@yes_option
+@allow_option
+@timeout_option
+@click.option("--recreate", is_flag=True, help="Delete a stack whose creation failed (ROLLBACK_COMPLETE) and make it.")
+@click.option("--keep", is_flag=True, help="With --local: leave the emulator running for the next commands.")
+def deploy(
+    options: Options,
+    image: str | None,
+    bucket: str,
+    yes: bool,
+    allowed: tuple[str, ...],
+    timeout_min: float | None,
+    recreate: bool,
+    keep: bool,
+) -> None:
+    """Bring the stack to what the config says: upload, show the changes, ask, execute, follow, verify.
+
+    A new stack is made in two phases: everything but the service, then, given an image, the service. The same
+    command again is always safe: it goes on with what an earlier one began, or does nothing.
+
+    With --local it runs against an emulator on 127.0.0.1: no account is needed and none is touched.
+    """
+    if keep and not options.local:
+        raise click.UsageError("--keep goes with --local: it keeps the emulator")
+
+    def body(work: Work) -> Outcome:
+        wish = wish_of(work, image, bucket, allowed=allowed, timeout_min=timeout_min, recreate=recreate)
+        if work.local and not _image(work, wish):
+            from scaleout_cfn.cli.local import PLACEHOLDER_IMAGE
+
+            work.view.tell(Note(f"no image is given: the emulator gets {PLACEHOLDER_IMAGE}, which it does not run"))
+            wish = replace(wish, image=PLACEHOLDER_IMAGE)
+        outcome = deployment.deploy(work.aws, work.identity, wish, work.view.tell, consent(work, yes))
+        return with_next_step(work, wish, outcome, keep)
+
+    command(options, "deploy", body, keep=keep, may_start=True)
+
+
+@click.command()
+@aws_options
+@image_option
+@bucket_option
+def publish(options: Options, image: str | None, bucket: str) -> None:
+    """Upload the templates only, and print the root's URL and the console's quick-create link."""
+
+    def body(work: Work) -> Outcome:
+        wish = wish_of(work, image, bucket)
+        new = upload(work.aws, wish.published, work.identity.account_id)
+        url = wish.published.root.url
+        work.view.tell(Uploaded(new, len(wish.published.files), url))
+        values = desired_of(wish, None, "").parameters
+        given = {name: value for name, value in values.items() if value}
+        links = {"TemplateUrl": url, "QuickCreate": quick_create(work.identity, wish.published, work.stack_name, given)}
+        what = f"{len(wish.published.files)} templates are in {wish.published.place.bucket}"
+        return Outcome("done", 0, what, outputs=links, next_command="open the QuickCreate link, or scaleout-cfn deploy")
+
+    command(options, "publish", body)
+
+
+@click.command()
+@aws_options
+@image_option
+@bucket_option
+@click.option("--exit-code", is_flag=True, help="Exit with 3 when there are changes.")
+def diff(options: Options, image: str | None, bucket: str, exit_code: bool) -> None:
+    """Show what `deploy` would change, and change nothing: the change set is deleted again."""
+
+    def body(work: Work) -> Outcome:
+        outcome = deployment.plan(work.aws, work.identity, wish_of(work, image, bucket), _on_stdout(work), keep=False)
+        changes = outcome.outcome == "planned"
+        return replace(outcome, outputs={}, exit_code=3 if exit_code and changes else outcome.exit_code)
+
+    command(options, "diff", body)
+
+
+@click.command()
+@aws_options
+@image_option
+@bucket_option
+def plan(options: Options, image: str | None, bucket: str) -> None:
+    """Make a change set, show it, and leave it there: `apply` with its ARN executes it, and nothing else.
+
+    Nothing is changed. On a new stack it plans the first phase, everything but the service.
+    """
+
+    def body(work: Work) -> Outcome:
+        outcome = deployment.plan(work.aws, work.identity, wish_of(work, image, bucket), _on_stdout(work), keep=True)
+        return replace(outcome, outputs={"ChangeSet": outcome.change_set} if outcome.change_set else {})
+
+    command(options, "plan", body)
+
+
+@click.command()
+@click.argument("change_set", metavar="ARN")
+@aws_options
+@allow_option
+@timeout_option
+def apply(options: Options, change_set: str, allowed: tuple[str, ...], timeout_min: float | None) -> None:
+    """Execute the change set that `plan` made, by its ARN, and follow it. Approving the ARN is the consent.
+
+    What holds data needs its path by --allow-replace all the same.
+    """
+    if ":changeSet/" not in change_set:
+        raise click.UsageError(f"got {change_set}, which is no ARN of a change set; `plan` prints one")
+
+    def body(work: Work) -> Outcome:
+        return deployment.apply(
+            work.aws,
+            work.identity,
+            change_set,
+            work.view.tell,
+            allowed=allowed,
+            wait_s=None if timeout_min is None else timeout_min * 60,
+            patience_s=work.patience_s,
+        )
+
+    command(options, "apply", body)
+
+
+def wish_of(
+    work: Work,
+    image: str | None,
+    bucket: str,
+    *,
+    allowed: tuple[str, ...] = (),
+    timeout_min: float | None = None,
+    recreate: bool = False,
+) -> Wish:
+    """What the options ask for, with the templates of the config."""
+    name = bucket or bucket_name(work.identity)
+    if work.local and not exists(work.aws, work.identity, name):
+        bootstrap(work.aws, work.identity, name)
+    published: Published = prepare(compose(work.config), place(work.aws, work.identity, name))
+    return Wish(
+        work.stack_name,
+        published,
+        image=image,
+        tags=work.config.tags,
+        allowed=allowed,
+        recreate=recreate,
+        wait_s=None if timeout_min is None else timeout_min * 60,
+        patience_s=work.patience_s,
+    )
+
+
+def consent(work: Work, yes: bool) -> deployment.Confirm:
+    """How a plan is agreed to: by --yes, or by whoever sits at the terminal."""
+
+    def confirm(found: Plan) -> bool:
+        if yes:
+            return True
+        if not work.interactive:
+            raise RefusedError(
+                "nobody is there to confirm the changes",
+                state="nothing was changed",
+                next_command="the same command with --yes, or scaleout-cfn plan and then apply",
+            )
+        return work.view.ask(f"Apply this to {found.stack}?")
+
+    return confirm
+
+
+def with_next_step(work: Work, wish: Wish, outcome: Outcome, keep: bool) -> Outcome:
+    """After success: the image, where there is none yet; after a rehearsal, how to go on with it."""
+    if outcome.exit_code or outcome.next_command:
+        return outcome
+    if work.local and keep:
+        return replace(outcome, next_command="scaleout-cfn status --local, or scaleout-cfn destroy --local --yes")
+    repository = outcome.outputs.get("RepositoryUri", "")
+    if not outcome.outputs.get("ServiceName") and repository:
+        return replace(
+            outcome, next_command=f"push an image to {repository}, then: scaleout-cfn deploy --image {repository}:TAG"
+        )
+    return outcome
+
+
+def _image(work: Work, wish: Wish) -> str | None:
+    live = find(work.aws, wish.stack_name)
+    startable = live if live and live.meaning.start == "update" else None
+    return desired_of(wish, startable, "").parameters.get("ImageUri")
+
+
+def _on_stdout(work: Work) -> Tell:
+    """The plan is what `diff` and `plan` are for: on stdout where it is text."""
+    view = work.view
+    if isinstance(view, LinesView):
+        view.plans_to = sys.stdout
+    return view.tell

@@ -1,0 +1,196 @@
+"""Three views of one model: lines for logs, JSON for programs, and a tree on a terminal (in `tree`).
+
+Data goes to stdout, words to stderr.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import click
+
+from scaleout_cfn.cli.draw import event_line, outcome_lines, plan_lines, rollout_line
+from scaleout_cfn.deploy.messages import (
+    Blocked,
+    Fact,
+    Message,
+    Note,
+    Outcome,
+    Planned,
+    Rollout,
+    Started,
+    Uploaded,
+    Watched,
+)
+
+__all__ = ["JsonView", "LinesView", "View", "view_for"]
+
+HEARTBEAT_S = 30.0
+
+
+class View(Protocol):
+    """Whoever shows what happens."""
+
+    def tell(self, message: Message) -> None:
+        """Show one message."""
+
+    def close(self) -> None:
+        """The last message was shown."""
+
+    def ask(self, question: str) -> bool:
+        """A yes or a no. Raises KeyboardInterrupt on Ctrl-C."""
+
+
+def view_for(*, as_json: bool) -> View:
+    """JSON where it is asked for; a tree on a terminal; else lines, as in CI."""
+    if as_json:
+        return JsonView()
+    if sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb":
+        from scaleout_cfn.cli.tree import TreeView
+
+        return TreeView()
+    return LinesView()
+
+
+class JsonView:
+    """One object a line on stdout, with the version of the schema. The last line is always the result."""
+
+    def tell(self, message: Message) -> None:
+        if isinstance(message, Watched):
+            for event in message.events:
+                self._put("event", dataclasses.asdict(event))
+            self._put("progress", {"status": message.status, **dataclasses.asdict(message.progress)})
+        else:
+            self._put(*_fields(message))
+
+    def close(self) -> None:
+        sys.stdout.flush()
+
+    def ask(self, question: str) -> bool:
+        return False
+
+    @staticmethod
+    def line(message: Message) -> str:
+        """A message as it is printed."""
+        kind, fields = _fields(message)
+        return json.dumps({"v": 1, "type": kind, **fields}, default=_plain) + "\n"
+
+    def _put(self, kind: str, fields: Mapping[str, Any]) -> None:
+        sys.stdout.write(json.dumps({"v": 1, "type": kind, **fields}, default=_plain) + "\n")
+        sys.stdout.flush()
+
+
+def _fields(message: Message) -> tuple[str, dict[str, Any]]:
+    fields = dataclasses.asdict(message)
+    if isinstance(message, Outcome):
+        cause = message.cause
+        fields["cause"] = {"path": cause.path, "reason": cause.reason, "status": cause.status} if cause else None
+        return "result", {"exit": fields.pop("exit_code"), **fields}
+    if isinstance(message, Planned):
+        plan = message.plan
+        changes = [{**dataclasses.asdict(change), "why": change.why} for change in plan.changes]
+        return "plan", {"change_set": plan.change_set, "summary": plan.counts, "changes": changes}
+    if isinstance(message, Fact):
+        return message.kind, {**message.data, "level": message.level, "lines": message.lines}
+    names = {Started: "start", Uploaded: "upload", Blocked: "blocked", Rollout: "rollout", Note: "note"}
+    if isinstance(message, Blocked):
+        fields = {"changes": dict(message.changes)}
+    return names[type(message)], fields
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+class LinesView:
+    """Lines with a time, and a heartbeat while nothing happens. No control codes."""
+
+    def __init__(self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC), width: int | None = None) -> None:
+        self._now = now
+        self._width = width or shutil.get_terminal_size((120, 40)).columns
+        self._stack = ""
+        self._spoken_s = 0.0
+        self.plans_to = sys.stderr
+
+    def tell(self, message: Message) -> None:
+        match message:
+            case Started():
+                self._stack = message.stack
+                role = f"  role {message.role_arn}" if message.role_arn else ""
+                self.say(f"{message.command} {message.stack}  account {message.account_id}  {message.region}{role}")
+            case Uploaded():
+                self.say(f"uploaded {message.new} of {message.total} templates")
+            case Planned():
+                self.say(f"change set ready {message.plan.change_set.split('/')[1]}")
+                for line in plan_lines(message.plan, self._width, message.allowed):
+                    click.echo(printable(line), file=self.plans_to)
+            case Blocked():
+                for path, reason in message.changes.items():
+                    self.say(f"BLOCKED {path} {reason}; to agree: --allow-replace {path}")
+            case Watched():
+                self._watched(message)
+            case Rollout():
+                self.say(rollout_line(message))
+            case Fact():
+                for line in message.lines:
+                    click.echo(printable(line))
+            case Note():
+                self.say(f"{'warning: ' if message.level == 'warning' else ''}{message.text}")
+            case Outcome():
+                self.ended(message)
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+    def ask(self, question: str) -> bool:
+        try:
+            return click.confirm(question, err=True)
+        except click.Abort:
+            raise KeyboardInterrupt from None
+
+    def say(self, text: str, time: datetime | None = None) -> None:
+        click.echo(f"{(time or self._now()).astimezone(UTC):%H:%M:%SZ} {printable(text)}", err=True)
+
+    def show(self, lines: list[str]) -> None:
+        for line in lines:
+            click.echo(printable(line), err=True)
+
+    def _watched(self, message: Watched) -> None:
+        if message.elapsed_s < self._spoken_s:
+            self._spoken_s = 0.0  # the next operation began
+        for event in message.events:
+            if event.of_stack and event.path:
+                continue  # its parent says the same of it
+            self.say(event_line(event, self._stack), event.time)
+            if event.failed and os.environ.get("GITHUB_ACTIONS"):
+                click.echo(f"::error::{printable(event_line(event, self._stack))}", err=True)
+        if message.events:
+            self._spoken_s = message.elapsed_s
+        elif message.elapsed_s - self._spoken_s >= HEARTBEAT_S:
+            self._spoken_s = message.elapsed_s
+            at_work = ", ".join(message.progress.current[:3]) or message.status
+            self.say(f"{self._stack}  heartbeat {message.progress.done}/{message.progress.total}, at work: {at_work}")
+
+    def ended(self, outcome: Outcome) -> None:
+        self.show(outcome_lines(outcome, self._width))
+        show_outputs(outcome)
+
+
+def show_outputs(outcome: Outcome) -> None:
+    """The stack's outputs, for people and for `| grep`: on stdout."""
+    width = max(map(len, outcome.outputs), default=0)
+    for name, value in outcome.outputs.items():
+        click.echo(f"{name:<{width}}  {printable(value)}")
+
+
+def printable(text: str) -> str:
+    """Text from AWS without control codes that a terminal would obey."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "?", text)

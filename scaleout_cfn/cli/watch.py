@@ -1,0 +1,102 @@
+"""status, events and outputs: what is there and what happened. They change nothing."""
+
+from __future__ import annotations
+
+import click
+
+from scaleout_cfn.cli.draw import rollout_line
+from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
+from scaleout_cfn.deploy.apply import Operation
+from scaleout_cfn.deploy.events import History, first_cause
+from scaleout_cfn.deploy.follow import follow, read_events
+from scaleout_cfn.deploy.live import Live, find
+from scaleout_cfn.deploy.messages import Note, Outcome, Watched
+from scaleout_cfn.deploy.outcome import concluded
+from scaleout_cfn.deploy.status import State, state_of
+from scaleout_cfn.errors import UsageError
+
+
+@click.command()
+@aws_options
+@click.option("--watch", is_flag=True, help="Show it again every few seconds, until Ctrl-C.")
+def status(options: Options, watch: bool) -> None:
+    """Show the stacks, the deployment of the service, its targets and its URL on one screen."""
+
+    def body(work: Work) -> Outcome:
+        while True:
+            state = state_of(work.aws, work.stack_name)
+            for line in _screen(state):
+                work.view.tell(Note(line))
+            if not watch:
+                return _outcome(state.live)
+            work.aws.pace.wait()
+
+    command(options, "status", body)
+
+
+@click.command()
+@aws_options
+@timeout_option
+@click.option("--follow", "go_on", is_flag=True, help="Watch until the operation has ended.")
+@click.option("--failed", is_flag=True, help="Only what failed.")
+def events(options: Options, timeout_min: float | None, go_on: bool, failed: bool) -> None:
+    """Show the newest operation on the stack and on all that is nested in it, oldest event first."""
+
+    def body(work: Work) -> Outcome:
+        live = _there(work)
+        history = History(live.stack_id)
+        if go_on:
+            end = None if timeout_min is None else work.aws.pace.clock() + timeout_min * 60
+            ended = follow(
+                work.aws, Operation(live.stack_id, ""), history, work.view.tell, end=end, patience_s=work.patience_s
+            )
+            return concluded(ended, live.name, history.events)
+        # Here events are what was asked for, so that not to be allowed to read them is an error.
+        problems: list[Exception] = []
+        fresh = read_events(work.aws, history, on_error=problems.append)
+        if problems and not fresh:
+            raise problems[0]
+        shown = tuple(event for event in fresh if event.failed or not failed)
+        work.view.tell(Watched(live.status, shown, history.progress, 0))
+        cause = first_cause(history.events)
+        what = f"{live.name}: {len(shown)} events" + (f" of {len(fresh)}" if failed else "")
+        return Outcome("done", 0, what, live.status, live.stack_id, cause=cause, reason=cause.reason if cause else "")
+
+    command(options, "events", body)
+
+
+@click.command()
+@aws_options
+def outputs(options: Options) -> None:
+    """Print the outputs of the root stack, one a line."""
+    command(options, "outputs", lambda work: _outcome(_there(work)))
+
+
+def _there(work: Work) -> Live:
+    live = find(work.aws, work.stack_name)
+    if live is None:
+        raise UsageError(f"stack {work.stack_name}: there is none in {work.identity.region}; give another --stack")
+    return live
+
+
+def _outcome(live: Live) -> Outcome:
+    return Outcome(
+        "done",
+        0,
+        f"{live.name}: {live.status}",
+        live.status,
+        live.stack_id,
+        outputs=live.outputs,
+        next_command=live.meaning.next_command,
+    )
+
+
+def _screen(state: State) -> list[str]:
+    lines = [f"{path:<16} {status}" for path, status in state.stacks.items()]
+    lines += [f"{found.service.rpartition('/')[2]}  {rollout_line(found)}" for found in state.services]
+    counts = ", ".join(f"{number} {word}" for word, number in sorted(state.targets.items())) or "none registered"
+    lines.append(f"targets  {counts}")
+    lines += [f"not read: {one}" for one in state.unread]
+    if url := state.live.outputs.get("ServiceUrl"):
+        lines.append(f"URL  {url}")
+    return lines

@@ -1,0 +1,192 @@
+"""What every command that talks to AWS shares: its options, its view, its signals, and how it ends."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import click
+
+from scaleout_cfn.cli.options import config_options, load_config
+from scaleout_cfn.cli.views import JsonView, View, view_for
+from scaleout_cfn.config import Config
+from scaleout_cfn.deploy.aws import Aws, Identity, Target, pinned
+from scaleout_cfn.deploy.messages import Note, Outcome, Started
+from scaleout_cfn.deploy.outcome import interrupted, of_error
+from scaleout_cfn.errors import ScaleoutError
+
+__all__ = ["Options", "Stopped", "Work", "aws_options", "command", "timeout_option"]
+
+#: SIGTERM is answered within two seconds, whatever a call to AWS is doing.
+TERM_S = 1.8
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that ends the command, by its number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(number)
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options that every such command has."""
+
+    config_path: Any
+    environment: str | None
+    overrides: tuple[str, ...]
+    stack: str | None
+    profile: str
+    region: str
+    role_arn: str
+    endpoint_url: str
+    local: bool
+    as_json: bool
+
+
+@dataclass(frozen=True)
+class Work:
+    """A command at work: its config, its clients, and whom it tells."""
+
+    config: Config
+    stack_name: str
+    aws: Aws
+    identity: Identity
+    view: View
+    local: bool
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody is there to be asked."""
+        return sys.stdin.isatty() and sys.stderr.isatty() and not isinstance(self.view, JsonView)
+
+    @property
+    def patience_s(self) -> float | None:
+        """How long expired credentials are put up with: in CI nobody logs in again."""
+        return None if self.interactive else 120.0
+
+
+def aws_options(body: Callable[..., Any]) -> Callable[..., Any]:
+    """-c, --env, --set, and where to: the command takes them as one `options`."""
+
+    @functools.wraps(body)
+    def gathered(*args: Any, **given: Any) -> Any:
+        names = Options.__dataclass_fields__
+        own = {name: value for name, value in given.items() if name not in names}
+        return body(*args, options=Options(**{name: given[name] for name in names}), **own)
+
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout, the result last."),
+        click.option("--local", is_flag=True, help="The emulator of `deploy --local --keep`, not AWS."),
+        click.option("--endpoint-url", default="", metavar="URL", help="Send every call there."),
+        click.option("--role-arn", default="", metavar="ARN", help="The role that CloudFormation works with."),
+        click.option("--region", default="", help="The region.  [default: config, then that of the profile]"),
+        click.option("--profile", default="", help="The profile of the AWS configuration to use."),
+        click.option("--stack", metavar="NAME", help="The root stack.  [default: stack_name of the config]"),
+    ):
+        gathered = option(gathered)
+    return config_options(gathered)
+
+
+def timeout_option(body: Callable[..., Any]) -> Callable[..., Any]:
+    """--timeout, in minutes."""
+    return click.option(
+        "--timeout",
+        "timeout_min",
+        type=click.FloatRange(min=0),
+        metavar="MINUTES",
+        help="Stop watching after this time and exit with 9; what runs goes on.",
+    )(body)
+
+
+def command(
+    options: Options, name: str, body: Callable[[Work], Outcome], *, keep: bool = False, may_start: bool = False
+) -> None:
+    """Run the body of a command and exit as its outcome says. Whatever happens, the outcome is told last."""
+    view = view_for(as_json=options.as_json)
+    stack = options.stack or ""
+
+    def last_words(number: int) -> tuple[int, str]:
+        outcome = interrupted(number, stack or name, running=True)
+        return (1, JsonView.line(outcome)) if options.as_json else (2, f"{outcome.what}\n")
+
+    try:
+        with ExitStack() as opened, _signals(last_words):
+            try:
+                work = _begun(options, name, view, opened, keep=keep, may_start=may_start)
+                stack = work.stack_name
+                outcome = body(work)
+            except KeyboardInterrupt as stop:
+                outcome = interrupted(getattr(stop, "number", 2), stack or "nothing", running=False)
+            except ScaleoutError as error:
+                outcome = of_error(error)
+            view.tell(outcome)
+            view.close()
+    except Exception as error:
+        if options.as_json:
+            view.tell(Outcome("error", 1, f"internal error: {type(error).__name__}: {error}"))
+        raise
+    raise SystemExit(outcome.exit_code)
+
+
+def _begun(options: Options, name: str, view: View, opened: ExitStack, *, keep: bool, may_start: bool) -> Work:
+    config = load_config(options.config_path, options.environment, options.overrides)
+    if options.local:
+        # Here, for without --local nothing of it is needed.
+        from scaleout_cfn.cli import local
+        from scaleout_cfn.local import NOT_SHOWN
+
+        target = local.target(opened.enter_context(local.emulator(may_start=may_start, keep=keep)), options.role_arn)
+        if may_start:
+            view.tell(Note("a rehearsal on an emulator on 127.0.0.1, not on AWS. What it does not show:"))
+            for sentence in NOT_SHOWN:
+                view.tell(Note(f"  {sentence}"))
+    else:
+        target = Target(options.profile, options.region or config.region, options.role_arn, options.endpoint_url)
+    aws = Aws(target)
+    identity = aws.identity()
+    if not options.local:
+        pinned(identity, account_id=config.account_id, region=config.region)
+    stack = options.stack or config.stack_name
+    view.tell(Started(name, stack, identity.account_id, identity.region, identity.arn, options.role_arn))
+    return Work(config, stack, aws, identity, view, options.local)
+
+
+@contextmanager
+def _signals(last_words: Callable[[int], tuple[int, str]]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM as Stopped. A second Ctrl-C, or a call that does not end in time, ends the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[int] = []
+
+    def give_up(number: int) -> None:
+        stream, words = last_words(number)
+        os.write(stream, words.encode())
+        os._exit(128 + number)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if seen:
+            give_up(number)
+        seen.append(number)
+        if number == signal.SIGTERM:
+            timer = threading.Timer(TERM_S, give_up, (number,))
+            timer.daemon = True
+            timer.start()
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,158 @@
+"""What a run costs: instances and all that is paid for beside them. The file is dated and can be replaced.
+
+`refresh` asks the AWS Price List for the current prices: https://docs.aws.amazon.com/awsaccountbilling/latest/aboutv2/price-changes.html
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaleout_cfn.errors import UsageError
+from scaleout_cfn.simulator.model import Model, Service
+
+__all__ = ["DEFAULT_FILE", "Costs", "Prices", "cost", "load_prices", "refresh"]
+
+DEFAULT_FILE = Path(__file__).parent.parent / "data" / "prices.json"
+_HOURS_A_MONTH = 730
+_UNITS = {
+    "load_balancer_hour",
+    "load_balancer_lcu_hour",
+    "nat_gateway_hour",
+    "nat_gateway_gib",
+    "endpoint_hour",
+    "public_ipv4_hour",
+    "gp3_gib_month",
+    "custom_metric_month",
+}
+
+
+@dataclass(frozen=True)
+class Prices:
+    """USD, by unit and by instance type and hour."""
+
+    region: str
+    as_of: str
+    source: str
+    units: dict[str, float]
+    instances: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """USD of one run."""
+
+    instances: float
+    disks: float
+    load_balancer: float
+    nat: float
+    endpoints: float
+    addresses: float
+    metrics: float
+
+    @property
+    def total(self) -> float:
+        return math.fsum(vars(self).values())
+
+
+def load_prices(path: Path | None = None) -> Prices:
+    """A price file. Raises UsageError where it is none."""
+    path = path or DEFAULT_FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        units = {name: float(data["units"][name]) for name in _UNITS}
+        instances = {str(name): float(value) for name, value in data["instances"].items()}
+        prices = Prices(str(data["region"]), str(data["as_of"]), str(data["source"]), units, instances)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}; give a price file") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{path}: no price file ({error}); start from a copy of {DEFAULT_FILE}") from None
+    for name, value in {**units, **instances}.items():
+        if not math.isfinite(value) or value < 0:
+            raise UsageError(f"{path}: {name} costs {value}; give USD of 0 or more")
+    return prices
+
+
+def cost(
+    model: Model,
+    service: Service,
+    prices: Prices,
+    seconds: int,
+    node_hours: float,
+    launches: int,
+    requests: NDArray[np.float64],
+) -> Costs:
+    """What a run costs. A booted node pulls 0.1 GiB, through the NAT gateway where there is one.
+
+    Capacity units of the balancer: the most of new connections (25 a second), bytes (1 GB an hour) and rules
+    (none here), hour by hour. https://aws.amazon.com/elasticloadbalancing/pricing/
+    """
+    if model.instance_type not in prices.instances:
+        raise UsageError(
+            f"instance type {model.instance_type}: no price of {prices.as_of} for it; add it under \"instances\" of a"
+            " copy of the price file, or run prices refresh"
+        )
+    hours, unit = seconds / 3600, prices.units
+    whole = np.add.reduceat(requests, np.arange(0, len(requests), 3600))
+    lcu = np.maximum(
+        whole / 3600 / service.requests_per_connection / 25, whole * service.response_kib * 1024 / 1e9
+    ).sum()
+    network = model.network
+    metrics = 2 if model.scaling.high_resolution else 0
+    return Costs(
+        instances=node_hours * prices.instances[model.instance_type],
+        disks=node_hours * model.disk_gib * unit["gp3_gib_month"] / _HOURS_A_MONTH,
+        load_balancer=network.load_balancers * hours * unit["load_balancer_hour"]
+        + float(lcu) * unit["load_balancer_lcu_hour"],
+        nat=network.nat_gateways * hours * unit["nat_gateway_hour"]
+        + (0.1 * launches * unit["nat_gateway_gib"] if network.nat_gateways else 0.0),
+        endpoints=network.endpoint_addresses * hours * unit["endpoint_hour"],
+        addresses=(network.public_addresses * hours + (node_hours if network.public_nodes else 0.0))
+        * unit["public_ipv4_hour"],
+        metrics=metrics * hours * unit["custom_metric_month"] / _HOURS_A_MONTH,
+    )
+
+
+def refresh(client: Any, region: str, old: Prices, as_of: str) -> Prices:
+    """The same prices as of today, by the Price List API. `client` is boto3's "pricing".
+
+    Only instance types are asked for; the other units are kept, and the source says so.
+    https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html
+    """
+    instances = dict(_on_demand(client, region))
+    if not instances:
+        raise UsageError(f"region {region}: the Price List has no instance prices for it; give a region's code")
+    source = f"instances: AWS Price List API; the rest: {old.source.partition('; the rest: ')[2] or old.source}"
+    return Prices(region, as_of, source, old.units, instances)
+
+
+def _on_demand(client: Any, region: str) -> Iterator[tuple[str, float]]:
+    wanted = {
+        "regionCode": region,
+        "operatingSystem": "Linux",
+        "tenancy": "Shared",
+        "preInstalledSw": "NA",
+        "capacitystatus": "Used",
+        "marketoption": "OnDemand",
+    }
+    filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()]
+    for page in client.get_paginator("get_products").paginate(ServiceCode="AmazonEC2", Filters=filters):
+        for text in page["PriceList"]:
+            product = json.loads(text)
+            for term in product["terms"].get("OnDemand", {}).values():
+                for dimension in term["priceDimensions"].values():
+                    price = float(dimension["pricePerUnit"].get("USD", 0))
+                    if price and dimension["unit"] == "Hrs":
+                        yield product["product"]["attributes"]["instanceType"], price
+
+
+def as_json(prices: Prices) -> str:
+    """A price file's text."""
+    return json.dumps(vars(prices), indent=1, sort_keys=True) + "\n"

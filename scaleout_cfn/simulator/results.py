@@ -1,0 +1,172 @@
+"""What a run comes to: misses, waiting, elasticity, instance-hours against an oracle, money; and the range of it.
+
+Elasticity metrics are those of the SPEC research group: accuracy and time share of under- and over-provisioning.
+Herbst et al., SPEC-RG-2016-01, https://arxiv.org/abs/1604.03470
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaleout_cfn.simulator.model import Delays, Model, Service
+from scaleout_cfn.simulator.prices import Prices, cost
+from scaleout_cfn.simulator.queueing import Waits, calm_load
+from scaleout_cfn.simulator.run import Trace, at_each_second
+from scaleout_cfn.simulator.traffic import Traffic
+
+__all__ = ["Outcome", "Range", "demand", "measure", "oracle_node_hours", "ranges", "waits_of"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run in numbers. Shares are of requests or of time, 0 to 1; times in seconds; money in USD.
+
+    `under_accuracy` and `over_accuracy` are the tasks missing or idle as a share of those needed, averaged over all
+    time. Dropped requests count among those over the objective.
+    """
+
+    objective_missed: float
+    dropped: float
+    wait_p50_s: float
+    wait_p95_s: float
+    wait_p99_s: float
+    under_provisioned_share: float
+    under_accuracy: float
+    over_provisioned_share: float
+    over_accuracy: float
+    most_tasks: int
+    most_nodes: int
+    mean_tasks: float
+    instance_hours: float
+    oracle_instance_hours: float
+    cost_usd: float
+
+
+@dataclass(frozen=True)
+class Range:
+    """The mean over some runs, and the least and most of them."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def ranges(outcomes: Sequence[Outcome]) -> dict[str, Range]:
+    """Each number of several runs as a mean and a range."""
+    found = {}
+    for field in fields(Outcome):
+        values = [float(getattr(outcome, field.name)) for outcome in outcomes]
+        found[field.name] = Range(math.fsum(values) / len(values), min(values), max(values))
+    return found
+
+
+def waits_of(trace: Trace, service: Service) -> tuple[Waits, Array]:
+    """Waiting in each second, and the tasks that served."""
+    ready = at_each_second(trace.states, "ready", len(trace.requests))
+    rate = ready * service.task_rps
+    with np.errstate(divide="ignore", invalid="ignore"):
+        load = np.where(rate > 0, np.minimum(trace.requests / rate, 1.0), 1.0)
+        backlog = np.where(rate > 0, trace.backlog / rate, 0.0)
+    return Waits(load, backlog, service.workers, service.task_rps), ready
+
+
+def demand(requests: Array, service: Service) -> Array:
+    """The fewest tasks in each second with which no more than 1 % wait longer than the objective."""
+    return np.ceil(requests / (service.task_rps * calm_load(service.workers, service.task_rps, service.objective_s)))
+
+
+def oracle_node_hours(tasks: Array, model: Model, delays: Delays) -> float:
+    """Instance-hours with perfect foresight: booted just in time, kept on where the gap is shorter than a boot."""
+    nodes = np.maximum(np.ceil(tasks / model.tasks_per_node), model.min_nodes)
+    boot = delays.node_launch_s + delays.node_join_s + delays.image_pull_s + delays.task_start_s
+    # On from a boot before it is needed: the most needed of the next `boot` seconds.
+    span, ahead = 1, nodes
+    while span < boot + 1:
+        jump = min(span, boot + 1 - span)
+        ahead = np.concatenate([np.maximum(ahead[:-jump], ahead[jump:]), ahead[-jump:]]) if jump < len(ahead) else ahead
+        span += jump
+    return float(ahead.sum()) / 3600
+
+
+def _quantiles(waits: Waits, requests: Array, shares: Sequence[float]) -> list[float]:
+    """The waits that these shares of all requests do not exceed, in s."""
+    total = requests.sum()
+    if not total:
+        return [0.0 for _ in shares]
+    found, summary = [], _Summary(waits, requests)
+    for share in shares:
+        low, high = 0.0, float(waits.backlog_s.max()) + 20 * waits.workers / waits.task_rps
+        if summary.over(0.0) <= (1 - share) * total:
+            found.append(0.0)
+            continue
+        for _ in range(30):
+            middle = (low + high) / 2
+            low, high = (middle, high) if summary.over(middle) > (1 - share) * total else (low, middle)
+        found.append(high)
+    return found
+
+
+class _Summary:
+    """Requests by load and by backlog in fine classes, so that a quantile does not go over every second again."""
+
+    def __init__(self, waits: Waits, requests: Array) -> None:
+        late = waits.backlog_s > 0
+        weight, edges = np.histogram(waits.load[~late], bins=1000, range=(0, 1), weights=requests[~late])
+        self.calm, self.weight = Waits((edges[1:] + edges[:-1]) / 2, np.zeros(1000), waits.workers, waits.task_rps), weight
+        order = np.argsort(waits.backlog_s[late], kind="stable")
+        self.backlog = waits.backlog_s[late][order]
+        self.above = np.append(np.cumsum(requests[late][order][::-1])[::-1], 0.0)
+
+    def over(self, wait_s: float) -> float:
+        late = self.above[np.searchsorted(self.backlog, wait_s, side="right")]
+        return float((self.calm.share_over(wait_s) * self.weight).sum() + late)
+
+
+def measure(
+    trace: Trace, traffic: Traffic, model: Model, service: Service, delays: Delays, prices: Prices, oracle_hours: float
+) -> Outcome:
+    """One run in numbers. `oracle_hours` does not hang on the run, so the caller works it out once."""
+    waits, ready = waits_of(trace, service)
+    requests = trace.requests
+    total = float(requests.sum())
+    served_by_some = ready > 0
+    missed = np.where(served_by_some, waits.share_over(service.objective_s), 1.0) * (requests - np.minimum(trace.dropped, requests))
+    dropped = float(trace.dropped.sum())
+    p50, p95, p99 = _quantiles(waits, requests, (0.5, 0.95, 0.99))
+    need = demand(requests, service)
+    gap = need - ready
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(need > 0, np.abs(gap) / need, 0.0)
+    hours = trace.node_seconds / 3600
+    return Outcome(
+        objective_missed=min(1.0, (float(missed.sum()) + dropped) / total) if total else 0.0,
+        dropped=dropped / total if total else 0.0,
+        wait_p50_s=p50,
+        wait_p95_s=p95,
+        wait_p99_s=p99,
+        under_provisioned_share=float((gap > 0).mean()),
+        under_accuracy=float(np.where(gap > 0, relative, 0.0).mean()),
+        over_provisioned_share=float((gap < 0).mean()),
+        over_accuracy=float(np.where(gap < 0, relative, 0.0).mean()),
+        most_tasks=int(max(state.running for state in trace.states)),
+        most_nodes=int(max(state.size for state in trace.states)),
+        mean_tasks=float(ready.mean()),
+        instance_hours=hours,
+        oracle_instance_hours=oracle_hours,
+        cost_usd=cost(model, service, prices, len(requests), hours, trace.launches, requests).total,
+    )
+
+
+def as_numbers(found: Mapping[str, Range]) -> dict[str, dict[str, float]]:
+    """Ranges as plain data, to six digits: the rest may differ by machine."""
+    return {
+        name: {part: float(f"{value:.6g}") for part, value in (("mean", r.mean), ("low", r.low), ("high", r.high))}
+        for name, r in found.items()
+    }

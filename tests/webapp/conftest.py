@@ -1,0 +1,167 @@
+"""The web container without a container: its entry point with the machine's nginx, on a free port of 127.0.0.1."""
+
+from __future__ import annotations
+
+import http.client
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WEBAPP = Path(__file__).parents[2] / "webapp"
+
+# A second application beside the sample: its answers wait until the test lets them go.
+HELD = """
+from main import app
+@app.get("/held")
+def held():
+    with open("{started}", "a") as started:
+        started.write("x")
+    with open("{gate}") as gate:
+        return gate.read()
+@app.get("/broken")
+def broken():
+    raise RuntimeError("told to break")
+@app.get("/cookies")
+def cookies():
+    from flask import request
+    return str(sum(len(value) for value in request.cookies.values()))
+"""
+
+
+@dataclass
+class Server:
+    port: int
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    def get(self, path: str, method: str = "GET", headers: dict[str, str] | None = None, body: Any = None) -> Answer:
+        return ask(self.port, path, method, headers, body)
+
+    def log(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / "stdout").read_text().splitlines()]
+
+    def workers(self) -> list[int]:
+        """The ids of uWSGI's workers: the children of its master."""
+        return [worker for child in children(self.process.pid) if name(child) != "nginx" for worker in children(child)]
+
+    def child(self, wanted: str) -> int:
+        """The id of "nginx" or "uwsgi", as started by the entry point."""
+        return next(pid for pid in children(self.process.pid) if (name(pid) == "nginx") == (wanted == "nginx"))
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask(
+    port: int, path: str, method: str = "GET", headers: dict[str, str] | None = None, body: Any = None
+) -> Answer:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path, body=body, headers=headers or {})
+        response = connection.getresponse()
+        return Answer(response.status, response.headers, response.read())
+    finally:
+        connection.close()
+
+
+def eventually(condition: Callable[[], bool], what: str, within_s: float = 20) -> None:
+    end = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end, f"not within {within_s} s: {what}"
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def serves(port: int) -> bool:
+    with suppress(OSError, http.client.HTTPException):
+        return ask(port, "/health").status == 200
+    return False
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Starts servers: `start(DRAIN_S="0")` is one with that environment, ready; `uwsgi` replaces text of its ini."""
+    if not shutil.which("nginx"):
+        pytest.skip("nginx is not installed; apt-get install nginx-light")
+    if not importlib.util.find_spec("pyuwsgi") or not importlib.util.find_spec("flask"):
+        pytest.skip("no flask or uWSGI; pip install -r webapp/requirements.txt")
+    started: list[Server] = []
+
+    def one(ready: bool = True, uwsgi: tuple[str, str] = ("", ""), **environment: str) -> Server:
+        folder = tmp_path_factory.mktemp("web")
+        webapp = folder / "webapp"
+        shutil.copytree(WEBAPP, webapp)
+        (webapp / "app" / "held.py").write_text(HELD.format(started=folder / "started", gate=folder / "gate"))
+        ini = (webapp / "uwsgi.ini").read_text().replace("main:app", "held:app")
+        (webapp / "uwsgi.ini").write_text(ini.replace(*uwsgi))
+        if os.geteuid() == 0:  # in the container nobody is
+            (webapp / "nginx.conf").write_text("user root;\n" + (webapp / "nginx.conf").read_text())
+        (folder / "started").touch()
+        os.mkfifo(folder / "gate")
+        port = free_port()
+        with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
+            process = subprocess.Popen(
+                [sys.executable, str(webapp / "entry.py")],
+                stdout=out,
+                stderr=err,
+                cwd=folder,
+                start_new_session=True,
+                env=os.environ | {"LISTEN": f"127.0.0.1:{port}", "TMPDIR": str(folder)} | environment,
+            )
+        server = Server(port, folder, process)
+        started.append(server)
+        if ready:
+            eventually(lambda: serves(port), "a healthy server")
+        return server
+
+    yield one
+    for server in started:
+        if server.process.poll() is None:
+            for _ in range(2):  # the second ends the drain
+                server.process.send_signal(signal.SIGTERM)
+                with suppress(subprocess.TimeoutExpired):
+                    server.process.wait(0.5)
+            try:
+                server.process.wait(30)
+            except subprocess.TimeoutExpired:
+                pass
+        with suppress(ProcessLookupError):
+            os.killpg(server.process.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def server(start: Callable[..., Server]) -> Server:
+    return start()
