@@ -551,9 +551,9 @@ def test_merging_keeps_what_the_overlay_says_and_changes_neither(under: dict[str
     before = repr((under, over))
     both = merged(under, over, None)
     assert repr((under, over)) == before
-    assert merged(both, over) == both
-    assert merged(under, {}) == under
-    assert merged({}, over) == over
+    assert merged(both, over, None) == both
+    assert merged(under, {}, None) == under
+    assert merged({}, over, None) == over
     assert list(both) == list(dict.fromkeys([*under, *over]))
 
 
