@@ -100,8 +100,9 @@ def _tunable(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Any]:
     if get_origin(inner) is typing.Literal:
         return st.sampled_from(get_args(inner))
     if inner is int:
+        low, high = int(meta.ge or 0), int(meta.le or 0)
         # Both ends of the bounds, and what people use.
-        return st.one_of(st.sampled_from([meta.ge, meta.le]), st.integers(meta.ge, min(meta.le, meta.ge + 100)))
+        return st.one_of(st.sampled_from([low, high]), st.integers(low, min(high, low + 100)))
     if inner is float:
         low = meta.ge if meta.ge is not None else meta.gt
         return st.floats(low, meta.le, exclude_min=meta.gt is not None, width=32).map(

@@ -173,18 +173,8 @@ def accepts(tables: dict[str, Any]) -> bool:
 
 def problems_of(tables: dict[str, Any]) -> list[str]:
     """What `load` says of the tables by themselves: a schema knows nothing of tunables that exclude each other."""
-    environments = tables.get("environments", {})
     problems: list[str] = []
-    convert(
-        Config,
-        {key: value for key, value in tables.items() if key != "environments"},
-        Config(),
-        "",
-        Places("x", ""),
-        problems,
-    )
-    for overlay in environments.values():
-        convert(Config, overlay, Config(), "", Places("x", ""), problems, only_given=True)
+    convert(Config, tables, Config(), "", Places("x", ""), problems)
     return problems
 
 

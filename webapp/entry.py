@@ -57,11 +57,12 @@ def main() -> int:
     if event == "stop" and serving.exists():
         serving.unlink()
         event = next_event(running, drain_s)
-    if event in ("stop", "time"):
+    failed = event not in ("stop", "time")
+    if not failed:
         os.kill(nginx, signal.SIGQUIT)
         while (event := next_event(running)) == "stop":
             pass
-    failed = nginx in running or uwsgi not in running
+        failed = event != "nginx"
     while running:  # nothing is in flight; uWSGI misses a signal that comes in the first second of its life
         for child in running:
             os.kill(child, signal.SIGTERM)

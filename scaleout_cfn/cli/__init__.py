@@ -40,6 +40,12 @@ COMMANDS = {
     "status": "watch",
     "events": "watch",
     "outputs": "watch",
+    "diagnose": "diagnose",
+    "rollback": "recover",
+    "cancel": "recover",
+    "destroy": "destroy",
+    "doctor": "doctor",
+    "policies": "policies",
 }
 
 

@@ -1,1 +1,53 @@
 """destroy: take a stack down."""
+
+from __future__ import annotations
+
+import click
+
+from scaleout_cfn.cli.recover import consent, patience
+from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
+from scaleout_cfn.deploy import destroy as steps
+from scaleout_cfn.deploy.messages import Note, Outcome
+
+
+@click.command()
+@aws_options
+@timeout_option
+@click.option("--yes", is_flag=True, help="Do not ask. It is no consent to lose data: --empty is.")
+@click.option(
+    "--empty",
+    "empty",
+    multiple=True,
+    metavar="PATH",
+    help="Agree that what this resource holds is lost: Registry/Repository. Repeatable.",
+)
+def destroy(options: Options, yes: bool, timeout_min: float | None, empty: tuple[str, ...]) -> None:
+    """Take the stack down: take stock, drain the service, delete, and list what is retained.
+
+    What holds data and would be deleted with the stack needs its path by --empty. Termination protection is never
+    switched off. The same command again finishes what an earlier one began.
+    """
+
+    def body(work: Work) -> Outcome:
+        outcome = steps.destroy(
+            work.aws,
+            work.stack_name,
+            empty,
+            work.view.tell,
+            consent(work, yes),
+            patience(work, timeout_min),
+            options.role_arn,
+        )
+        if work.local and outcome.exit_code == 0 and not _others(work):
+            from scaleout_cfn.cli.local import release
+
+            release()
+            work.view.tell(Note("the emulator holds no stack any more and is stopped"))
+        return outcome
+
+    command(options, "destroy", body)
+
+
+def _others(work: Work) -> bool:
+    pages = work.aws.pages("cloudformation", "list_stacks")
+    return any(one["StackStatus"] != "DELETE_COMPLETE" for page in pages for one in page["StackSummaries"])

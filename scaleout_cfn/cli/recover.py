@@ -1,1 +1,88 @@
 """rollback and cancel: lead a stack out of a failure, and end an update that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+
+from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
+from scaleout_cfn.deploy import recover
+from scaleout_cfn.deploy.messages import Outcome
+from scaleout_cfn.deploy.watch import Patience
+from scaleout_cfn.errors import RefusedError
+
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@click.command()
+@aws_options
+@yes_option
+@timeout_option
+@click.option(
+    "--skip",
+    "skip",
+    multiple=True,
+    metavar="PATH",
+    help="Leave this resource as it is: Service/Service. Only what could not be rolled back; repeatable.",
+)
+def rollback(options: Options, yes: bool, timeout_min: float | None, skip: tuple[str, ...]) -> None:
+    """Lead a failed stack back to the version that worked, and follow it.
+
+    Which call does it follows from the stack's status: RollbackStack after CREATE_FAILED or UPDATE_FAILED,
+    ContinueUpdateRollback after UPDATE_ROLLBACK_FAILED. An update that went well cannot be rolled back: deploy the
+    earlier version.
+    """
+
+    def body(work: Work) -> Outcome:
+        return recover.rollback(
+            work.aws,
+            work.stack_name,
+            skip,
+            work.view.tell,
+            consent(work, yes),
+            patience(work, timeout_min),
+            options.role_arn,
+        )
+
+    command(options, "rollback", body)
+
+
+@click.command()
+@aws_options
+@yes_option
+@timeout_option
+def cancel(options: Options, yes: bool, timeout_min: float | None) -> None:
+    """End an update that runs, and watch it go back to the version before.
+
+    Only an update can be cancelled. A creation that shall not go on is deleted: scaleout-cfn destroy.
+    """
+
+    def body(work: Work) -> Outcome:
+        return recover.cancel(
+            work.aws, work.stack_name, work.view.tell, consent(work, yes), patience(work, timeout_min)
+        )
+
+    command(options, "cancel", body)
+
+
+def consent(work: Work, yes: bool) -> Callable[[str], bool]:
+    """How a sentence is agreed to: by --yes, or by whoever sits at the terminal."""
+
+    def confirm(sentence: str) -> bool:
+        if yes:
+            return True
+        if not work.interactive:
+            raise RefusedError(
+                f"nobody is there to confirm: {sentence}",
+                state="nothing was changed",
+                next_command="the same command again, with --yes",
+            )
+        return work.view.ask(f"{sentence}. Go on?")
+
+    return confirm
+
+
+def patience(work: Work, timeout_min: float | None) -> Patience:
+    """How long to watch, by the options."""
+    return Patience(None if timeout_min is None else timeout_min * 60, work.patience_s)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from scaleout_cfn.deploy import changeset, guard, protect
 from scaleout_cfn.deploy.apply import Operation, execute
@@ -18,7 +19,7 @@ from scaleout_cfn.deploy.events import History
 from scaleout_cfn.deploy.follow import StoppedWaiting, follow
 from scaleout_cfn.deploy.live import Live, find, inventory
 from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell, Uploaded
-from scaleout_cfn.deploy.outcome import concluded, interrupted, nothing_to_do
+from scaleout_cfn.deploy.outcome import concluded, interrupted, nothing_to_do, redacted
 from scaleout_cfn.deploy.plan import Plan, read_plan
 from scaleout_cfn.deploy.publish import upload
 from scaleout_cfn.deploy.start import Wish, ours_at_work, phases_of, same, startable
@@ -56,6 +57,10 @@ def deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confir
 
     Raises DeployError where nothing was begun; whatever had begun ends in an Outcome.
     """
+    return _discreet(wish, tell, lambda tell: _deploy(aws, identity, wish, tell, confirm))
+
+
+def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confirm) -> Outcome:
     run = _Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed)
     live = find(aws, wish.stack_name)
     phases = phases_of(wish, live, aws.target.role_arn)
@@ -85,6 +90,22 @@ def plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) ->
 
     The outcome is "planned" where there are changes, "no_change" where there are none.
     """
+    return _discreet(wish, tell, lambda tell: _plan(aws, identity, wish, tell, keep=keep))
+
+
+def _discreet(wish: Wish, tell: Tell, body: Callable[[Tell], Outcome]) -> Outcome:
+    """Run a body whose messages, outcome and errors hold no secret of the wish."""
+    secrets = wish.secrets
+    if not secrets:
+        return body(tell)
+    try:
+        return cast(Outcome, redacted(body(lambda message: tell(redacted(message, secrets))), secrets))
+    except ScaleoutError as error:
+        error.args = tuple(redacted(error.args, secrets))
+        raise error from None
+
+
+def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -> Outcome:
     run = _Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed)
     live = find(aws, wish.stack_name)
     live = startable(aws, live, recreate=False, tell=tell)

@@ -62,7 +62,7 @@ def follow(
             if live is None:
                 return None
             begun = begun or f"{live.status} {live.version}" != operation.before or _executed(aws, operation)
-            begun = begun or bool(history.token and history.begun)  # back in the status it had, as a rollback may be
+            begun = begun or _ended(history, live)
             settled = begun and live.meaning.end != "running" and live.status != "REVIEW_IN_PROGRESS"
             fresh = read_events(aws, history)
             elapsed = aws.pace.clock() - begin
@@ -112,6 +112,12 @@ def _executed(aws: Aws, operation: Operation) -> bool:
     except (ApiError, AccessError):
         return False
     return str(answer["ExecutionStatus"]) in ("EXECUTE_COMPLETE", "EXECUTE_FAILED")
+
+
+def _ended(history: History, live: Live) -> bool:
+    """Whether the operation was seen to end in the very status that the stack has: it may be the one from before."""
+    last = history.last("")
+    return history.begun is not None and last is not None and not last.running and last.status == live.status
 
 
 def _look_at_services(aws: Aws, history: History, tell: Tell) -> None:

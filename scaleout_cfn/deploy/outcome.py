@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 from scaleout_cfn.deploy.events import Event, first_cause
 from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.errors import ScaleoutError
 
-__all__ = ["concluded", "interrupted", "nothing_to_do", "of_error", "shown_outputs"]
+__all__ = ["concluded", "interrupted", "nothing_to_do", "of_error", "redacted"]
 
 WORDS = {
     "CREATE_COMPLETE": "created",
@@ -92,14 +93,21 @@ def interrupted(number: int, stack: str, *, running: bool, left: bool = False, s
     return Outcome(state, 128 + number, what, stack_id=stack_id, next_command=following)
 
 
-def shown_outputs(outputs: Mapping[str, str], secrets: Sequence[str]) -> dict[str, str]:
-    """Outputs with every secret value hidden."""
-    return {name: hidden(value, secrets) for name, value in outputs.items()}
-
-
-def hidden(text: str, secrets: Sequence[str]) -> str:
+def hidden(text: str, secrets: Collection[str]) -> str:
     """Text without the secrets that may have come into it, as in a reason that quotes a parameter."""
     for secret in secrets:
-        if secret:
-            text = text.replace(secret, "****")
+        text = text.replace(secret, "****")
     return text
+
+
+def redacted(value: Any, secrets: Collection[str]) -> Any:
+    """A message, or whatever a message is made of, without the secrets."""
+    if isinstance(value, str):
+        return hidden(value, secrets)
+    if isinstance(value, Mapping):
+        return {key: redacted(one, secrets) for key, one in value.items()}
+    if isinstance(value, tuple):
+        return tuple(redacted(one, secrets) for one in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{one.name: redacted(getattr(value, one.name), secrets) for one in fields(value)})
+    return value

@@ -162,7 +162,8 @@ def cancel(aws: Aws, stack: str, tell: Tell, confirm: Callable[[str], bool], pat
                 state="nothing was changed by this run",
                 next_command="scaleout-cfn destroy" if verb == "create" else "scaleout-cfn events --follow",
             )
-        return Outcome("no_change", 0, f"{stack}: no update runs, so there is none to cancel", live.status, live.stack_id)
+        what = f"{stack}: no update runs, so there is none to cancel"
+        return Outcome("no_change", 0, what, live.status, live.stack_id)
     _ask(confirm, f"{stack} is being updated: the update is given up, and the version before comes back")
     try:
         operation = begin(aws, live, "cancel", "cancel_update_stack")
@@ -178,7 +179,7 @@ def cancel(aws: Aws, stack: str, tell: Tell, confirm: Callable[[str], bool], pat
 def _there(aws: Aws, stack: str) -> Live:
     live = find(aws, stack)
     if live is None:
-        raise UsageError(f"stack {stack}: there is none in this account and region; give --stack, --region or --profile")
+        raise UsageError(f"stack {stack}: there is none in {aws.region}; give another --stack")
     return live
 
 

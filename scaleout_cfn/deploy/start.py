@@ -37,6 +37,16 @@ class Wish:
     wait_s: float | None = None
     patience_s: float | None = 120.0
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values that may be in no stream: those of parameters with NoEcho."""
+        declared = self.published.parameters
+        return tuple(
+            value
+            for name, value in self.parameters.items()
+            if value and str(declared.get(name, {}).get("NoEcho", "")).lower() == "true"
+        )
+
 
 def desired_of(wish: Wish, live: Live | None, role_arn: str, *, image: str | None = None) -> Desired:
     """The desired state of a wish, given what is there. `image` overrides the wish's."""

@@ -84,7 +84,11 @@ def watch(
         return replace(outcome, what=f"{stack}: stopped watching; what was begun goes on in AWS")
     except AccessError as error:
         return Outcome(
-            "no_access", 8, f"{stack}: {error}", stack_id=operation.stack_id, reason=error.state,
+            "no_access",
+            8,
+            f"{stack}: {error}",
+            stack_id=operation.stack_id,
+            reason=error.state,
             next_command=error.next_command,
         )
     return conclude(live, history.events)

@@ -61,14 +61,15 @@ def load(text: str, name: str) -> Template:
             node = loader.get_single_node()
         finally:
             loader.dispose()
+        if not isinstance(node, yaml.MappingNode):
+            what = "empty" if node is None else "a list" if isinstance(node, yaml.SequenceNode) else "one value"
+            return Template(name, {}, problems=(_problem(name, 1, f"The file is {what}, not a template."),))
+        reader = _Reader(name)
+        return Template(name, reader.mapping(node, ""), reader.lines, tuple(reader.problems))
     except yaml.YAMLError as error:
         return _load_json(text, name, error)
-    if not isinstance(node, yaml.MappingNode):
-        what = "empty" if node is None else "a list" if isinstance(node, yaml.SequenceNode) else "one value"
-        return Template(name, {}, problems=(_problem(name, 1, f"The file is {what}, not a template."),))
-    reader = _Reader(name)
-    body = reader.mapping(node, "")
-    return Template(name, body, reader.lines, tuple(reader.problems))
+    except RecursionError:
+        return Template(name, {}, problems=(_problem(name, 1, "The file is nested too deeply."),))
 
 
 def read_template(text: str, name: str = "template") -> Template:
@@ -164,7 +165,8 @@ def _load_json(text: str, name: str, error: yaml.YAMLError) -> Template:
     mark = getattr(error, "problem_mark", None)
     what = " ".join(str(part) for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part)
     line = mark.line + 1 if mark is not None else 1
-    return Template(name, {}, problems=(_problem(name, line, f"Not YAML: {what or error}."),))
+    what = " ".join((what or str(error)).split())
+    return Template(name, {}, problems=(_problem(name, line, f"Not YAML: {what}."),))
 
 
 class _Reader:
@@ -176,6 +178,7 @@ class _Reader:
         self.problems: list[Finding] = []
         self._scalars = SafeConstructor()
         self._built: dict[int, Any] = {}
+        self._open: set[int] = set()
 
     def value(self, node: Any, path: str) -> Any:
         if isinstance(node, yaml.ScalarNode):
@@ -183,6 +186,15 @@ class _Reader:
         # An alias gives the same node again; it is built once, so that no alias can multiply.
         if id(node) in self._built:
             return self._built[id(node)]
+        if id(node) in self._open:
+            line = node.start_mark.line + 1
+            self.problems.append(_problem(self.name, line, "An alias stands within what it stands for.", path))
+            return None
+        self._open.add(id(node))
+        self._built[id(node)] = built = self._collection(node, path)
+        return built
+
+    def _collection(self, node: Any, path: str) -> Any:
         tag = node.tag
         if tag.startswith("!"):
             return self._function(node, path)
@@ -190,7 +202,6 @@ class _Reader:
 
     def mapping(self, node: Any, path: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        self._built[id(node)] = found
         where: dict[str, int] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
@@ -198,7 +209,7 @@ class _Reader:
                 merged = self.value(value_node, path)
                 for source in merged if isinstance(merged, list) else [merged]:
                     if isinstance(source, dict):
-                        found = self._merge(found, source)
+                        found = source | found
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
                 self.problems.append(_problem(self.name, line, "A mapping key is not a string.", path))
@@ -215,14 +226,8 @@ class _Reader:
             found["Fn::GetAtt"] = found["Fn::GetAtt"].split(".", 1)
         return found
 
-    def _merge(self, found: dict[str, Any], source: dict[str, Any]) -> dict[str, Any]:
-        for key, value in source.items():
-            found.setdefault(key, value)
-        return found
-
     def _sequence(self, node: Any, path: str) -> list[Any]:
         found: list[Any] = []
-        self._built[id(node)] = found
         for index, item in enumerate(node.value):
             place = f"{path}.{index}"
             self.lines.setdefault(place, item.start_mark.line + 1)
@@ -238,11 +243,8 @@ class _Reader:
         if isinstance(node, yaml.ScalarNode):
             found[key] = node.value.split(".", 1) if key == "Fn::GetAtt" else node.value
         elif isinstance(node, yaml.MappingNode):
-            self._built[id(node)] = found
-            inner = yaml.MappingNode(_YAML + "map", node.value, node.start_mark, node.end_mark)
-            found[key] = self.mapping(inner, place)
+            found[key] = self.mapping(node, place)
         else:
-            self._built[id(node)] = found
             found[key] = self._sequence(node, place)
         return found
 

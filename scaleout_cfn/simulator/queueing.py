@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,8 +52,14 @@ class Waits:
 
     def share_over(self, wait_s: float) -> Array:
         """The share of each second's requests that wait longer than `wait_s`."""
-        grid = np.linspace(0, 1, 1001)[:-1]
-        table = np.array([erlang_c(self.workers, load) for load in grid])
-        table *= np.exp(-self.task_rps * (1 - grid) * wait_s)
-        calm = np.interp(self.load, np.append(grid, 1.0), np.append(table, 1.0))
-        return np.where(self.backlog_s > 0, np.where(self.backlog_s > wait_s, 1.0, calm), calm)
+        loads, chances = _table(self.workers)
+        over = chances * np.exp(-self.task_rps * (1 - loads) * wait_s)
+        calm = np.interp(self.load, loads, over)
+        return np.where(self.backlog_s > wait_s, 1.0, calm)
+
+
+@cache
+def _table(workers: int) -> tuple[Array, Array]:
+    """Loads from 0 to 1 and the chance to wait at each."""
+    loads = np.linspace(0, 1, 1001)
+    return loads, np.array([erlang_c(workers, load) for load in loads[:-1].tolist()] + [1.0])

@@ -285,7 +285,8 @@ def _attribute(target_group: _Found | None, key: str, default: int) -> int:
 
 
 def _zones(subnets: list[_Found], group: _Found) -> int:
-    places = {repr(subnet.get("AvailabilityZone")) for subnet in subnets}
+    # Which zones they are is known only once deployed; how many differ is not.
+    places = {repr(subnet.properties.get("AvailabilityZone")) for subnet in subnets}
     given = group.get("VPCZoneIdentifier")
     return max(len(places), 1) if subnets else len(given) if isinstance(given, list) and given else 2
 

@@ -17,7 +17,6 @@ from scaleout_cfn.simulator.model import Delays, Model, Service
 from scaleout_cfn.simulator.prices import Prices, cost
 from scaleout_cfn.simulator.queueing import Waits, calm_load
 from scaleout_cfn.simulator.run import Trace, at_each_second
-from scaleout_cfn.simulator.traffic import Traffic
 
 __all__ = ["Outcome", "Range", "demand", "measure", "oracle_node_hours", "ranges", "waits_of"]
 
@@ -130,7 +129,7 @@ class _Summary:
 
 
 def measure(
-    trace: Trace, traffic: Traffic, model: Model, service: Service, delays: Delays, prices: Prices, oracle_hours: float
+    trace: Trace, model: Model, service: Service, prices: Prices, oracle_hours: float
 ) -> Outcome:
     """One run in numbers. `oracle_hours` does not hang on the run, so the caller works it out once."""
     waits, ready = waits_of(trace, service)

@@ -111,10 +111,11 @@ def wanted_nodes(needed: int, target_percent: int) -> int:
     return ceil(needed * 100 / target_percent - _FUZZ)
 
 
-def group_scale_in(nodes: int, wanted: int, empty: int, most: float = 0.5) -> int:
-    """How many nodes one scale-in step removes: empty ones only, and half of the group at most.
+def group_scale_in(nodes: int, wanted: int, empty: int, most: float) -> int:
+    """How many nodes one scale-in step removes: empty ones only, and at most a share of the group.
 
-    The half: AWS announcement of September 2022, it had been 5 %.
+    The share is a half since September 2022, and was 5 % before:
+    https://aws.amazon.com/blogs/containers/faster-scaling-in-for-amazon-ecs-cluster-auto-scaling/
     """
     return max(0, min(nodes - wanted, empty, max(1, floor(nodes * most))))
 

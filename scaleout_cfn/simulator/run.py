@@ -472,7 +472,9 @@ class _Run:
                 if again < now + 60:  # before the next look
                     self.at(again, self.group_acts, wanted)
                 return
-            gone = rules.group_scale_in(self.nodes.count, wanted, self.nodes.empty)
+            gone = rules.group_scale_in(
+                self.nodes.count, wanted, self.nodes.empty, self.delays.node_scale_in_most
+            )
             if gone:
                 self.shrunk_at = now
                 self.say(now, "nodes", "capacity provider", size, size - gone)

@@ -99,6 +99,13 @@ def test_aliases_that_multiply_cost_nothing() -> None:
     assert len(read_template("\n".join(lines)).body["Resources"]) == 60
 
 
+def test_an_alias_within_itself_and_bottomless_nesting_are_findings() -> None:
+    (problem,) = load("Resources:\n  A: &a\n    Type: T\n    B: *a\n", "a.yaml").problems
+    assert (problem.rule, problem.path) == ("E0000", "Resources.A.B")
+    (problem,) = load("Resources: " + "[" * 20_000 + "]" * 20_000, "a.yaml").problems
+    assert "deeply" in problem.message
+
+
 def test_every_path_has_its_line() -> None:
     text = (
         "# a comment\nResources:\n  A:\n    Type: T\n    Properties:\n"

@@ -51,7 +51,7 @@ class Server:
         return ask(self.port, path, method, headers, body)
 
     def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.folder / "stdout").read_text().splitlines()]
+        return [json.loads(line) for line in (self.folder / "stdout").read_text(errors="replace").splitlines()]
 
     def workers(self) -> list[int]:
         """The ids of uWSGI's workers: the children of its master."""
@@ -103,6 +103,22 @@ def serves(port: int) -> bool:
     return False
 
 
+def missing(why: str) -> None:
+    """Skips, or fails where WEBAPP_TESTS=required says that everything is installed."""
+    if os.environ.get("WEBAPP_TESTS") == "required":
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+PACKAGES = {"nginx": "nginx-light", "debuerreotype-init": "debuerreotype", "htpasswd": "apache2-utils"}
+
+
+def need(*programs: str) -> None:
+    for program in programs:
+        if not shutil.which(program):
+            missing(f"{program} is not installed; apt-get install {PACKAGES.get(program, program)}")
+
+
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -114,10 +130,9 @@ def name(pid: int) -> str:
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
     """Starts servers: `start(DRAIN_S="0")` is one with that environment, ready; `uwsgi` replaces text of its ini."""
-    if not shutil.which("nginx"):
-        pytest.skip("nginx is not installed; apt-get install nginx-light")
+    need("nginx")
     if not importlib.util.find_spec("pyuwsgi") or not importlib.util.find_spec("flask"):
-        pytest.skip("no flask or uWSGI; pip install -r webapp/requirements.txt")
+        missing("no flask or uWSGI; pip install -r webapp/requirements.txt")
     started: list[Server] = []
 
     def one(ready: bool = True, uwsgi: tuple[str, str] = ("", ""), **environment: str) -> Server:

@@ -1,0 +1,135 @@
+"""The published figures that the model has to meet, beside what it gives, fitted or held out, hit or missed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaleout_cfn.scaling import NodeScaling, Scaling, Schedule, TargetTracking
+from scaleout_cfn.simulator.model import Delays, Model, Service
+from scaleout_cfn.simulator.run import Trace, phases, run
+from scaleout_cfn.simulator.traffic import Traffic, synthetic
+
+__all__ = ["FIGURES", "Figure", "Row", "rows"]
+
+_FASTER = "https://aws.amazon.com/about-aws/whats-new/2026/06/amazon-ecs-faster-autoscaling"
+_FASTER_IN = "https://aws.amazon.com/blogs/containers/faster-scaling-in-for-amazon-ecs-cluster-auto-scaling/"
+_IN_2022 = "https://www.vladionescu.me/posts/scaling-containers-on-aws-in-2022/"
+_STEP_AT = 1800
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A published figure in seconds. `fitted` names the constants that were fitted to it; empty when held out."""
+
+    name: str
+    published_s: float
+    fitted: str
+    source: str
+    model_s: Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure beside what the model gives."""
+
+    figure: Figure
+    model_s: float
+
+    @property
+    def error(self) -> float:
+        """The model's deviation as a share of what is published."""
+        return self.model_s / self.figure.published_s - 1
+
+
+def rows() -> list[Row]:
+    """Every figure, worked out anew."""
+    return [Row(figure, figure.model_s()) for figure in FIGURES]
+
+
+_BASE = Model(
+    scaling=Scaling(),
+    min_nodes=50,
+    max_nodes=50,
+    instance_type="c5.xlarge",
+    tasks_per_node=4,
+    task_cpu_units=1024,
+    node_cpu_units=4096,
+    zones=3,
+    health_check_interval_s=5,
+    deregistration_delay_s=5,
+)
+
+
+def _after_a_step(fast: bool, event: Callable[[Trace], int]) -> float:
+    """Seconds from a jump of the load to an event, averaged over the alarm phases; nodes are there already."""
+    scaling = Scaling(
+        min_tasks=10, max_tasks=200, high_resolution=fast, cpu=TargetTracking(enabled=True, target=60)
+    )
+    model = dataclasses.replace(_BASE, scaling=scaling)
+    traffic = synthetic("step", {"base": 200, "peak": 1000, "at": _STEP_AT, "hours": 1})
+    traces = [run(model, Service(100), Delays(), traffic, phase) for phase in phases()]
+    return float(np.mean([event(trace) - _STEP_AT for trace in traces]))
+
+
+def _triggered(trace: Trace) -> int:
+    return next(event.time for event in trace.events if event.what == "tasks" and event.after > event.before)
+
+
+def _serving(trace: Trace) -> int:
+    return next(b.time for a, b in zip(trace.states, trace.states[1:], strict=False) if b.ready > a.ready)
+
+
+def _from_zero(reached: int, quota: int) -> float:
+    """Seconds from a desired count of 3500, with no node there, until so many tasks serve."""
+    scaling = Scaling(
+        min_tasks=0,
+        max_tasks=3500,
+        cpu=TargetTracking(),
+        schedules=(Schedule(name="go", at="at(2026-01-05T00:10:00)", min_tasks=3500, max_tasks=3500),),
+        nodes=NodeScaling(warmup_s=0),
+    )
+    model = dataclasses.replace(_BASE, scaling=scaling, min_nodes=0, max_nodes=1000)
+    traffic = Traffic("none", np.zeros(3600))
+    delays = dataclasses.replace(Delays(), provisioning_quota=quota)
+    times = [
+        next(state.time for state in run(model, Service(100), delays, traffic, phase).states if state.ready >= reached)
+        for phase in phases()
+    ]
+    return float(np.mean(times)) - 600
+
+
+def _scale_in(most: float) -> float:
+    """Seconds from the first to the last step from 334 to 34 nodes, the tasks having gone from 1000 to 100."""
+    scaling = Scaling(
+        min_tasks=1000,
+        max_tasks=1000,
+        cpu=TargetTracking(),
+        schedules=(Schedule(name="go", at="at(2026-01-05T00:10:00)", min_tasks=100, max_tasks=100),),
+    )
+    model = dataclasses.replace(_BASE, scaling=scaling, tasks_per_node=3, min_nodes=0, max_nodes=400)
+    traffic = Traffic("none", np.zeros(3 * 3600))
+    delays = dataclasses.replace(Delays(), node_scale_in_most=most)
+    lengths = []
+    for phase in phases():
+        steps = [event.time for event in run(model, Service(100), delays, traffic, phase).events if event.what == "nodes"]
+        # A step has taken effect when the next could follow.
+        lengths.append(steps[-1] - steps[0] + delays.node_scale_in_interval_s)
+    return float(np.mean(lengths))
+
+
+FIGURES = (
+    Figure("scaling trigger, 60 s metrics", 363, "metric_lag_60_s", _FASTER, lambda: _after_a_step(False, _triggered)),
+    Figure("scaling trigger, 20 s metrics", 86, "metric_lag_20_s", _FASTER, lambda: _after_a_step(True, _triggered)),
+    Figure("new tasks serve, 60 s metrics", 386, "task_start_s", _FASTER, lambda: _after_a_step(False, _serving)),
+    Figure("new tasks serve, 20 s metrics", 109, "task_start_s", _FASTER, lambda: _after_a_step(True, _serving)),
+    Figure("0 to 3500 containers, first one serves", 150, "", _IN_2022, lambda: _from_zero(1, 500)),
+    Figure("0 to 3500 containers, all serve", 600, "", _IN_2022, lambda: _from_zero(3500, 500)),
+    Figure("the same, quota of waiting tasks raised", 600, "", _IN_2022, lambda: _from_zero(3500, 5000)),
+    Figure("334 to 34 instances, steps of 5 %", 4800, "node_scale_in_interval_s", _FASTER_IN, lambda: _scale_in(0.05)),
+    Figure("334 to 34 instances, steps of 50 %", 600, "", _FASTER_IN, lambda: _scale_in(0.5)),
+)
+"""Published figures; those of 2022 on containers are read off a hand-drawn graph ("about")."""

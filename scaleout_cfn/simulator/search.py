@@ -1,0 +1,205 @@
+"""The cheapest settings that keep an objective under a traffic, by trying many."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from math import ceil
+from random import Random
+from typing import Any
+
+import msgspec
+
+from scaleout_cfn.scaling import NodeScaling, Scaling, TargetTracking
+from scaleout_cfn.simulator.model import Delays, Model, Service
+from scaleout_cfn.simulator.prices import Prices
+from scaleout_cfn.simulator.results import Outcome, demand, measure, ranges
+from scaleout_cfn.simulator.run import PHASES, phases, run
+from scaleout_cfn.simulator.study import Study, each, outcomes, study
+from scaleout_cfn.simulator.traffic import Traffic
+
+__all__ = ["Advice", "Tried", "advise", "candidates", "overlay"]
+
+_FINALISTS = 8
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Settings and what they came to: in one alarm phase, or as a mean over all once `phases` says so."""
+
+    model: Model
+    missed: float
+    cost_usd: float
+    phases: int = 1
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What a search found. `best` is None where nothing kept the objective, and then `limit` says what stands in the
+    way. `frontier` is what nothing else beats in both misses and cost, cheapest first."""
+
+    best: Study | None
+    frontier: tuple[Tried, ...]
+    tried: int
+    limit: str = ""
+
+
+def candidates(model: Model, service: Service, count: int) -> list[Model]:
+    """Settings around those of a model, which is the first. The same ones each time.
+
+    Left as they are: bounds of tasks and nodes but for the fewest tasks, schedules, step policies, the instances.
+    """
+    base = model.scaling
+    grid = list(
+        product(
+            (0, 30, 40, 50, 60, 70, 80),  # CPU target, 0 for none
+            (0.0, 0.4, 0.5, 0.6, 0.7, 0.8),  # requests target as a share of what a task takes, 0 for none
+            (True, False),  # 20 s metrics
+            (0, 30, 60),  # scale-out cooldown
+            (60, 300, 600),  # scale-in cooldown
+            (1.0, 1.5, 2.0, 3.0),  # fewest tasks, as a multiple
+            (100, 90, 80, 60) if model.placement == "binpack" else (100,),  # below 100 runs away when tasks are spread
+            (0, 60, 120),  # warm-up of a node
+        )
+    )
+    grid = [point for point in grid if point[0] or point[1]]
+    chosen = Random(0).sample(grid, min(count - 1, len(grid)))
+    found = [model]
+    for cpu, requests, fast, out_s, in_s, floor, capacity, warmup in chosen:
+        tracking: dict[str, TargetTracking] = {
+            "cpu": TargetTracking(
+                enabled=bool(cpu), target=cpu or base.cpu.target, scale_out_cooldown_s=out_s, scale_in_cooldown_s=in_s
+            ),
+            "requests": TargetTracking(
+                enabled=bool(requests),
+                target=max(1, round(60 * service.task_rps * requests)) if requests else base.requests.target,
+                scale_out_cooldown_s=out_s,
+                scale_in_cooldown_s=in_s,
+            ),
+        }
+        scaling: Scaling = msgspec.structs.replace(
+            base,
+            **tracking,
+            high_resolution=bool(fast and cpu),
+            min_tasks=min(base.max_tasks, ceil(base.min_tasks * floor)),
+            nodes=NodeScaling(
+                target_capacity_percent=capacity,
+                min_step=base.nodes.min_step,
+                max_step=base.nodes.max_step,
+                warmup_s=warmup,
+            ),
+        )
+        found.append(dataclasses.replace(model, scaling=scaling))
+    return found
+
+
+def advise(
+    model: Model,
+    service: Service,
+    traffic: Traffic,
+    prices: Prices,
+    *,
+    allowed: float,
+    count: int = 500,
+    done: Callable[[], None] = lambda: None,
+) -> Advice:
+    """Search settings for the cheapest that misses at most `allowed` of the requests' objective.
+
+    Every setting runs in one alarm phase; the best of them run in all, and the winner over the bands too. `done` is
+    called after each setting.
+    """
+    models = candidates(model, service, count)
+    tried = []
+    for one, (missed, cost_usd) in zip(models, _each_once(models, service, traffic, prices), strict=True):
+        tried.append(Tried(one, missed, cost_usd))
+        done()
+    # One phase may flatter: what is close enough to the objective goes on, the cheapest first.
+    hopeful = sorted((t for t in tried if t.missed <= allowed * 1.2), key=lambda t: t.cost_usd)
+    finalists = [_in_all_phases(t.model, service, traffic, prices) for t in _spread(hopeful)]
+    kept = sorted((t for t in finalists if t.missed <= allowed), key=lambda t: t.cost_usd)
+    frontier = _frontier(tried)
+    if not kept:
+        return Advice(None, frontier, len(tried), _limit(model, service, traffic, prices, allowed, tried))
+    return Advice(study(kept[0].model, service, traffic, prices), frontier, len(tried))
+
+
+def _spread(hopeful: list[Tried]) -> list[Tried]:
+    """The cheapest ones, and the cheapest of those that miss much less, lest one phase flattered all."""
+    first = hopeful[: _FINALISTS // 2]
+    safe = [t for t in hopeful[_FINALISTS // 2 :] if first and t.missed <= 0.8 * min(f.missed for f in first)]
+    return first + safe[: _FINALISTS - len(first)]
+
+
+_Job = tuple[Model, Service, Traffic, Prices]
+
+
+def _once(job: _Job) -> tuple[float, float]:
+    model, service, traffic, prices = job
+    # Not the first phase, whose grids all begin with the traffic.
+    outcome = measure(run(model, service, Delays(), traffic, phases()[5]), model, service, prices, 0.0)
+    return outcome.objective_missed, outcome.cost_usd
+
+
+def _each_once(models: list[Model], service: Service, traffic: Traffic, prices: Prices) -> Iterator[tuple[float, float]]:
+    return each(_once, [(model, service, traffic, prices) for model in models], len(models) * len(traffic.requests))
+
+
+def _in_all_phases(model: Model, service: Service, traffic: Traffic, prices: Prices) -> Tried:
+    found = ranges(outcomes(model, service, Delays(), traffic, prices))
+    return Tried(model, found["objective_missed"].mean, found["cost_usd"].mean, PHASES)
+
+
+def _frontier(tried: list[Tried]) -> tuple[Tried, ...]:
+    best, found = 2.0, []
+    for one in sorted(tried, key=lambda t: (t.cost_usd, t.missed)):
+        if one.missed < best:
+            best = one.missed
+            found.append(one)
+    return tuple(found)
+
+
+def _limit(
+    model: Model, service: Service, traffic: Traffic, prices: Prices, allowed: float, tried: list[Tried]
+) -> str:
+    """What keeps the best setting from the objective: found by lifting one limit after the other."""
+    best = min(tried, key=lambda t: t.missed).model
+    need = float(demand(traffic.requests, service).max())
+    places = model.max_nodes * model.tasks_per_node
+    if need > min(model.scaling.max_tasks, places):
+        what = f"at most {model.scaling.max_tasks} tasks" if model.scaling.max_tasks <= places else (
+            f"at most {model.max_nodes} nodes, room for {places} tasks"
+        )
+        return f"the maximum: {what}, where the peak needs {need:.0f}"
+    instant = {"node_launch_s": 0, "node_join_s": 0, "image_pull_s": 0}
+    for what, changed in (
+        ("the boot time of nodes", instant),
+        ("the start time of tasks", {**instant, "task_start_s": 0}),
+        ("the delay of metrics and alarms", {"metric_lag_60_s": 0, "metric_lag_20_s": 0}),
+    ):
+        delays = dataclasses.replace(Delays(), **changed)
+        outcome: Outcome = measure(run(best, service, delays, traffic, phases()[5]), best, service, prices, 0.0)
+        if outcome.objective_missed <= allowed:
+            return f"{what}: without it the best setting would miss {outcome.objective_missed:.2%}"
+    return "the loops' reaction as a whole: no single delay explains it; a schedule or standing headroom would help"
+
+
+def overlay(model: Model, environment: str) -> str:
+    """Settings as the text of a config overlay, `[environments.NAME]`."""
+    scaling = msgspec.to_builtins(model.scaling)
+    default = msgspec.to_builtins(Scaling())
+    lines: list[str] = []
+
+    def table(path: str, values: dict[str, Any], base: dict[str, Any]) -> None:
+        own = [(k, v) for k, v in values.items() if not isinstance(v, (dict, list)) and v != base.get(k)]
+        if own:
+            lines.append(f"[environments.{environment}.{path}]")
+            lines.extend(f"{key} = {str(value).lower() if isinstance(value, bool) else value}" for key, value in own)
+            lines.append("")
+        for key, value in values.items():
+            if isinstance(value, dict):
+                table(f"{path}.{key}", value, base.get(key, {}))
+
+    table("scaling", scaling, default)
+    return "\n".join(lines) if lines else f"[environments.{environment}.scaling]\n"

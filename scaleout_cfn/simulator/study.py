@@ -1,0 +1,115 @@
+"""A verdict: one model under one traffic, over the alarm phases and over the bands of what AWS does not publish."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from scaleout_cfn.simulator.model import BANDS, Delays, Model, Service, corners
+from scaleout_cfn.simulator.prices import Prices
+from scaleout_cfn.simulator.results import Outcome, Range, as_numbers, demand, measure, oracle_node_hours, ranges
+from scaleout_cfn.simulator.run import PHASES, phases, run
+from scaleout_cfn.simulator.traffic import Traffic
+
+__all__ = ["Study", "each", "outcomes", "study"]
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+_WORTH_A_POOL = 3_000_000  # seconds of traffic; below, starting processes costs more than it saves
+
+
+@dataclass(frozen=True)
+class Study:
+    """Results by corner of the band: "middle" first. Each is a mean and a range over the alarm phases."""
+
+    model: Model
+    service: Service
+    traffic: Traffic
+    corners: dict[str, dict[str, Range]]
+
+    @property
+    def middle(self) -> dict[str, Range]:
+        return self.corners["middle"]
+
+    def band(self, name: str) -> Range:
+        """A number over all corners and phases: the middle's mean, the least and the most of any run."""
+        found = [corner[name] for corner in self.corners.values()]
+        return Range(self.middle[name].mean, min(r.low for r in found), max(r.high for r in found))
+
+    def as_json(self) -> dict[str, Any]:
+        """One object: every number of `Outcome`, the band, and the settings that it belongs to."""
+        names = list(self.middle)
+        return {
+            "v": 1,
+            "traffic": self.traffic.name,
+            "seconds": len(self.traffic.requests),
+            "requests": float(f"{self.traffic.requests.sum():.6g}"),
+            "notes": list(self.traffic.notes),
+            "phases": PHASES,
+            **as_numbers(self.middle),
+            "band": as_numbers({name: self.band(name) for name in names}),
+            "corners": {name: as_numbers(found) for name, found in self.corners.items()},
+            "settings": settings(self.model, self.service),
+        }
+
+
+def settings(model: Model, service: Service) -> dict[str, Any]:
+    """What a result belongs to, as plain data."""
+    found = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
+    found["scaling"] = msgspec.to_builtins(model.scaling)
+    found["network"] = dataclasses.asdict(model.network)
+    return {**found, "service": dataclasses.asdict(service), "delays": dataclasses.asdict(Delays()), "bands": BANDS}
+
+
+def outcomes(
+    model: Model, service: Service, delays: Delays, traffic: Traffic, prices: Prices, count: int = PHASES
+) -> list[Outcome]:
+    """One run for each alarm phase."""
+    oracle = oracle_node_hours(demand(traffic.requests, service), model, delays)
+    return [
+        measure(run(model, service, delays, traffic, phase), model, service, prices, oracle)
+        for phase in phases(count)
+    ]
+
+
+def study(
+    model: Model, service: Service, traffic: Traffic, prices: Prices, done: Callable[[], None] = lambda: None
+) -> Study:
+    """The model under the traffic, over all phases and corners. `done` is called after each corner."""
+    every = corners()
+    jobs = [(model, service, delays, traffic, prices) for delays in every.values()]
+    found = {}
+    for name, result in zip(every, each(_outcomes, jobs, len(jobs) * PHASES * len(traffic.requests)), strict=True):
+        found[name] = ranges(result)
+        done()
+    return Study(model, service, traffic, found)
+
+
+def _outcomes(job: tuple[Model, Service, Delays, Traffic, Prices]) -> list[Outcome]:
+    return outcomes(*job)
+
+
+def each(work: Callable[[_Item], _Result], items: Iterable[_Item], seconds: int) -> Iterator[_Result]:
+    """`work` on every item, in order; on all cores when there are many `seconds` of traffic to go through.
+
+    An interrupt ends the processes before it goes on.
+    """
+    found: Sequence[_Item] = list(items)
+    cores = min(len(found), os.cpu_count() or 1)
+    if seconds < _WORTH_A_POOL or cores < 2:
+        yield from map(work, found)
+        return
+    pool = ProcessPoolExecutor(cores, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
+    try:
+        yield from pool.map(work, found)
+    except BaseException:
+        pool.shutdown(wait=True, cancel_futures=True)
+        raise
+    pool.shutdown()

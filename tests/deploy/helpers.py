@@ -1,0 +1,167 @@
+"""A small set with data and a service in nested stacks, and a deployer that runs in a World."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from troposphere import Equals, Not, dynamodb, ecs, ssm
+
+from scaleout_cfn.config import Config
+from scaleout_cfn.deploy import deployment, publish
+from scaleout_cfn.deploy.aws import Aws
+from scaleout_cfn.deploy.messages import Message, Note, Outcome, Planned, Watched
+from scaleout_cfn.deploy.plan import Plan
+from scaleout_cfn.deploy.start import Wish
+from scaleout_cfn.rendering import compose
+from scaleout_cfn.stack import Stack
+from scaleout_cfn.values import Text
+
+from .world import World
+
+PLACE = publish.Place("artifacts", "https://artifacts.s3.eu-west-1.amazonaws.com")
+
+
+@dataclass(frozen=True)
+class Small:
+    """What the small set can be told. `retain` is the UpdateReplacePolicy and DeletionPolicy of the table."""
+
+    key: str = "id"
+    retain: bool = False
+    with_data: bool = True
+    secret: bool = False
+    word: str = "one"
+
+
+@dataclass(frozen=True)
+class DataOutputs:
+    table: Text
+
+
+@dataclass(frozen=True)
+class ServiceOutputs:
+    name: Text
+
+
+@dataclass(frozen=True)
+class Outputs:
+    table: Text | None
+    repository_uri: Text
+    service_name: Text
+
+
+def published(small: Small | None = None) -> publish.Published:
+    """The small set, as `prepare` gives it."""
+    return _published(small or Small())
+
+
+@functools.cache
+def _published(small: Small) -> publish.Published:
+    def data(stack: Stack, config: Config) -> DataOutputs:
+        """Data."""
+        table = dynamodb.Table(
+            "Table",
+            AttributeDefinitions=[dynamodb.AttributeDefinition(AttributeName=small.key, AttributeType="S")],
+            KeySchema=[dynamodb.KeySchema(AttributeName=small.key, KeyType="HASH")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        if small.retain:
+            table.DeletionPolicy = table.UpdateReplacePolicy = "Retain"
+        stack.add(table)
+        return DataOutputs(Text(table.ref()))
+
+    def service(stack: Stack, config: Config, *, image_uri: Text) -> ServiceOutputs:
+        """Service."""
+        definition = stack.add(
+            ecs.TaskDefinition(
+                "TaskDefinition",
+                Family="web",
+                ContainerDefinitions=[ecs.ContainerDefinition(Name="web", Image=image_uri, Memory=128)],
+            )
+        )
+        one = stack.add(ecs.Service("Service", TaskDefinition=definition.ref(), LaunchType="EC2"))
+        return ServiceOutputs(Text(one.get_att("Name")))
+
+    def root(stack: Stack, config: Config, *, image_uri: Text) -> Outputs:
+        """A small set."""
+        kept = stack.nest("Data", data, config) if small.with_data else None
+        there = stack.add(ssm.Parameter("Word", Type="String", Value=small.word))
+        has_image = stack.condition("HasImage", Not(Equals(image_uri, "")))
+        web = stack.nest_if(has_image, "Service", service, config, image_uri=image_uri)
+        if small.secret:
+            from troposphere import Parameter
+
+            stack.template.add_parameter(Parameter("Password", Type="String", NoEcho=True))
+        return Outputs(kept.table if kept else None, Text(there.ref()), web.name)
+
+    return publish.prepare(compose(Config(), root), PLACE)
+
+
+@dataclass
+class Deployer:
+    """Somebody who types commands. `said` is all that the last one told."""
+
+    world: World = field(default_factory=World)
+    said: list[Message] = field(default_factory=list)
+    confirm: Callable[[Plan], bool] = lambda plan: True
+    stack: str = "web"
+
+    def wish(self, small: Small | None = None, **options: Any) -> Wish:
+        return Wish(self.stack, published(small), **options)
+
+    def deploy(self, small: Small | None = None, *, aws: Aws | None = None, **options: Any) -> Outcome:
+        """The command, from the beginning: nothing is kept from the one before."""
+        self.said = []
+        aws = aws or self.world.aws()
+        return deployment.deploy(aws, aws.identity(), self.wish(small, **options), self.said.append, self.confirm)
+
+    def plan(self, small: Small | None = None, *, keep: bool = True, **options: Any) -> Outcome:
+        self.said = []
+        aws = self.world.aws()
+        return deployment.plan(aws, aws.identity(), self.wish(small, **options), self.said.append, keep=keep)
+
+    def apply(self, arn: str, **options: Any) -> Outcome:
+        self.said = []
+        aws = self.world.aws()
+        return deployment.apply(aws, aws.identity(), arn, self.said.append, **options)
+
+    @property
+    def plans(self) -> list[Plan]:
+        return [one.plan for one in self.said if isinstance(one, Planned)]
+
+    @property
+    def notes(self) -> str:
+        return "\n".join(one.text for one in self.said if isinstance(one, Note))
+
+    @property
+    def paths(self) -> list[str]:
+        return [event.path for one in self.said if isinstance(one, Watched) for event in one.events]
+
+    def status(self) -> str:
+        stack = self.world.cfn.live(self.stack)
+        return stack.status if stack else "none"
+
+    def state(self) -> Any:
+        """Everything that a deployment is to bring about, without ids and times."""
+        cfn = self.world.cfn
+
+        def shown(stack: Any) -> Any:
+            inner = {
+                title: shown(cfn.stacks[one["physical"]]) if "CloudFormation" in one["type"] else one["type"]
+                for title, one in stack.resources.items()
+            }
+            return stack.status, dict(stack.parameters), inner
+
+        stack = cfn.live(self.stack)
+        return shown(stack) if stack else None
+
+
+def running() -> Deployer:
+    """A deployer whose set runs already, with the image web:1; its calls so far are forgotten."""
+    deployer = Deployer()
+    assert deployer.deploy(image="web:1").exit_code == 0
+    deployer.world.calls.clear()
+    deployer.world.cfn.executions = 0
+    return deployer

@@ -1,0 +1,363 @@
+"""The image, built from webapp/Dockerfile and run as the task definition runs it, without its network and AWS.
+
+Container engines want the host's network here, so everything listens on a free port of 127.0.0.1. All the tests share
+one image, hence one process of pytest-xdist.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import WEBAPP, ask, eventually, free_port, need, missing, serves
+
+from scaleout_cfn.config import Config
+
+pytestmark = pytest.mark.xdist_group("container")
+
+BASE = "public.ecr.aws/docker/library/debian:trixie-slim"
+SETTINGS = Config().service
+CONTAINERS_CONF = """
+[containers]
+default_ulimits = ["nofile=16384:16384", "nproc=4096:4096"]
+netns = "host"
+log_driver = "k8s-file"
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+SOURCES = """\
+Types: deb
+URIs: {mirror}
+Suites: trixie trixie-updates
+Components: main
+Signed-By: {key}
+
+Types: deb
+URIs: http://deb.debian.org/debian-security
+Suites: trixie-security
+Components: main
+Signed-By: {key}
+"""
+KEY = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+def command(*words: str | Path, timeout_s: float = 120, **options: Any) -> str:
+    """What a command prints; its failure is the test's, with all that it said."""
+    done = subprocess.run([str(word) for word in words], text=True, timeout=timeout_s, capture_output=True, **options)
+    assert done.returncode == 0, f"{words} gave {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@dataclass
+class Engine:
+    """buildah and podman with a storage of their own, which goes when they go."""
+
+    folder: Path
+    environment: dict[str, str]
+    driver: str = "overlay"
+    names: list[str] = field(default_factory=list)
+
+    def __call__(self, program: str, *words: str | Path, timeout_s: float = 120, **options: Any) -> str:
+        storage = ["--root", self.folder / "root", "--runroot", self.folder / "run", "--storage-driver", self.driver]
+        return command(program, *storage, *words, timeout_s=timeout_s, env=self.environment, **options)
+
+    def run(self, image: str, port: int, *options: str) -> str:
+        """Starts a container as the task definition does, and gives its name."""
+        name = f"web-{port}-{len(self.names)}"
+        self.names.append(name)
+        tmpfs = [f"--tmpfs={path}:rw,size={size}m,noexec,nosuid,nodev" for path, size in SETTINGS.tmpfs_mib.items()]
+        self(
+            "podman", "run", "--detach", "--name", name, "--read-only", "--cap-drop", "all", "--security-opt",
+            "no-new-privileges", "--memory", f"{SETTINGS.memory_mib}m", "--pids-limit", "64", *tmpfs,
+            "--env", f"LISTEN=127.0.0.1:{port}", *options, image,
+        )  # fmt: skip
+        return name
+
+    def stop(self, name: str) -> int:
+        """Stops it within the stop timeout, or by force, and gives its exit code."""
+        self("podman", "stop", "--time", str(SETTINGS.stop_timeout_s), name)
+        state = json.loads(self("podman", "inspect", name))[0]["State"]
+        assert not state["OOMKilled"]
+        return int(state["ExitCode"])
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    need("buildah", "podman", "runc")
+    if os.geteuid() != 0:
+        missing("containers are run by root here")
+    folder = tmp_path_factory.mktemp("containers")
+    (folder / "containers.conf").write_text(CONTAINERS_CONF)
+    environment = os.environ | {"CONTAINERS_CONF": str(folder / "containers.conf"), "BUILDAH_FORMAT": "docker"}
+    engine = Engine(folder, environment)
+    yield engine
+    for name in engine.names:
+        with contextlib.suppress(AssertionError):
+            engine("podman", "rm", "--force", "--time", "0", name)
+    subprocess.run(["umount", "--lazy", folder / "root" / "overlay"], capture_output=True, check=False)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def image(engine: Engine) -> str:
+    """The image from the Dockerfile, on the public base, or on one like it from Debian's packages."""
+    try:
+        engine("buildah", "pull", "--quiet", BASE)
+    except AssertionError:
+        make_base(engine)
+    secrets: list[str] = []
+    if authority := os.environ.get("PIP_CERT"):  # an authority of this network's own, for pip alone
+        (engine.folder / "pip.conf").write_text("[global]\ncert = /run/extra-ca.crt\n")
+        secrets = ["--secret", f"id=pip_conf,src={engine.folder}/pip.conf", "--secret", f"id=extra_ca,src={authority}"]
+    engine(
+        "buildah", "bud", "--isolation", "chroot", "--pull=never", "--layers=false", *secrets, "--build-arg",
+        "VERSION=1.2", "--build-arg", "REVISION=abc", "--tag", "web", "--file", WEBAPP / "Dockerfile", WEBAPP,
+        timeout_s=400,
+    )  # fmt: skip
+    return "localhost/web"
+
+
+def make_base(engine: Engine) -> None:
+    need("debuerreotype-init", "debootstrap")
+    root, tar = engine.folder / "debian", engine.folder / "debian.tar"
+    mirror = "http://deb.debian.org/debian"
+    command("debuerreotype-init", "--non-debian", "--keyring", KEY, root, "trixie", mirror, timeout_s=400)
+    command("debuerreotype-minimizing-config", root)
+    (root / "etc/apt/sources.list").unlink(missing_ok=True)
+    (root / "etc/apt/sources.list.d/debian.sources").write_text(SOURCES.format(mirror=mirror, key=KEY))
+    command("debuerreotype-slimify", root)
+    command("debuerreotype-tar", root, tar)
+    try:
+        engine("podman", "import", "--change", 'CMD ["bash"]', tar, BASE)
+    except AssertionError:  # a machine whose own root is an overlay
+        engine.driver = "vfs"
+        engine("podman", "import", "--change", 'CMD ["bash"]', tar, BASE)
+    shutil.rmtree(root)
+    tar.unlink()
+
+
+@pytest.fixture
+def container(engine: Engine, image: str) -> Iterator[Callable[..., tuple[str, int]]]:
+    """Starts containers, ready to be asked: a name and a port each."""
+
+    def one(*options: str) -> tuple[str, int]:
+        port = free_port()
+        name = engine.run(image, port, *options)
+        eventually(lambda: serves(port), "a healthy container", 30)
+        return name, port
+
+    yield one
+    for name in engine.names:
+        engine("podman", "rm", "--force", "--ignore", "--time", "0", name)
+
+
+def test_the_image_is_small_and_says_what_it_is(engine: Engine, image: str) -> None:
+    details = json.loads(engine("podman", "image", "inspect", image))[0]
+    base = json.loads(engine("podman", "image", "inspect", BASE))[0]
+    added = (details["Size"] - base["Size"]) / 1e6
+    print(f"\nthe image: {details['Size'] / 1e6:.1f} MB, of which the base {base['Size'] / 1e6:.1f} MB")
+    inside = ["du", "-sk", "/srv/venv", "/srv/web", "/usr/lib/python3.13"]
+    for line in engine("podman", "run", "--rm", "--entrypoint", inside[0], image, *inside[1:]).splitlines():
+        size, path = line.split()
+        print(f"  {path}: {int(size) / 1000:.1f} MB")
+    print(f"  added: {added:.1f} MB")
+    assert added < 60
+    assert details["User"] == "10001:10001"
+    assert details["Config"]["ExposedPorts"] == {f"{SETTINGS.container_port}/tcp": {}}
+    assert details["Config"]["StopSignal"] == "SIGTERM"
+    assert details["Labels"]["org.opencontainers.image.version"] == "1.2"
+    assert details["Labels"]["org.opencontainers.image.revision"] == "abc"
+    assert details["Healthcheck"]["Test"][-1] == "health"
+
+
+def test_there_is_no_compiler_no_pip_and_no_secret_of_the_build_in_it(engine: Engine, image: str) -> None:
+    look = "for tool in cc gcc g++ ld make pip pip3 curl wget; do command -v $tool; done; ls -d /run/extra-ca.crt"
+    found = engine("podman", "run", "--rm", "--entrypoint", "bash", image, "-c", f"{look} /etc/pip.conf; true")
+    assert found == ""
+    assert "GET" not in engine("podman", "run", "--rm", "--entrypoint", "env", image)
+
+
+def test_it_serves_without_rights_on_a_read_only_root(engine: Engine, container: Any) -> None:
+    name, port = container()
+    assert ask(port, "/").status == 200 and len(ask(port, "/api").json()) == 52
+    assert ask(port, "/api?count=x").status == 400 and ask(port, "/none").status == 404
+    assert engine("podman", "exec", name, "id", "-u").strip() == "10001"
+    assert "Read-only" in engine("podman", "exec", name, "sh", "-c", "touch /srv/x /etc/x 2>&1; true")
+    status = engine("podman", "exec", name, "cat", "/proc/1/status")
+    assert re.search(r"CapEff:\s+0+$", status, re.M) and re.search(r"NoNewPrivs:\s+1$", status, re.M)
+    engine("podman", "exec", name, "/srv/venv/bin/python", "/srv/web/entry.py", "health")
+    assert engine.stop(name) == 0
+
+
+def test_its_log_is_json_on_stdout(engine: Engine, container: Any) -> None:
+    name, port = container()
+    ask(port, "/api", headers={"X-Amzn-Trace-Id": "Root=1-a"})
+    assert engine.stop(name) == 0
+    lines = [line for line in engine("podman", "logs", name).splitlines() if line.startswith("{")]
+    assert [json.loads(line)["trace"] for line in lines] == ["Root=1-a"]
+
+
+def test_it_reaps_what_others_leave_behind(engine: Engine, container: Any) -> None:
+    name, _ = container()
+    engine("podman", "exec", name, "sh", "-c", "(sh -c 'exit 3' &)")
+
+    def zombies() -> str:
+        return engine("podman", "exec", name, "sh", "-c", "grep -l 'State:.Z' /proc/[0-9]*/status 2>/dev/null; true")
+
+    eventually(lambda: zombies() == "", "no dead process left", 5)
+
+
+def test_workers_follow_the_cpu_quota_and_their_memory_is_stated(engine: Engine, container: Any) -> None:
+    name, port = container("--cpus", "0.5")
+    for _ in range(200):
+        ask(port, "/api")
+    found = engine("podman", "exec", name, "sh", "-c", "cat /proc/[0-9]*/comm").split()
+    assert found.count("nginx") == 2 and found.count("python") == 1 + 1 + 2  # entry point, master, workers
+    resident = engine("podman", "exec", name, "sh", "-c", "grep -H VmRSS /proc/[0-9]*/status")
+    print("\nresident memory, KiB:", " ".join(re.findall(r"(\d+) kB", resident)))
+
+
+def test_started_again_after_a_forced_end_it_serves(engine: Engine, container: Any) -> None:
+    name, port = container()
+    engine("podman", "kill", "--signal", "KILL", name)
+    engine("podman", "wait", name)
+    engine("podman", "start", name)
+    eventually(lambda: serves(port), "a healthy container", 30)
+    assert engine.stop(name) == 0
+
+
+BALANCER = """
+daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log; {user}
+events {{ worker_connections 1024; }}
+http {{
+    access_log off; client_body_temp_path {folder}/1; proxy_temp_path {folder}/2; fastcgi_temp_path {folder}/3;
+    uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;
+    keepalive_requests 10000000;
+    upstream a {{ server 127.0.0.1:{a}; keepalive 32; keepalive_requests 10000000; }}
+    upstream b {{ server 127.0.0.1:{b}; keepalive 32; keepalive_requests 10000000; }}
+    split_clients $request_id $first {{ 50% a; * b; }}
+    map $first $second {{ a b; b a; }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            set $target $first;
+            if (!-f {folder}/up-$target) {{ set $target $second; }}
+            proxy_pass http://$target; proxy_http_version 1.1; proxy_set_header Connection "";
+            proxy_next_upstream off;
+        }}
+    }}
+}}
+"""
+
+
+class HealthChecks(threading.Thread):
+    """Marks a target up after two good answers in a row and down after two bad ones, as the load balancer does."""
+
+    def __init__(self, folder: Path, ports: dict[str, int]) -> None:
+        super().__init__(daemon=True)
+        self.folder, self.ports, self.over = folder, ports, threading.Event()
+        self.seen = {target: [False, False] for target in ports}
+
+    def run(self) -> None:
+        while not self.over.wait(0.5):
+            for target, port in self.ports.items():
+                self.seen[target] = [self.seen[target][1], serves(port)]
+                if all(self.seen[target]):
+                    (self.folder / f"up-{target}").touch()
+                elif not any(self.seen[target]):
+                    (self.folder / f"up-{target}").unlink(missing_ok=True)
+
+
+def test_no_request_fails_while_containers_are_replaced_one_by_one(
+    engine: Engine, image: str, container: Any, tmp_path: Path
+) -> None:
+    """The balancer does not try again elsewhere: what a target loses is lost."""
+    need("nginx", "wrk")
+    names, ports = {}, {}
+    for target in ("a", "b"):
+        names[target], ports[target] = container()
+    port = free_port()
+    (tmp_path / "nginx.conf").write_text(
+        BALANCER.format(folder=tmp_path, port=port, user="user root;" if os.geteuid() == 0 else "", **ports)
+    )
+    checks = HealthChecks(tmp_path, ports)
+    checks.start()
+    balancer = subprocess.Popen(["nginx", "-e", "stderr", "-c", tmp_path / "nginx.conf"])
+    try:
+        eventually(lambda: all((tmp_path / f"up-{target}").exists() for target in ports), "two healthy targets")
+        load = subprocess.Popen(
+            ["wrk", "-t1", "-c16", "-d90s", "--timeout", "10s", f"http://127.0.0.1:{port}/api"],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for target in ports:
+            assert engine.stop(names[target]) == 0
+            assert not (tmp_path / f"up-{target}").exists()
+            names[target] = engine.run(image, ports[target])
+            eventually(lambda target=target: (tmp_path / f"up-{target}").exists(), "the new one healthy", 30)
+        load.send_signal(signal.SIGINT)
+        printed = load.communicate(timeout=30)[0]
+    finally:
+        checks.over.set()
+        checks.join()
+        balancer.terminate()
+        balancer.wait()
+    answers = int(re.search(r"(\d+) requests in", printed)[1])  # type: ignore[index]
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", printed)
+    cut = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", printed)
+    failed = (int(refused[1]) if refused else 0) + (sum(map(int, cut.groups())) if cut else 0)
+    print(f"\nreplaced both containers: {failed} of {answers} requests failed")
+    assert answers > 1000 and failed == 0, printed
+
+
+def test_the_image_goes_to_a_registry_with_a_password_and_comes_back_by_digest(engine: Engine, image: str) -> None:
+    need("docker-registry", "htpasswd")
+    port, folder = free_port(), engine.folder / "registry"
+    folder.mkdir()
+    secret = "0123-token"
+    users = command("htpasswd", "-Bin", "AWS", input=secret)
+    (folder / "users").write_text(users)
+    (folder / "config.yml").write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {folder}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
+        f"auth: {{htpasswd: {{realm: local, path: {folder}/users}}}}\nlog: {{level: error}}\n"
+    )
+    registry = subprocess.Popen(
+        ["docker-registry", "serve", folder / "config.yml"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        eventually(lambda: answers(port), "a registry")
+        login = ["login", "--tls-verify=false", "--authfile", folder / "auth.json", "--username", "AWS"]
+        with pytest.raises(AssertionError, match="invalid username/password|unauthorized"):
+            engine("podman", *login, "--password-stdin", f"127.0.0.1:{port}", input="wrong")
+        engine("podman", *login, "--password-stdin", f"127.0.0.1:{port}", input=secret)
+        there = f"127.0.0.1:{port}/web"
+        with_login = ["--tls-verify=false", "--authfile", folder / "auth.json"]
+        engine("podman", "push", *with_login, "--digestfile", folder / "digest", image, f"{there}:1")
+        digest = (folder / "digest").read_text().strip()
+        assert re.fullmatch("sha256:[0-9a-f]{64}", digest)
+        first = json.loads(engine("podman", "image", "inspect", image))[0]["Id"]
+        engine("podman", "pull", "--quiet", *with_login, f"{there}@{digest}")
+        assert json.loads(engine("podman", "image", "inspect", f"{there}@{digest}"))[0]["Id"] == first
+    finally:
+        registry.terminate()
+        registry.wait()
+
+
+def answers(port: int) -> bool:
+    try:
+        return ask(port, "/v2/").status == 401
+    except OSError:
+        return False
