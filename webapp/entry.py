@@ -46,8 +46,10 @@ def main() -> int:
     configuration.write_text(nginx_conf(run, listen, vcpus, backlog))
 
     uwsgi = spawn(
-        [sys.executable, "-c", "import pyuwsgi; pyuwsgi.run()", "--ini", str(HERE / "uwsgi.ini")]
-        + ["--socket", f"{run}/uwsgi.sock", "--processes", str(processes(vcpus)), "--listen", str(backlog)],
+        [
+            *(sys.executable, "-c", "import pyuwsgi; pyuwsgi.run()", "--ini", str(HERE / "uwsgi.ini")),
+            *("--socket", f"{run}/uwsgi.sock", "--processes", str(processes(vcpus)), "--listen", str(backlog)),
+        ],
         os.environ | {"RUN": str(run)},
     )
     nginx = spawn(["nginx", "-e", "stderr", "-c", str(configuration)], os.environ)

@@ -46,6 +46,11 @@ COMMANDS = {
     "destroy": "destroy",
     "doctor": "doctor",
     "policies": "policies",
+    "simulate": "simulate",
+    "compare": "simulate",
+    "advise": "simulate",
+    "figures": "simulate",
+    "prices": "simulate",
 }
 
 

@@ -1,1 +1,82 @@
 """policies: who may do what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from scaleout_cfn.cli.options import config_options, load_config
+from scaleout_cfn.deploy import policies as rendered
+from scaleout_cfn.errors import UsageError
+from scaleout_cfn.rendering import compose, set_of
+
+
+@click.command()
+@config_options
+@click.option("--stack", metavar="NAME", help="The root stack.  [default: stack_name of the config]")
+@click.option("--account-id", default="", metavar="ID", help="The account.  [default: config, else any]")
+@click.option("--region", default="", help="The region.  [default: config, else any]")
+@click.option("--bucket", default="", metavar="NAME", help="The templates' bucket.  [default: what `bootstrap` makes]")
+@click.option(
+    "--role-arn", default="", metavar="ARN", help="The role that CloudFormation works with, for the deployer to pass."
+)
+@click.option(
+    "-o",
+    "--out",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("policies_out"),
+    show_default=True,
+    help="Where to write.",
+)
+def policies(
+    config_path: Path | None,
+    environment: str | None,
+    overrides: tuple[str, ...],
+    stack: str | None,
+    account_id: str,
+    region: str,
+    bucket: str,
+    role_arn: str,
+    folder: Path,
+) -> None:
+    """Write the least-privilege policies for the set of a config. Needs no AWS account.
+
+    deployer.json is for whoever runs scaleout-cfn; cloudformation-1.json and on are for the role that CloudFormation
+    works with, cloudformation-trust.json is who may take that role on. They hold what this set needs and no more:
+    render them again when the config gets new kinds of resources. `bootstrap` needs more and is run once by an
+    administrator.
+    """
+    config = load_config(config_path, environment, overrides)
+    templates = set_of(compose(config))
+    account, region = account_id or config.account_id or "*", region or config.region or "*"
+    place = rendered.Place(
+        stack or config.stack_name,
+        bucket or f"scaleout-{account}-{region}",
+        account,
+        region,
+        config.permissions_boundary,
+    )
+    texts = {
+        **rendered.documents("deployer", rendered.deployer(templates, place, role_arn)),
+        **rendered.documents("cloudformation", rendered.service_role(templates, place)),
+        **rendered.documents("cloudformation-trust", rendered.trust(place)),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in set(folder.glob("cloudformation*.json")) - {folder / name for name in texts}:
+            stale.unlink()
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UsageError(f"{folder}: {error.strerror or error}; give a folder that can be written to") from None
+    for name, text in texts.items():
+        click.echo(f"{folder / name}  {rendered.characters(text)} characters of {rendered.MOST_CHARACTERS}")
+    for what, value, cure in (
+        ("account", account, "--account-id or account_id in the config"),
+        ("region", region, "--region or region in the config"),
+        ("service role", role_arn or "*", "--role-arn, else the deployer needs the policies of cloudformation too"),
+    ):
+        if value == "*":
+            click.echo(f"No {what} is named, so that the policies are wider than need be: {cure}", err=True)

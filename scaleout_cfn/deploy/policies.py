@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 from awacs.aws import (
@@ -27,7 +28,16 @@ from awacs.aws import (
 
 from scaleout_cfn.rendering import Template
 
-__all__ = ["MOST_CHARACTERS", "Place", "deployer", "documents", "handler_actions", "service_role", "trust"]
+__all__ = [
+    "MOST_CHARACTERS",
+    "Place",
+    "characters",
+    "deployer",
+    "documents",
+    "handler_actions",
+    "service_role",
+    "trust",
+]
 
 #: What a managed policy may have, white space not counted.
 #: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
@@ -111,6 +121,9 @@ FEATURES = {
     "sns:PutDataProtectionPolicy": "DataProtectionPolicy",
 }
 
+#: So much of a stack's name is in every name that CloudFormation makes. A role's may have 64 characters in all.
+SURE = 20
+
 #: What the schemas name and IAM does not know, or what another statement gives more narrowly.
 ELSEWHERE = {"iam:CreateServiceLinkedRole", "iam:PassRole", "s3:REST.PUT.OBJECT", "ssm:Get*"}
 
@@ -118,33 +131,34 @@ ELSEWHERE = {"iam:CreateServiceLinkedRole", "iam:PassRole", "s3:REST.PUT.OBJECT"
 #: Whatever is not here has names that CloudFormation does not choose, or cuts short, as a load balancer's.
 NAMES: Mapping[str, tuple[str, ...]] = {
     "autoscaling": (
-        "arn:{partition}:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{stack}-*",
+        "arn:{partition}:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{begins}*",
     ),
     "cloudformation": ("arn:{partition}:cloudformation:{region}:{account}:stack/{stack}-*",),
     "cloudwatch": (
-        "arn:{partition}:cloudwatch:{region}:{account}:alarm:{stack}-*",
+        "arn:{partition}:cloudwatch:{region}:{account}:alarm:{begins}*",
         # What target tracking makes.
         "arn:{partition}:cloudwatch:{region}:{account}:alarm:TargetTracking-*",
-        "arn:{partition}:cloudwatch::{account}:dashboard/{stack}-*",
+        # Named after their logical id alone.
+        "arn:{partition}:cloudwatch::{account}:dashboard/*",
     ),
-    "ecr": ("arn:{partition}:ecr:{region}:{account}:repository/{small}-*",),
+    "ecr": ("arn:{partition}:ecr:{region}:{account}:repository/{small}*",),
     "ecs": (
-        "arn:{partition}:ecs:{region}:{account}:capacity-provider/{stack}-*",
-        "arn:{partition}:ecs:{region}:{account}:cluster/{stack}-*",
-        "arn:{partition}:ecs:{region}:{account}:service/{stack}-*",
-        "arn:{partition}:ecs:{region}:{account}:service-deployment/{stack}-*",
-        "arn:{partition}:ecs:{region}:{account}:task-definition/{stack}-*",
+        "arn:{partition}:ecs:{region}:{account}:capacity-provider/{begins}*",
+        "arn:{partition}:ecs:{region}:{account}:cluster/{begins}*",
+        "arn:{partition}:ecs:{region}:{account}:service/{begins}*",
+        "arn:{partition}:ecs:{region}:{account}:service-deployment/{begins}*",
+        "arn:{partition}:ecs:{region}:{account}:task-definition/{begins}*",
     ),
     "iam": (
-        "arn:{partition}:iam::{account}:instance-profile/{stack}-*",
-        "arn:{partition}:iam::{account}:role/{stack}-*",
+        "arn:{partition}:iam::{account}:instance-profile/{begins}*",
+        "arn:{partition}:iam::{account}:role/{begins}*",
     ),
     "logs": (
-        "arn:{partition}:logs:{region}:{account}:log-group:{stack}-*",
-        "arn:{partition}:logs:{region}:{account}:log-group:/aws/*/{stack}-*",
+        "arn:{partition}:logs:{region}:{account}:log-group:{begins}*",
+        "arn:{partition}:logs:{region}:{account}:log-group:/aws/*/{begins}*",
     ),
-    "s3": ("arn:{partition}:s3:::{small}-*",),
-    "sns": ("arn:{partition}:sns:{region}:{account}:{stack}-*",),
+    "s3": ("arn:{partition}:s3:::{small}*",),
+    "sns": ("arn:{partition}:sns:{region}:{account}:{begins}*",),
 }
 
 #: Actions of these services that take no resource.
@@ -190,21 +204,26 @@ class Place:
         begins = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "eusc-": "aws-eusc"}
         return next((name for prefix, name in begins.items() if self.region.startswith(prefix)), "aws")
 
+    @property
+    def begins(self) -> str:
+        """What the names that CloudFormation makes begin with: where a name may not be long, it cuts the stack's."""
+        return f"{self.stack}-" if len(self.stack) <= SURE else self.stack[:SURE]
+
     def arn(self, pattern: str) -> str:
         return pattern.format(
             partition=self.partition,
             region=self.region,
             account=self.account,
             stack=self.stack,
-            small=self.stack.lower(),
+            begins=self.begins,
+            small=self.begins.lower(),
             bucket=self.bucket,
         )
 
 
 def handler_actions(kind: str) -> list[str]:
     """The actions that CloudFormation calls for a type, in order; empty for one that has no schema."""
-    from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
-    from cfnlint.schema import ResourceNotFoundError
+    from cfnlint.schema import PROVIDER_SCHEMA_MANAGER, ResourceNotFoundError
 
     try:
         schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema(region="us-east-1", resource_type=kind).schema
@@ -230,6 +249,8 @@ def service_role(templates: Mapping[str, Template], place: Place) -> list[Statem
         and action not in ELSEWHERE
         and FEATURES.get(action, "") in (properties | {""})
     }
+    covering = [one for one in wanted if one.endswith("*")]
+    wanted = {one for one in wanted if not any(fnmatchcase(one, wide) and one != wide for wide in covering)}
     if "AWS::CloudFormation::Stack" in types:
         wanted |= {f"cloudformation:{name}ChangeSet" for name in ("Create", "Delete", "Describe", "Execute")}
     statements = list(_by_service(wanted, place))
@@ -250,7 +271,7 @@ def _by_service(actions: Iterable[str], place: Place) -> Iterator[Statement]:
         if service == "iam" and place.boundary:
             of_service -= BOUNDED
             bounded = Condition(StringEquals({"iam:PermissionsBoundary": place.boundary}))
-            roles = place.arn("arn:{partition}:iam::{account}:role/{stack}-*")
+            roles = place.arn("arn:{partition}:iam::{account}:role/{begins}*")
             yield _allow("IamBounded", BOUNDED, [roles], bounded)
         everywhere = of_service if service not in NAMES else of_service & NO_RESOURCE
         if everywhere:
@@ -281,7 +302,7 @@ def _roles(resources: Sequence[Mapping[str, Any]], types: Collection[str], place
         yield _allow(
             "PassRoles",
             ["iam:PassRole"],
-            [place.arn("arn:{partition}:iam::{account}:role/{stack}-*")],
+            [place.arn("arn:{partition}:iam::{account}:role/{begins}*")],
             Condition(StringEquals({"iam:PassedToService": trusted})),
         )
     if linked := sorted({name for kind, name in LINKED_ROLES.items() if kind in types}):
@@ -304,8 +325,8 @@ def deployer(templates: Mapping[str, Template], place: Place, role_arn: str = ""
         place.arn("arn:{partition}:cloudformation:{region}:{account}:stack/{stack}-*"),
     ]
     bucket = place.arn("arn:{partition}:s3:::{bucket}")
-    cluster = place.arn("arn:{partition}:ecs:{region}:{account}:cluster/{stack}-*")
-    service = place.arn("arn:{partition}:ecs:{region}:{account}:service/{stack}-*")
+    cluster = place.arn("arn:{partition}:ecs:{region}:{account}:cluster/{begins}*")
+    service = place.arn("arn:{partition}:ecs:{region}:{account}:service/{begins}*")
     statements = [
         _allow("ReadStacks", [f"cloudformation:{name}" for name in READS], stacks),
         _allow("ChangeStacks", [f"cloudformation:{name}" for name in WRITES], stacks),
@@ -355,7 +376,7 @@ def deployer(templates: Mapping[str, Template], place: Place, role_arn: str = ""
         images = ["ecr:BatchDeleteImage", "ecr:ListImages"]
         statements.append(_allow("EmptyRepositories", images, [place.arn(one) for one in NAMES["ecr"]]))
     if "AWS::S3::Bucket" in types:
-        own = place.arn("arn:{partition}:s3:::{small}-*")
+        own = place.arn("arn:{partition}:s3:::{small}*")
         objects = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ListBucketVersions"]
         statements.append(_allow("EmptyBuckets", objects, [own]))
     if any("AWS::SSM::Parameter::Value" in str(one.get("Parameters")) for one in templates.values()):
@@ -410,16 +431,16 @@ def documents(name: str, statements: Iterable[Statement]) -> dict[str, str]:
     whole = [_plain(statement) for statement in statements]
     parts: list[list[Any]] = [[]]
     for statement in whole:
-        if parts[-1] and size([*parts[-1], statement]) > MOST_CHARACTERS:
+        if parts[-1] and characters(_text([*parts[-1], statement])) > MOST_CHARACTERS:
             parts.append([])
         parts[-1].append(statement)
     names = [name] if len(parts) == 1 else [f"{name}-{number}" for number in range(1, len(parts) + 1)]
     return {f"{one}.json": _text(part) for one, part in zip(names, parts, strict=True)}
 
 
-def size(statements: Sequence[Any]) -> int:
+def characters(text: str) -> int:
     """The size of a document as IAM counts it."""
-    return len("".join(_text(statements).split()))
+    return len("".join(text.split()))
 
 
 def _text(statements: Sequence[Any]) -> str:
@@ -430,9 +451,7 @@ def _plain(statement: Statement) -> Any:
     return json.loads(PolicyDocument(Statement=[statement]).to_json())["Statement"][0]
 
 
-def _allow(
-    sid: str, actions: Iterable[str], resources: Iterable[str], condition: Condition | None = None
-) -> Statement:
+def _allow(sid: str, actions: Iterable[str], resources: Iterable[str], condition: Condition | None = None) -> Statement:
     more = {"Condition": condition} if condition else {}
     named = [Action(*action.split(":", 1)) for action in sorted(actions)]
     return Statement(Sid=sid, Effect=Allow, Action=named, Resource=list(resources), **more)

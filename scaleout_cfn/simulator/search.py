@@ -186,20 +186,13 @@ def _limit(
 
 
 def overlay(model: Model, environment: str) -> str:
-    """Settings as the text of a config overlay, `[environments.NAME]`."""
-    scaling = msgspec.to_builtins(model.scaling)
-    default = msgspec.to_builtins(Scaling())
-    lines: list[str] = []
-
-    def table(path: str, values: dict[str, Any], base: dict[str, Any]) -> None:
-        own = [(k, v) for k, v in values.items() if not isinstance(v, (dict, list)) and v != base.get(k)]
-        if own:
-            lines.append(f"[environments.{environment}.{path}]")
-            lines.extend(f"{key} = {str(value).lower() if isinstance(value, bool) else value}" for key, value in own)
-            lines.append("")
-        for key, value in values.items():
-            if isinstance(value, dict):
-                table(f"{path}.{key}", value, base.get(key, {}))
-
-    table("scaling", scaling, default)
-    return "\n".join(lines) if lines else f"[environments.{environment}.scaling]\n"
+    """The searched settings as the text of a config overlay, `[environments.NAME]`."""
+    scaling: dict[str, Any] = msgspec.to_builtins(model.scaling)
+    own = {name: scaling[name] for name in ("min_tasks", "high_resolution")}
+    sections = {"": own, **{f".{name}": scaling[name] for name in ("cpu", "requests", "nodes")}}
+    lines = []
+    for name, values in sections.items():
+        lines.append(f"[environments.{environment}.scaling{name}]")
+        lines += [f"{key} = {str(value).lower() if isinstance(value, bool) else value}" for key, value in values.items()]
+        lines.append("")
+    return "\n".join(lines)

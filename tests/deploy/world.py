@@ -107,10 +107,12 @@ class World:
             fault.times -= 1
         if fault and fault.code and not fault.carried_out:
             raise Refused(fault.code, fault.message, fault.status)
-        answer = self._handler(service, operation)(**given)
-        self.seconds += 0.05
-        if self.killed_at == (number, "during"):
-            raise Killed
+        try:
+            answer = self._handler(service, operation)(**given)
+        finally:
+            self.seconds += 0.05
+            if self.killed_at == (number, "during"):
+                raise Killed
         if fault:
             raise ConnectionClosedError(endpoint_url=f"https://{service}")
         return answer

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleout_cfn.lint.stacks import UNKNOWN, StackSet, Symbol, Text
+from scaleout_cfn.lint.stacks import StackSet
+from scaleout_cfn.lint.values import Symbol, Text, UNKNOWN
 
 ROOT: dict[str, Any] = {
     "Parameters": {

@@ -9,9 +9,10 @@ import string
 from typing import Any
 
 import pytest
-from conftest import WEBAPP
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from .helpers import WEBAPP
 
 pytest.importorskip("flask", reason="no flask; pip install -r webapp/requirements.txt")
 
@@ -60,6 +61,7 @@ def test_letters_are_drawn_anew_for_each_request_and_all_of_them_come_up() -> No
 
 
 @given(st.integers(1, 10_000))
+@settings(deadline=None)
 def test_a_count_gives_as_many_letters(count: int) -> None:
     assert is_letters(client.get(f"/api?count={count}").json, count)
 
@@ -73,7 +75,7 @@ def test_a_count_gives_as_many_letters(count: int) -> None:
         st.sampled_from(["", " 5", "5 ", "+5", "05", "1_0", "1e3", "0x10", "\u0665", "\uff15", "5\n", "9" * 5000]),
     )
 )
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_any_other_count_is_refused_with_what_is_allowed(count: str) -> None:
     answer = client.get("/api", query_string={"count": count})
     assert is_problem(answer, 400)
@@ -85,6 +87,7 @@ def test_two_counts_are_refused() -> None:
 
 
 @given(st.text(st.characters(exclude_characters="?#", exclude_categories=["Cs"]), min_size=1, max_size=60))
+@settings(deadline=None)
 def test_an_unknown_path_is_a_problem_404(path: str) -> None:
     if path.strip("/") not in ("", "api", "health"):
         assert is_problem(client.get("/" + path.lstrip("/")), 404)

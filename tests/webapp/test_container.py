@@ -20,14 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import WEBAPP, ask, eventually, free_port, need, missing, serves
 
 from scaleout_cfn.config import Config
+
+from .helpers import WEBAPP, ask, eventually, free_port, missing, need, serves
 
 pytestmark = pytest.mark.xdist_group("container")
 
 BASE = "public.ecr.aws/docker/library/debian:trixie-slim"
 SETTINGS = Config().service
+NO_DRAIN = "--env=DRAIN_S=0"
 CONTAINERS_CONF = """
 [containers]
 default_ulimits = ["nofile=16384:16384", "nproc=4096:4096"]
@@ -38,27 +40,18 @@ runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 """
-SOURCES = """\
-Types: deb
-URIs: {mirror}
-Suites: trixie trixie-updates
-Components: main
-Signed-By: {key}
-
-Types: deb
-URIs: http://deb.debian.org/debian-security
-Suites: trixie-security
-Components: main
-Signed-By: {key}
+DEBIAN = """\
+deb http://deb.debian.org/debian trixie main
+deb http://deb.debian.org/debian trixie-updates main
+deb http://deb.debian.org/debian-security trixie-security main
 """
-KEY = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
 def command(*words: str | Path, timeout_s: float = 120, **options: Any) -> str:
     """What a command prints; its failure is the test's, with all that it said."""
-    done = subprocess.run([str(word) for word in words], text=True, timeout=timeout_s, capture_output=True, **options)
+    done = subprocess.run(list(map(str, words)), text=True, timeout=timeout_s, capture_output=True, **options)
     assert done.returncode == 0, f"{words} gave {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done.stdout
+    return str(done.stdout)
 
 
 @dataclass
@@ -71,7 +64,8 @@ class Engine:
     names: list[str] = field(default_factory=list)
 
     def __call__(self, program: str, *words: str | Path, timeout_s: float = 120, **options: Any) -> str:
-        storage = ["--root", self.folder / "root", "--runroot", self.folder / "run", "--storage-driver", self.driver]
+        folder = self.folder
+        storage = ["--root", f"{folder}/root", "--runroot", f"{folder}/run", "--storage-driver", self.driver]
         return command(program, *storage, *words, timeout_s=timeout_s, env=self.environment, **options)
 
     def run(self, image: str, port: int, *options: str) -> str:
@@ -131,21 +125,20 @@ def image(engine: Engine) -> str:
 
 
 def make_base(engine: Engine) -> None:
-    need("debuerreotype-init", "debootstrap")
-    root, tar = engine.folder / "debian", engine.folder / "debian.tar"
-    mirror = "http://deb.debian.org/debian"
-    command("debuerreotype-init", "--non-debian", "--keyring", KEY, root, "trixie", mirror, timeout_s=400)
-    command("debuerreotype-minimizing-config", root)
-    (root / "etc/apt/sources.list").unlink(missing_ok=True)
-    (root / "etc/apt/sources.list.d/debian.sources").write_text(SOURCES.format(mirror=mirror, key=KEY))
-    command("debuerreotype-slimify", root)
-    command("debuerreotype-tar", root, tar)
+    """A Debian as small as the public image, from the same packages."""
+    need("mmdebstrap")
+    tar = engine.folder / "debian.tar"
+    slim = [f"--dpkgopt=path-exclude=/usr/share/{unread}/*" for unread in ("doc", "man", "locale")]
+    keyring = "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg"
+    command(
+        "mmdebstrap", "--mode=root", "--variant=minbase", keyring, *slim, "--dpkgopt=force-unsafe-io", "trixie", tar,
+        "-", input=DEBIAN, timeout_s=400,
+    )  # fmt: skip
     try:
         engine("podman", "import", "--change", 'CMD ["bash"]', tar, BASE)
     except AssertionError:  # a machine whose own root is an overlay
         engine.driver = "vfs"
         engine("podman", "import", "--change", 'CMD ["bash"]', tar, BASE)
-    shutil.rmtree(root)
     tar.unlink()
 
 
@@ -191,7 +184,7 @@ def test_there_is_no_compiler_no_pip_and_no_secret_of_the_build_in_it(engine: En
 
 
 def test_it_serves_without_rights_on_a_read_only_root(engine: Engine, container: Any) -> None:
-    name, port = container()
+    name, port = container(NO_DRAIN)
     assert ask(port, "/").status == 200 and len(ask(port, "/api").json()) == 52
     assert ask(port, "/api?count=x").status == 400 and ask(port, "/none").status == 404
     assert engine("podman", "exec", name, "id", "-u").strip() == "10001"
@@ -203,7 +196,7 @@ def test_it_serves_without_rights_on_a_read_only_root(engine: Engine, container:
 
 
 def test_its_log_is_json_on_stdout(engine: Engine, container: Any) -> None:
-    name, port = container()
+    name, port = container(NO_DRAIN)
     ask(port, "/api", headers={"X-Amzn-Trace-Id": "Root=1-a"})
     assert engine.stop(name) == 0
     lines = [line for line in engine("podman", "logs", name).splitlines() if line.startswith("{")]
@@ -231,7 +224,7 @@ def test_workers_follow_the_cpu_quota_and_their_memory_is_stated(engine: Engine,
 
 
 def test_started_again_after_a_forced_end_it_serves(engine: Engine, container: Any) -> None:
-    name, port = container()
+    name, port = container(NO_DRAIN)
     engine("podman", "kill", "--signal", "KILL", name)
     engine("podman", "wait", name)
     engine("podman", "start", name)
@@ -307,7 +300,7 @@ def test_no_request_fails_while_containers_are_replaced_one_by_one(
             assert engine.stop(names[target]) == 0
             assert not (tmp_path / f"up-{target}").exists()
             names[target] = engine.run(image, ports[target])
-            eventually(lambda target=target: (tmp_path / f"up-{target}").exists(), "the new one healthy", 30)
+            eventually((tmp_path / f"up-{target}").exists, "the new one healthy", 30)
         load.send_signal(signal.SIGINT)
         printed = load.communicate(timeout=30)[0]
     finally:
@@ -339,12 +332,12 @@ def test_the_image_goes_to_a_registry_with_a_password_and_comes_back_by_digest(e
     )
     try:
         eventually(lambda: answers(port), "a registry")
-        login = ["login", "--tls-verify=false", "--authfile", folder / "auth.json", "--username", "AWS"]
-        with pytest.raises(AssertionError, match="invalid username/password|unauthorized"):
+        login = ["login", "--tls-verify=false", "--authfile", f"{folder}/auth.json", "--username", "AWS"]
+        with pytest.raises(AssertionError, match=r"invalid username/password|unauthorized"):
             engine("podman", *login, "--password-stdin", f"127.0.0.1:{port}", input="wrong")
         engine("podman", *login, "--password-stdin", f"127.0.0.1:{port}", input=secret)
         there = f"127.0.0.1:{port}/web"
-        with_login = ["--tls-verify=false", "--authfile", folder / "auth.json"]
+        with_login = ["--tls-verify=false", "--authfile", f"{folder}/auth.json"]
         engine("podman", "push", *with_login, "--digestfile", folder / "digest", image, f"{there}:1")
         digest = (folder / "digest").read_text().strip()
         assert re.fullmatch("sha256:[0-9a-f]{64}", digest)

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import WEBAPP, Server, ask, eventually, serves
 
 from scaleout_cfn.config import Config
+
+from .helpers import WEBAPP, Server, ask, eventually, serves
 
 
 def load() -> Any:

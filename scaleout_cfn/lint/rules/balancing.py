@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..findings import Finding, Severity
-from ..stacks import UNKNOWN, Stack, StackSet, Symbol, as_number, resource_of
+from ..stacks import Stack, StackSet
+from ..values import UNKNOWN, Symbol, as_number, resource_of
 from .base import Rule, nearest
 from .services import entries, handed_out, property_of
 from .tables import BALANCER_ATTRIBUTES, NEWEST_TLS_POLICY, TARGET_GROUP_ATTRIBUTES, TLS_POLICIES

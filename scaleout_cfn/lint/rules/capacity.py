@@ -9,7 +9,8 @@ from math import ceil, floor
 from typing import Any
 
 from ..findings import Finding
-from ..stacks import UNKNOWN, Scope, Stack, StackSet, Symbol, Text, as_number, resource_of
+from ..stacks import Stack, StackSet
+from ..values import UNKNOWN, Scope, Symbol, Text, as_number, resource_of
 from .base import Rule
 from .services import handed_out, services
 

@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..facts import sub_parts
 from ..findings import Finding
-from ..stacks import Scope, StackSet, sub_parts
+from ..stacks import StackSet
+from ..values import Scope
 from .base import Rule
 
 _QUOTAS = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..findings import Finding
-from ..stacks import Nested, Scope, Stack, StackSet, Symbol, Text, as_number, is_list_type
+from ..stacks import Nested, Stack, StackSet
+from ..values import Scope, Symbol, Text, as_number, is_list_type
 from .base import Rule, nearest
 from .tables import FAMILIAR_TYPES
 

@@ -1,0 +1,74 @@
+"""The crash matrix: the deployer dies before or during each of its calls, and the same command is run again.
+
+"During" is after AWS carried the call out and before the answer was seen; dying after the answer is dying before the
+next call. Nothing of the dead process runs any more: no handler, no clean-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from .helpers import Deployer, running
+from .world import Killed
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command on a world, how it ends, and how many executions that takes."""
+
+    begin: Callable[[], Deployer]
+    command: Callable[[Deployer], int]
+    exit_code: int
+    executions: int
+    fails: bool = False
+
+
+def failing() -> Deployer:
+    deployer = running()
+    deployer.world.cfn.failures["Service/Service"] = ("no such image", 1000)
+    return deployer
+
+
+SCENARIOS = {
+    "create": Scenario(Deployer, lambda one: one.deploy().exit_code, 0, 1),
+    "create in two phases": Scenario(Deployer, lambda one: one.deploy(image="web:1").exit_code, 0, 2),
+    "update": Scenario(running, lambda one: one.deploy(image="web:2").exit_code, 0, 1),
+    "failing update": Scenario(failing, lambda one: one.deploy(image="web:2").exit_code, 4, 1, fails=True),
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("later", [False, True], ids=["at once", "after AWS is done"])
+def test_the_same_command_after_a_crash_ends_in_the_same_state(
+    name: str, later: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = SCENARIOS[name]
+    whole = scenario.begin()
+    assert scenario.command(whole) == scenario.exit_code
+    assert whole.world.executions() == scenario.executions
+    wanted, calls = whole.state(), len(whole.world.calls)
+    cases = 0
+    for number in range(1, calls + 1):
+        for when in ("before", "during"):
+            deployer = scenario.begin()
+            world = deployer.world
+            world.killed_at = (number, when)
+            with pytest.raises(Killed):
+                scenario.command(deployer)
+            cases += 1
+            world.killed_at = None
+            if later:
+                world.cfn.finish()
+            settled = not deployer.status().endswith("_IN_PROGRESS")
+            tried = world.executions()
+            context = f"{name}: killed {when} call {number}, {(world.sent() or ['the first'])[-1]}"
+            assert scenario.command(deployer) == scenario.exit_code, context
+            assert deployer.state() == wanted, context
+            # What has failed and come to rest is tried again: that is what the command is given again for.
+            again = scenario.fails and settled and tried == 1
+            assert world.executions() == scenario.executions + again, context
+    with capsys.disabled():
+        print(f"\ncrash matrix: {name}, run again {'later' if later else 'at once'}: {cases} cases of {calls} calls")
