@@ -82,7 +82,11 @@ def resolved(tables: Table, places: Places) -> tuple[Config | None, list[str]]:
 def checked(config: Config) -> Config:
     """The same config, once each tunable and each pair of them is known to be allowed; else ConfigError."""
     problems: list[str] = []
-    again: Config | None = convert(Config, msgspec.to_builtins(config), Config(), "", Places("config", ""), problems)
+    try:
+        tables = msgspec.to_builtins(config)
+    except TypeError as error:
+        raise ConfigError([f"config: {error}; use numbers, strings, tuples, dicts and sections"]) from None
+    again: Config | None = convert(Config, tables, Config(), "", Places("config", ""), problems)
     if again is not None and not problems:
         problems = [f"config: {line}" for line in conflicts(again)]
     if problems or again is None:
@@ -250,7 +254,7 @@ def _convert_section(
     problems: list[str],
 ) -> Any:
     """A section, or one of several that exclude each other, chosen by its `kind`."""
-    section = type(default) if default is not None else sections[0]
+    section: type[Section] = type(default) if default is not None else sections[0]
     if len(sections) > 1 and isinstance(given, dict) and "kind" in given:
         kinds = {str(choice.__struct_config__.tag): choice for choice in sections}
         if given["kind"] not in list(kinds):
@@ -258,6 +262,13 @@ def _convert_section(
             problems.append(places.say(f"{path}.kind", f"got {given['kind']!r}; allowed are {allowed}"))
             return None
         section = kinds[given["kind"]]
+    elif isinstance(given, dict):
+        own = {field.name for field in fields_of(section)}
+        for choice in sections:
+            if foreign := [key for key in given if key not in own and key in {one.name for one in fields_of(choice)}]:
+                tag = choice.__struct_config__.tag
+                problems.append(places.say(f"{path}.{foreign[0]}", f'goes with kind = "{tag}"; write that beside it'))
+                return None
     base = default if type(default) is section else None
     return convert(section, given, base, path, places, problems)
 
@@ -265,6 +276,7 @@ def _convert_section(
 def refusal(value: object, error: msgspec.ValidationError, inner: object, meta: Meta | None) -> str:
     """What was given, what is allowed and what it means, in one line."""
     reason, _, place = str(error).partition(" - at ")
+    reason = re.sub(r"\(\?:(.*)\)\(\?!\\+n\)", r"\1", reason)  # what `tunable` puts around a pattern
     place = re.sub(r"[`$]", "", place).removesuffix(" in ")
     unit = f" {unit_of(meta)}" if meta and unit_of(meta) else ""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -28,20 +28,40 @@ Table = dict[str, Any]
 def json_schema() -> Table:
     """The JSON Schema of the TOML file, for editors."""
     schema = msgspec.json.schema(Config)
-    definitions = schema["$defs"]
-    for definition in definitions.values():
+    definitions: Table = schema["$defs"]
+    defaults = {type(getattr(Config(), field.name)).__name__ for field in fields_of(Config)} | {"Http"}
+    # An overlay gives a part of what its section needs, over the rest of the file. Items of lists are whole.
+    partial = {name for name in definitions if name not in ("Schedule", "StepAdjustment", "StepScaling")}
+    overlays = {}
+    for name in partial - {"Config"}:
+        overlay = _pointing_to(definitions[name], partial)
+        overlay.pop("required", None)
+        overlays[f"{name}Overlay"] = overlay
+    for name, definition in definitions.items():
         # `kind` may be left out where the default is meant.
-        if "kind" in definition.get("required", ()):
-            definition["required"] = [name for name in definition["required"] if name != "kind"]
+        if name in defaults and "kind" in definition.get("required", ()):
+            definition["required"] = [needed for needed in definition["required"] if needed != "kind"]
     config = definitions["Config"]
-    overlay = {
+    environment = {
         "type": "object",
         "additionalProperties": False,
         "description": "Changes for one environment, chosen by --env.",
-        "properties": dict(config["properties"]),
+        "properties": _pointing_to(config["properties"], partial),
     }
-    config["properties"]["environments"] = {"type": "object", "additionalProperties": overlay}
+    config["properties"]["environments"] = {"type": "object", "additionalProperties": environment}
+    definitions |= dict(sorted(overlays.items()))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _pointing_to(node: Any, partial: set[str]) -> Any:
+    """The same schema with references to sections replaced by references to their overlays."""
+    if isinstance(node, dict):
+        target = str(node.get("$ref", "")).rpartition("/")[2]
+        changed = {
+            key: _pointing_to(value, partial) for key, value in node.items() if key not in ("discriminator", "default")
+        }
+        return {**changed, "$ref": f"#/$defs/{target}Overlay"} if target in partial else changed
+    return [_pointing_to(item, partial) for item in node] if isinstance(node, list) else node
 
 
 def starter() -> str:

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from scaleout_cfn.config import Config
 from scaleout_cfn.stack import file_name, pascal
-from scaleout_cfn.tunables import tunables
+from scaleout_cfn.tunables import pattern_of, tunables
 from scaleout_cfn.values import Value
 
 __all__ = ["asked", "interface"]
@@ -41,7 +41,7 @@ def asked(config: Config, name: str, kind: type[Value], *, most: int | None = No
         properties["Default"] = value
         if not of_aws:
             # CloudFormation checks what is an id itself, and patterns only of plain strings.
-            properties |= {"AllowedPattern": meta.pattern, "MaxLength": meta.max_length}
+            properties |= {"AllowedPattern": pattern_of(meta), "MaxLength": meta.max_length}
             properties["ConstraintDescription"] = meta.description
     return {name: value for name, value in properties.items() if value is not None}
 

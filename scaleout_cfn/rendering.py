@@ -91,12 +91,17 @@ def compose(config: Config | None = None, build: Callable[..., Any] = root.build
         config = msgspec.structs.replace(config, cluster=msgspec.structs.replace(config.cluster, node_image=image))
     most_tasks = fitting_tasks(config)
     stack = Stack("Root", describe(build))
-    arguments, wires = wires_of(build), {}
+    arguments = wires_of(build)
+    wires: dict[str, Any] = {}
     for name, (kind, _) in kinds_of(build).items():
         most = most_tasks if name == "max_tasks" else None
         properties = asked(config, name, kind, most=most)
-        if arguments[name].default is not inspect.Parameter.empty:
-            properties["Default"] = arguments[name].default.data
+        default = arguments[name].default
+        if default is None:
+            wires[name] = None
+            continue
+        if default is not inspect.Parameter.empty:
+            properties["Default"] = default.data
         wires[name] = stack.parameter(kind, name, **properties)
     stack.declare_outputs(build(stack, config, **wires))
     stack.template.set_metadata({"AWS::CloudFormation::Interface": interface(config, stack.template.parameters)})
@@ -194,7 +199,9 @@ def texts_of(templates: Mapping[str, Template], *, format: Format = "yaml") -> d
     """
     found = check_set(templates)
     if errors := [finding for finding in found if finding.severity == "error"]:
-        raise SetError([f"{one.file}: {one.path}: {one.message}; {one.cure} [{one.rule}]" for one in errors])
+        raise SetError(
+            [f"{one.file}: {one.path}: {one.message.rstrip('.')}; {one.cure} [{one.rule}]" for one in errors]
+        )
     texts = {name: _text(template, format) for name, template in templates.items()}
     size = len(next(iter(texts.values())).encode())
     if size > MAX_ROOT_BYTES:

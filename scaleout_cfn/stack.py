@@ -110,6 +110,11 @@ class Stack:
         seen_inside = {name: child.parameter(kinds[name], name) for name in given}
         outputs = build(child, config, **{name: seen_inside.get(name) for name in wires})
         child.declare_outputs(outputs)
+        if inner := sorted(name for name, value in values_of(outputs).items() if value.condition):
+            raise WiringError(
+                f"nested stack {title}: its output {inner[0]} is there only while a condition holds inside it, which"
+                " its parent cannot know; put the condition on this stack"
+            )
 
         resource = NestedStack(title, TemplateURL=UNRENDERED + file_name(title))
         if given:
@@ -122,7 +127,7 @@ class Stack:
             name: type(value)(GetAtt(title, f"Outputs.{pascal(name)}"), condition=condition)
             for name, value in values_of(outputs).items()
         }
-        return type(outputs)(**{name: seen_here.get(name) for name in _hints(outputs)})
+        return type(outputs)(**{name: seen_here.get(name, getattr(outputs, name)) for name in _hints(outputs)})
 
     def declare_outputs(self, outputs: object) -> None:
         """Add one Output for each field of an outputs object; a field that is None is left out."""
@@ -187,11 +192,12 @@ def kinds_of(build: Callable[..., object]) -> dict[str, tuple[type[Value], bool]
 
 def check_wires(title: str, build: Callable[..., object], wires: Mapping[str, object]) -> dict[str, type[Value]]:
     """The kinds that a build function wants, once the wires are known to fit them."""
-    kinds = kinds_of(build)
+    kinds, arguments = kinds_of(build), wires_of(build)
     problems = [f"it does not take {name}" for name in wires if name not in kinds]
     for name, (kind, optional) in kinds.items():
         if name not in wires:
-            problems.append(f"it lacks {name}: {kind.__name__}")
+            if arguments[name].default is inspect.Parameter.empty:
+                problems.append(f"it lacks {name}: {kind.__name__}")
         elif (wires[name] is None and not optional) or (wires[name] is not None and not isinstance(wires[name], kind)):
             problems.append(f"{name} wants {kind.__name__} and got {type(wires[name]).__name__}")
     if problems:

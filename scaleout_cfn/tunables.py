@@ -16,6 +16,7 @@ __all__ = [
     "choices_of",
     "default_of",
     "fields_of",
+    "pattern_of",
     "section_items",
     "sections_of",
     "tunable",
@@ -30,7 +31,11 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def tunable(meaning: str, *, unit: str | None = None, **bounds: Any) -> Meta:
     """What a tunable means, in one sentence, with its unit and its bounds (msgspec's: ge, le, pattern, ...)."""
-    return Meta(description=meaning, extra={"unit": unit} if unit else None, **bounds)
+    extra = {"unit": unit, "pattern": bounds.get("pattern")}
+    if extra["pattern"]:
+        # Python's $ also matches before a newline at the end; JSON Schema's and CloudFormation's do not.
+        bounds["pattern"] = f"(?:{extra['pattern']})(?!\\n)"
+    return Meta(description=meaning, extra=extra, **bounds)
 
 
 @functools.cache
@@ -42,6 +47,11 @@ def fields_of(section: type[Section]) -> tuple[msgspec.structs.FieldInfo, ...]:
 def unit_of(meta: Meta) -> str | None:
     """The unit that a tunable was declared with."""
     return (meta.extra or {}).get("unit")
+
+
+def pattern_of(meta: Meta) -> str | None:
+    """The pattern that a tunable was declared with."""
+    return (meta.extra or {}).get("pattern")
 
 
 def bare(annotation: Any) -> tuple[Any, Meta | None]:

@@ -149,6 +149,15 @@ def test_writing_the_default_kind_in_an_overlay_keeps_the_table(read: Loader) ->
     assert read(text, environment="prod").network == NewVpc(zones=3, ipv6=True)
 
 
+def test_a_key_of_another_kind_says_which(read: Loader, file: Path) -> None:
+    problem = problem_of(read, "[network]\nvpc_id = 'vpc-1'")
+    assert problem == f'{file}:2: network.vpc_id: goes with kind = "existing"; write that beside it'
+
+
+def test_a_newline_at_the_end_is_no_part_of_a_name(read: Loader) -> None:
+    assert "stack_name: got 'web\\n'" in problem_of(read, 'stack_name = "web\\n"')
+
+
 def test_an_unknown_environment_is_refused_with_those_there_are(read: Loader) -> None:
     problem = problem_of(read, "[environments.prod]\n[environments.dev]\n", environment="pord")
     assert problem.endswith("environment 'pord' is not there; it has dev, prod")
@@ -338,7 +347,6 @@ def test_conflicts_of_configs_made_in_python_are_refused() -> None:
         ("[scaling.cpu]\ntargt = 1", "2: scaling.cpu.targt: unknown; did you mean target?"),
         ("[scaling.cpu]\nqq = 1", "2: scaling.cpu.qq: unknown; known here: enabled, target, scale_out_cooldown_s,"),
         ('[cluster]\nkind = "x"', "2: cluster.kind: unknown; known here: architecture, "),
-        ("[network]\nvpc_id = 'vpc-1'", "2: network.vpc_id: unknown; "),
         ("[network]\nkind = 'existing'\nzones = 3", "3: network.zones: unknown; known here: vpc_id, "),
         ("[[scaling.schedules]]\nnam = 'a'", "2: scaling.schedules[0].nam: unknown; did you mean name?"),
     ],
@@ -654,3 +662,8 @@ def test_any_text_gives_a_config_or_a_refusal_in_lines(file: Path, text: str) ->
 def test_any_bytes_give_a_config_or_a_refusal_in_lines(file: Path, raw: bytes) -> None:
     file.write_bytes(raw)
     config_or_refusal(lambda: load(file))
+
+
+def test_what_no_config_can_hold_is_refused_in_words() -> None:
+    with pytest.raises(ConfigError, match="use numbers, strings, tuples, dicts and sections"):
+        checked(Config(scaling=Scaling(max_tasks=object())))  # type: ignore[arg-type]

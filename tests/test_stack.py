@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
+from msgspec import Struct
 from troposphere import AWSObject, Equals, GetAtt, Ref, ec2, s3
 
 from scaleout_cfn.config import Config
@@ -490,3 +491,49 @@ def test_no_two_stacks_have_the_same_file(top: Stack, nests: Callable[[Stack], N
     except WiringError:
         return
     assert len(templates) == count(top)
+
+
+def test_a_wire_with_a_default_may_be_left_out(top: Stack) -> None:
+    def sized(stack: Stack, config: None, *, size: Text = Text("small")) -> Outs:  # noqa: B008
+        """A stack with a default."""
+        stack.add(s3.Bucket("Bucket", BucketName=size))
+        return Outs()
+
+    top.nest("Sized", sized, None)
+    child = template(top.children["Sized"])
+    assert child["Resources"]["Bucket"]["Properties"]["BucketName"] == "small"
+    assert "Parameters" not in child
+
+
+def test_what_is_no_value_arrives_as_it_is(top: Stack) -> None:
+    def counted(stack: Stack, config: None) -> Counted:
+        """A stack that tells a number of render time."""
+        stack.add(s3.Bucket("Bucket"))
+        return Counted(count=5)
+
+    assert top.nest("Counted", counted, None).count == 5
+
+
+def test_an_output_under_a_condition_of_its_own_stack_is_refused(top: Stack) -> None:
+    def inner(stack: Stack, config: None) -> Named:
+        """A bucket."""
+        return Named(Text(stack.add(s3.Bucket("Bucket")).ref()))
+
+    def outer(stack: Stack, config: None) -> Named:
+        """A bucket, sometimes."""
+        return stack.nest_if(stack.condition("Never", Equals("a", "b")), "Inner", inner, None)
+
+    with pytest.raises(WiringError, match="nested stack Outer: its output name is there only while a condition holds"):
+        top.nest("Outer", outer, None)
+
+
+class Outs(Struct, frozen=True):
+    pass
+
+
+class Counted(Struct, frozen=True):
+    count: int
+
+
+class Named(Struct, frozen=True):
+    name: Text

@@ -95,10 +95,6 @@ def main(arguments: list[str] | None = None) -> None:
         for line in str(error).splitlines():
             _say(f"error: {line}")
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Somebody read enough, as `| head` does. Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         _say(f"internal error: {type(error).__name__}: {error} ({os.path.basename(place.filename)}:{place.lineno})")

@@ -1,1 +1,31 @@
 """doctor: whether a deployment could work from here."""
+
+from __future__ import annotations
+
+import click
+
+from scaleout_cfn.cli.work import Options, Work, aws_options, command
+from scaleout_cfn.deploy import doctor as steps
+from scaleout_cfn.deploy import policies
+from scaleout_cfn.deploy.messages import Outcome
+from scaleout_cfn.deploy.publish import bucket_name
+from scaleout_cfn.rendering import compose, set_of
+
+
+@click.command()
+@aws_options
+@click.option("--bucket", default="", metavar="NAME", help="The templates' bucket.  [default: what `bootstrap` makes]")
+def doctor(options: Options, bucket: str) -> None:
+    """Look at what a deployment needs: credentials, region, permissions, bucket, service-linked role, and the stack.
+
+    Changes nothing. Permissions are asked of IAM, which needs iam:SimulatePrincipalPolicy; without it that check is
+    only told. Exits with 8 when credentials or permissions are missing, with 5 when something else is.
+    """
+
+    def body(work: Work) -> Outcome:
+        name = bucket or bucket_name(work.identity)
+        place = policies.Place(work.stack_name, name, work.identity.account_id, work.identity.region)
+        wanted = policies.deployer(set_of(compose(work.config)), place, options.role_arn)
+        return steps.doctor(work.aws, work.identity, work.stack_name, name, policies.plain(wanted), work.view.tell)
+
+    command(options, "doctor", body)

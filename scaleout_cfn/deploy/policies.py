@@ -153,10 +153,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "arn:{partition}:iam::{account}:instance-profile/{begins}*",
         "arn:{partition}:iam::{account}:role/{begins}*",
     ),
-    "logs": (
-        "arn:{partition}:logs:{region}:{account}:log-group:{begins}*",
-        "arn:{partition}:logs:{region}:{account}:log-group:/aws/*/{begins}*",
-    ),
+    "logs": ("arn:{partition}:logs:{region}:{account}:log-group:{begins}*",),
     "s3": ("arn:{partition}:s3:::{small}*",),
     "sns": ("arn:{partition}:sns:{region}:{account}:{begins}*",),
 }
@@ -428,7 +425,7 @@ def trust(place: Place) -> list[Statement]:
 
 def documents(name: str, statements: Iterable[Statement]) -> dict[str, str]:
     """Statements as policy documents in JSON, file name to text: as few as fit into managed policies."""
-    whole = [_plain(statement) for statement in statements]
+    whole = plain(statements)
     parts: list[list[Any]] = [[]]
     for statement in whole:
         if parts[-1] and characters(_text([*parts[-1], statement])) > MOST_CHARACTERS:
@@ -447,8 +444,10 @@ def _text(statements: Sequence[Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, indent=2) + "\n"
 
 
-def _plain(statement: Statement) -> Any:
-    return json.loads(PolicyDocument(Statement=[statement]).to_json())["Statement"][0]
+def plain(statements: Iterable[Statement]) -> list[dict[str, Any]]:
+    """Statements as the JSON that they are written as."""
+    found: list[dict[str, Any]] = json.loads(PolicyDocument(Statement=list(statements)).to_json())["Statement"]
+    return found
 
 
 def _allow(sid: str, actions: Iterable[str], resources: Iterable[str], condition: Condition | None = None) -> Statement:

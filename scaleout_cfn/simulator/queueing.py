@@ -1,8 +1,10 @@
-"""Waiting in a task: a queue before several workers (M/M/c), and the backlog of the fluid on top of it.
+"""Waiting in a task: a queue before several workers (M/M/c) whose load changes from second to second.
 
 The balancer is taken to send each request to any task, so that a task is a queue of its own with its share of the
-traffic. Erlang C gives the chance to wait and the exponential tail of the wait in a calm second. In an overloaded
-one the fluid's backlog is what everybody waits for, with the spread that random arrivals have built up meanwhile.
+traffic. In a calm second the queue is settled: Erlang C gives the chance to wait, and the wait has an exponential
+tail. Near and above full load nothing settles, and the queue is followed instead: as a diffusion that is reflected at
+zero, by its mean and variance, its shape being a normal cut off at zero. That shape holds all that happens: the
+exponential of a settled queue, the half normal of one that has just begun to grow, the normal of a backlog.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Waits", "calm_load", "erlang_c"]
+__all__ = ["Waits", "calm_load", "erlang_c", "waits"]
 
 Array = NDArray[np.float64]
+_BUSY = 0.85
+"""From this load on a queue is followed: below, it settles within seconds."""
 
 
 def erlang_c(workers: int, load: float) -> float:
@@ -43,23 +47,155 @@ def calm_load(workers: int, task_rps: float, wait_s: float, share: float = 0.01)
 
 @dataclass(frozen=True)
 class Waits:
-    """Waiting in each second. `load` is arrivals over capacity, `backlog_s` the fluid's wait."""
+    """Waiting in each second, or in each class of like seconds.
+
+    `load` is arrivals over capacity. `mean` and `spread` (variance over squared mean) are those of the queue of one
+    task where it is followed; the mean is 0 where the second is calm.
+    """
 
     load: Array
-    backlog_s: Array
+    mean: Array
+    spread: Array
     workers: int
     task_rps: float
 
     def share_over(self, wait_s: float) -> Array:
         """The share of each second's requests that wait longer than `wait_s`."""
-        loads, chances = _table(self.workers)
-        over = chances * np.exp(-self.task_rps * (1 - loads) * wait_s)
-        calm = np.interp(self.load, loads, over)
-        return np.where(self.backlog_s > wait_s, 1.0, calm)
+        loads, chances = _chance_to_wait(self.workers)
+        found = np.interp(self.load, loads, chances * np.exp(-self.task_rps * (1 - loads) * wait_s))
+        busy = self.mean > 0
+        if busy.any():
+            mean = self.mean[busy]
+            # A settled queue of this mean has the load 1 - 1 / mean, and with it the chance to wait at all.
+            chance = np.interp(1 - 1 / np.maximum(mean, 1.0), loads, chances)
+            found[busy] = chance * _beyond(wait_s * self.task_rps / mean, self.spread[busy])
+        return found
+
+    def classes(self, requests: Array) -> tuple[Waits, Array]:
+        """Like seconds as one class each, with their requests: a few thousand instead of any number."""
+        busy = self.mean > 0
+        calm, edges = np.histogram(self.load[~busy], bins=1000, range=(0, 1), weights=requests[~busy])
+        loads = (edges[1:] + edges[:-1]) / 2
+        mean, spread, weight = np.empty(0), np.empty(0), np.empty(0)
+        if busy.any():
+            logs = np.log(self.mean[busy])
+            most = float(logs.max()) + 1e-9
+            weights, rows, columns = np.histogram2d(
+                logs, self.spread[busy], bins=(400, 20), range=((min(0.0, float(logs.min())), most), (0, 1.0001)),
+                weights=requests[busy],
+            )
+            row, column = np.nonzero(weights)
+            mean, spread = np.exp((rows[row] + rows[row + 1]) / 2), (columns[column] + columns[column + 1]) / 2
+            weight = weights[row, column]
+        found = Waits(
+            np.append(loads, np.ones(len(mean))),
+            np.append(np.zeros(1000), mean),
+            np.append(np.zeros(1000), spread),
+            self.workers,
+            self.task_rps,
+        )
+        return found, np.append(calm, weight)
+
+
+def waits(requests: Array, tasks: Array, workers: int, task_rps: float, timeout_s: float) -> Waits:
+    """The queue of a task in every second of a traffic that `tasks` share evenly; clients leave at the timeout."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        load = np.where(tasks > 0, requests / (tasks * task_rps), np.inf)
+    mean, spread = np.zeros(len(load)), np.zeros(len(load))
+    growth = _growth()
+    most = task_rps * timeout_s
+    busy = np.flatnonzero((load >= _BUSY) & np.isfinite(load))
+    position, length = 0, len(load)
+    while position < len(busy):
+        second = int(busy[position])
+        # Settled at the load of the second before.
+        before = min(float(load[second - 1]), _BUSY) if second else _BUSY
+        queue = 1 / (1 - before)
+        variance = queue * queue
+        count = tasks[second - 1] if second else tasks[second]
+        first, followed = second, []
+        while second < length:
+            now, have = float(load[second]), float(tasks[second])
+            if not have:
+                break
+            if have != count:  # what waits is shared by all that are there
+                queue *= count / have if count else 1.0
+                variance *= (count / have) ** 2 if count else 1.0
+                count = have
+            noise = task_rps * (1 + max(1.0, now))
+            ratio = min(variance / (queue * queue), 1.0)
+            push = growth[int(ratio * 1000)]
+            drift = task_rps * (now - 1)
+            # Implicit in the push of the reflection, which is noise * push / 2 / queue: stable at any rate.
+            ahead = queue + drift
+            after = (ahead + math.sqrt(ahead * ahead + 2 * noise * push)) / 2
+            variance += noise * (1 - push)
+            if after > most:
+                after = most
+            after = max(after, 1.0)
+            variance = min(variance, after * after)
+            followed.append(((queue + after) / 2, variance / (after * after)))
+            queue = after
+            second += 1
+            if now < _BUSY and queue <= 1.05 / (1 - now):
+                break
+        if followed:
+            values = np.array(followed)
+            mean[first:second], spread[first:second] = values[:, 0], values[:, 1]
+        position = int(np.searchsorted(busy, max(second, first + 1)))
+    return Waits(np.minimum(load, 1.0), mean, spread, workers, task_rps)
 
 
 @cache
-def _table(workers: int) -> tuple[Array, Array]:
+def _chance_to_wait(workers: int) -> tuple[Array, Array]:
     """Loads from 0 to 1 and the chance to wait at each."""
     loads = np.linspace(0, 1, 1001)
     return loads, np.array([erlang_c(workers, load) for load in loads[:-1].tolist()] + [1.0])
+
+
+def _log_upper(value: float) -> float:
+    """Logarithm of the upper tail of a normal, far out too."""
+    if value < 25:
+        return math.log(math.erfc(value / math.sqrt(2)) / 2)
+    return -value * value / 2 - math.log(value * math.sqrt(2 * math.pi)) + math.log1p(-1 / (value * value))
+
+
+@cache
+def _cut_normals() -> tuple[Array, Array, Array, Array]:
+    """Normals cut off at zero, by where the cut lies: variance over squared mean, density at zero times the mean,
+    the cut itself in standard deviations, and the mean in standard deviations."""
+    cuts = np.concatenate([np.linspace(-40, -6, 200), np.linspace(-5.98, 30, 2000)])
+    rows = []
+    for cut in cuts.tolist():
+        hazard = math.exp(-cut * cut / 2 - math.log(math.sqrt(2 * math.pi)) - _log_upper(cut))
+        mean = hazard - cut
+        variance = 1 - hazard * (hazard - cut)
+        rows.append((variance / (mean * mean), hazard * mean, cut, mean))
+    table = np.array(rows)
+    table = table[np.argsort(table[:, 0])]
+    return table[:, 0], table[:, 1], table[:, 2], table[:, 3]
+
+
+@cache
+def _growth() -> list[float]:
+    """Density at zero times the mean, for a variance of 0, 1/1000, ... 1 squared means; 1 for an exponential."""
+    ratios, densities, _, _ = _cut_normals()
+    found = np.interp(np.linspace(0, 1, 1001), ratios, densities).tolist()
+    found[-1] = 1.0
+    return list(found)
+
+
+@cache
+def _log_upper_table() -> tuple[Array, Array]:
+    grid = np.linspace(-12, 60, 7201)
+    return grid, np.array([_log_upper(value) for value in grid.tolist()])
+
+
+def _beyond(multiple: Array, spread: Array) -> Array:
+    """The share of a cut normal beyond so many means."""
+    ratios, _, cuts, means = _cut_normals()
+    cut, mean = np.interp(spread, ratios, cuts), np.interp(spread, ratios, means)
+    grid, logs = _log_upper_table()
+    found = np.exp(np.interp(cut + multiple * mean, grid, logs) - np.interp(np.maximum(cut, -12), grid, logs))
+    # Beyond the table the cut normal is an exponential.
+    return np.where(spread > ratios[-1], np.exp(-multiple), np.minimum(found, 1.0))

@@ -62,6 +62,8 @@ def test_the_same_command_after_a_crash_ends_in_the_same_state(
             world.killed_at = None
             if later:
                 world.cfn.finish()
+            world.seconds += 1  # to start again takes a moment
+            world.cfn.advance()
             settled = not deployer.status().endswith("_IN_PROGRESS")
             tried = world.executions()
             context = f"{name}: killed {when} call {number}, {(world.sent() or ['the first'])[-1]}"

@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -89,11 +90,11 @@ class Engine:
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def engine() -> Iterator[Engine]:
     need("buildah", "podman", "runc")
     if os.geteuid() != 0:
         missing("containers are run by root here")
-    folder = tmp_path_factory.mktemp("containers")
+    folder = Path(tempfile.mkdtemp())  # podman takes no path of more than 50 characters
     (folder / "containers.conf").write_text(CONTAINERS_CONF)
     environment = os.environ | {"CONTAINERS_CONF": str(folder / "containers.conf"), "BUILDAH_FORMAT": "docker"}
     engine = Engine(folder, environment)

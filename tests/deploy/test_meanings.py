@@ -1,0 +1,155 @@
+"""What AWS's words mean: every status that botocore knows, every kind of error, every exit code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import botocore.exceptions
+import botocore.session
+import pytest
+from botocore.parsers import ResponseParserError
+
+from scaleout_cfn import errors
+from scaleout_cfn.deploy.aws import classify, translated
+from scaleout_cfn.deploy.ecs import DEPLOYMENTS
+from scaleout_cfn.deploy.guard import KEEPS, destroys
+from scaleout_cfn.deploy.outcome import WORDS
+from scaleout_cfn.deploy.plan import Change, kind_of
+from scaleout_cfn.deploy.statuses import STATUSES, meaning
+
+from .helpers import Deployer
+from .world import Fault
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def enum(service: str, shape: str) -> set[str]:
+    model = botocore.session.get_session().get_service_model(service)
+    return set(model.shape_for(shape).enum)  # type: ignore[attr-defined]
+
+
+def test_every_stack_status_has_a_meaning() -> None:
+    assert set(STATUSES) == enum("cloudformation", "StackStatus")
+
+
+def test_every_status_that_ends_an_operation_has_words() -> None:
+    assert {name for name, one in STATUSES.items() if one.end != "running"} - {"REVIEW_IN_PROGRESS"} == set(WORDS) | {
+        "IMPORT_ROLLBACK_FAILED"
+    }
+
+
+def test_a_status_is_busy_exactly_while_something_runs() -> None:
+    for name, one in STATUSES.items():
+        assert (one.start == "busy") == (name.endswith("_IN_PROGRESS") and name != "REVIEW_IN_PROGRESS")
+        assert (one.start == "busy") == (one.end == "running")
+        assert one.end != "failed" or one.next_command
+
+
+def test_a_status_that_aws_adds_is_waited_for_or_needs_a_hand() -> None:
+    assert meaning("SOMETHING_NEW_IN_PROGRESS").end == "running"
+    assert meaning("SOMETHING_NEW").start == "stuck"
+
+
+def test_every_status_of_a_service_deployment_has_a_meaning() -> None:
+    assert enum("ecs", "ServiceDeploymentStatus") | enum("ecs", "DeploymentRolloutState") - {"IN_PROGRESS"} == set(
+        DEPLOYMENTS
+    )
+
+
+def test_every_policy_action_is_known_to_keep_or_to_destroy() -> None:
+    table = "AWS::DynamoDB::Table"
+    for policy in enum("cloudformation", "PolicyAction"):
+        change = Change("T", table, "Modify", "certain", policy, stateful=True)
+        assert bool(destroys(change)) == (policy not in KEEPS)
+
+
+def test_every_action_is_shown_as_one_of_four_kinds() -> None:
+    for action in enum("cloudformation", "ChangeAction"):
+        assert kind_of(Change("T", "x", action)) in ("add", "change", "delete")
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "status", "kind"),
+    [
+        ("ExpiredToken", "", 403, "expired"),
+        ("AccessDenied", "", 403, "denied"),
+        ("InvalidClientTokenId", "", 403, "denied"),
+        ("Throttling", "", 400, "throttled"),
+        ("ValidationError", "Rate exceeded", 400, "throttled"),
+        ("ValidationError", "Stack with id web does not exist", 400, "missing"),
+        ("ValidationError", "Parameters: [X] do not exist in the template", 400, "refused"),
+        ("AlreadyExistsException", "", 400, "exists"),
+        ("LimitExceededException", "ChangeSet limit exceeded", 400, "refused"),
+        ("InternalFailure", "", 500, "unclear"),
+    ],
+)
+def test_an_error_of_aws_is_told_apart(code: str, message: str, status: int, kind: str) -> None:
+    assert classify(code, message, status) == kind
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "exit_code"),
+    [
+        (botocore.exceptions.NoCredentialsError(), "denied", 8),
+        (botocore.exceptions.UnauthorizedSSOTokenError(), "expired", 8),
+        (botocore.exceptions.ConnectionClosedError(endpoint_url="x"), "unclear", 1),
+        (botocore.exceptions.ReadTimeoutError(endpoint_url="x"), "unclear", 1),
+        (ResponseParserError("cut off"), "unclear", 1),
+        (botocore.exceptions.ParamValidationError(report="x"), "refused", 1),
+    ],
+)
+def test_an_error_on_the_way_to_aws_is_told_apart(error: Exception, kind: str, exit_code: int) -> None:
+    found = translated(error, "cloudformation", "describe_stacks")
+    assert (found.kind, found.exit_code) == (kind, exit_code)
+
+
+def test_missing_permissions_end_with_exit_code_8_and_name_the_call() -> None:
+    deployer = Deployer()
+    deployer.world.faults.append(Fault("CreateChangeSet", "AccessDenied", "not authorized", times=9))
+    with pytest.raises(errors.AccessError, match="create_change_set") as refusal:
+        deployer.deploy()
+    assert refusal.value.exit_code == 8
+
+
+def test_expired_credentials_are_waited_for_and_renewed() -> None:
+    deployer = Deployer()
+    aws = deployer.world.aws()
+    deployer.world.faults.append(Fault("DescribeStacks", "ExpiredToken", times=8, skip=3))
+    assert deployer.deploy(aws=aws).exit_code == 0
+    assert aws.renewed > 0  # type: ignore[attr-defined]
+    assert "the credentials work again" in deployer.notes
+
+
+def test_credentials_that_stay_expired_end_with_exit_code_8_and_the_way_back() -> None:
+    deployer = Deployer()
+    deployer.world.faults.append(Fault("DescribeStacks", "ExpiredToken", times=10_000, skip=3))
+    with pytest.raises(errors.AccessError) as refusal:
+        deployer.deploy()
+    assert refusal.value.state == "the operation goes on in AWS"
+    assert 120 <= deployer.world.seconds < 160
+    deployer.world.faults.clear()
+    assert deployer.deploy().exit_code == 0
+    assert deployer.world.executions() == 1
+
+
+def all_errors(base: type[errors.ScaleoutError]) -> list[type[errors.ScaleoutError]]:
+    return [base, *(one for sub in base.__subclasses__() for one in all_errors(sub))]
+
+
+def test_every_exit_code_of_the_code_is_listed() -> None:
+    assert {one.exit_code for one in all_errors(errors.ScaleoutError)} <= set(errors.EXIT_CODES)
+    source = "".join(path.read_text() for path in (DOCS.parent / "scaleout_cfn").rglob("*.py"))
+    assert {int(one) for one in re.findall(r"exit_code(?:: int)? = (\d+)", source)} <= set(errors.EXIT_CODES)
+
+
+def test_the_drawing_in_errors_is_true() -> None:
+    drawn: dict[str, Any] = dict(re.findall(r"(?:── |^)(\w+Error) +(\d+)", errors.__doc__ or "", re.MULTILINE))
+    here = [one for one in all_errors(errors.ScaleoutError) if one.__module__ == errors.__name__]
+    assert drawn == {one.__name__: str(one.exit_code) for one in here}
+
+
+def test_the_page_of_exit_codes_is_true() -> None:
+    rows = re.findall(r"^\| (\d+) \| ([^|]+) \|", (DOCS / "exit-codes.md").read_text(), re.MULTILINE)
+    assert {int(code): words.strip() for code, words in rows} == dict(errors.EXIT_CODES)
