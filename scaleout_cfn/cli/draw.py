@@ -64,9 +64,8 @@ def _words(change: Change, consented: bool) -> str:
         return "new revision (routine)"
     said = []
     if change.action == "Remove":
-        said.append(
-            "deleted" if change.policy in ("", "Delete") else f"removed from the stack, {change.policy.lower()}ed"
-        )
+        kept = {"Retain": "removed from the stack, but kept", "Snapshot": "deleted, with a snapshot kept"}
+        said.append(kept.get(change.policy, "deleted"))
     elif change.replacement != "none":
         said.append("REPLACED" if change.replacement == "certain" else "may be REPLACED")
         if change.why:

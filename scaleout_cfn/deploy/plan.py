@@ -119,12 +119,12 @@ class Plan:
 
 
 def kind_of(change: Change) -> str:
-    """add, change, replace or delete."""
+    """add, change, replace or delete. A new revision of a task definition is a change, as everybody sees it."""
     if change.action in ("Add", "Import"):
         return "add"
     if change.action == "Remove":
         return "delete"
-    return "change" if change.replacement == "none" else "replace"
+    return "change" if change.replacement == "none" or change.routine else "replace"
 
 
 def read_plan(aws: Aws, change_set: str) -> Plan:

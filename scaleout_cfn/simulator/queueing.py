@@ -131,7 +131,10 @@ def waits(requests: Array, tasks: Array, workers: int, task_rps: float, timeout_
             after = (ahead + math.sqrt(ahead * ahead + 2 * noise * push)) / 2
             variance += noise * (1 - push)
             if after > most:
+                # Whoever would wait longer leaves: reflected from above too, the queue stays close below.
                 after = most
+                if drift > 0:
+                    variance = min(variance, (noise / 2 / drift) ** 2)
             after = max(after, 1.0)
             variance = min(variance, after * after)
             followed.append(((queue + after) / 2, variance / (after * after)))

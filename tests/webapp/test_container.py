@@ -1,12 +1,13 @@
 """The image, built from webapp/Dockerfile and run as the task definition runs it, without its network and AWS.
 
-Container engines want the host's network here, so everything listens on a free port of 127.0.0.1. All the tests share
-one image, hence one process of pytest-xdist.
+Container engines want the host's network here, so everything listens on a free port of 127.0.0.1. All the tests, also
+those of several processes of pytest-xdist, share one image, which the first of them builds.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,9 +28,8 @@ from scaleout_cfn.config import Config
 
 from .helpers import WEBAPP, ask, eventually, free_port, missing, need, serves
 
-pytestmark = pytest.mark.xdist_group("container")
-
 BASE = "public.ecr.aws/docker/library/debian:trixie-slim"
+IMAGE = "localhost/web"
 SETTINGS = Config().service
 NO_DRAIN = "--env=DRAIN_S=0"
 CONTAINERS_CONF = """
@@ -71,7 +72,7 @@ class Engine:
 
     def run(self, image: str, port: int, *options: str) -> str:
         """Starts a container as the task definition does, and gives its name."""
-        name = f"web-{port}-{len(self.names)}"
+        name = f"web-{port}-{time.monotonic_ns()}"
         self.names.append(name)
         tmpfs = [f"--tmpfs={path}:rw,size={size}m,noexec,nosuid,nodev" for path, size in SETTINGS.tmpfs_mib.items()]
         self(
@@ -94,21 +95,37 @@ def engine() -> Iterator[Engine]:
     need("buildah", "podman", "runc")
     if os.geteuid() != 0:
         missing("containers are run by root here")
-    folder = Path(tempfile.mkdtemp())  # podman takes no path of more than 50 characters
+    # One folder for all processes of a test run, and short: podman takes no path of more than 50 characters.
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    folder = Path(tempfile.gettempdir()) / f"web-{run[:12]}"
+    user = folder / "users" / str(os.getpid())
+    user.parent.mkdir(parents=True, exist_ok=True)
+    user.touch()
     (folder / "containers.conf").write_text(CONTAINERS_CONF)
     environment = os.environ | {"CONTAINERS_CONF": str(folder / "containers.conf"), "BUILDAH_FORMAT": "docker"}
-    engine = Engine(folder, environment)
-    yield engine
-    for name in engine.names:
-        with contextlib.suppress(AssertionError):
-            engine("podman", "rm", "--force", "--time", "0", name)
-    subprocess.run(["umount", "--lazy", folder / "root" / "overlay"], capture_output=True, check=False)
-    shutil.rmtree(folder)
+    yield Engine(folder, environment)
+    user.unlink()
+    with contextlib.suppress(OSError):  # there are other users
+        user.parent.rmdir()
+        subprocess.run(["umount", "--lazy", folder / "root" / "overlay"], capture_output=True, check=False)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
 def image(engine: Engine) -> str:
     """The image from the Dockerfile, on the public base, or on one like it from Debian's packages."""
+    with (engine.folder / "lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.seek(0)
+        if driver := lock.read():
+            engine.driver = driver
+        else:
+            build(engine)
+            lock.write(engine.driver)
+    return IMAGE
+
+
+def build(engine: Engine) -> None:
     try:
         engine("buildah", "pull", "--quiet", BASE)
     except AssertionError:
@@ -119,10 +136,9 @@ def image(engine: Engine) -> str:
         secrets = ["--secret", f"id=pip_conf,src={engine.folder}/pip.conf", "--secret", f"id=extra_ca,src={authority}"]
     engine(
         "buildah", "bud", "--isolation", "chroot", "--pull=never", "--layers=false", *secrets, "--build-arg",
-        "VERSION=1.2", "--build-arg", "REVISION=abc", "--tag", "web", "--file", WEBAPP / "Dockerfile", WEBAPP,
+        "VERSION=1.2", "--build-arg", "REVISION=abc", "--tag", IMAGE, "--file", WEBAPP / "Dockerfile", WEBAPP,
         timeout_s=400,
     )  # fmt: skip
-    return "localhost/web"
 
 
 def make_base(engine: Engine) -> None:
@@ -154,8 +170,8 @@ def container(engine: Engine, image: str) -> Iterator[Callable[..., tuple[str, i
         return name, port
 
     yield one
-    for name in engine.names:
-        engine("podman", "rm", "--force", "--ignore", "--time", "0", name)
+    while engine.names:
+        engine("podman", "rm", "--force", "--ignore", "--time", "0", engine.names.pop())
 
 
 def test_the_image_is_small_and_says_what_it_is(engine: Engine, image: str) -> None:
@@ -317,10 +333,11 @@ def test_no_request_fails_while_containers_are_replaced_one_by_one(
     assert answers > 1000 and failed == 0, printed
 
 
-def test_the_image_goes_to_a_registry_with_a_password_and_comes_back_by_digest(engine: Engine, image: str) -> None:
+def test_the_image_goes_to_a_registry_with_a_password_and_comes_back_by_digest(
+    engine: Engine, image: str, tmp_path: Path
+) -> None:
     need("docker-registry", "htpasswd")
-    port, folder = free_port(), engine.folder / "registry"
-    folder.mkdir()
+    port, folder = free_port(), tmp_path
     secret = "0123-token"
     users = command("htpasswd", "-Bin", "AWS", input=secret)
     (folder / "users").write_text(users)

@@ -1,0 +1,255 @@
+"""The commands as a user gives them: subprocesses, against the emulator over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import scaleout_cfn
+from scaleout_cfn.local import running
+
+HERE = Path(scaleout_cfn.__file__).parents[1]
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web"
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A user with an emulator of their own, which is kept from test to test."""
+
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "GITHUB_"))}
+        return {**kept, "XDG_RUNTIME_DIR": str(self.home), "PYTHONPATH": str(HERE), "CI": "true"}
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "scaleout_cfn", *arguments]
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        return subprocess.Popen(command, env=self.environment, cwd=self.home, text=True, **streams)
+
+    def run(self, *arguments: str) -> Done:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=120)
+        assert "Traceback" not in err
+        return Done(process.returncode, out, err)
+
+    def faults(self, **plan: Any) -> None:
+        (self.home / "faults.json").write_text(json.dumps(plan))
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    home = tmp_path_factory.mktemp("home")
+    with running(faults=home / "faults.json") as emulator:
+        (home / "scaleout-cfn").mkdir()
+        (home / "scaleout-cfn" / "local.json").write_text(json.dumps({"endpoint_url": emulator.endpoint_url}))
+        yield Shell(home)
+
+
+@pytest.fixture(autouse=True)
+def no_faults(shell: Shell) -> Iterator[None]:
+    yield
+    (shell.home / "faults.json").unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def web(shell: Shell) -> str:
+    """A stack that is there for all tests of this module."""
+    done = shell.run("deploy", "--local", "--yes", "--stack", "web", "--image", f"{IMAGE}:1")
+    assert done.code == 0, done.err
+    return "web"
+
+
+def test_a_first_deployment_shows_the_whole_way(shell: Shell) -> None:
+    done = shell.run("deploy", "--local", "--yes", "--stack", "first")
+    assert done.code == 0, done.err
+    for said in ("phase 1 of 2", "phase 2 of 2", "Network/", "CREATE_COMPLETE", "No container runs", "✓ first: updated"):
+        assert said in done.err
+    assert re.search(r"^ServiceUrl +http://", done.out, re.MULTILINE)
+
+
+def test_nothing_to_do_is_said_and_costs_no_change_set(shell: Shell, web: str) -> None:
+    done = shell.run("deploy", "--local", "--yes", "--stack", web)
+    assert done.code == 0
+    assert "nothing to do" in done.err
+    assert "change set" not in done.err
+    assert "ServiceUrl" in done.out
+
+
+def test_a_new_image_shows_the_image_before_and_after(shell: Shell, web: str) -> None:
+    done = shell.run("deploy", "--local", "--yes", "--stack", web, "--image", f"{IMAGE}:2")
+    assert done.code == 0, done.err
+    assert re.search(r"ContainerDefinitions\[0\]\.Image +.*web:1 -> .*web:2", done.err)
+
+
+def test_a_failing_update_is_rolled_back_with_exit_code_4_and_its_cause(shell: Shell, web: str) -> None:
+    failure = {"stack": "-Service-", "resource": "Service", "operation": "update", "message": "no place for a task"}
+    shell.faults(fail=[{**failure, "times": 1}])
+    done = shell.run("deploy", "--local", "--yes", "--stack", web, "--image", f"{IMAGE}:3", "--json")
+    assert done.code == 4, done.err
+    result = done.lines[-1]
+    assert (result["type"], result["exit"], result["status"]) == ("result", 4, "UPDATE_ROLLBACK_COMPLETE")
+    assert result["cause"] == {"path": "Service/Service", "reason": "no place for a task", "status": "UPDATE_FAILED"}
+    assert result["next_command"]
+
+
+def test_diff_says_by_its_code_whether_there_are_changes(shell: Shell, web: str) -> None:
+    changed = shell.run("diff", "--local", "--stack", web, "--image", f"{IMAGE}:9", "--exit-code")
+    assert (changed.code, "TaskDefinition" in changed.out) == (3, True)
+    assert shell.run("diff", "--local", "--stack", web, "--exit-code").code == 0
+
+
+def test_plan_and_apply_are_bound_by_the_arn(shell: Shell, web: str) -> None:
+    planned = shell.run("plan", "--local", "--stack", web, "--image", f"{IMAGE}:10", "--json")
+    arn = planned.lines[-1]["change_set"]
+    assert planned.code == 0
+    assert shell.run("apply", arn, "--local").code == 0
+    assert "nothing to do" in shell.run("deploy", "--local", "--yes", "--stack", web, "--image", f"{IMAGE}:10").err
+
+
+def test_nobody_to_ask_is_a_refusal_that_leaves_nothing(shell: Shell) -> None:
+    done = shell.run("deploy", "--local", "--stack", "asked")
+    assert done.code == 6
+    assert "--yes" in done.err
+    assert shell.run("outputs", "--local", "--stack", "asked").code == 2
+
+
+@pytest.mark.parametrize("command", [["status"], ["events"], ["events", "--failed"], ["outputs"]])
+def test_what_is_there_can_be_looked_at(shell: Shell, web: str, command: Sequence[str]) -> None:
+    done = shell.run(*command, "--local", "--stack", web, "--json")
+    assert done.code == 0, done.err
+    assert done.lines[-1]["type"] == "result"
+
+
+def test_publish_prints_the_url_and_the_link_with_the_parameters(shell: Shell, web: str) -> None:
+    done = shell.run("publish", "--local", "--image", f"{IMAGE}:1")
+    assert done.code == 0, done.err
+    assert "#/stacks/create/review?templateURL=" in done.out
+    assert "param_ImageUri=" in done.out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_it_runs_only_stops_watching(shell: Shell, number: int, code: int) -> None:
+    shell.faults(delay_s=0.2)
+    name = f"signal{code}"
+    process = shell.start("deploy", "--local", "--yes", "--stack", name)
+    assert process.stderr is not None
+    wait_for(process, lambda line: "Vpc  CREATE_IN_PROGRESS" in line)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "goes on in AWS" in err
+    assert "scaleout-cfn events --follow" in err
+    shell.faults()
+    again = shell.run("deploy", "--local", "--yes", "--stack", name)
+    assert again.code == 0, again.err
+
+
+def test_on_a_terminal_it_asks_and_ctrl_c_at_the_question_leaves_nothing(shell: Shell) -> None:
+    shown, code = on_a_terminal(shell, ["deploy", "--local", "--stack", "tty"], b"Apply this to tty", b"\x03")
+    assert code == 130
+    assert "nothing was changed and nothing is left" in shown
+    assert shell.run("outputs", "--local", "--stack", "tty").code == 2
+
+
+def test_on_a_terminal_a_yes_is_enough(shell: Shell) -> None:
+    shown, code = on_a_terminal(shell, ["diff", "--local", "--stack", "tty2"], b"", b"")
+    assert (code, "new nested stack" in shown) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["status", "--stack", "web"], "no emulator is kept"),
+        (["deploy", "--keep"], "--keep goes with --local"),
+        (["apply", "nonsense", "--local"], "no ARN of a change set"),
+    ],
+)
+def test_a_wrong_use_is_told_with_exit_code_2(shell: Shell, tmp_path: Path, arguments: list[str], said: str) -> None:
+    alone = Shell(tmp_path)
+    done = alone.run(*arguments, *(["--local"] if arguments[0] == "status" else []))
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_without_credentials_the_code_is_8_and_json_still_ends_with_a_result(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    process = subprocess.run(
+        [sys.executable, "-m", "scaleout_cfn", "outputs", "--region", "eu-west-1", "--json"],
+        env={**shell.environment, "AWS_EC2_METADATA_DISABLED": "true", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert process.returncode == 8
+    assert json.loads(process.stdout.splitlines()[-1])["exit"] == 8
+
+
+def wait_for(process: subprocess.Popen[str], wanted: Callable[[str], bool]) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if wanted(line):
+            return
+    raise AssertionError("it never said so")
+
+
+def on_a_terminal(shell: Shell, arguments: list[str], question: bytes, answer: bytes) -> tuple[str, int]:
+    """Run a command on a pseudo-terminal, answer its question, and return what it showed."""
+    leader, follower = pty.openpty()
+    environment = {name: value for name, value in shell.environment.items() if name != "CI"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "scaleout_cfn", *arguments],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        env={**environment, "TERM": "xterm", "NO_COLOR": "1"},
+        cwd=shell.home,
+        start_new_session=True,
+        preexec_fn=lambda: _controlling(follower),
+    )
+    os.close(follower)
+    shown, answered = b"", not question
+    while True:
+        try:
+            read = os.read(leader, 4096)
+        except OSError:
+            break
+        if not read:
+            break
+        shown += read
+        if not answered and question in shown:
+            os.write(leader, answer)
+            answered = True
+    os.close(leader)
+    return shown.decode(), process.wait(60)
+
+
+def _controlling(terminal: int) -> None:
+    import fcntl
+    import termios
+
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)

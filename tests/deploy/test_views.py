@@ -1,0 +1,171 @@
+"""What is shown, at three widths: golden files under golden/. `GOLDEN=write pytest tests/deploy/test_views.py` makes
+them anew; the diff then shows what changed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from scaleout_cfn.cli.draw import Screen, cut, duration, outcome_lines, plan_lines
+from scaleout_cfn.cli.tree import TreeView
+from scaleout_cfn.cli.views import JsonView, LinesView
+from scaleout_cfn.deploy.messages import Blocked, Message, Note, Outcome, Planned, Rollout, Started, Uploaded, Watched
+from scaleout_cfn.deploy.outcome import of_error
+from scaleout_cfn.deploy.plan import Change, Plan, Property
+from scaleout_cfn.errors import RefusedError
+
+from .helpers import Deployer, Small, running
+
+GOLDEN = Path(__file__).parent / "golden"
+WIDTHS = [80, 120, 200]
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ARN = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/scfn-set-0123456789abcdef-01234567/1"
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web@sha256:"
+
+
+def plan() -> Plan:
+    containers = [json.dumps([{"Name": "web", "Image": IMAGE + one * 64, "Memory": 128}]) for one in "19"]
+    definition = Property("ContainerDefinitions", containers[0], containers[1], "certain")
+    key = Property("KeySchema", '[{"AttributeName": "id"}]', '[{"AttributeName": "pk"}]', "certain")
+    changes = (
+        Change("Service", "AWS::CloudFormation::Stack", "Modify"),
+        Change("Service/TaskDefinition", "AWS::ECS::TaskDefinition", "Modify", "certain", properties=(definition,)),
+        Change("Service/HighLatency", "AWS::CloudWatch::Alarm", "Add"),
+        Change("Data", "AWS::CloudFormation::Stack", "Modify"),
+        Change("Data/Table", "AWS::DynamoDB::Table", "Modify", "certain", "ReplaceAndDelete", True, properties=(key,)),
+        Change("Data/Logs", "AWS::Logs::LogGroup", "Remove", policy="Retain", stateful=True),
+        Change("Cache", "AWS::CloudFormation::Stack", "Remove"),
+    )
+    return Plan("web", "arn:x", ARN, False, "", changes, ("validation: the repository holds 14 images",))
+
+
+def messages() -> list[Message]:
+    """An update that fails, as the fake tells it."""
+    deployer = running()
+    deployer.world.cfn.failures["Service/Service"] = ("ECS Deployment Circuit Breaker was triggered", 1)
+    outcome = deployer.deploy(image="web:2")
+    started = Started("deploy", "web", "123456789012", "eu-west-1", "arn:aws:iam::123456789012:user/ci")
+    return [started, *deployer.said, outcome]
+
+
+def golden(name: str, text: str) -> None:
+    path = GOLDEN / name
+    text = re.sub(r"(scfn-[a-z]+)-[0-9a-f]{16}-[0-9a-f]{8}", r"\1-FINGERPRINT", text)  # of the templates
+    text = re.sub(r"templates/[0-9a-f]{64}", "templates/HASH", text)
+    if os.environ.get("GOLDEN") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_plan_looks_like_this(width: int) -> None:
+    lines = plan_lines(plan(), width, ())
+    assert max(map(len, lines)) <= width
+    golden(f"plan-{width}.txt", "\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_tree_looks_like_this(width: int) -> None:
+    screen, drawn = Screen(stack="web"), []
+    for message in messages():
+        if isinstance(message, (Watched, Rollout)):
+            screen = screen.take(message)
+            drawn += [*screen.lines(width), ""]
+    assert max(map(len, drawn)) <= width
+    golden(f"tree-{width}.txt", "\n".join(drawn))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_lines_look_like_this(width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    view = LinesView(now=lambda: NOW, width=width)
+    for message in messages():
+        view.tell(message)
+    shown = capsys.readouterr()
+    assert "\x1b" not in shown.err
+    assert "ServiceName" in shown.out  # data on stdout
+    golden(f"lines-{width}.txt", shown.err)
+
+
+def test_json_looks_like_this_and_ends_with_the_result(capsys: pytest.CaptureFixture[str]) -> None:
+    view = JsonView()
+    for message in messages():
+        view.tell(message)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["v"] for line in lines} == {1}
+    assert (lines[0]["type"], lines[-1]["type"], lines[-1]["exit"]) == ("start", "result", 4)
+    assert lines[-1]["cause"]["path"] == "Service/Service"
+    golden("lines.json", "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines))
+
+
+def test_every_message_has_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    every: list[Message] = [
+        Started("x", "web", "1", "r", "a"), Uploaded(1, 2, "u"), Planned(plan()), Blocked({"A": "b"}),
+        Rollout("s", "PENDING"), Note("n"), Outcome("done", 0, "w"), of_error(RefusedError("no", state="s")),
+    ]  # fmt: skip
+    for message in every:
+        assert json.loads(JsonView.line(message))["v"] == 1
+
+
+def test_a_heartbeat_comes_while_nothing_happens(capsys: pytest.CaptureFixture[str]) -> None:
+    deployer = Deployer()
+    deployer.world.cfn.resource_s = 200
+    deployer.deploy()
+    view = LinesView(now=lambda: NOW, width=120)
+    for message in deployer.said:
+        view.tell(message)
+    beats = [line for line in capsys.readouterr().err.splitlines() if "heartbeat" in line]
+    assert 8 <= len(beats) <= 14
+    assert "at work: Data/Table" in beats[0]
+
+
+def test_a_reason_with_control_codes_does_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    LinesView(now=lambda: NOW, width=80).tell(Note("a\x1b[2Jb"))
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_github_gets_an_annotation(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    view = LinesView(now=lambda: NOW, width=120)
+    for message in messages():
+        view.tell(message)
+    assert "::error::ERROR web/Service/Service  UPDATE_FAILED" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_tree_on_a_terminal_ends_with_what_failed_and_what_to_do(width: int) -> None:
+    out = io.StringIO()
+    view = TreeView(Console(file=out, width=width, height=30, force_terminal=True, no_color=True))
+    for message in messages():
+        view.tell(message)
+    view.close()
+    text = out.getvalue()
+    assert "UPDATE_ROLLBACK_COMPLETE" in text
+    assert "scaleout-cfn diagnose" in text
+    assert "✗ ERROR web/Service/Service" in text
+    assert "\x1b[3" not in text  # no colour
+
+
+@pytest.fixture
+def shown_outcome() -> Iterator[list[str]]:
+    deployer = running()
+    deployer.world.cfn.failures["Word"] = ("no", 1)
+    yield outcome_lines(deployer.deploy(Small(word="x")), 80)
+
+
+def test_an_outcome_names_cause_state_next_command_and_code(shown_outcome: list[str]) -> None:
+    text = "\n".join(shown_outcome)
+    assert all(word in text for word in ("cause  Word", "why", "next   scaleout-cfn", "exit   4", "✗ web:"))
+
+
+def test_what_is_too_long_keeps_both_ends() -> None:
+    assert cut("arn:aws:ecs:eu-west-1:service/web", 16) == "arn:aws:…ice/web"
+    assert duration(3723) == "1:02:03"
