@@ -104,8 +104,8 @@ def _tunable(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Any]:
         # Both ends of the bounds, and what people use.
         return st.one_of(st.sampled_from([low, high]), st.integers(low, min(high, low + 100)))
     if inner is float:
-        low = meta.ge if meta.ge is not None else meta.gt
-        return st.floats(low, meta.le, exclude_min=meta.gt is not None, width=32).map(
+        least = meta.ge if meta.ge is not None else meta.gt
+        return st.floats(least, meta.le, exclude_min=meta.gt is not None, width=32).map(
             lambda number: round(number, 2) or 1
         )
     raise AssertionError(f"{field.name}: {inner} needs an entry in SAMPLES")

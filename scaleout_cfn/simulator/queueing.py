@@ -66,9 +66,12 @@ class Waits:
         busy = self.mean > 0
         if busy.any():
             mean = self.mean[busy]
-            # A settled queue of this mean has the load 1 - 1 / mean, and with it the chance to wait at all.
-            chance = np.interp(1 - 1 / np.maximum(mean, 1.0), loads, chances)
-            found[busy] = chance * _beyond(wait_s * self.task_rps / mean, self.spread[busy])
+            # A settled queue of this mean has the load 1 - 1 / mean, and with it the chance to wait at all. A
+            # backlog, of little density at zero, makes everybody wait.
+            ratios, densities, _, _ = _cut_normals()
+            idle = 1 - np.interp(1 - 1 / np.maximum(mean, 1.0), loads, chances)
+            idle *= np.interp(self.spread[busy], ratios, densities)
+            found[busy] = (1 - idle) * _beyond(wait_s * self.task_rps / mean, self.spread[busy])
         return found
 
     def classes(self, requests: Array) -> tuple[Waits, Array]:

@@ -30,7 +30,7 @@ _CSV_STEP_S = 10  # the finest grid that an alarm looks on
 
 @dataclass(frozen=True)
 class Series:
-    """A run in equal intervals of `step_s`, each value the mean of its interval; `wait_p95_s` of its requests."""
+    """A run in equal intervals of `step_s`, each value the mean of its interval."""
 
     step_s: int
     time_s: Array
@@ -43,7 +43,7 @@ class Series:
     nodes: Array
     nodes_with_booting: Array
     utilisation_percent: Array
-    wait_mean_over_share: Array
+    over_objective_share: Array
     backlog_wait_s: Array
     dropped_per_s: Array
 
@@ -57,7 +57,8 @@ def series(trace: Trace, service: Service, step_s: int) -> Series:
     def mean(values: Array) -> Array:
         return values[: count * step_s].reshape(count, step_s).mean(axis=1)
 
-    waits, ready = waits_of(trace, service)
+    waiting, ready = waits_of(trace, service)
+    rate = ready * service.task_rps
 
     def state(field: str) -> Array:
         return mean(at_each_second(trace.states, field, length))
@@ -78,8 +79,8 @@ def series(trace: Trace, service: Service, step_s: int) -> Series:
         nodes=state("nodes"),
         nodes_with_booting=state("size"),
         utilisation_percent=100 * np.maximum(used, 0.0),
-        wait_mean_over_share=mean(np.where(ready > 0, waits.share_over(service.objective_s), 1.0)),
-        backlog_wait_s=mean(waits.backlog_s),
+        over_objective_share=mean(np.where(ready > 0, waiting.share_over(service.objective_s), 1.0)),
+        backlog_wait_s=mean(np.where(rate > 0, trace.backlog / np.maximum(rate, 1e-9), 0.0)),
         dropped_per_s=mean(trace.dropped),
     )
 
@@ -109,7 +110,7 @@ _PANELS = (
     _Panel("Instances", "", (("registered", "nodes"), ("with those that boot", "nodes_with_booting"))),
     _Panel("Utilisation", "%", (("of what the tasks can take", "utilisation_percent"),)),
     _Panel("Waiting", "s", (("behind the backlog", "backlog_wait_s"),)),
-    _Panel("Over the objective", "share", (("of the requests", "wait_mean_over_share"),)),
+    _Panel("Over the objective", "share", (("of the requests", "over_objective_share"),)),
 )
 
 
@@ -162,7 +163,7 @@ def _svg(found: Series, events: Sequence[Event]) -> str:
     end = float(found.time_s[-1]) + found.step_s
     total = len(_PANELS) * (_HEIGHT + _GAP) + 30
     parts = [
-        f'<svg id="chart" viewBox="0 0 {_LEFT + _WIDTH + 10} {total}" role="img"'
+        f'<svg id="chart" viewBox="0 0 {_LEFT + _WIDTH + 24} {total}" role="img"'
         ' aria-label="Traffic, tasks, instances, utilisation and waiting over time">'
     ]
 
@@ -243,7 +244,7 @@ def page(study: Study, trace: Trace, rows: Sequence[tuple[str, str, str, str]]) 
         ],
     }
     table = "".join(
-        f"<tr><th scope=row>{html.escape(what)}</th>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
+        f"<tr><th scope=row{' class=part' if what.startswith(' ') else ''}>{html.escape(what.strip())}</th>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
         for what, *cells in rows
     )
     events = "".join(

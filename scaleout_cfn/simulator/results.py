@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from scaleout_cfn.simulator.model import Delays, Model, Service
 from scaleout_cfn.simulator.prices import Prices, cost
-from scaleout_cfn.simulator.queueing import Waits, calm_load
+from scaleout_cfn.simulator.queueing import Waits, calm_load, waits
 from scaleout_cfn.simulator.run import Trace, at_each_second
 
 __all__ = ["Outcome", "Range", "demand", "measure", "oracle_node_hours", "ranges", "waits_of"]
@@ -69,11 +69,7 @@ def ranges(outcomes: Sequence[Outcome]) -> dict[str, Range]:
 def waits_of(trace: Trace, service: Service) -> tuple[Waits, Array]:
     """Waiting in each second, and the tasks that served."""
     ready = at_each_second(trace.states, "ready", len(trace.requests))
-    rate = ready * service.task_rps
-    with np.errstate(divide="ignore", invalid="ignore"):
-        load = np.where(rate > 0, np.minimum(trace.requests / rate, 1.0), 1.0)
-        backlog = np.where(rate > 0, trace.backlog / rate, 0.0)
-    return Waits(load, backlog, service.workers, service.task_rps), ready
+    return waits(trace.requests, ready, service.workers, service.task_rps, service.timeout_s), ready
 
 
 def demand(requests: Array, service: Service) -> Array:
@@ -94,51 +90,34 @@ def oracle_node_hours(tasks: Array, model: Model, delays: Delays) -> float:
     return float(ahead.sum()) / 3600
 
 
-def _quantiles(waits: Waits, requests: Array, shares: Sequence[float]) -> list[float]:
-    """The waits that these shares of all requests do not exceed, in s."""
-    total = requests.sum()
-    if not total:
-        return [0.0 for _ in shares]
-    found, summary = [], _Summary(waits, requests)
+def _quantiles(waiting: Waits, requests: Array, shares: Sequence[float], timeout_s: float) -> list[float]:
+    """The waits that these shares of all requests do not exceed, in s; nobody waits beyond the timeout."""
+    like, weight = waiting.classes(requests)
+    total = float(weight.sum())
+    found = []
     for share in shares:
-        low, high = 0.0, float(waits.backlog_s.max()) + 20 * waits.workers / waits.task_rps
-        if summary.over(0.0) <= (1 - share) * total:
-            found.append(0.0)
-            continue
-        for _ in range(30):
+        low, high = 0.0, timeout_s
+        allowed = (1 - share) * total
+        if float((like.share_over(0.0) * weight).sum()) <= allowed:
+            high = 0.0
+        while high - low > 1e-4 * max(high, 1e-2):
             middle = (low + high) / 2
-            low, high = (middle, high) if summary.over(middle) > (1 - share) * total else (low, middle)
+            low, high = (middle, high) if float((like.share_over(middle) * weight).sum()) > allowed else (low, middle)
         found.append(high)
     return found
-
-
-class _Summary:
-    """Requests by load and by backlog in fine classes, so that a quantile does not go over every second again."""
-
-    def __init__(self, waits: Waits, requests: Array) -> None:
-        late = waits.backlog_s > 0
-        weight, edges = np.histogram(waits.load[~late], bins=1000, range=(0, 1), weights=requests[~late])
-        self.calm, self.weight = Waits((edges[1:] + edges[:-1]) / 2, np.zeros(1000), waits.workers, waits.task_rps), weight
-        order = np.argsort(waits.backlog_s[late], kind="stable")
-        self.backlog = waits.backlog_s[late][order]
-        self.above = np.append(np.cumsum(requests[late][order][::-1])[::-1], 0.0)
-
-    def over(self, wait_s: float) -> float:
-        late = self.above[np.searchsorted(self.backlog, wait_s, side="right")]
-        return float((self.calm.share_over(wait_s) * self.weight).sum() + late)
 
 
 def measure(
     trace: Trace, model: Model, service: Service, prices: Prices, oracle_hours: float
 ) -> Outcome:
     """One run in numbers. `oracle_hours` does not hang on the run, so the caller works it out once."""
-    waits, ready = waits_of(trace, service)
+    waiting, ready = waits_of(trace, service)
     requests = trace.requests
     total = float(requests.sum())
-    served_by_some = ready > 0
-    missed = np.where(served_by_some, waits.share_over(service.objective_s), 1.0) * (requests - np.minimum(trace.dropped, requests))
+    over = np.where(ready > 0, waiting.share_over(service.objective_s), 1.0)
+    missed = over * np.maximum(requests - trace.dropped, 0.0)
     dropped = float(trace.dropped.sum())
-    p50, p95, p99 = _quantiles(waits, requests, (0.5, 0.95, 0.99))
+    p50, p95, p99 = _quantiles(waiting, requests, (0.5, 0.95, 0.99), service.timeout_s)
     need = demand(requests, service)
     gap = need - ready
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -138,7 +138,7 @@ def share_evenly(count: int, tasks: Sequence[int], room: Sequence[int]) -> list[
         return [count]
     zones = list(zip(tasks, room, strict=True))
     low = min(tasks)
-    high = low + count
+    high = max(tasks) + count
     while low < high:  # the highest level to which all can be raised
         level = (low + high + 1) // 2
         need = 0

@@ -74,7 +74,7 @@ def growth() -> None:
 def lint_growth(set_folder: Path) -> None:
     from scaleout_cfn.lint import lint_folder
 
-    for count in (1, 10):
+    for count in (1, 10, 100):
         start = time.perf_counter()
         for _ in range(count):
             lint_folder(set_folder)

@@ -10,7 +10,7 @@ DeleteStack refuses a protected stack and one that is being updated.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,10 +50,14 @@ class Operations(CloudFormation):
         return {"StackId": stack.id}
 
     def ContinueUpdateRollback(
-        self, StackName: str, ClientRequestToken: str, ResourcesToSkip: list[str] = [], **_: Any  # noqa: B006
+        self,
+        StackName: str,
+        ClientRequestToken: str,
+        ResourcesToSkip: Sequence[str] = (),
+        **_: Any,
     ) -> dict[str, Any]:
         stack = self._taken(StackName, ClientRequestToken, "UPDATE_ROLLBACK_FAILED")
-        self.skipped = ResourcesToSkip
+        self.skipped = list(ResourcesToSkip)
         self._start(self._back(stack, ClientRequestToken, "UPDATE_"))
         return {}
 
@@ -65,7 +69,7 @@ class Operations(CloudFormation):
 
     def DeleteStack(self, StackName: str, ClientRequestToken: str = "", **_: Any) -> dict[str, Any]:
         stack = self.live(StackName)
-        if stack is None or stack.status.startswith("DELETE_") and stack.status != "DELETE_FAILED":
+        if stack is None or stack.status in ("DELETE_IN_PROGRESS", "DELETE_COMPLETE"):
             return {}
         if self.protected:
             raise Refused("ValidationError", f"Stack [{stack.id}] cannot be deleted while TerminationProtection is on")
@@ -164,7 +168,7 @@ class Wider(World):
     def ecs_ListServiceDeployments(self, **_: Any) -> dict[str, Any]:
         return {"serviceDeployments": self.deployments}
 
-    def ecs_DescribeServiceDeployments(self, serviceDeploymentArns: list[str], **_: Any) -> dict[str, Any]:
+    def ecs_DescribeServiceDeployments(self, serviceDeploymentArns: Sequence[str] = (), **_: Any) -> dict[str, Any]:
         return {
             "serviceDeployments": [
                 one for one in self.deployments if one["serviceDeploymentArn"] in serviceDeploymentArns
@@ -240,18 +244,16 @@ class Wider(World):
         return {"EvaluationResults": results, "IsTruncated": False}
 
     def __getattr__(self, name: str) -> Any:
-        # Methods whose service has a hyphen in its name.
-        return {
-            "application-autoscaling_RegisterScalableTarget": self._register,
-            "autoscaling_DescribeAutoScalingGroups": self._groups,
-            "autoscaling_SetInstanceProtection": self._set_protection,
-        }[name]
+        # A service with a hyphen in its name cannot be a method.
+        if name == "application-autoscaling_RegisterScalableTarget":
+            return self._register
+        raise AttributeError(name)
 
     def _register(self, ResourceId: str, MinCapacity: int, MaxCapacity: int, **_: Any) -> dict[str, Any]:
         self.bounds = {"min": MinCapacity, "max": MaxCapacity}
         return {}
 
-    def _groups(self, AutoScalingGroupNames: list[str]) -> dict[str, Any]:
+    def autoscaling_DescribeAutoScalingGroups(self, AutoScalingGroupNames: list[str]) -> dict[str, Any]:
         instances = [
             {
                 "InstanceId": one,
@@ -266,25 +268,37 @@ class Wider(World):
         group |= {"DefaultCooldown": 1, "AvailabilityZones": [], "HealthCheckType": "EC2", "CreatedTime": self.now}
         return {"AutoScalingGroups": [{**group, "Instances": instances}]}
 
-    def _set_protection(self, InstanceIds: list[str], ProtectedFromScaleIn: bool, **_: Any) -> dict[str, Any]:
+    def autoscaling_SetInstanceProtection(
+        self, InstanceIds: list[str], ProtectedFromScaleIn: bool, **_: Any
+    ) -> dict[str, Any]:
         assert len(InstanceIds) <= 50
         self.guarded = [one for one in self.guarded if one not in InstanceIds]
         return {}
 
 
-def wider(**world: Any) -> Deployer:
-    """A deployer whose set runs in a wider account, with the image web:1."""
-    deployer = Deployer(Wider(**world))
+@dataclass
+class Operator(Deployer):
+    """Somebody who types commands in a wider account."""
+
+    world: Wider = field(default_factory=Wider)
+
+    @property
+    def root(self) -> Stack:
+        """The root stack, also once it is gone."""
+        return next(stack for stack in self.world.cfn.stacks.values() if stack.name == self.stack)
+
+
+def wider(**world: Any) -> Operator:
+    """An operator whose set runs, with the image web:1."""
+    deployer = Operator(Wider(**world))
     assert deployer.deploy(image="web:1").exit_code == 0
     deployer.world.calls.clear()
     return deployer
 
 
-def with_resource(deployer: Deployer, title: str, kind: str, physical: str, policy: str = "Delete") -> None:
+def with_resource(deployer: Operator, title: str, kind: str, physical: str, policy: str = "Delete") -> None:
     """Another resource in the root, as if its template had it."""
-    stack = deployer.world.cfn.live(deployer.stack)
-    assert stack is not None
+    stack = deployer.root
     stack.resources[title] = {"type": kind, "physical": physical, "properties": {}, "status": "CREATE_COMPLETE"}
-    stack.text += f"  {title}:\n    Type: {kind}\n    DeletionPolicy: {policy}\n"
-    sections = stack.template["Resources"]
-    assert title in sections, "the template's last section must be its resources"
+    head, _, tail = stack.text.partition("Resources:\n")
+    stack.text = f"{head}Resources:\n  {title}:\n    Type: {kind}\n    DeletionPolicy: {policy}\n{tail}"

@@ -95,7 +95,7 @@ def test_nothing_to_do_is_said_and_costs_no_change_set(shell: Shell, web: str) -
     done = shell.run("deploy", "--local", "--yes", "--stack", web)
     assert done.code == 0
     assert "nothing to do" in done.err
-    assert "change set" not in done.err
+    assert "change set ready" not in done.err
     assert "ServiceUrl" in done.out
 
 

@@ -1,0 +1,126 @@
+"""Each rule against the wording of its documentation."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaleout_cfn.scaling import NodeScaling, StepAdjustment, StepScaling
+from scaleout_cfn.simulator import rules
+
+counts = st.integers(1, 5000)
+metrics = st.floats(0, 1000, allow_nan=False)
+targets = st.floats(1, 1000, allow_nan=False)
+
+
+@given(counts, metrics, targets)
+def test_tracking_reaches_the_target_with_the_fewest_tasks(running: int, metric: float, target: float) -> None:
+    count = rules.tracked_count(running, metric, target)
+    load = running * metric
+    assert load <= count * target * (1 + 1e-9) + 1e-6
+    assert count == 0 or load > (count - 1) * target * (1 - 1e-9) - 1e-6
+
+
+@given(st.integers(1, 100), st.sampled_from([50, 60, 75, 80]))
+def test_a_metric_capped_at_100_percent_grows_the_service_by_100_over_the_target_at_most(
+    running: int, target: int
+) -> None:
+    assert rules.tracked_count(running, 100, target) == -(-running * 100 // target)
+
+
+@given(counts, metrics, targets, st.floats(0, 1))
+def test_scale_in_is_gradual_and_never_beyond_what_the_metric_allows(
+    running: int, metric: float, target: float, share: float
+) -> None:
+    count = rules.tracked_count_in(running, metric, target, share)
+    lowest = rules.tracked_count(running, metric, target)
+    assert min(lowest, running) <= count <= running
+    assert (count < running) == (lowest < running)
+    assert count == max(min(running, lowest), count)
+
+
+@given(st.integers(0, 10000), st.integers(0, 3600), st.integers(0, 10000), counts, counts)
+def test_during_a_cooldown_only_a_larger_scale_out_goes_through(
+    since: int, cooldown: int, passed: int, before: int, wanted: int
+) -> None:
+    allowed = rules.may_grow(since + passed, since, cooldown, before, wanted)
+    assert allowed == (passed >= cooldown or wanted > before)
+    assert rules.may_grow(since + passed, None, cooldown, before, wanted)
+
+
+@given(st.integers(0, 10000), st.integers(0, 3600), st.integers(0, 10000))
+def test_a_scale_in_cooldown_blocks_every_scale_in(since: int, cooldown: int, passed: int) -> None:
+    assert rules.may_shrink(since + passed, since, cooldown) == (passed >= cooldown)
+
+
+@given(st.floats(0, 200))
+def test_steps_are_intervals_from_the_threshold_on(metric: float) -> None:
+    steps = (
+        StepAdjustment(distance=0, tasks=1),
+        StepAdjustment(distance=10, tasks=2),
+        StepAdjustment(distance=20, tasks=3),
+    )
+    policy = StepScaling(name="Up", threshold_percent=70, steps=steps)
+    expected = 0 if metric < 70 else 1 if metric - 70 < 10 else 2 if metric - 70 < 20 else 3
+    assert rules.step_of(policy, metric) == expected
+
+
+def test_steps_below_a_threshold_go_downwards() -> None:
+    policy = StepScaling(name="Down", when="below", threshold_percent=20, steps=(StepAdjustment(tasks=-1),))
+    assert [rules.step_of(policy, metric) for metric in (21, 20, 5)] == [0, -1, -1]
+
+
+@given(st.integers(1, 5000), st.integers(0, 5000), st.integers(0, 5000), st.integers(1, 100), st.integers(1, 50))
+def test_nodes_are_asked_for_by_what_waits_within_the_step_sizes(
+    nodes: int, busy: int, waiting: int, per_node: int, low: int
+) -> None:
+    scaling = NodeScaling(min_step=low, max_step=low + 20)
+    needed = rules.nodes_needed(nodes, busy, waiting, per_node, scaling)
+    if waiting:
+        assert low <= needed - nodes <= low + 20
+        assert needed - nodes >= min(low + 20, -(-waiting // per_node))
+    else:
+        assert needed == busy
+
+
+def test_from_zero_nodes_the_reservation_is_200_so_two_are_launched() -> None:
+    assert rules.nodes_needed(0, 0, 500, 4, NodeScaling()) == 2
+
+
+@given(st.integers(0, 5000), st.integers(1, 100))
+def test_the_group_is_as_large_as_meets_the_target_capacity(needed: int, target: int) -> None:
+    size = rules.wanted_nodes(needed, target)
+    assert needed * 100 <= size * target
+    assert size == 0 or needed * 100 > (size - 1) * target
+
+
+@given(st.integers(1, 5000), st.integers(0, 5000), st.integers(0, 5000))
+def test_a_scale_in_step_takes_empty_nodes_only_and_half_of_them_at_most(nodes: int, wanted: int, empty: int) -> None:
+    gone = rules.group_scale_in(nodes, wanted, min(empty, nodes), 0.5)
+    assert 0 <= gone <= min(empty, max(1, nodes // 2))
+    assert nodes - gone >= min(wanted, nodes)
+
+
+@given(st.integers(0, 10**6), st.sampled_from([10, 20, 60]), st.integers(0, 59))
+def test_alarms_look_on_a_grid(time: int, every: int, offset: int) -> None:
+    tick = rules.next_tick(time, every, offset)
+    assert time <= tick < time + every
+    assert (tick - offset) % every == 0
+
+
+@given(st.integers(0, 10**6), st.sampled_from([5, 10, 30, 300]), st.integers(0, 300))
+def test_a_target_serves_after_its_first_check(started: int, interval: int, offset: int) -> None:
+    assert started <= rules.first_check(started, interval, offset) < started + interval
+
+
+@given(st.data(), st.integers(1, 6), st.integers(0, 200))
+def test_spread_placement_leaves_no_zone_behind_that_has_room(data: st.DataObject, zones: int, count: int) -> None:
+    tasks = data.draw(st.lists(st.integers(0, 50), min_size=zones, max_size=zones))
+    room = data.draw(st.lists(st.integers(0, 50), min_size=zones, max_size=zones))
+    given_ = rules.share_evenly(count, tasks, room)
+    assert sum(given_) == min(count, sum(room))
+    after = [have + more for have, more in zip(tasks, given_, strict=True)]
+    for zone in range(zones):
+        assert 0 <= given_[zone] <= room[zone]
+        if given_[zone] < room[zone]:  # it could have had more, so nobody who got some stands above it
+            assert all(after[zone] + 1 >= after[other] for other in range(zones) if given_[other])

@@ -1,0 +1,160 @@
+"""Runs: what the loops promise, at the second."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaleout_cfn.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.simulator.model import Delays, Model
+from scaleout_cfn.simulator.run import Trace, at_each_second, phases, run
+from scaleout_cfn.simulator.traffic import Traffic, synthetic
+from tests.simulator.sets import SERVICE, model
+
+CROWD = synthetic("flash-crowd", {"base": 50, "peak": 500, "at": 1200, "hours": 2})
+
+
+def _trace(**changes: object) -> Trace:
+    return run(model(**changes), SERVICE, Delays(), CROWD, phases()[3])
+
+
+def test_the_same_input_gives_the_same_run() -> None:
+    one, other = _trace(), _trace()
+    assert one.states == other.states
+    assert one.events == other.events
+    assert one.dropped.tolist() == other.dropped.tolist()
+
+
+def test_tasks_come_with_the_crowd_and_go_after_it() -> None:
+    ready = at_each_second(_trace().states, "ready", 7200)
+    assert ready[:1200].max() <= 3
+    assert ready.max() >= 10
+    assert ready[-1] <= 5
+
+
+def test_nodes_come_when_tasks_wait_and_go_when_they_are_empty() -> None:
+    nodes = at_each_second(_trace().states, "nodes", 7200)
+    assert nodes[0] == 2
+    assert nodes.max() > 2
+    assert nodes[-1] == 2
+
+
+def test_twenty_second_metrics_trigger_sooner() -> None:
+    def first(fast: bool) -> int:
+        trace = _trace(high_resolution=fast)
+        return next(e.time for e in trace.events if e.what == "tasks" and e.after > e.before)
+
+    assert first(True) < first(False) - 120
+
+
+def test_no_request_is_lost_without_being_counted() -> None:
+    trace = _trace()
+    capacity = at_each_second(trace.states, "ready", 7200) * SERVICE.task_rps
+    carried = np.concatenate([[0.0], trace.backlog[:-1]])
+    served = trace.requests + carried - trace.backlog - trace.dropped
+    assert (served >= -1e-6).all()
+    assert (served <= capacity + 1e-6).all()
+
+
+def test_nobody_waits_longer_than_the_timeout() -> None:
+    trace = _trace()
+    capacity = at_each_second(trace.states, "ready", 7200) * SERVICE.task_rps
+    assert (trace.backlog <= capacity * SERVICE.timeout_s + 1e-6).all()
+
+
+def test_retries_bring_more_requests() -> None:
+    again = dataclasses.replace(SERVICE, retry_share=0.5)
+    trace = run(model(), again, Delays(), CROWD)
+    assert trace.requests.sum() > CROWD.requests.sum()
+
+
+def test_without_a_task_every_request_is_dropped() -> None:
+    trace = run(model(min_tasks=0), SERVICE, Delays(), Traffic("late", np.array([0.0] * 600 + [5.0] * 600)))
+    assert trace.dropped.sum() == pytest.approx(3000)
+
+
+def test_scale_in_waits_for_every_policy() -> None:
+    """The memory of a task does not follow the load: above 0.9 of its target, it keeps CPU from scaling in."""
+    held = _trace(memory=TargetTracking(enabled=True, target=51))
+    free = _trace(memory=TargetTracking(enabled=True, target=80))
+    assert held.states[-1].desired == max(state.desired for state in held.states)
+    assert free.states[-1].desired < max(state.desired for state in free.states)
+
+
+def test_a_policy_that_may_not_scale_in_does_not() -> None:
+    trace = _trace(cpu=TargetTracking(enabled=True, target=60, scale_in=False))
+    assert all(event.after > event.before for event in trace.events if event.what == "tasks")
+
+
+def test_a_schedule_moves_the_bounds_at_its_time() -> None:
+    at_six = Schedule(name="morning", at="cron(10 0 * * ? *)", min_tasks=12, max_tasks=60)
+    trace = _trace(schedules=(at_six,))
+    assert next(event for event in trace.events if event.policy == "schedule")[:2] == (600, "tasks")
+    assert min(state.desired for state in trace.states if state.time >= 600) >= 12
+
+
+def test_a_step_policy_adds_what_its_step_says() -> None:
+    steps = (StepAdjustment(distance=0, tasks=1), StepAdjustment(distance=20, tasks=4))
+    policy = StepScaling(name="Up", threshold_percent=70, steps=steps)
+    trace = _trace(cpu=TargetTracking(), step_policies=(policy,))
+    grown = [event for event in trace.events if event.what == "tasks"]
+    assert grown
+    assert all(event.after - event.before <= 4 for event in grown)
+
+
+def test_a_node_that_warms_up_blocks_the_next_scale_out() -> None:
+    trace = _trace(nodes=NodeScaling(warmup_s=300))
+    times = [event.time for event in trace.events if event.what == "nodes" and event.after > event.before]
+    assert all(later - earlier >= 300 for earlier, later in zip(times, times[1:], strict=False))
+
+
+def test_a_target_capacity_below_100_runs_away_under_spread_but_not_under_binpack() -> None:
+    """Documented: it "forces Amazon ECS to eventually run one task for each instance"."""
+    steady = Traffic("steady", np.full(4 * 3600, 400.0))
+    most = {}
+    for placement in ("spread", "binpack"):
+        odd = model(placement=placement, zones=3, nodes=NodeScaling(target_capacity_percent=80), max_nodes=40)
+        most[placement] = run(odd, SERVICE, Delays(), steady).states[-1].nodes
+    assert most["binpack"] <= most["spread"]
+
+
+def test_a_group_that_tracks_its_own_cpu_knows_nothing_of_waiting_tasks() -> None:
+    trace = _trace(node_cpu_target=30.0)
+    assert all(event.policy != "capacity provider" for event in trace.events)
+
+
+def test_the_load_test_of_the_seed_brings_containers_and_nodes_and_takes_them_away() -> None:
+    traffic = synthetic("seed-load-test")
+    trace = run(model(max_tasks=40), SERVICE, Delays(), traffic)
+    tasks = at_each_second(trace.states, "ready", len(traffic.requests))
+    nodes = at_each_second(trace.states, "nodes", len(traffic.requests))
+    assert tasks.max() > 2 * tasks[0]
+    assert nodes.max() > nodes[0]
+    assert tasks[-1] < tasks.max() / 2
+    assert nodes[-1] < nodes.max()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.integers(0, 2**16), st.integers(0, 11), st.sampled_from(["spread", "binpack"]), st.booleans(), st.integers(0, 5)
+)
+def test_counts_stay_within_their_bounds(
+    seed: int, phase: int, placement: str, fast: bool, least: int
+) -> None:
+    traffic = synthetic("noise", {"mean": 700, "spread": 0.9, "hours": 1, "seed": seed})
+    made = model(min_tasks=least, high_resolution=fast, placement=placement, max_tasks=40)
+    trace = run(made, SERVICE, Delays(), traffic, phases()[phase])
+    _check(trace, made)
+
+
+def _check(trace: Trace, made: Model) -> None:
+    for state in trace.states:
+        assert made.scaling.min_tasks <= state.desired <= made.scaling.max_tasks
+        assert 0 <= state.ready <= state.running <= made.max_nodes * made.tasks_per_node
+        assert state.waiting >= 0
+        assert made.min_nodes <= state.size <= made.max_nodes
+        assert state.nodes <= state.size
