@@ -6,6 +6,7 @@ changed copy. Choices that exclude each other are unions of sections, told apart
 """
 
 import ipaddress
+from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
 import msgspec
@@ -20,14 +21,19 @@ __all__ = [
     "Deployment",
     "Domain",
     "ExistingVpc",
+    "GitHubPipeline",
     "HealthCheck",
     "Http",
     "LoadBalancer",
     "NewVpc",
+    "NoPipeline",
     "Observability",
+    "Pipeline",
     "Registry",
+    "RegistryPipeline",
     "Scaling",
     "Service",
+    "SourcePipeline",
     "conflicts",
 ]
 
@@ -320,6 +326,77 @@ class Observability(Section, frozen=True, kw_only=True):
     ] = 90
 
 
+class NoPipeline(Section, frozen=True, kw_only=True, tag_field="kind", tag="none"):
+    """No pipeline: images come with `deploy`, or from the console."""
+
+
+class Pipeline(Section, frozen=True, kw_only=True):
+    """What all pipelines have in common: they end in a deployment of an image through CloudFormation."""
+
+    approval: Annotated[bool, tunable("Whether somebody has to approve before an image is deployed.")] = False
+    templates_bucket: Annotated[
+        str,
+        tunable(
+            "The bucket that the set's templates lie in, which a deployment reads; empty for the one that"
+            " `bootstrap` makes.",
+            pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
+        ),
+    ] = ""
+
+
+class SourcePipeline(Pipeline, frozen=True, kw_only=True, tag_field="kind", tag="source"):
+    """From a repository at GitHub, GitLab or Bitbucket: each push to a branch is built, pushed and deployed."""
+
+    connection_arn: Annotated[
+        str,
+        tunable(
+            "An available connection of AWS CodeConnections in the stack's region.",
+            pattern=ARN + "(codeconnections|codestar-connections):[a-z0-9-]+:[0-9]{12}:connection/[0-9a-f-]+$",
+        ),
+    ]
+    repository: Annotated[str, tunable("The repository, as owner/name.", pattern=r"^[\w.-]+(/[\w.-]+)+$")]
+    branch: Annotated[str, tunable("The branch whose pushes are deployed.", pattern=r"^[\w./-]{1,255}$")] = "main"
+    context: Annotated[
+        str, tunable("The folder of the repository that holds the Dockerfile.", pattern=r"^[\w.][\w./-]*$")
+    ] = "."
+
+
+class RegistryPipeline(Pipeline, frozen=True, kw_only=True, tag_field="kind", tag="registry"):
+    """From the set's own ECR repository: each push of an image under a given tag is deployed."""
+
+    image_tag: Annotated[
+        str,
+        tunable(
+            "The tag whose pushes are deployed; one of registry.mutable_tags, for it moves.",
+            pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$",
+        ),
+    ] = "latest"
+
+
+class GitHubPipeline(Pipeline, frozen=True, kw_only=True, tag_field="kind", tag="github"):
+    """GitHub Actions: roles that the workflow printed by `ci github` takes on by OIDC, without keys."""
+
+    repository: Annotated[
+        str,
+        tunable(
+            "The repository, as the subject of its tokens names it: owner/name, with the numbers of both after a @"
+            " where GitHub adds them.",
+            pattern=r"^[\w.-]+(@\d+)?/[\w.-]+(@\d+)?$",
+        ),
+    ]
+    branch: Annotated[str, tunable("The branch whose pushes are deployed.", pattern=r"^[\w./-]{1,255}$")] = "main"
+    context: Annotated[
+        str, tunable("The folder of the repository that holds the Dockerfile.", pattern=r"^[\w.][\w./-]*$")
+    ] = "."
+    provider_arn: Annotated[
+        str,
+        tunable(
+            "The account's OIDC provider for GitHub; empty to make it, once an account.",
+            pattern=f"^$|{ARN}iam::[0-9]{{12}}:oidc-provider/token\\.actions\\.githubusercontent\\.com$",
+        ),
+    ] = ""
+
+
 class Config(Section, frozen=True, kw_only=True):
     """Everything that a stack set can be told."""
 
@@ -362,11 +439,22 @@ class Config(Section, frozen=True, kw_only=True):
     service: Annotated[Service, tunable("The task definition and the service.")] = Service()
     scaling: Annotated[Scaling, tunable("How many tasks and nodes run.")] = Scaling()
     observability: Annotated[Observability, tunable("Logs, alarms and the dashboard.")] = Observability()
+    pipeline: Annotated[
+        NoPipeline | SourcePipeline | RegistryPipeline | GitHubPipeline,
+        tunable("What brings new images: nothing, a repository's pushes, the registry's pushes, or GitHub Actions."),
+    ] = NoPipeline()
 
 
 def conflicts(config: Config) -> list[str]:
     """What single bounds cannot say: one line for each pair of tunables that exclude each other."""
-    return [*_network(config), *_load_balancer(config), *_cluster(config), *_service(config), *_scaling(config)]
+    return [
+        *_network(config),
+        *_load_balancer(config),
+        *_cluster(config),
+        *_service(config),
+        *_scaling(config),
+        *_pipeline(config),
+    ]
 
 
 def _network(config: Config) -> list[str]:
@@ -471,5 +559,31 @@ def _scaling(config: Config) -> list[str]:
             found.append(
                 f"scaling.step_policies[{index}].steps: a distance of {distances[-1]} below a threshold of"
                 f" {policy.threshold_percent} percent can never be; keep distances below the threshold"
+            )
+    return found
+
+
+def _pipeline(config: Config) -> list[str]:
+    pipeline, found = config.pipeline, []
+    if isinstance(pipeline, NoPipeline):
+        return found
+    if config.service.image_uri:
+        found.append(
+            "service.image_uri: with a pipeline the image is what that has deployed, and the next deployment of the"
+            " set would take it back to this one; leave it empty"
+        )
+    # CloudFormation reads SSM parameters anew at each update, UsePreviousValue or not.
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/systems-manager-parameter-types.html
+    if not config.cluster.node_image or "/recommended" in config.cluster.node_image:
+        found.append(
+            "cluster.node_image: follows AWS's newest image, so that a pipeline's deployment of a container would at"
+            " times replace the nodes too; give a path with a version in it (docs/pipeline.md says how to find it)"
+        )
+    if isinstance(pipeline, RegistryPipeline):
+        tags = config.registry.mutable_tags
+        if not any(fnmatchcase(pipeline.image_tag, tag) for tag in tags):
+            found.append(
+                f"pipeline.image_tag: got {pipeline.image_tag}, which can be pushed only once, for registry.mutable_tags"
+                f" is {list(tags)}; add it there"
             )
     return found

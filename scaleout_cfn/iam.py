@@ -20,6 +20,7 @@ from awacs.aws import (
     Bool,
     Condition,
     Deny,
+    ForAnyValueStringEquals,
     PolicyDocument,
     Principal,
     Statement,
@@ -29,12 +30,19 @@ from troposphere import Join, Ref, Sub
 
 __all__ = [
     "assumed_by",
+    "assumed_by_github",
     "be_managed_by_session_manager",
     "carry_exec_sessions",
+    "deploy_image",
     "join_cluster",
     "pull_image",
+    "push_image",
+    "read_artifacts",
     "read_secrets",
     "receive_balancer_logs",
+    "refuse_plain_http",
+    "run_pipeline",
+    "start_pipeline",
     "write_flow_logs",
     "write_logs",
 ]
@@ -190,12 +198,275 @@ def receive_balancer_logs(bucket_arn: object) -> PolicyDocument:
                 )
             ),
         ),
+        _tls_only(bucket_arn),
+    )
+
+
+def refuse_plain_http(bucket_arn: object) -> PolicyDocument:
+    """Let nobody near a bucket without TLS."""
+    return _document(_tls_only(bucket_arn))
+
+
+def _tls_only(bucket_arn: object) -> Statement:
+    return Statement(
+        Sid="TlsOnly",
+        Effect=Deny,
+        Principal=Principal("*"),
+        Action=[s3.Action("*")],
+        Resource=[bucket_arn, Join("", [bucket_arn, "/*"])],
+        Condition=Condition(Bool({"aws:SecureTransport": "false"})),
+    )
+
+
+GITHUB = "token.actions.githubusercontent.com"
+
+
+def assumed_by_github(provider_arn: object, subject: str) -> PolicyDocument:
+    """The trust policy of a role that the workflows of one repository take on, on one branch or in one environment.
+
+    https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws
+    """
+    return _document(
         Statement(
-            Sid="TlsOnly",
-            Effect=Deny,
-            Principal=Principal("*"),
-            Action=[s3.Action("*")],
-            Resource=[bucket_arn, Join("", [bucket_arn, "/*"])],
-            Condition=Condition(Bool({"aws:SecureTransport": "false"})),
+            Sid="Assume",
+            Effect=Allow,
+            Action=[sts.AssumeRoleWithWebIdentity],
+            Principal=Principal("Federated", provider_arn),
+            Condition=Condition(StringEquals({f"{GITHUB}:aud": "sts.amazonaws.com", f"{GITHUB}:sub": subject})),
+        )
+    )
+
+
+def push_image(repository_arn: object) -> PolicyDocument:
+    """Push to one ECR repository, and ask for the digest of what was pushed.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html
+    """
+    return _document(
+        _allow("SignIn", [ecr.GetAuthorizationToken], ["*"]),
+        _allow(
+            "Push",
+            [
+                ecr.BatchCheckLayerAvailability,
+                ecr.BatchGetImage,
+                ecr.CompleteLayerUpload,
+                ecr.DescribeImages,
+                ecr.InitiateLayerUpload,
+                ecr.PutImage,
+                ecr.UploadLayerPart,
+            ],
+            [repository_arn],
         ),
     )
+
+
+def read_artifacts(bucket_arn: object) -> PolicyDocument:
+    """What a CodeBuild project reads of a pipeline's artifacts.
+
+    https://docs.aws.amazon.com/codebuild/latest/userguide/setting-up-service-role.html
+    """
+    return _document(
+        _allow("FindBucket", [s3.GetBucketAcl, s3.GetBucketLocation], [bucket_arn]),
+        _allow("ReadArtifacts", [s3.GetObject, s3.GetObjectVersion], [Join("", [bucket_arn, "/*"])]),
+    )
+
+
+def run_pipeline(
+    bucket_arn: object,
+    project_arns: Sequence[object],
+    *,
+    connection_arn: str | None = None,
+    repository_arn: object | None = None,
+) -> PolicyDocument:
+    """What CodePipeline does itself: keep artifacts, start builds, and look into one source.
+
+    https://docs.aws.amazon.com/codepipeline/latest/userguide/how-to-custom-role.html
+    """
+    statements = [
+        _allow("FindBucket", [s3.GetBucketAcl, s3.GetBucketLocation, s3.GetBucketVersioning], [bucket_arn]),
+        _allow("KeepArtifacts", [s3.GetObject, s3.GetObjectVersion, s3.PutObject], [Join("", [bucket_arn, "/*"])]),
+        _allow("Build", _actions("codebuild:BatchGetBuilds", "codebuild:StartBuild"), project_arns),
+    ]
+    if connection_arn is not None:
+        # The prefix of the action is that of the ARN; connections made before July 2024 have the old one.
+        # https://docs.aws.amazon.com/dtconsole/latest/userguide/security-iam.html
+        service = connection_arn.split(":")[2]
+        statements.append(_allow("ReadSource", _actions(f"{service}:UseConnection"), [connection_arn]))
+    if repository_arn is not None:
+        statements.append(_allow("ReadImage", [ecr.DescribeImages], [repository_arn]))
+    return _document(*statements)
+
+
+def start_pipeline(pipeline_arn: object) -> PolicyDocument:
+    """What an EventBridge rule may do: start one pipeline."""
+    return _document(_allow("Start", _actions("codepipeline:StartPipelineExecution"), [pipeline_arn]))
+
+
+def deploy_image(
+    root: object, role_prefix: object, templates_bucket: object, *, awsvpc: bool, boundary: str
+) -> PolicyDocument:
+    """Bring an image to the service by an update of the root stack, and nothing else.
+
+    `root` is the root stack's name, `role_prefix` what the names of its roles begin with. Besides the change set
+    itself all is for CloudFormation alone, which works with its caller's permissions where the stack has no role of
+    its own: whoever has these permissions cannot use them past the stack.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/fas-requests-and-permission-evaluation.html
+
+    The actions are those that CloudFormation's handlers call for the types of the service's and the scaling's stack.
+    """
+
+    def arn(rest: str, **values: object) -> Sub:
+        return Sub("arn:${AWS::Partition}:" + rest, {"Root": root, **values})
+
+    def here(rest: str) -> Sub:
+        service, rest = rest.split(":", 1)
+        return arn(f"{service}:${{AWS::Region}}:${{AWS::AccountId}}:{rest}")
+
+    via = Condition(ForAnyValueStringEquals({"aws:CalledVia": ["cloudformation.amazonaws.com"]}))
+    roles = Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${Prefix}*", {"Prefix": role_prefix})
+    linked = "ecs.application-autoscaling.amazonaws.com"
+    nested = here("cloudformation:stack/${Root}-*/*")
+    new = [here(f"cloudformation:stack/${{Root}}-{title}-*/*") for title in ("Service", "Autoscaling")]
+    statements = [
+        _allow("ChangeStack", _actions(*CHANGE_SETS), [here("cloudformation:stack/${Root}/*"), nested]),
+        _allow("ReadTemplates", [s3.GetObject], [arn("s3:::${Bucket}/*", Bucket=templates_bucket)]),
+        _allow("ReadPublicParameters", [ssm.GetParameters], [_public_parameters()]),
+        _allow("UpdateNested", _actions(*NESTED), [nested], via),
+        _allow("FirstDeployment", _actions("cloudformation:CreateStack", "cloudformation:DeleteStack"), new, via),
+        _allow(
+            "Ecs",
+            _actions(*ECS),
+            [here(f"ecs:{kind}/${{Root}}-*") for kind in ("cluster", "service", "service-deployment")]
+            + [here("ecs:task-definition/${Root}-Service-*")],
+            via,
+        ),
+        _allow("TaskDefinitions", _actions("ecs:DeregisterTaskDefinition", "ecs:DescribeTaskDefinition"), ["*"], via),
+        _allow("Roles", _actions(*ROLES, *(() if boundary else ROLE_CONTENT)), [roles], via),
+        # Without the condition of the others: no page says that a check of PassRole has it.
+        _allow(
+            "PassRoles",
+            _actions("iam:PassRole"),
+            [roles],
+            Condition(StringEquals({"iam:PassedToService": "ecs-tasks.amazonaws.com"})),
+        ),
+        _allow(
+            "LinkedRole",
+            _actions("iam:CreateServiceLinkedRole"),
+            [Sub(f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/aws-service-role/{linked}/*")],
+            Condition(StringEquals({"iam:AWSServiceName": linked})),
+        ),
+        _allow("Scale", _actions(*SCALING), [here("application-autoscaling:scalable-target/*")], via),
+        _allow("ReadScaling", _actions(*SCALING_READS), ["*"], via),
+        _allow(
+            "Alarms",
+            _actions(*ALARMS),
+            # The second are what target tracking makes.
+            [here("cloudwatch:alarm:${Root}-*"), here("cloudwatch:alarm:TargetTracking-*")],
+            via,
+        ),
+    ]
+    if boundary:
+        bounded = Condition(
+            [
+                ForAnyValueStringEquals({"aws:CalledVia": ["cloudformation.amazonaws.com"]}),
+                StringEquals({"iam:PermissionsBoundary": boundary}),
+            ]
+        )
+        statements.append(_allow("BoundedRoles", _actions(*ROLE_CONTENT), [roles], bounded))
+    if awsvpc:
+        groups = [here(f"ec2:{kind}/*") for kind in ("security-group", "security-group-rule", "vpc")]
+        statements.append(_allow("SecurityGroups", _actions(*GROUPS), groups, via))
+        statements.append(_allow("ReadSecurityGroups", _actions(*GROUP_READS), ["*"], via))
+    return _document(*statements)
+
+
+CHANGE_SETS = (
+    "cloudformation:CreateChangeSet",
+    "cloudformation:DeleteChangeSet",
+    "cloudformation:DescribeChangeSet",
+    "cloudformation:DescribeStackEvents",
+    "cloudformation:DescribeStacks",
+    "cloudformation:ExecuteChangeSet",
+)
+NESTED = (
+    "cloudformation:GetStackPolicy",
+    "cloudformation:GetTemplate",
+    "cloudformation:SetStackPolicy",
+    "cloudformation:TagResource",
+    "cloudformation:UpdateStack",
+)
+ECS = (
+    "ecs:CreateService",
+    "ecs:DeleteService",
+    "ecs:DescribeServiceDeployments",
+    "ecs:DescribeServices",
+    "ecs:ListServiceDeployments",
+    "ecs:ListTagsForResource",
+    "ecs:RegisterTaskDefinition",
+    "ecs:StopServiceDeployment",
+    "ecs:TagResource",
+    "ecs:UntagResource",
+    "ecs:UpdateService",
+)
+ROLES = (
+    "iam:DeleteRole",
+    "iam:DeleteRolePolicy",
+    "iam:GetRole",
+    "iam:GetRolePolicy",
+    "iam:ListAttachedRolePolicies",
+    "iam:ListRolePolicies",
+    "iam:TagRole",
+    "iam:UntagRole",
+    "iam:UpdateAssumeRolePolicy",
+    "iam:UpdateRole",
+    "iam:UpdateRoleDescription",
+)
+#: What a permissions boundary can be asked of.
+ROLE_CONTENT = ("iam:CreateRole", "iam:PutRolePolicy")
+SCALING = (
+    "application-autoscaling:DeleteScalingPolicy",
+    "application-autoscaling:DeleteScheduledAction",
+    "application-autoscaling:DeregisterScalableTarget",
+    "application-autoscaling:ListTagsForResource",
+    "application-autoscaling:PutScalingPolicy",
+    "application-autoscaling:PutScheduledAction",
+    "application-autoscaling:RegisterScalableTarget",
+    "application-autoscaling:TagResource",
+    "application-autoscaling:UntagResource",
+)
+SCALING_READS = (
+    "application-autoscaling:DescribeScalableTargets",
+    "application-autoscaling:DescribeScalingPolicies",
+    "application-autoscaling:DescribeScheduledActions",
+    "cloudwatch:GetMetricData",
+)
+ALARMS = (
+    "cloudwatch:DeleteAlarms",
+    "cloudwatch:DescribeAlarms",
+    "cloudwatch:ListTagsForResource",
+    "cloudwatch:PutMetricAlarm",
+    "cloudwatch:TagResource",
+    "cloudwatch:UntagResource",
+)
+GROUPS = (
+    "ec2:AuthorizeSecurityGroupEgress",
+    "ec2:AuthorizeSecurityGroupIngress",
+    "ec2:CreateSecurityGroup",
+    "ec2:CreateTags",
+    "ec2:DeleteSecurityGroup",
+    "ec2:DeleteTags",
+    "ec2:RevokeSecurityGroupEgress",
+    "ec2:RevokeSecurityGroupIngress",
+    "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+    "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
+)
+GROUP_READS = ("ec2:DescribeInstances", "ec2:DescribeSecurityGroupRules", "ec2:DescribeSecurityGroups")
+
+
+def _public_parameters() -> Sub:
+    return Sub("arn:${AWS::Partition}:ssm:${AWS::Region}::parameter/aws/service/*")
+
+
+def _actions(*names: str) -> list[Action]:
+    """Actions by name, for services whose awacs modules would cost every render their import."""
+    return [Action(*name.split(":")) for name in names]

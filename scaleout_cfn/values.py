@@ -28,8 +28,11 @@ __all__ = [
     "LogGroupName",
     "Number",
     "RepositoryArn",
+    "RepositoryName",
+    "RoleArn",
     "SecurityGroupId",
     "ServiceName",
+    "StackName",
     "SubnetIds",
     "TargetGroupArn",
     "TargetGroupName",
@@ -164,6 +167,18 @@ class ServiceName(Value):
 
 class RepositoryArn(Value):
     meaning = "The ECR repository that the image is pulled from."
+
+
+class RepositoryName(Value):
+    meaning = "The ECR repository that the image is pushed to."
+
+
+class RoleArn(Value):
+    meaning = "An IAM role."
+
+
+class StackName(Value):
+    meaning = "The root stack, which deployments of images update."
 
 
 class LogGroupName(Value):

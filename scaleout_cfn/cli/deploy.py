@@ -20,7 +20,10 @@ from scaleout_cfn.errors import RefusedError
 from scaleout_cfn.rendering import compose
 
 image_option = click.option(
-    "--image", metavar="URI", help="The image to run.  [default: service.image_uri, else what runs already]"
+    "--image",
+    metavar="IMAGE",
+    help="The image to run: a URI, or a tag or digest of the stack's repository.  [default: service.image_uri, else"
+    " what runs already]",
 )
 bucket_option = click.option(
     "--bucket", default="", metavar="NAME", help="Where templates go.  [default: what `bootstrap` makes]"
@@ -38,6 +41,14 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask. It is no cons
 @click.command()
 @aws_options
 @image_option
+@click.option(
+    "--build",
+    "folder",
+    is_flag=False,
+    flag_value="webapp",
+    metavar="[FOLDER]",
+    help="Build the image from a folder with a Dockerfile (alone: webapp), push it and run it, as `image push` does.",
+)
 @bucket_option
 @yes_option
 @allow_option
@@ -47,6 +58,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask. It is no cons
 def deploy(
     options: Options,
     image: str | None,
+    folder: str | None,
     bucket: str,
     yes: bool,
     allowed: tuple[str, ...],
@@ -56,23 +68,42 @@ def deploy(
 ) -> None:
     """Bring the stack to what the config says: upload, show the changes, ask, execute, follow, verify.
 
-    A new stack is made in two phases: everything but the service, then, given an image, the service. The same
-    command again is always safe: it goes on with what an earlier one began, or does nothing.
+    A new stack is made in two phases: everything but the service, then, given an image, the service. With --build the
+    image is built first, and pushed between them. The same command again is always safe: it goes on with what an
+    earlier one began, or does nothing. To go back to an older image: `image list`, then --image with its digest.
 
     With --local it runs against an emulator on 127.0.0.1: no account is needed and none is touched.
     """
     if keep and not options.local:
         raise click.UsageError("--keep goes with --local: it keeps the emulator")
+    if image and folder:
+        raise click.UsageError("give --image or --build: an image that is there, or a new one")
 
-    def body(work: Work) -> Outcome:
+    def bring(work: Work, image: str | None) -> Outcome:
         wish = wish_of(work, image, bucket, allowed=allowed, timeout_min=timeout_min, recreate=recreate)
-        if work.local and not _image(work, wish):
+        if image is None and work.local and not _image(work, wish):
             from scaleout_cfn.cli.local import PLACEHOLDER_IMAGE
 
             work.view.tell(Note(f"no image is given: the emulator gets {PLACEHOLDER_IMAGE}, which it does not run"))
             wish = replace(wish, image=PLACEHOLDER_IMAGE)
         outcome = deployment.deploy(work.aws, work.identity, wish, work.view.tell, consent(work, yes))
         return with_next_step(work, wish, outcome, keep)
+
+    def body(work: Work) -> Outcome:
+        if folder is None:
+            return bring(work, image)
+        from scaleout_cfn.cli.image import build_source, push_built, repository_in
+
+        place = repository_in(work, find(work.aws, work.stack_name))
+        # Before anything is made: a Dockerfile that does not build costs no infrastructure.
+        tag, built = build_source(work, folder, place)
+        if place is None:
+            work.view.tell(Note("phase 1 of 2: infrastructure"))
+            first = bring(work, "")
+            if first.exit_code:
+                return first
+            work.view.tell(Note("phase 2 of 2: the service"))
+        return bring(work, push_built(work, tag, built))
 
     command(options, "deploy", body, keep=keep, may_start=True)
 
@@ -168,6 +199,10 @@ def wish_of(
     recreate: bool = False,
 ) -> Wish:
     """What the options ask for, with the templates of the config."""
+    if image:
+        from scaleout_cfn.cli.image import image_uri
+
+        image = image_uri(work, image)
     name = bucket or bucket_name(work.identity)
     if work.local and not exists(work.aws, work.identity, name):
         bootstrap(work.aws, work.identity, name)
@@ -210,7 +245,8 @@ def with_next_step(work: Work, wish: Wish, outcome: Outcome, keep: bool) -> Outc
     repository = outcome.outputs.get("RepositoryUri", "")
     if not outcome.outputs.get("ServiceName") and repository:
         return replace(
-            outcome, next_command=f"push an image to {repository}, then: scaleout-cfn deploy --image {repository}:TAG"
+            outcome,
+            next_command=f"scaleout-cfn deploy --build FOLDER, or push an image to {repository} and deploy --image TAG",
         )
     return outcome
 

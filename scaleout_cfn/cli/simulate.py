@@ -59,26 +59,79 @@ def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 _path = click.Path(path_type=Path)
 _traffic_options = _options(
-    click.option("--traffic", "kind", metavar="KIND", help="Made up: flash-crowd, diurnal, ramp, step, noise, seed-load-test."),
-    click.option("--with", "numbers", multiple=True, metavar="NAME=NUMBER", help="A number of the made-up traffic; repeatable."),
+    click.option(
+        "--traffic", "kind", metavar="KIND", help="Made up: flash-crowd, diurnal, ramp, step, noise, seed-load-test."
+    ),
+    click.option(
+        "--with", "numbers", multiple=True, metavar="NAME=NUMBER", help="A number of the made-up traffic; repeatable."
+    ),
     click.option("--csv", "csv_file", type=_path, help="A header, then a time and the requests of that interval."),
-    click.option("--access-log", "logs", type=_path, multiple=True, help="Common, combined or ALB; gzipped too; repeatable."),
+    click.option(
+        "--access-log", "logs", type=_path, multiple=True, help="Common, combined or ALB; gzipped too; repeatable."
+    ),
     click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Multiply the traffic."),
 )
 _service_options = _options(
-    click.option("--task-rps", type=click.FloatRange(0.001, 1e6), required=True, help="Requests a second that keep one task just busy."),
-    click.option("--workers", type=click.IntRange(1, 1024), default=4, show_default=True, help="Requests that a task works on at once."),
-    click.option("--objective", "objective_s", type=click.FloatRange(0, 3600), default=0.25, show_default=True, help="Seconds that a request may wait."),
-    click.option("--timeout", "timeout_s", type=click.FloatRange(0.001, 3600), default=10.0, show_default=True, help="Seconds after which a client gives up."),
-    click.option("--retries", "retry_share", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="Share of given-up requests that come again."),
-    click.option("--cpu-at-capacity", type=click.FloatRange(1, 1000), default=100.0, show_default=True, help="Percent of its reserved CPU that a busy task uses."),
-    click.option("--memory", "memory_percent", type=click.FloatRange(0, 100), default=50.0, show_default=True, help="Percent of its memory that a task uses."),
+    click.option(
+        "--task-rps",
+        type=click.FloatRange(0.001, 1e6),
+        required=True,
+        help="Requests a second that keep one task just busy.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(1, 1024),
+        default=4,
+        show_default=True,
+        help="Requests that a task works on at once.",
+    ),
+    click.option(
+        "--objective",
+        "objective_s",
+        type=click.FloatRange(0, 3600),
+        default=0.25,
+        show_default=True,
+        help="Seconds that a request may wait.",
+    ),
+    click.option(
+        "--timeout",
+        "timeout_s",
+        type=click.FloatRange(0.001, 3600),
+        default=10.0,
+        show_default=True,
+        help="Seconds after which a client gives up.",
+    ),
+    click.option(
+        "--retries",
+        "retry_share",
+        type=click.FloatRange(0, 1),
+        default=0.0,
+        show_default=True,
+        help="Share of given-up requests that come again.",
+    ),
+    click.option(
+        "--cpu-at-capacity",
+        type=click.FloatRange(1, 1000),
+        default=100.0,
+        show_default=True,
+        help="Percent of its reserved CPU that a busy task uses.",
+    ),
+    click.option(
+        "--memory",
+        "memory_percent",
+        type=click.FloatRange(0, 100),
+        default=50.0,
+        show_default=True,
+        help="Percent of its memory that a task uses.",
+    ),
 )
 _prices_option = click.option("--prices", "price_file", type=_path, help="A price file instead of the built-in one.")
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 
 
-def _traffic(kind: str | None, numbers: Sequence[str], csv_file: Path | None, logs: Sequence[Path], scale: float) -> Traffic:
+def _traffic(
+    kind: str | None, numbers: Sequence[str], csv_file: Path | None, logs: Sequence[Path], scale: float
+) -> Traffic:
     from scaleout_cfn.simulator.traffic import from_access_logs, from_csv, synthetic
 
     given = [name for name, value in (("--traffic", kind), ("--csv", csv_file), ("--access-log", logs)) if value]
@@ -130,7 +183,9 @@ def table(study: Study) -> list[tuple[str, str, str, str]]:
     for what, name, kind in _ROWS:
         middle, band = study.middle[name], study.band(name)
         spread, wide = (
-            _says(kind, r.low) if _says(kind, r.low) == _says(kind, r.high) else f"{_says(kind, r.low)} to {_says(kind, r.high)}"
+            _says(kind, r.low)
+            if _says(kind, r.low) == _says(kind, r.high)
+            else f"{_says(kind, r.low)} to {_says(kind, r.high)}"
             for r in (middle, band)
         )
         rows.append((what, _says(kind, middle.mean), spread, wide))
@@ -140,7 +195,10 @@ def table(study: Study) -> list[tuple[str, str, str, str]]:
 def _print(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[index]) for row in (header, *rows)) for index in range(len(header))]
     for row in (header, *rows):
-        cells = [cell.ljust(width) if index == 0 else cell.rjust(width) for index, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        cells = [
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
         click.echo("  ".join(cells).rstrip())
 
 
@@ -204,7 +262,9 @@ def simulate(
             click.echo(f"  {clock}  {event.policy}: {event.what} {event.before} to {event.after}")
         if len(acted) > 30:
             click.echo(f"  ... {len(acted) - 30} more; --json and --html have all")
-        click.echo(f"\nPrices of {prices.as_of}, {prices.region}. A model of documented rules, not a measurement.", err=True)
+        click.echo(
+            f"\nPrices of {prices.as_of}, {prices.region}. A model of documented rules, not a measurement.", err=True
+        )
     if html_file:
         _write(html_file, page(found, trace, table(found)))
     if series_file:
@@ -220,7 +280,9 @@ class _progress:
     def __init__(self, length: int, label: str, wanted: bool = True) -> None:
         import sys
 
-        self._bar = click.progressbar(length=length, label=label, file=sys.stderr) if wanted and sys.stderr.isatty() else None
+        self._bar = (
+            click.progressbar(length=length, label=label, file=sys.stderr) if wanted and sys.stderr.isatty() else None
+        )
 
     def __enter__(self) -> Callable[[], None]:
         if self._bar is None:
@@ -280,9 +342,14 @@ def compare(
                 _says("share", missed.mean),
                 f"{missed.low:.2%} to {missed.high:.2%}",
                 f"{band.low:.2%} to {band.high:.2%}",
-                *(_says(kind, one.middle[field].mean) for field, kind in (
-                    ("dropped", "share"), ("instance_hours", "count"), ("cost_usd", "usd"),
-                )),
+                *(
+                    _says(kind, one.middle[field].mean)
+                    for field, kind in (
+                        ("dropped", "share"),
+                        ("instance_hours", "count"),
+                        ("cost_usd", "usd"),
+                    )
+                ),
             )
         )
     _print(("", "over the objective", "over the phases", "over the bands", "dropped", "instance-hours", "USD"), rows)
@@ -293,14 +360,19 @@ def compare(
 @_traffic_options
 @_service_options
 @_prices_option
-@click.option("--allow", "allowed", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="Share of requests that may wait longer than the objective.")
+@click.option(
+    "--allow",
+    "allowed",
+    type=click.FloatRange(0, 1),
+    default=0.01,
+    show_default=True,
+    help="Share of requests that may wait longer than the objective.",
+)
 @click.option("--tries", type=click.IntRange(1, 20000), default=500, show_default=True, help="Settings to try.")
 @click.option("--env", "environment", default="advised", show_default=True, help="Name of the overlay.")
 @click.option("-o", "--out", type=_path, help="Write the overlay to a file instead of stdout.")
 @_json_option
-@click.pass_context
 def advise(
-    ctx: click.Context,
     folder: Path,
     kind: str | None,
     numbers: tuple[str, ...],
@@ -328,11 +400,20 @@ def advise(
     with _progress(tries, "trying settings") as done:
         advice = search(model, service, traffic, prices, allowed=allowed, count=tries, done=done)
     if as_json:
-        frontier = [{"objective_missed": t.missed, "cost_usd": t.cost_usd, "overlay": overlay(t.model, environment)} for t in advice.frontier]
+        frontier = [
+            {"objective_missed": t.missed, "cost_usd": t.cost_usd, "overlay": overlay(t.model, environment)}
+            for t in advice.frontier
+        ]
         best = advice.best.as_json() if advice.best else None
-        click.echo(json.dumps({"v": 1, "tried": advice.tried, "limit": advice.limit, "best": best, "frontier": frontier}, indent=1))
+        click.echo(
+            json.dumps(
+                {"v": 1, "tried": advice.tried, "limit": advice.limit, "best": best, "frontier": frontier}, indent=1
+            )
+        )
     else:
-        click.echo(f"{advice.tried} settings tried. Nothing of them has both fewer misses and less cost than these:", err=True)
+        click.echo(
+            f"{advice.tried} settings tried. Nothing of them has both fewer misses and less cost than these:", err=True
+        )
         for one in advice.frontier:
             scaling = one.model.scaling
             click.echo(
@@ -343,16 +424,26 @@ def advise(
                 err=True,
             )
     if advice.best is None:
-        raise UsageError(f"none of {advice.tried} settings keeps {1 - allowed:.4g} of the requests under the objective; it is {advice.limit}")
+        raise UsageError(
+            f"none of {advice.tried} settings keeps {1 - allowed:.4g} of the requests under the objective;"
+            f" it is {advice.limit}"
+        )
     missed, band = advice.best.middle["objective_missed"], advice.best.band("objective_missed")
     click.echo(
-        f"The cheapest that keeps it misses {missed.mean:.3%} ({missed.low:.3%} to {missed.high:.3%} over the alarm phases)"
+        f"The cheapest that keeps it misses {missed.mean:.3%}"
+        f" ({missed.low:.3%} to {missed.high:.3%} over the alarm phases)"
         f" at {advice.best.middle['cost_usd'].mean:.2f} USD.",
         err=True,
     )
     if band.high > allowed:
-        click.echo(f"This does not hold over the bands of what AWS does not publish: there it is up to {band.high:.3%}.", err=True)
-    text = f"# Advised for {traffic.name}: misses {missed.mean:.3%}, {band.low:.3%} to {band.high:.3%} over the bands.\n" + overlay(advice.best.model, environment)
+        click.echo(
+            f"This does not hold over the bands of what AWS does not publish: there it is up to {band.high:.3%}.",
+            err=True,
+        )
+    text = (
+        f"# Advised for {traffic.name}: misses {missed.mean:.3%}, {band.low:.3%} to {band.high:.3%} over the bands.\n"
+        + overlay(advice.best.model, environment)
+    )
     if out:
         _write(out, text)
     elif not as_json:

@@ -312,7 +312,8 @@ def _roles(resources: Sequence[Mapping[str, Any]], types: Collection[str], place
 
 
 def deployer(templates: Mapping[str, Template], place: Place, role_arn: str = "") -> list[Statement]:
-    """What whoever runs this program has to be allowed, for every command but `bootstrap`.
+    """What whoever runs this program has to be allowed, for every command but `bootstrap`, and those that
+    run commands in tasks.
 
     `role_arn` is the role that CloudFormation works with. Without one the deployer needs all of `service_role` too.
     """
@@ -321,12 +322,14 @@ def deployer(templates: Mapping[str, Template], place: Place, role_arn: str = ""
         place.arn("arn:{partition}:cloudformation:{region}:{account}:stack/{stack}/*"),
         place.arn("arn:{partition}:cloudformation:{region}:{account}:stack/{stack}-*"),
     ]
+    # By ARN for DescribeEvents and TagResource; all else about a change set is asked of its stack.
+    sets = place.arn("arn:{partition}:cloudformation:{region}:{account}:changeSet/scfn-*")
     bucket = place.arn("arn:{partition}:s3:::{bucket}")
     cluster = place.arn("arn:{partition}:ecs:{region}:{account}:cluster/{begins}*")
     service = place.arn("arn:{partition}:ecs:{region}:{account}:service/{begins}*")
     statements = [
-        _allow("ReadStacks", [f"cloudformation:{name}" for name in READS], stacks),
-        _allow("ChangeStacks", [f"cloudformation:{name}" for name in WRITES], stacks),
+        _allow("ReadStacks", [f"cloudformation:{name}" for name in READS], [*stacks, sets]),
+        _allow("ChangeStacks", [f"cloudformation:{name}" for name in WRITES], [*stacks, sets]),
         _allow("FindBucket", [f"s3:{name}" for name in BUCKET_READS], [bucket]),
         # What is in the bucket is found by its hash, and is never deleted: a stack goes on reading it.
         _allow("PutTemplates", ["s3:GetObject", "s3:PutObject"], [f"{bucket}/templates/*"]),
@@ -351,7 +354,11 @@ def deployer(templates: Mapping[str, Template], place: Place, role_arn: str = ""
             ],
             ["*"],
         ),
-        _allow("ReadLogs", ["logs:GetLogEvents"], [f"{place.arn(pattern)}:*" for pattern in NAMES["logs"]]),
+        _allow(
+            "ReadLogs",
+            ["logs:FilterLogEvents", "logs:GetLogEvents"],
+            [f"{place.arn(pattern)}:*" for pattern in NAMES["logs"]],
+        ),
         _allow(
             "FindLinkedRole",
             ["iam:GetRole"],
@@ -405,7 +412,7 @@ WRITES = (
     "SetStackPolicy",
     "TagResource",
 )
-BUCKET_READS = ("GetBucketPublicAccessBlock", "GetBucketVersioning", "GetEncryptionConfiguration", "ListBucket")
+BUCKET_READS = ("GetBucketPublicAccessBlock", "GetBucketVersioning", "ListBucket")
 
 
 def trust(place: Place) -> list[Statement]:

@@ -23,6 +23,8 @@ from scaleout_cfn.yaml_text import to_yaml
 __all__ = ["File", "Place", "Published", "bucket_name", "place", "prepare", "quick_create", "upload"]
 
 PREFIX = "templates"
+#: Properties that give an IAM resource a name of its own.
+NAMED = {"GroupName", "InstanceProfileName", "ManagedPolicyName", "RoleName", "UserName"}
 CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
 
 
@@ -108,7 +110,7 @@ def _capabilities(templates: Mapping[str, Template]) -> tuple[str, ...]:
     resources = [one for template in templates.values() for one in template["Resources"].values()]
     roles = [one for one in resources if one["Type"].startswith("AWS::IAM::")]
     found = ["CAPABILITY_IAM"] if roles else []
-    if any(name.endswith("Name") for one in roles for name in one.get("Properties", {}) if name != "PolicyName"):
+    if any(NAMED & set(one.get("Properties", {})) for one in roles):
         found = ["CAPABILITY_NAMED_IAM"]
     if any("Transform" in template for template in templates.values()):
         found.append("CAPABILITY_AUTO_EXPAND")

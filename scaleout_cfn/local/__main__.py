@@ -78,6 +78,8 @@ def _settle_environment(port: int) -> None:
         BIND_HOST=_HOST,
         MINISTACK_HOST=_HOST,
         MINISTACK_REGION=REGION,
+        # A push to the registry is not signed, and so names no account.
+        MINISTACK_ACCOUNT_ID=ACCOUNT_ID,
         PERSIST_STATE="0",
         S3_PERSIST="0",
         USE_SSL="0",

@@ -66,9 +66,7 @@ _BASE = Model(
 
 def _after_a_step(fast: bool, event: Callable[[Trace], int]) -> float:
     """Seconds from a jump of the load to an event, averaged over the alarm phases; nodes are there already."""
-    scaling = Scaling(
-        min_tasks=10, max_tasks=200, high_resolution=fast, cpu=TargetTracking(enabled=True, target=60)
-    )
+    scaling = Scaling(min_tasks=10, max_tasks=200, high_resolution=fast, cpu=TargetTracking(enabled=True, target=60))
     model = dataclasses.replace(_BASE, scaling=scaling)
     traffic = synthetic("step", {"base": 200, "peak": 1000, "at": _STEP_AT, "hours": 1})
     traces = [run(model, Service(100), Delays(), traffic, phase) for phase in phases()]
@@ -115,7 +113,9 @@ def _scale_in(most: float) -> float:
     delays = dataclasses.replace(Delays(), node_scale_in_most=most)
     lengths = []
     for phase in phases():
-        steps = [event.time for event in run(model, Service(100), delays, traffic, phase).events if event.what == "nodes"]
+        steps = [
+            event.time for event in run(model, Service(100), delays, traffic, phase).events if event.what == "nodes"
+        ]
         # A step has taken effect when the next could follow.
         lengths.append(steps[-1] - steps[0] + delays.node_scale_in_interval_s)
     return float(np.mean(lengths))

@@ -96,7 +96,7 @@ def cost(
     """
     if model.instance_type not in prices.instances:
         raise UsageError(
-            f"instance type {model.instance_type}: no price of {prices.as_of} for it; add it under \"instances\" of a"
+            f'instance type {model.instance_type}: no price of {prices.as_of} for it; add it under "instances" of a'
             " copy of the price file, or run prices refresh"
         )
     hours, unit = seconds / 3600, prices.units

@@ -84,7 +84,10 @@ class Waits:
             logs = np.log(self.mean[busy])
             most = float(logs.max()) + 1e-9
             weights, rows, columns = np.histogram2d(
-                logs, self.spread[busy], bins=(400, 20), range=((min(0.0, float(logs.min())), most), (0, 1.0001)),
+                logs,
+                self.spread[busy],
+                bins=(400, 20),
+                range=((min(0.0, float(logs.min())), most), (0, 1.0001)),
                 weights=requests[busy],
             )
             row, column = np.nonzero(weights)

@@ -59,7 +59,9 @@ class _Found:
             return default
         number = as_number(value)
         if number is None:
-            self.refuse(f"{'.'.join(path)} is {'missing' if value is None else 'no number that is known before a deployment'}")
+            self.refuse(
+                f"{'.'.join(path)} is {'missing' if value is None else 'no number that is known before a deployment'}"
+            )
         return number
 
     def whole(self, *path: str, default: int | None = None) -> int:

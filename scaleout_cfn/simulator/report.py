@@ -55,7 +55,7 @@ def series(trace: Trace, service: Service, step_s: int) -> Series:
     count = length // step_s
 
     def mean(values: Array) -> Array:
-        return values[: count * step_s].reshape(count, step_s).mean(axis=1)
+        return np.asarray(values[: count * step_s].reshape(count, step_s).mean(axis=1), dtype=np.float64)
 
     waiting, ready = waits_of(trace, service)
     rate = ready * service.task_rps
@@ -69,7 +69,7 @@ def series(trace: Trace, service: Service, step_s: int) -> Series:
         used = np.where(capacity > 0, np.minimum(1, (requests - mean(trace.dropped)) / capacity), 0.0)
     return Series(
         step_s=step_s,
-        time_s=np.arange(count) * float(step_s),
+        time_s=np.arange(count, dtype=np.float64) * step_s,
         requests_per_s=requests,
         capacity_per_s=capacity,
         tasks_desired=state("desired"),
@@ -106,7 +106,11 @@ class _Panel:
 
 _PANELS = (
     _Panel("Traffic", "requests/s", (("requests", "requests_per_s"), ("what the tasks can take", "capacity_per_s"))),
-    _Panel("Tasks", "", (("serving", "tasks_serving"), ("desired", "tasks_desired"), ("waiting for a node", "tasks_waiting"))),
+    _Panel(
+        "Tasks",
+        "",
+        (("serving", "tasks_serving"), ("desired", "tasks_desired"), ("waiting for a node", "tasks_waiting")),
+    ),
     _Panel("Instances", "", (("registered", "nodes"), ("with those that boot", "nodes_with_booting"))),
     _Panel("Utilisation", "%", (("of what the tasks can take", "utilisation_percent"),)),
     _Panel("Waiting", "s", (("behind the backlog", "backlog_wait_s"),)),
@@ -239,12 +243,17 @@ def page(study: Study, trace: Trace, rows: Sequence[tuple[str, str, str, str]]) 
         "left": _LEFT,
         "width": _WIDTH,
         "panels": [
-            [panel.title, [[label, [float(f"{v:.4g}") for v in getattr(found, name).tolist()]] for label, name in panel.curves]]
+            [
+                panel.title,
+                [[label, [float(f"{v:.4g}") for v in getattr(found, name).tolist()]] for label, name in panel.curves],
+            ]
             for panel in _PANELS
         ],
     }
     table = "".join(
-        f"<tr><th scope=row{' class=part' if what.startswith(' ') else ''}>{html.escape(what.strip())}</th>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>"
+        f"<tr><th scope=row{' class=part' if what.startswith(' ') else ''}>{html.escape(what.strip())}</th>"
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+        + "</tr>"
         for what, *cells in rows
     )
     events = "".join(

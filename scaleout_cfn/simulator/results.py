@@ -107,9 +107,7 @@ def _quantiles(waiting: Waits, requests: Array, shares: Sequence[float], timeout
     return found
 
 
-def measure(
-    trace: Trace, model: Model, service: Service, prices: Prices, oracle_hours: float
-) -> Outcome:
+def measure(trace: Trace, model: Model, service: Service, prices: Prices, oracle_hours: float) -> Outcome:
     """One run in numbers. `oracle_hours` does not hang on the run, so the caller works it out once."""
     waiting, ready = waits_of(trace, service)
     requests = trace.requests

@@ -472,9 +472,7 @@ class _Run:
                 if again < now + 60:  # before the next look
                     self.at(again, self.group_acts, wanted)
                 return
-            gone = rules.group_scale_in(
-                self.nodes.count, wanted, self.nodes.empty, self.delays.node_scale_in_most
-            )
+            gone = rules.group_scale_in(self.nodes.count, wanted, self.nodes.empty, self.delays.node_scale_in_most)
             if gone:
                 self.shrunk_at = now
                 self.say(now, "nodes", "capacity provider", size, size - gone)
@@ -537,9 +535,7 @@ class _Run:
 
     def _note(self) -> None:
         nodes = self.nodes.count
-        state = State(
-            self.now, self.desired, self.running, self.ready, self.waiting, nodes, nodes + self.booting
-        )
+        state = State(self.now, self.desired, self.running, self.ready, self.waiting, nodes, nodes + self.booting)
         states = self.trace.states
         if states and states[-1].time == self.now:
             states[-1] = state

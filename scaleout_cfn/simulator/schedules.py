@@ -16,8 +16,8 @@ from scaleout_cfn.scaling import Schedule
 __all__ = ["firings"]
 
 _UNITS = {"minute": 60, "hour": 3600, "day": 86400}
-_MONTHS = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
-_DAYS = "SUN MON TUE WED THU FRI SAT".split()
+_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+_DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 
 
 def firings(schedules: Sequence[Schedule], length_s: int, start: datetime | None) -> list[tuple[int, int, int]]:
@@ -47,7 +47,8 @@ def _seconds(schedule: Schedule, length_s: int, start: datetime) -> list[int]:
     minute, hour, day, month, weekday, year = (
         _matches(text, *bounds)
         for text, bounds in zip(
-            fields, ((0, 59, None), (0, 23, None), (1, 31, None), (1, 12, _MONTHS), (1, 7, _DAYS), (1970, 2199, None)),
+            fields,
+            ((0, 59, None), (0, 23, None), (1, 31, None), (1, 12, _MONTHS), (1, 7, _DAYS), (1970, 2199, None)),
             strict=True,
         )
     )

@@ -142,7 +142,9 @@ def _once(job: _Job) -> tuple[float, float]:
     return outcome.objective_missed, outcome.cost_usd
 
 
-def _each_once(models: list[Model], service: Service, traffic: Traffic, prices: Prices) -> Iterator[tuple[float, float]]:
+def _each_once(
+    models: list[Model], service: Service, traffic: Traffic, prices: Prices
+) -> Iterator[tuple[float, float]]:
     return each(_once, [(model, service, traffic, prices) for model in models], len(models) * len(traffic.requests))
 
 
@@ -160,16 +162,16 @@ def _frontier(tried: list[Tried]) -> tuple[Tried, ...]:
     return tuple(found)
 
 
-def _limit(
-    model: Model, service: Service, traffic: Traffic, prices: Prices, allowed: float, tried: list[Tried]
-) -> str:
+def _limit(model: Model, service: Service, traffic: Traffic, prices: Prices, allowed: float, tried: list[Tried]) -> str:
     """What keeps the best setting from the objective: found by lifting one limit after the other."""
     best = min(tried, key=lambda t: t.missed).model
     need = float(demand(traffic.requests, service).max())
     places = model.max_nodes * model.tasks_per_node
     if need > min(model.scaling.max_tasks, places):
-        what = f"at most {model.scaling.max_tasks} tasks" if model.scaling.max_tasks <= places else (
-            f"at most {model.max_nodes} nodes, room for {places} tasks"
+        what = (
+            f"at most {model.scaling.max_tasks} tasks"
+            if model.scaling.max_tasks <= places
+            else (f"at most {model.max_nodes} nodes, room for {places} tasks")
         )
         return f"the maximum: {what}, where the peak needs {need:.0f}"
     instant = {"node_launch_s": 0, "node_join_s": 0, "image_pull_s": 0}
@@ -193,6 +195,8 @@ def overlay(model: Model, environment: str) -> str:
     lines = []
     for name, values in sections.items():
         lines.append(f"[environments.{environment}.scaling{name}]")
-        lines += [f"{key} = {str(value).lower() if isinstance(value, bool) else value}" for key, value in values.items()]
+        lines += [
+            f"{key} = {str(value).lower() if isinstance(value, bool) else value}" for key, value in values.items()
+        ]
         lines.append("")
     return "\n".join(lines)

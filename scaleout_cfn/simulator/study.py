@@ -74,8 +74,7 @@ def outcomes(
     """One run for each alarm phase."""
     oracle = oracle_node_hours(demand(traffic.requests, service), model, delays)
     return [
-        measure(run(model, service, delays, traffic, phase), model, service, prices, oracle)
-        for phase in phases(count)
+        measure(run(model, service, delays, traffic, phase), model, service, prices, oracle) for phase in phases(count)
     ]
 
 

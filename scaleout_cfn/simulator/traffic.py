@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import csv
 import gzip
+import itertools
 import math
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import IO
@@ -54,7 +55,9 @@ def _shape(length: float, value: Callable[[float], float]) -> list[float]:
     return [round(max(0.0, value(second + 0.5)), 6) for second in range(int(length))]
 
 
-def _flash_crowd(base: float, peak: float, at: float, rise: float, hold: float, fall: float, hours: float) -> list[float]:
+def _flash_crowd(
+    base: float, peak: float, at: float, rise: float, hold: float, fall: float, hours: float
+) -> list[float]:
     def value(second: float) -> float:
         since = second - at
         up = min(1.0, max(0.0, since / rise if rise else float(since >= 0)))
@@ -214,7 +217,7 @@ def from_csv(path: Path) -> Traffic:
         head = [row for row, _ in zip(rows, range(_HEAD), strict=False)]
         if len(head) < 2:
             raise UsageError(f"{path}: {len(head)} rows; the interval is read off the times, so give two at least")
-        interval = min(second[0] - first[0] for first, second in zip(head, head[1:], strict=False))
+        interval = min(second[0] - first[0] for first, second in itertools.pairwise(head))
         if interval < 1 or interval != int(interval):
             raise UsageError(f"{path}: times are {interval:g} s apart; give whole seconds, one at least")
         counts, gaps = array("d"), 0
@@ -224,18 +227,22 @@ def from_csv(path: Path) -> Traffic:
                 place, off = divmod(time - start, interval)
                 if off:
                     raise UsageError(
-                        f"{path}:{line}: the time is {off:g} s off the interval of {interval:g} s; give times on one grid"
+                        f"{path}:{line}: the time is {off:g} s off the interval of {interval:g} s; give one grid"
                     )
                 if (place + 1) * interval > MAX_SECONDS:
-                    raise UsageError(f"{path}:{line}: {place * interval / 86400:.0f} days after the first row; 400 at most")
+                    raise UsageError(
+                        f"{path}:{line}: {place * interval / 86400:.0f} days after the first row; 400 at most"
+                    )
                 missing = int(place) - len(counts)
                 if missing:
                     gaps += missing
                     counts.extend([counts[-1]] * missing)
                 counts.append(count)
-    notes = (f"{gaps} of {len(counts)} intervals of {interval:g} s are missing; each takes the one before",) if gaps else ()
+    notes = (
+        (f"{gaps} of {len(counts)} intervals of {interval:g} s are missing; each takes the one before",) if gaps else ()
+    )
     values = np.repeat(np.frombuffer(counts, dtype=np.float64) / interval, int(interval))
-    return Traffic(path.name, values, datetime.fromtimestamp(start, timezone.utc), notes)
+    return Traffic(path.name, values, datetime.fromtimestamp(start, UTC), notes)
 
 
 def _rows(reader: Iterator[list[str]], path: Path) -> Iterator[tuple[float, float, int]]:
@@ -282,7 +289,7 @@ def _time(text: str) -> float | None:
         parsed = datetime.fromisoformat(text)
     except ValueError:
         return None
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)).timestamp()
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
 
 def _opened(path: Path) -> IO[str]:
@@ -290,7 +297,7 @@ def _opened(path: Path) -> IO[str]:
         with path.open("rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
         opener = gzip.open if zipped else open
-        return opener(path, "rt", encoding="utf-8-sig", newline="")  # type: ignore[return-value]
+        return opener(path, "rt", encoding="utf-8-sig", newline="")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; give a file that can be read") from None
 
@@ -299,7 +306,7 @@ def _opened(path: Path) -> IO[str]:
 _COMMON = re.compile(r'\S+ \S+ .*?\[(\d\d)/(\w{3})/(\d{4}):(\d\d:\d\d:\d\d) ([+-]\d{4})\] "')
 # ALB: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-access-logs.html
 _ALB = re.compile(r"(?:http|https|h2|grpcs|ws|wss) (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z ")
-_MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
+_MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}  # noqa: SIM905
 
 
 def from_access_logs(paths: Sequence[Path]) -> Traffic:
@@ -321,7 +328,9 @@ def from_access_logs(paths: Sequence[Path]) -> Traffic:
                     bad += 1
                     first_bad = first_bad or number
                     if number == 1:
-                        raise UsageError(f"{path}:1: no line of a common, combined or ALB access log; give one of these")
+                        raise UsageError(
+                            f"{path}:1: no line of a common, combined or ALB access log; give one of these"
+                        )
                     continue
                 if match[0] != before:
                     before, seconds = match[0], _log_time(match)
@@ -340,7 +349,7 @@ def from_access_logs(paths: Sequence[Path]) -> Traffic:
     for second, count in counts.items():
         requests[second - first] = count
     notes = (f"{bad} of {lines} lines could not be read and are left out",) if bad else ()
-    return Traffic(paths[0].name, requests, datetime.fromtimestamp(first, timezone.utc), notes)
+    return Traffic(paths[0].name, requests, datetime.fromtimestamp(first, UTC), notes)
 
 
 def _lines(file: Iterable[str], path: Path) -> Iterator[tuple[int, str]]:
@@ -355,7 +364,7 @@ def _lines(file: Iterable[str], path: Path) -> Iterator[tuple[int, str]]:
 def _log_time(match: re.Match[str]) -> int | None:
     try:
         if match.re is _ALB:
-            return int(datetime.fromisoformat(match[1]).replace(tzinfo=timezone.utc).timestamp())
+            return int(datetime.fromisoformat(match[1]).replace(tzinfo=UTC).timestamp())
         day, month, year, clock, zone = match.groups()
         return int(datetime.fromisoformat(f"{year}-{_MONTHS[month]:02}-{day}T{clock}{zone[:3]}:{zone[3:]}").timestamp())
     except (ValueError, KeyError, OverflowError):

@@ -7,14 +7,16 @@ import json
 from msgspec import Struct
 from troposphere import ecr
 
-from scaleout_cfn.config import Config
+from scaleout_cfn.config import Config, RegistryPipeline
 from scaleout_cfn.stack import Stack
-from scaleout_cfn.values import RepositoryArn, Text
+from scaleout_cfn.values import RepositoryArn, RepositoryName, Text
 
 
 class Outputs(Struct, frozen=True):
     repository_uri: Text
     repository_arn: RepositoryArn
+    #: For a pipeline that starts at a push, and nobody else.
+    repository_name: RepositoryName | None
 
 
 def build(stack: Stack, config: Config) -> Outputs:
@@ -37,7 +39,12 @@ def build(stack: Stack, config: Config) -> Outputs:
             for tag in registry.mutable_tags
         ]
     stack.add(repository)
-    return Outputs(Text(repository.get_att("RepositoryUri")), RepositoryArn(repository.get_att("Arn")))
+    watched = isinstance(config.pipeline, RegistryPipeline)
+    return Outputs(
+        Text(repository.get_att("RepositoryUri")),
+        RepositoryArn(repository.get_att("Arn")),
+        RepositoryName(repository.ref()) if watched else None,
+    )
 
 
 def _keep(images: int) -> str:

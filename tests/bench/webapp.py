@@ -31,7 +31,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from webapp.helpers import WEBAPP, children, eventually, free_port, name  # noqa: E402
+from webapp.helpers import WEBAPP, children, eventually, free_port, name
 
 USER = "user root;" if os.geteuid() == 0 else ""
 UWSGI = [sys.executable, "-c", "import pyuwsgi; pyuwsgi.run()"]
@@ -100,8 +100,15 @@ class Load:
 
 def wrk(port: int, connections: int, seconds: int) -> Load:
     printed = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency"]
-        + [f"http://127.0.0.1:{port}/api"],
+        [
+            "wrk",
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds}s",
+            "--timeout=10s",
+            "--latency",
+            f"http://127.0.0.1:{port}/api",
+        ],
         capture_output=True,
         text=True,
         check=True,
@@ -163,11 +170,8 @@ def seed(folder: Path, port: int, app: str) -> list[list[str]]:
 
 
 def gunicorn(folder: Path, port: int) -> list[list[str]]:
-    words = ["--workers", "4", "--worker-class", "gthread", "--threads", "4", "--keep-alive", "75", "--backlog", "4096"]
-    return [
-        [sys.executable, "-m", "gunicorn", *words, "--chdir", str(WEBAPP / "app")]
-        + ["--bind", f"127.0.0.1:{port}", "main:app"]
-    ]
+    words = f"--workers 4 --worker-class gthread --threads 4 --keep-alive 75 --backlog 4096 --bind 127.0.0.1:{port}"
+    return [[sys.executable, "-m", "gunicorn", *words.split(), "--chdir", str(WEBAPP / "app"), "main:app"]]
 
 
 def static(folder: Path, port: int) -> list[list[str]]:

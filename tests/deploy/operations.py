@@ -166,7 +166,12 @@ class Wider(World):
         return {}
 
     def ecs_ListServiceDeployments(self, **_: Any) -> dict[str, Any]:
-        return {"serviceDeployments": self.deployments}
+        brief = ("serviceDeploymentArn", "status", "statusReason", "createdAt")
+        return {
+            "serviceDeployments": [
+                {key: value for key, value in one.items() if key in brief} for one in self.deployments
+            ]
+        }
 
     def ecs_DescribeServiceDeployments(self, serviceDeploymentArns: Sequence[str] = (), **_: Any) -> dict[str, Any]:
         return {
@@ -198,7 +203,8 @@ class Wider(World):
         return {"TargetHealthDescriptions": [{"TargetHealth": one} for one in self.health]}
 
     def ecr_ListImages(self, repositoryName: str) -> dict[str, Any]:
-        return {"imageIds": [{"imageDigest": one, "imageTag": tag} for one in self.images for tag in ("a", "b")]}
+        images = [{"imageDigest": one, "imageTag": tag} for one in self.images for tag in ("a", "b")]
+        return {"imageIds": images} if images else {}
 
     def ecr_BatchDeleteImage(self, repositoryName: str, imageIds: list[dict[str, str]]) -> dict[str, Any]:
         named = {one["imageDigest"] for one in imageIds}

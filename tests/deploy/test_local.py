@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -232,18 +233,19 @@ def on_a_terminal(shell: Shell, arguments: list[str], question: bytes, answer: b
         preexec_fn=lambda: _controlling(follower),
     )
     os.close(follower)
-    shown, answered = b"", not question
-    while True:
+    shown, asked = b"", 0
+    for _ in range(120):  # a bound against hanging, not a timeout
+        ready, _, _ = select.select([leader], [], [], 1)
         try:
-            read = os.read(leader, 4096)
-        except OSError:
+            shown += os.read(leader, 4096) if ready else b""
+        except OSError:  # the other end is closed
             break
-        if not read:
-            break
-        shown += read
-        if not answered and question in shown:
+        # Python notices a signal that comes right before it waits for input only with the next one.
+        if question and question in shown and (not ready or not asked) and asked < 5:
             os.write(leader, answer)
-            answered = True
+            asked += 1
+    else:
+        process.kill()
     os.close(leader)
     return shown.decode(), process.wait(60)
 

@@ -1,1 +1,300 @@
-"""In work."""
+"""Who may do what: no more than the set and the commands need, and no less."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore import xform_name
+from botocore.config import Config as ClientConfig
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from local.helpers import Account
+from test_iam import CONFIGS, EVERYTHING
+
+import scaleout_cfn as sc
+from scaleout_cfn.cli import cli, main
+from scaleout_cfn.deploy import policies
+from scaleout_cfn.deploy.pace import Pace
+from scaleout_cfn.deploy.policies import MOST_CHARACTERS, Place, characters, documents
+from scaleout_cfn.local import running
+
+PACKAGE = Path(sc.__file__).parent
+ACCOUNT = "123456789012"
+PLACE = Place("web", "artifacts", ACCOUNT, "eu-west-1")
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/cfn"
+PREFIX = {"elbv2": "elasticloadbalancing"}
+#: Calls whose permission has another name.
+NAMED = {
+    "s3:HeadBucket": {"s3:ListBucket"},
+    "s3:ListObjectVersions": {"s3:ListBucketVersions"},
+    "s3:DeleteObjects": {"s3:DeleteObject", "s3:DeleteObjectVersion"},
+    "s3:GetPublicAccessBlock": {"s3:GetBucketPublicAccessBlock"},
+    "s3:GetBucketEncryption": {"s3:GetEncryptionConfiguration"},
+    "sts:GetCallerIdentity": set(),  # needs none
+    # Only `doctor` asks, and goes on without it.
+    "iam:SimulatePrincipalPolicy": set(),
+}
+#: What an administrator runs once, and what runs commands in tasks, which is not for whoever deploys.
+ADMINISTRATION = {"bootstrap.py", "tasks.py"}
+#: Reasons for an action on everything, by service or action; one that is not here fails.
+EVERYWHERE = {
+    "acm": "a certificate's ARN is random",
+    "application-autoscaling": "a scalable target's ARN is random",
+    "autoscaling": "its Describe actions take no resource",
+    "cloudwatch:GetMetricData": "takes no resource",
+    "ec2": "ids are random, and what is created has none yet",
+    "ecs": "these take no resource, or are bounded by a condition",
+    "elasticloadbalancing": "names are cut to 32 characters",
+    "kms": "the key is AWS's own, or somebody else's",
+    "logs": "its Describe actions take no resource",
+    "route53": "zones and changes have random ids",
+    "sns": "a subscription is no resource",
+}
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def granted(statements: list[dict[str, Any]]) -> set[str]:
+    return {action for one in statements for action in listed(one["Action"])}
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def config(request: pytest.FixtureRequest) -> sc.Config:
+    return CONFIGS[request.param]
+
+
+def role_of(config: sc.Config) -> list[dict[str, Any]]:
+    return policies.plain(policies.service_role(sc.set_of(sc.compose(config)), PLACE))
+
+
+def deployer_of(config: sc.Config, role_arn: str = ROLE) -> list[dict[str, Any]]:
+    return policies.plain(policies.deployer(sc.set_of(sc.compose(config)), PLACE, role_arn))
+
+
+def everything(config: sc.Config) -> list[dict[str, Any]]:
+    return [*deployer_of(config), *role_of(config), *policies.plain(policies.trust(PLACE))]
+
+
+def operations() -> Iterator[tuple[str, str, str]]:
+    """Every operation that the package's source names, with its service and file: both are literals in a call."""
+    services = set(boto3.Session().get_available_services())
+    for path in [*PACKAGE.glob("deploy/*.py"), *PACKAGE.glob("cli/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                words = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+                for service, operation in pairwise(words):
+                    if service in services and re.fullmatch("[a-z]+(_[a-z0-9]+)+", operation):
+                        yield service, operation, path.name
+    for call in ("rollback_stack", "continue_update_rollback", "cancel_update_stack", "delete_stack"):
+        yield "cloudformation", call, "recover.py"  # by `begin`
+
+
+def action_names() -> dict[str, set[str]]:
+    """`ecs:UpdateService` to the files that call it."""
+    found: dict[str, set[str]] = {}
+    for service, operation, file in operations():
+        client = boto3.client(service, region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+        names = {xform_name(name): name for name in client.meta.service_model.operation_names}
+        found.setdefault(f"{PREFIX.get(service, service)}:{names[operation]}", set()).add(file)
+    return found
+
+
+def test_the_deployer_may_do_all_that_the_program_calls_and_nothing_else() -> None:
+    called = {name for name, files in action_names().items() if files - ADMINISTRATION}
+    needed = {action for name in called for action in NAMED.get(name, {name})}
+    # CloudFormation acts in its caller's name where it reads templates, tags, and takes its role on.
+    also = {"s3:GetObject", "iam:PassRole", "cloudformation:TagResource"}
+    also |= {"s3:ListBucket"}  # `exists`, which doctor shares with bootstrap
+    allowed = granted(deployer_of(EVERYTHING))
+    assert needed - allowed - {"cloudformation:ListStacks"} == set()  # only the emulator is asked for all stacks
+    assert allowed - needed - also == set()
+
+
+def test_every_statement_has_a_name_of_its_own(config: sc.Config) -> None:
+    for statements in (deployer_of(config), role_of(config)):
+        sids = [one["Sid"] for one in statements]
+        assert len(set(sids)) == len(sids)
+        assert all(re.fullmatch("[A-Za-z0-9]+", sid) for sid in sids)
+
+
+def test_every_resource_on_everything_has_its_reason(config: sc.Config) -> None:
+    for one in everything(config):
+        if "*" in listed(one.get("Resource", [])):
+            for action in listed(one["Action"]):
+                assert {action, action.partition(":")[0]} & EVERYWHERE.keys(), action
+
+
+def test_no_action_is_a_whole_service(config: sc.Config) -> None:
+    wide = {action for action in granted(everything(config)) if "*" in action}
+    assert all(re.fullmatch("[a-z0-9-]+:(Describe|Get)\\*", action) for action in wide)
+
+
+def test_what_handlers_call_is_granted_unless_it_is_left_out_for_a_reason(config: sc.Config) -> None:
+    templates = sc.set_of(sc.compose(config))
+    allowed = granted(role_of(config)) | {"iam:PassRole", "iam:CreateServiceLinkedRole"}
+    text = json.dumps(templates)
+    types = {one["Type"] for template in templates.values() for one in template["Resources"].values()}
+    own = {action.partition(":")[0] for action in allowed}
+    for kind in types:
+        for action in policies.handler_actions(kind):
+            if any(fnmatchcase(action, one) for one in allowed) or action in policies.ELSEWHERE:
+                continue
+            feature = policies.FEATURES.get(action)
+            assert f'"{feature}"' not in text, f"{kind} needs {action} for {feature}"
+            assert feature or action.partition(":")[0] not in own - {"kms"}, f"{kind} needs {action}"
+
+
+def test_every_type_of_the_set_is_known(config: sc.Config) -> None:
+    templates = sc.set_of(sc.compose(config))
+    for kind in {one["Type"] for template in templates.values() for one in template["Resources"].values()}:
+        assert policies.handler_actions(kind), kind
+
+
+def test_a_type_of_ones_own_gets_what_its_handlers_call() -> None:
+    templates = {"root.yaml": {"Resources": {"Cache": {"Type": "AWS::ElastiCache::ServerlessCache", "Properties": {}}}}}
+    allowed = granted(policies.plain(policies.service_role(templates, PLACE)))
+    assert "elasticache:CreateServerlessCache" in allowed
+
+
+def test_roles_are_passed_only_to_the_services_that_they_trust(config: sc.Config) -> None:
+    passed = [one for one in role_of(config) if "iam:PassRole" in listed(one["Action"])]
+    (one,) = passed
+    services = set(listed(one["Condition"]["StringEquals"]["iam:PassedToService"]))
+    assert {"ec2.amazonaws.com", "ecs-tasks.amazonaws.com"} <= services
+    assert "cloudformation.amazonaws.com" not in services
+    assert listed(one["Resource"]) == [f"arn:aws:iam::{ACCOUNT}:role/web-*"]
+
+
+def test_a_permissions_boundary_is_asked_of_every_role_that_is_made() -> None:
+    place = Place("web", "artifacts", ACCOUNT, "eu-west-1", "arn:aws:iam::123456789012:policy/boundary")
+    statements = policies.plain(policies.service_role(sc.set_of(sc.compose(EVERYTHING)), place))
+    for one in statements:
+        if {"iam:CreateRole", "iam:PutRolePolicy"} & set(listed(one["Action"])):
+            assert one["Condition"]["StringEquals"]["iam:PermissionsBoundary"] == place.boundary
+
+
+def test_the_deployer_may_pass_the_one_role_and_only_to_cloudformation() -> None:
+    (one,) = [one for one in deployer_of(sc.Config()) if "iam:PassRole" in listed(one["Action"])]
+    assert listed(one["Resource"]) == [ROLE]
+    assert one["Condition"]["StringEquals"]["iam:PassedToService"] == "cloudformation.amazonaws.com"
+    assert "iam:PassRole" not in granted(deployer_of(sc.Config(), role_arn=""))
+
+
+@given(st.text("abcdefgh-", min_size=1, max_size=60), st.sampled_from(["cn-north-1", "us-gov-west-1", "eu-west-1"]))
+def test_every_arn_is_of_the_partition_and_begins_as_names_do(stack: str, region: str) -> None:
+    place = Place(stack, "artifacts", ACCOUNT, region)
+    for pattern in (pattern for group in policies.NAMES.values() for pattern in group):
+        arn = place.arn(pattern)
+        assert arn.startswith(f"arn:{place.partition}:")
+        assert "{" not in arn
+    # CloudFormation cuts the stack's name where a name has room for 64 characters only.
+    assert f"{stack[:20]}-Nodes-ABCDEFGHIJKL".startswith(place.begins[:20])
+
+
+def test_documents_fit_into_managed_policies_and_lose_nothing(config: sc.Config) -> None:
+    statements = policies.service_role(sc.set_of(sc.compose(config)), PLACE)
+    texts = documents("cloudformation", statements)
+    assert all(characters(text) <= MOST_CHARACTERS for text in texts.values())
+    found = [one for text in texts.values() for one in json.loads(text)["Statement"]]
+    assert found == policies.plain(statements)
+    assert len(texts) <= 10, "a role takes ten managed policies"
+
+
+def test_the_same_config_gives_the_same_bytes(tmp_path: Path) -> None:
+    runs = []
+    for name in ("one", "two"):
+        result = CliRunner().invoke(cli, ["policies", "-o", str(tmp_path / name), "--region", "eu-west-1"])
+        assert result.exit_code == 0, result.output
+        runs.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
+    assert runs[0] == runs[1]
+    assert {"deployer.json", "cloudformation-trust.json"} < runs[0].keys()
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as caught:
+        main(["policies", "-o", str(tmp_path / "file")])
+    assert caught.value.code == 2
+    assert "give a folder that can be written to" in capsys.readouterr().err
+
+
+# Over HTTP, with the emulator's authorisation switched on and the deployer's policy in force.
+
+
+#: What the emulator asks of "*", as it does not know the resource of these calls. AWS asks it of the stack.
+EMULATOR = [
+    {
+        "Effect": "Allow",
+        "Action": ["cloudformation:DescribeChangeSet", "cloudformation:ExecuteChangeSet"],
+        "Resource": "*",
+    }
+]
+
+
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+    monkeypatch.setenv("AUTH", "true")
+    with running() as emulator:
+        yield Account(emulator)
+
+
+def user(account: Account, documents: dict[str, str]) -> dict[str, str]:
+    """A user with these policies and no others. Returns the keys."""
+    iam = account.client("iam")
+    iam.create_user(UserName="deployer")
+    for name, text in documents.items():
+        iam.put_user_policy(UserName="deployer", PolicyName=name.partition(".")[0], PolicyDocument=text)
+    key = iam.create_access_key(UserName="deployer")["AccessKey"]
+    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+
+
+def test_over_http_the_deployers_policy_is_enough_from_the_first_deployment_to_the_end(
+    strict: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    region = strict.emulator.region
+    strict.client("s3").create_bucket(Bucket=strict.bucket)
+    place = Place("web", strict.bucket, strict.number, region)
+    wanted = documents("deployer", policies.deployer(sc.set_of(sc.compose()), place, ROLE))
+    wanted["emulator.json"] = json.dumps({"Version": "2012-10-17", "Statement": EMULATOR})
+    keys = user(strict, wanted)
+    for name, value in {**strict.environment(), **keys}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(Pace, "wait", lambda pace: None)  # the emulator answers at once
+
+    def run(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as caught:
+            main([*arguments, "--endpoint-url", strict.emulator.endpoint_url])
+        return caught.value.code if isinstance(caught.value.code, int) else 0
+
+    image = f"{strict.number}.dkr.ecr.{region}.amazonaws.com/web@sha256:{'1' * 64}"
+    assert run("deploy", "--yes", "--bucket", strict.bucket, "--image", image) == 0
+    assert run("status") == 0
+    assert run("diagnose") == 0
+    assert run("doctor", "--bucket", strict.bucket) == 0
+    capsys.readouterr()
+    assert run("destroy", "--yes") == 0
+    assert "not allowed" not in capsys.readouterr().err
+    # And it is no more than that: the same user may not touch another stack.
+    other = boto3.client(
+        "cloudformation",
+        endpoint_url=strict.emulator.endpoint_url,
+        region_name=region,
+        config=ClientConfig(retries={"total_max_attempts": 1}),
+        aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+    )
+    with pytest.raises(other.exceptions.ClientError) as caught:
+        other.delete_stack(StackName="somebody-elses")
+    assert caught.value.response["Error"]["Code"] == "AccessDenied"

@@ -21,6 +21,7 @@ from scaleout_cfn.deploy import recover
 from scaleout_cfn.deploy.destroy import destroy
 from scaleout_cfn.deploy.live import NESTED, Resource
 from scaleout_cfn.deploy.messages import Fact, Outcome
+from scaleout_cfn.deploy.pace import Pace
 from scaleout_cfn.deploy.recover import SKIP, pick, skippable, skips
 from scaleout_cfn.deploy.watch import Patience
 from scaleout_cfn.errors import BusyError, DeployError, RefusedError, UsageError
@@ -347,6 +348,7 @@ def over_http(account: Account, monkeypatch: pytest.MonkeyPatch, *arguments: str
     """A command as a user would give it. Returns its exit code."""
     for name, value in account.environment().items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(Pace, "wait", lambda pace: None)  # the emulator answers at once
     with pytest.raises(SystemExit) as caught:
         main([*arguments, "--stack", "demo", "--endpoint-url", account.emulator.endpoint_url])
     code = caught.value.code

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleout_cfn.simulator.queueing import calm_load, erlang_c, waits
-from tests.simulator.oracle import share_over
+
+from .oracle import share_over
 
 SEEDS = range(24)
 SECONDS = 400

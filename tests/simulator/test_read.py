@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
+from strategies import configs
 
 import scaleout_cfn as sc
 from scaleout_cfn import capacity
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.read import model_of, read
-from tests.strategies import configs
 
 FOLDER = Path(__file__).parents[2] / "templates_out"
 

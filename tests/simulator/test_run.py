@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from scaleout_cfn.scaling import NodeScaling, Schedule, StepAdjustment, StepScal
 from scaleout_cfn.simulator.model import Delays, Model
 from scaleout_cfn.simulator.run import Trace, at_each_second, phases, run
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
-from tests.simulator.sets import SERVICE, model
+
+from .sets import SERVICE, model
 
 CROWD = synthetic("flash-crowd", {"base": 50, "peak": 500, "at": 1200, "hours": 2})
 
@@ -109,7 +111,7 @@ def test_a_step_policy_adds_what_its_step_says() -> None:
 def test_a_node_that_warms_up_blocks_the_next_scale_out() -> None:
     trace = _trace(nodes=NodeScaling(warmup_s=300))
     times = [event.time for event in trace.events if event.what == "nodes" and event.after > event.before]
-    assert all(later - earlier >= 300 for earlier, later in zip(times, times[1:], strict=False))
+    assert all(later - earlier >= 300 for earlier, later in itertools.pairwise(times))
 
 
 def test_a_target_capacity_below_100_runs_away_under_spread_but_not_under_binpack() -> None:
@@ -142,9 +144,7 @@ def test_the_load_test_of_the_seed_brings_containers_and_nodes_and_takes_them_aw
 @given(
     st.integers(0, 2**16), st.integers(0, 11), st.sampled_from(["spread", "binpack"]), st.booleans(), st.integers(0, 5)
 )
-def test_counts_stay_within_their_bounds(
-    seed: int, phase: int, placement: str, fast: bool, least: int
-) -> None:
+def test_counts_stay_within_their_bounds(seed: int, phase: int, placement: str, fast: bool, least: int) -> None:
     traffic = synthetic("noise", {"mean": 700, "spread": 0.9, "hours": 1, "seed": seed})
     made = model(min_tasks=least, high_resolution=fast, placement=placement, max_tasks=40)
     trace = run(made, SERVICE, Delays(), traffic, phases()[phase])

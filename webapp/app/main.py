@@ -10,6 +10,7 @@ import logging
 import random
 import re
 import string
+from operator import add
 
 from flask import Flask, Response, has_request_context, request
 from werkzeug.exceptions import BadRequest, HTTPException
@@ -17,7 +18,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 DEFAULT_COUNT = 52
 MAX_COUNT = 10_000
 COUNT = re.compile("[1-9][0-9]{0,4}")
-KEYS = [str(index) for index in range(MAX_COUNT)]
+KEYS = [f'{index}":"' for index in range(MAX_COUNT)]
 
 app = Flask(__name__, static_folder=None)
 
@@ -31,7 +32,8 @@ def greeting() -> Response:
 def letters() -> Response:
     """`{"0": "e", "1": "D", ... "51": "r"}`: indices to random ASCII letters, as many as `?count=` says."""
     chosen = random.choices(string.ascii_letters, k=_count())
-    body = json.dumps(dict(zip(KEYS, chosen, strict=False)), separators=(",", ":"))
+    # Indices and letters need no escaping, and joined they cost a third of what a dictionary and json.dumps do.
+    body = '{"' + '","'.join(map(add, KEYS, chosen)) + '"}'
     return Response(body, mimetype="application/json", headers={"Cache-Control": "no-store"})
 
 
@@ -50,6 +52,8 @@ def problem(error: HTTPException) -> Response:
 
 
 def _count() -> int:
+    if not request.query_string:
+        return DEFAULT_COUNT
     given = request.args.getlist("count")
     if not given:
         return DEFAULT_COUNT

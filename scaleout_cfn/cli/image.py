@@ -1,0 +1,200 @@
+"""image build, image push and image list: from a folder with a Dockerfile to an image in the stack's repository."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scaleout_cfn.cli.options import config_options, load_config
+from scaleout_cfn.cli.views import view_for
+from scaleout_cfn.cli.work import Options, Work, aws_options, command
+from scaleout_cfn.config import Config
+from scaleout_cfn.deploy.live import Live, find
+from scaleout_cfn.deploy.messages import Fact, Outcome
+from scaleout_cfn.deploy.outcome import interrupted, of_error
+from scaleout_cfn.deploy.service import stack_of
+from scaleout_cfn.errors import ScaleoutError, UsageError
+from scaleout_cfn.image import delivery, repository
+from scaleout_cfn.image.context import PLATFORMS, Source
+from scaleout_cfn.image.delivery import Built
+from scaleout_cfn.image.repository import Repository
+
+__all__ = ["SAMPLE", "build_source", "image", "image_uri", "push_built", "repository_in"]
+
+#: The folder that is built where none is given.
+SAMPLE = "webapp"
+
+
+def source_options(body: Callable[..., Any]) -> Callable[..., Any]:
+    """FOLDER, --tag, and what goes to the builder after --."""
+    for option in (
+        click.argument("arguments", nargs=-1, metavar="[-- ARGUMENTS]", type=click.UNPROCESSED),
+        click.argument("folder", default=SAMPLE, metavar="[FOLDER]"),
+        click.option("--tag", default="", help="The tag of the image.  [default: made of what it is built from]"),
+    ):
+        body = option(body)
+    return body
+
+
+@click.group()
+def image() -> None:
+    """Build the image of the service, push it, and list what is there.
+
+    The tag is made of what the image is built from: the files of the folder (less what .dockerignore names), the
+    platform, and the arguments of the builder. So the same sources are built and pushed once, on whichever machine,
+    and the same command again does nothing. A newer base image is no other source: to build on it, give a --tag of
+    your own. Deploy with `scaleout-cfn deploy --build`, or by tag or digest with `deploy --image`.
+    """
+
+
+@image.command()
+@config_options
+@source_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout, the result last.")
+def build(
+    config_path: Path | None,
+    environment: str | None,
+    overrides: tuple[str, ...],
+    folder: str,
+    arguments: tuple[str, ...],
+    tag: str,
+    as_json: bool,
+) -> None:
+    """Build FOLDER (default: webapp) with docker, podman, buildah or finch, whichever works first.
+
+    No account is needed. The platform is that of cluster.architecture, and the image is refused where it is of another. What comes after --
+    goes to the builder as it is: image build webapp -- --build-arg BASE_IMAGE=debian:trixie-slim
+    """
+    config = load_config(config_path, environment, overrides)
+    view = view_for(as_json=as_json)
+    # As an exception it takes the builder along.
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        built = delivery.build(*_wanted(config, config.stack_name, folder, arguments, tag), view.tell)
+        words = "built" if built.new else "there already"
+        outcome = Outcome(
+            "done" if built.new else "no_change",
+            0,
+            f"{built.name}: {words}",
+            outputs={"LocalImage": built.name},
+            next_command="scaleout-cfn image push, or scaleout-cfn deploy --build",
+        )
+    except KeyboardInterrupt:
+        outcome = interrupted(signal.SIGINT, "image build", running=False)
+    except ScaleoutError as error:
+        outcome = of_error(error)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    view.tell(outcome)
+    view.close()
+    raise SystemExit(outcome.exit_code)
+
+
+@image.command()
+@aws_options
+@source_options
+def push(options: Options, folder: str, arguments: tuple[str, ...], tag: str) -> None:
+    """Build FOLDER (default: webapp) where it is not built, and push it to the stack's repository, if it is not there.
+
+    The password for the registry is fresh, goes to the builder's standard input, and is kept nowhere.
+    """
+
+    def body(work: Work) -> Outcome:
+        place = repository_in(work, stack_of(work.aws, work.stack_name))
+        if place is None:
+            raise _no_repository(work.stack_name)
+        source, name, asked, tell = *_wanted(work.config, work.stack_name, folder, arguments, tag), work.view.tell
+        found = repository.one(work.aws, place, asked)
+        if found is None:
+            found = delivery.push(work.aws, place, delivery.build(source, name, asked, tell), tell)
+            what, word = f"{place.uri}:{asked} is pushed", "done"
+        else:
+            what, word = f"{place.uri}:{asked} is there already", "no_change"
+        uri = f"{place.uri}@{found.digest}"
+        return Outcome(word, 0, what, outputs={"ImageUri": uri}, next_command=f"scaleout-cfn deploy --image {asked}")
+
+    command(options, "image push", body)
+
+
+@image.command("list")
+@aws_options
+def list_(options: Options) -> None:
+    """List the images of the stack's repository, the newest first; the one that the stack runs has an asterisk.
+
+    Each line has the time of the push, the size, the tags and the digest. `deploy --image` takes a tag or a digest.
+    """
+
+    def body(work: Work) -> Outcome:
+        live = stack_of(work.aws, work.stack_name)
+        place = repository_in(work, live)
+        if place is None:
+            raise _no_repository(work.stack_name)
+        found = repository.images(work.aws, place)
+        runs = live.parameters.get("ImageUri", "")
+        for one in found:
+            current = runs == f"{place.uri}@{one.digest}" or runs in {f"{place.uri}:{tag}" for tag in one.tags}
+            pushed = f"{one.pushed:%Y-%m-%d %H:%MZ}" if one.pushed else ""
+            tags = ", ".join(one.tags) or "(untagged)"
+            line = f"{'*' if current else ' '} {pushed:17} {one.size_bytes / 1e6:7.1f} MB  {tags}  {one.digest}"
+            data = {
+                "digest": one.digest,
+                "tags": list(one.tags),
+                "pushed": one.pushed.isoformat() if one.pushed else "",
+                "size_bytes": one.size_bytes,
+                "uri": f"{place.uri}@{one.digest}",
+                "current": current,
+            }
+            work.view.tell(Fact("image", (line,), data))
+        following = "scaleout-cfn deploy --image DIGEST" if found else "scaleout-cfn deploy --build"
+        return Outcome("done", 0, f"{place.uri}: {len(found)} images", next_command=following)
+
+    command(options, "image list", body)
+
+
+def repository_in(work: Work, live: Live | None) -> Repository | None:
+    """The repository of the stack; with --local it is the emulator's that takes pushes."""
+    return repository.repository_of(live, work.aws.target.endpoint_url if work.local else "")
+
+
+def image_uri(work: Work, text: str | None) -> str | None:
+    """What --image stands for: a URI as it is, a digest or a tag as the pinned URI in the stack's repository."""
+    if not text or not repository.is_short(text):
+        return text
+    place = repository_in(work, find(work.aws, work.stack_name))
+    if place is None:
+        raise _no_repository(work.stack_name, f"image {text}: it is no URI, and ")
+    return repository.pinned_uri(work.aws, place, text)
+
+
+def build_source(work: Work, folder: str, place: Repository | None) -> tuple[str, Built | None]:
+    """The tag of a folder, and what was built of it; nothing where the repository has that tag already."""
+    source, name, tag = _wanted(work.config, work.stack_name, folder, (), "")
+    if place is not None and repository.one(work.aws, place, tag):
+        return tag, None
+    return tag, delivery.build(source, name, tag, work.view.tell)
+
+
+def push_built(work: Work, tag: str, built: Built | None) -> str:
+    """The pinned URI of an image that is in the stack's repository, or is pushed to it now."""
+    place = repository_in(work, stack_of(work.aws, work.stack_name))
+    if place is None:
+        raise _no_repository(work.stack_name)
+    if built is None:
+        return repository.pinned_uri(work.aws, place, tag)
+    return f"{place.uri}@{delivery.push(work.aws, place, built, work.view.tell).digest}"
+
+
+def _wanted(config: Config, stack: str, folder: str, arguments: tuple[str, ...], tag: str) -> tuple[Source, str, str]:
+    if folder.startswith("-"):  # then everything before -- was left out
+        folder, arguments = SAMPLE, (folder, *arguments)
+    source = Source(Path(folder), PLATFORMS[config.cluster.architecture], arguments)
+    return source, stack, tag or source.tag
+
+
+def _no_repository(stack: str, what: str = "") -> UsageError:
+    return UsageError(f"{what}stack {stack} has no repository yet; make it with: scaleout-cfn deploy --build")

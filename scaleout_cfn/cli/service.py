@@ -1,0 +1,152 @@
+"""rollout, logs, exec and run: the service as it runs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import uuid
+from datetime import UTC, datetime
+from types import FrameType
+
+import click
+
+from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
+from scaleout_cfn.deploy import logs as lines
+from scaleout_cfn.deploy import service as services
+from scaleout_cfn.deploy import tasks
+from scaleout_cfn.deploy.messages import Note, Outcome
+from scaleout_cfn.errors import UsageError
+
+
+@click.command()
+@aws_options
+@timeout_option
+def rollout(options: Options, timeout_min: float | None) -> None:
+    """Watch the newest deployment of the service until it has ended: tasks old and new, their health, the failures that
+    the circuit breaker counts, and the load balancer's targets. Changes nothing.
+
+    Exits with 0 once the new version runs, 4 when ECS gave it up. Ctrl-C stops watching, and the deployment goes on.
+    """
+
+    def body(work: Work) -> Outcome:
+        end = None if timeout_min is None else work.aws.pace.clock() + timeout_min * 60
+        try:
+            return services.follow_rollout(work.aws, work.stack_name, work.view.tell, end=end)
+        except KeyboardInterrupt as stop:
+            what = f"{work.stack_name}: stopped watching; a deployment that runs goes on in AWS"
+            number = 128 + getattr(stop, "number", 2)
+            return Outcome("still_running", number, what, next_command="scaleout-cfn rollout")
+
+    command(options, "rollout", body)
+
+
+@click.command()
+@aws_options
+@click.option("--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
+@click.option(
+    "--since", default="10m", metavar="TIME", help="From then on: 30s, 10m, 2h, 1d ago, or a time.  [default: 10m]"
+)
+def logs(options: Options, follow: bool, since: str) -> None:
+    """Print what the tasks of the service wrote, oldest first: the time, the beginning of the task's id, the line.
+
+    What the application writes is printed as it is, whatever it is.
+    """
+
+    def body(work: Work) -> Outcome:
+        start = lines.since(since, datetime.now(UTC))
+        live = services.stack_of(work.aws, work.stack_name)
+        group = live.outputs.get("LogGroupName", "")
+        if not group:
+            raise UsageError(f"stack {live.name}: it has no log group yet; scaleout-cfn deploy")
+        count = 0
+        try:
+            for line in lines.tail(work.aws, group, start, follow=follow):
+                work.view.tell(lines.fact(line))
+                count += 1
+        except KeyboardInterrupt as stop:
+            what = f"{group}: stopped after {count} lines"
+            return Outcome("interrupted", 128 + getattr(stop, "number", 2), what, next_command="scaleout-cfn logs")
+        if not count and work.local:
+            work.view.tell(Note("the emulator runs no container, so nothing writes"))
+        following = "" if count else "a longer --since, or scaleout-cfn rollout to see whether tasks run"
+        return Outcome("done", 0, f"{group}: {count} lines since {start:%Y-%m-%d %H:%M:%SZ}", next_command=following)
+
+    command(options, "logs", body)
+
+
+@click.command()
+@aws_options
+@click.option(
+    "--task", "task_id", default="", metavar="ID", help="A task, by the beginning of its id.  [default: the newest]"
+)
+@click.argument("words", nargs=-1, metavar="[-- COMMAND]", type=click.UNPROCESSED)
+def exec(options: Options, task_id: str, words: tuple[str, ...]) -> None:
+    """Open a shell (/bin/sh, or COMMAND) in a running task, through ECS Exec.
+
+    Needs service.exec = true, and the AWS CLI with its session-manager-plugin. The exit code is that of the session;
+    for that of a command there is `run`.
+    """
+    if options.as_json:
+        raise click.UsageError("exec has no --json: what is on the terminal is the shell's")
+    _not_local(options, "exec")
+
+    def body(work: Work) -> Outcome:
+        service = services.service_of(work.aws, work.stack_name)
+        program = tasks.exec_command(work.aws, service, task_id, words or ("/bin/sh",))
+        work.view.close()
+        code = _in_foreground(program)
+        return Outcome("done" if code == 0 else "failed", min(code, 1), f"the session ended with {code}")
+
+    command(options, "exec", body)
+
+
+@click.command()
+@aws_options
+@click.option("--attach", default="", metavar="ID", help="Watch a task that an earlier `run` began; no COMMAND then.")
+@click.argument("words", nargs=-1, metavar="-- COMMAND", type=click.UNPROCESSED)
+def run(options: Options, attach: str, words: tuple[str, ...]) -> None:
+    """Run COMMAND in a task of its own, print what it writes, and exit with its exit code: a migration, say.
+
+    The task has the service's definition, network and capacity, and no traffic. Each `run` begins another one. Ctrl-C
+    stops watching; how to come back and how to stop the task is printed. The command line is kept by ECS for all to
+    read: no secret belongs on it.
+
+    Exits with 5 where the command did not run, 7 where the cluster has no room.
+    """
+    if bool(words) == bool(attach):
+        raise click.UsageError("give a command: scaleout-cfn run -- COMMAND; or a task: scaleout-cfn run --attach ID")
+    _not_local(options, "run")
+
+    def body(work: Work) -> Outcome:
+        service = services.service_of(work.aws, work.stack_name)
+        if attach:
+            return tasks.watch_task(work.aws, tasks.started(work.aws, service, attach), work.view.tell)
+        token = f"scfn-run-{uuid.uuid4().hex}"
+        try:
+            task = tasks.start(work.aws, service, words, token)
+        except KeyboardInterrupt as stop:
+            find = f"aws ecs list-tasks --region {work.aws.region} --cluster {service.cluster} --started-by {token}"
+            what = "interrupted while the task was asked for; it may have begun"
+            return Outcome("still_running", 128 + getattr(stop, "number", 2), what, next_command=find)
+        work.view.tell(Note(f"task {task.arn} begins; to stop it: {tasks.stop_command(task, work.aws.region)}"))
+        return tasks.watch_task(work.aws, task, work.view.tell)
+
+    command(options, "run", body)
+
+
+def _not_local(options: Options, name: str) -> None:
+    if options.local:
+        raise click.UsageError(f"--local: the emulator runs no container, so there is nothing for `{name}` to show")
+
+
+def _in_foreground(program: list[str]) -> int:
+    """Run a program that has the terminal: Ctrl-C is for the shell in it, and not for us."""
+
+    def theirs(number: int, frame: FrameType | None) -> None:
+        """A handler, for what is ignored stays so in the program."""
+
+    before = signal.signal(signal.SIGINT, theirs)
+    try:
+        return subprocess.run(program, check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,103 @@
+"""Speed and memory of the simulator: `python tests/bench/simulator.py`. Nothing here passes or fails.
+
+Seven days at one second, from a few tasks to tens of thousands; and one small case beside simpy, a request-level engine.
+CPU seconds, for others may share the machine.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from random import Random
+
+from scaleout_cfn.scaling import Scaling, TargetTracking
+from scaleout_cfn.simulator.model import Delays, Model, Service
+from scaleout_cfn.simulator.prices import load_prices
+from scaleout_cfn.simulator.queueing import waits
+from scaleout_cfn.simulator.results import measure
+from scaleout_cfn.simulator.run import run
+from scaleout_cfn.simulator.traffic import synthetic
+
+# name, requests a second at night and by day, most tasks, CPU target
+CASES = (
+    ("a few tasks", 50, 500, 100, 60),
+    ("hundreds of tasks", 2_000, 20_000, 2_000, 60),
+    ("tens of thousands of tasks", 200_000, 2_000_000, 90_000, 60),
+    ("always near full load", 50, 500, 100, 90),
+    ("overloaded every day", 50, 500, 8, 60),
+)
+
+
+def week(low: float, high: float, tasks: int, target: float) -> tuple[float, float, float]:
+    """CPU seconds of the run and of its figures, and the most memory in MiB."""
+    import resource
+
+    scaling = Scaling(max_tasks=tasks, cpu=TargetTracking(enabled=True, target=target))
+    model = Model(scaling, 2, tasks, "t3.small", 6, 256, 2048, health_check_interval_s=10, deregistration_delay_s=30)
+    service, prices = Service(task_rps=50), load_prices()
+    traffic = synthetic("diurnal", {"days": 7, "low": low, "high": high})
+    start = time.process_time()
+    trace = run(model, service, Delays(), traffic)
+    middle = time.process_time()
+    measure(trace, model, service, prices, 0.0)
+    end = time.process_time()
+    return middle - start, end - middle, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def weeks() -> None:
+    print("seven days at 1 s, one core         run      figures    both   budget 1 s   memory, budget 200 MiB")
+    for name, *numbers in CASES:
+        # A process each: memory is the most of a process.
+        script = f"from simulator import week; print(*week{tuple(numbers)})"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=sys.path[0])
+        ran, measured, mib = map(float, done.stdout.split())
+        print(f"{name:<34} {ran:5.2f} s  {measured:7.2f} s {ran + measured:6.2f} s {'':>12} {mib:6.0f} MiB")
+
+
+def beside_simpy() -> None:
+    """Ten minutes of one task near full load: requests through simpy, seconds through ours."""
+    try:
+        import simpy
+    except ImportError:
+        print("simpy is not installed, so nothing is put beside it")
+        return
+    seconds, rate, workers, task_rps, objective = 600, 45.0, 4, 50.0, 0.25
+    random, count, over = Random(1), 0, 0
+
+    def request(env: simpy.Environment, task: simpy.Resource) -> object:
+        nonlocal over
+        came = env.now
+        with task.request() as turn:
+            yield turn
+            over += env.now - came > objective
+            yield env.timeout(random.expovariate(task_rps / workers))
+
+    def clients(env: simpy.Environment, task: simpy.Resource) -> object:
+        nonlocal count
+        while True:
+            yield env.timeout(random.expovariate(rate))
+            count += 1
+            env.process(request(env, task))
+
+    start = time.process_time()
+    env = simpy.Environment()
+    env.process(clients(env, simpy.Resource(env, workers)))
+    env.run(until=seconds)
+    theirs = time.process_time() - start
+    import numpy as np
+
+    rates, tasks = np.full(seconds, rate), np.ones(seconds)
+    waits(rates, tasks, workers, task_rps, 10.0).share_over(objective)  # tables are made once
+    start = time.process_time()
+    share = float(waits(rates, tasks, workers, task_rps, 10.0).share_over(objective).mean())
+    ours = time.process_time() - start
+    print(f"ten minutes of one task, {count} requests: simpy {theirs:.3f} s ({count / theirs:,.0f} requests/s), ours {ours:.4f} s")
+    print(f"   over the objective: simpy {over / count:.3f} (one seed), ours {share:.3f}")
+    week_s = 604800 * 2_000_000 / (count / theirs) / 86400 / 365
+    print(f"   seven days at two million requests a second would take simpy {week_s:,.1f} years")
+
+
+if __name__ == "__main__":
+    weeks()
+    beside_simpy()

@@ -1,0 +1,61 @@
+"""How many calls a deployment makes, and that it stays so as sets and histories grow."""
+
+from __future__ import annotations
+
+import pytest
+
+from .helpers import Deployer, running
+
+#: Calls of an update of one nested stack against pages of two, without polling: see `test_an_update_stays_in_budget`.
+UPDATE = 30
+
+
+def test_an_update_stays_in_budget() -> None:
+    deployer = running()
+    deployer.deploy(image="web:2")
+    calls = deployer.world.sent()
+    polls = calls.count("DescribeStackEvents")
+    assert len(calls) - polls <= UPDATE
+    assert calls.count("DescribeStacks") <= polls + 3
+
+
+@pytest.mark.parametrize("history", [0, 10])
+def test_old_events_are_not_read_again(history: int) -> None:
+    """A stack with a long past costs what a new one does."""
+    deployer = running()
+    for number in range(history):
+        deployer.deploy(image=f"web:old{number}")
+    deployer.world.calls.clear()
+    deployer.deploy(image="web:new")
+    assert deployer.world.sent().count("DescribeStackEvents") <= 22
+
+
+def test_each_event_is_read_about_once_however_long_it_takes() -> None:
+    """Pages of two: one call for every second event, and one for each poll."""
+    deployer = Deployer()
+    deployer.world.cfn.resource_s = 60
+    deployer.deploy()
+    events = sum(len(stack.events) for stack in deployer.world.cfn.stacks.values())
+    polls = deployer.world.sent().count("DescribeStacks")
+    assert deployer.world.sent().count("DescribeStackEvents") <= events / 2 + 2 * polls
+
+
+def test_polling_is_at_most_once_in_three_seconds_and_slower_after_throttling() -> None:
+    deployer = Deployer()
+    deployer.world.cfn.resource_s = 300
+    waits: list[float] = []
+    deployer.world.at_sleep = waits.append
+    deployer.deploy()
+    assert min(waits) >= 3 * 0.7
+    quick = len(waits)
+    slow = Deployer()
+    slow.world.cfn.resource_s = 300
+    from .world import Fault
+
+    slow.world.faults.append(Fault("DescribeStackEvents", "Throttling", times=10_000))
+    slow.world.faults.append(Fault("DescribeStacks", "Throttling", times=8, skip=4))
+    waits = []
+    slow.world.at_sleep = waits.append
+    slow.deploy()
+    assert max(waits) == 30
+    assert len(waits) < quick

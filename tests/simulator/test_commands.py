@@ -1,0 +1,231 @@
+"""The commands, as they are typed, and the page in a real browser."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from scaleout_cfn.cli import cli
+from scaleout_cfn.errors import UsageError
+
+FOLDER = str(Path(__file__).parents[2] / "templates_out")
+CROWD = ["--traffic", "flash-crowd", "--with", "hours=1", "--with", "at=600", "--task-rps", "50"]
+
+
+def _run(*arguments: str) -> Result:
+    result = CliRunner().invoke(cli, arguments)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_simulate_prints_a_table_with_both_ranges() -> None:
+    output = _run("simulate", FOLDER, *CROWD).stdout
+    assert "over the phases" in output
+    assert "over the bands" in output
+    assert re.search(r"requests over the objective +\d+\.\d\d% ", output)
+    assert "capacity provider: nodes 2 to" in output
+
+
+def test_simulate_gives_one_json_object_the_same_each_time() -> None:
+    one, other = (_run("simulate", FOLDER, *CROWD, "--json").stdout for _ in range(2))
+    assert one == other
+    data = json.loads(one)
+    assert 0 < data["objective_missed"]["low"] <= data["objective_missed"]["mean"] <= data["objective_missed"]["high"]
+    assert data["settings"]["tasks_per_node"] == 6
+    assert data["events"]
+
+
+def test_a_config_file_is_simulated_as_it_renders(tmp_path: Path) -> None:
+    file = tmp_path / "scaleout.toml"
+    file.write_text("[scaling]\nmin_tasks = 12\n")
+    data = json.loads(_run("simulate", str(file), *CROWD, "--json").stdout)
+    assert data["settings"]["scaling"]["min_tasks"] == 12
+
+
+def test_simulate_reads_a_csv_and_scales_it(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("t,n\n" + "".join(f"{60 * i},600\n" for i in range(30)))
+    data = json.loads(
+        _run("simulate", FOLDER, "--csv", str(file), "--scale", "10", "--task-rps", "50", "--json").stdout
+    )
+    assert data["requests"] == 180000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--task-rps", "50"], "traffic: got none; give one of"),
+        ([*CROWD, "--csv", "x.csv"], "traffic: got --traffic and --csv"),
+        (["--csv", "nowhere.csv", "--task-rps", "50"], "nowhere.csv: No such file"),
+        (["--csv", "x.csv", "--with", "a=1", "--task-rps", "50"], "goes with --traffic"),
+        ([*CROWD, "--with", "peak=high"], "--with peak=high: give NAME=NUMBER"),
+        ([*CROWD, "--prices", "nowhere.json"], "nowhere.json: No such file"),
+        ([*CROWD, "--plot", "x.pdf"], "a plot is .png or .svg"),
+        ([*CROWD, "--html", "/nowhere/x.html"], "give a path that can be written to"),
+    ],
+)
+def test_wrong_options_get_one_clear_message(arguments: list[str], says: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(says)) as error:
+        _run("simulate", FOLDER, *arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_the_series_has_a_row_for_every_ten_seconds(tmp_path: Path) -> None:
+    file = tmp_path / "series.csv"
+    _run("simulate", FOLDER, *CROWD, "--series", str(file))
+    rows = list(csv.DictReader(file.open()))
+    assert [row["time_s"] for row in rows[:3]] == ["0", "10", "20"]
+    assert len(rows) == 360
+    assert float(rows[0]["requests_per_s"]) == 50
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_plots_are_written_the_same_each_time(tmp_path: Path, ending: str) -> None:
+    pytest.importorskip("matplotlib", reason="plots need matplotlib")
+    one, other = tmp_path / f"one.{ending}", tmp_path / f"other.{ending}"
+    for file in (one, other):
+        _run("simulate", FOLDER, *CROWD, "--plot", str(file))
+    assert one.read_bytes() == other.read_bytes()
+    assert len(one.read_bytes()) > 10_000
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("report") / "report.html"
+    _run("simulate", FOLDER, *CROWD, "--html", str(file))
+    return file
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
+        assert tag not in ("link", "iframe", "img", "object")
+
+
+def test_the_page_needs_no_network(page: Path) -> None:
+    text = page.read_text()
+    links = _Links()
+    links.feed(text)
+    assert links.found == []
+    assert "url(" not in text
+    assert "@import" not in text
+    assert "fetch(" not in text
+    assert "<!--" not in text
+
+
+def _browser() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not found:
+        pytest.skip("no Chromium here to look at the page with")
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_drawn_by_a_browser_in_both_schemes(page: Path, tmp_path: Path, scheme: str) -> None:
+    picture = tmp_path / "page.png"
+    subprocess.run(
+        [
+            _browser(),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--window-size=1100,1900",
+            "--virtual-time-budget=2000",
+            f"--blink-settings=preferredColorScheme={int(scheme == 'light')}",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--screenshot={picture}",
+            page.as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    image = pytest.importorskip("PIL.Image", reason="Pillow comes with matplotlib").open(picture).convert("L")
+    corner = image.getpixel((5, 5))
+    assert (corner > 200) == (scheme == "light")
+    assert image.getextrema()[1] - image.getextrema()[0] > 150
+
+
+def test_the_page_answers_a_pointer_without_a_script_error(page: Path, tmp_path: Path) -> None:
+    probe = tmp_path / "probe.html"
+    script = (
+        "<script>window.onerror = (m) => { document.title = 'ERROR ' + m; };"
+        "const box = chart.getBoundingClientRect();"
+        "const at = {clientX: box.left + box.width / 2, clientY: box.top + 9};"
+        "chart.dispatchEvent(new PointerEvent('pointermove', at));"
+        "</script>"
+    )
+    probe.write_text(page.read_text().replace("</body>", script + "</body>"))
+    done = subprocess.run(
+        [
+            _browser(),
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--virtual-time-budget=2000",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--dump-dom",
+            probe.as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "ERROR" not in re.findall("<title>(.*?)</title>", done.stdout)[0]
+    readout = re.findall('id="readout">(.*?)</p>', done.stdout)[0]
+    assert "Traffic:" in readout
+    assert "Instances:" in readout
+
+
+def test_compare_puts_the_peers_beside_the_sets(tmp_path: Path) -> None:
+    lines = _run("compare", FOLDER, *CROWD).stdout.splitlines()
+    assert [line.split("  ")[0] for line in lines[2:]] == [
+        "seed",
+        "cdk",
+        "express-mode",
+        "copilot",
+        "terraform-aws-modules",
+    ]
+    data = json.loads(_run("compare", FOLDER, *CROWD, "--json").stdout)
+    assert data["sets"]["cdk"]["objective_missed"]["mean"] > data["sets"][FOLDER]["objective_missed"]["mean"]
+
+
+def test_advise_writes_an_overlay(tmp_path: Path) -> None:
+    out = tmp_path / "advised.toml"
+    ramp = ["--traffic", "ramp", "--with", "peak=300", "--with", "hours=1.5", "--task-rps", "50"]
+    result = _run("advise", FOLDER, *ramp, "--tries", "30", "--allow", "0.02", "-o", str(out))
+    assert "30 settings tried" in result.stderr
+    assert "[environments.advised.scaling]" in out.read_text()
+
+
+def test_advise_refuses_where_nothing_survives() -> None:
+    with pytest.raises(UsageError, match=r"none of 10 settings .* the maximum: at most 20 tasks"):
+        _run("advise", FOLDER, "--traffic", "step", "--with", "peak=5000", "--task-rps", "50", "--tries", "10")
+
+
+def test_figures_tell_fitted_from_held_out_and_show_what_is_missed() -> None:
+    output = _run("figures").stdout
+    assert "fitted: metric_lag_60_s" in output
+    assert re.search(r"334 to 34 instances, steps of 50 % .* missed +held out", output)
+    rows = json.loads(_run("figures", "--json").stdout)["figures"]
+    assert {"name", "published_s", "model_s", "error", "fitted", "source"} == rows[0].keys()
+
+
+def test_prices_show_is_a_price_file(tmp_path: Path) -> None:
+    file = tmp_path / "prices.json"
+    file.write_text(_run("prices", "show").stdout)
+    assert _run("simulate", FOLDER, *CROWD, "--prices", str(file)).exit_code == 0

@@ -1,0 +1,285 @@
+"""What a run comes to: shares, hours, money, ranges, verdicts over the bands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaleout_cfn.errors import UsageError
+from scaleout_cfn.simulator.figures import FIGURES, rows
+from scaleout_cfn.simulator.model import BANDS, Delays, Network, Service, corners
+from scaleout_cfn.simulator.peers import peers
+from scaleout_cfn.simulator.prices import as_json, cost, load_prices, refresh
+from scaleout_cfn.simulator.results import Outcome, demand, measure, oracle_node_hours, ranges
+from scaleout_cfn.simulator.run import PHASES, phases, run
+from scaleout_cfn.simulator.search import advise, candidates, overlay
+from scaleout_cfn.simulator.study import each, outcomes, study
+from scaleout_cfn.simulator.traffic import Traffic, synthetic
+
+from .sets import SERVICE, model
+
+PRICES = load_prices()
+CROWD = synthetic("flash-crowd", {"base": 50, "peak": 400, "at": 600, "hours": 1})
+
+
+def _outcome(**changes: Any) -> Outcome:
+    made = model(**changes)
+    return measure(run(made, SERVICE, Delays(), CROWD), made, SERVICE, PRICES, 0.0)
+
+
+def test_a_crowd_is_missed_in_part_and_a_calm_is_not() -> None:
+    assert 0.01 < _outcome().objective_missed < 0.5
+    assert _outcome(min_tasks=20, min_nodes=5).objective_missed < 0.001
+
+
+def test_dropped_requests_are_missed_too() -> None:
+    found = _outcome(max_tasks=3)
+    assert 0 < found.dropped <= found.objective_missed <= 1
+
+
+def test_quantiles_rise_and_end_at_the_timeout() -> None:
+    found = _outcome(max_tasks=3)
+    assert 0 <= found.wait_p50_s <= found.wait_p95_s <= found.wait_p99_s <= SERVICE.timeout_s + 1e-6
+
+
+def test_instance_hours_are_those_of_the_group_boot_included() -> None:
+    found = _outcome(min_nodes=4, max_nodes=4)
+    assert found.instance_hours == pytest.approx(4.0)
+    assert found.most_nodes == 4
+
+
+def test_shares_of_time_tell_too_few_from_too_many() -> None:
+    few, many = _outcome(max_tasks=2), _outcome(min_tasks=30, min_nodes=5)
+    assert few.under_provisioned_share > 0.2
+    assert few.under_accuracy > 0
+    assert many.under_provisioned_share == 0
+    assert many.over_provisioned_share > 0.9
+    assert many.over_accuracy > few.over_accuracy
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**16))
+def test_no_run_without_misses_costs_less_than_perfect_foresight(seed: int) -> None:
+    traffic = synthetic("noise", {"mean": 300, "spread": 0.6, "hours": 1, "seed": seed})
+    made = model()
+    need = demand(traffic.requests, SERVICE)
+    oracle = oracle_node_hours(need, made, Delays())
+    # The least: the nodes that are needed, second by second, without any boot.
+    least = np.maximum(np.ceil(need / made.tasks_per_node), made.min_nodes).sum() / 3600
+    peak = max(np.ceil(need.max() / made.tasks_per_node), made.min_nodes) * len(need) / 3600
+    assert least <= oracle + 1e-9
+    assert oracle <= peak + 1e-9
+
+
+def test_the_oracle_pays_a_boot_for_each_launch_and_bridges_short_gaps() -> None:
+    made, delays = model(min_nodes=0), Delays()
+    boot = delays.node_launch_s + delays.node_join_s + delays.image_pull_s + delays.task_start_s
+    once = np.zeros(3600)
+    once[1000:1100] = 1
+    assert oracle_node_hours(once, made, delays) == pytest.approx((100 + boot) / 3600)
+    twice = once.copy()
+    twice[1100 + boot // 2 : 1300] = 1
+    assert oracle_node_hours(twice, made, delays) == pytest.approx((300 + boot) / 3600)
+
+
+def test_everything_that_is_paid_by_the_hour_is_paid() -> None:
+    network = Network(nat_gateways=2, endpoint_addresses=4, public_addresses=3, public_nodes=True)
+    found = cost(model(network=network), SERVICE, PRICES, 7200, 10.0, 3, np.zeros(7200))
+    unit = PRICES.units
+    assert found.instances == pytest.approx(10 * PRICES.instances["t3.small"])
+    assert found.load_balancer == pytest.approx(2 * unit["load_balancer_hour"])
+    assert found.nat == pytest.approx(4 * unit["nat_gateway_hour"] + 0.3 * unit["nat_gateway_gib"])
+    assert found.endpoints == pytest.approx(8 * unit["endpoint_hour"])
+    assert found.addresses == pytest.approx((6 + 10) * unit["public_ipv4_hour"])
+    assert found.metrics > 0
+    assert found.total == pytest.approx(sum(vars(found).values()))
+
+
+def test_an_instance_type_without_a_price_is_refused_with_the_cure() -> None:
+    with pytest.raises(UsageError, match=r"m9z\.huge: no price of .* or run prices refresh"):
+        cost(model(instance_type="m9z.huge"), SERVICE, PRICES, 60, 1.0, 0, np.zeros(60))
+
+
+def test_the_default_instance_type_and_its_relatives_have_prices() -> None:
+    assert {"t2.micro", "t3.small", "t4g.small", "m7i.large", "c6a.xlarge", "m7g.large"} <= PRICES.instances.keys()
+    assert PRICES.as_of
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"units": {}, "instances": {}}'])
+def test_a_bad_price_file_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "prices.json"
+    file.write_text(text)
+    with pytest.raises(UsageError, match="no price file"):
+        load_prices(file)
+
+
+def test_a_price_file_of_ones_own_is_used(tmp_path: Path) -> None:
+    file = tmp_path / "prices.json"
+    file.write_text(as_json(PRICES).replace('"t3.small": 0.0208', '"t3.small": 9'))
+    assert load_prices(file).instances["t3.small"] == 9
+    file.write_text(as_json(PRICES).replace('"t3.small": 0.0208', '"t3.small": -9'))
+    with pytest.raises(UsageError, match=r"t3\.small costs -9"):
+        load_prices(file)
+
+
+class _PriceList:
+    """Two pages as the Price List API gives them."""
+
+    def get_paginator(self, name: str) -> _PriceList:
+        assert name == "get_products"
+        return self
+
+    def paginate(self, ServiceCode: str, Filters: list[dict[str, str]]) -> list[dict[str, list[str]]]:
+        assert ServiceCode == "AmazonEC2"
+        region = next(item["Value"] for item in Filters if item["Field"] == "regionCode")
+        price = {"unit": "Hrs", "pricePerUnit": {"USD": "0.0123"}}
+        product = {
+            "product": {"attributes": {"instanceType": "t3.small"}},
+            "terms": {"OnDemand": {"a": {"priceDimensions": {"b": price}}}},
+        }
+        return [{"PriceList": [json.dumps(product)]}, {"PriceList": []}] if region == "eu-west-1" else []
+
+
+def test_prices_are_refreshed_from_the_price_list() -> None:
+    found = refresh(_PriceList(), "eu-west-1", PRICES, "2026-11-23")
+    assert (found.region, found.as_of, found.instances) == ("eu-west-1", "2026-11-23", {"t3.small": 0.0123})
+    assert found.units == PRICES.units
+    with pytest.raises(UsageError, match="no instance prices"):
+        refresh(_PriceList(), "moon-1", PRICES, "2026-11-23")
+
+
+def test_a_study_covers_twelve_phases_and_the_corners_of_the_bands() -> None:
+    found = study(model(), SERVICE, CROWD, PRICES)
+    assert PHASES >= 12
+    assert len(set(phases())) == PHASES
+    assert len(found.corners) == 5
+    middle, band = found.middle["objective_missed"], found.band("objective_missed")
+    assert band.low <= middle.low <= middle.mean <= middle.high <= band.high
+    data = found.as_json()
+    for name in (
+        "objective_missed",
+        "dropped",
+        "instance_hours",
+        "oracle_instance_hours",
+        "cost_usd",
+        "under_provisioned_share",
+    ):
+        assert data[name].keys() == {"mean", "low", "high"}
+    assert data["settings"]["scaling"]["max_tasks"] == 60
+    json.dumps(data, allow_nan=False)
+
+
+def test_a_study_is_the_same_each_time_and_on_any_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = study(model(), SERVICE, CROWD, PRICES).as_json()
+    monkeypatch.setattr("scaleout_cfn.simulator.study._WORTH_A_POOL", 0)
+    assert study(model(), SERVICE, CROWD, PRICES).as_json() == alone
+
+
+def test_every_band_holds_its_middle_and_every_corner_its_band() -> None:
+    for name, (low, high) in BANDS.items():
+        assert low <= getattr(Delays(), name) <= high
+        assert {getattr(one, name) for one in corners().values()} <= {low, high, getattr(Delays(), name)}
+
+
+def test_ranges_are_means_between_the_least_and_the_most() -> None:
+    found = ranges(outcomes(model(), SERVICE, Delays(), CROWD, PRICES, 4))
+    assert all(r.low <= r.mean + 1e-9 and r.mean <= r.high + 1e-9 for r in found.values())
+
+
+def test_peers_differ_in_policies_and_share_the_infrastructure() -> None:
+    made = model()
+    found = peers(made)
+    assert list(found) == ["seed", "cdk", "express-mode", "copilot", "terraform-aws-modules"]
+    for peer in found.values():
+        assert (peer.min_nodes, peer.max_nodes, peer.instance_type) == (2, 10, "t3.small")
+        assert (peer.scaling.min_tasks, peer.scaling.max_tasks) == (2, 60)
+        assert not peer.scaling.high_resolution
+    assert (found["cdk"].scaling.cpu.target, found["cdk"].scaling.requests.target) == (50, 10000)
+    assert found["seed"].node_cpu_target == 30
+    assert found["terraform-aws-modules"].scaling.nodes.target_capacity_percent == 60
+
+
+def test_the_cheapest_settings_that_keep_the_objective_are_found() -> None:
+    traffic = synthetic("ramp", {"base": 100, "peak": 400, "rise": 1800, "hours": 1.5})
+    advice = advise(model(), SERVICE, traffic, PRICES, allowed=0.02, count=40)
+    assert advice.tried == 40
+    assert advice.best is not None
+    assert advice.best.middle["objective_missed"].mean <= 0.02
+    costs = [one.cost_usd for one in advice.frontier]
+    misses = [one.missed for one in advice.frontier]
+    assert costs == sorted(costs)
+    assert misses == sorted(misses, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("traffic", "says"),
+    [
+        ({"base": 50, "peak": 9000}, "the maximum: at most 60 tasks, where the peak needs"),
+        ({"base": 50, "peak": 400, "rise": 1}, "the loops' reaction|boot time|start time|delay of metrics"),
+    ],
+)
+def test_a_traffic_that_nothing_survives_is_told_with_what_limits_it(traffic: dict[str, float], says: str) -> None:
+    import re
+
+    advice = advise(model(), SERVICE, synthetic("flash-crowd", traffic), PRICES, allowed=0.001, count=12)
+    assert advice.best is None
+    assert re.search(says, advice.limit)
+
+
+def test_candidates_are_the_same_each_time_and_begin_with_the_set_itself() -> None:
+    made = model()
+    assert candidates(made, SERVICE, 30) == candidates(made, SERVICE, 30)
+    assert candidates(made, SERVICE, 30)[0] == made
+
+
+def test_spread_tasks_are_never_advised_a_target_capacity_below_100() -> None:
+    assert {one.scaling.nodes.target_capacity_percent for one in candidates(model(), SERVICE, 300)} == {100}
+    packed = candidates(model(placement="binpack"), SERVICE, 300)
+    assert min(one.scaling.nodes.target_capacity_percent for one in packed) == 60
+
+
+def test_an_overlay_gives_the_advised_settings_back(tmp_path: Path) -> None:
+    from scaleout_cfn.config_file import load
+
+    for one in candidates(model(max_tasks=12), SERVICE, 20)[1:]:
+        file = tmp_path / "scaleout.toml"
+        file.write_text("[scaling]\nmax_tasks = 12\n" + overlay(one, "advised"))
+        assert load(file, environment="advised").scaling == one.scaling
+
+
+def test_an_interrupt_ends_the_processes() -> None:
+    running = each(_slow, list(range(4)), 10**9)
+    assert next(running) == 0
+    with pytest.raises(KeyboardInterrupt):
+        running.throw(KeyboardInterrupt())  # type: ignore[attr-defined]
+
+
+def _slow(number: int) -> int:
+    return number
+
+
+def test_fitted_figures_are_met_within_ten_percent() -> None:
+    assert {row.figure.name: round(row.error, 3) for row in rows() if row.figure.fitted and abs(row.error) > 0.1} == {}
+
+
+def test_figures_that_are_missed_stay_in_the_table() -> None:
+    held_out = [figure.name for figure in FIGURES if not figure.fitted]
+    assert "334 to 34 instances, steps of 50 %" in held_out
+    assert "0 to 3500 containers, all serve" in held_out
+
+
+def test_an_idle_traffic_has_neither_misses_nor_waiting() -> None:
+    made = model()
+    found = measure(run(made, SERVICE, Delays(), Traffic("none", np.zeros(600))), made, SERVICE, PRICES, 0.0)
+    assert (found.objective_missed, found.wait_p99_s, found.under_provisioned_share) == (0, 0, 0)
+
+
+def test_a_slow_service_needs_more_tasks_for_the_same_objective() -> None:
+    requests = np.array([400.0])
+    assert demand(requests, Service(50, objective_s=0.05))[0] > demand(requests, Service(50, objective_s=1))[0]
