@@ -438,11 +438,11 @@ class Config(Section, frozen=True, kw_only=True):
     cluster: Annotated[Cluster, tunable("The ECS cluster and its nodes.")] = Cluster()
     service: Annotated[Service, tunable("The task definition and the service.")] = Service()
     scaling: Annotated[Scaling, tunable("How many tasks and nodes run.")] = Scaling()
-    observability: Annotated[Observability, tunable("Logs, alarms and the dashboard.")] = Observability()
     pipeline: Annotated[
         NoPipeline | SourcePipeline | RegistryPipeline | GitHubPipeline,
         tunable("What brings new images: nothing, a repository's pushes, the registry's pushes, or GitHub Actions."),
     ] = NoPipeline()
+    observability: Annotated[Observability, tunable("Logs, alarms and the dashboard.")] = Observability()
 
 
 def conflicts(config: Config) -> list[str]:
@@ -564,9 +564,10 @@ def _scaling(config: Config) -> list[str]:
 
 
 def _pipeline(config: Config) -> list[str]:
-    pipeline, found = config.pipeline, []
+    pipeline = config.pipeline
     if isinstance(pipeline, NoPipeline):
-        return found
+        return []
+    found = []
     if config.service.image_uri:
         found.append(
             "service.image_uri: with a pipeline the image is what that has deployed, and the next deployment of the"
@@ -583,7 +584,7 @@ def _pipeline(config: Config) -> list[str]:
         tags = config.registry.mutable_tags
         if not any(fnmatchcase(pipeline.image_tag, tag) for tag in tags):
             found.append(
-                f"pipeline.image_tag: got {pipeline.image_tag}, which can be pushed only once, for registry.mutable_tags"
-                f" is {list(tags)}; add it there"
+                f"pipeline.image_tag: got {pipeline.image_tag}, which can be pushed only once; add it to"
+                f" registry.mutable_tags, which is {list(tags)}"
             )
     return found

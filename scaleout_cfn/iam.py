@@ -315,21 +315,20 @@ def deploy_image(
     The actions are those that CloudFormation's handlers call for the types of the service's and the scaling's stack.
     """
 
-    def arn(rest: str, **values: object) -> Sub:
-        return Sub("arn:${AWS::Partition}:" + rest, {"Root": root, **values})
-
     def here(rest: str) -> Sub:
         service, rest = rest.split(":", 1)
-        return arn(f"{service}:${{AWS::Region}}:${{AWS::AccountId}}:{rest}")
+        named = {"Root": root} if "${Root}" in rest else {}
+        return Sub(f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{rest}", named)
 
     via = Condition(ForAnyValueStringEquals({"aws:CalledVia": ["cloudformation.amazonaws.com"]}))
     roles = Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${Prefix}*", {"Prefix": role_prefix})
+    templates = Sub("arn:${AWS::Partition}:s3:::${Bucket}/*", {"Bucket": templates_bucket})
     linked = "ecs.application-autoscaling.amazonaws.com"
     nested = here("cloudformation:stack/${Root}-*/*")
     new = [here(f"cloudformation:stack/${{Root}}-{title}-*/*") for title in ("Service", "Autoscaling")]
     statements = [
         _allow("ChangeStack", _actions(*CHANGE_SETS), [here("cloudformation:stack/${Root}/*"), nested]),
-        _allow("ReadTemplates", [s3.GetObject], [arn("s3:::${Bucket}/*", Bucket=templates_bucket)]),
+        _allow("ReadTemplates", [s3.GetObject], [templates]),
         _allow("ReadPublicParameters", [ssm.GetParameters], [_public_parameters()]),
         _allow("UpdateNested", _actions(*NESTED), [nested], via),
         _allow("FirstDeployment", _actions("cloudformation:CreateStack", "cloudformation:DeleteStack"), new, via),

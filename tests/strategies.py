@@ -9,9 +9,11 @@ import msgspec
 from hypothesis import strategies as st
 
 from scaleout_cfn import capacity
-from scaleout_cfn.config import Cluster, Config, Domain, ExistingVpc, NewVpc, Service
+from scaleout_cfn.config import Cluster, Config, Domain, ExistingVpc, NewVpc, NoPipeline, RegistryPipeline, Service
 from scaleout_cfn.scaling import Schedule, StepAdjustment, StepScaling
 from scaleout_cfn.tunables import Section, bare, fields_of, sections_of
+
+PINNED = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
 
 # What no bound can say: values that CloudFormation or AWS would take.
 SAMPLES: dict[str, st.SearchStrategy[Any]] = {
@@ -35,9 +37,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "hosted_zone_id": st.just("Z0123456789ABCDEFGHIJ"),
     "path": st.sampled_from(["/", "/health", "/a/b?c=d"]),
     "instance_types": st.sampled_from([("t3.small",), ("m7i.large", "m6i.large", "m5.large"), ("c6a.xlarge",)]),
-    "node_image": st.sampled_from(
-        ["", "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"]
-    ),
+    "node_image": st.sampled_from(["", PINNED]),
     "image_uri": st.sampled_from(["", "123456789012.dkr.ecr.us-east-1.amazonaws.com/web@sha256:" + "0" * 64]),
     "cpu_units": st.sampled_from([128, 256, 1000]),
     "memory_mib": st.sampled_from([160, 256, 700]),
@@ -78,6 +78,20 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "schedules": st.just(()),  # their bounds depend on the others: drawn by `configs`
     "at": st.sampled_from(["cron(0 8 ? * MON-FRI *)", "rate(1 day)", "at(2026-12-24T18:00:00)"]),
     "timezone": st.sampled_from(["UTC", "Europe/Berlin"]),
+    "connection_arn": st.sampled_from(
+        [
+            f"arn:aws:{service}:eu-central-1:123456789012:connection/0a1b2c3d-0000-4000-8000-0123456789ab"
+            for service in ("codeconnections", "codestar-connections")
+        ]
+    ),
+    "repository": st.sampled_from(["shop/web", "My.Org/web_1"]),
+    "branch": st.sampled_from(["main", "release/1.x"]),
+    "context": st.sampled_from([".", "webapp"]),
+    "image_tag": st.sampled_from(["latest", "v1"]),
+    "provider_arn": st.sampled_from(
+        ["", "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"]
+    ),
+    "templates_bucket": st.sampled_from(["", "my.templates-1"]),
 }
 
 
@@ -168,6 +182,10 @@ def configs(draw: st.DrawFn) -> Config:
     )
     if isinstance(balancer.listener, Domain) and isinstance(network, ExistingVpc):
         network = replace(network, ipv6=draw(st.booleans()))
+    if not isinstance(config.pipeline, NoPipeline):
+        cluster, service = replace(cluster, node_image=PINNED), replace(service, image_uri="")
+    if isinstance(config.pipeline, RegistryPipeline):
+        config = replace(config, registry=replace(config.registry, mutable_tags=(config.pipeline.image_tag,)))
     return replace(config, network=network, service=service, cluster=cluster, load_balancer=balancer, scaling=scaling)
 
 

@@ -14,7 +14,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import configs
 
-from scaleout_cfn.config import Certificate, Config, Domain, ExistingVpc, LoadBalancer, NewVpc
+from scaleout_cfn.config import (
+    Certificate,
+    Config,
+    Domain,
+    ExistingVpc,
+    GitHubPipeline,
+    LoadBalancer,
+    NewVpc,
+    RegistryPipeline,
+    SourcePipeline,
+)
 from scaleout_cfn.config_file import Places, convert, load
 from scaleout_cfn.config_text import json_schema, starter, toml
 from scaleout_cfn.errors import ConfigError
@@ -32,6 +42,8 @@ GIVEN = {
     "certificate_arn": '"arn:aws:acm:eu-west-1:123456789012:certificate/0a1b"',
     "domain_name": '"shop.example.com"',
     "hosted_zone_id": '"Z0123456789"',
+    "connection_arn": '"arn:aws:codeconnections:eu-west-1:123456789012:connection/0a1b"',
+    "repository": '"shop/web"',
     "name": '"Day"',
     "at": '"rate(1 day)"',
     "min_tasks": "3",
@@ -41,10 +53,17 @@ GIVEN = {
 }
 
 
-def load_text(folder: Path, text: str) -> Config:
+#: What a pipeline does not go without.
+NEEDED_BY_PIPELINES = (
+    "cluster.node_image=/aws/service/ecs/optimized-ami/amazon-linux-2023/1/image_id",
+    'registry.mutable_tags=["latest"]',
+)
+
+
+def load_text(folder: Path, text: str, *overrides: str) -> Config:
     path = folder / "scaleout.toml"
     path.write_text(text, encoding="utf-8")
-    return load(path)
+    return load(path, overrides=overrides)
 
 
 def uncommented(line: str) -> str:
@@ -85,7 +104,7 @@ def test_the_starter_with_every_default_uncommented_is_the_default_config(tmp_pa
     commented = [line for index, line in enumerate(LINES) if index in DEFAULTS]
     kinds = [line for line in commented if line.startswith("#kind")]
     lists_of_tables = len(list(blocks("#[[")))
-    assert len(kinds) == 2
+    assert len(kinds) == 3
     assert len(commented) - len(kinds) + lists_of_tables == len(list(tunables(Config())))
 
 
@@ -101,12 +120,17 @@ def test_each_alternative_in_the_place_of_the_default_gives_that_kind(tmp_path: 
         settings_of_block = [uncommented(line) for line in block if SETTING.match(line)]
         (header,) = (line for line in settings_of_block if line.startswith("["))
         text = "\n".join(line for line in LINES[: index - 1] if line != header)
-        config = load_text(tmp_path, "\n".join([text, *settings_of_block]))
-        found.append(config.network if header == "[network]" else config.load_balancer.listener)
+        needed = NEEDED_BY_PIPELINES if header == "[pipeline]" else ()
+        config = load_text(tmp_path, "\n".join([text, *settings_of_block]), *needed)
+        chosen = {"[network]": config.network, "[pipeline]": config.pipeline}
+        found.append(chosen.get(header, config.load_balancer.listener))
     assert found == [
         ExistingVpc(),
         Certificate(certificate_arn=GIVEN["certificate_arn"].strip('"')),
         Domain(domain_name="shop.example.com", hosted_zone_id="Z0123456789"),
+        SourcePipeline(connection_arn=GIVEN["connection_arn"].strip('"'), repository="shop/web"),
+        RegistryPipeline(),
+        GitHubPipeline(repository="shop/web"),
     ]
 
 

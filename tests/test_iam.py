@@ -17,17 +17,29 @@ from scaleout_cfn.config import (
     Config,
     Domain,
     ExistingVpc,
+    GitHubPipeline,
     LoadBalancer,
     NewVpc,
     Registry,
+    RegistryPipeline,
     Service,
+    SourcePipeline,
 )
 from scaleout_cfn.rendering import compose, render, set_of
 from scaleout_cfn.scaling import Scaling
 
 #: Actions that may have "*" as their resource, each with the reason. A "*" that is not here fails.
 EVERYWHERE = {
+    "application-autoscaling:DescribeScalableTargets": "no resource-level permission",
+    "application-autoscaling:DescribeScalingPolicies": "no resource-level permission",
+    "application-autoscaling:DescribeScheduledActions": "no resource-level permission",
+    "cloudwatch:GetMetricData": "no resource-level permission",
+    "ec2:DescribeInstances": "no resource-level permission",
+    "ec2:DescribeSecurityGroupRules": "no resource-level permission",
+    "ec2:DescribeSecurityGroups": "no resource-level permission",
     "ecr:GetAuthorizationToken": "no resource-level permission; the token is for all registries that the role may use",
+    "ecs:DeregisterTaskDefinition": "no resource-level permission",
+    "ecs:DescribeTaskDefinition": "no resource-level permission",
     "ecs:DiscoverPollEndpoint": "no resource-level permission; it tells an agent where to connect",
     "ssm:UpdateInstanceInformation": "the agent reports before anything that names it is known",
     "ssmmessages:CreateControlChannel": "no resource-level permission in the message gateway",
@@ -36,6 +48,7 @@ EVERYWHERE = {
     "ssmmessages:OpenDataChannel": "no resource-level permission in the message gateway",
 }
 
+NODE_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
 SECRET = "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:db-AbCdEf"
 #: All that makes a policy, and in another partition: a literal of the usual one is ours then.
 EVERYTHING = Config(
@@ -45,7 +58,7 @@ EVERYTHING = Config(
     load_balancer=LoadBalancer(
         access_logs=True, listener=Domain(domain_name="shop.example.com", hosted_zone_id="Z0123456789")
     ),
-    cluster=Cluster(instance_types=("m7i.large", "m6i.large"), spot_percent=50),
+    cluster=Cluster(instance_types=("m7i.large", "m6i.large"), spot_percent=50, node_image=NODE_IMAGE),
     scaling=Scaling(max_tasks=4),
     service=Service(
         exec=True,
@@ -53,12 +66,23 @@ EVERYTHING = Config(
         network_mode="awsvpc",
         secrets={"KEY": "arn:aws-cn:ssm:cn-north-1:123456789012:parameter/key", "DB": f"{SECRET}:password::"},
     ),
+    pipeline=SourcePipeline(
+        connection_arn="arn:aws-cn:codeconnections:cn-north-1:123456789012:connection/0a1b2c3d",
+        repository="shop/web",
+        approval=True,
+    ),
 )
 CONFIGS = {
     "default": Config(),
     "everything": EVERYTHING,
     "endpoints": Config(network=NewVpc(egress="endpoints")),
     "existing": Config(network=ExistingVpc()),
+    "registry pipeline": Config(
+        cluster=Cluster(node_image=NODE_IMAGE),
+        registry=Registry(mutable_tags=("latest",)),
+        pipeline=RegistryPipeline(),
+    ),
+    "github": Config(cluster=Cluster(node_image=NODE_IMAGE), pipeline=GitHubPipeline(repository="shop/web")),
 }
 
 
@@ -128,7 +152,14 @@ def test_no_action_is_a_wildcard_but_in_the_refusal_of_plain_http(templates: dic
 def test_nobody_is_allowed_as_everybody(templates: dict[str, dict[str, Any]]) -> None:
     for place, statement in statements(templates):
         if statement["Effect"] == "Allow" and "Principal" in statement:
-            assert set(statement["Principal"]) == {"Service"}, place
+            if set(statement["Principal"]) == {"Federated"}:
+                # Of everybody at GitHub, one branch or environment of one repository.
+                (claims,) = statement["Condition"].values()
+                assert set(claims) == {f"{iam.GITHUB}:aud", f"{iam.GITHUB}:sub"}, place
+                assert claims[f"{iam.GITHUB}:sub"].startswith("repo:shop/web:"), place
+                assert not any("*" in claim for claim in claims.values()), place
+            else:
+                assert set(statement["Principal"]) == {"Service"}, place
 
 
 def test_no_partition_is_written_down(templates: dict[str, dict[str, Any]]) -> None:

@@ -51,6 +51,7 @@ COMMANDS = {
     "destroy": "destroy",
     "doctor": "doctor",
     "policies": "policies",
+    "ci": "ci",
     "simulate": "simulate",
     "compare": "simulate",
     "advise": "simulate",

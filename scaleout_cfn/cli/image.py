@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
 
 from scaleout_cfn.cli.options import config_options, load_config
 from scaleout_cfn.cli.views import view_for
-from scaleout_cfn.cli.work import Options, Work, aws_options, command
+from scaleout_cfn.cli.work import Options, Stopped, Work, aws_options, command
 from scaleout_cfn.config import Config
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Fact, Outcome
@@ -67,13 +67,12 @@ def build(
 ) -> None:
     """Build FOLDER (default: webapp) with docker, podman, buildah or finch, whichever works first.
 
-    No account is needed. The platform is that of cluster.architecture, and the image is refused where it is of another. What comes after --
-    goes to the builder as it is: image build webapp -- --build-arg BASE_IMAGE=debian:trixie-slim
+    No account is needed. The platform is that of cluster.architecture, and an image of another one is refused. What
+    comes after -- goes to the builder as it is: image build webapp -- --build-arg BASE_IMAGE=debian:trixie-slim
     """
     config = load_config(config_path, environment, overrides)
     view = view_for(as_json=as_json)
-    # As an exception it takes the builder along.
-    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    before = signal.signal(signal.SIGTERM, _stopped)
     try:
         built = delivery.build(*_wanted(config, config.stack_name, folder, arguments, tag), view.tell)
         words = "built" if built.new else "there already"
@@ -84,8 +83,8 @@ def build(
             outputs={"LocalImage": built.name},
             next_command="scaleout-cfn image push, or scaleout-cfn deploy --build",
         )
-    except KeyboardInterrupt:
-        outcome = interrupted(signal.SIGINT, "image build", running=False)
+    except KeyboardInterrupt as stop:
+        outcome = interrupted(getattr(stop, "number", signal.SIGINT), "image build", running=False)
     except ScaleoutError as error:
         outcome = of_error(error)
     finally:
@@ -187,6 +186,10 @@ def push_built(work: Work, tag: str, built: Built | None) -> str:
     if built is None:
         return repository.pinned_uri(work.aws, place, tag)
     return f"{place.uri}@{delivery.push(work.aws, place, built, work.view.tell).digest}"
+
+
+def _stopped(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)
 
 
 def _wanted(config: Config, stack: str, folder: str, arguments: tuple[str, ...], tag: str) -> tuple[Source, str, str]:

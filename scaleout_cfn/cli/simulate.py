@@ -249,6 +249,14 @@ def simulate(
     with _progress(5, "simulating", len(traffic.requests) > 500_000) as done:
         found = study(model, service, traffic, prices, done)
     trace = run(model, service, Delays(), traffic)
+    # Before anything is printed: whoever reads the table may stop after its first lines.
+    if html_file:
+        _write(html_file, page(found, trace, table(found)))
+    if series_file:
+        _write(series_file, series_csv(trace, service))
+    if plot_file:
+        plot(found, trace, plot_file)
+        click.echo(f"{plot_file} written", err=True)
     if as_json:
         events = [event._asdict() for event in trace.events]
         click.echo(json.dumps({**found.as_json(), "prices_as_of": prices.as_of, "events": events}, indent=1))
@@ -265,13 +273,6 @@ def simulate(
         click.echo(
             f"\nPrices of {prices.as_of}, {prices.region}. A model of documented rules, not a measurement.", err=True
         )
-    if html_file:
-        _write(html_file, page(found, trace, table(found)))
-    if series_file:
-        _write(series_file, series_csv(trace, service))
-    if plot_file:
-        plot(found, trace, plot_file)
-        click.echo(f"{plot_file} written", err=True)
 
 
 class _progress:

@@ -65,7 +65,7 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
     live = find(aws, wish.stack_name)
     phases = phases_of(wish, live, aws.target.role_arn)
     earlier: Outcome | None = None
-    if live is not None and live.meaning.start == "busy":
+    if live is not None and live.meaning.start == "busy" and live.status != "DELETE_IN_PROGRESS":
         operation = ours_at_work(aws, live, {one.fingerprint for one in phases})
         tell(Note(f"an earlier run began this ({operation.token}); going on with it"))
         earlier = _watched(run, operation, live.name)

@@ -20,7 +20,7 @@ from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
 from scaleout_cfn.deploy.outcome import concluded
 from scaleout_cfn.deploy.plan import is_stateful
 from scaleout_cfn.deploy.recover import pick
-from scaleout_cfn.deploy.watch import Patience, begin, watch
+from scaleout_cfn.deploy.watch import Patience, begin, unsure, watch
 from scaleout_cfn.errors import AccessError, ApiError, BusyError, DeployError, RefusedError, ScaleoutError, UsageError
 
 __all__ = ["Item", "Stock", "destroy", "stock", "take_stock"]
@@ -247,8 +247,7 @@ def destroy(
                 _empty(aws, item.resource, tell)
         operation = begin(aws, live, "destroy", "delete_stack", **({"RoleARN": role_arn} if role_arn else {}))
     except KeyboardInterrupt as stop:
-        # The deletion may just have been sent; what is true is what AWS says.
-        return _interrupted(aws, live, stack, getattr(stop, "number", 2))
+        return unsure(aws, live, stack, stop, BEGUN)
     except DeployError as error:
         error.state = error.state or f"{BEGUN}; the stack is not deleted"
         error.next_command = error.next_command or "the same command again: it goes on"
@@ -446,25 +445,6 @@ def _idempotent(aws: Aws, service: str, operation: str, **arguments: Any) -> dic
 def _batches(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
     for start in range(0, len(items), size):
         yield list(items[start : start + size])
-
-
-def _interrupted(aws: Aws, live: Live, stack: str, number: int) -> Outcome:
-    """An interrupt before the deletion, or while it was being sent."""
-    try:
-        now = find(aws, live.stack_id, once=True)
-        deleting = now is None or now.status.startswith("DELETE_")
-    except ScaleoutError:
-        now, deleting = live, False
-    what = "stopped watching; the deletion goes on in AWS" if deleting else "interrupted; the stack is not deleted"
-    return Outcome(
-        "still_running" if deleting else "interrupted",
-        128 + number,
-        f"{stack}: {what}",
-        now.status if now else "DELETE_COMPLETE",
-        live.stack_id,
-        reason="" if deleting else BEGUN,
-        next_command="the same command again: it goes on",
-    )
 
 
 def _concluded(stack: str, taken: Stock) -> Callable[[Live | None, Sequence[Event]], Outcome]:

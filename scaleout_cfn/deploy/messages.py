@@ -9,7 +9,19 @@ from typing import Any, Literal, TypeAlias
 from scaleout_cfn.deploy.events import Event, Progress
 from scaleout_cfn.deploy.plan import Plan
 
-__all__ = ["Blocked", "Fact", "Message", "Note", "Outcome", "Planned", "Rollout", "Started", "Tell", "Uploaded", "Watched"]
+__all__ = [
+    "Blocked",
+    "Fact",
+    "Message",
+    "Note",
+    "Outcome",
+    "Planned",
+    "Rollout",
+    "Started",
+    "Tell",
+    "Uploaded",
+    "Watched",
+]
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ FEATURES = {
     "autoscaling:PutLifecycleHook": "LifecycleHookSpecificationList",
     "autoscaling:PutNotificationConfiguration": "NotificationConfigurations",
     "autoscaling:StartInstanceRefresh": "AutoScalingInstanceRefresh",
+    "codestar-connections:PassConnection": "ConnectionArn",
     "cloudformation:UpdateTerminationProtection": "EnableTerminationProtection",
     "ec2:AcceptAddressTransfer": "TransferAddress",
     "ec2:AllocateIpamPoolCidr": "IpamPoolId",
@@ -141,6 +142,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         # Named after their logical id alone.
         "arn:{partition}:cloudwatch::{account}:dashboard/*",
     ),
+    # Named after their logical id alone.
+    "codebuild": ("arn:{partition}:codebuild:{region}:{account}:project/*",),
+    "codepipeline": ("arn:{partition}:codepipeline:{region}:{account}:{begins}*",),
     "ecr": ("arn:{partition}:ecr:{region}:{account}:repository/{small}*",),
     "ecs": (
         "arn:{partition}:ecs:{region}:{account}:capacity-provider/{begins}*",
@@ -149,6 +153,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "arn:{partition}:ecs:{region}:{account}:service-deployment/{begins}*",
         "arn:{partition}:ecs:{region}:{account}:task-definition/{begins}*",
     ),
+    "events": ("arn:{partition}:events:{region}:{account}:rule/{begins}*",),
     "iam": (
         "arn:{partition}:iam::{account}:instance-profile/{begins}*",
         "arn:{partition}:iam::{account}:role/{begins}*",
@@ -156,6 +161,23 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "logs": ("arn:{partition}:logs:{region}:{account}:log-group:{begins}*",),
     "s3": ("arn:{partition}:s3:::{small}*",),
     "sns": ("arn:{partition}:sns:{region}:{account}:{begins}*",),
+}
+
+#: Types whose resources are not named after the stack, and what their actions are for.
+PLACES = {
+    "AWS::IAM::OIDCProvider": "arn:{partition}:iam::{account}:oidc-provider/*",
+    "AWS::IAM::ServiceLinkedRole": "arn:{partition}:iam::{account}:role/aws-service-role/ecs.amazonaws.com/*",
+}
+
+#: Types whose schema says nothing of handlers.
+#: https://docs.aws.amazon.com/codebuild/latest/userguide/auth-and-access-control-permissions-reference.html
+WITHOUT_HANDLERS = {
+    "AWS::CodeBuild::Project": [
+        "codebuild:BatchGetProjects",
+        "codebuild:CreateProject",
+        "codebuild:DeleteProject",
+        "codebuild:UpdateProject",
+    ],
 }
 
 #: Actions of these services that take no resource.
@@ -227,6 +249,8 @@ def handler_actions(kind: str) -> list[str]:
     except ResourceNotFoundError:
         return []
     handlers = schema.get("handlers", {})
+    if not handlers:
+        return WITHOUT_HANDLERS.get(kind, [])
     return sorted({one for name in handlers if name != "list" for one in handlers[name].get("permissions", [])})
 
 
@@ -235,28 +259,35 @@ def service_role(templates: Mapping[str, Template], place: Place) -> list[Statem
     resources = [one for template in templates.values() for one in template["Resources"].values()]
     types = sorted({one["Type"] for one in resources})
     properties = set(_keys(list(templates.values())))
-    services = {_service(kind) for kind in types} | {"iam"}
+    # A handler also calls what the set has no use for: functions, meshes, fleets. iam makes the roles of all of them.
+    services = {_service(kind) for kind in types} | {"iam", "codestar-connections"}
     if _uses_kms(templates):
         services.add("kms")
-    wanted = {
-        action
-        for kind in types
-        for action in handler_actions(kind)
-        if action.partition(":")[0] in services
-        and action not in ELSEWHERE
-        and FEATURES.get(action, "") in (properties | {""})
-    }
+    called = {kind: {one for one in handler_actions(kind) if _used(one, services, properties)} for kind in types}
+    statements = [
+        _allow("".join(kind.split("::")[1:]), called.pop(kind), [place.arn(pattern)])
+        for kind, pattern in PLACES.items()
+        if kind in called
+    ]
+    wanted = {one for actions in called.values() for one in actions}
     covering = [one for one in wanted if one.endswith("*")]
     wanted = {one for one in wanted if not any(fnmatchcase(one, wide) and one != wide for wide in covering)}
     if "AWS::CloudFormation::Stack" in types:
         wanted |= {f"cloudformation:{name}ChangeSet" for name in ("Create", "Delete", "Describe", "Execute")}
-    statements = list(_by_service(wanted, place))
+    statements += _by_service(wanted, place)
     statements += _roles(resources, types, place)
     if any("AWS::SSM::Parameter::Value" in str(one.get("Parameters")) for one in templates.values()):
         public = "arn:{partition}:ssm:{region}::parameter/aws/service/*"
         statements.append(_allow("ReadPublicParameters", ["ssm:GetParameters"], [place.arn(public)]))
     statements.append(_allow("ReadTemplates", ["s3:GetObject"], [place.arn("arn:{partition}:s3:::{bucket}/*")]))
     return statements
+
+
+def _used(action: str, services: Collection[str], properties: Collection[str]) -> bool:
+    feature = FEATURES.get(action)
+    return (
+        action.partition(":")[0] in services and action not in ELSEWHERE and (feature is None or feature in properties)
+    )
 
 
 def _by_service(actions: Iterable[str], place: Place) -> Iterator[Statement]:

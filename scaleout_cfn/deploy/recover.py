@@ -14,7 +14,7 @@ from scaleout_cfn.deploy.events import Event
 from scaleout_cfn.deploy.live import NESTED, Live, Resource, find, inventory
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
 from scaleout_cfn.deploy.outcome import concluded
-from scaleout_cfn.deploy.watch import Patience, begin, watch
+from scaleout_cfn.deploy.watch import Patience, begin, unsure, watch
 from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, RefusedError, UsageError
 
 __all__ = ["Recovery", "Verb", "cancel", "pick", "rollback", "skippable", "skips"]
@@ -145,7 +145,10 @@ def rollback(
         # As in the deployment: a first creation that failed leaves nothing behind.
         arguments["RetainExceptOnCreate"] = True
     _ask(confirm, sentence)
-    operation = begin(aws, live, "rollback", way.verb, **arguments)
+    try:
+        operation = begin(aws, live, "rollback", way.verb, **arguments)
+    except KeyboardInterrupt as stop:
+        return unsure(aws, live, stack, stop)
     return watch(aws, operation, stack, tell, _concluded(stack), patience)
 
 
@@ -173,6 +176,8 @@ def cancel(aws: Aws, stack: str, tell: Tell, confirm: Callable[[str], bool], pat
         if error.kind != "refused" or now is None or now.status == live.status:
             raise
         raise _too_late(now) from None
+    except KeyboardInterrupt as stop:
+        return unsure(aws, live, stack, stop)
     return watch(aws, operation, stack, tell, _concluded(stack), patience)
 
 

@@ -68,14 +68,19 @@ def phases_of(wish: Wish, live: Live | None, role: str) -> list[Desired]:
 
 def ours_at_work(aws: Aws, live: Live, fingerprints: Collection[str]) -> Operation:
     """The operation at work on a stack, where it is one of these. Raises BusyError when it is anybody else's."""
-    history = History(live.stack_id)
-    problems: list[Exception] = []
-    events = read_events(aws, history, on_error=problems.append)
-    begin = next((event for event in events if event.of_stack and event.stack_id == live.stack_id), None)
+    begin, problems = _begin(aws, live)
     mark = fingerprint_in(begin.token) if begin else ""
     if begin is None or live.status.startswith("DELETE_") or mark not in fingerprints:
         raise busy(live, begin, mark, problems)
     return Operation(live.stack_id, begin.token)
+
+
+def _begin(aws: Aws, live: Live) -> tuple[Event | None, list[Exception]]:
+    """The event that began what is at work on a stack."""
+    history = History(live.stack_id)
+    problems: list[Exception] = []
+    events = read_events(aws, history, on_error=problems.append)
+    return next((event for event in events if event.of_stack and event.stack_id == live.stack_id), None), problems
 
 
 def busy(live: Live, begin: Event | None, mark: str, problems: list[Exception]) -> BusyError:
@@ -94,7 +99,11 @@ def startable(aws: Aws, live: Live | None, *, recreate: bool, tell: Tell) -> Liv
     if live is None or live.meaning.start in ("create", "update"):
         return live
     if live.meaning.start == "busy":
-        raise busy(live, None, "", [])
+        begin, problems = _begin(aws, live)
+        if recreate and begin is not None and begin.token.startswith("scfn-recreate-"):
+            _gone(aws, Operation(live.stack_id, begin.token), live, tell)  # an earlier run began to make it anew
+            return None
+        raise busy(live, begin, fingerprint_in(begin.token) if begin else "", problems)
     if live.meaning.start == "recreate" and recreate:
         left = [one for one in inventory(aws, live.stack_id) if one.type != NESTED and "SKIPPED" not in one.status]
         if not left:
@@ -127,10 +136,14 @@ def _deleted(aws: Aws, live: Live, tell: Tell) -> None:
     except ApiError as error:
         if error.kind != "unclear":
             raise
-    before = f"{live.status} {live.version}"
-    gone = follow(aws, Operation(live.stack_id, mark, before), History(live.stack_id, mark), tell)
-    if gone is not None and gone.meaning.end != "gone":
-        raise NeedsHandError(f"stack {live.name} is {gone.status}: {gone.reason}", next_command="scaleout-cfn destroy")
+    _gone(aws, Operation(live.stack_id, mark, f"{live.status} {live.version}"), live, tell)
+
+
+def _gone(aws: Aws, operation: Operation, live: Live, tell: Tell) -> None:
+    """Watch a deletion to its end."""
+    left = follow(aws, operation, History(live.stack_id, operation.token), tell)
+    if left is not None and left.meaning.end != "gone":
+        raise NeedsHandError(f"stack {live.name} is {left.status}: {left.reason}", next_command="scaleout-cfn destroy")
 
 
 def same(aws: Aws, desired: Desired, live: Live) -> bool:

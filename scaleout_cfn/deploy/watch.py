@@ -13,9 +13,9 @@ from scaleout_cfn.deploy.follow import StoppedWaiting, follow
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Outcome, Tell
 from scaleout_cfn.deploy.outcome import interrupted
-from scaleout_cfn.errors import AccessError, ApiError, BusyError
+from scaleout_cfn.errors import AccessError, ApiError, BusyError, ScaleoutError
 
-__all__ = ["Patience", "begin", "newest_event", "watch"]
+__all__ = ["Patience", "begin", "newest_event", "unsure", "watch"]
 
 TRIES = 5
 
@@ -61,6 +61,25 @@ def begin(aws: Aws, live: Live, verb: str, call: str, **arguments: object) -> Op
         state=f"the stack is {live.status}, as before",
         next_command="the same command again",
     )
+
+
+def unsure(aws: Aws, live: Live, stack: str, stop: KeyboardInterrupt, done: str = "") -> Outcome:
+    """The end by an interrupt before an operation, or while it was being sent: what is true is what AWS says.
+
+    `done` is what this run may have done already.
+    """
+    try:
+        now = find(aws, live.stack_id, once=True)
+    except ScaleoutError:
+        now = live
+    running = now is None or now.status != live.status
+    outcome = interrupted(getattr(stop, "number", 2), stack, running=running, stack_id=live.stack_id)
+    outcome = replace(outcome, status=now.status if now else "DELETE_COMPLETE")
+    if running:
+        return replace(outcome, what=f"{stack}: stopped watching; what was begun goes on in AWS")
+    if not done:
+        return outcome
+    return replace(outcome, what=f"{stack}: interrupted; the stack is still there", reason=done)
 
 
 def watch(

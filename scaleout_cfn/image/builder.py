@@ -97,9 +97,9 @@ class Builder:
         with _own_config(host) as environment:
             try:
                 login = ["login", "--username", user, "--password-stdin", *insecure, host]
-                self._run(login, f"{self.name} cannot log in to {host}", _unsaid, environment, secret=password)
-                self._run(["tag", name, remote], f"{self.name} cannot tag {name}", say, environment)
-                self._run(["push", *insecure, remote], f"{self.name} cannot push", say, environment, hide=password)
+                self._run(login, f"{self.name} cannot log in to {host}", _unsaid, environment, password, to_stdin=True)
+                self._run(["tag", name, remote], f"{self.name} cannot tag {name}", say, environment, password)
+                self._run(["push", *insecure, remote], f"{self.name} cannot push", say, environment, password)
             finally:
                 # The file goes with its folder. This is for a builder that kept the password elsewhere: in a key chain,
                 # or in the machine that it runs in.
@@ -119,14 +119,14 @@ class Builder:
         what: str,
         say: Say,
         environment: Mapping[str, str] | None = None,
-        *,
         secret: str = "",
-        hide: str = "",
+        *,
+        to_stdin: bool = False,
     ) -> None:
-        """Run it to its end, and take it along when we are ended. `secret` is its input, and hidden like `hide`."""
+        """Run it to its end, and take it along when we are ended. The secret is hidden in all that it writes."""
         process = subprocess.Popen(
             [self.path, *command],
-            stdin=subprocess.PIPE if secret else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if to_stdin else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment or ENVIRONMENT | os.environ,
@@ -141,9 +141,7 @@ class Builder:
                     process.stdin.close()
             assert process.stdout is not None
             for line in process.stdout:
-                for word in filter(None, (secret, hide)):
-                    line = line.replace(word, "****")
-                last.append(line.rstrip())
+                last.append((line.replace(secret, "****") if secret else line).rstrip())
                 say(last[-1])
             code = process.wait()
         except BaseException:

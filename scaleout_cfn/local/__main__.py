@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from scaleout_cfn.local import REGION, EmulatorError
+from scaleout_cfn.local import ACCOUNT_ID, REGION, EmulatorError
 
 _HOST = "127.0.0.1"
 _Message = MutableMapping[str, Any]

@@ -148,7 +148,7 @@ def plot(study: Study, trace: Trace, path: Path) -> None:
         axis.legend(loc="upper right", fontsize="small", frameon=False)
     axes[-1].set_xlabel("hours")
     try:
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None}, dpi=110)
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None}, dpi=80)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; give a path that can be written to") from None
     finally:

@@ -11,10 +11,10 @@ from typing import Annotated
 from msgspec import Struct
 from troposphere import Equals, FindInMap, Not, Ref, Sub
 
-from scaleout_cfn.config import Config, NewVpc
+from scaleout_cfn.config import Config, GitHubPipeline, NewVpc, NoPipeline
 from scaleout_cfn.parameters import asked
 from scaleout_cfn.stack import Stack
-from scaleout_cfn.stacks import autoscaling, cluster, load_balancer, network, observability, registry, service
+from scaleout_cfn.stacks import autoscaling, cluster, load_balancer, network, observability, pipeline, registry, service
 from scaleout_cfn.values import (
     ClusterName,
     EmailAddress,
@@ -22,7 +22,9 @@ from scaleout_cfn.values import (
     LatestImage,
     LogGroupName,
     Number,
+    RoleArn,
     ServiceName,
+    StackName,
     SubnetIds,
     Text,
     VpcId,
@@ -39,6 +41,9 @@ class Outputs(Struct, frozen=True):
     # For a stack of one's own beside ours.
     vpc_id: Annotated[VpcId, "The VPC."]
     node_subnets: Annotated[SubnetIds, "The subnets of the nodes and tasks."]
+    pipeline_name: Annotated[Text | None, "The pipeline, in CodePipeline."] = None
+    github_build_role: Annotated[RoleArn | None, "The role of the workflow's build, in GitHub Actions."] = None
+    github_deploy_role: Annotated[RoleArn | None, "The role of the workflow's deployment, in GitHub Actions."] = None
 
 
 def build(
@@ -125,6 +130,20 @@ def build(
         topic=watch.topic,
     )
 
+    # No condition: it is what brings the first image. Nothing else needs it.
+    delivery = pipeline.Outputs()
+    if not isinstance(config.pipeline, NoPipeline):
+        delivery = stack.nest(
+            "Pipeline",
+            pipeline.build,
+            config,
+            root_stack=StackName(Ref("AWS::StackName")),
+            # A workflow is told it by a variable of its repository.
+            repository_uri=None if isinstance(config.pipeline, GitHubPipeline) else images.repository_uri,
+            repository_arn=images.repository_arn,
+            repository_name=images.repository_name,
+        )
+
     return Outputs(
         service_url=alb.url,
         repository_uri=images.repository_uri,
@@ -134,6 +153,9 @@ def build(
         dashboard_url=_console_link(stack, watch.dashboard_name),
         vpc_id=net.vpc_id,
         node_subnets=net.node_subnets,
+        pipeline_name=delivery.pipeline_name,
+        github_build_role=delivery.github_build_role,
+        github_deploy_role=delivery.github_deploy_role,
     )
 
 

@@ -144,7 +144,9 @@ def main() -> None:
     if fewest:
         picks["fewest misses within 1.3"] = fewest[2]
     for row in sorted(kept, key=lambda row: row[0][0])[:12]:
-        print("   crowds: misses %.2f hours %.2f usd %.2f" % row[0], " others: misses %.2f hours %.2f usd %.2f" % row[1], says(row[2]))
+        for label, (misses, hours, usd) in (("crowds", row[0]), ("others", row[1])):
+            print(f"   {label}: misses {misses:.2f} hours {hours:.2f} USD {usd:.2f}", end="")
+        print(f"   {says(row[2])}")
     print("Finalists, twelve phases, each corner of the bands against CDK's example at the same corner:")
     for name, model in picks.items():
         print(f"{name}: {says(model)}")
@@ -157,8 +159,8 @@ def main() -> None:
                 f"   others: misses {two[0]:.2f} hours {two[1]:.2f} USD {two[2]:.2f}"
             )
             if corner == "middle":
-                for n in loads:
-                    print(f"      {n:<34} {mine[n][0]:8.3%} of {cdks[n][0]:8.3%}  hours {mine[n][1]:7.1f} of {cdks[n][1]:7.1f}")
+                for n, (misses, hours, _) in mine.items():
+                    print(f"      {n:<34} {misses:8.3%} of {cdks[n][0]:8.3%}  hours {hours:7.1f} of {cdks[n][1]:7.1f}")
 
 
 if __name__ == "__main__":

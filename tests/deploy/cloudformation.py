@@ -6,7 +6,7 @@ import copy
 import functools
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -277,9 +277,7 @@ class CloudFormation:
         stack = self.stacks[made["StackId"]]
         made["ExecutionStatus"] = "EXECUTE_IN_PROGRESS"
         keep = {made["ChangeSetId"]}
-        self.sets = {
-            arn: one for arn, one in self.sets.items() if one["StackId"] != stack.id or one["_root"] in keep
-        }
+        self.sets = {arn: one for arn, one in self.sets.items() if one["StackId"] != stack.id or one["_root"] in keep}
         stack.tags, stack.role = made["_tags"], made["_role"] or stack.role
         if made["_type"] == "UPDATE":
             stack.updated = self.world.now
@@ -321,7 +319,7 @@ class CloudFormation:
         self._event(stack, title, one["type"], status, one["physical"], token=token)
         del stack.resources[title]
 
-    def _create(self, stack: Stack, text: str, parameters: dict[str, str], token: str) -> Iterator[float]:
+    def _create(self, stack: Stack, text: str, parameters: dict[str, str], token: str) -> Generator[float, None, bool]:
         stack.text, stack.parameters = text, parameters
         self._own(stack, "CREATE_IN_PROGRESS", token)
         try:
@@ -336,7 +334,7 @@ class CloudFormation:
         self._own(stack, "CREATE_COMPLETE", token)
         return True
 
-    def _update(self, stack: Stack, text: str, parameters: dict[str, str], token: str) -> Iterator[float]:
+    def _update(self, stack: Stack, text: str, parameters: dict[str, str], token: str) -> Generator[float, None, bool]:
         before = copy.deepcopy((stack.text, stack.parameters, stack.resources, stack.outputs))
         children = {title: self.stacks[one["physical"]] for title, one in before[2].items() if one["type"] == NESTED}
         kept = {title: copy.deepcopy((one.text, one.parameters)) for title, one in children.items()}
@@ -433,12 +431,14 @@ class CloudFormation:
                 continue
             kind = resource["Type"]
             change: dict[str, Any] = {
-                "Action": "Modify" if old else "Add", "LogicalResourceId": title, "ResourceType": kind,
+                "Action": "Modify" if old else "Add",
+                "LogicalResourceId": title,
+                "ResourceType": kind,
             }
             if old:
                 change |= self._modified(old, properties, resource, kind)
             if kind == NESTED:
-                child = self.stacks[old["physical"]] if old else self._new(f"{stack.name}-{title}", "REVIEW_IN_PROGRESS")
+                child = self.stacks[old["physical"]] if old else self._new(title, "REVIEW_IN_PROGRESS")
                 inner = self._text(properties["TemplateURL"])
                 given = {
                     name: str(properties.get("Parameters", {}).get(name, one.get("Default", "")))
@@ -465,13 +465,13 @@ class CloudFormation:
                 }
 
     def _modified(self, old: dict[str, Any], properties: Any, resource: Any, kind: str) -> dict[str, Any]:
-        details = []
+        details: list[dict[str, Any]] = []
         for name in sorted({*old["properties"], *properties}):
             before, after = old["properties"].get(name), properties.get(name)
             if before == after:
                 continue
             always = name in REPLACING.get(kind, set())
-            target = {
+            target: dict[str, Any] = {
                 "Attribute": "Properties",
                 "Name": name,
                 "Path": f"/Properties/{name}",
@@ -482,7 +482,9 @@ class CloudFormation:
             details.append({"Target": target, "Evaluation": "Static", "ChangeSource": "DirectModification"})
         replaced = any(one["Target"]["RequiresRecreation"] == "Always" for one in details)
         found: dict[str, Any] = {
-            "PhysicalResourceId": old["physical"], "Details": details, "Replacement": "True" if replaced else "False"
+            "PhysicalResourceId": old["physical"],
+            "Details": details,
+            "Replacement": "True" if replaced else "False",
         }
         if replaced:
             keeps = resource.get("UpdateReplacePolicy", "Delete")
@@ -553,7 +555,9 @@ class CloudFormation:
             "Timestamp": self.world.now,
         }
         stack.events.append(
-            event | ({"ResourceStatusReason": reason} if reason else {}) | ({"ClientRequestToken": token} if token else {})
+            event
+            | ({"ResourceStatusReason": reason} if reason else {})
+            | ({"ClientRequestToken": token} if token else {})
         )
 
 
@@ -564,9 +568,7 @@ def _active(template: dict[str, Any], parameters: dict[str, str], section: str =
         (equals,) = condition["Fn::Not"]
         left, right = equals["Fn::Equals"]
         holds[name] = parameters[left["Ref"]] != right
-    return {
-        title: one for title, one in template.get(section, {}).items() if holds.get(one.get("Condition", ""), True)
-    }
+    return {title: one for title, one in template.get(section, {}).items() if holds.get(one.get("Condition", ""), True)}
 
 
 def _page(key: str, rows: list[Any], token: str) -> dict[str, Any]:

@@ -32,10 +32,21 @@ def failing() -> Deployer:
     return deployer
 
 
+def broken() -> Deployer:
+    """A creation that failed: the stack can only be made anew."""
+    deployer = Deployer()
+    deployer.world.cfn.failures["Data/Table"] = ("Limit exceeded", 1)
+    assert deployer.deploy().status == "ROLLBACK_COMPLETE"
+    deployer.world.calls.clear()
+    deployer.world.cfn.executions = 0
+    return deployer
+
+
 SCENARIOS = {
     "create": Scenario(Deployer, lambda one: one.deploy().exit_code, 0, 1),
     "create in two phases": Scenario(Deployer, lambda one: one.deploy(image="web:1").exit_code, 0, 2),
     "update": Scenario(running, lambda one: one.deploy(image="web:2").exit_code, 0, 1),
+    "recreation": Scenario(broken, lambda one: one.deploy(recreate=True).exit_code, 0, 1),
     "failing update": Scenario(failing, lambda one: one.deploy(image="web:2").exit_code, 4, 1, fails=True),
 }
 
@@ -72,5 +83,8 @@ def test_the_same_command_after_a_crash_ends_in_the_same_state(
             # What has failed and come to rest is tried again: that is what the command is given again for.
             again = scenario.fails and settled and tried == 1
             assert world.executions() == scenario.executions + again, context
+            # Found again, not made again: no change set is left over.
+            names = {given["ChangeSetName"] for _, operation, given in world.calls if operation == "CreateChangeSet"}
+            assert len(names) == world.executions(), context
     with capsys.disabled():
         print(f"\ncrash matrix: {name}, run again {'later' if later else 'at once'}: {cases} cases of {calls} calls")

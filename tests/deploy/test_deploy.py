@@ -120,9 +120,15 @@ def test_the_reason_of_a_nested_change_set_is_found_behind_the_roots() -> None:
     cfn = deployer.world.cfn
     child = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/inner/99"
     cfn.sets[child] = {
-        "ChangeSetName": "inner", "ChangeSetId": child, "StackId": "s", "StackName": "web-Service",
-        "Status": "FAILED", "ExecutionStatus": "UNAVAILABLE", "StatusReason": "Template error: no such map",
-        "Changes": [], "_root": child,
+        "ChangeSetName": "inner",
+        "ChangeSetId": child,
+        "StackId": "s",
+        "StackName": "web-Service",
+        "Status": "FAILED",
+        "ExecutionStatus": "UNAVAILABLE",
+        "StatusReason": "Template error: no such map",
+        "Changes": [],
+        "_root": child,
     }
     cfn.set_failure = f"Nested change set {child} was not successfully created: Currently in FAILED."
     with pytest.raises(RejectedError, match="web-Service: Template error: no such map"):
@@ -142,7 +148,7 @@ def test_somebody_elses_operation_is_busy_and_named() -> None:
     stack = cfn.live("web")
     assert stack is not None
     cfn._start(cfn._update(stack, stack.text, {"ImageUri": "web:9"}, "Console-UpdateStack-1"))
-    with pytest.raises(BusyError, match="somebody else is at work on it, since .*, token Console-UpdateStack-1"):
+    with pytest.raises(BusyError, match=r"somebody else is at work on it, since .*, token Console-UpdateStack-1"):
         deployer.deploy(image="web:2")
     assert not deployer.world.sent("CreateChangeSet", "PutObject", "ExecuteChangeSet")
 

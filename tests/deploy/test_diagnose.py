@@ -69,6 +69,17 @@ def test_a_failure_is_found_after_later_operations_went_well() -> None:
     assert not outcome.next_command
 
 
+def test_what_failed_in_a_later_operation_that_went_well_is_no_part_of_it() -> None:
+    deployer = broken("no such image")
+    assert deployer.deploy(image="web:3").exit_code == 0
+    cfn = deployer.world.cfn
+    service = next(stack for stack in cfn.stacks.values() if stack.path == "Service")
+    cfn._event(service, "Old", "AWS::ECS::TaskDefinition", "DELETE_FAILED", "old", "still in use")
+    assert diagnosed(deployer).reason == "no such image"
+    (cause,) = told(deployer, "cause")
+    assert cause.data["consequences"] == ["Service"]
+
+
 def test_of_two_failures_the_newer_one_is_told() -> None:
     deployer = broken("the older one")
     deployer.world.cfn.failures["Service/TaskDefinition"] = ("the newer one", 1)

@@ -114,7 +114,7 @@ def test_a_nested_stack_is_found_by_its_arn_read_and_then_left_alone() -> None:
 
 
 def event(second: int, status: str, path: str, reason: str = "", kind: str = "AWS::ECS::Service") -> Event:
-    physical = ROOT if not path else path
+    physical = path or ROOT
     time = START + timedelta(seconds=second)
     return Event(ROOT, f"{second}{path}", time, path, kind, status, reason, physical, "")
 

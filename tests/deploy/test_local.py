@@ -87,7 +87,14 @@ def web(shell: Shell) -> str:
 def test_a_first_deployment_shows_the_whole_way(shell: Shell) -> None:
     done = shell.run("deploy", "--local", "--yes", "--stack", "first")
     assert done.code == 0, done.err
-    for said in ("phase 1 of 2", "phase 2 of 2", "Network/", "CREATE_COMPLETE", "No container runs", "✓ first: updated"):
+    for said in (
+        "phase 1 of 2",
+        "phase 2 of 2",
+        "Network/",
+        "CREATE_COMPLETE",
+        "No container runs",
+        "✓ first: updated",
+    ):
         assert said in done.err
     assert re.search(r"^ServiceUrl +http://", done.out, re.MULTILINE)
 
@@ -160,7 +167,7 @@ def test_a_signal_while_it_runs_only_stops_watching(shell: Shell, number: int, c
     assert process.stderr is not None
     wait_for(process, lambda line: "Vpc  CREATE_IN_PROGRESS" in line)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert "goes on in AWS" in err
     assert "scaleout-cfn events --follow" in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -52,10 +53,8 @@ class Deployments(RuleBasedStateMachine):
     @rule(image=IMAGES, call=st.integers(1, 45), when=st.sampled_from(["before", "during"]))
     def deploy_and_die(self, image: str | None, call: int, when: str) -> None:
         self.world.killed_at = (len(self.world.calls) + call, when)
-        try:
+        with suppress(Killed):
             self.run(image=image)
-        except Killed:
-            pass
         self.world.killed_at = None
 
     @rule(path=st.sampled_from(["Data/Table", "Service/Service", "Word"]))

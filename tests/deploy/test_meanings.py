@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 def enum(service: str, shape: str) -> set[str]:
     model = botocore.session.get_session().get_service_model(service)
-    return set(model.shape_for(shape).enum)  # type: ignore[attr-defined]
+    return set(model.shape_for(shape).enum)
 
 
 def test_every_stack_status_has_a_meaning() -> None:
@@ -153,3 +155,10 @@ def test_the_drawing_in_errors_is_true() -> None:
 def test_the_page_of_exit_codes_is_true() -> None:
     rows = re.findall(r"^\| (\d+) \| ([^|]+) \|", (DOCS / "exit-codes.md").read_text(), re.MULTILINE)
     assert {int(code): words.strip() for code, words in rows} == dict(errors.EXIT_CODES)
+
+
+def test_boto3_and_rich_are_imported_only_when_they_are_used() -> None:
+    code = "import sys, scaleout_cfn.cli.deploy, scaleout_cfn.cli.watch\n"
+    code += "print({'boto3', 'botocore', 'rich'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=DOCS.parent)
+    assert done.stdout.strip() == "set()"

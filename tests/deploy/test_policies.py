@@ -52,6 +52,7 @@ EVERYWHERE = {
     "application-autoscaling": "a scalable target's ARN is random",
     "autoscaling": "its Describe actions take no resource",
     "cloudwatch:GetMetricData": "takes no resource",
+    "codestar-connections": "the connection is somebody else's",
     "ec2": "ids are random, and what is created has none yet",
     "ecs": "these take no resource, or are bounded by a condition",
     "elasticloadbalancing": "names are cut to 32 characters",
@@ -154,6 +155,15 @@ def test_what_handlers_call_is_granted_unless_it_is_left_out_for_a_reason(config
             feature = policies.FEATURES.get(action)
             assert f'"{feature}"' not in text, f"{kind} needs {action} for {feature}"
             assert feature or action.partition(":")[0] not in own - {"kms"}, f"{kind} needs {action}"
+
+
+def test_the_role_may_do_nothing_that_no_handler_calls(config: sc.Config) -> None:
+    templates = sc.set_of(sc.compose(config))
+    types = {one["Type"] for template in templates.values() for one in template["Resources"].values()}
+    called = {action for kind in types for action in policies.handler_actions(kind)}
+    change_sets = {f"cloudformation:{verb}ChangeSet" for verb in ("Create", "Delete", "Describe", "Execute")}
+    also = {"iam:PassRole", "iam:CreateServiceLinkedRole", "s3:GetObject", "ssm:GetParameters"}
+    assert granted(role_of(config)) - called - change_sets - also == set()
 
 
 def test_every_type_of_the_set_is_known(config: sc.Config) -> None:

@@ -146,7 +146,9 @@ def test_the_tls_rule_names_the_partition() -> None:
     assert "arn:aws-cn:s3:::b/*" in tls_only(identity, "b")
 
 
-@pytest.mark.parametrize("pin", [{"account_id": "999999999999", "region": ""}, {"account_id": "", "region": "us-east-1"}])
+@pytest.mark.parametrize(
+    "pin", [{"account_id": "999999999999", "region": ""}, {"account_id": "", "region": "us-east-1"}]
+)
 def test_another_account_or_region_than_the_pinned_is_refused(pin: dict[str, str]) -> None:
     with pytest.raises(RefusedError, match="the config says") as refusal:
         pinned(ME, **pin)

@@ -259,6 +259,20 @@ def test_an_unclear_answer_is_settled_by_reading(carried_out: bool) -> None:
     assert len(deployer.world.cfn.begun) == 1
 
 
+def test_a_token_that_aws_knows_already_is_our_own_call_of_before() -> None:
+    deployer = in_status("UPDATE_FAILED")
+    world = deployer.world
+    world.faults.append(Fault("RollbackStack", "TokenAlreadyExistsException"))
+
+    def begun_before(operation: str) -> None:
+        if operation == "RollbackStack":
+            world.cfn._start(world.cfn._back(deployer.root, "of before", "UPDATE_"))
+
+    world.at_call = begun_before
+    assert rolled_back(deployer).exit_code == 0
+    assert world.sent(*CHANGES) == ["RollbackStack"]
+
+
 def test_an_answer_that_stays_unclear_gives_up_and_says_so() -> None:
     deployer = in_status("UPDATE_FAILED")
     deployer.world.faults.append(Fault("RollbackStack", "InternalFailure", status=500, times=99))
@@ -285,6 +299,25 @@ def test_an_interrupt_only_stops_watching() -> None:
     deployer.world.at_sleep = None
     assert rolled_back(deployer).exit_code == 0
     assert deployer.world.sent(*CHANGES) == ["RollbackStack"]
+
+
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_an_interrupt_while_the_call_is_sent_says_what_is_true(
+    carried_out: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployer = in_status("UPDATE_FAILED")
+    send = deployer.world.cfn.RollbackStack
+
+    def interrupted(**given: Any) -> Any:
+        if carried_out:
+            send(**given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deployer.world.cfn, "RollbackStack", interrupted)
+    outcome = rolled_back(deployer)
+    assert outcome.exit_code == 130
+    assert outcome.outcome == ("still_running" if carried_out else "interrupted")
+    assert outcome.status == deployer.status()
 
 
 def test_the_end_of_patience_is_its_own_exit_code() -> None:

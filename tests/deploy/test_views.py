@@ -7,7 +7,6 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -155,10 +154,10 @@ def test_the_tree_on_a_terminal_ends_with_what_failed_and_what_to_do(width: int)
 
 
 @pytest.fixture
-def shown_outcome() -> Iterator[list[str]]:
+def shown_outcome() -> list[str]:
     deployer = running()
     deployer.world.cfn.failures["Word"] = ("no", 1)
-    yield outcome_lines(deployer.deploy(Small(word="x")), 80)
+    return outcome_lines(deployer.deploy(Small(word="x")), 80)
 
 
 def test_an_outcome_names_cause_state_next_command_and_code(shown_outcome: list[str]) -> None:

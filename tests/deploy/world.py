@@ -170,9 +170,7 @@ class FakedAws(Aws):
 
 @functools.cache
 def _client(service: str) -> Any:
-    client = boto3.Session().client(
-        service, region_name=REGION, aws_access_key_id=ACCOUNT, aws_secret_access_key="x"
-    )
+    client = boto3.Session().client(service, region_name=REGION, aws_access_key_id=ACCOUNT, aws_secret_access_key="x")
 
     def remember(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         context["given"] = dict(params)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from scaleout_cfn.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.model import Delays, Model
+from scaleout_cfn.simulator.peers import PEERS
 from scaleout_cfn.simulator.run import Trace, at_each_second, phases, run
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
@@ -129,9 +130,12 @@ def test_a_group_that_tracks_its_own_cpu_knows_nothing_of_waiting_tasks() -> Non
     assert all(event.policy != "capacity provider" for event in trace.events)
 
 
-def test_the_load_test_of_the_seed_brings_containers_and_nodes_and_takes_them_away() -> None:
-    traffic = synthetic("seed-load-test")
-    trace = run(model(max_tasks=40), SERVICE, Delays(), traffic)
+@pytest.mark.parametrize("policies", ["ours", "seed"])
+def test_the_load_test_of_the_seed_brings_containers_and_nodes_and_takes_them_away(policies: str) -> None:
+    """As its README reports, for its settings and for ours."""
+    traffic = synthetic("seed-load-test", {"rest": 90})
+    made = model(max_tasks=40) if policies == "ours" else PEERS["seed"](model(max_tasks=40))
+    trace = run(made, SERVICE, Delays(), traffic)
     tasks = at_each_second(trace.states, "ready", len(traffic.requests))
     nodes = at_each_second(trace.states, "nodes", len(traffic.requests))
     assert tasks.max() > 2 * tasks[0]

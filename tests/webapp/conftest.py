@@ -48,7 +48,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
         server = Server(port, folder, process)
         started.append(server)
         if ready:
-            eventually(lambda: serves(port), "a healthy server")
+            eventually(lambda: serves(port) and server.complete(), "a healthy server")
         return server
 
     yield one

@@ -54,6 +54,11 @@ class Server:
         """The ids of uWSGI's workers: the children of its master."""
         return [worker for child in children(self.process.pid) if name(child) != "nginx" for worker in children(child)]
 
+    def complete(self) -> bool:
+        """Whether all of uWSGI's workers are there: the first says that it serves before the others are started."""
+        words = Path(f"/proc/{self.child('uwsgi')}/cmdline").read_text().split("\0")
+        return len(self.workers()) == int(words[words.index("--processes") + 1])
+
     def child(self, wanted: str) -> int:
         """The id of "nginx" or "uwsgi", as started by the entry point."""
         return next(pid for pid in children(self.process.pid) if (name(pid) == "nginx") == (wanted == "nginx"))

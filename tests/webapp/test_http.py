@@ -228,5 +228,5 @@ def test_a_request_that_takes_too_long_loses_its_worker_and_nobody_else_notices(
     assert server.get("/api").status == 200
     client.join(30)
     assert held == [502]
-    eventually(lambda: len(server.workers()) >= 2, "a new worker")
+    eventually(server.complete, "a new worker")
     assert server.get("/api").status == 200 and server.get("/health").status == 200

@@ -1,0 +1,140 @@
+"""ci: workflow files for other people's pipelines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import indent
+
+import click
+
+from scaleout_cfn.cli.options import config_options, load_config
+from scaleout_cfn.config import Config, GitHubPipeline
+from scaleout_cfn.errors import UsageError
+from scaleout_cfn.stacks.pipeline import DEPLOY_TIMEOUT_MIN, PLATFORMS, script
+
+#: By commit, for a tag can be moved to other code by whoever takes over the action's repository.
+CHECKOUT = "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0"
+CREDENTIALS = "aws-actions/configure-aws-credentials@a03048d87541d1d9fcf2ecf528a4a65ba9bd7838 # v5.0.0"
+#: https://docs.github.com/en/actions/reference/runners/github-hosted-runners
+RUNNERS = {"x86_64": "ubuntu-24.04", "arm64": "ubuntu-24.04-arm"}
+
+WORKFLOW = """\
+# Builds the image of stack {stack}, pushes it by digest, and deploys it through CloudFormation.
+# Printed by `scaleout-cfn ci github`: print it again rather than change it here.
+#
+# No key is kept anywhere. The variables of the repository (Settings, Secrets and variables, Actions, Variables) are
+# from the outputs of the stack:
+#   AWS_REGION         {region}
+#   AWS_BUILD_ROLE     GithubBuildRole
+#   AWS_DEPLOY_ROLE    GithubDeployRole
+#   REPOSITORY_URI     RepositoryUri
+{approval}name: Deploy {stack}
+
+on:
+  push:
+    branches: ["{branch}"]
+  workflow_dispatch:
+
+permissions: {{}}
+
+# One deployment at a time, and none is broken off.
+concurrency:
+  group: deploy-{stack}
+  cancel-in-progress: false
+
+jobs:
+  build:
+    if: github.ref == 'refs/heads/{branch}'
+    runs-on: {runner}
+    timeout-minutes: 60
+    permissions:
+      contents: read
+      id-token: write
+    outputs:
+      digest: ${{{{ steps.build.outputs.digest }}}}
+    env:
+      REPOSITORY_URI: ${{{{ vars.REPOSITORY_URI }}}}
+      PLATFORM: {platform}
+      CONTEXT: "{context}"
+    steps:
+      - uses: {checkout}
+        with:
+          persist-credentials: false
+      - uses: {credentials}
+        with:
+          aws-region: ${{{{ vars.AWS_REGION }}}}
+          role-to-assume: ${{{{ vars.AWS_BUILD_ROLE }}}}
+      - id: build
+        shell: bash
+        run: |
+          # Tags of the repository are immutable, and a commit may be built more than once.
+          export IMAGE_TAG="${{GITHUB_SHA:0:12}}-$GITHUB_RUN_NUMBER-$GITHUB_RUN_ATTEMPT"
+{build}
+          echo "digest=$(cat image-digest)" >> "$GITHUB_OUTPUT"
+
+  deploy:
+    needs: build
+    runs-on: {runner}
+    timeout-minutes: {timeout_min}
+{environment}    permissions:
+      id-token: write
+    env:
+      STACK: "{stack}"
+      REPOSITORY_URI: ${{{{ vars.REPOSITORY_URI }}}}
+      IMAGE_DIGEST: ${{{{ needs.build.outputs.digest }}}}
+    steps:
+      - uses: {credentials}
+        with:
+          aws-region: ${{{{ vars.AWS_REGION }}}}
+          role-to-assume: ${{{{ vars.AWS_DEPLOY_ROLE }}}}
+          role-duration-seconds: {timeout_s}
+      - shell: bash
+        run: |
+{deploy}"""
+
+APPROVAL = """\
+# The deployment waits for the reviewers of the environment {stack} (Settings, Environments). Allow it there for the
+# branch {branch} only: whoever may deploy to the environment may take on the role.
+"""
+
+
+@click.group()
+def ci() -> None:
+    """Print workflow files that build and deploy from elsewhere."""
+
+
+@ci.command()
+@config_options
+def github(config_path: Path | None, environment: str | None, overrides: tuple[str, ...]) -> None:
+    """Print the GitHub Actions workflow for a config with pipeline.kind = "github".
+
+    Keep it as .github/workflows/deploy.yml of the service's repository. Needs no AWS account.
+    """
+    config = load_config(config_path, environment, overrides)
+    click.echo(workflow(config), nl=False)
+
+
+def workflow(config: Config) -> str:
+    """The workflow of a config. Raises UsageError unless its pipeline is GitHub's."""
+    settings = config.pipeline
+    if not isinstance(settings, GitHubPipeline):
+        raise UsageError(
+            'pipeline.kind: a workflow needs the roles that the stack makes for it; set kind = "github" and repository'
+            " under [pipeline]"
+        )
+    names = {"stack": config.stack_name, "branch": settings.branch}
+    return WORKFLOW.format(
+        **names,
+        region=config.region or "the region of the stack",
+        approval=APPROVAL.format(**names) if settings.approval else "",
+        environment=f"    environment: \"{config.stack_name}\"\n" if settings.approval else "",
+        runner=RUNNERS[config.cluster.architecture],
+        platform=PLATFORMS[config.cluster.architecture],
+        context=settings.context,
+        checkout=CHECKOUT,
+        credentials=CREDENTIALS,
+        build=indent(script("pipeline_build.sh"), " " * 10).rstrip(),
+        deploy=indent(script("pipeline_deploy.sh"), " " * 10),
+        timeout_min=DEPLOY_TIMEOUT_MIN,
+        timeout_s=DEPLOY_TIMEOUT_MIN * 60,
+    )

@@ -1,0 +1,139 @@
+"""What the fake does, in sentences, each with where it is known from. The deployer is only as right as these."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import botocore.exceptions
+import pytest
+
+from .helpers import Deployer, published, running
+from .world import World
+
+
+def world() -> World:
+    made = World()
+    for file in published().files:
+        made.objects[file.key] = file.text
+    return made
+
+
+def request(**more: Any) -> dict[str, Any]:
+    return {
+        "StackName": "web",
+        "ChangeSetName": "one",
+        "ChangeSetType": "CREATE",
+        "TemplateURL": published().root.url,
+        **more,
+    }
+
+
+def refused(made: World, operation: str, **given: Any) -> str:
+    client = made.aws().client("cloudformation")
+    with pytest.raises(botocore.exceptions.ClientError) as refusal:
+        getattr(client, operation)(**given)
+    return str(refusal.value.response["Error"]["Code"])
+
+
+def test_parameters_are_validated_by_botocores_model() -> None:
+    with pytest.raises(botocore.exceptions.ParamValidationError):
+        world().aws().client("cloudformation").create_change_set(StackName="web")
+
+
+def test_a_change_set_for_a_new_stack_makes_a_placeholder_in_review() -> None:
+    """API_CreateChangeSet: "CREATE ... a stack with REVIEW_IN_PROGRESS status"."""
+    made = world()
+    made.aws().client("cloudformation").create_change_set(**request())
+    assert made.cfn.DescribeStacks("web")["Stacks"][0]["StackStatus"] == "REVIEW_IN_PROGRESS"
+
+
+def test_a_second_change_set_of_a_name_is_refused() -> None:
+    """API_CreateChangeSet, errors: AlreadyExistsException."""
+    made = world()
+    made.aws().client("cloudformation").create_change_set(**request())
+    assert refused(made, "create_change_set", **request()) == "AlreadyExistsException"
+
+
+def test_an_update_of_nothing_and_a_creation_of_what_is_there_are_refused() -> None:
+    """As awscli and the CDK handle them: ValidationError."""
+    assert refused(world(), "create_change_set", **request(ChangeSetType="UPDATE")) == "ValidationError"
+    assert refused(running().world, "create_change_set", **request()) == "ValidationError"
+
+
+def test_a_change_set_is_executed_once() -> None:
+    """API_ExecuteChangeSet, errors: InvalidChangeSetStatus."""
+    made = world()
+    client = made.aws().client("cloudformation")
+    arn = client.create_change_set(**request())["Id"]
+    assert refused(made, "execute_change_set", ChangeSetName=arn, ClientRequestToken="t") == "InvalidChangeSetStatus"
+    made.seconds += 10
+    client.execute_change_set(ChangeSetName=arn, ClientRequestToken="t")
+    assert refused(made, "execute_change_set", ChangeSetName=arn, ClientRequestToken="t") == "InvalidChangeSetStatus"
+
+
+def test_an_execution_removes_the_stacks_other_change_sets() -> None:
+    """API_ExecuteChangeSet: "CloudFormation deletes all other change sets associated with the stack"."""
+    made = world()
+    client = made.aws().client("cloudformation")
+    arn = client.create_change_set(**request())["Id"]
+    other = client.create_change_set(**request(ChangeSetName="two"))["Id"]
+    made.seconds += 10
+    client.execute_change_set(ChangeSetName=arn, ClientRequestToken="t")
+    assert refused(made, "describe_change_set", ChangeSetName=other) == "ChangeSetNotFound"
+
+
+def test_a_nested_change_set_hangs_on_its_parents_change() -> None:
+    """API_ResourceChange: ChangeSetId."""
+    made = world()
+    arn = made.aws().client("cloudformation").create_change_set(**request())["Id"]
+    nested = [one["ResourceChange"].get("ChangeSetId") for one in made.cfn.sets[arn]["Changes"]]
+    assert sum(bool(one) for one in nested) == 1
+
+
+def test_every_event_of_an_operation_carries_its_token() -> None:
+    """API_StackEvent: ClientRequestToken."""
+    deployer = Deployer()
+    deployer.deploy()
+    events = [one for stack in deployer.world.cfn.stacks.values() for one in stack.events]
+    tokens = {one.get("ClientRequestToken") for one in events if one["ResourceStatus"] != "REVIEW_IN_PROGRESS"}
+    assert len(tokens) == 1
+
+
+def test_events_come_newest_first_on_small_pages() -> None:
+    """API_DescribeStackEvents: "in reverse chronological order"."""
+    deployer = running()
+    page = deployer.world.cfn.DescribeStackEvents("web")
+    assert len(page["StackEvents"]) == 2 and page["NextToken"]
+    assert page["StackEvents"][0]["ResourceStatus"] == "UPDATE_COMPLETE"
+
+
+def test_the_parent_of_a_failed_child_says_only_that_it_failed() -> None:
+    """https://github.com/aws/aws-cdk/pull/27318"""
+    deployer = running()
+    deployer.world.cfn.failures["Service/Service"] = ("the cause", 1)
+    deployer.deploy(image="web:2")
+    root = deployer.world.cfn.live("web")
+    assert root is not None
+    reasons = " ".join(one.get("ResourceStatusReason", "") for one in root.events)
+    assert "Embedded stack" in reasons and "the cause" not in reasons
+
+
+def test_a_deleted_stack_answers_by_its_arn_only() -> None:
+    """API_DescribeStacks: "Deleted stacks: You must specify the unique stack ID"."""
+    deployer = running()
+    stack = deployer.world.cfn.live("web")
+    assert stack is not None
+    client = deployer.world.aws().client("cloudformation")
+    client.delete_stack(StackName="web", ClientRequestToken="t")
+    deployer.world.cfn.finish()
+    assert client.describe_stacks(StackName=stack.id)["Stacks"][0]["StackStatus"] == "DELETE_COMPLETE"
+    assert refused(deployer.world, "describe_stacks", StackName="web") == "ValidationError"
+
+
+def test_a_secret_is_not_given_back() -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html: NoEcho"""
+    from .helpers import Small
+
+    deployer = Deployer()
+    deployer.deploy(Small(secret=True), parameters={"Password": "hunter2"})
+    assert "hunter2" not in str(deployer.world.cfn.DescribeStacks("web"))

@@ -1,0 +1,589 @@
+"""The pipeline: its templates, its shell run for real with commands that only look like AWS's, and the workflow."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from awacs.aws import PolicyDocument
+from click.testing import CliRunner
+from troposphere import Ref, encode_to_dict
+
+import scaleout_cfn as sc
+from scaleout_cfn import iam
+from scaleout_cfn.cli import cli
+from scaleout_cfn.config import GitHubPipeline, RegistryPipeline, SourcePipeline
+from scaleout_cfn.deploy import policies
+from scaleout_cfn.rendering import Template
+
+NODE_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
+CONNECTION = "arn:aws:{}:us-east-1:123456789012:connection/0a1b2c3d-0000-4000-8000-0123456789ab"
+SOURCE = SourcePipeline(connection_arn=CONNECTION.format("codeconnections"), repository="shop/web")
+DIGEST = "sha256:" + "1" * 64
+REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/shop/web"
+Pipeline = SourcePipeline | RegistryPipeline | GitHubPipeline
+
+
+def config(pipeline: Pipeline, **more: Any) -> sc.Config:
+    registry = sc.Registry(mutable_tags=("latest", "rc-*"))
+    return sc.Config(
+        **{"cluster": sc.Cluster(node_image=NODE_IMAGE), "registry": registry, **more, "pipeline": pipeline}
+    )
+
+
+def template(pipeline: Pipeline, **more: Any) -> Template:
+    return sc.set_of(sc.compose(config(pipeline, **more)))["pipeline.yaml"]
+
+
+def properties(template: Template, title: str) -> dict[str, Any]:
+    found: dict[str, Any] = template["Resources"][title]["Properties"]
+    return found
+
+
+def stages(template: Template) -> dict[str, dict[str, Any]]:
+    return {stage["Name"]: stage["Actions"][0] for stage in properties(template, "Pipeline")["Stages"]}
+
+
+# --- the templates
+
+
+def test_without_a_pipeline_there_is_none() -> None:
+    assert "pipeline.yaml" not in sc.set_of(sc.compose())
+    assert "repository_name" not in json.dumps(sc.set_of(sc.compose())).lower()
+
+
+def test_nothing_needs_the_pipeline_and_it_waits_for_no_image() -> None:
+    for pipeline in (SOURCE, RegistryPipeline(), GitHubPipeline(repository="shop/web")):
+        resources = sc.set_of(sc.compose(config(pipeline)))["root.yaml"]["Resources"]
+        nested = resources.pop("Pipeline")
+        assert "Condition" not in nested
+        assert "ImageUri" not in nested["Properties"]["Parameters"]
+        assert '"Pipeline' not in json.dumps(resources)
+
+
+def test_what_is_built_is_what_is_deployed() -> None:
+    found = stages(template(SOURCE))
+    assert list(found) == ["Source", "Build", "Deploy"]
+    assert found["Source"]["Configuration"] == {
+        "ConnectionArn": SOURCE.connection_arn,
+        "FullRepositoryId": "shop/web",
+        "BranchName": "main",
+    }
+    (digest,) = json.loads(found["Deploy"]["Configuration"]["EnvironmentVariables"])
+    assert digest == {"name": "IMAGE_DIGEST", "value": "#{Build.IMAGE_DIGEST}", "type": "PLAINTEXT"}
+    buildspec = yaml.safe_load(properties(template(SOURCE), "Build")["Source"]["BuildSpec"])
+    assert buildspec["env"]["exported-variables"] == ["IMAGE_DIGEST"]
+
+
+def test_an_approval_stands_before_the_deployment_and_names_the_image() -> None:
+    for pipeline, digest in (
+        (SourcePipeline(connection_arn=SOURCE.connection_arn, repository="a/b", approval=True), "Build.IMAGE_DIGEST"),
+        (RegistryPipeline(approval=True), "Source.ImageDigest"),
+    ):
+        found = stages(template(pipeline))
+        assert list(found)[-2:] == ["Approval", "Deploy"]
+        assert found["Approval"]["ActionTypeId"]["Category"] == "Approval"
+        assert f"#{{{digest}}}" in found["Approval"]["Configuration"]["CustomData"]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "types", "kind", "platform"),
+    [
+        ("x86_64", ("t3.small",), "LINUX_CONTAINER", "linux/amd64"),
+        ("arm64", ("t4g.small",), "ARM_CONTAINER", "linux/arm64"),
+    ],
+)
+def test_images_are_built_for_the_nodes(architecture: Any, types: Any, kind: str, platform: str) -> None:
+    cluster = sc.Cluster(architecture=architecture, instance_types=types, node_image=NODE_IMAGE)
+    environment = properties(template(SOURCE, cluster=cluster), "Build")["Environment"]
+    assert environment["Type"] == kind
+    assert {"Name": "PLATFORM", "Value": platform} in environment["EnvironmentVariables"]
+
+
+def test_only_docker_is_privileged_and_only_it_keeps_layers() -> None:
+    made = template(SOURCE)
+    build, deploy = properties(made, "Build"), properties(made, "Deploy")
+    assert build["Environment"]["PrivilegedMode"] is True
+    assert build["Cache"] == {"Type": "LOCAL", "Modes": ["LOCAL_DOCKER_LAYER_CACHE"]}
+    assert deploy["Environment"]["PrivilegedMode"] is False
+    assert deploy["Cache"] == {"Type": "NO_CACHE"}
+
+
+def test_a_build_may_push_and_not_deploy_and_a_deployment_may_not_push() -> None:
+    made = template(SOURCE)
+    build, deploy = json.dumps(properties(made, "BuildRole")), json.dumps(properties(made, "DeployRole"))
+    assert "ecr:PutImage" in build and "cloudformation:" not in build and "iam:" not in build
+    assert "ecr:" not in deploy and "cloudformation:ExecuteChangeSet" in deploy
+
+
+def test_artifacts_are_private_versioned_and_let_a_failed_deployment_go_back() -> None:
+    bucket = template(SOURCE)["Resources"]["Artifacts"]
+    assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["Properties"]["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert bucket["Properties"]["BucketEncryption"]
+    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+
+
+def test_a_push_under_the_tag_and_no_other_starts_the_pipeline() -> None:
+    made = template(RegistryPipeline(image_tag="rc-1"))
+    assert properties(made, "Push")["EventPattern"]["detail"] == {
+        "action-type": ["PUSH"],
+        "result": ["SUCCESS"],
+        "repository-name": [{"Ref": "RepositoryName"}],
+        "image-tag": ["rc-1"],
+    }
+    (policy,) = properties(made, "PushRole")["Policies"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == ["codepipeline:StartPipelineExecution"]
+    assert stages(made)["Source"]["Configuration"] == {"RepositoryName": {"Ref": "RepositoryName"}, "ImageTag": "rc-1"}
+
+
+@pytest.mark.parametrize("service", ["codeconnections", "codestar-connections"])
+def test_a_connection_is_used_by_the_name_that_its_arn_has(service: str) -> None:
+    arn = CONNECTION.format(service)
+    role = properties(template(SourcePipeline(connection_arn=arn, repository="a/b")), "PipelineRole")
+    by_sid = {one["Sid"]: one for one in role["Policies"][0]["PolicyDocument"]["Statement"]}
+    assert by_sid["ReadSource"]["Action"] == [f"{service}:UseConnection"]
+    assert by_sid["ReadSource"]["Resource"] == [arn]
+
+
+@pytest.mark.parametrize(
+    ("approval", "subject"),
+    [(False, "repo:shop/web:ref:refs/heads/release"), (True, "repo:shop/web:environment:web")],
+)
+def test_github_deploys_from_one_branch_or_one_environment(approval: bool, subject: str) -> None:
+    made = template(GitHubPipeline(repository="shop/web", branch="release", approval=approval))
+    subjects = {}
+    for title in ("BuildRole", "DeployRole"):
+        (statement,) = properties(made, title)["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Principal"] == {"Federated": {"Fn::GetAtt": ["Provider", "Arn"]}}
+        claims = statement["Condition"]["StringEquals"]
+        assert claims[f"{iam.GITHUB}:aud"] == "sts.amazonaws.com"
+        subjects[title] = claims[f"{iam.GITHUB}:sub"]
+    assert subjects == {"BuildRole": "repo:shop/web:ref:refs/heads/release", "DeployRole": subject}
+
+
+def test_an_existing_provider_of_github_is_used() -> None:
+    arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
+    made = template(GitHubPipeline(repository="shop@1/web@2", provider_arn=arn))
+    assert "Provider" not in made["Resources"]
+    (statement,) = properties(made, "BuildRole")["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Federated": arn}
+    assert "repo:shop@1/web@2:ref:refs/heads/main" in json.dumps(statement)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cluster": sc.Cluster()}, r"cluster\.node_image: follows AWS's newest image"),
+        (
+            {"cluster": sc.Cluster(node_image="/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id")},
+            r"cluster\.node_image: follows AWS's newest image",
+        ),
+        ({"service": sc.Service(image_uri="a/b:1")}, r"service\.image_uri: with a pipeline"),
+    ],
+)
+def test_what_would_undo_a_deployment_or_add_to_it_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(sc.ConfigError, match=message):
+        sc.compose(config(SOURCE, **changes))
+
+
+def test_a_tag_that_can_be_pushed_only_once_starts_no_pipeline() -> None:
+    with pytest.raises(sc.ConfigError, match=r"pipeline\.image_tag: got live, which can be pushed only once"):
+        sc.compose(config(RegistryPipeline(image_tag="live")))
+    assert sc.compose(config(RegistryPipeline(image_tag="rc-1")))
+
+
+# --- what a deployment may do
+
+EVERYTHING_THAT_COMES_WITH_AN_IMAGE = sc.Config(
+    scaling=sc.Scaling(
+        max_tasks=4,
+        schedules=(sc.Schedule(name="night", at="rate(1 day)", min_tasks=2, max_tasks=4),),
+        step_policies=(sc.StepScaling(name="Surge", threshold_percent=90, steps=(sc.StepAdjustment(tasks=3),)),),
+    ),
+    service=sc.Service(network_mode="awsvpc", exec=True, read_only=False),
+)
+
+
+def deploying(*, awsvpc: bool = True, boundary: str = "") -> list[dict[str, Any]]:
+    document: PolicyDocument = iam.deploy_image(Ref("Root"), Ref("Prefix"), "bucket", awsvpc=awsvpc, boundary=boundary)
+    found: list[dict[str, Any]] = encode_to_dict(document)["Statement"]
+    return found
+
+
+def test_a_deployment_may_do_what_cloudformation_calls_for_it_and_no_more() -> None:
+    templates = sc.set_of(sc.compose(EVERYTHING_THAT_COMES_WITH_AN_IMAGE))
+    with_image = {name: templates[name] for name in ("service.yaml", "autoscaling.yaml")}
+    nested = {"Type": "AWS::CloudFormation::Stack", "Properties": {}}
+    root = {"root.yaml": {**templates["root.yaml"], "Resources": {"Service": nested}}}
+    wanted = {
+        action
+        for some in (with_image, root)
+        for statement in policies.plain(policies.service_role(some, policies.Place("web", "bucket")))
+        for action in _list(statement["Action"])
+    }
+    own = {"cloudformation:DescribeStackEvents", "cloudformation:TagResource"}
+    assert {action for statement in deploying() for action in _list(statement["Action"])} == wanted | own
+
+
+def test_all_but_the_change_set_is_for_cloudformation_alone() -> None:
+    free = {"ChangeStack", "ReadTemplates", "ReadPublicParameters", "PassRoles", "LinkedRole"}
+    for statement in deploying(boundary="arn:aws:iam::123456789012:policy/b"):
+        called = statement.get("Condition", {}).get("ForAnyValue:StringEquals")
+        assert (statement["Sid"] in free) == (called is None), statement["Sid"]
+        assert called in (None, {"aws:CalledVia": ["cloudformation.amazonaws.com"]})
+
+
+def test_roles_made_by_a_deployment_have_the_boundary() -> None:
+    boundary = "arn:aws:iam::123456789012:policy/b"
+    by_sid = {statement["Sid"]: statement for statement in deploying(boundary=boundary)}
+    assert by_sid["BoundedRoles"]["Condition"]["StringEquals"] == {"iam:PermissionsBoundary": boundary}
+    assert "iam:CreateRole" not in by_sid["Roles"]["Action"]
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"),
+    [("web", {"Fn::Sub": ["${Root}-Service-", {"Root": {"Ref": "RootStack"}}]}), ("a" * 18, "a" * 18 + "-S")],
+)
+def test_a_deployment_touches_the_roles_of_the_service_s_stack_only(name: str, prefix: object) -> None:
+    role = properties(template(SOURCE, stack_name=name), "DeployRole")
+    document = role["Policies"][-1]["PolicyDocument"]
+    roles = [one["Resource"] for one in document["Statement"] if one["Sid"] in ("Roles", "PassRoles")]
+    assert (
+        roles
+        == [[{"Fn::Sub": ["arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${Prefix}*", {"Prefix": prefix}]}]] * 2
+    )
+
+
+def test_the_policies_of_a_role_are_within_iam_s_limit() -> None:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    made = template(SOURCE, service=sc.Service(network_mode="awsvpc"), scaling=sc.Scaling(max_tasks=4))
+    inline = properties(made, "DeployRole")["Policies"]
+    assert sum(policies.characters(json.dumps(one["PolicyDocument"])) for one in inline) < 10_240
+
+
+# --- the shell, run for real
+
+FAKE = """#!/bin/bash
+# Writes down how it was called, and answers with the first unused answer of its answers whose pattern fits.
+printf '%s\\n' "$(basename "$0") $*" >> "$CALLS"
+[[ $1 != login ]] || cat > "$CALLS.password"
+exec python3 - "$(basename "$0") $*" <<'PYTHON'
+import json, os, re, sys
+path = os.environ["ANSWERS"]
+answers = json.load(open(path))
+for answer in answers:
+    if re.search(answer["call"], sys.argv[1]):
+        if answer.get("once"):
+            answers.remove(answer)
+            json.dump(answers, open(path, "w"))
+        print(answer.get("out", ""))
+        sys.exit(answer.get("code", 0))
+PYTHON
+"""
+Answer = dict[str, Any]
+
+
+class Shell:
+    """A folder of commands that are not what they say, and the commands of a buildspec run among them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.calls_file, self.answers_file = folder, folder / "calls", folder / "answers"
+        commands = folder / "bin"
+        commands.mkdir()
+        for name in ("aws", "docker", "sleep"):
+            (commands / name).write_text(FAKE)
+            (commands / name).chmod(0o755)
+        self.path = f"{commands}{os.pathsep}{os.environ['PATH']}"
+
+    def run(self, title: str, answers: list[Answer], **variables: str) -> subprocess.CompletedProcess[str]:
+        """As CodeBuild does: all commands of the phase in one shell, until one fails."""
+        self.answers_file.write_text(json.dumps(answers))
+        self.calls_file.write_text("")
+        buildspec = yaml.safe_load(properties(template(SOURCE), title)["Source"]["BuildSpec"])
+        assert buildspec["version"] == 0.2
+        assert buildspec["env"]["shell"] == "bash"
+        steps = [f"{command}\n[[ $? == 0 ]] || exit 1\n" for command in buildspec["phases"]["build"]["commands"]]
+        environment = {
+            "PATH": self.path,
+            "CALLS": str(self.calls_file),
+            "ANSWERS": str(self.answers_file),
+            "REPOSITORY_URI": REPOSITORY,
+            **variables,
+        }
+        return subprocess.run(
+            ["bash", "-c", "".join(steps) + 'echo "exported ${IMAGE_DIGEST-}"'],
+            env=environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    @property
+    def calls(self) -> list[str]:
+        return self.calls_file.read_text().splitlines()
+
+    def called(self, what: str) -> list[str]:
+        return [call for call in self.calls if re.search(what, call)]
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+BUILD = {
+    "COMMIT": "0123456789abcdef0123456789abcdef01234567",
+    "CODEBUILD_BUILD_NUMBER": "7",
+    "PLATFORM": "linux/arm64",
+    "CONTEXT": "webapp",
+}
+PUSHED = [{"call": "get-login-password", "out": "secret-token"}, {"call": "describe-images", "out": DIGEST}]
+
+
+@pytest.mark.parametrize("name", ["pipeline_build.sh", "pipeline_deploy.sh"])
+def test_the_scripts_are_valid_shell(name: str) -> None:
+    path = Path(sc.__file__).parent / "stacks" / name
+    subprocess.run(["bash", "-n", str(path)], check=True)
+
+
+def test_a_build_pushes_under_a_tag_of_its_own_and_hands_on_the_digest(shell: Shell) -> None:
+    done = shell.run("Build", PUSHED, **BUILD)
+    assert done.returncode == 0, done.stderr
+    image = f"{REPOSITORY}:0123456789ab-7"
+    assert shell.called("^docker") == [
+        "docker login --username AWS --password-stdin 123456789012.dkr.ecr.us-east-1.amazonaws.com",
+        f"docker build --pull --platform linux/arm64 --tag {image} webapp",
+        f"docker push {image}",
+    ]
+    assert shell.called("describe-images") == [
+        "aws ecr describe-images --repository-name shop/web --image-ids imageTag=0123456789ab-7"
+        " --query imageDetails[0].imageDigest --output text"
+    ]
+    assert f"exported {DIGEST}" in done.stdout
+
+
+def test_the_token_of_the_registry_is_on_no_command_line_and_in_no_log(shell: Shell) -> None:
+    done = shell.run("Build", PUSHED, **BUILD)
+    assert (shell.folder / "calls.password").read_text() == "secret-token\n"
+    assert "secret-token" not in done.stdout + done.stderr + "".join(shell.calls)
+
+
+@pytest.mark.parametrize(
+    "broken", ["get-login-password", "docker login", "docker build", "docker push", "describe-images"]
+)
+def test_a_build_ends_at_its_first_failure(shell: Shell, broken: str) -> None:
+    done = shell.run("Build", [{"call": broken, "code": 3}, *PUSHED], **BUILD)
+    assert done.returncode == 1
+    assert "exported" not in done.stdout
+    if broken != "describe-images":
+        assert not shell.called("describe-images")
+
+
+CHANGE = "arn:aws:cloudformation:us-east-1:123456789012:changeSet/image/1"
+DEPLOY = {"STACK": "web", "IMAGE_DIGEST": DIGEST}
+OLD = f"{REPOSITORY}@sha256:{'0' * 64}"
+
+
+def answers(*first: Answer, status: str = "UPDATE_COMPLETE", end: str = "UPDATE_COMPLETE") -> list[Answer]:
+    """What AWS says while all goes well, after what it says at first."""
+    return [
+        *first,
+        {"call": "describe-stacks .*StackStatus", "out": status},
+        {"call": "describe-stacks .*ImageUri", "out": OLD},
+        {"call": r"describe-stacks .*Parameters\[\]\.ParameterKey", "out": "MinTasks\tImageUri\tNodeImage"},
+        {"call": "describe-stacks .*ResolvedValue", "out": "NodeImage\tami-1"},
+        {"call": "create-change-set", "out": CHANGE},
+        {"call": r"describe-change-set .*--query Status ", "out": "CREATE_COMPLETE"},
+        {"call": r"describe-change-set .*ResolvedValue", "out": "NodeImage\tami-1"},
+        {"call": r"describe-change-set .*ResourceChange\.ChangeSetId", "out": ""},
+        {"call": r"describe-stack-events .*ResourceStatus \| ", "out": end},
+    ]
+
+
+def test_a_deployment_changes_the_image_and_keeps_all_else(shell: Shell) -> None:
+    done = shell.run("Deploy", answers(), **DEPLOY)
+    assert done.returncode == 0, done.stderr
+    (created,) = shell.called("create-change-set")
+    assert re.fullmatch(
+        "aws cloudformation create-change-set --stack-name web --change-set-name image-111111111111-[0-9]+"
+        " --use-previous-template --include-nested-stacks --capabilities CAPABILITY_NAMED_IAM"
+        f" --parameters ParameterKey=ImageUri,ParameterValue={REPOSITORY}@{DIGEST}"
+        " ParameterKey=MinTasks,UsePreviousValue=true ParameterKey=NodeImage,UsePreviousValue=true"
+        " --query Id --output text",
+        created,
+    )
+    assert len(shell.called("execute-change-set")) == 1
+    shown = shell.calls.index(shell.called("--output table")[0])
+    assert shown < shell.calls.index(shell.called("execute-change-set")[0])
+
+
+def test_a_deployment_waits_for_what_is_under_way_and_for_its_own_end(shell: Shell) -> None:
+    done = shell.run(
+        "Deploy",
+        answers(
+            {"call": "describe-stacks .*StackStatus", "out": "CREATE_IN_PROGRESS", "once": True},
+            {"call": "describe-change-set .*--query Status ", "out": "CREATE_PENDING", "once": True},
+            {"call": "describe-stack-events", "out": "None", "once": True},
+            {"call": "describe-stack-events", "out": "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "once": True},
+        ),
+        **DEPLOY,
+    )
+    assert done.returncode == 0, done.stderr
+    assert shell.called("^sleep") == ["sleep 10", "sleep 5", "sleep 10", "sleep 10"]
+
+
+@pytest.mark.parametrize(
+    ("first", "variables", "message"),
+    [
+        ([], {"IMAGE_DIGEST": "latest"}, "IMAGE_DIGEST: got 'latest', not the digest of an image"),
+        ([], {"IMAGE_DIGEST": DIGEST + ",x"}, "not the digest of an image"),
+        (
+            [{"call": "StackStatus", "out": "ROLLBACK_COMPLETE"}],
+            {},
+            "in state 'ROLLBACK_COMPLETE' and cannot be updated",
+        ),
+        ([{"call": "StackStatus", "code": 254}], {}, "cannot be updated"),
+        ([{"call": "describe-stacks .*ImageUri", "out": "None"}], {}, "has no parameter ImageUri"),
+        (
+            [
+                {"call": "describe-change-set .*--query Status ", "out": "FAILED"},
+                {"call": "StatusReason", "out": "no such template"},
+            ],
+            {},
+            "the change set is in state 'FAILED': no such template",
+        ),
+        (
+            [{"call": "describe-change-set .*ResolvedValue", "out": "NodeImage\tami-2"}],
+            {},
+            "SSM parameters have moved from 'NodeImage\tami-1' to 'NodeImage\tami-2'",
+        ),
+        ([{"call": "create-change-set", "code": 254}], {}, ""),
+    ],
+)
+def test_a_deployment_that_cannot_be_says_why_and_executes_nothing(
+    shell: Shell, first: list[Answer], variables: dict[str, str], message: str
+) -> None:
+    done = shell.run("Deploy", answers(*first), **{**DEPLOY, **variables})
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert not shell.called("execute-change-set")
+    # A change set that nobody executes does not stay behind.
+    made = shell.called("describe-change-set")
+    assert len(shell.called("delete-change-set")) == (1 if made else 0)
+
+
+@pytest.mark.parametrize("end", ["UPDATE_ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED", "UPDATE_FAILED"])
+def test_a_deployment_that_is_taken_back_fails_and_shows_the_reasons(shell: Shell, end: str) -> None:
+    reasons = {"call": "ResourceStatusReason", "out": "the circuit breaker was triggered"}
+    done = shell.run("Deploy", answers(reasons, end=end), **DEPLOY)
+    assert done.returncode == 1
+    assert "the circuit breaker was triggered" in done.stdout
+    assert f"is not deployed: stack web is in state {end}; see: scaleout-cfn diagnose --stack web" in done.stderr
+
+
+def test_an_image_that_runs_already_is_no_failure(shell: Shell) -> None:
+    same = {"call": "describe-stacks .*ImageUri", "out": f"{REPOSITORY}@{DIGEST}"}
+    done = shell.run("Deploy", answers(same), **DEPLOY)
+    assert done.returncode == 0
+    assert not shell.called("change-set")
+
+
+# --- ci github
+
+
+def printed(tmp_path: Path, text: str, *more: str) -> str:
+    path = tmp_path / "scaleout.toml"
+    path.write_text(text, encoding="utf-8")
+    done = CliRunner().invoke(cli, ["ci", "github", "-c", str(path), *more], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.output
+
+
+GITHUB = f"""
+[cluster]
+node_image = "{NODE_IMAGE}"
+[pipeline]
+kind = "github"
+repository = "shop/web"
+branch = "release/1.x"
+"""
+
+
+def test_the_workflow_has_no_key_and_the_permissions_that_each_job_needs(tmp_path: Path) -> None:
+    text = printed(tmp_path, GITHUB)
+    workflow = yaml.safe_load(text)
+    assert workflow["permissions"] == {}
+    assert workflow["jobs"]["build"]["permissions"] == {"contents": "read", "id-token": "write"}
+    assert workflow["jobs"]["deploy"]["permissions"] == {"id-token": "write"}
+    assert "secrets." not in text and "AKIA" not in text
+    assert workflow[True]["push"]["branches"] == ["release/1.x"]  # YAML 1.1 takes `on` for a boolean
+
+
+def test_every_action_of_the_workflow_is_named_by_its_commit(tmp_path: Path) -> None:
+    used = re.findall(r"uses: (\S+)", printed(tmp_path, GITHUB))
+    assert len(used) == 3
+    assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action) for action in used)
+
+
+def test_the_workflow_s_approval_is_the_environment_that_the_role_trusts(tmp_path: Path) -> None:
+    assert "environment" not in yaml.safe_load(printed(tmp_path, GITHUB))["jobs"]["deploy"]
+    approved = yaml.safe_load(printed(tmp_path, GITHUB, "--set", "pipeline.approval=true"))["jobs"]["deploy"]
+    assert approved["environment"] == "web"
+
+
+def test_the_workflow_builds_for_the_nodes_on_a_runner_of_their_kind(tmp_path: Path) -> None:
+    arm = ("--set", "cluster.architecture=arm64", "--set", 'cluster.instance_types=["t4g.small"]')
+    for more, runner, platform in (((), "ubuntu-24.04", "linux/amd64"), (arm, "ubuntu-24.04-arm", "linux/arm64")):
+        build = yaml.safe_load(printed(tmp_path, GITHUB, *more))["jobs"]["build"]
+        assert build["runs-on"] == runner
+        assert build["env"]["PLATFORM"] == platform
+
+
+def test_the_workflow_s_shell_builds_and_deploys(tmp_path: Path, shell: Shell) -> None:
+    jobs = yaml.safe_load(printed(tmp_path, GITHUB))["jobs"]
+    shell.answers_file.write_text(json.dumps([*PUSHED, *answers()]))
+    shell.calls_file.write_text("")
+    outputs = tmp_path / "outputs"
+    environment = {
+        "PATH": shell.path,
+        "CALLS": str(shell.calls_file),
+        "ANSWERS": str(shell.answers_file),
+        "GITHUB_OUTPUT": str(outputs),
+        "GITHUB_SHA": BUILD["COMMIT"],
+        "GITHUB_RUN_NUMBER": "5",
+        "GITHUB_RUN_ATTEMPT": "2",
+        **{name: value for name, value in jobs["build"]["env"].items() if "$" not in value},
+        "REPOSITORY_URI": REPOSITORY,
+        **DEPLOY,
+    }
+    for job in ("build", "deploy"):
+        (step,) = (step["run"] for step in jobs[job]["steps"] if "run" in step)
+        # As GitHub runs `shell: bash`.
+        command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step]
+        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert outputs.read_text() == f"digest={DIGEST}\n"
+    assert shell.called(f"docker push {REPOSITORY}:0123456789ab-5-2$")
+    assert shell.called("execute-change-set")
+
+
+def test_a_workflow_without_its_roles_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "scaleout.toml").write_text("", encoding="utf-8")
+    with pytest.raises(sc.UsageError, match='set kind = "github"'):
+        CliRunner().invoke(
+            cli, ["ci", "github", "-c", str(tmp_path / "scaleout.toml")], catch_exceptions=False, standalone_mode=False
+        )
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
