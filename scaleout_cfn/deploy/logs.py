@@ -35,11 +35,11 @@ class Line:
 
 def since(text: str, now: datetime) -> datetime:
     """The moment that `30s`, `10m`, `2h`, `1d` ago was, or that an ISO 8601 time is. Raises UsageError."""
-    if ago := _AGO.fullmatch(text):
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
+        if ago := _AGO.fullmatch(text):
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         moment = datetime.fromisoformat(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UsageError(f"since {text}: give 30s, 10m, 2h or 1d, or a time like 2026-11-23T12:00:00Z") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -51,7 +51,7 @@ def tail(aws: Aws, group: str, start: datetime, *, follow: bool) -> Iterator[Lin
     after three hours and drops lines of a busy service. Raises UsageError where there is no such group.
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/CloudWatchLogs_LiveTail.html
     """
-    begin = int(start.timestamp() * 1000)
+    begin = max(0, int(start.timestamp() * 1000))
     newest = begin
     seen: dict[str, int] = {}
     while True:

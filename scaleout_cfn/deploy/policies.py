@@ -126,7 +126,14 @@ FEATURES = {
 SURE = 20
 
 #: What the schemas name and IAM does not know, or what another statement gives more narrowly.
-ELSEWHERE = {"iam:CreateServiceLinkedRole", "iam:PassRole", "s3:REST.PUT.OBJECT", "ssm:Get*"}
+ELSEWHERE = {
+    "iam:CreateServiceLinkedRole",
+    "iam:PassRole",
+    "s3:DeleteBucketEncryption",
+    "s3:DeleteBucketLifecycle",
+    "s3:REST.PUT.OBJECT",
+    "ssm:Get*",
+}
 
 #: Services whose resources' names begin with the stack's, and the ARNs of these. S3 and ECR names are in small letters.
 #: Whatever is not here has names that CloudFormation does not choose, or cuts short, as a load balancer's.

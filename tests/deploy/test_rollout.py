@@ -1,0 +1,122 @@
+"""The deployment of a service as it goes: every change of it is shown once, and how it ended decides the exit code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scaleout_cfn.deploy.messages import Fact, Message, Note, Outcome
+from scaleout_cfn.deploy.service import follow_rollout
+from scaleout_cfn.errors import AccessError, ApiError, UsageError
+
+from .services import ECS, Services
+from .world import Fault
+
+DIGEST = "sha256:1f3c9a0b" + "0" * 56
+
+
+def state(status: str, failed: int = 0, **more: Any) -> dict[str, Any]:
+    return {"status": status, "deploymentCircuitBreaker": {"failureCount": failed, "threshold": 3}, **more}
+
+
+def task(number: int, revision: int, health: str = "HEALTHY") -> dict[str, Any]:
+    definition = f"{ECS}:task-definition/web:{revision}"
+    containers = [{"name": "web", "imageDigest": DIGEST}]
+    return {"taskArn": f"{ECS}:task/main/{number:032x}", "taskDefinitionArn": definition, "healthStatus": health,
+            "containers": containers}  # fmt: skip
+
+
+def version(status: str, revision: int, running: int, pending: int = 0, failed: int = 0) -> dict[str, Any]:
+    counts = {"runningCount": running, "pendingCount": pending, "desiredCount": 2, "failedTasks": failed}
+    return {"status": status, "taskDefinition": f"{ECS}:task-definition/web:{revision}", **counts}
+
+
+def midway(**world: Any) -> Services:
+    versions = [version("PRIMARY", 2, 1, 1, 1), version("ACTIVE", 1, 2)]
+    service = {"deployments": versions, "events": [{"message": "(service web) has started 2 tasks."}]}
+    tasks = [task(1, 2, "UNHEALTHY"), task(2, 1), task(3, 1)]
+    states = [state("IN_PROGRESS", 1, lifecycleStage="SCALE_UP"), state("SUCCESSFUL", 1)]
+    return Services(**{"service": service, "tasks": tasks, "states": states, "health": ["healthy", "initial"], **world})
+
+
+def followed(world: Services, **options: Any) -> tuple[Outcome, list[Message]]:
+    said: list[Message] = []
+    return follow_rollout(world.aws(), "web", said.append, **{"end": None, **options}), said
+
+
+def test_both_versions_their_health_the_targets_and_what_the_breaker_counts_are_shown() -> None:
+    outcome, said = followed(midway())
+    first = next(one for one in said if isinstance(one, Fact))
+    assert first.lines == (
+        "web  ECS IN_PROGRESS  SCALE_UP",
+        "  new  web:2  1 of 2 running, 1 pending, 1 failed, 1 unhealthy  sha256:1f3c9a0b0000",
+        "  old  web:1  2 of 2 running, 2 healthy  sha256:1f3c9a0b0000",
+        "  circuit breaker  1 of 3 failures",
+        "  targets  1 healthy, 1 initial",
+        "  (service web) has started 2 tasks.",
+    )
+    assert (first.data["failures"], first.data["threshold"]) == (1, 3)
+    assert (outcome.outcome, outcome.exit_code) == ("done", 0)
+
+
+def test_a_change_is_shown_once_and_reads_keep_their_distance() -> None:
+    same = state("IN_PROGRESS")
+    world = midway(states=[same, dict(same), dict(same), state("SUCCESSFUL")])
+    _, said = followed(world)
+    assert [one.data["state"] for one in said if isinstance(one, Fact)] == ["IN_PROGRESS", "SUCCESSFUL"]
+    assert world.seconds > 3 * 3.0
+
+
+@pytest.mark.parametrize("status", ["ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED", "STOPPED"])
+def test_a_deployment_that_was_given_up_ends_with_4_its_reason_and_the_next_command(status: str) -> None:
+    reason = "ECS deployment circuit breaker: tasks failed to start."
+    world = midway(states=[state("ROLLBACK_IN_PROGRESS"), state(status, 3, rollback={"reason": reason})])
+    outcome, _ = followed(world)
+    assert (outcome.outcome, outcome.exit_code, outcome.reason) == ("rolled_back", 4, reason)
+    assert outcome.next_command == "scaleout-cfn diagnose"
+
+
+def test_reads_that_fail_now_and_then_decide_nothing() -> None:
+    world = midway(faults=[Fault("ListServiceDeployments", "ThrottlingException", times=3), Fault("ListTasks", times=2)])
+    outcome, said = followed(world)
+    assert outcome.exit_code == 0
+    assert any(isinstance(one, Note) and one.level == "warning" for one in said)
+
+
+def test_reads_that_fail_for_good_end_it() -> None:
+    world = midway(faults=[Fault("ListServiceDeployments", "ServerException", status=500, times=99)])
+    with pytest.raises(ApiError):
+        followed(world)
+
+
+def test_what_is_not_allowed_is_told_at_once() -> None:
+    world = midway(faults=[Fault("ListTasks", "AccessDeniedException", times=99)])
+    with pytest.raises(AccessError):
+        followed(world)
+    assert len(world.sent("ListTasks")) == 1
+
+
+def test_expired_credentials_are_put_up_with_for_a_while() -> None:
+    outcome, _ = followed(midway(faults=[Fault("ListTasks", "ExpiredTokenException", times=2)]))
+    assert outcome.exit_code == 0
+
+
+def test_after_the_time_that_was_given_it_goes_on_without_us() -> None:
+    outcome, _ = followed(midway(states=[state("IN_PROGRESS")]), end=60)
+    assert (outcome.exit_code, outcome.next_command) == (9, "scaleout-cfn rollout")
+
+
+def test_a_stack_without_a_service_says_what_to_do() -> None:
+    world = Services(missing=True)
+    with pytest.raises(UsageError, match=r"no service yet.*deploy --build"):
+        followed(world)
+    world.cfn.outputs = {"ServiceName": ""}
+    with pytest.raises(UsageError, match="no service yet"):
+        followed(world)
+
+
+def test_it_changes_nothing() -> None:
+    world = midway()
+    followed(world)
+    assert all(name.startswith(("Describe", "List")) for name in world.sent())
