@@ -22,6 +22,8 @@ AWS_CLI = "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-inst
 TRIES = 5
 #: Reads of the log after the task has stopped: its last lines come in a little later.
 LAST_READS = 3
+#: Reads until a task is shown that was begun: what ECS tells of it may be older than its beginning.
+FIRST_READS = 20
 
 
 def exec_command(
@@ -188,7 +190,7 @@ def watch_task(aws: Aws, task: Started, tell: Tell) -> Outcome:
 
 
 def _to_the_end(aws: Aws, task: Started, tell: Tell) -> Outcome:
-    token, status, reads = "", "", LAST_READS
+    token, status, reads = "", "", FIRST_READS
     if not task.group:
         tell(Note("its log goes nowhere that is read here: the task definition names no awslogs group", "warning"))
     while True:
@@ -196,7 +198,7 @@ def _to_the_end(aws: Aws, task: Started, tell: Tell) -> Outcome:
         answer = aws.read("ecs", "describe_tasks", cluster=task.cluster, tasks=[task.arn])
         found = next(iter(answer.get("tasks", [])), None)
         if found is not None and found["lastStatus"] != status:
-            status = found["lastStatus"]
+            status, reads = found["lastStatus"], LAST_READS
             tell(Note(f"task {_id(task.arn)}  {status}"))
         fresh: list[logs.Line] = []
         if task.group:

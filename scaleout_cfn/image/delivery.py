@@ -42,7 +42,9 @@ def build(source: Source, stack_name: str, tag: str, tell: Tell, builder: Callab
     # Some builders take a layer from their cache that is for another platform (podman 4.3 does).
     for more in ((), ("--no-cache",)):
         if more:
-            tell(Note(f"the image is for {got or 'no known platform'}: building once more, without the builder's cache"))
+            tell(
+                Note(f"the image is for {got or 'no known platform'}: building once more, without the builder's cache")
+            )
         program.build(source.folder, name, source.platform, (*source.arguments, *more), _teller(tell))
         got = program.platform_of(name)
         if got == source.platform:

@@ -54,6 +54,7 @@ class Services(World):
     streams: dict[str, list[str]] = field(default_factory=dict)
     written: list[tuple[int, str, str]] = field(default_factory=list)
     empty_pages: int = 0
+    unseen: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,11 +64,18 @@ class Services(World):
     def ecs_DescribeServices(self, services: list[str], **_: Any) -> dict[str, Any]:
         if self.missing:
             return {"services": []}
-        one = {"serviceArn": SERVICE, "serviceName": "web", "status": "ACTIVE", "taskDefinition": f"{ECS}:task-definition/web:2"}
+        one = {
+            "serviceArn": SERVICE,
+            "serviceName": "web",
+            "status": "ACTIVE",
+            "taskDefinition": f"{ECS}:task-definition/web:2",
+        }
         balancers = [{"targetGroupArn": TARGETS, "containerName": "web", "containerPort": 8080}]
         primary = {"status": "PRIMARY", "taskDefinition": one["taskDefinition"], "rolloutState": "COMPLETED"}
         counts = {"runningCount": 1, "pendingCount": 0, "desiredCount": 1, "failedTasks": 0}
-        return {"services": [{**one, "loadBalancers": balancers, "deployments": [{**primary, **counts}], **self.service}]}
+        return {
+            "services": [{**one, "loadBalancers": balancers, "deployments": [{**primary, **counts}], **self.service}]
+        }
 
     def ecs_ListServiceDeployments(self, **_: Any) -> dict[str, Any]:
         return {"serviceDeployments": [{"serviceDeploymentArn": "arn:aws:ecs:d"}] if self.states else []}
@@ -82,6 +90,9 @@ class Services(World):
 
     def ecs_DescribeTasks(self, tasks: list[str], **_: Any) -> dict[str, Any]:
         assert 0 < len(tasks) <= 100
+        if self.unseen:
+            self.unseen -= 1
+            return {"tasks": []}
         if self.begun and self.ends:
             state = self.ends.pop(0) if len(self.ends) > 1 else self.ends[0]
             return {"tasks": [{**next(iter(self.begun.values())), **state}]}
@@ -110,9 +121,7 @@ class Services(World):
         events = [{"message": line, "timestamp": 1} for line in lines]
         return {"events": events, "nextForwardToken": f"f/{first + len(lines)}"}
 
-    def logs_FilterLogEvents(
-        self, logGroupName: str, startTime: int, nextToken: str = "0"
-    ) -> dict[str, Any]:
+    def logs_FilterLogEvents(self, logGroupName: str, startTime: int, nextToken: str = "0") -> dict[str, Any]:
         if logGroupName != "/web":
             raise Refused("ResourceNotFoundException", "The specified log group does not exist.")
         number = int(nextToken)

@@ -71,7 +71,9 @@ def test_following_loses_and_repeats_nothing(written: list[tuple[int, str]]) -> 
 
 
 def test_throttled_reads_are_repeated_at_a_longer_distance() -> None:
-    world = Services(written=lines("one"), seconds=60, faults=[Fault("FilterLogEvents", "ThrottlingException", times=3)])
+    world = Services(
+        written=lines("one"), seconds=60, faults=[Fault("FilterLogEvents", "ThrottlingException", times=3)]
+    )
     assert len(list(logs.tail(world.aws(), "/web", EPOCH, follow=False))) == 1
     assert world.seconds > 60 + 6 + 12 + 24
 

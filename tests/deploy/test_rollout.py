@@ -78,7 +78,9 @@ def test_a_deployment_that_was_given_up_ends_with_4_its_reason_and_the_next_comm
 
 
 def test_reads_that_fail_now_and_then_decide_nothing() -> None:
-    world = midway(faults=[Fault("ListServiceDeployments", "ThrottlingException", times=3), Fault("ListTasks", times=2)])
+    world = midway(
+        faults=[Fault("ListServiceDeployments", "ThrottlingException", times=3), Fault("ListTasks", times=2)]
+    )
     outcome, said = followed(world)
     assert outcome.exit_code == 0
     assert any(isinstance(one, Note) and one.level == "warning" for one in said)

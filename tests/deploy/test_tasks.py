@@ -30,7 +30,9 @@ def task(number: int, **more: Any) -> dict[str, Any]:
     return {"taskArn": arn, "lastStatus": "RUNNING", "enableExecuteCommand": True, "containers": containers, **more}
 
 
-def session(world: Services, task_id: str = "", *, here: tuple[str, ...] = ("aws", "session-manager-plugin")) -> list[str]:
+def session(
+    world: Services, task_id: str = "", *, here: tuple[str, ...] = ("aws", "session-manager-plugin")
+) -> list[str]:
     which: Callable[[str], str | None] = lambda name: f"/bin/{name}" if name in here else None  # noqa: E731
     return tasks.exec_command(world.aws(), service(world), task_id, ("sh", "-c", "echo 'a b'"), which)
 
@@ -96,7 +98,9 @@ def begun(world: Services) -> tasks.Started:
 def test_a_command_runs_with_the_services_definition_network_and_capacity() -> None:
     network = {"awsvpcConfiguration": {"subnets": ["subnet-1"], "securityGroups": ["sg-1"]}}
     capacity = [{"capacityProvider": "nodes", "weight": 1, "base": 0}]
-    world = Services(service={"networkConfiguration": network, "capacityProviderStrategy": capacity, "launchType": "EC2"})
+    world = Services(
+        service={"networkConfiguration": network, "capacityProviderStrategy": capacity, "launchType": "EC2"}
+    )
     one = begun(world)
     (asked,) = [given for _, operation, given in world.calls if operation == "RunTask"]
     assert asked["taskDefinition"] == f"{ECS}:task-definition/web:2"
@@ -155,6 +159,15 @@ def test_every_line_is_printed_once_also_those_that_come_after_the_end() -> None
     shown = [one.data["text"] for one in said if isinstance(one, Fact)]
     assert shown == [f"line {number}" for number in range(len(shown))]
     assert len(shown) >= 4  # two sleeps until it stopped, and two reads more
+
+
+def test_a_task_that_is_not_shown_at_first_is_waited_for_but_not_without_end() -> None:
+    world = Services(ends=[{}, stopped(0)])
+    world.unseen = 5
+    assert watched(world)[0].exit_code == 0
+    world.unseen = 99
+    assert watched(world)[0].outcome == "gone"
+    assert 20 <= len(world.sent("DescribeTasks")) < 40
 
 
 def test_a_command_that_never_ran_ends_with_5_and_the_reason() -> None:

@@ -56,7 +56,12 @@ class Shell:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "GITHUB_", "DOCKER"))}
-        own = {"XDG_RUNTIME_DIR": str(self.home), "PYTHONPATH": str(HERE), "CI": "true", "TMPDIR": str(self.home / "tmp")}
+        own = {
+            "XDG_RUNTIME_DIR": str(self.home),
+            "PYTHONPATH": str(HERE),
+            "CI": "true",
+            "TMPDIR": str(self.home / "tmp"),
+        }
         return subprocess.Popen(
             [sys.executable, "-m", "scaleout_cfn", *arguments],
             env={**kept, **own, **self.fakes.environment},

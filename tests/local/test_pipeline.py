@@ -137,7 +137,6 @@ def test_the_script_fails_when_the_stack_rolls_back(faulty: Account, faults: Fau
     assert deploy(faulty, DIGESTS[0]).returncode == 0
     faults({"resource": "TaskDefinition", "stack": "web-Service", "times": 1})
     done = deploy(faulty, DIGESTS[1])
-    print(helpers.failures(faulty))
     assert done.returncode == 1, done.stdout + done.stderr
     assert "is not deployed: stack web is in state UPDATE_ROLLBACK_COMPLETE" in done.stderr
     assert "scaleout-cfn diagnose --stack web" in done.stderr
