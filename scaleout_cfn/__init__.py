@@ -22,13 +22,17 @@ if TYPE_CHECKING:
         Deployment,
         Domain,
         ExistingVpc,
+        GitHubPipeline,
         HealthCheck,
         Http,
         LoadBalancer,
         NewVpc,
+        NoPipeline,
         Observability,
         Registry,
+        RegistryPipeline,
         Service,
+        SourcePipeline,
     )
     from scaleout_cfn.config_file import load
     from scaleout_cfn.config_text import json_schema, starter
@@ -42,8 +46,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "config": (
-        "Certificate Cluster Config Deployment Domain ExistingVpc HealthCheck Http LoadBalancer NewVpc Observability"
-        " Registry Service"
+        "Certificate Cluster Config Deployment Domain ExistingVpc GitHubPipeline HealthCheck Http LoadBalancer NewVpc"
+        " NoPipeline Observability Registry RegistryPipeline Service SourcePipeline"
     ),
     "config_file": "load",
     "config_text": "json_schema starter",
@@ -66,19 +70,23 @@ __all__ = [
     "Domain",
     "ExistingVpc",
     "Finding",
+    "GitHubPipeline",
     "HealthCheck",
     "Http",
     "LoadBalancer",
     "NewVpc",
+    "NoPipeline",
     "NodeScaling",
     "Observability",
     "Registry",
+    "RegistryPipeline",
     "ScaleoutError",
     "Scaling",
     "Schedule",
     "Section",
     "Service",
     "SetError",
+    "SourcePipeline",
     "Stack",
     "StepAdjustment",
     "StepScaling",

@@ -127,7 +127,7 @@ def workflow(config: Config) -> str:
         **names,
         region=config.region or "the region of the stack",
         approval=APPROVAL.format(**names) if settings.approval else "",
-        environment=f"    environment: \"{config.stack_name}\"\n" if settings.approval else "",
+        environment=f'    environment: "{config.stack_name}"\n' if settings.approval else "",
         runner=RUNNERS[config.cluster.architecture],
         platform=PLATFORMS[config.cluster.architecture],
         context=settings.context,

@@ -207,7 +207,7 @@ def _to_the_end(aws: Aws, task: Started, tell: Tell) -> Outcome:
                 tell(logs.fact(line))
         if found is None or status == "STOPPED":
             reads -= 1
-            if not task.group or reads <= 0:
+            if reads <= 0 or (found is not None and not task.group):
                 return _ended(task, found)
         aws.pace.wait()
 

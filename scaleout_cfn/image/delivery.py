@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from scaleout_cfn.deploy.aws import Aws
@@ -39,20 +39,22 @@ def build(source: Source, stack_name: str, tag: str, tell: Tell, builder: Callab
         tell(Note(f"{name} is built already"))
         return Built(program, name, tag, new=False)
     tell(Note(f"building {source.folder} for {source.platform} with {program.name}, as {name}"))
-    # Some builders take a layer from their cache that is for another platform (podman 4.3 does).
-    for more in ((), ("--no-cache",)):
-        if more:
-            tell(
-                Note(f"the image is for {got or 'no known platform'}: building once more, without the builder's cache")
-            )
-        program.build(source.folder, name, source.platform, (*source.arguments, *more), _teller(tell))
-        got = program.platform_of(name)
-        if got == source.platform:
-            return Built(program, name, tag, new=True)
-    raise UsageError(
-        f"image {name}: it is for {got or 'no known platform'}, and the cluster runs {source.platform}. Its"
-        " Dockerfile or its base fixes the platform: let it follow --platform, or set cluster.architecture"
-    )
+    got = _made(program, source, name, source.arguments, tell)
+    if got != source.platform:
+        # Some builders take a layer from their cache that is for another platform: podman 4.3 does.
+        tell(Note(f"the image is for {got or 'no known platform'}: building once more, without the builder's cache"))
+        got = _made(program, source, name, (*source.arguments, "--no-cache"), tell)
+    if got != source.platform:
+        raise UsageError(
+            f"image {name}: it is for {got or 'no known platform'}, and the cluster runs {source.platform}. Its"
+            " Dockerfile or its base fixes the platform: let it follow --platform, or set cluster.architecture"
+        )
+    return Built(program, name, tag, new=True)
+
+
+def _made(builder: Builder, source: Source, name: str, arguments: Sequence[str], tell: Tell) -> str:
+    builder.build(source.folder, name, source.platform, arguments, _teller(tell))
+    return builder.platform_of(name)
 
 
 def push(aws: Aws, repository: Repository, built: Built, tell: Tell) -> Image:

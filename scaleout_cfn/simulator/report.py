@@ -166,8 +166,9 @@ def _svg(found: Series, events: Sequence[Event]) -> str:
     """All panels over one time axis, with a line for each change of the tasks."""
     end = float(found.time_s[-1]) + found.step_s
     total = len(_PANELS) * (_HEIGHT + _GAP) + 30
+    many = ' class="many"' if sum(event.what in ("tasks", "nodes") for event in events) > 60 else ""
     parts = [
-        f'<svg id="chart" viewBox="0 0 {_LEFT + _WIDTH + 24} {total}" role="img"'
+        f'<svg id="chart"{many} viewBox="0 0 {_LEFT + _WIDTH + 24} {total}" role="img"'
         ' aria-label="Traffic, tasks, instances, utilisation and waiting over time">'
     ]
 

@@ -14,6 +14,7 @@ from scaleout_cfn.scaling import NodeScaling, StepScaling
 
 __all__ = [
     "LOW_SHARE",
+    "MOST_NODES",
     "first_check",
     "group_scale_in",
     "may_grow",
@@ -28,6 +29,9 @@ __all__ = [
     "within",
 ]
 
+MOST_NODES = 5000
+"""Instances of a cluster, a quota that cannot be raised.
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html"""
 LOW_SHARE = 0.9
 """The low alarm of target tracking stands at this share of the target; from memory of made alarms, not documented."""
 _FUZZ = 1e-9

@@ -181,6 +181,7 @@ class _Run:
         self.order = 0
         self.trace = Trace(traffic.requests, np.empty(0), np.empty(0))
         self.cohorts: list[_Cohort] = []
+        self.most_nodes = min(model.max_nodes, rules.MOST_NODES)
         self.least, self.most = model.scaling.min_tasks, model.scaling.max_tasks
         self.trackers = trackers(model, delays)
         self.in_at: int | None = None
@@ -197,7 +198,7 @@ class _Run:
         self.waiting = 0
         nodes = rules.wanted_nodes(-(-self.ready // model.tasks_per_node), model.scaling.nodes.target_capacity_percent)
         self.nodes = Nodes(model.zones, model.tasks_per_node, model.placement)
-        self.nodes.add(rules.within(model.min_nodes, nodes, model.max_nodes))
+        self.nodes.add(rules.within(model.min_nodes, nodes, self.most_nodes))
         placed = self.nodes.place(self.ready)
         self.waiting = self.ready - placed
         self.running = self.ready = placed
@@ -463,7 +464,7 @@ class _Run:
 
     def group_acts(self, now: int, wanted: int) -> None:
         size = self.nodes.count + self.booting
-        wanted = rules.within(self.model.min_nodes, wanted, self.model.max_nodes)
+        wanted = rules.within(self.model.min_nodes, wanted, self.most_nodes)
         if wanted > size:
             if now - self.launched_at >= self.model.scaling.nodes.warmup_s:
                 self.launch(now, wanted - size, "capacity provider")
@@ -507,7 +508,7 @@ class _Run:
         if now - self.launched_at < _INSTANCE_WARMUP_S:
             return
         if self.node_high >= _HIGH_POINTS:
-            wanted = min(self.model.max_nodes, rules.tracked_count(nodes, metric, target))
+            wanted = min(self.most_nodes, rules.tracked_count(nodes, metric, target))
             if wanted > nodes + self.booting:
                 self.launch(now, wanted - nodes - self.booting, "node CPU")
         elif self.node_low >= self.delays.low_minutes:

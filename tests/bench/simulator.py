@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Generator
 from random import Random
 
 from scaleout_cfn.scaling import Scaling, TargetTracking
@@ -34,7 +35,7 @@ def week(low: float, high: float, tasks: int, target: float) -> tuple[float, flo
     import resource
 
     scaling = Scaling(max_tasks=tasks, cpu=TargetTracking(enabled=True, target=target))
-    model = Model(scaling, 2, tasks, "t3.small", 6, 256, 2048, health_check_interval_s=10, deregistration_delay_s=30)
+    model = Model(scaling, 2, tasks, "m5.8xlarge", 24, 256, 2048, health_check_interval_s=10, deregistration_delay_s=30)
     service, prices = Service(task_rps=50), load_prices()
     traffic = synthetic("diurnal", {"days": 7, "low": low, "high": high})
     start = time.process_time()
@@ -69,7 +70,7 @@ def beside_simpy() -> None:
 
     random = Random(0)
 
-    def request(env: simpy.Environment, task: simpy.Resource) -> object:
+    def request(env: simpy.Environment, task: simpy.Resource) -> Generator[simpy.Event, object, None]:
         nonlocal over
         came = env.now
         with task.request() as turn:
@@ -77,7 +78,7 @@ def beside_simpy() -> None:
             over += env.now - came > objective
             yield env.timeout(random.expovariate(task_rps / workers))
 
-    def clients(env: simpy.Environment, task: simpy.Resource) -> object:
+    def clients(env: simpy.Environment, task: simpy.Resource) -> Generator[simpy.Event, object, None]:
         nonlocal count
         while True:
             yield env.timeout(random.expovariate(rate))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Callable
 from typing import Any
@@ -45,7 +46,7 @@ def test_a_session_is_opened_in_the_newest_task_that_takes_one() -> None:
     world = open_to_sessions(task(1), task(2, startedAt=Services().now), task(3, enableExecuteCommand=False))
     argv = session(world)
     assert argv[:5] == ["/bin/aws", "ecs", "execute-command", "--region", "eu-west-1"]
-    options = dict(zip(argv[5::1], argv[6::1], strict=False))
+    options = dict(itertools.pairwise(argv))
     assert options["--task"] == task(2)["taskArn"]
     assert (options["--cluster"], options["--container"]) == ("main", "web")
     assert shlex.split(options["--command"]) == ["sh", "-c", "echo 'a b'"]

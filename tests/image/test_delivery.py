@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deploy.cloudformation import Refused
+from deploy.world import World
 
 from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.deploy.messages import Message
 from scaleout_cfn.errors import DeployError, UsageError
 from scaleout_cfn.image import delivery, repository
-from scaleout_cfn.image.builder import find
 from scaleout_cfn.image.context import Source
 from scaleout_cfn.image.repository import Repository
 
-from deploy.cloudformation import Refused
-from deploy.world import World
 from .helpers import Fakes, fakes, folder, told
 
 URI = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web"
@@ -52,7 +51,7 @@ class Registry(World):
                 self.late -= 1
             else:
                 shown.setdefault(argv[-1].rpartition(":")[2], DIGEST)
-        details = [
+        details: list[dict[str, Any]] = [
             {"imageDigest": digest, "imageTags": [tag], "imageSizeInBytes": 7, "imagePushedAt": self.now}
             for tag, digest in sorted(shown.items())
         ]
@@ -170,7 +169,7 @@ def test_a_tag_and_a_digest_become_a_pinned_uri_or_are_told_to_be_missing(silent
     assert repository.pinned_uri(aws, PLACE, "v1") == f"{URI}@{DIGEST}"
     assert repository.pinned_uri(aws, PLACE, DIGEST) == f"{URI}@{DIGEST}"
     for missing in ("v2", "sha256:" + "3" * 64):
-        with pytest.raises(UsageError, match="there is none in .*image list"):
+        with pytest.raises(UsageError, match=r"there is none in .*image list"):
             repository.pinned_uri(aws, PLACE, missing)
 
 

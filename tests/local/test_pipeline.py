@@ -135,7 +135,7 @@ def test_the_script_brings_the_first_image_and_the_next_and_changes_nothing_else
 def test_the_script_fails_when_the_stack_rolls_back(faulty: Account, faults: Faults) -> None:
     created(faulty, config("source"))
     assert deploy(faulty, DIGESTS[0]).returncode == 0
-    faults({"resource": "TaskDefinition", "stack": "web-Service", "times": 1})
+    faults({"resource": "TaskDefinition", "operation": "update", "stack": "web-Service", "times": 1})
     done = deploy(faulty, DIGESTS[1])
     assert done.returncode == 1, done.stdout + done.stderr
     assert "is not deployed: stack web is in state UPDATE_ROLLBACK_COMPLETE" in done.stderr

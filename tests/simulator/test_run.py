@@ -166,3 +166,9 @@ def _check(trace: Trace, made: Model) -> None:
         assert state.waiting >= 0
         assert made.min_nodes <= state.size <= made.max_nodes
         assert state.nodes <= state.size
+
+
+def test_a_cluster_has_no_more_than_five_thousand_instances() -> None:
+    steady = Traffic("much", np.full(600, 1e6))
+    trace = run(model(max_tasks=50_000, max_nodes=9000), SERVICE, Delays(), steady)
+    assert max(state.size for state in trace.states) == 5000

@@ -1,0 +1,319 @@
+"""Faults on the wire, per HTTP attempt: the deployer, botocore's retries, a proxy that misbehaves, and the emulator.
+
+What the fake in `world` cannot show: which attempts botocore repeats by itself, what a cut body looks like to its
+parser, and what a connection that ends without an answer raises. `botocore.Stubber` sits above the retries.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPResponse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from troposphere import Equals, Not, ssm
+
+from scaleout_cfn.config import Config
+from scaleout_cfn.deploy import deployment
+from scaleout_cfn.deploy.aws import Aws, Target
+from scaleout_cfn.deploy.bootstrap import bootstrap
+from scaleout_cfn.deploy.live import find
+from scaleout_cfn.deploy.messages import Message, Note, Outcome
+from scaleout_cfn.deploy.publish import place, prepare
+from scaleout_cfn.deploy.start import Wish
+from scaleout_cfn.errors import AccessError, BusyError
+from scaleout_cfn.local import Emulator, running
+from scaleout_cfn.rendering import compose
+from scaleout_cfn.stack import Stack
+from scaleout_cfn.values import Text
+
+from .test_local import IMAGE, Shell
+
+#: `throttled`, `500` and `503` answer in the emulator's place, so nothing is carried out, and so does `expired`.
+#: `lost` and `cut` carry the request out; then the connection ends without an answer, or with half of its body.
+Fault = Literal["throttled", "500", "503", "expired", "lost", "cut"]
+ANSWERS = {
+    "throttled": (400, "Throttling", "Rate exceeded"),
+    "500": (500, "InternalFailure", "An internal error occurred."),
+    "503": (503, "ServiceUnavailable", "Service is unable to handle request."),
+    "expired": (403, "ExpiredToken", "The security token included in the request is expired"),
+}
+ACCOUNTS = itertools.count(300_000_000_000)
+
+
+@dataclass
+class Wire:
+    """The proxy: what it does to which call, and what came by. Lists hold one fault for each attempt to come.
+
+    A call is the action of a query, the last word of X-Amz-Target, or the method of a request to S3.
+    """
+
+    upstream: str
+    endpoint_url: str = ""
+    faults: dict[str, list[Fault]] = field(default_factory=dict)
+    first: Fault | None = None
+    attempts: Counter[str] = field(default_factory=Counter)
+    carried_out: Counter[str] = field(default_factory=Counter)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def fault(self, call: str) -> Fault | None:
+        """The next fault of a call. With `first` it meets the first attempt of every call."""
+        with self.lock:
+            self.attempts[call] += 1
+            if planned := self.faults.get(call):
+                return planned.pop(0)
+            return self.first if self.attempts[call] == 1 else None
+
+    def answered(self, call: str, status: int) -> None:
+        with self.lock:
+            self.carried_out[call] += status == 200
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wire: Wire
+
+    def forward(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        target = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        action = parse_qs(body.decode("latin-1")).get("Action", [""])[0] if self.command == "POST" else ""
+        call = target or action or self.command
+        fault = self.wire.fault(call)
+        if fault in ANSWERS:
+            status, code, message = ANSWERS[fault]
+            self.answer(status, {"Content-Type": "text/xml"}, self.error(code, message, as_json=bool(target)))
+            return
+        answer, content = self.upstream(body)
+        self.wire.answered(call, answer.status)
+        if fault == "lost":
+            self.close_connection = True
+            return
+        if fault == "cut":
+            content = content[: len(content) // 2]
+        kept = ("transfer-encoding", "content-length", "connection", "date", "server")
+        headers = {name: value for name, value in answer.getheaders() if name.lower() not in kept}
+        self.answer(answer.status, headers, content)
+
+    do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = forward
+
+    def upstream(self, body: bytes) -> tuple[HTTPResponse, bytes]:
+        connection = HTTPConnection(urlsplit(self.wire.upstream).netloc, timeout=30)
+        try:
+            connection.request(self.command, self.path, body, dict(self.headers.items()))
+            answer = connection.getresponse()
+            return answer, answer.read()
+        finally:
+            connection.close()
+
+    def answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    @staticmethod
+    def error(code: str, message: str, *, as_json: bool) -> bytes:
+        if as_json:
+            return json.dumps({"__type": code, "message": message}).encode()
+        inner = f"<Code>{code}</Code><Message>{message}</Message>"
+        return f"<ErrorResponse><Error>{inner}</Error>{inner}</ErrorResponse>".encode()  # query's place, and S3's
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def proxy(upstream: str) -> Iterator[Wire]:
+    wire = Wire(upstream)
+    handler = type("Handler", (_Handler,), {"wire": wire})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    wire.endpoint_url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield wire
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@dataclass(frozen=True)
+class ServiceOutputs:
+    name: Text
+
+
+@dataclass(frozen=True)
+class Outputs:
+    service_name: Text | None
+
+
+def small(stack: Stack, config: Config, *, image_uri: Text) -> Outputs:
+    """A small set: what there is to make takes no time, so that the time goes into what is tested."""
+
+    def service(stack: Stack, config: Config, *, image_uri: Text) -> ServiceOutputs:
+        """What runs the image."""
+        return ServiceOutputs(Text(stack.add(ssm.Parameter("Image", Type="String", Value=image_uri)).ref()))
+
+    stack.add(ssm.Parameter("Word", Type="String", Value="one"))
+    has_image = stack.condition("HasImage", Not(Equals(image_uri, "")))
+    made = stack.nest_if(has_image, "Service", service, config, image_uri=image_uri)
+    return Outputs(made.name)
+
+
+class Deployer:
+    """Somebody with an account of their own, who sees AWS through the proxy. `direct` looks past it."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.account = str(next(ACCOUNTS))
+        self.said: list[Message] = []
+        self.direct = self.aws(wire.upstream)
+        self.identity = self.direct.identity()
+        bucket = f"artifacts-{self.account}"
+        bootstrap(self.direct, self.identity, bucket)
+        self.published = prepare(compose(Config(), small), place(self.direct, self.identity, bucket))
+
+    def aws(self, endpoint_url: str) -> Aws:
+        return Aws(Target(region="us-east-1", endpoint_url=endpoint_url, keys=(self.account, "local"), poll_s=0.02))
+
+    def deploy(self, image: str = "", **options: Any) -> Outcome:
+        """One command, from the beginning. Without an image it is the first phase alone."""
+        self.said = []
+        aws, wish = self.aws(self.wire.endpoint_url), Wish("web", self.published, image=image, **options)
+        return deployment.deploy(aws, aws.identity(), wish, self.said.append, lambda plan: True)
+
+    def state(self) -> tuple[str, str]:
+        """The status of the root, and the image that it has."""
+        live = find(self.direct, "web")
+        return (live.status, live.parameters.get("ImageUri", "")) if live else ("none", "")
+
+    def executions(self) -> int:
+        """Counted by the root's own events: what the emulator did, not what was asked of it."""
+        live = find(self.direct, "web")
+        assert live is not None
+        return sum(
+            event["PhysicalResourceId"] == live.stack_id
+            and event["ResourceStatus"] in ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
+            for page in self.direct.pages("cloudformation", "describe_stack_events", StackName=live.stack_id)
+            for event in page["StackEvents"]
+        )
+
+    def change_sets(self) -> list[str]:
+        """What is left of change sets that nobody executed."""
+        answer = self.direct.read("cloudformation", "list_change_sets", StackName="web")
+        return [one["ChangeSetName"] for one in answer["Summaries"] if one["ExecutionStatus"] == "AVAILABLE"]
+
+    @property
+    def notes(self) -> str:
+        return "\n".join(one.text for one in self.said if isinstance(one, Note))
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    with running() as found:
+        yield found
+
+
+@pytest.fixture
+def wire(emulator: Emulator) -> Iterator[Wire]:
+    with proxy(emulator.endpoint_url) as found:
+        yield found
+
+
+@pytest.fixture
+def deployer(wire: Wire) -> Deployer:
+    return Deployer(wire)
+
+
+def test_a_quiet_wire_carries_a_deployment(deployer: Deployer) -> None:
+    assert deployer.deploy().exit_code == 0
+    assert deployer.state() == ("CREATE_COMPLETE", "")
+    assert deployer.executions() == deployer.wire.carried_out["ExecuteChangeSet"] == 1
+    assert deployer.wire.attempts["CreateChangeSet"] == 1
+
+
+@pytest.mark.parametrize("fault", ["throttled", "500", "503", "lost", "cut"])
+def test_a_fault_at_the_first_attempt_of_every_call_changes_nothing_in_the_end(
+    deployer: Deployer, fault: Fault
+) -> None:
+    deployer.wire.first = fault
+    assert deployer.deploy().exit_code == 0
+    assert deployer.state() == ("CREATE_COMPLETE", "")
+    assert deployer.executions() == deployer.wire.carried_out["ExecuteChangeSet"] == 1
+    assert deployer.change_sets() == []
+    assert {"CreateChangeSet", "ExecuteChangeSet", "DescribeStacks", "DescribeStackEvents", "PUT"} <= set(
+        deployer.wire.attempts
+    )
+
+
+@pytest.mark.parametrize("call", ["CreateChangeSet", "ExecuteChangeSet"])
+@pytest.mark.parametrize("fault", ["lost", "cut"])
+def test_a_call_whose_answer_is_lost_is_settled_by_reading_and_not_sent_again(
+    deployer: Deployer, call: str, fault: Fault
+) -> None:
+    deployer.wire.faults[call] = [fault]
+    assert deployer.deploy().exit_code == 0
+    assert deployer.wire.attempts[call] == deployer.wire.carried_out[call] == 1
+    assert (deployer.state(), deployer.executions()) == (("CREATE_COMPLETE", ""), 1)
+
+
+@pytest.mark.parametrize("call", ["CreateChangeSet", "ExecuteChangeSet"])
+def test_a_call_that_is_not_carried_out_is_sent_until_it_is(deployer: Deployer, call: str) -> None:
+    deployer.wire.faults[call] = ["throttled", "500", "lost"]
+    assert deployer.deploy().exit_code == 0
+    assert (deployer.wire.attempts[call], deployer.wire.carried_out[call]) == (3, 1)
+    assert (deployer.state(), deployer.executions()) == (("CREATE_COMPLETE", ""), 1)
+
+
+def test_a_call_that_is_never_answered_ends_with_what_is_true_and_the_same_command_finishes(
+    deployer: Deployer,
+) -> None:
+    deployer.wire.faults["ExecuteChangeSet"] = ["503"] * 5
+    with pytest.raises(BusyError) as busy:
+        deployer.deploy()
+    assert busy.value.state == "the change set is there and was not executed"
+    assert deployer.state()[0] == "REVIEW_IN_PROGRESS"
+    assert deployer.deploy().exit_code == 0
+    assert (deployer.state(), deployer.executions()) == (("CREATE_COMPLETE", ""), 1)
+    assert deployer.wire.carried_out["CreateChangeSet"] == 1
+
+
+def test_events_that_cannot_be_read_do_not_decide(deployer: Deployer) -> None:
+    deployer.wire.faults["DescribeStackEvents"] = ["cut"] * 500
+    assert deployer.deploy().exit_code == 0
+    assert (deployer.state(), deployer.executions()) == (("CREATE_COMPLETE", ""), 1)
+
+
+@pytest.mark.parametrize("call", ["CreateChangeSet", "DescribeChangeSet", "ExecuteChangeSet"])
+def test_credentials_that_expire_before_the_execution_are_exit_code_8_and_the_same_command_finishes(
+    deployer: Deployer, call: str
+) -> None:
+    deployer.wire.faults[call] = ["expired"]
+    with pytest.raises(AccessError) as access:
+        deployer.deploy()
+    assert (access.value.exit_code, access.value.kind) == (8, "expired")
+    assert deployer.wire.carried_out["ExecuteChangeSet"] == 0
+    assert deployer.deploy().exit_code == 0
+    assert (deployer.state(), deployer.executions(), deployer.change_sets()) == (("CREATE_COMPLETE", ""), 1, [])
+
+
+def test_credentials_that_expire_for_a_moment_while_it_runs_are_waited_for(deployer: Deployer) -> None:
+    deployer.wire.faults["DescribeStackEvents"] = ["expired"] * 3
+    assert deployer.deploy().exit_code == 0
+    assert (deployer.state(), deployer.executions()) == (("CREATE_COMPLETE", ""), 1)
+
+
