@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleout_cfn.lint.stacks import StackSet
-from scaleout_cfn.lint.values import Symbol, Text, UNKNOWN
+from scaleout_cfn.lint.values import UNKNOWN, Symbol, Text
 
 ROOT: dict[str, Any] = {
     "Parameters": {

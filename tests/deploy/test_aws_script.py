@@ -1,0 +1,75 @@
+"""The script for a real account: it is not run here, but its commands and its config are ours to get right."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+import scaleout_cfn as sc
+from scaleout_cfn.cli import cli
+from scaleout_cfn.config_file import load
+
+FOLDER = Path(__file__).parents[1] / "aws"
+
+
+def script(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run it without consent and without credentials."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SCALEOUT_"))}
+    command = [sys.executable, str(FOLDER / "live.py"), "--region", "eu-west-1", "--bucket", "artifacts", *arguments]
+    return subprocess.run(command, env=kept, capture_output=True, text=True, timeout=60, check=False)
+
+
+def parsed(arguments: list[str]) -> tuple[str, dict[str, Any]]:
+    """The command that a line names, and its options. Nothing is carried out. Raises ClickException."""
+    context, path = click.Context(cli, info_name="scaleout-cfn"), list[str]()
+    command: click.Command = cli
+    while isinstance(command, click.Group):
+        name, found, arguments = command.resolve_command(context, arguments)
+        assert name and found
+        path.append(name)
+        if isinstance(found, click.Group):
+            context, command = click.Context(found, info_name=name, parent=context), found
+            continue
+        return " ".join(path), found.make_context(name, arguments, parent=context).params
+    raise AssertionError("unreachable")
+
+
+def test_the_command_line_accepts_every_command_that_it_would_run() -> None:
+    done = script("--dry-run")
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("scaleout-cfn ")]
+    commands = [parsed(shlex.split(line)[1:]) for line in lines]
+    assert {name for name, _ in commands} == {"deploy", "image push", "rollback", "status", "cancel", "destroy"}
+    (stack,) = {options["stack"] for _, options in commands}
+    assert stack.startswith("live-")
+    assert [options["folder"] for name, options in commands if name == "image push"] == [
+        *[str(FOLDER.parents[1] / "webapp")] * 2,
+        str(FOLDER / "broken"),
+    ]
+    assert commands[-5][1]["empty"] == ("Registry/Repository", "Observability/ServiceLogs")
+
+
+def test_what_it_empties_is_in_the_set_and_the_set_is_cheap_and_tagged() -> None:
+    config = load(FOLDER / "live.toml", environment=None, overrides=())
+    files = sc.render(sc.compose(config), url=sc.local_url)
+    text = "\n".join(files.values())
+    assert "NatGateway" not in text
+    assert config.tags == {"purpose": "scaleout-cfn-live"}
+    assert "Repository:" in text and "ServiceLogs:" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [((), "SCALEOUT_AWS=1"), (("--dry-run", "--max-usd", "0.01"), "nothing was begun")]
+)
+def test_without_consent_to_the_cost_nothing_is_begun(arguments: tuple[str, ...], said: str) -> None:
+    done = script(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "USD" in done.stdout
