@@ -22,8 +22,10 @@ from scaleout_cfn.errors import UsageError
 @aws_options
 @timeout_option
 def rollout(options: Options, timeout_min: float | None) -> None:
-    """Watch the newest deployment of the service until it has ended: tasks old and new, their health, the failures that
-    the circuit breaker counts, and the load balancer's targets. Changes nothing.
+    """Watch the newest deployment of the service until it has ended, and change nothing.
+
+    It shows tasks old and new, their health, the failures that the circuit breaker counts, and the load balancer's
+    targets.
 
     Exits with 0 once the new version runs, 4 when ECS gave it up. Ctrl-C stops watching, and the deployment goes on.
     """

@@ -6,8 +6,8 @@ import dataclasses
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import Pool
 from typing import Any, TypeVar
 
 import msgspec
@@ -105,10 +105,7 @@ def each(work: Callable[[_Item], _Result], items: Iterable[_Item], seconds: int)
     if seconds < _WORTH_A_POOL or cores < 2:
         yield from map(work, found)
         return
-    pool = ProcessPoolExecutor(cores, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN))
-    try:
-        yield from pool.map(work, found)
-    except BaseException:
-        pool.shutdown(wait=True, cancel_futures=True)
-        raise
-    pool.shutdown()
+    # A Pool, not an executor: leaving it ends the processes whatever they do, where an executor waits for them and,
+    # interrupted at the wrong moment, for ever.
+    with Pool(cores, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+        yield from pool.imap(work, found)

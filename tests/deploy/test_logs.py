@@ -43,6 +43,7 @@ def test_following_gives_each_line_once_and_the_late_ones_too() -> None:
 
     def arrives(seconds: float) -> None:
         # Written before the newest line that was read, but shown after it.
+        assert world.seconds < 100, "the late line is never found"
         late = (900, "b2", "late")
         if world.seconds > 25 and late not in world.written:
             world.written.append(late)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scaleout_cfn.errors import UsageError
@@ -54,6 +54,7 @@ TREES = st.dictionaries(st.sampled_from(["a", "b", "ab", "c/a", "c/b"]), st.samp
 
 @settings(max_examples=60, deadline=None)
 @given(TREES, TREES)
+@example({"a": "b"}, {"ab": ""})
 def test_two_folders_have_one_tag_only_when_they_are_the_same(one: Mapping[str, str], other: Mapping[str, str]) -> None:
     with tempfile.TemporaryDirectory() as home:
         tags = [tag(folder(Path(home), dict(files), name)) for files, name in ((one, "x"), (other, "y"))]

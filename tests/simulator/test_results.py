@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +23,7 @@ from scaleout_cfn.simulator.prices import as_json, cost, load_prices, refresh
 from scaleout_cfn.simulator.results import Outcome, demand, measure, oracle_node_hours, ranges
 from scaleout_cfn.simulator.run import PHASES, phases, run
 from scaleout_cfn.simulator.search import advise, candidates, overlay
-from scaleout_cfn.simulator.study import each, outcomes, study
+from scaleout_cfn.simulator.study import outcomes, study
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
 from .sets import SERVICE, model
@@ -253,15 +257,26 @@ def test_an_overlay_gives_the_advised_settings_back(tmp_path: Path) -> None:
         assert load(file, environment="advised").scaling == one.scaling
 
 
-def test_an_interrupt_ends_the_processes() -> None:
-    running = each(_slow, list(range(4)), 10**9)
-    assert next(running) == 0
-    with pytest.raises(KeyboardInterrupt):
-        running.throw(KeyboardInterrupt())  # type: ignore[attr-defined]
-
-
-def _slow(number: int) -> int:
-    return number
+def test_an_interrupt_ends_the_processes_at_once() -> None:
+    script = (
+        "from scaleout_cfn.simulator.study import each\n"
+        "results = each(sum, [range(10**6)] * 100_000, 10**9)\n"
+        "print(next(results), flush=True)\n"
+        "list(results)\n"
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert running.stdout is not None
+    running.stdout.readline()
+    os.killpg(running.pid, signal.SIGINT)
+    assert running.wait(timeout=60) == -signal.SIGINT
+    assert running.stdout.read() == b""  # nobody holds the pipe any more
+    running.stdout.close()
 
 
 def test_fitted_figures_are_met_within_ten_percent() -> None:
