@@ -5,7 +5,6 @@ changed copy. Choices that exclude each other are unions of sections, told apart
 `conflicts(config)` names what no single bound can express.
 """
 
-import ipaddress
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
@@ -463,6 +462,8 @@ def _network(config: Config) -> list[str]:
         if network.load_balancer_subnets and len(set(network.load_balancer_subnets)) < 2:
             found.append("network.load_balancer_subnets: a load balancer needs subnets in two zones at least; name two")
         return found
+    import ipaddress  # here, for the default needs no check
+
     try:
         prefix = ipaddress.IPv4Network(network.cidr).prefixlen
     except ValueError as error:

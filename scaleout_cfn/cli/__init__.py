@@ -15,7 +15,6 @@ gc.set_threshold(100_000)
 import importlib
 import os
 import sys
-import traceback
 from typing import Any
 
 import click
@@ -102,6 +101,8 @@ def main(arguments: list[str] | None = None) -> None:
             _say(f"error: {line}")
         sys.exit(error.exit_code)
     except Exception as error:
+        import traceback
+
         place = traceback.extract_tb(error.__traceback__)[-1]
         _say(f"internal error: {type(error).__name__}: {error} ({os.path.basename(place.filename)}:{place.lineno})")
         _say("This is a fault of scaleout-cfn, not yours. Please report it with the command and the config.")

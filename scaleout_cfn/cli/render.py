@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 import click
@@ -75,6 +74,8 @@ def _difference(folder: Path, texts: dict[str, str]) -> str:
         there = {path.name: path.read_text(encoding="utf-8") for path in templates_in(folder) if is_ours(path)}
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{folder}: {error}; give a folder of templates that can be read") from None
+    import difflib
+
     lines: list[str] = []
     for name in sorted({*there, *texts}):
         old, new = there.get(name, ""), texts.get(name, "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -105,7 +104,7 @@ def build(stack: Stack, config: Config) -> Outputs:
 def _subnet(
     stack: Stack, network: NewVpc, vpc: ec2.VPC, ipv6: AWSObject | None, zone: int, *, public: bool
 ) -> ec2.Subnet:
-    host_bits = 32 - (ipaddress.IPv4Network(network.cidr).prefixlen + RANGES.bit_length() - 1)
+    host_bits = 32 - (int(network.cidr.rpartition("/")[2]) + RANGES.bit_length() - 1)
     index = zone if public else PRIVATE + zone
     subnet = ec2.Subnet(
         f"{'Public' if public else 'Private'}Subnet{zone + 1}",

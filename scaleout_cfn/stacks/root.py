@@ -14,7 +14,7 @@ from troposphere import Equals, FindInMap, Not, Ref, Sub
 from scaleout_cfn.config import Config, GitHubPipeline, NewVpc, NoPipeline
 from scaleout_cfn.parameters import asked
 from scaleout_cfn.stack import Stack
-from scaleout_cfn.stacks import autoscaling, cluster, load_balancer, network, observability, pipeline, registry, service
+from scaleout_cfn.stacks import autoscaling, cluster, load_balancer, network, observability, registry, service
 from scaleout_cfn.values import (
     ClusterName,
     EmailAddress,
@@ -131,8 +131,10 @@ def build(
     )
 
     # No condition: it is what brings the first image. Nothing else needs it.
-    delivery = pipeline.Outputs()
+    delivery = None
     if not isinstance(config.pipeline, NoPipeline):
+        from scaleout_cfn.stacks import pipeline  # here, for most sets have none and its import takes its time
+
         delivery = stack.nest(
             "Pipeline",
             pipeline.build,
@@ -153,9 +155,9 @@ def build(
         dashboard_url=_console_link(stack, watch.dashboard_name),
         vpc_id=net.vpc_id,
         node_subnets=net.node_subnets,
-        pipeline_name=delivery.pipeline_name,
-        github_build_role=delivery.github_build_role,
-        github_deploy_role=delivery.github_deploy_role,
+        pipeline_name=delivery.pipeline_name if delivery else None,
+        github_build_role=delivery.github_build_role if delivery else None,
+        github_deploy_role=delivery.github_deploy_role if delivery else None,
     )
 
 
