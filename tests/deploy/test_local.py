@@ -21,6 +21,7 @@ import scaleout_cfn
 from scaleout_cfn.local import running
 
 HERE = Path(scaleout_cfn.__file__).parents[1]
+EXAMPLES = Path(__file__).parents[2] / "examples"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web"
 
 
@@ -140,7 +141,7 @@ def test_plan_and_apply_are_bound_by_the_arn(shell: Shell, web: str) -> None:
 
 
 def test_a_program_of_ones_own_has_all_commands_for_its_own_set(shell: Shell) -> None:
-    own = replace(shell, program=(str(HERE / "examples" / "own_stack.py"),))
+    own = replace(shell, program=(str(EXAMPLES / "own_stack.py"),))
     there = ["--local", "--stack", "shop"]
     assert own.run("deploy", *there, "--yes").code == 0
     assert "nothing to do" in own.run("deploy", *there, "--yes").err
@@ -159,7 +160,7 @@ def test_the_next_command_can_be_typed_as_it_stands(shell: Shell, web: str) -> N
     done = shell.run("rollback", "--local", "--stack", web, "--yes")
     assert f"next   scaleout-cfn deploy --stack {web} --local, with the image" in done.err
 
-    own = replace(shell, program=(str(HERE / "examples" / "one_property.py"),))
+    own = replace(shell, program=(str(EXAMPLES / "one_property.py"),))
     planned = own.run("plan", "--local", "--stack", web, "--json").lines[-1]
     assert planned["next_command"].startswith(f"python {own.program[0]} apply --stack {web} --local arn:aws:cloud")
 
