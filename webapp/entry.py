@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.request import urlopen
@@ -45,6 +46,10 @@ def main() -> int:
     configuration = run / "nginx.conf"
     configuration.write_text(nginx_conf(run, listen, vcpus, backlog))
 
+    # nginx and the workers wake one another for each request. In a batch the one that is woken waits, on a busy
+    # machine, until the other has done what it is at: a request then costs a tenth less CPU. No right is needed for it.
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     uwsgi = spawn(
         [
             *(sys.executable, "-c", "import pyuwsgi; pyuwsgi.run()", "--ini", str(HERE / "uwsgi.ini")),

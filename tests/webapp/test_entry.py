@@ -116,6 +116,11 @@ def test_two_workers_a_vcpu_and_two_at_least(vcpus: float, expected: int) -> Non
     assert entry.processes(vcpus) == expected
 
 
+def test_its_processes_do_not_interrupt_one_another_for_each_request(server: Server) -> None:
+    running = [server.child("nginx"), *server.workers()]
+    assert {os.sched_getscheduler(pid) for pid in running} == {os.SCHED_BATCH}
+
+
 # How it ends.
 
 
