@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from debian import BASE, make_base
 
 from scaleout_cfn.config import Config
 
 from .helpers import WEBAPP, ask, eventually, free_port, missing, need, serves
 
-BASE = "public.ecr.aws/docker/library/debian:trixie-slim"
 IMAGE = "localhost/web"
 SETTINGS = Config().service
 NO_DRAIN = "--env=DRAIN_S=0"
@@ -41,11 +41,6 @@ log_driver = "k8s-file"
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-"""
-DEBIAN = """\
-deb http://deb.debian.org/debian trixie main
-deb http://deb.debian.org/debian trixie-updates main
-deb http://deb.debian.org/debian-security trixie-security main
 """
 
 
@@ -129,7 +124,7 @@ def build(engine: Engine) -> None:
     try:
         engine("buildah", "pull", "--quiet", BASE)
     except AssertionError:
-        make_base(engine)
+        import_base(engine)
     secrets: list[str] = []
     if authority := os.environ.get("PIP_CERT"):  # an authority of this network's own, for pip alone
         (engine.folder / "pip.conf").write_text("[global]\ncert = /run/extra-ca.crt\n")
@@ -141,16 +136,10 @@ def build(engine: Engine) -> None:
     )  # fmt: skip
 
 
-def make_base(engine: Engine) -> None:
-    """A Debian as small as the public image, from the same packages."""
+def import_base(engine: Engine) -> None:
     need("mmdebstrap")
     tar = engine.folder / "debian.tar"
-    slim = [f"--dpkgopt=path-exclude=/usr/share/{unread}/*" for unread in ("doc", "man", "locale")]
-    keyring = "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg"
-    command(
-        "mmdebstrap", "--mode=root", "--variant=minbase", keyring, *slim, "--dpkgopt=force-unsafe-io", "trixie", tar,
-        "-", input=DEBIAN, timeout_s=400,
-    )  # fmt: skip
+    make_base(tar)
     try:
         engine("podman", "import", "--change", 'CMD ["bash"]', tar, BASE)
     except AssertionError:  # a machine whose own root is an overlay
