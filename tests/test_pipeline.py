@@ -122,6 +122,19 @@ def test_a_build_may_push_and_not_deploy_and_a_deployment_may_not_push() -> None
     assert "ecr:" not in deploy and "cloudformation:ExecuteChangeSet" in deploy
 
 
+def test_roles_of_a_pipeline_are_taken_on_for_this_account_where_the_service_says_for_whom() -> None:
+    """A condition on what CodePipeline may not send would lock the pipeline out of its own role."""
+    conditions = {
+        title: statement.get("Condition", {}).get("StringEquals")
+        for pipeline in (SOURCE, RegistryPipeline())
+        for title, resource in template(pipeline)["Resources"].items()
+        if resource["Type"] == "AWS::IAM::Role"
+        for statement in resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    }
+    own = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    assert conditions == {"BuildRole": own, "DeployRole": own, "PushRole": own, "PipelineRole": None}
+
+
 def test_artifacts_are_private_versioned_and_let_a_failed_deployment_go_back() -> None:
     bucket = template(SOURCE)["Resources"]["Artifacts"]
     assert set(bucket["Properties"]["PublicAccessBlockConfiguration"].values()) == {True}
