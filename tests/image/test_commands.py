@@ -221,7 +221,9 @@ def test_a_build_needs_no_account_and_passes_arguments_on(shell: Shell) -> None:
     ("arguments", "said"),
     [
         (["deploy", "--local", "--build", "app", "--image", "v1"], "--image or --build"),
-        (["deploy", "--local", "--build"], "webapp: there is no Dockerfile"),
+        (["deploy", "--local", "--build"], "webapp: there is no such folder"),
+        (["deploy", "--local", "--build", "."], ".: there is no Dockerfile"),
+        (["image", "build", "app", "--tag", "a b"], "--tag: got 'a b'"),
         (["deploy", "--local", "--image", "v1", "--stack", "none"], "has no repository yet"),
         (["deploy", "--local", "--image", "v1"], "there is none in"),
         (["plan", "--local", "--image", "sha256:12"], "64 hex digits"),

@@ -72,7 +72,9 @@ def _count() -> int:
         return DEFAULT_COUNT
     if len(given) > 1 or not COUNT.fullmatch(given[0]) or int(given[0]) > MAX_COUNT:
         got = ", ".join(repr(value[:20]) for value in given[:3])
-        raise BadRequest(f"count: got {got}; give one whole number from 1 to {MAX_COUNT}, or leave it out for 52.")
+        raise BadRequest(
+            f"count: got {got}; give one whole number from 1 to {MAX_COUNT}, or leave it out for {DEFAULT_COUNT}."
+        )
     return int(given[0])
 
 
