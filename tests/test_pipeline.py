@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -540,6 +541,14 @@ def test_the_workflow_has_no_key_and_the_permissions_that_each_job_needs(tmp_pat
     assert workflow["jobs"]["deploy"]["permissions"] == {"id-token": "write"}
     assert "secrets." not in text and "AKIA" not in text
     assert workflow[True]["push"]["branches"] == ["release/1.x"]  # YAML 1.1 takes `on` for a boolean
+
+
+@pytest.mark.parametrize("more", [(), ("--set", "pipeline.approval=true")])
+def test_the_workflow_is_one_by_the_schema_of_workflows(tmp_path: Path, more: tuple[str, ...]) -> None:
+    (tmp_path / "deploy.yml").write_text(printed(tmp_path, GITHUB, *more), encoding="utf-8")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    done = subprocess.run([*command, str(tmp_path / "deploy.yml")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_every_action_of_the_workflow_is_named_by_its_commit(tmp_path: Path) -> None:

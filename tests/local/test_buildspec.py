@@ -13,6 +13,7 @@ import re
 import shutil
 import ssl
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from dockerd import DOCKER, docker_engine
 from image.helpers import need
 from webapp.helpers import WEBAPP, eventually, free_port, serves
 
+import scaleout_cfn
 from scaleout_cfn.local import Emulator
 
 from . import helpers
@@ -220,6 +222,27 @@ def test_the_sample_is_built_pushed_and_deployed_by_its_digest(codebuild: CodeBu
         assert codebuild.docker("inspect", "--format", "{{.State.ExitCode}}", name).strip() == "0"
     finally:
         codebuild.docker("rm", "--force", name)
+
+
+def test_image_build_takes_docker_and_makes_the_sample(codebuild: CodeBuild) -> None:
+    command = [sys.executable, "-m", "scaleout_cfn", "image", "build", "app", "--tag", "1", "--json"]
+    environment = {**codebuild.environment, "PYTHONPATH": str(Path(scaleout_cfn.__file__).parents[1])}
+    # Debian's docker, and no other builder behind it.
+    environment["PATH"] = str(codebuild.home / "bin")
+    codebuild.docker("login", "--username", "AWS", "--password-stdin", codebuild.registry, input=PASSWORD)
+    done = subprocess.run(
+        command,
+        env=environment,
+        cwd=codebuild.home / "source",
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert json.loads(done.stdout.splitlines()[-1])["outputs"] == {"LocalImage": "web:1"}
+    assert json.loads(codebuild.docker("image", "inspect", "web:1"))[0]["Config"]["User"] == "10001:10001"
+    print(codebuild.docker("history", "web:1"))
 
 
 def test_a_build_whose_password_is_refused_pushes_nothing(codebuild: CodeBuild) -> None:

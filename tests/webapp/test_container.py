@@ -26,6 +26,10 @@ import pytest
 from debian import BASE, make_base
 
 from scaleout_cfn.config import Config
+from scaleout_cfn.deploy.messages import Message
+from scaleout_cfn.image import delivery
+from scaleout_cfn.image.builder import Builder
+from scaleout_cfn.image.context import Source
 
 from .helpers import WEBAPP, ask, eventually, free_port, missing, need, serves
 
@@ -125,15 +129,19 @@ def build(engine: Engine) -> None:
         engine("buildah", "pull", "--quiet", BASE)
     except AssertionError:
         import_base(engine)
-    secrets: list[str] = []
-    if authority := os.environ.get("PIP_CERT"):  # an authority of this network's own, for pip alone
-        (engine.folder / "pip.conf").write_text("[global]\ncert = /run/extra-ca.crt\n")
-        secrets = ["--secret", f"id=pip_conf,src={engine.folder}/pip.conf", "--secret", f"id=extra_ca,src={authority}"]
     engine(
-        "buildah", "bud", "--isolation", "chroot", "--pull=never", "--layers=false", *secrets, "--build-arg",
+        "buildah", "bud", "--isolation", "chroot", "--pull=never", "--layers=false", *secrets(engine), "--build-arg",
         "VERSION=1.2", "--build-arg", "REVISION=abc", "--tag", IMAGE, "--file", WEBAPP / "Dockerfile", WEBAPP,
         timeout_s=400,
     )  # fmt: skip
+
+
+def secrets(engine: Engine) -> list[str]:
+    """An authority of this network's own, for pip alone."""
+    if not (authority := os.environ.get("PIP_CERT")):
+        return []
+    (engine.folder / "pip.conf").write_text("[global]\ncert = /run/extra-ca.crt\n")
+    return ["--secret", f"id=pip_conf,src={engine.folder}/pip.conf", "--secret", f"id=extra_ca,src={authority}"]
 
 
 def import_base(engine: Engine) -> None:
@@ -180,6 +188,30 @@ def test_the_image_is_small_and_says_what_it_is(engine: Engine, image: str) -> N
     assert details["Labels"]["org.opencontainers.image.version"] == "1.2"
     assert details["Labels"]["org.opencontainers.image.revision"] == "abc"
     assert details["Healthcheck"]["Test"][-1] == "health"
+
+
+@pytest.mark.parametrize("name", ["podman", "buildah"])
+def test_image_build_makes_an_image_that_serves(
+    name: str, engine: Engine, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `scaleout-cfn image build` calls; docker's turn is in tests/local/test_buildspec.py."""
+    root, run = engine.folder / "root", engine.folder / "run"
+    storage = f'[storage]\ndriver = "{engine.driver}"\ngraphroot = "{root}"\nrunroot = "{run}"\n'
+    (engine.folder / "storage.conf").write_text(storage)
+    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", f"{engine.folder}/storage.conf")
+    monkeypatch.setenv("CONTAINERS_CONF", engine.environment["CONTAINERS_CONF"])
+    monkeypatch.setenv("BUILDAH_ISOLATION", "chroot")
+    source = Source(WEBAPP, "linux/amd64", ("--pull=never", *secrets(engine)))
+    said: list[Message] = []
+    built = delivery.build(source, "web", name, said.append, lambda: Builder(name, shutil.which(name) or ""))
+    assert built.new and not delivery.build(source, "web", name, said.append, lambda: built.builder).new
+    port = free_port()
+    container = engine.run(f"localhost/{built.name}", port, NO_DRAIN)
+    try:
+        eventually(lambda: serves(port), "a healthy container", 30)
+        assert engine.stop(container) == 0
+    finally:
+        engine("podman", "rm", "--force", "--ignore", "--time", "0", container)
 
 
 def test_there_is_no_compiler_no_pip_and_no_secret_of_the_build_in_it(engine: Engine, image: str) -> None:
