@@ -108,18 +108,14 @@ class Contender:
     runs: list[Run] = field(default_factory=list)
 
     def measure(self, connections: int, seconds: int) -> Run:
-        pids = tree([process.pid for process in self.processes])
-        nginx = [pid for pid in pids if name(pid) == "nginx"]
-        python = [pid for pid in pids if pid not in nginx]
-        before = cpu_s(nginx), cpu_s(python), busy_s() - own_s()
-        began = time.monotonic()
+        roots = [process.pid for process in self.processes]
+        before, began = (*cpu_s(roots), busy_s() - sum(cpu_s([os.getpid()]))), time.monotonic()
         load = wrk(self.port, connections, seconds)
+        after = (*cpu_s(roots), busy_s() - sum(cpu_s([os.getpid()])))
         machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
-        after = cpu_s(nginx), cpu_s(python), busy_s() - own_s()
         nginx_s, python_s, others_s = (b - a for a, b in zip(before, after, strict=True))
-        return Run(
-            load, nginx_s / load.answers * 1e6, python_s / load.answers * 1e6, max(0, others_s / machine_s * 100)
-        )
+        each_us = 1e6 / load.answers
+        return Run(load, nginx_s * each_us, python_s * each_us, max(0, others_s / machine_s * 100))
 
 
 def wrk(port: int, connections: int, seconds: int) -> Load:
@@ -150,28 +146,17 @@ def wrk(port: int, connections: int, seconds: int) -> Load:
     return Load(answers, failed, answers / seconds, latency(50), latency(99))
 
 
-def tree(pids: list[int]) -> list[int]:
-    found = list(pids)
+def cpu_s(roots: list[int]) -> tuple[float, float]:
+    """CPU time of processes and their descendants, with those that have ended: of nginx, and of all others."""
+    nginx, others, found = 0, 0, list(roots)
     for pid in found:  # grows as it goes
         with suppress(OSError):
             found += children(pid)
-    return found
-
-
-def cpu_s(pids: list[int]) -> float:
-    """CPU time of living processes; the few that end in between are lost."""
-    total = 0
-    for pid in pids:
-        with suppress(OSError):
             fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
-
-
-def own_s() -> float:
-    """CPU time of this program, of all that it has started, and of what has ended of it."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return cpu_s(tree([os.getpid()])) + ended.ru_utime + ended.ru_stime
+            ticks = sum(map(int, fields[11:15]))
+            nginx, others = (nginx + ticks, others) if name(pid) == "nginx" else (nginx, others + ticks)
+    tick_s = 1 / os.sysconf("SC_CLK_TCK")
+    return nginx * tick_s, others * tick_s
 
 
 def busy_s() -> float:
