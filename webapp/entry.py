@@ -7,7 +7,8 @@ On SIGTERM /health answers 503 and every other answer ends its connection. After
 takes no more connections and finishes what is in flight; then uWSGI ends. The exit code is 0. When one of the two ends
 by itself it is 1, so that the container is replaced.
 
-`entry.py health` asks /health: exit code 0 or 1.
+`entry.py health` asks /health: exit code 0 or 1. `entry.py COMMAND` becomes that command: a task that runs another one
+with the service's image, as `scaleout-cfn run -- COMMAND` does, can replace the arguments and not the entry point.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def main() -> int:
     listen = os.environ.get("LISTEN", "8080")
     if sys.argv[1:] == ["health"]:
         return 0 if healthy(listen) else 1
+    if sys.argv[1:]:
+        return become(sys.argv[1:])
     drain_s = float(os.environ.get("DRAIN_S", "5"))
     run = Path(tempfile.gettempdir())
     serving = run / "serving"
@@ -77,6 +80,15 @@ def main() -> int:
     if failed:
         print(f"{event} has ended by itself", file=sys.stderr)
     return 1 if failed else 0
+
+
+def become(command: list[str]) -> int:
+    """Runs the command in the place of this process. Returns only where it cannot, with the exit code of a shell."""
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
+        return 127
 
 
 def spawn(command: list[str], environment: Mapping[str, str]) -> int:

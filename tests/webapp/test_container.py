@@ -233,6 +233,11 @@ def test_it_serves_without_rights_on_a_read_only_root(engine: Engine, container:
     assert engine.stop(name) == 0
 
 
+def test_a_command_runs_in_the_place_of_the_server_with_its_packages(engine: Engine, image: str) -> None:
+    words = ["python", "-c", "import flask, os; print(os.getcwd())"]
+    assert engine("podman", "run", "--rm", "--read-only", "--tmpfs=/tmp", image, *words) == "/srv/web\n"
+
+
 def test_its_log_is_json_on_stdout(engine: Engine, container: Any) -> None:
     name, port = container(NO_DRAIN)
     ask(port, "/api", headers={"X-Amzn-Trace-Id": "Root=1-a"})
