@@ -78,7 +78,6 @@ class CodeBuild:
             "PATH": os.pathsep.join((str(self.home / "bin"), str(Path(AWS).parent), os.environ["PATH"])),
             "HOME": str(self.home),
             "DOCKER_HOST": self.docker_host,
-            "DOCKER_BUILDKIT": "1",
         }
 
     def docker(self, *words: str | Path, **options: Any) -> str:
@@ -211,6 +210,8 @@ def test_the_sample_is_built_pushed_and_deployed_by_its_digest(codebuild: CodeBu
 
     # What is deployed is what comes back from the registry, and it serves.
     codebuild.docker("pull", "--quiet", uri)
+    ecr = codebuild.account.client("ecr")
+    assert len(ecr.list_images(repositoryName=codebuild.repository)["imageIds"]) == 1
     details = json.loads(codebuild.docker("image", "inspect", uri))[0]
     assert (details["Os"], details["Architecture"]) == ("linux", "amd64")
     port = free_port()
