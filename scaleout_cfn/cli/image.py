@@ -115,7 +115,7 @@ def push(options: Options, folder: str, arguments: tuple[str, ...], tag: str) ->
         else:
             what, word = f"{place.uri}:{asked} is there already", "no_change"
         uri = f"{place.uri}@{found.digest}"
-        return Outcome(word, 0, what, outputs={"ImageUri": uri}, next_command=f"scaleout-cfn deploy --image {asked}")
+        return Outcome(word, 0, what, outputs={"ImageUri": uri}, next_command=f"{_deploy(work)} --image {asked}")
 
     command(options, "image push", body)
 
@@ -149,7 +149,7 @@ def list_(options: Options) -> None:
                 "current": current,
             }
             work.view.tell(Fact("image", (line,), data))
-        following = "scaleout-cfn deploy --image DIGEST" if found else "scaleout-cfn deploy --build"
+        following = f"{_deploy(work)} --image DIGEST" if found else f"{_deploy(work)} --build"
         count = "1 image" if len(found) == 1 else f"{len(found)} images"
         return Outcome("done", 0, f"{place.uri}: {count}", next_command=following)
 
@@ -200,6 +200,10 @@ def _wanted(config: Config, stack: str, folder: str, arguments: tuple[str, ...],
         raise UsageError(f"--tag: got {tag!r}; a tag has 1 to 128 letters, digits, dots, dashes and underscores")
     source = Source(Path(folder), PLATFORMS[config.cluster.architecture], arguments)
     return source, stack, tag or source.tag
+
+
+def _deploy(work: Work) -> str:
+    return "scaleout-cfn deploy --local" if work.local else "scaleout-cfn deploy"
 
 
 def _no_repository(stack: str, what: str = "") -> UsageError:

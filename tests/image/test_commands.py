@@ -145,6 +145,7 @@ def web(shell: Shell) -> str:
 
 def test_what_runs_is_the_digest_of_what_was_pushed(shell: Shell, web: str) -> None:
     pushed = shell.run("image", "push", "app", "--local", "--json")
+    assert pushed.lines[-1]["next_command"].startswith("scaleout-cfn deploy --local --image ")
     tag = pushed.lines[-1]["what"].split()[0].rpartition(":")[2]
     manifest = json.dumps({"schemaVersion": 2, "of": tag}).encode()
     assert shell.running_image(web) == pushed.image_uri
