@@ -62,7 +62,9 @@ def _allow(
 def assumed_by(service: str) -> PolicyDocument:
     """The trust policy of a role that one AWS service takes on, for this account's resources only.
 
-    EC2 sends no source account: it hands the role to instances of the same account in any case.
+    EC2 sends no source account, and CodePipeline's page asks for none. Both take on roles of their resource's own
+    account in any case, for nobody can pass a role to another one.
+    https://docs.aws.amazon.com/codepipeline/latest/userguide/pipelines-create-service-role-cli.html
     """
     confused_deputy = {"Condition": Condition(StringEquals({"aws:SourceAccount": Ref("AWS::AccountId")}))}
     return _document(
@@ -71,7 +73,7 @@ def assumed_by(service: str) -> PolicyDocument:
             Effect=Allow,
             Action=[sts.AssumeRole],
             Principal=Principal("Service", f"{service}.amazonaws.com"),
-            **({} if service == "ec2" else confused_deputy),
+            **({} if service in ("ec2", "codepipeline") else confused_deputy),
         )
     )
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,19 @@ def test_a_build_may_push_and_not_deploy_and_a_deployment_may_not_push() -> None
     build, deploy = json.dumps(properties(made, "BuildRole")), json.dumps(properties(made, "DeployRole"))
     assert "ecr:PutImage" in build and "cloudformation:" not in build and "iam:" not in build
     assert "ecr:" not in deploy and "cloudformation:ExecuteChangeSet" in deploy
+
+
+def test_roles_of_a_pipeline_are_taken_on_for_this_account_where_the_service_says_for_whom() -> None:
+    """A condition on what CodePipeline may not send would lock the pipeline out of its own role."""
+    conditions = {
+        title: statement.get("Condition", {}).get("StringEquals")
+        for pipeline in (SOURCE, RegistryPipeline())
+        for title, resource in template(pipeline)["Resources"].items()
+        if resource["Type"] == "AWS::IAM::Role"
+        for statement in resource["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    }
+    own = {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    assert conditions == {"BuildRole": own, "DeployRole": own, "PushRole": own, "PipelineRole": None}
 
 
 def test_artifacts_are_private_versioned_and_let_a_failed_deployment_go_back() -> None:
@@ -527,6 +541,14 @@ def test_the_workflow_has_no_key_and_the_permissions_that_each_job_needs(tmp_pat
     assert workflow["jobs"]["deploy"]["permissions"] == {"id-token": "write"}
     assert "secrets." not in text and "AKIA" not in text
     assert workflow[True]["push"]["branches"] == ["release/1.x"]  # YAML 1.1 takes `on` for a boolean
+
+
+@pytest.mark.parametrize("more", [(), ("--set", "pipeline.approval=true")])
+def test_the_workflow_is_one_by_the_schema_of_workflows(tmp_path: Path, more: tuple[str, ...]) -> None:
+    (tmp_path / "deploy.yml").write_text(printed(tmp_path, GITHUB, *more), encoding="utf-8")
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
+    done = subprocess.run([*command, str(tmp_path / "deploy.yml")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 def test_every_action_of_the_workflow_is_named_by_its_commit(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ On SIGTERM /health answers 503 and every other answer ends its connection. After
 takes no more connections and finishes what is in flight; then uWSGI ends. The exit code is 0. When one of the two ends
 by itself it is 1, so that the container is replaced.
 
-`entry.py health` asks /health: exit code 0 or 1.
+`entry.py health` asks /health: exit code 0 or 1. `entry.py COMMAND` becomes that command: a task that runs another one
+with the service's image, as `scaleout-cfn run -- COMMAND` does, can replace the arguments and not the entry point.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from urllib.request import urlopen
@@ -33,6 +35,8 @@ def main() -> int:
     listen = os.environ.get("LISTEN", "8080")
     if sys.argv[1:] == ["health"]:
         return 0 if healthy(listen) else 1
+    if sys.argv[1:]:
+        return become(sys.argv[1:])
     drain_s = float(os.environ.get("DRAIN_S", "5"))
     run = Path(tempfile.gettempdir())
     serving = run / "serving"
@@ -45,6 +49,10 @@ def main() -> int:
     configuration = run / "nginx.conf"
     configuration.write_text(nginx_conf(run, listen, vcpus, backlog))
 
+    # nginx and the workers wake one another for each request. In a batch the one that is woken waits, on a busy
+    # machine, until the other has done what it is at: a request then costs a tenth less CPU. No right is needed for it.
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     uwsgi = spawn(
         [
             *(sys.executable, "-c", "import pyuwsgi; pyuwsgi.run()", "--ini", str(HERE / "uwsgi.ini")),
@@ -72,6 +80,15 @@ def main() -> int:
     if failed:
         print(f"{event} has ended by itself", file=sys.stderr)
     return 1 if failed else 0
+
+
+def become(command: list[str]) -> int:
+    """Runs the command in the place of this process. Returns only where it cannot, with the exit code of a shell."""
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
+        return 127
 
 
 def spawn(command: list[str], environment: Mapping[str, str]) -> int:

@@ -150,7 +150,8 @@ def list_(options: Options) -> None:
             }
             work.view.tell(Fact("image", (line,), data))
         following = "scaleout-cfn deploy --image DIGEST" if found else "scaleout-cfn deploy --build"
-        return Outcome("done", 0, f"{place.uri}: {len(found)} images", next_command=following)
+        count = "1 image" if len(found) == 1 else f"{len(found)} images"
+        return Outcome("done", 0, f"{place.uri}: {count}", next_command=following)
 
     command(options, "image list", body)
 
@@ -195,6 +196,8 @@ def _stopped(number: int, frame: FrameType | None) -> None:
 def _wanted(config: Config, stack: str, folder: str, arguments: tuple[str, ...], tag: str) -> tuple[Source, str, str]:
     if folder.startswith("-"):  # then everything before -- was left out
         folder, arguments = SAMPLE, (folder, *arguments)
+    if tag and not repository.is_tag(tag):
+        raise UsageError(f"--tag: got {tag!r}; a tag has 1 to 128 letters, digits, dots, dashes and underscores")
     source = Source(Path(folder), PLATFORMS[config.cluster.architecture], arguments)
     return source, stack, tag or source.tag
 

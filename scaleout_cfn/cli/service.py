@@ -109,9 +109,10 @@ def exec(options: Options, task_id: str, words: tuple[str, ...]) -> None:
 def run(options: Options, attach: str, words: tuple[str, ...]) -> None:
     """Run COMMAND in a task of its own, print what it writes, and exit with its exit code: a migration, say.
 
-    The task has the service's definition, network and capacity, and no traffic. Each `run` begins another one. Ctrl-C
-    stops watching; how to come back and how to stop the task is printed. The command line is kept by ECS for all to
-    read: no secret belongs on it.
+    The task has the service's definition, network and capacity, and no traffic. COMMAND takes the place of the image's
+    CMD; an ENTRYPOINT stays, and gets it as arguments. Each `run` begins another task. Ctrl-C stops watching; how to
+    come back and how to stop the task is printed. The command line is kept by ECS for all to read: no secret belongs on
+    it.
 
     Exits with 5 where the command did not run, 7 where the cluster has no room.
     """

@@ -6,6 +6,7 @@ file that outlives the push.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -51,7 +52,7 @@ def find() -> Builder:
     for name in NAMES:
         path = shutil.which(name)
         if path is None:
-            tried.append(f"{name} is not installed")
+            tried.append(f"{name}: not installed")
             continue
         try:
             # For docker and finch this asks the engine, too: a client alone builds nothing.
@@ -59,13 +60,13 @@ def find() -> Builder:
                 [path, "version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_S
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            tried.append(f"{name} does not answer ({type(error).__name__})")
+            tried.append(f"{name}: does not answer ({type(error).__name__})")
             continue
         if done.returncode == 0:
             return Builder(name, path)
         words = done.stderr.strip().splitlines()
-        tried.append(f"{name} does not work ({words[-1] if words else f'exit code {done.returncode}'})")
-    raise UsageError(f"nothing here builds images: {'; '.join(tried)}. Install or start one of them")
+        tried.append(f"{name}: {words[-1] if words else f'exit code {done.returncode}'}")
+    raise UsageError("nothing here builds images; install or start one of these\n  " + "\n  ".join(tried))
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,14 @@ class Builder:
         """Push an image that is here to `HOST/REPOSITORY:TAG`. `plain` speaks HTTP. Raises BuilderError."""
         host = remote.partition("/")[0]
         insecure = ["--tls-verify=false"] if plain and self.name in OF_PODMAN else []
+        # As it is, and as HTTP carries it.
+        secrets = (password, base64.b64encode(f"{user}:{password}".encode()).decode())
         with _own_config(host) as environment:
             try:
                 login = ["login", "--username", user, "--password-stdin", *insecure, host]
-                self._run(login, f"{self.name} cannot log in to {host}", _unsaid, environment, password, to_stdin=True)
-                self._run(["tag", name, remote], f"{self.name} cannot tag {name}", say, environment, password)
-                self._run(["push", *insecure, remote], f"{self.name} cannot push", say, environment, password)
+                self._run(login, f"{self.name} cannot log in to {host}", _unsaid, environment, secrets, given=password)
+                self._run(["tag", name, remote], f"{self.name} cannot tag {name}", say, environment, secrets)
+                self._run(["push", *insecure, remote], f"{self.name} cannot push", say, environment, secrets)
             finally:
                 # The file goes with its folder. This is for a builder that kept the password elsewhere: in a key chain,
                 # or in the machine that it runs in.
@@ -119,14 +122,14 @@ class Builder:
         what: str,
         say: Say,
         environment: Mapping[str, str] | None = None,
-        secret: str = "",
+        secrets: Sequence[str] = (),
         *,
-        to_stdin: bool = False,
+        given: str = "",
     ) -> None:
-        """Run it to its end, and take it along when we are ended. The secret is hidden in all that it writes."""
+        """Run it to its end, and take it along when we are ended. Secrets are hidden in all that it writes."""
         process = subprocess.Popen(
             [self.path, *command],
-            stdin=subprocess.PIPE if to_stdin else subprocess.DEVNULL,
+            stdin=subprocess.PIPE if given else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment or ENVIRONMENT | os.environ,
@@ -137,11 +140,13 @@ class Builder:
         try:
             if process.stdin:
                 with suppress(BrokenPipeError):  # then it has ended, and says why
-                    process.stdin.write(secret)
+                    process.stdin.write(given)
                     process.stdin.close()
             assert process.stdout is not None
             for line in process.stdout:
-                last.append((line.replace(secret, "****") if secret else line).rstrip())
+                for secret in secrets:
+                    line = line.replace(secret, "****")
+                last.append(line.rstrip())
                 say(last[-1])
             code = process.wait()
         except BaseException:

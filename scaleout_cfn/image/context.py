@@ -38,6 +38,8 @@ class Source:
     arguments: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not self.folder.is_dir():
+            raise UsageError(f"{self.folder}: there is no such folder; give the one that has the {DOCKERFILE}")
         if not (self.folder / DOCKERFILE).is_file():
             raise UsageError(f"{self.folder}: there is no {DOCKERFILE} in it; give the folder that has one")
 

@@ -13,7 +13,7 @@ from scaleout_cfn.deploy.aws import Aws
 from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.errors import ApiError, UsageError
 
-__all__ = ["Image", "Repository", "images", "is_short", "one", "password", "pinned_uri", "repository_of"]
+__all__ = ["Image", "Repository", "images", "is_short", "is_tag", "one", "password", "pinned_uri", "repository_of"]
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -83,7 +83,15 @@ def is_short(text: str) -> bool:
 
     An image elsewhere has a slash or a colon in its URI: nginx:1.29 is one of Docker Hub, nginx is a tag.
     """
-    return text.startswith("sha256:") or bool(_TAG.fullmatch(text))
+    return text.startswith("sha256:") or is_tag(text)
+
+
+def is_tag(text: str) -> bool:
+    """Whether a registry takes the text as a tag.
+
+    https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
+    """
+    return bool(_TAG.fullmatch(text))
 
 
 def pinned_uri(aws: Aws, repository: Repository, name: str) -> str:

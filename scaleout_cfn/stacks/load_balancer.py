@@ -10,6 +10,7 @@ from troposphere.validators.route53 import AliasTarget
 from scaleout_cfn.config import Config, Domain, Http
 from scaleout_cfn.iam import receive_balancer_logs
 from scaleout_cfn.stack import Stack
+from scaleout_cfn.stacks.buckets import expiring_bucket
 from scaleout_cfn.values import (
     LoadBalancerName,
     SecurityGroupId,
@@ -208,40 +209,7 @@ def _alias_records(stack: Stack, config: Config, domain: Domain, balancer: AWSOb
 
 
 def _log_bucket(stack: Stack, days: int) -> tuple[s3.Bucket, s3.BucketPolicy]:
-    bucket = stack.add(
-        s3.Bucket(
-            "AccessLogs",
-            # Access logs may be encrypted with Amazon S3's keys only.
-            BucketEncryption=s3.BucketEncryption(
-                ServerSideEncryptionConfiguration=[
-                    s3.ServerSideEncryptionRule(
-                        ServerSideEncryptionByDefault=s3.ServerSideEncryptionByDefault(SSEAlgorithm="AES256")
-                    )
-                ]
-            ),
-            PublicAccessBlockConfiguration=s3.PublicAccessBlockConfiguration(
-                BlockPublicAcls=True, BlockPublicPolicy=True, IgnorePublicAcls=True, RestrictPublicBuckets=True
-            ),
-            OwnershipControls=s3.OwnershipControls(
-                Rules=[s3.OwnershipControlsRule(ObjectOwnership="BucketOwnerEnforced")]
-            ),
-            VersioningConfiguration=s3.VersioningConfiguration(Status="Enabled"),
-            LifecycleConfiguration=s3.LifecycleConfiguration(
-                Rules=[
-                    s3.LifecycleRule(
-                        Id="expire",
-                        Status="Enabled",
-                        ExpirationInDays=days,
-                        NoncurrentVersionExpiration=s3.NoncurrentVersionExpiration(NoncurrentDays=1),
-                        AbortIncompleteMultipartUpload=s3.AbortIncompleteMultipartUpload(DaysAfterInitiation=1),
-                    )
-                ]
-            ),
-            # CloudFormation cannot delete a bucket that holds something.
-            DeletionPolicy="RetainExceptOnCreate",
-            UpdateReplacePolicy="Retain",
-        )
-    )
+    bucket = stack.add(expiring_bucket("AccessLogs", days, "RetainExceptOnCreate"))
     policy = stack.add(
         s3.BucketPolicy(
             "AccessLogsPolicy", Bucket=bucket.ref(), PolicyDocument=receive_balancer_logs(bucket.get_att("Arn"))

@@ -24,6 +24,7 @@ from scaleout_cfn.iam import (
     write_logs,
 )
 from scaleout_cfn.stack import Stack
+from scaleout_cfn.stacks.buckets import expiring_bucket
 from scaleout_cfn.values import RepositoryArn, RepositoryName, RoleArn, StackName, Text
 from scaleout_cfn.yaml_text import to_yaml
 
@@ -110,41 +111,9 @@ def _deploying(config: Config, root_stack: StackName) -> iam.Policy:
 
 
 def _artifacts(stack: Stack) -> s3.Bucket:
-    bucket = stack.add(
-        s3.Bucket(
-            "Artifacts",
-            # CodePipeline encrypts what it puts here with the account's AWS managed key for S3; this is for all else.
-            BucketEncryption=s3.BucketEncryption(
-                ServerSideEncryptionConfiguration=[
-                    s3.ServerSideEncryptionRule(
-                        ServerSideEncryptionByDefault=s3.ServerSideEncryptionByDefault(SSEAlgorithm="AES256")
-                    )
-                ]
-            ),
-            PublicAccessBlockConfiguration=s3.PublicAccessBlockConfiguration(
-                BlockPublicAcls=True, BlockPublicPolicy=True, IgnorePublicAcls=True, RestrictPublicBuckets=True
-            ),
-            OwnershipControls=s3.OwnershipControls(
-                Rules=[s3.OwnershipControlsRule(ObjectOwnership="BucketOwnerEnforced")]
-            ),
-            VersioningConfiguration=s3.VersioningConfiguration(Status="Enabled"),
-            LifecycleConfiguration=s3.LifecycleConfiguration(
-                Rules=[
-                    s3.LifecycleRule(
-                        Id="expire",
-                        Status="Enabled",
-                        ExpirationInDays=ARTIFACT_DAYS,
-                        NoncurrentVersionExpiration=s3.NoncurrentVersionExpiration(NoncurrentDays=1),
-                        AbortIncompleteMultipartUpload=s3.AbortIncompleteMultipartUpload(DaysAfterInitiation=1),
-                    )
-                ]
-            ),
-            # CloudFormation cannot delete a bucket that holds something, and a pipeline runs as soon as it is made:
-            # a first deployment that fails meanwhile must be able to go back.
-            DeletionPolicy="Retain",
-            UpdateReplacePolicy="Retain",
-        )
-    )
+    # CodePipeline encrypts what it puts here with the account's AWS managed key for S3; the bucket's is for all else.
+    # A pipeline runs as soon as it is made: a first deployment that fails meanwhile must be able to go back.
+    bucket = stack.add(expiring_bucket("Artifacts", ARTIFACT_DAYS, "Retain"))
     stack.add(
         s3.BucketPolicy("ArtifactsPolicy", Bucket=bucket.ref(), PolicyDocument=refuse_plain_http(bucket.get_att("Arn")))
     )

@@ -5,6 +5,8 @@ build_image() (
   image=$REPOSITORY_URI:$IMAGE_TAG
 
   aws ecr get-login-password | docker login --username AWS --password-stdin "${REPOSITORY_URI%%/*}"
+  # BuildKit, for a Dockerfile may mount secrets; no attestations, for with them an image is several in the registry.
+  export DOCKER_BUILDKIT=1 BUILDX_NO_DEFAULT_ATTESTATIONS=1
   docker build --pull --platform "$PLATFORM" --tag "$image" "$CONTEXT"
   docker push "$image"
 

@@ -4,8 +4,12 @@
     python tests/bench/webapp.py
 
 Needs nginx and wrk. Everything listens on 127.0.0.1. Each contender writes its log into a pipe that is read, as a
-container's is. wrk runs on the same cores, so absolute figures say little; ratios are medians over rounds, each round
-against the seed's stack in the same round. Nothing here passes or fails: the targets stand beside the figures.
+container's is. wrk runs on the same cores, so absolute figures say little; ratios are medians over rounds, with the
+least and the most, each round against the seed's stack in the same round, in shuffled order. Nothing here passes or
+fails: the targets stand beside the figures.
+
+What a request costs in CPU time depends less on what else the machine does than requests a second do. How much of it
+others had meanwhile is printed: with more than a few percent believe the CPU time, and more rounds.
 
 The seed's stack is the configuration that tiangolo/uwsgi-nginx-flask generates: one nginx worker with 1024 connections,
 uWSGI with two to sixteen processes and its default queue, both access logs on. Its supervisor is left out: it takes no
@@ -16,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import re
 import resource
 import signal
@@ -23,7 +28,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,33 +74,48 @@ http {{
 """
 
 
+@dataclass(frozen=True)
+class Load:
+    """What wrk saw. More may fail than is answered: connections that are refused or cut count too."""
+
+    answers: int
+    failed: int
+    rate: float
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One load on one contender: its CPU time per answer, and what share of the machine was others'."""
+
+    load: Load
+    nginx_us: float
+    python_us: float
+    others_percent: float
+
+    @property
+    def cpu_us(self) -> float:
+        return self.nginx_us + self.python_us
+
+
 @dataclass
 class Contender:
     """A running server and what was seen of it."""
 
     port: int
     processes: list[subprocess.Popen[bytes]]
-    rates: list[float] = field(default_factory=list)
-    medians: list[float] = field(default_factory=list)
-    tails: list[float] = field(default_factory=list)
-    cpu_us: list[float] = field(default_factory=list)
-    failed: int = 0
+    runs: list[Run] = field(default_factory=list)
 
-    def tree(self) -> list[int]:
-        found = [process.pid for process in self.processes]
-        for pid in found:  # grows as it goes
-            with suppress(OSError):
-                found += children(pid)
-        return found
-
-
-@dataclass(frozen=True)
-class Load:
-    answers: int
-    failed: int  # may be more than there are answers: connections that were refused or cut count too
-    rate: float
-    p50_ms: float
-    p99_ms: float
+    def measure(self, connections: int, seconds: int) -> Run:
+        roots = [process.pid for process in self.processes]
+        before, began = (*cpu_s(roots), busy_s() - sum(cpu_s([os.getpid()]))), time.monotonic()
+        load = wrk(self.port, connections, seconds)
+        after = (*cpu_s(roots), busy_s() - sum(cpu_s([os.getpid()])))
+        machine_s = (time.monotonic() - began) * (os.cpu_count() or 1)
+        nginx_s, python_s, others_s = (b - a for a, b in zip(before, after, strict=True))
+        each_us = 1e6 / load.answers
+        return Run(load, nginx_s * each_us, python_s * each_us, max(0, others_s / machine_s * 100))
 
 
 def wrk(port: int, connections: int, seconds: int) -> Load:
@@ -125,14 +146,23 @@ def wrk(port: int, connections: int, seconds: int) -> Load:
     return Load(answers, failed, answers / seconds, latency(50), latency(99))
 
 
-def cpu_s(pids: list[int]) -> float:
-    """CPU time of living processes; the few that end in between are lost."""
-    total = 0
-    for pid in pids:
+def cpu_s(roots: list[int]) -> tuple[float, float]:
+    """CPU time of processes and their descendants, with those that have ended: of nginx, and of all others."""
+    nginx, others, found = 0, 0, list(roots)
+    for pid in found:  # grows as it goes
         with suppress(OSError):
+            found += children(pid)
             fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
+            ticks = sum(map(int, fields[11:15]))
+            nginx, others = (nginx + ticks, others) if name(pid) == "nginx" else (nginx, others + ticks)
+    tick_s = 1 / os.sysconf("SC_CLK_TCK")
+    return nginx * tick_s, others * tick_s
+
+
+def busy_s() -> float:
+    """CPU time of everything on the machine, and what its host gave to other machines."""
+    user, nice, system, _, _, irq, softirq, steal, *_ = map(int, Path("/proc/stat").read_text().split()[1:11])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mib(pid: int) -> tuple[float, float]:
@@ -238,16 +268,10 @@ def main() -> None:
         for contender in running.values():
             wrk(contender.port, 16, 1)  # warm
         order = list(running)
-        for turn in range(options.rounds):
-            for which in order[turn % len(order) :] + order[: turn % len(order)]:
-                contender = running[which]
-                before = cpu_s(contender.tree())
-                load = wrk(contender.port, 64, options.seconds)
-                contender.cpu_us.append((cpu_s(contender.tree()) - before) / load.answers * 1e6)
-                contender.rates.append(load.rate)
-                contender.medians.append(load.p50_ms)
-                contender.tails.append(load.p99_ms)
-                contender.failed += load.failed
+        for _ in range(options.rounds):
+            random.shuffle(order)
+            for which in order:
+                running[which].runs.append(running[which].measure(64, options.seconds))
         report(running)
         workers(running[OURS])
         print("\nat once, 5 s each:")
@@ -261,20 +285,39 @@ def main() -> None:
 
 
 def report(running: dict[str, Contender]) -> None:
-    print(f"{'/api, 64 connections':<28} {'req/s':>7} {'ratio':>6} {'p50':>6} {'p99 ms':>7} {'CPU us':>7}  failed")
-    base = running[SEED]
+    base = running[SEED].runs
+    print(
+        f"{'/api, 64 connections':<26} {'req/s':>7} {'of the seed':>17} {'p50':>6} {'p99 ms':>6} {'of the seed':>17}",
+        end="",
+    )
+    print(f" {'CPU us':>7} {'nginx':>6} {'python':>6} {'seed / this':>17}  failed")
     for which, contender in running.items():
-        ratio = statistics.median(a / b for a, b in zip(contender.rates, base.rates, strict=True))
-        tail = statistics.median(contender.tails)
+        runs = contender.runs
         print(
-            f"{which:<28} {statistics.median(contender.rates):7.0f} {ratio:6.2f}"
-            f" {statistics.median(contender.medians):6.1f} {tail:7.1f} {statistics.median(contender.cpu_us):7.0f}"
-            f"  {contender.failed}"
+            f"{which:<26} {middle(run.load.rate for run in runs):7.0f}"
+            f" {spread(run.load.rate / seed.load.rate for run, seed in zip(runs, base, strict=True))}"
+            f" {middle(run.load.p50_ms for run in runs):6.1f} {middle(run.load.p99_ms for run in runs):6.1f}"
+            f" {spread(run.load.p99_ms / seed.load.p99_ms for run, seed in zip(runs, base, strict=True))}"
+            f" {middle(run.cpu_us for run in runs):7.0f} {middle(run.nginx_us for run in runs):6.0f}"
+            f" {middle(run.python_us for run in runs):6.0f}"
+            f" {spread(seed.cpu_us / run.cpu_us for run, seed in zip(runs, base, strict=True))}"
+            f" {sum(run.load.failed for run in runs):7d}"
         )
-    print("targets: ours 1.4, with its access log off 1.6, p99 not above the seed's")
-    for which in (OURS, BARE):
-        tails = statistics.median(a / b for a, b in zip(running[which].tails, base.tails, strict=True))
-        print(f"  p99 of {which}: {tails:.2f} of the seed's")
+    print("targets: ours 1.4 times the requests of the seed's stack, 1.6 with the access log off, p99 not above its")
+    others = [run.others_percent for contender in running.values() for run in contender.runs]
+    print(
+        f"others used {middle(others):.0f} % of the machine meanwhile, {min(others):.0f} to {max(others):.0f} in a run"
+    )
+
+
+def middle(values: Iterable[float]) -> float:
+    return statistics.median(values)
+
+
+def spread(values: Iterable[float]) -> str:
+    """The median, with the least and the most."""
+    found = sorted(values)
+    return f"{middle(found):6.2f} {found[0]:4.2f}-{found[-1]:5.2f}"
 
 
 def workers(contender: Contender) -> None:

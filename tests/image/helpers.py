@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-PACKAGES = {"htpasswd": "apache2-utils"}
+PACKAGES = {"htpasswd": "apache2-utils", "nginx": "nginx-light", "dockerd": "docker.io"}
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,7 @@ def web(shell: Shell) -> str:
 
 def test_what_runs_is_the_digest_of_what_was_pushed(shell: Shell, web: str) -> None:
     pushed = shell.run("image", "push", "app", "--local", "--json")
+    assert pushed.lines[-1]["next_command"].startswith("scaleout-cfn deploy --local --image ")
     tag = pushed.lines[-1]["what"].split()[0].rpartition(":")[2]
     manifest = json.dumps({"schemaVersion": 2, "of": tag}).encode()
     assert shell.running_image(web) == pushed.image_uri
@@ -221,7 +222,9 @@ def test_a_build_needs_no_account_and_passes_arguments_on(shell: Shell) -> None:
     ("arguments", "said"),
     [
         (["deploy", "--local", "--build", "app", "--image", "v1"], "--image or --build"),
-        (["deploy", "--local", "--build"], "webapp: there is no Dockerfile"),
+        (["deploy", "--local", "--build"], "webapp: there is no such folder"),
+        (["deploy", "--local", "--build", "."], ".: there is no Dockerfile"),
+        (["image", "build", "app", "--tag", "a b"], "--tag: got 'a b'"),
         (["deploy", "--local", "--image", "v1", "--stack", "none"], "has no repository yet"),
         (["deploy", "--local", "--image", "v1"], "there is none in"),
         (["plan", "--local", "--image", "sha256:12"], "64 hex digits"),

@@ -1,5 +1,5 @@
 """A real builder and a real registry on 127.0.0.1 that asks for a password, as ECR does. Skipped where they are not
-installed: `apt-get install buildah docker-registry apache2-utils`."""
+installed: `apt-get install buildah podman docker.io docker-registry apache2-utils`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from dockerd import DOCKER, docker_engine
 
 from scaleout_cfn.image.builder import Builder, BuilderError
 
@@ -46,13 +48,15 @@ class Place:
 
 @pytest.fixture(scope="module", params=["buildah", "podman", "docker"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    need(request.param, "docker-registry", "htpasswd")
-    if request.param == "docker" and subprocess.run(["docker", "version"], capture_output=True).returncode:
-        pytest.skip("no docker engine answers here")
+    need("dockerd" if request.param == "docker" else request.param, "docker-registry", "htpasswd")
     if os.geteuid() != 0:
         pytest.skip("storage of its own wants root here")
     home = tmp_path_factory.mktemp(request.param)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        path = shutil.which(request.param) or ""
+        if request.param == "docker":
+            path = DOCKER
+            patch.setenv("DOCKER_HOST", stack.enter_context(docker_engine()))
         storage = f'[storage]\ndriver = "vfs"\ngraphroot = "{home}/root"\nrunroot = "{home}/run"\n'
         (home / "storage.conf").write_text(storage)
         patch.setenv("CONTAINERS_STORAGE_CONF", str(home / "storage.conf"))
@@ -77,7 +81,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             stderr=(home / "log").open("w"),
         )
         try:
-            made = Place(host, Builder(request.param, shutil.which(request.param) or ""), home)
+            made = Place(host, Builder(request.param, path), home)
             _await(made)
             yield made
         finally:

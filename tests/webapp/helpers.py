@@ -110,7 +110,7 @@ def missing(why: str) -> None:
     pytest.skip(why)
 
 
-PACKAGES = {"nginx": "nginx-light", "htpasswd": "apache2-utils"}
+PACKAGES = {"nginx": "nginx-light", "htpasswd": "apache2-utils", "node": "nodejs"}
 
 
 def need(*programs: str) -> None:

@@ -6,7 +6,9 @@ import importlib.util
 import json
 import logging
 import string
+from collections import Counter
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
@@ -60,6 +62,11 @@ def test_letters_are_drawn_anew_for_each_request_and_all_of_them_come_up() -> No
     assert {letter for answer in answers for letter in answer.values()} == set(string.ascii_letters)
 
 
+def test_no_letter_is_likelier_than_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main.random, "randbytes", lambda _: bytes([*range(208, 256), *range(208)]))
+    assert Counter(main._random_letters(4 * 52)) == dict.fromkeys(string.ascii_letters, 4)
+
+
 @given(st.integers(1, 10_000))
 @settings(deadline=None)
 def test_a_count_gives_as_many_letters(count: int) -> None:
@@ -90,7 +97,7 @@ def test_two_counts_are_refused() -> None:
 @settings(deadline=None)
 def test_an_unknown_path_is_a_problem_404(path: str) -> None:
     if path.strip("/") not in ("", "api", "health"):
-        assert is_problem(client.get("/" + path.lstrip("/")), 404)
+        assert is_problem(client.get("/" + quote(path.lstrip("/"))), 404)
 
 
 @pytest.mark.parametrize("path", ["/", "/api", "/health"])

@@ -23,12 +23,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from debian import BASE, make_base
 
 from scaleout_cfn.config import Config
+from scaleout_cfn.deploy.messages import Message
+from scaleout_cfn.image import delivery
+from scaleout_cfn.image.builder import Builder
+from scaleout_cfn.image.context import Source
 
 from .helpers import WEBAPP, ask, eventually, free_port, missing, need, serves
 
-BASE = "public.ecr.aws/docker/library/debian:trixie-slim"
 IMAGE = "localhost/web"
 SETTINGS = Config().service
 NO_DRAIN = "--env=DRAIN_S=0"
@@ -41,11 +45,6 @@ log_driver = "k8s-file"
 runtime = "runc"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
-"""
-DEBIAN = """\
-deb http://deb.debian.org/debian trixie main
-deb http://deb.debian.org/debian trixie-updates main
-deb http://deb.debian.org/debian-security trixie-security main
 """
 
 
@@ -129,28 +128,26 @@ def build(engine: Engine) -> None:
     try:
         engine("buildah", "pull", "--quiet", BASE)
     except AssertionError:
-        make_base(engine)
-    secrets: list[str] = []
-    if authority := os.environ.get("PIP_CERT"):  # an authority of this network's own, for pip alone
-        (engine.folder / "pip.conf").write_text("[global]\ncert = /run/extra-ca.crt\n")
-        secrets = ["--secret", f"id=pip_conf,src={engine.folder}/pip.conf", "--secret", f"id=extra_ca,src={authority}"]
+        import_base(engine)
     engine(
-        "buildah", "bud", "--isolation", "chroot", "--pull=never", "--layers=false", *secrets, "--build-arg",
+        "buildah", "bud", "--isolation", "chroot", "--pull=never", "--layers=false", *secrets(engine), "--build-arg",
         "VERSION=1.2", "--build-arg", "REVISION=abc", "--tag", IMAGE, "--file", WEBAPP / "Dockerfile", WEBAPP,
         timeout_s=400,
     )  # fmt: skip
 
 
-def make_base(engine: Engine) -> None:
-    """A Debian as small as the public image, from the same packages."""
+def secrets(engine: Engine) -> list[str]:
+    """An authority of this network's own, for pip alone."""
+    if not (authority := os.environ.get("PIP_CERT")):
+        return []
+    (engine.folder / "pip.conf").write_text("[global]\ncert = /run/extra-ca.crt\n")
+    return ["--secret", f"id=pip_conf,src={engine.folder}/pip.conf", "--secret", f"id=extra_ca,src={authority}"]
+
+
+def import_base(engine: Engine) -> None:
     need("mmdebstrap")
     tar = engine.folder / "debian.tar"
-    slim = [f"--dpkgopt=path-exclude=/usr/share/{unread}/*" for unread in ("doc", "man", "locale")]
-    keyring = "--keyring=/usr/share/keyrings/debian-archive-keyring.gpg"
-    command(
-        "mmdebstrap", "--mode=root", "--variant=minbase", keyring, *slim, "--dpkgopt=force-unsafe-io", "trixie", tar,
-        "-", input=DEBIAN, timeout_s=400,
-    )  # fmt: skip
+    make_base(tar)
     try:
         engine("podman", "import", "--change", 'CMD ["bash"]', tar, BASE)
     except AssertionError:  # a machine whose own root is an overlay
@@ -193,6 +190,30 @@ def test_the_image_is_small_and_says_what_it_is(engine: Engine, image: str) -> N
     assert details["Healthcheck"]["Test"][-1] == "health"
 
 
+@pytest.mark.parametrize("name", ["podman", "buildah"])
+def test_image_build_makes_an_image_that_serves(
+    name: str, engine: Engine, image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `scaleout-cfn image build` calls; docker's turn is in tests/local/test_buildspec.py."""
+    root, run = engine.folder / "root", engine.folder / "run"
+    storage = f'[storage]\ndriver = "{engine.driver}"\ngraphroot = "{root}"\nrunroot = "{run}"\n'
+    (engine.folder / "storage.conf").write_text(storage)
+    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", f"{engine.folder}/storage.conf")
+    monkeypatch.setenv("CONTAINERS_CONF", engine.environment["CONTAINERS_CONF"])
+    monkeypatch.setenv("BUILDAH_ISOLATION", "chroot")
+    source = Source(WEBAPP, "linux/amd64", ("--pull=never", *secrets(engine)))
+    said: list[Message] = []
+    built = delivery.build(source, "web", name, said.append, lambda: Builder(name, shutil.which(name) or ""))
+    assert built.new and not delivery.build(source, "web", name, said.append, lambda: built.builder).new
+    port = free_port()
+    container = engine.run(f"localhost/{built.name}", port, NO_DRAIN)
+    try:
+        eventually(lambda: serves(port), "a healthy container", 30)
+        assert engine.stop(container) == 0
+    finally:
+        engine("podman", "rm", "--force", "--ignore", "--time", "0", container)
+
+
 def test_there_is_no_compiler_no_pip_and_no_secret_of_the_build_in_it(engine: Engine, image: str) -> None:
     look = "for tool in cc gcc g++ ld make pip pip3 curl wget; do command -v $tool; done; ls -d /run/extra-ca.crt"
     found = engine("podman", "run", "--rm", "--entrypoint", "bash", image, "-c", f"{look} /etc/pip.conf; true")
@@ -210,6 +231,11 @@ def test_it_serves_without_rights_on_a_read_only_root(engine: Engine, container:
     assert re.search(r"CapEff:\s+0+$", status, re.M) and re.search(r"NoNewPrivs:\s+1$", status, re.M)
     engine("podman", "exec", name, "/srv/venv/bin/python", "/srv/web/entry.py", "health")
     assert engine.stop(name) == 0
+
+
+def test_a_command_runs_in_the_place_of_the_server_with_its_packages(engine: Engine, image: str) -> None:
+    words = ["python", "-c", "import flask, os; print(os.getcwd())"]
+    assert engine("podman", "run", "--rm", "--read-only", "--tmpfs=/tmp", image, *words) == "/srv/web\n"
 
 
 def test_its_log_is_json_on_stdout(engine: Engine, container: Any) -> None:

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +38,18 @@ def setting(file: str, pattern: str) -> int:
     found = re.search(pattern, (WEBAPP / file).read_text(), re.M)
     assert found, pattern
     return int(found[1])
+
+
+def test_given_a_command_it_becomes_that_command() -> None:
+    """ECS can override the command of an image, and not its entry point."""
+    entry_point = [sys.executable, str(WEBAPP / "entry.py")]
+
+    def given(*command: str) -> tuple[int, str]:
+        done = subprocess.run([*entry_point, *command], capture_output=True, text=True, timeout=20, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    assert given("sh", "-c", 'echo "$1"; exit 7', "-", "a b") == (7, "a b\n")
+    assert given("no-such-command") == (127, "no-such-command: No such file or directory\n")
 
 
 # What the templates expect of the container.
@@ -114,6 +128,11 @@ def test_metadata_that_makes_no_sense_is_said_and_left_alone(
 @pytest.mark.parametrize(("vcpus", "expected"), [(0.125, 2), (1, 2), (1.5, 3), (2, 4), (4, 8)])
 def test_two_workers_a_vcpu_and_two_at_least(vcpus: float, expected: int) -> None:
     assert entry.processes(vcpus) == expected
+
+
+def test_its_processes_do_not_interrupt_one_another_for_each_request(server: Server) -> None:
+    running = [server.child("nginx"), *server.workers()]
+    assert {os.sched_getscheduler(pid) for pid in running} == {os.SCHED_BATCH}
 
 
 # How it ends.

@@ -19,6 +19,10 @@ DEFAULT_COUNT = 52
 MAX_COUNT = 10_000
 COUNT = re.compile("[1-9][0-9]{0,4}")
 KEYS = [f'{index}":"' for index in range(MAX_COUNT)]
+LETTERS = string.ascii_letters.encode()
+# Each byte stands for a letter, but for the last 48: with them some letters would be likelier than others.
+LETTER_OF_BYTE = bytes(LETTERS[byte % len(LETTERS)] for byte in range(256))
+UNFAIR = bytes(range(256 - 256 % len(LETTERS), 256))
 
 app = Flask(__name__, static_folder=None)
 
@@ -31,10 +35,11 @@ def greeting() -> Response:
 @app.get("/api")
 def letters() -> Response:
     """`{"0": "e", "1": "D", ... "51": "r"}`: indices to random ASCII letters, as many as `?count=` says."""
-    chosen = random.choices(string.ascii_letters, k=_count())
     # Indices and letters need no escaping, and joined they cost a third of what a dictionary and json.dumps do.
-    body = '{"' + '","'.join(map(add, KEYS, chosen)) + '"}'
-    return Response(body, mimetype="application/json", headers={"Cache-Control": "no-store"})
+    body = '{"' + '","'.join(map(add, KEYS, _random_letters(_count()))) + '"}'
+    response = Response(body, content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 @app.get("/health")
@@ -51,6 +56,14 @@ def problem(error: HTTPException) -> Response:
     return Response(json.dumps(body), status=error.code, headers=headers)
 
 
+def _random_letters(count: int) -> str:
+    """ASCII letters, each as likely as any other: at a fifth of what random.choices costs."""
+    letters = ""
+    while len(letters) < count:
+        letters += random.randbytes(2 * count).translate(LETTER_OF_BYTE, UNFAIR).decode()
+    return letters[:count]
+
+
 def _count() -> int:
     if not request.query_string:
         return DEFAULT_COUNT
@@ -59,7 +72,9 @@ def _count() -> int:
         return DEFAULT_COUNT
     if len(given) > 1 or not COUNT.fullmatch(given[0]) or int(given[0]) > MAX_COUNT:
         got = ", ".join(repr(value[:20]) for value in given[:3])
-        raise BadRequest(f"count: got {got}; give one whole number from 1 to {MAX_COUNT}, or leave it out for 52.")
+        raise BadRequest(
+            f"count: got {got}; give one whole number from 1 to {MAX_COUNT}, or leave it out for {DEFAULT_COUNT}."
+        )
     return int(given[0])
 
 
