@@ -6,6 +6,7 @@ does nothing.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -74,6 +75,8 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
         live = find(aws, wish.stack_name)
     else:
         live = startable(aws, live, recreate=wish.recreate, tell=tell)
+        if live is not None and live.meaning.start == "update":
+            protect.restore(aws, live.stack_id, tell)  # a run that was cut short may have left data unprotected
     phases = phases_of(wish, live, aws.target.role_arn)
     for number, desired in enumerate(phases, 1):
         if len(phases) > 1:
@@ -81,7 +84,8 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
         outcome = _phase(run, desired, live, confirm)
         if outcome.exit_code:
             return outcome
-        live = find(aws, wish.stack_name)
+        if number < len(phases):
+            live = find(aws, wish.stack_name)
     return earlier if earlier and outcome.outcome == "no_change" else outcome
 
 
@@ -225,12 +229,22 @@ def _executed(run: _Run, found: Plan, confirm: Confirm, *, made_stack: bool = Fa
             if not approved:
                 changeset.discard(run.aws, found.change_set, found.stack_id, placeholder=made_stack)
             raise
-        if run.allowed:
-            protect.lift(run.aws, found.changes, run.allowed, run.tell)
-        operation = execute(run.aws, found)
+        operation = _begun(run, found)
     except KeyboardInterrupt as stop:
         return _cleaned_up(run, stop, found, made_stack=made_stack, keep=approved)
     return _watched(run, operation, found.stack)
+
+
+def _begun(run: _Run, found: Plan) -> Operation:
+    """Execute a plan, with the stack policies lifted for what the guard let through."""
+    if found.creates:  # a placeholder has nothing to protect, and takes no policy
+        return execute(run.aws, found)
+    protect.lift(run.aws, found.stack_id, found.changes, run.tell)
+    try:
+        return execute(run.aws, found)
+    except ScaleoutError:
+        protect.restore(run.aws, found.stack_id, run.tell)
+        raise
 
 
 def _watched(run: _Run, operation: Operation, stack: str) -> Outcome:
@@ -245,8 +259,10 @@ def _watched(run: _Run, operation: Operation, stack: str) -> Outcome:
             except DeployError as error:
                 run.tell(Note(f"not verified that ECS runs the new version: {error}", "warning"))
             else:
-                protect.protect(run.aws, resources, run.tell)
+                protect.protect(run.aws, live.stack_id, resources, run.tell)
                 reason = verify(run.aws, services_in(resources), run.tell, end=run.end)
+        elif live is not None and live.meaning.end != "gone" and live.meaning.start != "recreate":
+            protect.restore(run.aws, live.stack_id, run.tell)
         return concluded(live, stack, history.events, reason, operation.change_set)
     except StoppedWaiting as error:
         return Outcome(
@@ -283,6 +299,8 @@ def _cleaned_up(
     except ScaleoutError as error:
         run.tell(Note(f"the change set could not be deleted: {error}", "warning"))
         end = "left"
+    if found and end != "running" and number == signal.SIGINT and not found.creates:
+        protect.restore(run.aws, found.stack_id, run.tell)  # after SIGTERM there is no time: the next run does it
     outcome = interrupted(number, stack, running=end == "running", left=end == "left")
     if end == "kept":
         outcome = replace(outcome, what=f"{stack}: interrupted; nothing was changed, the change set is kept")

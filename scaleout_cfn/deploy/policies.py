@@ -435,6 +435,7 @@ READS = (
     "DescribeEvents",
     "DescribeStackEvents",
     "DescribeStacks",
+    "GetStackPolicy",
     "GetTemplate",
     "ListChangeSets",
     "ListStackResources",

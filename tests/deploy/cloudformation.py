@@ -178,6 +178,10 @@ class CloudFormation:
         self._there(StackName).policy = StackPolicyBody
         return {}
 
+    def GetStackPolicy(self, StackName: str) -> dict[str, Any]:
+        policy = self._there(StackName).policy
+        return {"StackPolicyBody": policy} if policy else {}
+
     # change sets
 
     def CreateChangeSet(self, StackName: str, ChangeSetName: str, ChangeSetType: str, **given: Any) -> dict[str, Any]:
@@ -406,6 +410,10 @@ class CloudFormation:
         physical = old["physical"] if old and not replaced else f"{kind.split('::')[-1].lower()}-{next(self._ids)}"
         if kind == "AWS::ECS::Service":
             physical = old["physical"] if old else f"arn:aws:ecs:eu-west-1:123456789012:service/main/{title}"
+        if replaced and denied(stack.policy, "Update:Replace", title):
+            reason = "Action denied by stack policy: Statement [#2] does not allow [Update:Replace] for resource"
+            self._event(stack, title, kind, "UPDATE_FAILED", physical, f"{reason} [*/{title}]", token)
+            raise Failed(f"The following resource(s) failed to update: [{title}].")
         self._event(stack, title, kind, f"{verb}_IN_PROGRESS", physical, token=token)
         yield self.resource_s
         reason, times = self.failures.get(path, ("", 0))
@@ -569,6 +577,15 @@ def _active(template: dict[str, Any], parameters: dict[str, str], section: str =
         left, right = equals["Fn::Equals"]
         holds[name] = parameters[left["Ref"]] != right
     return {title: one for title, one in template.get(section, {}).items() if holds.get(one.get("Condition", ""), True)}
+
+
+def denied(policy: str, action: str, title: str) -> bool:
+    """Whether a stack policy denies an action on a resource: a Deny wins over every Allow."""
+    statements = json.loads(policy)["Statement"] if policy else []
+    return any(
+        one["Effect"] == "Deny" and action in one["Action"] and f"LogicalResourceId/{title}" in one["Resource"]
+        for one in statements
+    )
 
 
 def _page(key: str, rows: list[Any], token: str) -> dict[str, Any]:

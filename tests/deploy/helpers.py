@@ -152,7 +152,7 @@ class Deployer:
                 title: shown(cfn.stacks[one["physical"]]) if "CloudFormation" in one["type"] else one["type"]
                 for title, one in stack.resources.items()
             }
-            return stack.status, dict(stack.parameters), inner
+            return stack.status, dict(stack.parameters), inner, stack.policy
 
         stack = cfn.live(self.stack)
         return shown(stack) if stack else None

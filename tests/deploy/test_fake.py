@@ -7,7 +7,7 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
-from .helpers import Deployer, published, running
+from .helpers import Deployer, Small, published, running
 from .world import World
 
 
@@ -128,6 +128,18 @@ def test_a_deleted_stack_answers_by_its_arn_only() -> None:
     deployer.world.cfn.finish()
     assert client.describe_stacks(StackName=stack.id)["Stacks"][0]["StackStatus"] == "DELETE_COMPLETE"
     assert refused(deployer.world, "describe_stacks", StackName="web") == "ValidationError"
+
+
+def test_a_stack_policy_refuses_a_replacement_and_the_update_is_rolled_back() -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/protect-stack-resources.html"""
+    deployer = running()
+    cfn = deployer.world.cfn
+    arn = deployer.plan(Small(key="pk")).change_set
+    cfn.ExecuteChangeSet(arn, "x")
+    cfn.finish()
+    assert deployer.status() == "UPDATE_ROLLBACK_COMPLETE"
+    reasons = [one.get("ResourceStatusReason", "") for stack in cfn.stacks.values() for one in stack.events]
+    assert any("Action denied by stack policy" in reason for reason in reasons)
 
 
 def test_a_secret_is_not_given_back() -> None:
