@@ -47,6 +47,7 @@ def plan_lines(plan: Plan, width: int, allowed: Iterable[str] = ()) -> list[str]
         indent = "  " * (depth + 1)
         if change.nested:
             word = {"Add": "new nested stack", "Remove": "nested stack REMOVED"}.get(change.action, "")
+            word = "changes not shown" if change.unseen else word
             lines.append(cut(f"{indent}{name}/  {word}".rstrip(), width) if word else f"{indent}{name}/")
             continue
         words = _words(change, change.path in set(allowed))
@@ -119,8 +120,12 @@ def _leaves(path: str, value: object) -> Iterator[tuple[str, str]]:
 def event_line(event: Event, stack: str) -> str:
     """One event on one line, without its time."""
     place = f"{stack}/{event.path}".rstrip("/")
-    reason = f"  {' '.join(event.reason.split())}" if event.reason else ""
-    return f"{'ERROR ' if event.failed else ''}{place}  {event.status}{reason}"
+    status, reason, failed = event.status, event.reason, event.failed
+    if event.hook:
+        status, reason = f"{event.status}  hook {event.hook.type} {event.hook.status}", event.hook.reason
+        failed = event.hook.refuses
+    words = f"  {' '.join(reason.split())}" if reason else ""
+    return f"{'ERROR ' if failed else ''}{place}  {status}{words}"
 
 
 def rollout_line(found: Rollout) -> str:

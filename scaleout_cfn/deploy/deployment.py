@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from scaleout_cfn.deploy import changeset, guard, protect
+from scaleout_cfn.deploy import changeset, guard, protect, room
 from scaleout_cfn.deploy.apply import Operation, execute
 from scaleout_cfn.deploy.aws import Aws, Identity
 from scaleout_cfn.deploy.desired import Desired, fingerprint_in, token
@@ -21,7 +21,8 @@ from scaleout_cfn.deploy.follow import StoppedWaiting, follow
 from scaleout_cfn.deploy.live import Live, find, inventory
 from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell, Uploaded
 from scaleout_cfn.deploy.outcome import concluded, interrupted, nothing_to_do, redacted
-from scaleout_cfn.deploy.plan import Plan, read_plan
+from scaleout_cfn.deploy.plan import Plan
+from scaleout_cfn.deploy.planning import read_plan
 from scaleout_cfn.deploy.publish import upload
 from scaleout_cfn.deploy.start import Wish, ours_at_work, phases_of, same, startable
 from scaleout_cfn.errors import ApiError, BusyError, DeployError, RefusedError, ScaleoutError
@@ -45,6 +46,7 @@ class _Run:
     wait_s: float | None
     patience_s: float | None
     allowed: tuple[str, ...] = ()
+    nested: bool = True
     uploaded: bool = False
     attempt: changeset.Attempt = field(default_factory=changeset.Attempt)
 
@@ -62,7 +64,7 @@ def deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confir
 
 
 def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confirm) -> Outcome:
-    run = _Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed)
+    run = _Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed, wish.nested_plan)
     live = find(aws, wish.stack_name)
     phases = phases_of(wish, live, aws.target.role_arn)
     earlier: Outcome | None = None
@@ -110,7 +112,7 @@ def _discreet(wish: Wish, tell: Tell, body: Callable[[Tell], Outcome]) -> Outcom
 
 
 def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -> Outcome:
-    run = _Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed)
+    run = _Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed, wish.nested_plan)
     live = find(aws, wish.stack_name)
     live = startable(aws, live, recreate=False, tell=tell)
     desired = phases_of(wish, live, aws.target.role_arn)[0]
@@ -198,14 +200,36 @@ def _proposed(run: _Run, desired: Desired, live: Live | None) -> changeset.Chang
         new = upload(run.aws, desired.published, run.identity.account_id)
         run.tell(Uploaded(new, len(desired.published.files), desired.published.root.url))
         run.uploaded = True
+    nested = run.nested and _has_room(run, live)
     try:
-        return changeset.propose(run.aws, desired, live, run.attempt)
+        return changeset.propose(run.aws, desired, live, run.attempt, run.tell, nested=nested)
     except ApiError as error:
         # Between reading and writing somebody made or deleted the stack: look again, once.
         again = find(run.aws, desired.stack_name)
         if error.kind not in ("missing", "refused") or (again and again.status) == (live and live.status):
             raise
-        return changeset.propose(run.aws, desired, again, run.attempt)
+        return changeset.propose(run.aws, desired, again, run.attempt, run.tell, nested=nested)
+
+
+def _has_room(run: _Run, live: Live | None) -> bool:
+    """Whether each nested stack takes one more change set. Where that cannot be read, CloudFormation will say so."""
+    if live is None or live.meaning.start == "create":
+        return True
+    try:
+        count, path = room.fullest(run.aws, live.stack_id)
+    except DeployError as error:
+        run.tell(Note(f"not known how many change sets the nested stacks have: {error}", "warning"))
+        return True
+    if count < room.MANY:
+        return True
+    words = (
+        f"{path} has {count} change sets of the {room.MOST} that it takes; a change of that stack itself clears them"
+    )
+    if count <= room.FULL:
+        run.tell(Note(words, "warning"))
+        return True
+    run.tell(Note(f"{words}. Until then changes inside nested stacks are not shown", "warning"))
+    return False
 
 
 def _executed(run: _Run, found: Plan, confirm: Confirm, *, made_stack: bool = False) -> Outcome:

@@ -15,7 +15,7 @@ from scaleout_cfn.deploy.aws import Aws
 from scaleout_cfn.deploy.ecs import rollout
 from scaleout_cfn.deploy.events import Event
 from scaleout_cfn.deploy.follow import StoppedWaiting
-from scaleout_cfn.deploy.live import NESTED, Live, Resource, find, inventory
+from scaleout_cfn.deploy.live import NESTED, Live, Resource, find, inventory, template_body
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
 from scaleout_cfn.deploy.outcome import concluded
 from scaleout_cfn.deploy.plan import is_stateful
@@ -162,12 +162,8 @@ def take_stock(aws: Aws, live: Live, tell: Tell) -> Stock:
 
 
 def _template(aws: Aws, stack_id: str, tell: Tell) -> Mapping[str, Any]:
-    from scaleout_cfn.lint.reading import load
-
     try:
-        answer = aws.read("cloudformation", "get_template", StackName=stack_id, TemplateStage="Original")
-        body = answer["TemplateBody"]  # a template in JSON comes parsed
-        return body if isinstance(body, Mapping) else load(body, "template").body
+        return template_body(aws, stack_id)
     except ScaleoutError as error:
         tell(Note(f"template of {stack_id.split('/')[1]} not read, all in it counts as deleted: {error}", "warning"))
         return {}

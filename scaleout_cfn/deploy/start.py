@@ -23,8 +23,8 @@ class Wish:
     """What the user asks for.
 
     `allowed` are the logical paths that may be replaced or deleted though they hold data; `recreate` agrees to delete
-    a stack whose creation failed. `wait_s` bounds the watching, `patience_s` how long expired credentials are put up
-    with; None is no bound.
+    a stack whose creation failed. `nested_plan` asks for the changes inside nested stacks. `wait_s` bounds the
+    watching, `patience_s` how long expired credentials are put up with; None is no bound.
     """
 
     stack_name: str
@@ -34,6 +34,7 @@ class Wish:
     tags: Mapping[str, str] = field(default_factory=dict)
     allowed: tuple[str, ...] = ()
     recreate: bool = False
+    nested_plan: bool = True
     wait_s: float | None = None
     patience_s: float | None = 120.0
 

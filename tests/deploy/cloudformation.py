@@ -60,13 +60,19 @@ class Stack:
 
 
 class CloudFormation:
-    """The service. `failures` maps a path such as `Service/Service` to the reason it fails with, so many times."""
+    """The service. `failures` maps a path such as `Service/Service` to the reason it fails with, so many times.
+
+    `crowd` maps the path of a stack to the number of old change sets that it has, besides those that are made here.
+    """
 
     def __init__(self, world: Any) -> None:
         self.world = world
         self.stacks: dict[str, Stack] = {}
         self.sets: dict[str, dict[str, Any]] = {}
         self.failures: dict[str, tuple[str, int]] = {}
+        self.crowd: dict[str, int] = {}
+        self.findings: list[dict[str, Any]] = []
+        self.hook_results: list[dict[str, Any]] = []
         self.executions = 0
         self.resource_s = 4.0
         self.set_s = 2.0
@@ -152,8 +158,20 @@ class CloudFormation:
     def DescribeStackEvents(self, StackName: str, NextToken: str = "0") -> dict[str, Any]:
         return _page("StackEvents", list(reversed(self._there(StackName).events)), NextToken)
 
-    def DescribeEvents(self, **_: Any) -> dict[str, Any]:
-        return {"OperationEvents": []}
+    def DescribeEvents(self, ChangeSetName: str, NextToken: str = "0") -> dict[str, Any]:
+        assert ChangeSetName.startswith("arn:")
+        return _page("OperationEvents", self.findings, NextToken)
+
+    def ListHookResults(self, TargetType: str, TargetId: str, NextToken: str = "0") -> dict[str, Any]:
+        assert TargetType == "CHANGE_SET" and TargetId.startswith("arn:")
+        summaries = [{key: value for key, value in one.items() if key != "Annotations"} for one in self.hook_results]
+        return _page("HookResults", summaries, NextToken)
+
+    def GetHookResult(self, HookResultId: str) -> dict[str, Any]:
+        for one in self.hook_results:
+            if one["HookResultId"] == HookResultId:
+                return one
+        raise Refused("HookResultNotFound", f"no result {HookResultId}", 404)
 
     def ListStackResources(self, StackName: str, NextToken: str = "0") -> dict[str, Any]:
         stack = self._there(StackName)
@@ -169,10 +187,17 @@ class CloudFormation:
         ]
         return _page("StackResourceSummaries", rows, NextToken)
 
-    def ListChangeSets(self, StackName: str) -> dict[str, Any]:
+    def ListChangeSets(self, StackName: str, NextToken: str = "0") -> dict[str, Any]:
         stack = self._there(StackName)
-        found = [one for one in self.sets.values() if one["StackId"] == stack.id]
-        return {"Summaries": [{key: one[key] for key in ("ChangeSetId", "ChangeSetName", "Status")} for one in found]}
+        names = ("ChangeSetId", "ChangeSetName", "Status", "ExecutionStatus")
+        found = [{key: one[key] for key in names} for one in self.sets.values() if one["StackId"] == stack.id]
+        found += [{"Status": "FAILED", "ExecutionStatus": "UNAVAILABLE"}] * self.crowd.get(stack.path, 0)
+        return _page("Summaries", found, NextToken, 200)
+
+    def _full(self, stack: Stack) -> str:
+        """Why a stack takes no more change sets."""
+        count = sum(one["StackId"] == stack.id for one in self.sets.values()) + self.crowd.get(stack.path, 0)
+        return f"ChangeSet limit exceeded for stack {stack.id}" if count >= 1000 else ""
 
     def SetStackPolicy(self, StackName: str, StackPolicyBody: str) -> dict[str, Any]:
         self._there(StackName).policy = StackPolicyBody
@@ -197,19 +222,30 @@ class CloudFormation:
             one["StackId"] == stack.id and one["ChangeSetName"] == ChangeSetName for one in self.sets.values()
         ):
             raise Refused("AlreadyExistsException", f"ChangeSet {ChangeSetName} already exists")
+        if stack and (full := self._full(stack)):
+            raise Refused("LimitExceededException", full)
         if stack is None:
             stack = self._new(StackName, "REVIEW_IN_PROGRESS")
             self._event(stack, stack.name, NESTED, "REVIEW_IN_PROGRESS", stack.id, "User Initiated")
         text = self._text(given["TemplateURL"])
         parameters = self._resolved(text, given.get("Parameters", []), stack)
-        made = self._set(stack, ChangeSetName, ChangeSetType, text, parameters)
+        nested = given.get("IncludeNestedStacks", False)
+        made = self._set(stack, ChangeSetName, ChangeSetType, text, parameters, nested=nested)
         made |= {"Description": given.get("Description", ""), "_tags": given.get("Tags", [])}
         made["_role"] = given.get("RoleARN", "")
         self._start(self._making(made))
         return {"Id": made["ChangeSetId"], "StackId": stack.id}
 
     def _set(
-        self, stack: Stack, name: str, kind: str, text: str, parameters: dict[str, str], root: str = ""
+        self,
+        stack: Stack,
+        name: str,
+        kind: str,
+        text: str,
+        parameters: dict[str, str],
+        root: str = "",
+        *,
+        nested: bool = True,
     ) -> dict[str, Any]:
         arn = f"{BASE}:changeSet/{name}/{next(self._ids)}"
         made: dict[str, Any] = {
@@ -219,6 +255,8 @@ class CloudFormation:
             "StackName": stack.name,
             "Status": "CREATE_PENDING",
             "ExecutionStatus": "UNAVAILABLE",
+            "IncludeNestedStacks": nested,
+            "_full": "",
             "_type": kind,
             "_text": text,
             "_parameters": parameters,
@@ -233,7 +271,9 @@ class CloudFormation:
         made["Status"] = "CREATE_IN_PROGRESS"
         yield self.set_s / 2
         stack = self.stacks[made["StackId"]]
-        if self.set_failure:
+        if made["_full"]:
+            made |= {"Status": "FAILED", "StatusReason": f"{made['_full']}: Resource creation cancelled"}
+        elif self.set_failure:
             made |= {"Status": "FAILED", "StatusReason": self.set_failure}
         elif not made["Changes"] and made["_tags"] == stack.tags and made["_type"] == "UPDATE":
             made |= {"Status": "FAILED", "StatusReason": "The submitted information didn't contain changes. Submit"}
@@ -435,9 +475,13 @@ class CloudFormation:
         for title, resource in active.items():
             old = stack.resources.get(title)
             properties = self._value(resource.get("Properties", {}), stack, parameters)
-            if old is not None and old["properties"] == properties:
-                continue
             kind = resource["Type"]
+            if kind == NESTED and old is not None and made["IncludeNestedStacks"]:
+                made["_full"] = made["_full"] or self._full(self.stacks[old["physical"]])
+            if old is not None and old["properties"] == properties:
+                if kind == NESTED and not made["IncludeNestedStacks"]:
+                    yield {"Type": "Resource", "ResourceChange": automatic(title, old)}
+                continue
             change: dict[str, Any] = {
                 "Action": "Modify" if old else "Add",
                 "LogicalResourceId": title,
@@ -445,7 +489,7 @@ class CloudFormation:
             }
             if old:
                 change |= self._modified(old, properties, resource, kind)
-            if kind == NESTED:
+            if kind == NESTED and made["IncludeNestedStacks"]:
                 child = self.stacks[old["physical"]] if old else self._new(title, "REVIEW_IN_PROGRESS")
                 inner = self._text(properties["TemplateURL"])
                 given = {
@@ -579,6 +623,18 @@ def _active(template: dict[str, Any], parameters: dict[str, str], section: str =
     return {title: one for title, one in template.get(section, {}).items() if holds.get(one.get("Condition", ""), True)}
 
 
+def automatic(title: str, old: dict[str, Any]) -> dict[str, Any]:
+    """A nested stack that CloudFormation does not look into, and which nothing in its parent changes."""
+    return {
+        "Action": "Modify",
+        "LogicalResourceId": title,
+        "PhysicalResourceId": old["physical"],
+        "ResourceType": NESTED,
+        "Replacement": "False",
+        "Details": [{"Target": {"Attribute": "Properties"}, "Evaluation": "Dynamic", "ChangeSource": "Automatic"}],
+    }
+
+
 def denied(policy: str, action: str, title: str) -> bool:
     """Whether a stack policy denies an action on a resource: a Deny wins over every Allow."""
     statements = json.loads(policy)["Statement"] if policy else []
@@ -588,7 +644,7 @@ def denied(policy: str, action: str, title: str) -> bool:
     )
 
 
-def _page(key: str, rows: list[Any], token: str) -> dict[str, Any]:
+def _page(key: str, rows: list[Any], token: str, size: int = PAGE) -> dict[str, Any]:
     start = int(token)
-    more = {"NextToken": str(start + PAGE)} if start + PAGE < len(rows) else {}
-    return {key: rows[start : start + PAGE], **more}
+    more = {"NextToken": str(start + size)} if start + size < len(rows) else {}
+    return {key: rows[start : start + size], **more}

@@ -85,9 +85,38 @@ def test_an_execution_removes_the_stacks_other_change_sets() -> None:
 def test_a_nested_change_set_hangs_on_its_parents_change() -> None:
     """API_ResourceChange: ChangeSetId."""
     made = world()
-    arn = made.aws().client("cloudformation").create_change_set(**request())["Id"]
+    client = made.aws().client("cloudformation")
+    arn = client.create_change_set(**request(IncludeNestedStacks=True))["Id"]
     nested = [one["ResourceChange"].get("ChangeSetId") for one in made.cfn.sets[arn]["Changes"]]
     assert sum(bool(one) for one in nested) == 1
+
+
+def test_without_nested_ones_every_nested_stack_is_shown_and_one_that_its_parent_does_not_change_as_automatic() -> None:
+    """API_ResourceChangeDetail: ChangeSource."""
+    deployer = running()
+    arn = deployer.plan(image="web:2", nested_plan=False).change_set
+    changes = [one["ResourceChange"] for one in deployer.world.cfn.sets[arn]["Changes"]]
+    assert [one["LogicalResourceId"] for one in changes] == ["Data", "Service"]
+    assert not any("ChangeSetId" in one for one in changes)
+    sources = [{detail["ChangeSource"] for detail in one["Details"]} for one in changes]
+    assert sources == [{"Automatic"}, {"DirectModification"}]
+
+
+def test_a_stack_takes_a_thousand_change_sets_and_a_nested_one_fails_that_of_its_root() -> None:
+    """https://github.com/awslabs/seed-farmer/issues/441 and https://github.com/aws/copilot-cli/issues/5614"""
+    deployer = running()
+    deployer.world.cfn.crowd["Data"] = 1000
+    client = deployer.world.aws().client("cloudformation")
+    given = {**request(ChangeSetType="UPDATE", Description="x"), "TemplateURL": published(Small(word="two")).root.url}
+    for file in published(Small(word="two")).files:
+        deployer.world.objects[file.key] = file.text
+    arn = client.create_change_set(**given, IncludeNestedStacks=True)["Id"]
+    deployer.world.seconds += 10
+    failed = client.describe_change_set(ChangeSetName=arn)
+    assert failed["Status"] == "FAILED"
+    assert failed["StatusReason"].startswith("ChangeSet limit exceeded for stack arn:")
+    deployer.world.cfn.crowd[""] = 1000
+    assert refused(deployer.world, "create_change_set", **{**given, "ChangeSetName": "x"}) == "LimitExceededException"
 
 
 def test_every_event_of_an_operation_carries_its_token() -> None:
