@@ -7,6 +7,7 @@ import click
 from scaleout_cfn.cli.work import Options, Work, aws_options, command
 from scaleout_cfn.deploy import doctor as steps
 from scaleout_cfn.deploy import policies
+from scaleout_cfn.deploy.grants import Place, plain
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.deploy.publish import bucket_name
 from scaleout_cfn.rendering import compose, set_of
@@ -24,8 +25,8 @@ def doctor(options: Options, bucket: str) -> None:
 
     def body(work: Work) -> Outcome:
         name = bucket or bucket_name(work.identity)
-        place = policies.Place(work.stack_name, name, work.identity.account_id, work.identity.region)
+        place = Place(work.stack_name, name, work.identity.account_id, work.identity.region)
         wanted = policies.deployer(set_of(compose(work.config)), place, options.role_arn)
-        return steps.doctor(work.aws, work.identity, work.stack_name, name, policies.plain(wanted), work.view.tell)
+        return steps.doctor(work.aws, work.identity, work.stack_name, name, plain(wanted), work.view.tell)
 
     command(options, "doctor", body)

@@ -243,7 +243,7 @@ def translated(error: Exception, service: str, operation: str) -> ApiError | Acc
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     kind = classify(code, message, status)
     if kind in ("expired", "denied"):
-        cure = "renew the credentials" if kind == "expired" else "see which permissions are needed: docs/deploying.md"
+        cure = "renew the credentials" if kind == "expired" else "scaleout-cfn policies writes what is needed"
         return AccessError(
             f"{service} {operation}: {code}: {message}; {cure}", kind=kind, next_command="scaleout-cfn doctor"
         )

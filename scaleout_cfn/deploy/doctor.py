@@ -82,7 +82,7 @@ def _looked(name: str, look: Callable[[], list[Check]]) -> list[Check]:
     except AccessError as error:
         if error.kind == "expired":
             return [Check(name, "failed", str(error), "renew the credentials", access=True)]
-        return [Check(name, "warning", f"not known: {error}", "scaleout-cfn policies prints what is needed")]
+        return [Check(name, "warning", f"not known: {error}")]
     except ApiError as error:
         return [Check(name, "warning", f"not known: {error}", "try again")]
 

@@ -16,6 +16,8 @@ NESTED = "AWS::CloudFormation::Stack"
 PAGE = 2
 #: Properties whose change replaces the resource.
 REPLACING = {"AWS::DynamoDB::Table": {"KeySchema"}, "AWS::ECS::TaskDefinition": {"Family", "ContainerDefinitions"}}
+#: The result of a hook that refuses a resource.
+HOOK = "2a36aa47-2d4c-4ab8-a263-000000000001"
 BASE = "arn:aws:cloudformation:eu-west-1:123456789012"
 
 
@@ -62,7 +64,9 @@ class Stack:
 class CloudFormation:
     """The service. `failures` maps a path such as `Service/Service` to the reason it fails with, so many times.
 
-    `crowd` maps the path of a stack to the number of old change sets that it has, besides those that are made here.
+    `hooks` maps a path to the reason why a hook refuses it, with `hook_results` for more of what it says; `findings`
+    are what the validation of change sets found. `crowd` maps the path of a stack to the number of old change sets
+    that it has, besides those that are made here.
     """
 
     def __init__(self, world: Any) -> None:
@@ -73,6 +77,7 @@ class CloudFormation:
         self.crowd: dict[str, int] = {}
         self.findings: list[dict[str, Any]] = []
         self.hook_results: list[dict[str, Any]] = []
+        self.hooks: dict[str, str] = {}
         self.executions = 0
         self.resource_s = 4.0
         self.set_s = 2.0
@@ -454,6 +459,8 @@ class CloudFormation:
             reason = "Action denied by stack policy: Statement [#2] does not allow [Update:Replace] for resource"
             self._event(stack, title, kind, "UPDATE_FAILED", physical, f"{reason} [*/{title}]", token)
             raise Failed(f"The following resource(s) failed to update: [{title}].")
+        if path in self.hooks:
+            yield from self._hooked(stack, title, kind, verb, token, self.hooks[path])
         self._event(stack, title, kind, f"{verb}_IN_PROGRESS", physical, token=token)
         yield self.resource_s
         reason, times = self.failures.get(path, ("", 0))
@@ -464,6 +471,20 @@ class CloudFormation:
         status = f"{verb}_COMPLETE"
         stack.resources[title] = {"type": kind, "physical": physical, "properties": properties, "status": status}
         self._event(stack, title, kind, status, physical, token=token)
+
+    def _hooked(self, stack: Stack, title: str, kind: str, verb: str, token: str, reason: str) -> Iterator[float]:
+        hook = {"HookType": "Private::Guard::Hook", "HookFailureMode": "FAIL", "HookInvocationId": HOOK}
+        first: dict[str, Any] = {}
+        for status, words in (("HOOK_IN_PROGRESS", "Invoking hook"), ("HOOK_COMPLETE_FAILED", reason)):
+            self._event(stack, title, kind, f"{verb}_IN_PROGRESS", "", token=token)
+            stack.events[-1] |= {**hook, "HookStatus": status, "HookStatusReason": words}
+            first = first or {"EventId": stack.events[-1]["EventId"]}
+            stack.events[-1] |= first
+            yield self.resource_s
+        self._event(
+            stack, title, kind, f"{verb}_FAILED", "", f"The following hook(s) failed: [{hook['HookType']}]", token
+        )
+        raise Failed(f"The following resource(s) failed to {verb.lower()}: [{title}].")
 
     # what a change set shows
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleout_cfn.deploy import diagnose as module
-from scaleout_cfn.deploy.diagnose import attempts, diagnose, hint, log_place, newest_failure, stops
+from scaleout_cfn.deploy.diagnose import attempts, diagnose, newest_failure
 from scaleout_cfn.deploy.events import STARTS
+from scaleout_cfn.deploy.evidence import LOG_LINES, log_place, stops
+from scaleout_cfn.deploy.hints import hint
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.errors import AccessError, UsageError
 
@@ -114,7 +115,7 @@ def test_why_tasks_stopped_is_told_with_their_last_lines() -> None:
     (stopped,) = told(deployer, "stopped")
     assert stopped.data["containers"] == ["web exit 1"]
     ((place, said),) = stopped.data["logs"].items()
-    assert (place, said[-1], len(said)) == (f"/ecs/web {stream}", "KeyError: 'DATABASE_URL'", module.LOG_LINES)
+    assert (place, said[-1], len(said)) == (f"/ecs/web {stream}", "KeyError: 'DATABASE_URL'", LOG_LINES)
 
 
 def test_what_kills_the_container_is_known_by_its_exit_code() -> None:

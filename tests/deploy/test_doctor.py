@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scaleout_cfn as sc
-from scaleout_cfn.deploy import policies
+from scaleout_cfn.deploy import grants, policies
 from scaleout_cfn.deploy.doctor import Check, doctor, judged, principal
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.room import MANY
@@ -17,13 +17,13 @@ from scaleout_cfn.deploy.room import MANY
 from .operations import Operator, Wider, wider
 from .world import ACCOUNT, REGION, Fault
 
-PLACE = policies.Place("web", "artifacts", ACCOUNT, REGION)
+PLACE = grants.Place("web", "artifacts", ACCOUNT, REGION)
 
 
 def looked(deployer: Operator, bucket: str = "artifacts", *, told: list[Any] | None = None) -> Outcome:
     said: list[Any] = [] if told is None else told
     aws = deployer.world.aws()
-    wanted = policies.plain(policies.deployer(sc.set_of(sc.compose()), PLACE))
+    wanted = grants.plain(policies.deployer(sc.set_of(sc.compose()), PLACE))
     return doctor(aws, aws.identity(), "web", bucket, wanted, said.append)
 
 
