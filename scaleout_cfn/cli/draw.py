@@ -56,6 +56,8 @@ def plan_lines(plan: Plan, width: int, allowed: Iterable[str] = ()) -> list[str]
         )
         if change.action == "Modify":
             lines += _property_lines(change, indent + "    ", width)
+    if plan.capabilities:
+        lines.append(f"  acknowledges {', '.join(plan.capabilities)}")
     lines += [cut(f"warning: {warning}", width * 3) for warning in plan.warnings]
     return lines
 

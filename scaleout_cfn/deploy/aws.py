@@ -134,6 +134,12 @@ class Aws:
             self._session = None
             self._clients.clear()
 
+    def ends_within(self, seconds: float) -> bool:
+        """Whether the session's credentials are known to end so soon. Unknown where nothing says when they end."""
+        found = None if self.target.keys else self._boto().get_credentials()
+        needed = getattr(found, "refresh_needed", None)  # only credentials with an end have it
+        return bool(needed and needed(refresh_in=seconds))
+
     def read(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """A call that changes nothing, repeated while AWS cannot answer."""
         for left in range(READ_TRIES - 1, -1, -1):

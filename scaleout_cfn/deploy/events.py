@@ -164,6 +164,10 @@ class History:
             if stack_id != self.root_id and path in self._last and not self._last[path].running:
                 del self.active[stack_id]
 
+    def wake(self) -> None:
+        """Read every stack once more, also those that had ended."""
+        self.active.update(self._paths)
+
     def last(self, path: str) -> Event | None:
         """The newest event of a resource."""
         return self._last.get(path)

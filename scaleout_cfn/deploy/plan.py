@@ -118,6 +118,8 @@ class Plan:
     description: str
     changes: tuple[Change, ...]
     warnings: tuple[str, ...] = ()
+    #: What executing it acknowledges: CAPABILITY_IAM, say.
+    capabilities: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:

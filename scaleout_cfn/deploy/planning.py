@@ -37,6 +37,7 @@ def read_plan(aws: Aws, change_set: str) -> Plan:
         description=root.get("Description", ""),
         changes=changes,
         warnings=tuple(_warnings(aws, root, changes, sets)),
+        capabilities=tuple(root.get("Capabilities", [])),
     )
 
 

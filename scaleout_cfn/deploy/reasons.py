@@ -28,7 +28,7 @@ def explained(aws: Aws, described: Mapping[str, Any], depth: int = 0) -> str:
     more = [words for words, _ in _validations(aws, described["ChangeSetId"])]
     if "hook" in reason.lower():
         more += _hooks(aws, described["ChangeSetId"])
-    return "; ".join([reason, *more])
+    return "".join([reason, *(f"\n  - {one}" for one in more)])
 
 
 def warnings(aws: Aws, change_set: str) -> list[str]:

@@ -54,6 +54,7 @@ class Stack:
     tags: list[dict[str, str]] = field(default_factory=list)
     policy: str = ""
     path: str = ""
+    replaced: list[tuple[str, str, str]] = field(default_factory=list)
     role: str = ""
 
     @property
@@ -65,7 +66,8 @@ class CloudFormation:
     """The service. `failures` maps a path such as `Service/Service` to the reason it fails with, so many times.
 
     `hooks` maps a path to the reason why a hook refuses it, with `hook_results` for more of what it says; `findings`
-    are what the validation of change sets found. `crowd` maps the path of a stack to the number of old change sets
+    are what the validation of change sets found. `undeletable` maps a path to the reason why what it was before its
+    replacement cannot be deleted. `crowd` maps the path of a stack to the number of old change sets
     that it has, besides those that are made here.
     """
 
@@ -78,6 +80,7 @@ class CloudFormation:
         self.findings: list[dict[str, Any]] = []
         self.hook_results: list[dict[str, Any]] = []
         self.hooks: dict[str, str] = {}
+        self.undeletable: dict[str, str] = {}
         self.executions = 0
         self.resource_s = 4.0
         self.set_s = 2.0
@@ -237,6 +240,7 @@ class CloudFormation:
         nested = given.get("IncludeNestedStacks", False)
         made = self._set(stack, ChangeSetName, ChangeSetType, text, parameters, nested=nested)
         made |= {"Description": given.get("Description", ""), "_tags": given.get("Tags", [])}
+        made["Capabilities"] = given.get("Capabilities", [])
         made["_role"] = given.get("RoleARN", "")
         self._start(self._making(made))
         return {"Id": made["ChangeSetId"], "StackId": stack.id}
@@ -393,6 +397,7 @@ class CloudFormation:
             yield from self._apply(stack, text, parameters, token)
         except Failed as failed:
             self._own(stack, "UPDATE_ROLLBACK_IN_PROGRESS", token, str(failed))
+            stack.replaced = []
             yield self.resource_s
             for title, child in children.items():
                 if (child.text, child.parameters) != kept[title]:
@@ -405,8 +410,27 @@ class CloudFormation:
         active = _active(stack.template, parameters)
         for title in [title for title in stack.resources if title not in active]:
             yield from self._delete(stack, title, token)
+        if not stack.path:
+            # Nested stacks delete what they replaced only now, after their parents said that they were updated.
+            for one in [stack, *self._nested(stack)]:
+                yield from self._clean_up(one, token)
         self._own(stack, "UPDATE_COMPLETE", token)
         return True
+
+    def _nested(self, stack: Stack) -> Iterator[Stack]:
+        for one in stack.resources.values():
+            if one["type"] == NESTED:
+                yield self.stacks[one["physical"]]
+                yield from self._nested(self.stacks[one["physical"]])
+
+    def _clean_up(self, stack: Stack, token: str) -> Iterator[float]:
+        for title, kind, physical in stack.replaced:
+            policy = stack.template["Resources"].get(title, {}).get("UpdateReplacePolicy", "Delete")
+            reason = self.undeletable.get(f"{stack.path}/{title}".lstrip("/"), "")
+            status = "DELETE_SKIPPED" if policy == "Retain" else "DELETE_FAILED" if reason else "DELETE_COMPLETE"
+            self._event(stack, title, kind, status, physical, reason, token)
+            yield 0.5
+        stack.replaced = []
 
     def _apply(self, stack: Stack, text: str, parameters: dict[str, str], token: str) -> Iterator[float]:
         template = load(text, "t").body
@@ -469,6 +493,8 @@ class CloudFormation:
             self._event(stack, title, kind, f"{verb}_FAILED", physical, reason, token)
             raise Failed(f"The following resource(s) failed to {verb.lower()}: [{title}].")
         status = f"{verb}_COMPLETE"
+        if old and replaced:
+            stack.replaced.append((title, kind, old["physical"]))
         stack.resources[title] = {"type": kind, "physical": physical, "properties": properties, "status": status}
         self._event(stack, title, kind, status, physical, token=token)
 

@@ -59,7 +59,7 @@ def test_a_hook_without_annotations_says_its_reason() -> None:
     deployer = Deployer()
     deployer.world.cfn.set_failure = REFUSED
     deployer.world.cfn.hook_results = [{**RESULT, "Annotations": []}]
-    assert refusal(deployer).endswith("Private::Guard::Hook: 2 rules failed")
+    assert refusal(deployer).endswith("\n  - Private::Guard::Hook: 2 rules failed")
 
 
 @pytest.mark.parametrize("operation", ["ListHookResults", "GetHookResult", "DescribeEvents"])
@@ -121,7 +121,8 @@ def test_what_the_validation_refuses_is_one_readable_line_each() -> None:
         for title in ("One", "Two", "Three")
     ]
     said = refusal(deployer)
-    assert "One /Resources/x: One is taken; Two /Resources/x: Two is taken; Three" in said
+    lines = said.splitlines()
+    assert lines[1:] == [f"  - {title} /Resources/x: {title} is taken" for title in ("One", "Two", "Three")]
 
 
 def test_what_the_validation_lets_through_with_a_warning_is_in_the_plan() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scaleout_cfn.cli.draw import plan_lines
 from scaleout_cfn.deploy.messages import Blocked
 from scaleout_cfn.deploy.room import FULL, MANY, MOST, FullError
 from scaleout_cfn.errors import RefusedError
@@ -60,12 +61,14 @@ def test_what_is_not_shown_is_said_and_shown_as_such() -> None:
     assert deployer.deploy(image="web:2", nested_plan=False).exit_code == 0
     (plan,) = deployer.plans
     assert [(one.path, one.unseen) for one in plan.changes] == [("Data", False), ("Service", True)]
+    lines = plan_lines(plan, 120)
+    assert "  Service/  changes not shown" in lines and "  Data/" in lines
     assert plan.warnings == ("not shown: the changes inside Service. What holds data in there needs consent",)
 
 
 def test_p5_without_a_nested_plan_no_data_is_replaced_without_consent_by_path() -> None:
     deployer = running()
-    with pytest.raises(RefusedError, match="Data/Table might be replaced and the old one deleted") as refusal:
+    with pytest.raises(RefusedError, match=r"Data/Table might be .* because of changes that are not shown") as refusal:
         deployer.deploy(Small(key="pk"), nested_plan=False)
     assert refusal.value.next_command.endswith("--allow-replace Data/Table")
     assert [one for one in deployer.said if isinstance(one, Blocked)]
