@@ -17,6 +17,7 @@ from scaleout_cfn.deploy.plan import Plan
 from scaleout_cfn.deploy.publish import Published, bucket_name, place, prepare, quick_create, upload
 from scaleout_cfn.deploy.start import Wish, desired_of
 from scaleout_cfn.errors import RefusedError
+from scaleout_cfn.image.repository import is_short
 from scaleout_cfn.rendering import compose
 
 image_option = click.option(
@@ -222,7 +223,7 @@ def wish_of(
     recreate: bool = False,
 ) -> Wish:
     """What the options ask for, with the templates of the config."""
-    if image:
+    if image and is_short(image):
         from scaleout_cfn.cli.image import image_uri
 
         image = image_uri(work, image)

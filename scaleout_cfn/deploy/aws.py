@@ -1,7 +1,11 @@
-"""Clients, and what their errors mean. The only module that touches boto3, and only when it is called."""
+"""Clients, and what their errors mean. The only module that touches botocore, and only when it is called.
+
+botocore and not boto3, whose credential chain and configuration it is: a third of `import boto3` is for transfers.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,7 +74,7 @@ EXISTS = {"AlreadyExistsException", "BucketAlreadyOwnedByYou", "PreconditionFail
 
 @dataclass(frozen=True)
 class Target:
-    """Where to deploy to, and as whom. Empty: boto3's own chain decides.
+    """Where to deploy to, and as whom. Empty: botocore's own chain decides.
 
     `keys` are an access key and its secret, for an emulator. `poll_s` is the usual time between two polls.
     """
@@ -111,7 +115,7 @@ class Aws:
     @property
     def region(self) -> str:
         """The region that is deployed to. Raises UsageError when nothing names one."""
-        region = self.target.region or self._boto().region_name
+        region = self.target.region or self._configured("region")
         if not region:
             raise UsageError("no region: give --region, `region` in the config, or a profile that has one")
         return str(region)
@@ -125,7 +129,13 @@ class Aws:
         return Identity(caller["Account"], caller["Arn"], region, partition, suffix)
 
     def endpoint(self, service: str) -> str:
-        """Where a service's calls go."""
+        """Where a service's calls go; empty where nobody says otherwise, and AWS's own address is used."""
+        if self.target.endpoint_url:
+            return self.target.endpoint_url
+        scoped = self._core().get_scoped_config()
+        asked = any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ)
+        if not asked and "endpoint_url" not in scoped and "services" not in scoped:
+            return ""
         return str(self.client(service).meta.endpoint_url)
 
     def renew(self) -> None:
@@ -136,7 +146,7 @@ class Aws:
 
     def ends_within(self, seconds: float) -> bool:
         """Whether the session's credentials are known to end so soon. Unknown where nothing says when they end."""
-        found = None if self.target.keys else self._boto().get_credentials()
+        found = None if self.target.keys else self._core().get_credentials()
         needed = getattr(found, "refresh_needed", None)  # only credentials with an end have it
         return bool(needed and needed(refresh_in=seconds))
 
@@ -198,7 +208,7 @@ class Aws:
                 )
                 keys = self.target.keys or (None, None)
                 try:
-                    self._clients[service, once] = self._boto().client(
+                    self._clients[service, once] = self._core().create_client(
                         service,
                         region_name=self.region,
                         endpoint_url=self.target.endpoint_url or None,
@@ -210,17 +220,23 @@ class Aws:
                     raise _setup_error(error) from None
             return self._clients[service, once]
 
-    def _boto(self) -> Any:
-        import boto3
-        from botocore.exceptions import BotoCoreError
+    def _core(self) -> Any:
+        import botocore.session
 
         with self._lock:
             if self._session is None:
-                try:
-                    self._session = boto3.Session(profile_name=self.target.profile or None)
-                except BotoCoreError as error:
-                    raise _setup_error(error) from None
+                self._session = botocore.session.get_session()
+                if self.target.profile:
+                    self._session.set_config_variable("profile", self.target.profile)
             return self._session
+
+    def _configured(self, name: str) -> Any:
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            return self._core().get_config_variable(name)
+        except BotoCoreError as error:  # there is no such profile
+            raise _setup_error(error) from None
 
     def _call(self, client: Any, service: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -235,7 +251,7 @@ class Aws:
 
 
 def translated(error: Exception, service: str, operation: str) -> ApiError | AccessError:
-    """What boto3 raised, as one of ours."""
+    """What botocore raised, as one of ours."""
     response = getattr(error, "response", None)  # None on some connection errors
     if not isinstance(response, dict) or "Error" not in response:
         name = type(error).__name__

@@ -82,7 +82,7 @@ def parsed(raw: Mapping[str, Any]) -> Live:
 
 
 def template_text(aws: Aws, stack_id: str) -> str:
-    """The template of a stack as it was sent. Empty for one in JSON, which boto3 reads before we do."""
+    """The template of a stack as it was sent. Empty for one in JSON, which botocore reads before we do."""
     body = aws.read("cloudformation", "get_template", StackName=stack_id, TemplateStage="Original")["TemplateBody"]
     return body if isinstance(body, str) else ""
 

@@ -75,7 +75,7 @@ def place(aws: Aws, identity: Identity, bucket: str) -> Place:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
     """
     endpoint = aws.endpoint("s3").rstrip("/")
-    if not endpoint.endswith(identity.suffix):
+    if endpoint and not endpoint.endswith(identity.suffix):
         return Place(bucket, f"{endpoint}/{bucket}")
     host = f"s3.{identity.region}.{identity.suffix}"
     # A dot in the name does not fit the wildcard certificate.
