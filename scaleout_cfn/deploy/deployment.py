@@ -60,6 +60,7 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
         if outcome.exit_code:
             return outcome
         if number < len(phases):
+            tell(Note(f"✓ {outcome.what}"))
             live = find(aws, wish.stack_name)
     return earlier if earlier and outcome.outcome == "no_change" else outcome
 

@@ -138,6 +138,15 @@ def test_p4_a_plan_that_is_stale_is_refused() -> None:
     assert (refusal.value.exit_code, deployer.world.executions()) == (7, 1)
 
 
+def test_p4_a_plan_that_cannot_be_executed_any_more_is_refused_before_anything_is_asked() -> None:
+    deployer = running()
+    planned = deployer.plan(image="web:2")
+    deployer.world.cfn.sets[planned.change_set]["ExecutionStatus"] = "OBSOLETE"
+    with pytest.raises(BusyError, match="cannot be executed: it is OBSOLETE"):
+        deployer.apply(planned.change_set)
+    assert (deployer.plans, deployer.world.sent("ExecuteChangeSet")) == ([], [])
+
+
 def test_p4_diff_leaves_nothing_behind() -> None:
     deployer = Deployer()
     assert deployer.plan(keep=False).outcome == "planned"
