@@ -146,7 +146,8 @@ def rollout_line(found: Rollout) -> str:
 def outcome_lines(outcome: Outcome, width: int) -> list[str]:
     """How it ended: what happened, the first cause, the state, the next command and the exit code."""
     mark = "✓" if outcome.exit_code in (0, 3) else "✗"
-    lines = [f"{mark} {outcome.what}" + (f"  [{outcome.status}]" if outcome.status else "")]
+    status = outcome.status if outcome.status not in outcome.what.split() else ""
+    lines = [f"{mark} {outcome.what}" + (f"  [{status}]" if status else "")]
     if outcome.cause:
         cause = outcome.cause
         lines.append(f"  cause  {cause.path or 'the root'}  {cause.type}  {cause.status}  {cause.time:%H:%M:%SZ}")

@@ -121,9 +121,18 @@ class Aws:
         return str(region)
 
     def identity(self) -> Identity:
-        """Who the credentials are, by STS. Raises AccessError where there are none."""
+        """Who the credentials are, by STS. Raises AccessError where there are none.
+
+        The first call of a command: where nothing answers it, somebody waits for a word, so it is not repeated for
+        long.
+        """
         region = self.region
-        caller = self.read("sts", "get_caller_identity")
+        try:
+            caller = self.once("sts", "get_caller_identity")
+        except ApiError as error:
+            if error.kind not in ("throttled", "unclear"):
+                raise
+            caller = self.once("sts", "get_caller_identity")
         partition = str(caller["Arn"]).split(":")[1]
         suffix = SUFFIXES.get(partition, "amazonaws.com")
         return Identity(caller["Account"], caller["Arn"], region, partition, suffix)

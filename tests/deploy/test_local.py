@@ -217,6 +217,26 @@ def test_without_credentials_the_code_is_8_and_json_still_ends_with_a_result(tmp
     assert json.loads(process.stdout.splitlines()[-1])["exit"] == 8
 
 
+@pytest.mark.parametrize("pin", ['account_id="999999999999"', "region=eu-west-1"])
+def test_another_account_or_region_than_the_configs_is_refused_before_anything_is_written(
+    shell: Shell, tmp_path: Path, pin: str
+) -> None:
+    where = json.loads((shell.home / "scaleout-cfn" / "local.json").read_text())["endpoint_url"]
+    keys = {"AWS_ACCESS_KEY_ID": "777777777777", "AWS_SECRET_ACCESS_KEY": "x"}
+    command = ["deploy", "--yes", "--endpoint-url", where, "--region", "us-east-1", "--set", pin, "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "scaleout_cfn", *command],
+        env={**shell.environment, **keys},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    (result,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, result["outcome"], result["reason"]) == (6, "refused", "nothing was written")
+    assert pin.partition("=")[2].strip('"') in result["what"]
+
+
 def wait_for(process: subprocess.Popen[str], wanted: Callable[[str], bool]) -> None:
     assert process.stderr is not None
     for line in process.stderr:
