@@ -37,7 +37,7 @@ def deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confir
 
 
 def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confirm) -> Outcome:
-    run = Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed, wish.nested_plan)
+    run = Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed, wish.nested_plan, wish.marked)
     live = find(aws, wish.stack_name)
     phases = phases_of(wish, live, aws.target.role_arn)
     earlier: Outcome | None = None
@@ -86,7 +86,7 @@ def _discreet(wish: Wish, tell: Tell, body: Callable[[Tell], Outcome]) -> Outcom
 
 
 def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -> Outcome:
-    run = Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed, wish.nested_plan)
+    run = Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed, wish.nested_plan, wish.marked)
     live = find(aws, wish.stack_name)
     live = startable(aws, live, recreate=False, tell=tell)
     desired = phases_of(wish, live, aws.target.role_arn)[0]

@@ -12,6 +12,7 @@ from scaleout_cfn.deploy.events import NESTED
 
 __all__ = [
     "DISRUPTIVE",
+    "MARK",
     "Change",
     "Plan",
     "Property",
@@ -25,7 +26,9 @@ __all__ = [
 Replacement: TypeAlias = Literal["none", "possible", "certain"]
 UNKNOWN = "(known after it is applied)"
 
-# Types whose loss is loss of data. A resource of another type can say so: Metadata: {"scaleout:stateful": true}.
+#: The Metadata by which a resource of another type says that it holds data: {"scaleout:stateful": true}.
+MARK = "scaleout:stateful"
+# Types whose loss is loss of data.
 STATEFUL = (
     "AWS::RDS::",
     "AWS::DocDB::",
@@ -175,7 +178,7 @@ def _context(text: str | None) -> Mapping[str, Any]:
 def is_marked(resource: Mapping[str, Any]) -> bool:
     """Whether a resource of a template says that it holds data."""
     metadata = resource.get("Metadata")
-    return isinstance(metadata, dict) and str(metadata.get("scaleout:stateful", "")).lower() == "true"
+    return isinstance(metadata, dict) and str(metadata.get(MARK, "")).lower() == "true"
 
 
 def _properties(raw: Mapping[str, Any]) -> Iterator[Property]:

@@ -11,10 +11,10 @@ from typing import Any
 
 from scaleout_cfn.deploy.aws import Aws
 from scaleout_cfn.deploy.guard import takes
-from scaleout_cfn.deploy.live import Resource, inventory
+from scaleout_cfn.deploy.live import Resource, inventory, template_body
 from scaleout_cfn.deploy.messages import Note, Tell
-from scaleout_cfn.deploy.plan import Change, is_stateful
-from scaleout_cfn.errors import AccessError, ApiError
+from scaleout_cfn.deploy.plan import Change, is_marked, is_stateful
+from scaleout_cfn.errors import AccessError, ApiError, ScaleoutError
 
 __all__ = ["lift", "policy", "protect", "restore"]
 
@@ -30,15 +30,20 @@ def policy(kept: Iterable[str]) -> str:
     return json.dumps({"Statement": statements})
 
 
-def protect(aws: Aws, root_id: str, resources: Iterable[Resource], tell: Tell) -> None:
+def protect(aws: Aws, root_id: str, resources: Iterable[Resource], tell: Tell, *, marked: bool = True) -> None:
     """Set the policy of every stack that holds data, and last the root's, which so says that all of them are set.
 
-    One that cannot be set is told, and changes nothing else: the root then still says so, to the next run.
+    `marked`: there may be resources whose templates mark them, so that these are read. A policy that cannot be set is
+    told, and changes nothing else: the root then still says so, to the next run.
     """
     kept: dict[str, set[str]] = {}
+    marks: dict[str, Collection[str]] = {}
     for one in resources:
-        if is_stateful(one.type):
-            kept.setdefault(one.stack_id, set()).add(one.path.rpartition("/")[2])
+        if marked and one.stack_id not in marks:
+            marks[one.stack_id] = _marked_in(aws, one.stack_id, tell)
+        title = one.path.rpartition("/")[2]
+        if is_stateful(one.type) or title in marks.get(one.stack_id, ()):
+            kept.setdefault(one.stack_id, set()).add(title)
     own = kept.pop(root_id, None)
     done = [_set(aws, stack_id, policy(titles), tell) for stack_id, titles in kept.items()]
     if not all(done):
@@ -48,6 +53,15 @@ def protect(aws: Aws, root_id: str, resources: Iterable[Resource], tell: Tell) -
     elif _is_open(found := _statements(aws, root_id)):
         rest = [one for one in found or [] if not _marks(one)]
         _set(aws, root_id, json.dumps({"Statement": rest or [EVERYTHING]}), tell)
+
+
+def _marked_in(aws: Aws, stack_id: str, tell: Tell) -> Collection[str]:
+    try:
+        resources = template_body(aws, stack_id)["Resources"]
+    except ScaleoutError as error:
+        tell(Note(f"template of {stack_id.split('/')[1]} not read, its marks are not known: {error}", "warning"))
+        return ()
+    return {title for title, one in resources.items() if isinstance(one, dict) and is_marked(one)}
 
 
 def lift(aws: Aws, root_id: str, changes: Iterable[Change], tell: Tell) -> None:

@@ -12,6 +12,7 @@ from scaleout_cfn.deploy.events import Event, History
 from scaleout_cfn.deploy.follow import follow, read_events
 from scaleout_cfn.deploy.live import NESTED, Live, inventory, template_text
 from scaleout_cfn.deploy.messages import Note, Tell
+from scaleout_cfn.deploy.plan import MARK
 from scaleout_cfn.deploy.publish import Published
 from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, ScaleoutError
 
@@ -47,6 +48,11 @@ class Wish:
             for name, value in self.parameters.items()
             if value and str(declared.get(name, {}).get("NoEcho", "")).lower() == "true"
         )
+
+    @property
+    def marked(self) -> bool:
+        """Whether any template marks a resource as holding data."""
+        return any(MARK in file.text for file in self.published.files)
 
 
 def desired_of(wish: Wish, live: Live | None, role_arn: str, *, image: str | None = None) -> Desired:

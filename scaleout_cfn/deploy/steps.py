@@ -33,7 +33,7 @@ Confirm = Callable[[Plan], bool]
 
 @dataclass
 class Run:
-    """What the steps of one command share."""
+    """What the steps of one command share. `marked`: the set may mark resources of other types as holding data."""
 
     aws: Aws
     identity: Identity
@@ -42,6 +42,7 @@ class Run:
     patience_s: float | None
     allowed: tuple[str, ...] = ()
     nested: bool = True
+    marked: bool = True
     uploaded: bool = False
     attempt: changeset.Attempt = field(default_factory=changeset.Attempt)
 
@@ -137,7 +138,7 @@ def watched(run: Run, operation: Operation, stack: str) -> Outcome:
             except DeployError as error:
                 run.tell(Note(f"not verified that ECS runs the new version: {error}", "warning"))
             else:
-                protect.protect(run.aws, live.stack_id, resources, run.tell)
+                protect.protect(run.aws, live.stack_id, resources, run.tell, marked=run.marked)
                 if left := left_behind(run.aws, history):
                     run.tell(left)
                 reason = verify(run.aws, services_in(resources), run.tell, end=run.end)

@@ -27,7 +27,7 @@ PLACE = publish.Place("artifacts", "https://artifacts.s3.eu-west-1.amazonaws.com
 @dataclass(frozen=True)
 class Small:
     """What the small set can be told. `retain` is the UpdateReplacePolicy and DeletionPolicy of the table; `more` the
-    number of further nested stacks, of which each word changes one resource."""
+    number of further nested stacks, of which each word changes one resource; `mark` says that the word holds data."""
 
     key: str = "id"
     retain: bool = False
@@ -35,6 +35,7 @@ class Small:
     secret: bool = False
     word: str = "one"
     more: int = 0
+    mark: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,9 @@ def _published(small: Small) -> publish.Published:
         """A small set."""
         kept = stack.nest("Data", data, config) if small.with_data else None
         there = stack.add(ssm.Parameter("Word", Type="String", Value=small.word))
+        if small.mark:
+            there_is = stack.template.resources["Word"]
+            there_is.Metadata = {"scaleout:stateful": True}
         for number in range(small.more):
             stack.nest(f"More{number}", more, config)
         has_image = stack.condition("HasImage", Not(Equals(image_uri, "")))

@@ -121,6 +121,22 @@ def test_only_what_was_consented_to_is_lifted_and_a_policy_of_somebody_elses_is_
     assert protected(deployer)
 
 
+def test_what_a_template_marks_is_protected_too() -> None:
+    deployer = Deployer()
+    assert deployer.deploy(Small(mark=True)).exit_code == 0
+    root = deployer.world.cfn.live("web")
+    assert root is not None
+    assert denied(root.policy, "Update:Replace", "Word")
+    assert deployer.deploy(Small(mark=True, word="two")).exit_code == 0
+    assert denied(root.policy, "Update:Replace", "Word")
+
+
+def test_templates_are_read_for_marks_only_where_there_are_any() -> None:
+    deployer = Deployer()
+    deployer.deploy()
+    assert not deployer.world.sent("GetTemplate")
+
+
 def test_a_killed_run_is_found_out_by_one_call() -> None:
     deployer = running()
     deployer.world.at_call = lambda operation: die(deployer, operation)
