@@ -148,7 +148,9 @@ def _begun(options: Options, name: str, view: View, opened: ExitStack, *, keep: 
 
         emulator = opened.enter_context(local.emulator(may_start=may_start, keep=keep))
         target = local.target(emulator, options.role_arn)
-        if emulator.process is not None:  # it was started for this command
+        if may_start and emulator.process is None:
+            view.tell(Note("a rehearsal on the emulator that an earlier command kept, not on AWS"))
+        elif may_start:
             view.tell(Note("a rehearsal on an emulator on 127.0.0.1, not on AWS. What it does not show:"))
             for sentence in NOT_SHOWN:
                 view.tell(Note(f"  {sentence}"))

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import scaleout_cfn
-from scaleout_cfn.local import running
+from scaleout_cfn.local import NOT_SHOWN, running
 
 HERE = Path(scaleout_cfn.__file__).parents[1]
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web"
@@ -92,11 +92,18 @@ def test_a_first_deployment_shows_the_whole_way(shell: Shell) -> None:
         "phase 2 of 2",
         "Network/",
         "CREATE_COMPLETE",
-        "No container runs",
+        "not on AWS",
+        "✓ first: created",
         "✓ first: updated",
     ):
         assert said in done.err
     assert re.search(r"^ServiceUrl +http://", done.out, re.MULTILINE)
+
+
+def test_a_rehearsal_says_first_what_it_does_not_show_and_needs_no_emulator_to_be_there(tmp_path: Path) -> None:
+    done = Shell(tmp_path).run("deploy", "--local")
+    assert done.code == 6  # nobody is there to confirm
+    assert all(sentence in done.err for sentence in NOT_SHOWN)
 
 
 def test_nothing_to_do_is_said_and_costs_no_change_set(shell: Shell, web: str) -> None:
