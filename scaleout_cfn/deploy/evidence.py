@@ -14,7 +14,7 @@ from scaleout_cfn.deploy.live import Live, inventory
 from scaleout_cfn.deploy.messages import Fact, Note, Tell
 from scaleout_cfn.errors import AccessError, ApiError
 
-__all__ = ["Stop", "evidence", "log_place", "stops"]
+__all__ = ["Stop", "evidence", "last_stop", "log_place", "stops"]
 
 SERVICE = "AWS::ECS::Service"
 MOST_MESSAGES = 5
@@ -192,6 +192,17 @@ def _stopped(aws: Aws, arn: str, path: str, tell: Tell, asked: _Asked) -> list[s
         tell(Fact("stopped", tuple(lines), data))
         reasons += [*one.containers, one.reason, *(line for said in logs.values() for line in said)]
     return reasons
+
+
+def last_stop(aws: Aws, arn: str) -> str:
+    """Why tasks of a service stopped lately, in one line; empty when none did. One look, for whoever is watching."""
+    cluster, name = arn.split("/")[-2], arn.rpartition("/")[2]
+    listed = aws.once("ecs", "list_tasks", cluster=cluster, serviceName=name, desiredStatus="STOPPED").get("taskArns")
+    if not listed:
+        return ""
+    found = stops(aws.once("ecs", "describe_tasks", cluster=cluster, tasks=listed[:MOST_TASKS])["tasks"])
+    one = found[0]
+    return "  ".join(word for word in ("a task stopped:", one.code, one.reason, *one.containers) if word)
 
 
 def _logs(aws: Aws, task: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -311,3 +311,25 @@ def test_a_container_whose_log_goes_elsewhere_has_no_place_in_cloudwatch() -> No
     for driver, settings in (("awsfirelens", options), ("awslogs", {"awslogs-group": "/ecs/web"})):
         container = {"name": "web", "logConfiguration": {"logDriver": driver, "options": settings}}
         assert log_place({"containerDefinitions": [container]}, "web", TASK) is None
+
+
+def test_while_a_deployment_goes_on_each_reason_why_tasks_stopped_is_told_once() -> None:
+    deployer = wider(tasks=[task(), task()])
+    deployer.world.cfn.resource_s = 120
+    breaker = {"failureCount": 2, "threshold": 9}
+    one = {"serviceDeploymentArn": "arn:aws:ecs:d", "status": "IN_PROGRESS", "deploymentCircuitBreaker": breaker}
+    deployer.world.deployments = [one]
+    world, polls = deployer.world, 0
+
+    def at(operation: str) -> None:
+        nonlocal polls
+        if operation == "ListServiceDeployments":
+            polls += 1
+            breaker["failureCount"] += polls % 5 == 0
+            one["status"] = "SUCCESSFUL" if deployer.status() == "UPDATE_COMPLETE" else "IN_PROGRESS"
+
+    world.at_call = at
+    assert deployer.deploy(image="web:2").exit_code == 0
+    assert deployer.notes.count("Service/Service: a task stopped:") == 1
+    assert "EssentialContainerExited" in deployer.notes and "web exit 1" in deployer.notes
+    assert world.sent().count("ListTasks") < polls  # only when more of them failed

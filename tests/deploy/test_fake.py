@@ -171,6 +171,33 @@ def test_a_stack_policy_refuses_a_replacement_and_the_update_is_rolled_back() ->
     assert any("Action denied by stack policy" in reason for reason in reasons)
 
 
+def test_a_hook_that_refuses_a_resource_leaves_two_events_of_one_id_and_then_the_failure() -> None:
+    """API_StackEvent: HookStatus; the ids are those of AWS's own sample output of guard hooks."""
+    deployer = running()
+    deployer.world.cfn.hooks["Word"] = "no"
+    deployer.deploy(Small(word="two"))
+    root = deployer.world.cfn.live("web")
+    assert root is not None
+    hooked = [one for one in root.events if "HookType" in one]
+    assert [one["HookStatus"] for one in hooked] == ["HOOK_IN_PROGRESS", "HOOK_COMPLETE_FAILED"]
+    assert len({one["EventId"] for one in hooked}) == 1
+    (failed,) = [one for one in root.events if one["ResourceStatus"] == "UPDATE_FAILED"]
+    assert failed["ResourceStatusReason"].startswith("The following hook(s) failed")
+
+
+def test_what_a_nested_stack_replaced_is_deleted_after_its_root_was_updated() -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks.html: an update ends in
+    UPDATE_COMPLETE_CLEANUP_IN_PROGRESS, in which old resources are deleted."""
+    deployer = running()
+    deployer.deploy(Small(key="pk"), allowed=("Data/Table",))
+    cfn = deployer.world.cfn
+    root, data = cfn.live("web"), next(stack for stack in cfn.stacks.values() if stack.path == "Data")
+    assert root is not None
+    (cleanup,) = [one["Timestamp"] for one in root.events[-3:] if "CLEANUP" in one["ResourceStatus"]]
+    (deleted,) = [one["Timestamp"] for one in data.events if one["ResourceStatus"] == "DELETE_COMPLETE"]
+    assert deleted > cleanup
+
+
 def test_a_secret_is_not_given_back() -> None:
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html: NoEcho"""
     from .helpers import Small
