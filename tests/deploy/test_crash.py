@@ -41,6 +41,13 @@ def half_way() -> Deployer:
     return deployer
 
 
+def crowded() -> Deployer:
+    """A nested stack takes hardly any more change sets, so that its changes are not asked for."""
+    deployer = running()
+    deployer.world.cfn.crowd["Data"] = 990
+    return deployer
+
+
 def replaced(deployer: Deployer) -> Outcome:
     return deployer.deploy(Small(key="pk", word="two"), allowed=("Data/Table",))
 
@@ -59,6 +66,7 @@ SCENARIOS = {
     "create": Scenario(Deployer, lambda one: one.deploy().exit_code, 0, 1),
     "create in two phases": Scenario(Deployer, lambda one: one.deploy(image="web:1").exit_code, 0, 2),
     "update": Scenario(running, lambda one: one.deploy(image="web:2").exit_code, 0, 1),
+    "update without a nested plan": Scenario(crowded, lambda one: one.deploy(image="web:2").exit_code, 0, 1),
     "recreation": Scenario(broken, lambda one: one.deploy(recreate=True).exit_code, 0, 1),
     "replacement with consent": Scenario(running, lambda one: replaced(one).exit_code, 0, 1),
     "failing replacement": Scenario(half_way, lambda one: replaced(one).exit_code, 4, 1, fails=True),

@@ -137,6 +137,25 @@ def test_diff_says_by_its_code_whether_there_are_changes(shell: Shell, web: str)
     assert shell.run("diff", "--local", "--stack", web, "--exit-code").code == 0
 
 
+def test_without_a_nested_plan_data_in_a_changed_nested_stack_needs_consent_by_its_path(shell: Shell, web: str) -> None:
+    command = [
+        "deploy",
+        "--local",
+        "--yes",
+        "--stack",
+        web,
+        "--no-nested-plan",
+        "--set",
+        "observability.log_retention_days=60",
+    ]
+    refused = shell.run(*command)
+    assert refused.code == 6, refused.err
+    assert "not shown: the changes inside" in refused.err
+    assert "BLOCKED Observability/ServiceLogs might be replaced" in refused.err
+    agreed = shell.run(*command, "--allow-replace", "Observability/ServiceLogs")
+    assert agreed.code == 0, agreed.err
+
+
 def test_plan_and_apply_are_bound_by_the_arn(shell: Shell, web: str) -> None:
     planned = shell.run("plan", "--local", "--stack", web, "--image", f"{IMAGE}:10", "--json")
     arn = planned.lines[-1]["change_set"]
