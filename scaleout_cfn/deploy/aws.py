@@ -1,6 +1,7 @@
-"""Clients, and what their errors mean. The only module that touches botocore, and only when it is called.
+"""Clients. The only module that touches botocore, and only when it is called.
 
-botocore and not boto3, whose credential chain and configuration it is: a third of `import boto3` is for transfers.
+botocore and not boto3, whose credential chain and configuration it is: boto3 loads transfers, too, that nobody here
+makes.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from scaleout_cfn.deploy.failures import setup_error, translated
 from scaleout_cfn.deploy.pace import Pace
-from scaleout_cfn.errors import AccessError, ApiError, Failure, RefusedError, UsageError
+from scaleout_cfn.errors import ApiError, RefusedError, UsageError
 
 __all__ = ["Aws", "Identity", "Target", "pinned"]
 
@@ -27,49 +29,6 @@ SUFFIXES = {
     "aws-iso-f": "csp.hci.ic.gov",
     "aws-eusc": "amazonaws.eu",
 }
-EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
-DENIED = {
-    "AccessDenied",
-    "AccessDeniedException",
-    "AuthFailure",
-    "AuthorizationError",
-    "Forbidden",
-    "403",
-    "IncompleteSignature",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "MissingAuthenticationToken",
-    "NotAuthorized",
-    "OptInRequired",
-    "SignatureDoesNotMatch",
-    "UnauthorizedOperation",
-    "UnrecognizedClientException",
-}
-THROTTLED = {
-    "BandwidthLimitExceeded",
-    "PriorRequestNotComplete",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "SlowDown",
-    "ThrottledException",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-}
-MISSING = {
-    "ChangeSetNotFound",
-    "ClusterNotFoundException",
-    "ChangeSetNotFoundException",
-    "NoSuchBucket",
-    "NoSuchEntity",
-    "NoSuchKey",
-    "NotFound",
-    "404",
-    "ResourceNotFoundException",
-    "ServiceNotFoundException",
-}
-EXISTS = {"AlreadyExistsException", "BucketAlreadyOwnedByYou", "PreconditionFailed", "TokenAlreadyExistsException"}
 
 
 @dataclass(frozen=True)
@@ -226,7 +185,7 @@ class Aws:
                         config=config,
                     )
                 except (BotoCoreError, ValueError) as error:
-                    raise _setup_error(error) from None
+                    raise setup_error(error) from None
             return self._clients[service, once]
 
     def _core(self) -> Any:
@@ -245,7 +204,7 @@ class Aws:
         try:
             return self._core().get_config_variable(name)
         except BotoCoreError as error:  # there is no such profile
-            raise _setup_error(error) from None
+            raise setup_error(error) from None
 
     def _call(self, client: Any, service: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -257,60 +216,6 @@ class Aws:
             raise translated(error, service, operation) from None
         self.pace.faster()
         return answer
-
-
-def translated(error: Exception, service: str, operation: str) -> ApiError | AccessError:
-    """What botocore raised, as one of ours."""
-    response = getattr(error, "response", None)  # None on some connection errors
-    if not isinstance(response, dict) or "Error" not in response:
-        name = type(error).__name__
-        if name in _CREDENTIALS:
-            kind: Failure = "expired" if name in _LOGIN else "denied"
-            hint = "log in again: aws sso login" if name in _LOGIN else "set up credentials: aws configure"
-            return AccessError(f"{error}; {hint}", kind=kind, next_command="scaleout-cfn doctor")
-        refused = name in ("ParamValidationError", "NoRegionError", "UnknownServiceError")
-        return ApiError(operation, "refused" if refused else "unclear", name, str(error))
-    code, message = str(response["Error"].get("Code", "")), str(response["Error"].get("Message", ""))
-    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    kind = classify(code, message, status)
-    if kind in ("expired", "denied"):
-        cure = "renew the credentials" if kind == "expired" else "scaleout-cfn policies writes what is needed"
-        return AccessError(
-            f"{service} {operation}: {code}: {message}; {cure}", kind=kind, next_command="scaleout-cfn doctor"
-        )
-    return ApiError(operation, kind, code, message)
-
-
-def classify(code: str, message: str, status: int) -> Failure:
-    """What an error code of AWS means for a caller."""
-    if code in EXPIRED:
-        return "expired"
-    if code in DENIED:
-        return "denied"
-    if code in THROTTLED or message.startswith("Rate exceeded"):
-        return "throttled"
-    if code in MISSING or (code == "ValidationError" and "does not exist" in message):
-        return "missing"
-    if code in EXISTS:
-        return "exists"
-    return "unclear" if status >= 500 else "refused"
-
-
-_LOGIN = {"SSOTokenLoadError", "TokenRetrievalError", "UnauthorizedSSOTokenError", "LoginRefreshRequired"}
-_CREDENTIALS = _LOGIN | {
-    "CredentialRetrievalError",
-    "InvalidConfigError",
-    "NoAuthTokenError",
-    "NoCredentialsError",
-    "PartialCredentialsError",
-}
-
-
-def _setup_error(error: Exception) -> Exception:
-    name = type(error).__name__
-    if name in _CREDENTIALS:
-        return translated(error, "", "")
-    return UsageError(f"{error}; give --profile, --region or --endpoint-url as AWS knows them")
 
 
 def pinned(identity: Identity, *, account_id: str, region: str) -> None:

@@ -14,8 +14,8 @@ import pytest
 from botocore.parsers import ResponseParserError
 
 from scaleout_cfn import errors
-from scaleout_cfn.deploy.aws import classify, translated
 from scaleout_cfn.deploy.ecs import DEPLOYMENTS
+from scaleout_cfn.deploy.failures import classify, translated
 from scaleout_cfn.deploy.guard import KEEPS, destroys
 from scaleout_cfn.deploy.outcome import WORDS
 from scaleout_cfn.deploy.plan import Change, kind_of
