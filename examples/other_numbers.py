@@ -1,12 +1,11 @@
-"""Other numbers: a config made in Python, rendered to a folder.
+"""Other numbers: a config made in Python, on which a config file, overlays and --set may still build.
 
-python examples/other_numbers.py FOLDER
+    python examples/other_numbers.py render -o FOLDER
+
+Every command is there: lint, diff, deploy ...
 """
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 import scaleout_cfn as sc
 
@@ -30,9 +29,5 @@ CONFIG = sc.Config(
 )
 
 
-def main(folder: Path) -> None:
-    sc.write(folder, sc.render(sc.compose(CONFIG)))
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sc.main(config=CONFIG)

@@ -3,14 +3,14 @@
 A stack is a function. Its keyword-only arguments become its template's Parameters, the dataclass it returns its
 Outputs; the section it takes is part of nobody's config but its own.
 
-    python examples/own_stack.py FOLDER
+    python examples/own_stack.py render -o FOLDER
+
+Every command is there: lint, diff, deploy ...
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from troposphere import ec2, elasticache
@@ -99,9 +99,9 @@ def shop(
     return web
 
 
-def main(folder: Path) -> None:
-    sc.write(folder, sc.render(sc.compose(sc.Config(), shop)))
+def composed(config: sc.Config) -> sc.Stack:
+    return sc.compose(config, shop)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sc.main(compose=composed)

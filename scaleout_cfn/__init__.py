@@ -5,6 +5,8 @@
     top = sc.compose(sc.Config(scaling=sc.Scaling(max_tasks=12)))
     sc.write(Path("templates_out"), sc.render(top))
 
+`main` gives a set of your own all the commands: render, deploy, diff ...
+
 The names below are the public ones. They are imported when they are first used, so that a command pays only for
 what it needs.
 """
@@ -15,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from scaleout_cfn.cli import main
     from scaleout_cfn.config import (
         Certificate,
         Cluster,
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from scaleout_cfn.tunables import Section, tunable
 
 _HOMES = {
+    "cli": "main",
     "config": (
         "Certificate Cluster Config Deployment Domain ExistingVpc GitHubPipeline HealthCheck Http LoadBalancer NewVpc"
         " NoPipeline Observability Registry RegistryPipeline Service SourcePipeline"
@@ -100,6 +104,7 @@ __all__ = [
     "lint_folder",
     "load",
     "local_url",
+    "main",
     "mermaid",
     "render",
     "set_of",

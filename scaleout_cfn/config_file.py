@@ -32,13 +32,22 @@ __all__ = ["checked", "load"]
 Table = dict[str, Any]
 
 
-def load(path: Path | None = None, *, environment: str | None = None, overrides: Sequence[str] = ()) -> Config:
+def load(
+    path: Path | None = None,
+    *,
+    environment: str | None = None,
+    overrides: Sequence[str] = (),
+    base: Config | None = None,
+) -> Config:
     """The config of a file, under an overlay of its `[environments.NAME]`, under `KEY=VALUE` overrides.
+
+    What none of them names is as in `base`, by default a Config as it is made without arguments.
 
     Raises UsageError when the file cannot be read, ConfigError with every reason when it cannot be meant.
     """
+    base = Config() if base is None else checked(base)
     if path is None and environment is None and not overrides:
-        return Config()
+        return base
     import tomllib  # here, for most runs have nothing to read
 
     text = _read(path) if path else ""
@@ -53,25 +62,25 @@ def load(path: Path | None = None, *, environment: str | None = None, overrides:
     if environment is not None and environment not in environments:
         known = ", ".join(map(one_line, sorted(environments))) or "none"
         raise ConfigError([f"{places.file}: environment {environment!r} is not there; it has {known}"])
-    chosen = merged(tables, environments.get(environment, {}), Config())
+    chosen = merged(tables, environments.get(environment, {}), base)
     places.environment = environment
     for override in overrides:
-        chosen = merged(chosen, places.override(override), Config())
-    config, problems = resolved(chosen, places)
+        chosen = merged(chosen, places.override(override), base)
+    config, problems = resolved(chosen, places, base)
     # A broken overlay of another environment is found now, not on the day it is deployed.
     for name, overlay in environments.items():
         if name != environment:
-            _, others = resolved(merged(tables, overlay, Config()), Places(places.file, text, name))
+            _, others = resolved(merged(tables, overlay, base), Places(places.file, text, name), base)
             problems += [problem for problem in others if problem not in problems]
     if problems or config is None:
         raise ConfigError(problems)
     return config
 
 
-def resolved(tables: Table, places: Places) -> tuple[Config | None, list[str]]:
-    """The config that tables mean, and every reason why it cannot be meant."""
+def resolved(tables: Table, places: Places, base: Config) -> tuple[Config | None, list[str]]:
+    """The config that tables mean over a base, and every reason why it cannot be meant."""
     problems: list[str] = []
-    config: Config | None = convert(Config, tables, Config(), "", places, problems)
+    config: Config | None = convert(Config, tables, base, "", places, problems)
     if config is not None and not problems:
         for line in conflicts(config):
             key, _, what = line.partition(": ")

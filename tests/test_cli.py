@@ -359,7 +359,7 @@ def test_an_internal_error_is_told_without_a_traceback(run: Run, monkeypatch: py
     def fails(*_: object) -> None:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr(render_command, "compose", fails)
+    monkeypatch.setattr(render_command, "composed", fails)
     result = run("render")
     assert (result.code, result.out) == (1, "")
     assert re.match(r"internal error: RuntimeError: boom \(test_cli\.py:\d+\)\nThis is a fault of ", result.err)
@@ -371,7 +371,7 @@ def test_an_interruption_is_told_in_a_word(run: Run, monkeypatch: pytest.MonkeyP
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(render_command, "compose", interrupted)
+    monkeypatch.setattr(render_command, "composed", interrupted)
     result = run("render")
     assert result.code == 130
     assert result.err.strip() == "interrupted"

@@ -34,8 +34,10 @@ def test_the_readme_s_picture_is_what_graph_prints() -> None:
 def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (block,) = re.findall(r"```python\n(.*?)```", README, re.S)
-    exec(compile(block, "README.md", "exec"), {})
-    assert (tmp_path / "my_templates" / "root.yaml").exists()
+    monkeypatch.setattr(sys, "argv", ["shop.py", "render", "-o", "out"])
+    with pytest.raises(SystemExit, match="0"):
+        exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
+    assert "MaxInstanceLifetime: 1209600" in (tmp_path / "out" / "cluster.yaml").read_text(encoding="utf-8")
 
 
 def test_the_readme_s_config_is_one(tmp_path: Path) -> None:

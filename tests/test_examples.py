@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,38 +13,57 @@ from scaleout_cfn.lint import lint_folder
 from scaleout_cfn.lint.reading import read_folder
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+Run = Callable[..., int]
 
 
-def rendered(name: str, folder: Path) -> dict[str, dict[str, object]]:
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    module.main(folder)
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run an example as a program, in a folder without a config file."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name: str, *arguments: str) -> int:
+        path = EXAMPLES / f"{name}.py"
+        monkeypatch.setattr(sys, "argv", [str(path), *arguments])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(path), run_name="__main__")
+        return end.value.code  # type: ignore[return-value]
+
+    return run
+
+
+def rendered(run: Run, name: str, folder: Path, *options: str) -> dict[str, dict[str, object]]:
+    assert run(name, "render", "-o", str(folder), *options) == 0
     return read_folder(folder)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
-def test_every_example_renders_a_set_without_findings(name: str, tmp_path: Path) -> None:
-    rendered(name, tmp_path)
+def test_every_example_renders_a_set_without_findings(run: Run, name: str, tmp_path: Path) -> None:
+    rendered(run, name, tmp_path)
     assert lint_folder(tmp_path) == []
 
 
-def test_numbers_of_ones_own_reach_the_templates(tmp_path: Path) -> None:
-    templates = rendered("other_numbers", tmp_path)
+def test_numbers_of_ones_own_reach_the_templates(run: Run, tmp_path: Path) -> None:
+    templates = rendered(run, "other_numbers", tmp_path)
     assert templates["root.yaml"]["Parameters"]["MaxTasks"]["Default"] == 30  # type: ignore[index]
     assert "PrivateSubnet3" in templates["network.yaml"]["Resources"]  # type: ignore[operator]
 
 
-def test_a_stack_of_ones_own_is_nested_and_wired(tmp_path: Path) -> None:
-    templates = rendered("own_stack", tmp_path)
+def test_a_stack_of_ones_own_is_nested_and_wired(run: Run, tmp_path: Path) -> None:
+    templates = rendered(run, "own_stack", tmp_path)
     wires = templates["root.yaml"]["Resources"]["Cache"]["Properties"]["Parameters"]  # type: ignore[index]
     assert wires["Subnets"] == {"Fn::GetAtt": ["Network", "Outputs.NodeSubnets"]}
     assert templates["cache.yaml"]["Parameters"]["Subnets"]["Type"] == "List<AWS::EC2::Subnet::Id>"  # type: ignore[index]
 
 
-def test_a_single_property_overridden_stands_in_the_text(tmp_path: Path) -> None:
-    rendered("one_property", tmp_path)
+def test_a_single_property_overridden_stands_in_the_text(run: Run, tmp_path: Path) -> None:
+    rendered(run, "one_property", tmp_path)
     assert "zonal_shift.config.enabled" in (tmp_path / "load-balancer.yaml").read_text()
     assert "MaxInstanceLifetime: 1209600" in (tmp_path / "cluster.yaml").read_text()
+
+
+def test_a_config_in_python_lies_under_what_the_command_line_says(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "scaleout.toml").write_text("[scaling]\nmin_tasks = 5\n")
+    templates = rendered(run, "other_numbers", tmp_path / "out", "--set", "scaling.max_tasks=24")
+    parameters: dict[str, dict[str, object]] = templates["root.yaml"]["Parameters"]  # type: ignore[assignment]
+    assert (parameters["MinTasks"]["Default"], parameters["MaxTasks"]["Default"]) == (5, 24)
+    assert "PrivateSubnet3" in templates["network.yaml"]["Resources"]  # type: ignore[operator]

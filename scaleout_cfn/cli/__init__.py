@@ -15,11 +15,16 @@ gc.set_threshold(100_000)
 import importlib
 import os
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scaleout_cfn.errors import ScaleoutError
+
+if TYPE_CHECKING:
+    from scaleout_cfn.config import Config
+    from scaleout_cfn.stack import Stack
 
 __all__ = ["main"]
 
@@ -86,10 +91,30 @@ def cli() -> None:
     """CloudFormation stack sets for an auto-scaling HTTP service on Amazon ECS."""
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run a command and exit with its code: an error is one message, never a traceback."""
+def main(
+    arguments: list[str] | None = None,
+    *,
+    compose: Callable[[Config], Stack] | None = None,
+    config: Config | None = None,
+) -> None:
+    """Run a command and exit with its code: an error is one message, never a traceback.
+
+    A project of your own hands over how its set is composed, by default `scaleout_cfn.compose`, and the config that
+    lies under its config file. All commands are then of that set:
+
+        if __name__ == "__main__":
+            scaleout_cfn.main(compose=shop)
+
+    `arguments` are those of the command line unless given.
+    """
+    project = None
+    if compose or config:
+        from scaleout_cfn.cli.options import Project
+
+        project = Project(compose, config, f"python {sys.argv[0]}")
+    name = project.program if project else "scaleout-cfn"
     try:
-        sys.exit(cli.main(arguments, prog_name="scaleout-cfn", standalone_mode=False) or 0)
+        sys.exit(cli.main(arguments, prog_name=name, standalone_mode=False, obj=project) or 0)
     except click.exceptions.Abort:
         _say("interrupted")
         sys.exit(130)
@@ -101,6 +126,8 @@ def main(arguments: list[str] | None = None) -> None:
             _say(f"error: {line}")
         sys.exit(error.exit_code)
     except Exception as error:
+        if project:
+            raise  # most likely out of the project's own code, whose author wants to see where
         import traceback
 
         place = traceback.extract_tb(error.__traceback__)[-1]

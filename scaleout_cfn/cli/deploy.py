@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import click
 
+from scaleout_cfn.cli.options import composed
 from scaleout_cfn.cli.views import LinesView
 from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
 from scaleout_cfn.deploy import deployment
@@ -18,7 +19,6 @@ from scaleout_cfn.deploy.publish import Published, bucket_name, place, prepare, 
 from scaleout_cfn.deploy.start import Wish, desired_of
 from scaleout_cfn.errors import RefusedError
 from scaleout_cfn.image.repository import is_short
-from scaleout_cfn.rendering import compose
 
 image_option = click.option(
     "--image",
@@ -230,7 +230,7 @@ def wish_of(
     name = bucket or bucket_name(work.identity)
     if work.local and not exists(work.aws, work.identity, name):
         bootstrap(work.aws, work.identity, name)
-    published: Published = prepare(compose(work.config), place(work.aws, work.identity, name))
+    published: Published = prepare(composed(work.config), place(work.aws, work.identity, name))
     return Wish(
         work.stack_name,
         published,
@@ -266,7 +266,7 @@ def with_next_step(work: Work, wish: Wish, outcome: Outcome, keep: bool) -> Outc
     if outcome.exit_code or outcome.next_command:
         return outcome
     if work.local and keep:
-        return replace(outcome, next_command="scaleout-cfn status --local, or scaleout-cfn destroy --local --yes")
+        return replace(outcome, next_command="scaleout-cfn status, or scaleout-cfn destroy --yes")
     repository = outcome.outputs.get("RepositoryUri", "")
     if not outcome.outputs.get("ServiceName") and repository:
         return replace(

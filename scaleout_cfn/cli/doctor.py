@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from scaleout_cfn.cli.options import composed
 from scaleout_cfn.cli.work import Options, Work, aws_options, command
 from scaleout_cfn.deploy import doctor as steps
 from scaleout_cfn.deploy import policies
 from scaleout_cfn.deploy.grants import Place, plain
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.deploy.publish import bucket_name
-from scaleout_cfn.rendering import compose, set_of
+from scaleout_cfn.rendering import set_of
 
 
 @click.command()
@@ -26,7 +27,7 @@ def doctor(options: Options, bucket: str) -> None:
     def body(work: Work) -> Outcome:
         name = bucket or bucket_name(work.identity)
         place = Place(work.stack_name, name, work.identity.account_id, work.identity.region)
-        wanted = policies.deployer(set_of(compose(work.config)), place, options.role_arn)
+        wanted = policies.deployer(set_of(composed(work.config)), place, options.role_arn)
         return steps.doctor(work.aws, work.identity, work.stack_name, name, plain(wanted), work.view.tell)
 
     command(options, "doctor", body)

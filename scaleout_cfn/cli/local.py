@@ -42,7 +42,7 @@ def emulator(*, may_start: bool, keep: bool = False) -> Iterator[Emulator]:
     if found is not None:
         yield found
     elif not may_start:
-        raise UsageError("--local: no emulator is kept; start one with: scaleout-cfn deploy --local --keep")
+        raise UsageError("--local: no emulator is kept; start one with: scaleout-cfn deploy --keep")
     elif keep:
         found = start()
         path = state_file()

@@ -4,14 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from scaleout_cfn.config import Config
 from scaleout_cfn.config_file import load
 
+if TYPE_CHECKING:
+    from scaleout_cfn.stack import Stack
+
 DEFAULT_CONFIG = Path("scaleout.toml")
+
+
+class Project(Struct, frozen=True):
+    """Whose commands these are: how its set is composed, the config under its config file, and how it is called."""
+
+    compose: Callable[[Config], Stack] | None = None
+    config: Config | None = None
+    program: str = "scaleout-cfn"
+
+
+def project() -> Project:
+    """The project of the command at work: what `main` was given."""
+    found = click.get_current_context().find_root().obj
+    return found if isinstance(found, Project) else Project()
+
+
+def composed(config: Config) -> Stack:
+    """The set of a config, as the project composes it."""
+    from scaleout_cfn.rendering import compose
+
+    return (project().compose or compose)(config)
 
 
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,4 +63,4 @@ def load_config(config_path: Path | None, environment: str | None, overrides: tu
     if config_path is None and DEFAULT_CONFIG.exists():
         config_path = DEFAULT_CONFIG
         click.echo(f"config {DEFAULT_CONFIG}", err=True)
-    return load(config_path, environment=environment, overrides=overrides)
+    return load(config_path, environment=environment, overrides=overrides, base=project().config)

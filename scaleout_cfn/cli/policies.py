@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from scaleout_cfn.cli.options import config_options, load_config
+from scaleout_cfn.cli.options import composed, config_options, load_config
 from scaleout_cfn.deploy import grants, service_role
 from scaleout_cfn.deploy import policies as rendered
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.rendering import compose, set_of
+from scaleout_cfn.rendering import set_of
 
 
 @click.command()
@@ -51,7 +51,7 @@ def policies(
     and is run once by an administrator.
     """
     config = load_config(config_path, environment, overrides)
-    templates = set_of(compose(config))
+    templates = set_of(composed(config))
     account, region = account_id or config.account_id or "*", region or config.region or "*"
     place = grants.Place(
         stack or config.stack_name,

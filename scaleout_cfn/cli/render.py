@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from scaleout_cfn.cli.options import config_options, load_config
+from scaleout_cfn.cli.options import composed, config_options, load_config
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.rendering import Format, compose, is_ours, set_of, templates_in, texts_of, write
+from scaleout_cfn.rendering import Format, is_ours, set_of, templates_in, texts_of, write
 
 
 @click.command()
@@ -45,7 +45,7 @@ def render(
 
     Nothing is written when the config is refused or the set has an error.
     """
-    stack = compose(load_config(config_path, environment, overrides))
+    stack = composed(load_config(config_path, environment, overrides))
     templates = set_of(stack, format=format_)
     texts = texts_of(templates, format=format_)
     if check:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 import os
+import re
+import shlex
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
 import click
 
-from scaleout_cfn.cli.options import config_options, load_config
+from scaleout_cfn.cli.options import config_options, load_config, project
 from scaleout_cfn.cli.views import JsonView, View, view_for
 from scaleout_cfn.config import Config
 from scaleout_cfn.deploy.aws import Aws, Identity, Target, pinned
@@ -130,6 +132,7 @@ def command(
                 outcome = interrupted(getattr(stop, "number", 2), stack or name, running=False)
             except ScaleoutError as error:
                 outcome = of_error(error)
+            outcome = addressed(outcome, options)
             view.tell(outcome)
             view.close()
     except Exception as error:
@@ -137,6 +140,30 @@ def command(
             view.tell(Outcome("error", 1, f"internal error: {type(error).__name__}: {error}"))
         raise
     raise SystemExit(outcome.exit_code)
+
+
+#: A command in a sentence, and whether it takes the options that say where to.
+_COMMAND = re.compile(r"scaleout-cfn ((?:image )?[a-z]+)")
+_ELSEWHERE = {"ci", "graph", "init", "lint", "policies", "render", "schema"}
+
+
+def addressed(outcome: Outcome, options: Options) -> Outcome:
+    """An outcome whose commands can be typed as they stand: called as this one was, and sent to the same place."""
+    given = [("-c", str(options.config_path or "")), ("--env", options.environment or "")]
+    given += [("--set", value) for value in options.overrides]
+    given += [("--stack", options.stack or ""), ("--profile", options.profile), ("--region", options.region)]
+    given += [("--role-arn", options.role_arn), ("--endpoint-url", options.endpoint_url)]
+    where = "".join(f" {name} {shlex.quote(value)}" for name, value in given if value)
+    where += " --local" if options.local else ""
+
+    def whole(found: re.Match[str]) -> str:
+        return f"{project().program} {found[1]}{'' if found[1] in _ELSEWHERE else where}"
+
+    return replace(
+        outcome,
+        what=_COMMAND.sub(whole, outcome.what),
+        next_command=_COMMAND.sub(whole, outcome.next_command),
+    )
 
 
 def _begun(options: Options, name: str, view: View, opened: ExitStack, *, keep: bool, may_start: bool) -> Work:

@@ -60,8 +60,21 @@ DISRUPTIVE = {
     "AWS::Route53::HostedZone",
     "AWS::ECS::Cluster",
 }
-# A satellite of a stateful type, which holds nothing itself.
-STATELESS = {"AWS::S3::BucketPolicy", "AWS::RDS::DBSubnetGroup", "AWS::RDS::DBParameterGroup"}
+# Satellites of stateful types, which hold nothing themselves, by the ends of their names.
+STATELESS = (
+    "Attachment",
+    "BucketPolicy",
+    "ClusterPolicy",
+    "EventSubscription",
+    "OptionGroup",
+    "ParameterGroup",
+    "Proxy",
+    "ProxyEndpoint",
+    "SecurityGroup",
+    "SecurityGroupIngress",
+    "SubnetGroup",
+    "TargetGroup",
+)
 
 
 @dataclass(frozen=True)
@@ -164,7 +177,7 @@ def change_of(raw: Mapping[str, Any], path: str, stack_id: str = "") -> Change:
 
 def is_stateful(kind: str) -> bool:
     """Whether a resource of this type holds data."""
-    return kind.startswith(STATEFUL) and kind not in STATELESS
+    return kind.startswith(STATEFUL) and not kind.endswith(STATELESS)
 
 
 def _context(text: str | None) -> Mapping[str, Any]:

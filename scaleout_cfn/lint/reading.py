@@ -67,9 +67,12 @@ def load(text: str, name: str) -> Template:
         reader = _Reader(name)
         return Template(name, reader.mapping(node, ""), reader.lines, tuple(reader.problems))
     except yaml.YAMLError as error:
+        # libyaml has a limit of its own from 0.2.6 on; before, Python's is met first.
+        if "maximum nesting depth" in str(error):
+            return _too_deep(name)
         return _load_json(text, name, error)
     except RecursionError:
-        return Template(name, {}, problems=(_problem(name, 1, "The file is nested too deeply."),))
+        return _too_deep(name)
 
 
 def read_template(text: str, name: str = "template") -> Template:
@@ -153,6 +156,10 @@ def _problem(name: str, line: int, message: str, path: str = "") -> Finding:
     )
 
 
+def _too_deep(name: str) -> Template:
+    return Template(name, {}, problems=(_problem(name, 1, "The file is nested too deeply."),))
+
+
 def _load_json(text: str, name: str, error: yaml.YAMLError) -> Template:
     # libyaml refuses some JSON (tabs as indentation, \/ in strings); then the JSON reader decides.
     if text.lstrip().startswith("{"):
@@ -160,6 +167,8 @@ def _load_json(text: str, name: str, error: yaml.YAMLError) -> Template:
             body = json.loads(text)
         except json.JSONDecodeError as fault:
             return Template(name, {}, problems=(_problem(name, fault.lineno, f"Not JSON: {fault.msg}."),))
+        except RecursionError:
+            return _too_deep(name)
         if isinstance(body, dict):
             return Template(name, body)
     mark = getattr(error, "problem_mark", None)

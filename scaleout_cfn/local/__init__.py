@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from scaleout_cfn.errors import ScaleoutError
+from scaleout_cfn.errors import UsageError
 from scaleout_cfn.local.limits import NOT_SHOWN, STUBS
 
 __all__ = [
@@ -53,8 +53,8 @@ _READY_DEADLINE_S: Final = 30.0
 _STOP_DEADLINE_S: Final = 10.0
 
 
-class EmulatorError(ScaleoutError):
-    """The emulator cannot be started, reached or stopped."""
+class EmulatorError(UsageError):
+    """The emulator cannot be started, reached or stopped: it is not installed, or a port is taken."""
 
 
 @dataclass(frozen=True)

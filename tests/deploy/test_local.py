@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import scaleout_cfn
 from scaleout_cfn.local import NOT_SHOWN, running
 
 HERE = Path(scaleout_cfn.__file__).parents[1]
+EXAMPLES = Path(__file__).parents[2] / "examples"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web"
 
 
@@ -40,6 +41,7 @@ class Shell:
     """A user with an emulator of their own, which is kept from test to test."""
 
     home: Path
+    program: tuple[str, ...] = ("-m", "scaleout_cfn")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -47,7 +49,7 @@ class Shell:
         return {**kept, "XDG_RUNTIME_DIR": str(self.home), "PYTHONPATH": str(HERE), "CI": "true"}
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "scaleout_cfn", *arguments]
+        command = [sys.executable, *self.program, *arguments]
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         return subprocess.Popen(command, env=self.environment, cwd=self.home, text=True, **streams)
 
@@ -164,6 +166,31 @@ def test_plan_and_apply_are_bound_by_the_arn(shell: Shell, web: str) -> None:
     assert "nothing to do" in shell.run("deploy", "--local", "--yes", "--stack", web, "--image", f"{IMAGE}:10").err
 
 
+def test_a_program_of_ones_own_has_all_commands_for_its_own_set(shell: Shell) -> None:
+    own = replace(shell, program=(str(EXAMPLES / "own_stack.py"),))
+    there = ["--local", "--stack", "shop"]
+    assert own.run("deploy", *there, "--yes").code == 0
+    assert "nothing to do" in own.run("deploy", *there, "--yes").err
+
+    # Without its stacks the set is another one, whose deployment would take the cache away.
+    done = shell.run("deploy", *there, "--yes")
+    assert (done.code, "BLOCKED Cache/Cache would be deleted" in done.err) == (6, True)
+
+
+def test_the_next_command_can_be_typed_as_it_stands(shell: Shell, web: str) -> None:
+    done = shell.run("diff", "--local", "--stack", web, "--set", "tags={a='b c'}", "--json")
+    assert (
+        done.lines[-1]["next_command"]
+        == f"scaleout-cfn deploy --set 'tags={{a='\"'\"'b c'\"'\"'}}' --stack {web} --local"
+    )
+    done = shell.run("rollback", "--local", "--stack", web, "--yes")
+    assert f"next   scaleout-cfn deploy --stack {web} --local, with the image" in done.err
+
+    own = replace(shell, program=(str(EXAMPLES / "one_property.py"),))
+    planned = own.run("plan", "--local", "--stack", web, "--json").lines[-1]
+    assert planned["next_command"].startswith(f"python {own.program[0]} apply --stack {web} --local arn:aws:cloud")
+
+
 def test_nobody_to_ask_is_a_refusal_that_leaves_nothing(shell: Shell) -> None:
     done = shell.run("deploy", "--local", "--stack", "asked")
     assert done.code == 6
@@ -196,7 +223,7 @@ def test_a_signal_while_it_runs_only_stops_watching(shell: Shell, number: int, c
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert "goes on in AWS" in err
-    assert "scaleout-cfn events --follow" in err
+    assert f"scaleout-cfn events --stack {name} --local --follow" in err
     shell.faults()
     again = shell.run("deploy", "--local", "--yes", "--stack", name)
     assert again.code == 0, again.err

@@ -12,13 +12,14 @@ import botocore.exceptions
 import botocore.session
 import pytest
 from botocore.parsers import ResponseParserError
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from scaleout_cfn import errors
 from scaleout_cfn.deploy.ecs import DEPLOYMENTS
 from scaleout_cfn.deploy.failures import classify, translated
 from scaleout_cfn.deploy.guard import KEEPS, destroys
 from scaleout_cfn.deploy.outcome import WORDS
-from scaleout_cfn.deploy.plan import Change, kind_of
+from scaleout_cfn.deploy.plan import Change, is_stateful, kind_of
 from scaleout_cfn.deploy.statuses import STATUSES, meaning
 
 from .helpers import Deployer
@@ -162,3 +163,20 @@ def test_boto3_and_rich_are_imported_only_when_they_are_used() -> None:
     code += "print({'boto3', 'botocore', 'rich'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=DOCS.parent)
     assert done.stdout.strip() == "set()"
+
+
+def test_what_holds_data_is_told_from_what_only_belongs_to_it() -> None:
+    """Every type that cfn-lint knows: a database, a cache or a key is guarded, its subnet group is not."""
+    types = PROVIDER_SCHEMA_MANAGER.get_resource_types("us-east-1")
+    held = {kind for kind in types if is_stateful(kind)}
+    for kind in (
+        "RDS::DBInstance",
+        "ElastiCache::ReplicationGroup",
+        "Logs::LogGroup",
+        "S3::Bucket",
+        "RDS::DBShardGroup",
+    ):
+        assert f"AWS::{kind}" in held
+    for kind in ("RDS::DBSubnetGroup", "ElastiCache::SubnetGroup", "S3::BucketPolicy", "EC2::VolumeAttachment"):
+        assert f"AWS::{kind}" in types
+        assert f"AWS::{kind}" not in held

@@ -414,7 +414,8 @@ def test_the_command_says_8_by_its_exit_code_and_the_same_command_finishes_over_
     done = shell.run(*command)
     assert done.code == 8, done.err
     result = done.lines[-1]
-    assert (result["type"], result["exit"], result["next_command"]) == ("result", 8, "scaleout-cfn doctor")
+    following = "scaleout-cfn doctor --stack wire --local"
+    assert (result["type"], result["exit"], result["next_command"]) == ("result", 8, following)
     assert wire.carried_out["ExecuteChangeSet"] == 0
     wire.faults = {"ExecuteChangeSet": ["throttled", "lost", "cut"], "DescribeStackEvents": ["500", "cut", "lost"]}
     done = shell.run(*command)

@@ -104,6 +104,9 @@ def test_an_alias_within_itself_and_bottomless_nesting_are_findings() -> None:
     assert (problem.rule, problem.path) == ("E0000", "Resources.A.B")
     (problem,) = load("Resources: " + "[" * 20_000 + "]" * 20_000, "a.yaml").problems
     assert "deeply" in problem.message
+    # Half of a pair of surrogates, which libyaml refuses, sends it to the JSON reader.
+    (problem,) = load('{"A": "\\ud83d\\ude00", "Resources": ' + "[" * 20_000 + "]" * 20_000 + "}", "a.json").problems
+    assert "deeply" in problem.message
 
 
 def test_every_path_has_its_line() -> None:

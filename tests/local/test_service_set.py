@@ -27,6 +27,13 @@ def test_a_service_is_created_gets_a_new_image_and_a_new_maximum_and_goes(accoun
     (target,) = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
     assert target["MaxCapacity"] == 9
 
+    # What a teardown asks for first: bounds of zero, and no scaling.
+    identity = {name: target[name] for name in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
+    scaling.register_scalable_target(**identity, MinCapacity=0, MaxCapacity=0)
+    scaling.register_scalable_target(**identity, SuspendedState={"DynamicScalingInSuspended": True})
+    (target,) = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
+    assert (target["MaxCapacity"], target["SuspendedState"]) == (0, {"DynamicScalingInSuspended": True})
+
     assert helpers.delete(account, stack["StackId"])["StackStatus"] == "DELETE_COMPLETE"
     assert helpers.leftovers(account) == []
 

@@ -161,6 +161,7 @@ def test_a_missing_extra_is_named_with_its_cure(
     with pytest.raises(EmulatorError, match=message) as refusal:
         start()
     assert "pip install 'scaleout-cfn[local]'" in str(refusal.value)
+    assert refusal.value.exit_code == 2
 
 
 def test_an_unknown_patch_cannot_be_left_out() -> None:

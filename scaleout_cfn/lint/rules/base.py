@@ -8,7 +8,10 @@ from typing import ClassVar
 from ..findings import Finding, Severity
 from ..stacks import StackSet
 
-__all__ = ["Rule", "nearest"]
+__all__ = ["GUIDE", "TEMPLATE_REFERENCE", "Rule", "nearest"]
+
+GUIDE = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/"
+TEMPLATE_REFERENCE = "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/"
 
 
 class Rule:

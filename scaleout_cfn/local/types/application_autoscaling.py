@@ -46,7 +46,7 @@ _policies = AccountRegionScopedDict()
 
 def application_autoscaling() -> None:
     """AWS::ApplicationAutoScaling::ScalableTarget and ScalingPolicy are unknown to MiniStack, and so is
-    the service. The types are kept; the Describe actions read them back."""
+    the service. The types are kept; the Describe actions read them back, and RegisterScalableTarget changes bounds."""
     target, policy = "AWS::ApplicationAutoScaling::ScalableTarget", "AWS::ApplicationAutoScaling::ScalingPolicy"
     register(target, create=_create_target, update=_update_target, delete=_delete_target)
     register(policy, create=_create_policy, update=_update_policy, delete=_delete_policy)
@@ -118,7 +118,7 @@ def _policy_identity(properties: Properties) -> dict[str, str]:
     return dict(zip(_IDENTITY, (namespace, resource, dimension), strict=True))
 
 
-def _require_service(properties: Properties) -> None:
+def _require_service(properties: Mapping[str, Any]) -> None:
     """An ECS target names a service that exists, as on AWS: this is where a wrong ResourceId shows."""
     if properties["ServiceNamespace"] != "ecs":
         return
@@ -130,10 +130,21 @@ def _require_service(properties: Properties) -> None:
 
 async def _handle(method: str, path: str, headers: Mapping[str, str], body: bytes, query: object) -> Any:
     action = headers.get("x-amz-target", "").rpartition(".")[2]
-    describe = _DESCRIBE.get(action)
-    if describe is None:
+    act = _ACTIONS.get(action)
+    if act is None:
         return error_response_json("UnknownOperationException", f"The emulator has no {action}.", 400)
-    return json_response(describe(json.loads(body or b"{}")))
+    try:
+        return json_response(act(json.loads(body or b"{}")))
+    except ValueError as refusal:
+        return error_response_json("ValidationException", str(refusal), 400)
+
+
+def _register_target(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Bounds and suspension of a target, new or known: what is not given stays as it was."""
+    _require_service(request)
+    target_id = "|".join(request[name] for name in ("ResourceId", "ScalableDimension", "ServiceNamespace"))
+    _targets[target_id] = {"CreationTime": time.time(), **_targets.get(target_id, {}), **request}
+    return {"ScalableTargetARN": f"arn:aws:application-autoscaling:{get_region()}:{get_account_id()}:scalable-target/1"}
 
 
 def _describe_targets(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,9 +186,10 @@ def _without(record: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key != name}
 
 
-_DESCRIBE: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+_ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "DescribeScalableTargets": _describe_targets,
     "DescribeScalingActivities": _describe_activities,
     "DescribeScalingPolicies": _describe_policies,
     "DescribeScheduledActions": _describe_scheduled_actions,
+    "RegisterScalableTarget": _register_target,
 }
