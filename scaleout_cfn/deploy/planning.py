@@ -79,7 +79,7 @@ def _walk(aws: Aws, description: Mapping[str, Any], path: str, sets: list[str]) 
         change = change_of(raw, path, description["StackId"])
         child = raw.get("ChangeSetId")
         hidden = change.nested and not child and bool(change.physical_id)
-        if hidden and change.action != "Remove" and not _only_automatic(raw):
+        if hidden and change.action != "Remove" and not (_only_automatic(raw) and _looks_nothing_up(aws, change)):
             change = replace(change, unseen=True)
         yield change
         if change.nested and child:
@@ -97,6 +97,20 @@ def _only_automatic(raw: Mapping[str, Any]) -> bool:
     """
     details = raw.get("Details", [])
     return bool(details) and all(one.get("ChangeSource") == "Automatic" for one in details)
+
+
+def _looks_nothing_up(aws: Aws, stack: Change) -> bool:
+    """Whether a nested stack has no parameter of its own that stands for an SSM parameter: that is looked up anew, and
+    may change what nobody changed. One whose template cannot be read may have some."""
+    nested = [one.physical_id for one in inventory(aws, stack.physical_id) if one.type == NESTED]
+    for stack_id in (stack.physical_id, *nested):
+        try:
+            declared = template_body(aws, stack_id).get("Parameters", {})
+        except ScaleoutError:
+            return False
+        if "AWS::SSM::Parameter::Value" in str(declared):
+            return False
+    return True
 
 
 def _hidden(aws: Aws, stack: Change) -> Iterator[Change]:

@@ -98,6 +98,15 @@ def test_p5_what_its_template_marks_holds_data_too() -> None:
         deployer.deploy(image="web:2", nested_plan=False)
 
 
+def test_p5_an_unchanged_nested_stack_that_looks_something_up_may_change_all_the_same() -> None:
+    deployer = running()
+    data = next(one for one in deployer.world.cfn.stacks.values() if one.path == "Data")
+    parameter = "Parameters:\n  Key:\n    Type: AWS::SSM::Parameter::Value<String>\n    Default: /key\n"
+    data.text = parameter + data.text
+    with pytest.raises(RefusedError, match="Data/Table might be replaced"):
+        deployer.deploy(image="web:2", nested_plan=False)
+
+
 def test_p5_a_template_that_cannot_be_read_makes_everything_count_as_data() -> None:
     deployer = running()
     cfn = deployer.world.cfn
