@@ -148,4 +148,5 @@ class ApiError(DeployError):
         self.kind = kind
         self.code = code
         self.reason = message
-        super().__init__(f"{operation}: {code}: {message}")
+        again = "the same command again" if kind in ("throttled", "unclear") else ""
+        super().__init__(f"{operation}: {code}: {message}", next_command=again)

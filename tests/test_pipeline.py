@@ -20,7 +20,7 @@ import scaleout_cfn as sc
 from scaleout_cfn import iam
 from scaleout_cfn.cli import cli
 from scaleout_cfn.config import GitHubPipeline, RegistryPipeline, SourcePipeline
-from scaleout_cfn.deploy import policies
+from scaleout_cfn.deploy import grants, service_role
 from scaleout_cfn.rendering import Template
 
 NODE_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
@@ -240,7 +240,7 @@ def test_a_deployment_may_do_what_cloudformation_calls_for_it_and_no_more() -> N
     wanted = {
         action
         for some in (with_image, root)
-        for statement in policies.plain(policies.service_role(some, policies.Place("web", "bucket")))
+        for statement in grants.plain(service_role.service_role(some, grants.Place("web", "bucket")))
         for action in _list(statement["Action"])
     }
     own = {"cloudformation:DescribeStackEvents", "cloudformation:TagResource"}
@@ -280,7 +280,7 @@ def test_the_policies_of_a_role_are_within_iam_s_limit() -> None:
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
     made = template(SOURCE, service=sc.Service(network_mode="awsvpc"), scaling=sc.Scaling(max_tasks=4))
     inline = properties(made, "DeployRole")["Policies"]
-    assert sum(policies.characters(json.dumps(one["PolicyDocument"])) for one in inline) < 10_240
+    assert sum(grants.characters(json.dumps(one["PolicyDocument"])) for one in inline) < 10_240
 
 
 # --- the shell, run for real

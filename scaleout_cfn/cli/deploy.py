@@ -18,6 +18,7 @@ from scaleout_cfn.deploy.plan import Plan
 from scaleout_cfn.deploy.publish import Published, bucket_name, place, prepare, quick_create, upload
 from scaleout_cfn.deploy.start import Wish, desired_of
 from scaleout_cfn.errors import RefusedError
+from scaleout_cfn.image.repository import is_short
 
 image_option = click.option(
     "--image",
@@ -34,6 +35,14 @@ allow_option = click.option(
     multiple=True,
     metavar="PATH",
     help="Agree that this resource, which holds data, is replaced or deleted: Data/Table. Repeatable.",
+)
+nested_option = click.option(
+    "--no-nested-plan",
+    "nested_plan",
+    is_flag=True,
+    flag_value=False,
+    default=True,
+    help="Do not ask for the changes inside nested stacks. What holds data in them then needs --allow-replace.",
 )
 yes_option = click.option("--yes", is_flag=True, help="Do not ask. It is no consent to lose data: --allow-replace is.")
 
@@ -52,6 +61,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask. It is no cons
 @bucket_option
 @yes_option
 @allow_option
+@nested_option
 @timeout_option
 @click.option("--recreate", is_flag=True, help="Delete a stack whose creation failed (ROLLBACK_COMPLETE) and make it.")
 @click.option("--keep", is_flag=True, help="With --local: leave the emulator running for the next commands.")
@@ -62,6 +72,7 @@ def deploy(
     bucket: str,
     yes: bool,
     allowed: tuple[str, ...],
+    nested_plan: bool,
     timeout_min: float | None,
     recreate: bool,
     keep: bool,
@@ -80,7 +91,15 @@ def deploy(
         raise click.UsageError("give --image or --build: an image that is there, or a new one")
 
     def bring(work: Work, image: str | None) -> Outcome:
-        wish = wish_of(work, image, bucket, allowed=allowed, timeout_min=timeout_min, recreate=recreate)
+        wish = wish_of(
+            work,
+            image,
+            bucket,
+            allowed=allowed,
+            nested_plan=nested_plan,
+            timeout_min=timeout_min,
+            recreate=recreate,
+        )
         if image is None and work.local and not _image(work, wish):
             from scaleout_cfn.cli.local import PLACEHOLDER_IMAGE
 
@@ -133,12 +152,14 @@ def publish(options: Options, image: str | None, bucket: str) -> None:
 @aws_options
 @image_option
 @bucket_option
+@nested_option
 @click.option("--exit-code", is_flag=True, help="Exit with 3 when there are changes.")
-def diff(options: Options, image: str | None, bucket: str, exit_code: bool) -> None:
+def diff(options: Options, image: str | None, bucket: str, nested_plan: bool, exit_code: bool) -> None:
     """Show what `deploy` would change, and change nothing: the change set is deleted again."""
 
     def body(work: Work) -> Outcome:
-        outcome = deployment.plan(work.aws, work.identity, wish_of(work, image, bucket), _on_stdout(work), keep=False)
+        wish = wish_of(work, image, bucket, nested_plan=nested_plan)
+        outcome = deployment.plan(work.aws, work.identity, wish, _on_stdout(work), keep=False)
         changes = outcome.outcome == "planned"
         return replace(outcome, outputs={}, exit_code=3 if exit_code and changes else outcome.exit_code)
 
@@ -149,14 +170,16 @@ def diff(options: Options, image: str | None, bucket: str, exit_code: bool) -> N
 @aws_options
 @image_option
 @bucket_option
-def plan(options: Options, image: str | None, bucket: str) -> None:
+@nested_option
+def plan(options: Options, image: str | None, bucket: str, nested_plan: bool) -> None:
     """Make a change set, show it, and leave it there: `apply` with its ARN executes it, and nothing else.
 
     Nothing is changed. On a new stack it plans the first phase, everything but the service.
     """
 
     def body(work: Work) -> Outcome:
-        outcome = deployment.plan(work.aws, work.identity, wish_of(work, image, bucket), _on_stdout(work), keep=True)
+        wish = wish_of(work, image, bucket, nested_plan=nested_plan)
+        outcome = deployment.plan(work.aws, work.identity, wish, _on_stdout(work), keep=True)
         return replace(outcome, outputs={"ChangeSet": outcome.change_set} if outcome.change_set else {})
 
     command(options, "plan", body)
@@ -195,11 +218,12 @@ def wish_of(
     bucket: str,
     *,
     allowed: tuple[str, ...] = (),
+    nested_plan: bool = True,
     timeout_min: float | None = None,
     recreate: bool = False,
 ) -> Wish:
     """What the options ask for, with the templates of the config."""
-    if image:
+    if image and is_short(image):
         from scaleout_cfn.cli.image import image_uri
 
         image = image_uri(work, image)
@@ -214,6 +238,7 @@ def wish_of(
         tags=work.config.tags,
         allowed=allowed,
         recreate=recreate,
+        nested_plan=nested_plan,
         wait_s=None if timeout_min is None else timeout_min * 60,
         patience_s=work.patience_s,
     )

@@ -21,7 +21,16 @@ from scaleout_cfn.deploy.messages import Note, Outcome
     metavar="PATH",
     help="Agree that what this resource holds is lost: Registry/Repository. Repeatable.",
 )
-def destroy(options: Options, yes: bool, timeout_min: float | None, empty: tuple[str, ...]) -> None:
+@click.option(
+    "--retain",
+    "retain",
+    multiple=True,
+    metavar="PATH",
+    help="Leave this resource behind, which could not be deleted before: Network/Vpc. Repeatable.",
+)
+def destroy(
+    options: Options, yes: bool, timeout_min: float | None, empty: tuple[str, ...], retain: tuple[str, ...]
+) -> None:
     """Take the stack down: take stock, drain the service, delete, and list what is retained.
 
     What holds data and would be deleted with the stack needs its path by --empty. Termination protection is never
@@ -37,6 +46,7 @@ def destroy(options: Options, yes: bool, timeout_min: float | None, empty: tuple
             consent(work, yes),
             patience(work, timeout_min),
             options.role_arn,
+            retain,
         )
         if work.local and outcome.exit_code == 0 and not _others(work):
             from scaleout_cfn.cli.local import release

@@ -8,6 +8,7 @@ from scaleout_cfn.cli.options import composed
 from scaleout_cfn.cli.work import Options, Work, aws_options, command
 from scaleout_cfn.deploy import doctor as steps
 from scaleout_cfn.deploy import policies
+from scaleout_cfn.deploy.grants import Place, plain
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.deploy.publish import bucket_name
 from scaleout_cfn.rendering import set_of
@@ -25,8 +26,8 @@ def doctor(options: Options, bucket: str) -> None:
 
     def body(work: Work) -> Outcome:
         name = bucket or bucket_name(work.identity)
-        place = policies.Place(work.stack_name, name, work.identity.account_id, work.identity.region)
+        place = Place(work.stack_name, name, work.identity.account_id, work.identity.region)
         wanted = policies.deployer(set_of(composed(work.config)), place, options.role_arn)
-        return steps.doctor(work.aws, work.identity, work.stack_name, name, policies.plain(wanted), work.view.tell)
+        return steps.doctor(work.aws, work.identity, work.stack_name, name, plain(wanted), work.view.tell)
 
     command(options, "doctor", body)

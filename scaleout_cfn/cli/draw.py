@@ -47,6 +47,7 @@ def plan_lines(plan: Plan, width: int, allowed: Iterable[str] = ()) -> list[str]
         indent = "  " * (depth + 1)
         if change.nested:
             word = {"Add": "new nested stack", "Remove": "nested stack REMOVED"}.get(change.action, "")
+            word = "changes not shown" if change.unseen else word
             lines.append(cut(f"{indent}{name}/  {word}".rstrip(), width) if word else f"{indent}{name}/")
             continue
         words = _words(change, change.path in set(allowed))
@@ -55,6 +56,8 @@ def plan_lines(plan: Plan, width: int, allowed: Iterable[str] = ()) -> list[str]
         )
         if change.action == "Modify":
             lines += _property_lines(change, indent + "    ", width)
+    if plan.capabilities:
+        lines.append(f"  acknowledges {', '.join(plan.capabilities)}")
     lines += [cut(f"warning: {warning}", width * 3) for warning in plan.warnings]
     return lines
 
@@ -119,8 +122,12 @@ def _leaves(path: str, value: object) -> Iterator[tuple[str, str]]:
 def event_line(event: Event, stack: str) -> str:
     """One event on one line, without its time."""
     place = f"{stack}/{event.path}".rstrip("/")
-    reason = f"  {' '.join(event.reason.split())}" if event.reason else ""
-    return f"{'ERROR ' if event.failed else ''}{place}  {event.status}{reason}"
+    status, reason, failed = event.status, event.reason, event.failed
+    if event.hook:
+        status, reason = f"{event.status}  hook {event.hook.type} {event.hook.status}", event.hook.reason
+        failed = event.hook.refuses
+    words = f"  {' '.join(reason.split())}" if reason else ""
+    return f"{'ERROR ' if failed else ''}{place}  {status}{words}"
 
 
 def rollout_line(found: Rollout) -> str:
@@ -139,7 +146,8 @@ def rollout_line(found: Rollout) -> str:
 def outcome_lines(outcome: Outcome, width: int) -> list[str]:
     """How it ended: what happened, the first cause, the state, the next command and the exit code."""
     mark = "✓" if outcome.exit_code in (0, 3) else "✗"
-    lines = [f"{mark} {outcome.what}" + (f"  [{outcome.status}]" if outcome.status else "")]
+    status = outcome.status if outcome.status not in outcome.what.split() else ""
+    lines = [f"{mark} {outcome.what}" + (f"  [{status}]" if status else "")]
     if outcome.cause:
         cause = outcome.cause
         lines.append(f"  cause  {cause.path or 'the root'}  {cause.type}  {cause.status}  {cause.time:%H:%M:%SZ}")

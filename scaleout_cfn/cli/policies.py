@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from scaleout_cfn.cli.options import composed, config_options, load_config
+from scaleout_cfn.deploy import grants, service_role
 from scaleout_cfn.deploy import policies as rendered
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.rendering import set_of
@@ -43,15 +44,16 @@ def policies(
 ) -> None:
     """Write the least-privilege policies for the set of a config. Needs no AWS account.
 
-    deployer.json is for whoever runs scaleout-cfn; cloudformation-1.json and on are for the role that CloudFormation
-    works with, cloudformation-trust.json is who may take that role on. They hold what this set needs and no more:
-    render them again when the config gets new kinds of resources. `bootstrap` needs more and is run once by an
-    administrator.
+    deployer.json is for whoever runs scaleout-cfn, with images.json for `image push` and `deploy --build`, and
+    commands.json for `exec` and `run`: whoever has that may do all that a task may. cloudformation-1.json and on are
+    for the role that CloudFormation works with, cloudformation-trust.json is who may take that role on. They hold what
+    this set needs and no more: render them again when the config gets new kinds of resources. `bootstrap` needs more
+    and is run once by an administrator.
     """
     config = load_config(config_path, environment, overrides)
     templates = set_of(composed(config))
     account, region = account_id or config.account_id or "*", region or config.region or "*"
-    place = rendered.Place(
+    place = grants.Place(
         stack or config.stack_name,
         bucket or f"scaleout-{account}-{region}",
         account,
@@ -59,20 +61,24 @@ def policies(
         config.permissions_boundary,
     )
     texts = {
-        **rendered.documents("deployer", rendered.deployer(templates, place, role_arn)),
-        **rendered.documents("cloudformation", rendered.service_role(templates, place)),
-        **rendered.documents("cloudformation-trust", rendered.trust(place)),
+        **grants.documents("deployer", rendered.deployer(templates, place, role_arn)),
+        **grants.documents("images", rendered.images(place)),
+        **grants.documents("commands", rendered.commands(place)),
+        **grants.documents("cloudformation", service_role.service_role(templates, place)),
+        **grants.documents("cloudformation-trust", service_role.trust(place)),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for stale in set(folder.glob("cloudformation*.json")) - {folder / name for name in texts}:
+        for stale in {*folder.glob("cloudformation*.json"), *folder.glob("deployer*.json")} - {
+            folder / name for name in texts
+        }:
             stale.unlink()
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise UsageError(f"{folder}: {error.strerror or error}; give a folder that can be written to") from None
     for name, text in texts.items():
-        click.echo(f"{folder / name}  {rendered.characters(text)} characters of {rendered.MOST_CHARACTERS}")
+        click.echo(f"{folder / name}  {grants.characters(text)} characters of {grants.MOST_CHARACTERS}")
     for what, value, cure in (
         ("account", account, "--account-id or account_id in the config"),
         ("region", region, "--region or region in the config"),

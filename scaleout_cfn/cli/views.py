@@ -97,7 +97,13 @@ def _fields(message: Message) -> tuple[str, dict[str, Any]]:
     if isinstance(message, Planned):
         plan = message.plan
         changes = [{**dataclasses.asdict(change), "why": change.why} for change in plan.changes]
-        return "plan", {"change_set": plan.change_set, "summary": plan.counts, "changes": changes}
+        return "plan", {
+            "change_set": plan.change_set,
+            "summary": plan.counts,
+            "changes": changes,
+            "capabilities": plan.capabilities,
+            "warnings": plan.warnings,
+        }
     if isinstance(message, Fact):
         return message.kind, {**message.data, "level": message.level, "lines": message.lines}
     names = {Started: "start", Uploaded: "upload", Blocked: "blocked", Rollout: "rollout", Note: "note"}
@@ -111,13 +117,19 @@ def _plain(value: object) -> str:
 
 
 class LinesView:
-    """Lines with a time, and a heartbeat while nothing happens. No control codes."""
+    """Lines with a time, and a heartbeat while nothing happens. No control codes.
+
+    In GitHub Actions the plan and the events fold away, and warnings and the end of a failure are annotations:
+    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
+    """
 
     def __init__(self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC), width: int | None = None) -> None:
         self._now = now
         self._width = width or shutil.get_terminal_size((120, 40)).columns
         self._stack = ""
         self._spoken_s = 0.0
+        self._github = bool(os.environ.get("GITHUB_ACTIONS"))
+        self._group = ""
         self.plans_to = sys.stderr
 
     def tell(self, message: Message) -> None:
@@ -130,8 +142,11 @@ class LinesView:
                 self.say(f"uploaded {message.new} of {message.total} templates")
             case Planned():
                 self.say(f"change set ready {message.plan.change_set.split('/')[1]}")
+                if self.plans_to is sys.stderr:
+                    self._fold(f"changes to {message.plan.stack}")
                 for line in plan_lines(message.plan, self._width, message.allowed):
                     click.echo(printable(line), file=self.plans_to)
+                self._fold("")
             case Blocked():
                 for path, reason in message.changes.items():
                     self.say(f"BLOCKED {path} {reason}; to agree: --allow-replace {path}")
@@ -142,10 +157,28 @@ class LinesView:
             case Fact():
                 for line in message.lines:
                     click.echo(printable(line))
+            case Note(level="warning") if self._github:
+                self._command("warning", message.text)
             case Note():
                 self.say(f"{'warning: ' if message.level == 'warning' else ''}{message.text}")
             case Outcome():
                 self.ended(message)
+
+    def _fold(self, title: str) -> None:
+        """Begin a group of lines that fold away; the one before ends. Empty: it only ends."""
+        if not self._github or title == self._group:
+            return
+        if self._group:
+            click.echo("::endgroup::", err=True)
+        if title:
+            self._command("group", title)
+        self._group = title
+
+    @staticmethod
+    def _command(name: str, text: str) -> None:
+        for character in "%\r\n":
+            text = text.replace(character, f"%{ord(character):02X}")
+        click.echo(f"::{name}::{printable(text)}", err=True)
 
     def close(self) -> None:
         """Nothing is held back."""
@@ -166,12 +199,12 @@ class LinesView:
     def _watched(self, message: Watched) -> None:
         if message.elapsed_s < self._spoken_s:
             self._spoken_s = 0.0  # the next operation began
+        if message.events:
+            self._fold(f"events of {self._stack}")
         for event in message.events:
             if event.of_stack and event.path:
                 continue  # its parent says the same of it
             self.say(event_line(event, self._stack), event.time)
-            if event.failed and os.environ.get("GITHUB_ACTIONS"):
-                click.echo(f"::error::{printable(event_line(event, self._stack))}", err=True)
         if message.events:
             self._spoken_s = message.elapsed_s
         elif message.elapsed_s - self._spoken_s >= HEARTBEAT_S:
@@ -180,7 +213,12 @@ class LinesView:
             self.say(f"{self._stack}  heartbeat {message.progress.done}/{message.progress.total}, at work: {at_work}")
 
     def ended(self, outcome: Outcome) -> None:
-        self.show(outcome_lines(outcome, self._width))
+        self._fold("")
+        lines = outcome_lines(outcome, self._width)
+        if self._github and outcome.exit_code not in (0, 3):
+            self._command("error", "\n".join(lines))
+        else:
+            self.show(lines)
         show_outputs(outcome)
 
 

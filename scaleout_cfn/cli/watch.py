@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import click
 
 from scaleout_cfn.cli.draw import rollout_line
@@ -10,7 +12,7 @@ from scaleout_cfn.deploy.apply import Operation
 from scaleout_cfn.deploy.events import History, first_cause
 from scaleout_cfn.deploy.follow import follow, read_events
 from scaleout_cfn.deploy.live import Live, find
-from scaleout_cfn.deploy.messages import Note, Outcome, Watched
+from scaleout_cfn.deploy.messages import Fact, Outcome, Watched
 from scaleout_cfn.deploy.outcome import concluded
 from scaleout_cfn.deploy.status import State, state_of
 from scaleout_cfn.errors import UsageError
@@ -18,15 +20,17 @@ from scaleout_cfn.errors import UsageError
 
 @click.command()
 @aws_options
-@click.option("--watch", is_flag=True, help="Show it again every few seconds, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Show it again whenever it changes, until Ctrl-C.")
 def status(options: Options, watch: bool) -> None:
     """Show the stacks, the deployment of the service, its targets and its URL on one screen."""
 
     def body(work: Work) -> Outcome:
+        shown: State | None = None
         while True:
             state = state_of(work.aws, work.stack_name)
-            for line in _screen(state):
-                work.view.tell(Note(line))
+            if state != shown:
+                work.view.tell(_screen(state))
+                shown = state
             if not watch:
                 return _outcome(state.live)
             work.aws.pace.wait()
@@ -91,12 +95,20 @@ def _outcome(live: Live) -> Outcome:
     )
 
 
-def _screen(state: State) -> list[str]:
+def _screen(state: State) -> Fact:
+    url = state.live.outputs.get("ServiceUrl", "")
     lines = [f"{path:<16} {status}" for path, status in state.stacks.items()]
     lines += [f"{found.service.rpartition('/')[2]}  {rollout_line(found)}" for found in state.services]
     counts = ", ".join(f"{number} {word}" for word, number in sorted(state.targets.items())) or "none registered"
     lines.append(f"targets  {counts}")
     lines += [f"not read: {one}" for one in state.unread]
-    if url := state.live.outputs.get("ServiceUrl"):
+    if url:
         lines.append(f"URL  {url}")
-    return lines
+    data = {
+        "stacks": dict(state.stacks),
+        "services": [dataclasses.asdict(found) for found in state.services],
+        "targets": dict(state.targets),
+        "unread": list(state.unread),
+        "url": url,
+    }
+    return Fact("status", tuple(lines), data)

@@ -118,7 +118,8 @@ def command(
     stack = options.stack or ""
 
     def last_words(number: int) -> tuple[int, str]:
-        outcome = interrupted(number, stack or name, running=True)
+        what = f"{stack or name}: ended at once, before all was cleaned up; what had begun may go on in AWS"
+        outcome = Outcome("still_running", 128 + number, what, next_command="the same command again")
         return (1, JsonView.line(outcome)) if options.as_json else (2, f"{outcome.what}\n")
 
     try:
@@ -128,7 +129,7 @@ def command(
                 stack = work.stack_name
                 outcome = body(work)
             except KeyboardInterrupt as stop:
-                outcome = interrupted(getattr(stop, "number", 2), stack or "nothing", running=False)
+                outcome = interrupted(getattr(stop, "number", 2), stack or name, running=False)
             except ScaleoutError as error:
                 outcome = of_error(error)
             outcome = addressed(outcome, options)
@@ -172,8 +173,11 @@ def _begun(options: Options, name: str, view: View, opened: ExitStack, *, keep: 
         from scaleout_cfn.cli import local
         from scaleout_cfn.local import NOT_SHOWN
 
-        target = local.target(opened.enter_context(local.emulator(may_start=may_start, keep=keep)), options.role_arn)
-        if may_start:
+        emulator = opened.enter_context(local.emulator(may_start=may_start, keep=keep))
+        target = local.target(emulator, options.role_arn)
+        if may_start and emulator.process is None:
+            view.tell(Note("a rehearsal on the emulator that an earlier command kept, not on AWS"))
+        elif may_start:
             view.tell(Note("a rehearsal on an emulator on 127.0.0.1, not on AWS. What it does not show:"))
             for sentence in NOT_SHOWN:
                 view.tell(Note(f"  {sentence}"))

@@ -1,14 +1,20 @@
-"""Clients, and what their errors mean. The only module that touches boto3, and only when it is called."""
+"""Clients. The only module that touches botocore, and only when it is called.
+
+botocore and not boto3, whose credential chain and configuration it is: boto3 loads transfers, too, that nobody here
+makes.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from scaleout_cfn.deploy.failures import setup_error, translated
 from scaleout_cfn.deploy.pace import Pace
-from scaleout_cfn.errors import AccessError, ApiError, Failure, RefusedError, UsageError
+from scaleout_cfn.errors import ApiError, RefusedError, UsageError
 
 __all__ = ["Aws", "Identity", "Target", "pinned"]
 
@@ -23,54 +29,11 @@ SUFFIXES = {
     "aws-iso-f": "csp.hci.ic.gov",
     "aws-eusc": "amazonaws.eu",
 }
-EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
-DENIED = {
-    "AccessDenied",
-    "AccessDeniedException",
-    "AuthFailure",
-    "AuthorizationError",
-    "Forbidden",
-    "403",
-    "IncompleteSignature",
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "MissingAuthenticationToken",
-    "NotAuthorized",
-    "OptInRequired",
-    "SignatureDoesNotMatch",
-    "UnauthorizedOperation",
-    "UnrecognizedClientException",
-}
-THROTTLED = {
-    "BandwidthLimitExceeded",
-    "PriorRequestNotComplete",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "SlowDown",
-    "ThrottledException",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-}
-MISSING = {
-    "ChangeSetNotFound",
-    "ClusterNotFoundException",
-    "ChangeSetNotFoundException",
-    "NoSuchBucket",
-    "NoSuchEntity",
-    "NoSuchKey",
-    "NotFound",
-    "404",
-    "ResourceNotFoundException",
-    "ServiceNotFoundException",
-}
-EXISTS = {"AlreadyExistsException", "BucketAlreadyOwnedByYou", "PreconditionFailed", "TokenAlreadyExistsException"}
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where to deploy to, and as whom. Empty: boto3's own chain decides.
+    """Where to deploy to, and as whom. Empty: botocore's own chain decides.
 
     `keys` are an access key and its secret, for an emulator. `poll_s` is the usual time between two polls.
     """
@@ -111,21 +74,36 @@ class Aws:
     @property
     def region(self) -> str:
         """The region that is deployed to. Raises UsageError when nothing names one."""
-        region = self.target.region or self._boto().region_name
+        region = self.target.region or self._configured("region")
         if not region:
             raise UsageError("no region: give --region, `region` in the config, or a profile that has one")
         return str(region)
 
     def identity(self) -> Identity:
-        """Who the credentials are, by STS. Raises AccessError where there are none."""
+        """Who the credentials are, by STS. Raises AccessError where there are none.
+
+        The first call of a command: where nothing answers it, somebody waits for a word, so it is not repeated for
+        long.
+        """
         region = self.region
-        caller = self.read("sts", "get_caller_identity")
+        try:
+            caller = self.once("sts", "get_caller_identity")
+        except ApiError as error:
+            if error.kind not in ("throttled", "unclear"):
+                raise
+            caller = self.once("sts", "get_caller_identity")
         partition = str(caller["Arn"]).split(":")[1]
         suffix = SUFFIXES.get(partition, "amazonaws.com")
         return Identity(caller["Account"], caller["Arn"], region, partition, suffix)
 
     def endpoint(self, service: str) -> str:
-        """Where a service's calls go."""
+        """Where a service's calls go; empty where nobody says otherwise, and AWS's own address is used."""
+        if self.target.endpoint_url:
+            return self.target.endpoint_url
+        scoped = self._core().get_scoped_config()
+        asked = any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ)
+        if not asked and "endpoint_url" not in scoped and "services" not in scoped:
+            return ""
         return str(self.client(service).meta.endpoint_url)
 
     def renew(self) -> None:
@@ -133,6 +111,12 @@ class Aws:
         with self._lock:
             self._session = None
             self._clients.clear()
+
+    def ends_within(self, seconds: float) -> bool:
+        """Whether the session's credentials are known to end so soon. Unknown where nothing says when they end."""
+        found = None if self.target.keys else self._core().get_credentials()
+        needed = getattr(found, "refresh_needed", None)  # only credentials with an end have it
+        return bool(needed and needed(refresh_in=seconds))
 
     def read(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """A call that changes nothing, repeated while AWS cannot answer."""
@@ -192,7 +176,7 @@ class Aws:
                 )
                 keys = self.target.keys or (None, None)
                 try:
-                    self._clients[service, once] = self._boto().client(
+                    self._clients[service, once] = self._core().create_client(
                         service,
                         region_name=self.region,
                         endpoint_url=self.target.endpoint_url or None,
@@ -201,20 +185,26 @@ class Aws:
                         config=config,
                     )
                 except (BotoCoreError, ValueError) as error:
-                    raise _setup_error(error) from None
+                    raise setup_error(error) from None
             return self._clients[service, once]
 
-    def _boto(self) -> Any:
-        import boto3
-        from botocore.exceptions import BotoCoreError
+    def _core(self) -> Any:
+        import botocore.session
 
         with self._lock:
             if self._session is None:
-                try:
-                    self._session = boto3.Session(profile_name=self.target.profile or None)
-                except BotoCoreError as error:
-                    raise _setup_error(error) from None
+                self._session = botocore.session.get_session()
+                if self.target.profile:
+                    self._session.set_config_variable("profile", self.target.profile)
             return self._session
+
+    def _configured(self, name: str) -> Any:
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            return self._core().get_config_variable(name)
+        except BotoCoreError as error:  # there is no such profile
+            raise setup_error(error) from None
 
     def _call(self, client: Any, service: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -226,60 +216,6 @@ class Aws:
             raise translated(error, service, operation) from None
         self.pace.faster()
         return answer
-
-
-def translated(error: Exception, service: str, operation: str) -> ApiError | AccessError:
-    """What boto3 raised, as one of ours."""
-    response = getattr(error, "response", None)  # None on some connection errors
-    if not isinstance(response, dict) or "Error" not in response:
-        name = type(error).__name__
-        if name in _CREDENTIALS:
-            kind: Failure = "expired" if name in _LOGIN else "denied"
-            hint = "log in again: aws sso login" if name in _LOGIN else "set up credentials: aws configure"
-            return AccessError(f"{error}; {hint}", kind=kind, next_command="scaleout-cfn doctor")
-        refused = name in ("ParamValidationError", "NoRegionError", "UnknownServiceError")
-        return ApiError(operation, "refused" if refused else "unclear", name, str(error))
-    code, message = str(response["Error"].get("Code", "")), str(response["Error"].get("Message", ""))
-    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    kind = classify(code, message, status)
-    if kind in ("expired", "denied"):
-        cure = "renew the credentials" if kind == "expired" else "see which permissions are needed: docs/deploying.md"
-        return AccessError(
-            f"{service} {operation}: {code}: {message}; {cure}", kind=kind, next_command="scaleout-cfn doctor"
-        )
-    return ApiError(operation, kind, code, message)
-
-
-def classify(code: str, message: str, status: int) -> Failure:
-    """What an error code of AWS means for a caller."""
-    if code in EXPIRED:
-        return "expired"
-    if code in DENIED:
-        return "denied"
-    if code in THROTTLED or message.startswith("Rate exceeded"):
-        return "throttled"
-    if code in MISSING or (code == "ValidationError" and "does not exist" in message):
-        return "missing"
-    if code in EXISTS:
-        return "exists"
-    return "unclear" if status >= 500 else "refused"
-
-
-_LOGIN = {"SSOTokenLoadError", "TokenRetrievalError", "UnauthorizedSSOTokenError", "LoginRefreshRequired"}
-_CREDENTIALS = _LOGIN | {
-    "CredentialRetrievalError",
-    "InvalidConfigError",
-    "NoAuthTokenError",
-    "NoCredentialsError",
-    "PartialCredentialsError",
-}
-
-
-def _setup_error(error: Exception) -> Exception:
-    name = type(error).__name__
-    if name in _CREDENTIALS:
-        return translated(error, "", "")
-    return UsageError(f"{error}; give --profile, --region or --endpoint-url as AWS knows them")
 
 
 def pinned(identity: Identity, *, account_id: str, region: str) -> None:

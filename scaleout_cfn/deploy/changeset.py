@@ -1,15 +1,17 @@
-"""Change sets made, found again, explained and discarded. Names and tokens come from the state, so that the same
+"""Change sets made, found again and discarded. Names and tokens come from the state, so that the same
 command finds its own change set after any interruption."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
+from scaleout_cfn.deploy import room
 from scaleout_cfn.deploy.aws import Aws
 from scaleout_cfn.deploy.desired import Desired, fingerprint_in, token
 from scaleout_cfn.deploy.live import Live, find
+from scaleout_cfn.deploy.messages import Note, Tell
+from scaleout_cfn.deploy.reasons import explained
 from scaleout_cfn.errors import ApiError, BusyError, RejectedError, ScaleoutError
 
 __all__ = ["ChangeSet", "discard", "propose"]
@@ -18,7 +20,6 @@ NO_CHANGES = ("The submitted information didn't contain changes", "No updates ar
 PENDING = ("CREATE_PENDING", "CREATE_IN_PROGRESS")
 MOST_NAMES = 20
 SETTLE_S = 15 * 60.0
-_ARN = re.compile(r"arn:[\w-]+:cloudformation:[\w-]+:\d+:changeSet/[\w/-]+")
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,34 @@ class Attempt:
         self.made_stack = False
 
 
-def propose(aws: Aws, desired: Desired, live: Live | None, attempt: Attempt) -> ChangeSet | None:
+def propose(
+    aws: Aws, desired: Desired, live: Live | None, attempt: Attempt, tell: Tell, *, nested: bool = True
+) -> ChangeSet | None:
     """A change set to the desired state, new or left by an earlier run; None when there is nothing to change.
 
-    Raises RejectedError with the reason when CloudFormation cannot make it; nothing of it is left then.
+    `nested` asks for the changes inside nested stacks. Where a stack takes no more change sets, those of ours that
+    were never executed are deleted; if that does not help, it goes without the nested ones. Raises RejectedError with
+    the reason when CloudFormation cannot make it; nothing of it is left then.
     """
-    described = _made_or_found(aws, desired, live, attempt)
+    ways = (nested, nested, False) if nested else (False, False)
+    for number, way in enumerate(ways):
+        try:
+            return _proposed(aws, desired, live, attempt, way, number)
+        except room.FullError as error:
+            if number + 1 == len(ways):
+                raise
+            if number == 0:
+                count = room.clear(aws, desired.stack_name)
+                tell(Note(f"{error}; {count} of ours that were never executed are deleted", "warning"))
+            else:
+                tell(Note(f"{error}; going on without those of nested stacks", "warning"))
+    raise AssertionError("unreachable")
+
+
+def _proposed(
+    aws: Aws, desired: Desired, live: Live | None, attempt: Attempt, nested: bool, number: int
+) -> ChangeSet | None:
+    described = _made_or_found(aws, desired, live, attempt, nested, number)
     arn, stack_id = described["ChangeSetId"], described["StackId"]
     described = _settled(aws, arn, SETTLE_S)
     if described["Status"] == "CREATE_COMPLETE":
@@ -55,6 +78,8 @@ def propose(aws: Aws, desired: Desired, live: Live | None, attempt: Attempt) -> 
         return None
     why = explained(aws, described)
     discard(aws, arn, stack_id, placeholder=attempt.made_stack)
+    if room.FULL_WORDS in why:
+        raise room.FullError(why)
     raise RejectedError(
         f"CloudFormation refuses the change: {why}",
         state="nothing was changed; the change set is deleted",
@@ -62,15 +87,19 @@ def propose(aws: Aws, desired: Desired, live: Live | None, attempt: Attempt) -> 
     )
 
 
-def _made_or_found(aws: Aws, desired: Desired, live: Live | None, attempt: Attempt) -> dict[str, Any]:
+def _made_or_found(
+    aws: Aws, desired: Desired, live: Live | None, attempt: Attempt, nested: bool, number: int
+) -> dict[str, Any]:
     """Create the change set under a name that its state gives, or find that an earlier run did."""
     creates = live is None or live.meaning.start == "create"
     state = "new" if creates or live is None else f"{live.stack_id} {live.version}"
+    # One without nested ones is another change set, and so is one that is tried again.
+    state += ("" if nested else " alone") + (f" {number}" if number else "")
     first = token("set", desired.fingerprint, state)
     attempt.stack_name = desired.stack_name
     attempt.made_stack = live is None
-    for number in range(1, MOST_NAMES):
-        attempt.name = first if number == 1 else f"{first}-{number}"
+    for count in range(1, MOST_NAMES):
+        attempt.name = first if count == 1 else f"{first}-{count}"
         arguments: dict[str, Any] = {
             "StackName": desired.stack_name,
             "ChangeSetName": attempt.name,
@@ -81,7 +110,7 @@ def _made_or_found(aws: Aws, desired: Desired, live: Live | None, attempt: Attem
             "Parameters": desired.request(),
             "Capabilities": list(desired.published.capabilities),
             "Tags": [{"Key": key, "Value": value} for key, value in desired.tags.items()],
-            "IncludeNestedStacks": True,
+            "IncludeNestedStacks": nested,
             "OnStackFailure": "ROLLBACK",
         }
         if desired.role_arn:
@@ -124,6 +153,8 @@ def _sent(aws: Aws, arguments: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _rejected(error: ApiError) -> ScaleoutError:
+    if error.code == "LimitExceededException":
+        return room.FullError(error.reason)
     if error.kind == "refused" and error.code in ("ValidationError", "InsufficientCapabilitiesException"):
         return RejectedError(
             f"CloudFormation refuses the change: {error.reason}",
@@ -147,32 +178,6 @@ def _settled(aws: Aws, arn: str, patience_s: float) -> dict[str, Any]:
                 next_command="the same command again: it goes on with this change set",
             )
         aws.pace.wait()
-
-
-def explained(aws: Aws, described: dict[str, Any], depth: int = 0) -> str:
-    """Why a change set failed: the reason of the child that the root only points to, and what validation found."""
-    reason = str(described.get("StatusReason", "")) or "no reason given"
-    found = _ARN.search(reason)
-    if found and found[0] != described["ChangeSetId"] and depth < 5:
-        try:
-            child = aws.read("cloudformation", "describe_change_set", ChangeSetName=found[0])
-            return f"{child['StackName']}: {explained(aws, child, depth + 1)}"
-        except ScaleoutError:
-            return reason
-    return "; ".join([reason, *_validations(aws, described["ChangeSetId"])])
-
-
-def _validations(aws: Aws, arn: str) -> list[str]:
-    """What the validation before a deployment found. It needs a permission of its own and may be refused."""
-    try:
-        answer = aws.once("cloudformation", "describe_events", ChangeSetName=arn, Filters={"FailedEvents": True})
-    except ScaleoutError:
-        return []
-    return [
-        f"{one.get('LogicalResourceId', '')} {one.get('ValidationPath', '')}: {one['ValidationStatusReason']}".strip()
-        for one in answer.get("OperationEvents", [])
-        if one.get("ValidationStatusReason")
-    ]
 
 
 def discard(aws: Aws, change_set: str, stack: str, *, placeholder: bool, patience_s: float = SETTLE_S) -> str:

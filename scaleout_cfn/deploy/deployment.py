@@ -7,48 +7,24 @@ does nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 from typing import cast
 
 from scaleout_cfn.deploy import changeset, guard, protect
-from scaleout_cfn.deploy.apply import Operation, execute
+from scaleout_cfn.deploy.apply import Operation
 from scaleout_cfn.deploy.aws import Aws, Identity
 from scaleout_cfn.deploy.desired import Desired, fingerprint_in, token
-from scaleout_cfn.deploy.ecs import services_in, verify
-from scaleout_cfn.deploy.events import History
-from scaleout_cfn.deploy.follow import StoppedWaiting, follow
-from scaleout_cfn.deploy.live import Live, find, inventory
-from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell, Uploaded
-from scaleout_cfn.deploy.outcome import concluded, interrupted, nothing_to_do, redacted
-from scaleout_cfn.deploy.plan import Plan, read_plan
-from scaleout_cfn.deploy.publish import upload
+from scaleout_cfn.deploy.live import Live, find
+from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell
+from scaleout_cfn.deploy.outcome import nothing_to_do, redacted
+from scaleout_cfn.deploy.planning import read_plan
 from scaleout_cfn.deploy.start import Wish, ours_at_work, phases_of, same, startable
-from scaleout_cfn.errors import ApiError, BusyError, DeployError, RefusedError, ScaleoutError
+from scaleout_cfn.deploy.steps import Confirm, Run, cleaned_up, executed, proposed, watched
+from scaleout_cfn.errors import ApiError, BusyError, ScaleoutError
 
 __all__ = ["Confirm", "apply", "deploy", "plan"]
 
-#: SIGTERM leaves two seconds in all for cleaning up.
-CLEAN_UP_S = 1.5
-
-
-Confirm = Callable[[Plan], bool]
-
-
-@dataclass
-class _Run:
-    """What the steps of one command share."""
-
-    aws: Aws
-    identity: Identity
-    tell: Tell
-    wait_s: float | None
-    patience_s: float | None
-    allowed: tuple[str, ...] = ()
-    uploaded: bool = False
-    attempt: changeset.Attempt = field(default_factory=changeset.Attempt)
-
-    def __post_init__(self) -> None:
-        self.end = None if self.wait_s is None else self.aws.pace.clock() + self.wait_s
+#: What a deployment usually takes at most, nodes and a service that starts included.
+USUAL_S = 30 * 60
 
 
 def deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confirm) -> Outcome:
@@ -61,19 +37,21 @@ def deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confir
 
 
 def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confirm) -> Outcome:
-    run = _Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed)
+    run = Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed, wish.nested_plan, wish.marked)
     live = find(aws, wish.stack_name)
     phases = phases_of(wish, live, aws.target.role_arn)
     earlier: Outcome | None = None
     if live is not None and live.meaning.start == "busy" and live.status != "DELETE_IN_PROGRESS":
         operation = ours_at_work(aws, live, {one.fingerprint for one in phases})
         tell(Note(f"an earlier run began this ({operation.token}); going on with it"))
-        earlier = _watched(run, operation, live.name)
+        earlier = watched(run, operation, live.name)
         if earlier.exit_code:
             return earlier
         live = find(aws, wish.stack_name)
     else:
         live = startable(aws, live, recreate=wish.recreate, tell=tell)
+        if live is not None and live.meaning.start == "update":
+            protect.restore(aws, live.stack_id, tell)  # a run that was cut short may have left data unprotected
     phases = phases_of(wish, live, aws.target.role_arn)
     for number, desired in enumerate(phases, 1):
         if len(phases) > 1:
@@ -81,7 +59,9 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
         outcome = _phase(run, desired, live, confirm)
         if outcome.exit_code:
             return outcome
-        live = find(aws, wish.stack_name)
+        if number < len(phases):
+            tell(Note(f"✓ {outcome.what}"))
+            live = find(aws, wish.stack_name)
     return earlier if earlier and outcome.outcome == "no_change" else outcome
 
 
@@ -106,14 +86,14 @@ def _discreet(wish: Wish, tell: Tell, body: Callable[[Tell], Outcome]) -> Outcom
 
 
 def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -> Outcome:
-    run = _Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed)
+    run = Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed, wish.nested_plan, wish.marked)
     live = find(aws, wish.stack_name)
     live = startable(aws, live, recreate=False, tell=tell)
     desired = phases_of(wish, live, aws.target.role_arn)[0]
     if live is not None and same(aws, desired, live):
         return nothing_to_do(live)
     try:
-        made = _proposed(run, desired, live)
+        made = proposed(run, desired, live)
         if made is None:
             assert live is not None
             return nothing_to_do(live)
@@ -137,7 +117,7 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
             "planned", 0, f"{wish.stack_name}: changes present; nothing was changed", next_command="scaleout-cfn deploy"
         )
     except KeyboardInterrupt as stop:
-        return _cleaned_up(run, stop)
+        return cleaned_up(run, stop)
 
 
 def apply(
@@ -154,7 +134,7 @@ def apply(
 
     Called again it attaches to the execution, or says how it ended.
     """
-    run = _Run(aws, identity, tell, wait_s, patience_s, allowed)
+    run = Run(aws, identity, tell, wait_s, patience_s, allowed)
     try:
         described = aws.read("cloudformation", "describe_change_set", ChangeSetName=change_set)
     except ApiError as error:
@@ -168,122 +148,30 @@ def apply(
     if described["ExecutionStatus"].startswith("EXECUTE_"):
         mark = fingerprint_in(described.get("Description", "")) or "0" * 16
         operation = Operation(described["StackId"], token("deploy", mark, described["ChangeSetId"]))
-        return _watched(run, operation, described["StackName"])
+        return watched(run, operation, described["StackName"])
     found = read_plan(aws, change_set)
     tell(Planned(found, allowed))
-    return _executed(run, found, lambda _: True)
+    return executed(run, found, lambda _: True)
 
 
-def _phase(run: _Run, desired: Desired, live: Live | None, confirm: Confirm) -> Outcome:
+def _phase(run: Run, desired: Desired, live: Live | None, confirm: Confirm) -> Outcome:
     if live is not None and same(run.aws, desired, live):
         return nothing_to_do(live)
+    if not desired.role_arn and not (live and live.role_arn) and run.aws.ends_within(USUAL_S):
+        run.tell(
+            Note(
+                f"these credentials end within {USUAL_S // 60} minutes, and without a role of its own CloudFormation"
+                " works with them: log in again first, or give it one by --role-arn",
+                "warning",
+            )
+        )
     try:
-        made = _proposed(run, desired, live)
+        made = proposed(run, desired, live)
         if made is None:
             assert live is not None
             return nothing_to_do(live)
         found = read_plan(run.aws, made.arn)
         run.tell(Planned(found, run.allowed))
     except KeyboardInterrupt as stop:
-        return _cleaned_up(run, stop)
-    return _executed(run, found, confirm, made_stack=made.made_stack)
-
-
-def _proposed(run: _Run, desired: Desired, live: Live | None) -> changeset.ChangeSet | None:
-    if not run.uploaded:
-        new = upload(run.aws, desired.published, run.identity.account_id)
-        run.tell(Uploaded(new, len(desired.published.files), desired.published.root.url))
-        run.uploaded = True
-    try:
-        return changeset.propose(run.aws, desired, live, run.attempt)
-    except ApiError as error:
-        # Between reading and writing somebody made or deleted the stack: look again, once.
-        again = find(run.aws, desired.stack_name)
-        if error.kind not in ("missing", "refused") or (again and again.status) == (live and live.status):
-            raise
-        return changeset.propose(run.aws, desired, again, run.attempt)
-
-
-def _executed(run: _Run, found: Plan, confirm: Confirm, *, made_stack: bool = False) -> Outcome:
-    """Guard, consent, execution, watching. Until the execution is sent, every way out cleans up."""
-    approved = not made_stack and not run.attempt.name  # by `apply`: the change set is somebody's, and stays
-    try:
-        try:
-            held = guard.blocked(found.changes, run.allowed)
-            if held:
-                run.tell(Blocked(held))
-                raise RefusedError(
-                    "; ".join(f"{path} {reason}" for path, reason in held.items()),
-                    state="nothing was changed",
-                    next_command="the same command again, with" + "".join(f" --allow-replace {path}" for path in held),
-                )
-            if not confirm(found):
-                raise RefusedError(
-                    "not confirmed", state="nothing was changed", next_command="the same command again, with --yes"
-                )
-        except ScaleoutError:
-            if not approved:
-                changeset.discard(run.aws, found.change_set, found.stack_id, placeholder=made_stack)
-            raise
-        if run.allowed:
-            protect.lift(run.aws, found.changes, run.allowed, run.tell)
-        operation = execute(run.aws, found)
-    except KeyboardInterrupt as stop:
-        return _cleaned_up(run, stop, found, made_stack=made_stack, keep=approved)
-    return _watched(run, operation, found.stack)
-
-
-def _watched(run: _Run, operation: Operation, stack: str) -> Outcome:
-    """Watch to the end and conclude."""
-    history = History(operation.stack_id, operation.token, operation.planned)
-    try:
-        live = follow(run.aws, operation, history, run.tell, end=run.end, patience_s=run.patience_s)
-        reason = ""
-        if live is not None and live.meaning.end == "done":
-            try:
-                resources = list(inventory(run.aws, live.stack_id))
-            except DeployError as error:
-                run.tell(Note(f"not verified that ECS runs the new version: {error}", "warning"))
-            else:
-                protect.protect(run.aws, resources, run.tell)
-                reason = verify(run.aws, services_in(resources), run.tell, end=run.end)
-        return concluded(live, stack, history.events, reason, operation.change_set)
-    except StoppedWaiting as error:
-        return Outcome(
-            "still_running",
-            9,
-            f"{stack}: {error}",
-            stack_id=operation.stack_id,
-            next_command="the same command again: it goes on watching",
-        )
-    except KeyboardInterrupt as stop:
-        return interrupted(getattr(stop, "number", 2), stack, running=True, stack_id=operation.stack_id)
-
-
-def _cleaned_up(
-    run: _Run, stop: KeyboardInterrupt, found: Plan | None = None, *, made_stack: bool | None = None, keep: bool = False
-) -> Outcome:
-    """After an interrupt before the execution, or while it was being sent: nothing of ours is left, or it runs."""
-    number, attempt = getattr(stop, "number", 2), run.attempt
-    stack = found.stack if found else attempt.stack_name
-    placeholder = attempt.made_stack if made_stack is None else made_stack
-    end = "discarded"
-    try:
-        if found and keep:
-            status = run.aws.once("cloudformation", "describe_change_set", ChangeSetName=found.change_set)
-            end = "running" if status["ExecutionStatus"].startswith("EXECUTE_") else "kept"
-        elif found or attempt.name:
-            end = changeset.discard(
-                run.aws,
-                found.change_set if found else attempt.name,
-                found.stack_id if found else attempt.stack_name,
-                placeholder=placeholder,
-                patience_s=CLEAN_UP_S,
-            )
-    except ScaleoutError as error:
-        run.tell(Note(f"the change set could not be deleted: {error}", "warning"))
-        end = "left"
-    outcome = interrupted(number, stack, running=end == "running", left=end == "left")
-    if end == "kept":
-        outcome = replace(outcome, what=f"{stack}: interrupted; nothing was changed, the change set is kept")
-    return outcome
+        return cleaned_up(run, stop)
+    return executed(run, found, confirm, made_stack=made.made_stack)

@@ -6,18 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from scaleout_cfn.deploy import room
 from scaleout_cfn.deploy.aws import Aws, Identity
 from scaleout_cfn.deploy.bootstrap import exists
-from scaleout_cfn.deploy.live import NESTED, find, inventory
+from scaleout_cfn.deploy.live import find
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
 from scaleout_cfn.errors import AccessError, ApiError
 
-__all__ = ["Check", "Level", "doctor", "failed_sets", "judged", "principal", "simulated"]
+__all__ = ["Check", "Level", "doctor", "judged", "principal", "simulated"]
 
 Level: TypeAlias = Literal["ok", "warning", "failed"]
-#: A nested stack takes so many change sets. Failed ones, of deployments that did not change it, count and stay.
-#: https://github.com/aws/copilot-cli/issues/5614
-MOST_SETS, MANY_SETS = 1000, 800
 LINKED_ROLE = "AWSServiceRoleForECS"
 
 
@@ -84,7 +82,7 @@ def _looked(name: str, look: Callable[[], list[Check]]) -> list[Check]:
     except AccessError as error:
         if error.kind == "expired":
             return [Check(name, "failed", str(error), "renew the credentials", access=True)]
-        return [Check(name, "warning", f"not known: {error}", "scaleout-cfn policies prints what is needed")]
+        return [Check(name, "warning", f"not known: {error}")]
     except ApiError as error:
         return [Check(name, "warning", f"not known: {error}", "try again")]
 
@@ -172,11 +170,6 @@ def _linked_role(aws: Aws) -> list[Check]:
     return [Check("service-linked role", "ok", f"{LINKED_ROLE} is there")]
 
 
-def failed_sets(pages: Iterable[Mapping[str, Any]]) -> int:
-    """How many change sets of a stack failed, of pages of ListChangeSets."""
-    return sum(one.get("Status") == "FAILED" for page in pages for one in page.get("Summaries", []))
-
-
 def _stack(aws: Aws, stack: str) -> list[Check]:
     live = find(aws, stack)
     if live is None:
@@ -184,15 +177,11 @@ def _stack(aws: Aws, stack: str) -> list[Check]:
     ended = live.meaning.end
     level: Level = "ok" if ended in ("done", "rolled_back", "gone") else "warning"
     checks = [Check("stack", level, f"{stack} is {live.status}", "" if level == "ok" else live.meaning.next_command)]
-    most, path = 0, ""
-    for one in inventory(aws, live.stack_id):
-        if one.type == NESTED and one.physical_id:
-            count = failed_sets(aws.pages("cloudformation", "list_change_sets", StackName=one.physical_id))
-            most, path = max((most, path), (count, one.path))
+    most, path = room.fullest(aws, live.stack_id)
     if not path:
         return checks
-    text = f"{most} failed ones at most, in {path}, of {MOST_SETS} that fit"
-    if most >= MANY_SETS:
+    text = f"{most} at most, in {path}, of {room.MOST} that fit"
+    if most >= room.MANY:
         cure = f"a change of {path} itself, of its Metadata for instance, removes them when it is deployed"
         return [*checks, Check("nested change sets", "warning", text, cure)]
     return [*checks, Check("nested change sets", "ok", text)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-__all__ = ["NESTED", "Event", "History", "Progress", "first_cause", "parsed"]
+__all__ = ["NESTED", "Event", "History", "Hook", "Progress", "first_cause", "parsed", "refusing_hooks"]
 
 NESTED = "AWS::CloudFormation::Stack"
 #: A root event of these begins an operation.
@@ -20,6 +20,22 @@ STARTS = {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMP
 ROLLBACKS = {"ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS"}
 #: A failure that is only the consequence of another one.
 CONSEQUENCES = ("cancelled", "canceled", "Embedded stack", "The following resource(s) failed", "Nested stack")
+
+
+@dataclass(frozen=True)
+class Hook:
+    """What a hook said of a resource. `id` is that of its result, for GetHookResult."""
+
+    type: str
+    status: str
+    reason: str
+    mode: str
+    id: str
+
+    @property
+    def refuses(self) -> bool:
+        """Whether the resource fails for it: in the mode WARN it goes on."""
+        return self.status.endswith("_FAILED") and self.mode != "WARN"
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,7 @@ class Event:
     reason: str
     physical_id: str
     token: str
+    hook: Hook | None = None
 
     @property
     def of_stack(self) -> bool:
@@ -74,7 +91,13 @@ def parsed(raw: Mapping[str, Any], stack_path: str) -> Event:
         reason=raw.get("ResourceStatusReason", ""),
         physical_id=physical_id,
         token=raw.get("ClientRequestToken", ""),
+        hook=_hook(raw) if raw.get("HookType") else None,
     )
+
+
+def _hook(raw: Mapping[str, Any]) -> Hook:
+    names = ("HookType", "HookStatus", "HookStatusReason", "HookFailureMode", "HookInvocationId")
+    return Hook(*(str(raw.get(name, "")) for name in names))
 
 
 class History:
@@ -92,14 +115,14 @@ class History:
         self.begun: datetime | None = None
         self.active: dict[str, str] = {root_id: ""}  # ARN to path
         self._paths: dict[str, str] = {root_id: ""}
-        self._known: set[tuple[str, str]] = set()
+        self._known: set[tuple[str, str, str]] = set()
         self._last: dict[str, Event] = {}
 
     def take(self, stack_id: str, pages: Iterable[Mapping[str, Any]]) -> list[Event]:
         """The new events of one stack, oldest first. Takes no more pages than it needs."""
         fresh = self._fresh(stack_id, pages)
         for event in reversed(fresh):
-            self._known.add((event.stack_id, event.event_id))
+            self._known.add(_key(event))
             self._follow(event)
         fresh.reverse()
         self.events += fresh
@@ -112,7 +135,7 @@ class History:
         for page in pages:
             for raw in page.get("StackEvents", []):
                 event = parsed(raw, self._paths[stack_id])
-                if (event.stack_id, event.event_id) in self._known:
+                if _key(event) in self._known:
                     return fresh
                 if not is_root and self.begun is not None and event.time < self.begun:
                     return fresh
@@ -141,6 +164,10 @@ class History:
             if stack_id != self.root_id and path in self._last and not self._last[path].running:
                 del self.active[stack_id]
 
+    def wake(self) -> None:
+        """Read every stack once more, also those that had ended."""
+        self.active.update(self._paths)
+
     def last(self, path: str) -> Event | None:
         """The newest event of a resource."""
         return self._last.get(path)
@@ -151,6 +178,17 @@ class History:
         done = sum(not event.running for event in leaves.values())
         current = tuple(path for path, event in leaves.items() if event.running)
         return Progress(done, max(len(leaves), self.planned), current)
+
+
+def _key(event: Event) -> tuple[str, str, str]:
+    """What tells one event from all others: in AWS's samples the beginning and the end of a hook have one EventId."""
+    return event.stack_id, event.event_id, event.hook.status if event.hook else ""
+
+
+def refusing_hooks(events: Iterable[Event], cause: Event) -> list[Hook]:
+    """The hooks that made a resource fail, each once, where it was one: the failure itself names only their types."""
+    hooks = [one.hook for one in events if one.path == cause.path and one.hook and one.hook.refuses]
+    return list(dict.fromkeys(hooks)) if "hook" in cause.reason.lower() else []
 
 
 def first_cause(events: Sequence[Event]) -> Event | None:

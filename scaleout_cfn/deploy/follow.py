@@ -10,6 +10,7 @@ from scaleout_cfn.deploy.apply import Operation
 from scaleout_cfn.deploy.aws import Aws
 from scaleout_cfn.deploy.ecs import rollout
 from scaleout_cfn.deploy.events import Event, History
+from scaleout_cfn.deploy.evidence import last_stop
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Note, Tell, Watched
 from scaleout_cfn.errors import AccessError, ApiError, DeployError
@@ -44,6 +45,8 @@ def follow(
     begin = aws.pace.clock()
     access = _Access(aws, patience_s, tell)
     told_lost = False
+    failures: dict[str, int] = {}
+    said: set[str] = set()
     begun = not operation.before
     while True:
         live, answered = None, False
@@ -70,7 +73,7 @@ def follow(
             if settled:
                 return live
             if elapsed >= SLOW_S:
-                _look_at_services(aws, history, tell)
+                _look_at_services(aws, history, tell, failures, said)
         if end is not None and aws.pace.clock() >= end:
             raise StoppedWaiting("stopped waiting; the operation goes on in AWS")
         aws.pace.wait()
@@ -120,16 +123,26 @@ def _ended(history: History, live: Live) -> bool:
     return history.begun is not None and last is not None and not last.running and last.status == live.status
 
 
-def _look_at_services(aws: Aws, history: History, tell: Tell) -> None:
+def _look_at_services(aws: Aws, history: History, tell: Tell, failures: dict[str, int], said: set[str]) -> None:
+    """Tell how services at work are, and why tasks stopped whenever more of them failed, each reason once."""
     for path in history.progress.current:
         event = history.last(path)
-        if event and event.type == "AWS::ECS::Service" and event.physical_id.startswith("arn:"):
-            try:
-                found = rollout(aws, event.physical_id)
-            except (ApiError, AccessError):
-                continue
-            if found:
-                tell(found)
+        if not event or event.type != "AWS::ECS::Service" or not event.physical_id.startswith("arn:"):
+            continue
+        try:
+            found = rollout(aws, event.physical_id)
+            words = ""
+            if found and found.failed > failures.get(path, 0):
+                failures[path] = found.failed
+                why = last_stop(aws, event.physical_id)
+                words = f"{path}: {why}" if why else ""
+        except (ApiError, AccessError):
+            continue
+        if found:
+            tell(found)
+        if words and words not in said:
+            said.add(words)
+            tell(Note(words, "warning"))
 
 
 class _Access:

@@ -10,24 +10,29 @@ from collections.abc import Collection, Iterable
 from scaleout_cfn.deploy.plan import Change
 from scaleout_cfn.errors import UsageError
 
-__all__ = ["blocked", "destroys"]
+__all__ = ["blocked", "destroys", "takes"]
 
 KEEPS = {"Retain", "Snapshot", "ReplaceAndRetain", "ReplaceAndSnapshot", "RetainExceptOnCreate"}
 
 
-def destroys(change: Change) -> str:
-    """In what way a change destroys data, in words; empty when it does not.
+def takes(change: Change) -> bool:
+    """Whether a change takes the place of what holds data, or takes it out of the stack, whatever becomes of it then.
 
     A policy that AWS does not name counts as deletion: it is the default of CloudFormation.
     """
-    if not change.stateful or change.policy in KEEPS or change.action in ("Add", "Import"):
+    if not change.stateful or change.action in ("Add", "Import"):
+        return False
+    return change.action == "Remove" or change.replacement != "none" or change.policy in ("Delete", "ReplaceAndDelete")
+
+
+def destroys(change: Change) -> str:
+    """In what way a change destroys data, in words; empty when it does not."""
+    if not takes(change) or change.policy in KEEPS:
         return ""
     if change.action == "Remove" or change.policy == "Delete":
         return "would be deleted, with what it holds"
-    if change.replacement != "none" or change.policy == "ReplaceAndDelete":
-        sure = "would" if change.replacement == "certain" else "might"
-        return f"{sure} be replaced and the old one deleted, because of {change.why or 'its properties'}"
-    return ""
+    sure = "would" if change.replacement == "certain" else "might"
+    return f"{sure} be replaced and the old one deleted, because of {change.why or 'its properties'}"
 
 
 def blocked(changes: Iterable[Change], allowed: Collection[str]) -> dict[str, str]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from scaleout_cfn.deploy.aws import Aws
 from scaleout_cfn.deploy.statuses import Status, meaning
-from scaleout_cfn.errors import ApiError
+from scaleout_cfn.errors import ApiError, UsageError
 
-__all__ = ["NESTED", "Live", "Resource", "find", "inventory", "parsed", "template_text"]
+__all__ = ["NESTED", "Live", "Resource", "find", "inventory", "parsed", "template_body", "template_text"]
 
 NESTED = "AWS::CloudFormation::Stack"
 
@@ -82,9 +82,20 @@ def parsed(raw: Mapping[str, Any]) -> Live:
 
 
 def template_text(aws: Aws, stack_id: str) -> str:
-    """The template of a stack as it was sent. Empty for one in JSON, which boto3 reads before we do."""
+    """The template of a stack as it was sent. Empty for one in JSON, which botocore reads before we do."""
     body = aws.read("cloudformation", "get_template", StackName=stack_id, TemplateStage="Original")["TemplateBody"]
     return body if isinstance(body, str) else ""
+
+
+def template_body(aws: Aws, stack_id: str) -> Mapping[str, Any]:
+    """The template of a stack, parsed. Raises ScaleoutError when it cannot be read."""
+    from scaleout_cfn.lint.reading import load
+
+    body = aws.read("cloudformation", "get_template", StackName=stack_id, TemplateStage="Original")["TemplateBody"]
+    found: Mapping[str, Any] = body if isinstance(body, Mapping) else load(body, "template").body
+    if not isinstance(found.get("Resources"), Mapping):
+        raise UsageError(f"template of {stack_id.split('/')[1]}: no Resources can be read in it")
+    return found
 
 
 def inventory(aws: Aws, stack_id: str, path: str = "") -> Iterator[Resource]:

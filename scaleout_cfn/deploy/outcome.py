@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from scaleout_cfn.deploy.events import Event, first_cause
+from scaleout_cfn.deploy.events import Event, first_cause, refusing_hooks
 from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.errors import ScaleoutError
@@ -51,13 +51,14 @@ def concluded(live: Live | None, stack: str, events: Sequence[Event], ecs: str =
             next_command="scaleout-cfn diagnose",
         )
     cause = first_cause(events)
+    hooks = [f"; {one.type}: {one.reason}" for one in refusing_hooks(events, cause)] if cause else []
     back = live.meaning.end == "rolled_back"
     return replace(
         base,
         outcome="rolled_back" if back else "failed",
         exit_code=4 if back else 5,
         cause=cause,
-        reason=cause.reason if cause else live.reason,
+        reason=cause.reason + "".join(hooks) if cause else live.reason,
         next_command=live.meaning.next_command,
     )
 

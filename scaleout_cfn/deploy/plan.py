@@ -1,4 +1,4 @@
-"""A change set as a plan: every change in every nested stack, with values before and after, and why."""
+"""A plan: every change of a change set in every nested stack, with values before and after, and why. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,27 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from scaleout_cfn.deploy.aws import Aws
-from scaleout_cfn.deploy.live import NESTED, inventory, template_text
-from scaleout_cfn.errors import BusyError, ScaleoutError
+from scaleout_cfn.deploy.events import NESTED
 
-__all__ = ["Change", "Plan", "Property", "Replacement", "read_plan"]
+__all__ = [
+    "DISRUPTIVE",
+    "MARK",
+    "Change",
+    "Plan",
+    "Property",
+    "Replacement",
+    "change_of",
+    "is_marked",
+    "is_stateful",
+    "kind_of",
+]
 
 Replacement: TypeAlias = Literal["none", "possible", "certain"]
-INCOMPLETE = "[WARN] --include-property-values"
 UNKNOWN = "(known after it is applied)"
 
-# Types whose loss is loss of data. A resource of another type can say so: Metadata: {"scaleout:stateful": true}.
+#: The Metadata by which a resource of another type says that it holds data: {"scaleout:stateful": true}.
+MARK = "scaleout:stateful"
+# Types whose loss is loss of data.
 STATEFUL = (
     "AWS::RDS::",
     "AWS::DocDB::",
@@ -92,6 +102,8 @@ class Change:
     physical_id: str = ""
     stack_id: str = ""
     properties: tuple[Property, ...] = ()
+    #: A nested stack whose own changes are not shown, or what is in such a one and might be among them.
+    unseen: bool = False
 
     @property
     def nested(self) -> bool:
@@ -105,6 +117,8 @@ class Change:
     @property
     def why(self) -> str:
         """What forces the replacement, or else what changes."""
+        if self.unseen:
+            return "changes that are not shown"
         forcing = [one.name for one in self.properties if one.forces_replacement != "none"]
         return ", ".join(dict.fromkeys(forcing or [one.name for one in self.properties]))
 
@@ -120,6 +134,8 @@ class Plan:
     description: str
     changes: tuple[Change, ...]
     warnings: tuple[str, ...] = ()
+    #: What executing it acknowledges: CAPABILITY_IAM, say.
+    capabilities: tuple[str, ...] = ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -140,63 +156,6 @@ def kind_of(change: Change) -> str:
     return "change" if change.replacement == "none" or change.routine else "replace"
 
 
-def read_plan(aws: Aws, change_set: str) -> Plan:
-    """The plan of a change set that is ready, by its ARN. Raises BusyError when it can no longer be executed."""
-    root = _described(aws, change_set)
-    if root["ExecutionStatus"] != "AVAILABLE":
-        raise BusyError(
-            f"change set {root['ChangeSetName']} cannot be executed: it is {root['ExecutionStatus']}",
-            state="nothing was changed by this run",
-            next_command="scaleout-cfn plan, to make a new one",
-        )
-    return Plan(
-        stack=root["StackName"],
-        stack_id=root["StackId"],
-        change_set=root["ChangeSetId"],
-        creates=not any(one["ResourceChange"]["Action"] != "Add" for one in root["Changes"])
-        and _is_new(aws, root["StackId"]),
-        description=root.get("Description", ""),
-        changes=tuple(_walk(aws, root, "")),
-        warnings=(root["StatusReason"],) if root.get("StatusReason") else (),
-    )
-
-
-def _is_new(aws: Aws, stack_id: str) -> bool:
-    stack = aws.read("cloudformation", "describe_stacks", StackName=stack_id)["Stacks"][0]
-    return str(stack["StackStatus"]) == "REVIEW_IN_PROGRESS"
-
-
-def _described(aws: Aws, change_set: str) -> dict[str, Any]:
-    """All pages of a change set as one description, with what the service left out for want of values added back."""
-    whole = _all_pages(aws, change_set, values=True)
-    if whole.get("StatusReason", "").startswith(INCOMPLETE):
-        # https://github.com/aws/aws-cdk-cli/issues/1780
-        known = {one["ResourceChange"]["LogicalResourceId"] for one in whole["Changes"]}
-        plain = _all_pages(aws, change_set, values=False)["Changes"]
-        whole["Changes"] += [one for one in plain if one["ResourceChange"]["LogicalResourceId"] not in known]
-    return whole
-
-
-def _all_pages(aws: Aws, change_set: str, *, values: bool) -> dict[str, Any]:
-    pages = aws.pages("cloudformation", "describe_change_set", ChangeSetName=change_set, IncludePropertyValues=values)
-    whole = dict(next(pages))
-    whole["Changes"] = [one for page in (whole, *pages) for one in page.get("Changes", []) if one.get("ResourceChange")]
-    return whole
-
-
-def _walk(aws: Aws, description: Mapping[str, Any], path: str) -> Iterator[Change]:
-    for one in description["Changes"]:
-        change = change_of(one["ResourceChange"], path, description["StackId"])
-        yield change
-        if not change.nested:
-            continue
-        child = one["ResourceChange"].get("ChangeSetId")
-        if child:
-            yield from _walk(aws, _described(aws, child), change.path)
-        elif change.action == "Remove" and change.physical_id:
-            yield from _removed(aws, change)
-
-
 def change_of(raw: Mapping[str, Any], path: str, stack_id: str = "") -> Change:
     """One ResourceChange of the stack at `path`."""
     contexts = [_context(raw.get(name)) for name in ("BeforeContext", "AfterContext")]
@@ -208,7 +167,7 @@ def change_of(raw: Mapping[str, Any], path: str, stack_id: str = "") -> Change:
         action=raw["Action"],
         replacement=_replacement(raw, properties),
         policy=raw.get("PolicyAction", ""),
-        stateful=is_stateful(kind) or any(_marked(context) for context in contexts),
+        stateful=is_stateful(kind) or any(is_marked(context) for context in contexts),
         disruptive=kind in DISRUPTIVE,
         physical_id=raw.get("PhysicalResourceId", ""),
         stack_id=stack_id,
@@ -229,9 +188,10 @@ def _context(text: str | None) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _marked(context: Mapping[str, Any]) -> bool:
-    metadata = context.get("Metadata")
-    return isinstance(metadata, dict) and str(metadata.get("scaleout:stateful", "")).lower() == "true"
+def is_marked(resource: Mapping[str, Any]) -> bool:
+    """Whether a resource of a template says that it holds data."""
+    metadata = resource.get("Metadata")
+    return isinstance(metadata, dict) and str(metadata.get(MARK, "")).lower() == "true"
 
 
 def _properties(raw: Mapping[str, Any]) -> Iterator[Property]:
@@ -268,38 +228,3 @@ def _replacement(raw: Mapping[str, Any], properties: tuple[Property, ...]) -> Re
         return "certain" if "certain" in forces or not forces - {"none"} else "possible"
     # Conditional: possible, unless each property by itself never forces it.
     return "none" if properties and forces == {"none"} else "possible"
-
-
-def _removed(aws: Aws, stack: Change) -> Iterator[Change]:
-    """What goes with a nested stack that is removed whole."""
-    policies: dict[tuple[str, str], str] = {}
-    for one in inventory(aws, stack.physical_id, stack.path):
-        if one.stack_id not in {key[0] for key in policies}:
-            policies |= _policies(aws, one.stack_id)
-        title = one.path.rpartition("/")[2]
-        policy = policies.get((one.stack_id, title), "Delete")
-        yield Change(
-            path=one.path,
-            type=one.type,
-            action="Remove",
-            policy=policy,
-            stateful=is_stateful(one.type),
-            disruptive=one.type in DISRUPTIVE,
-            physical_id=one.physical_id,
-            stack_id=one.stack_id,
-        )
-
-
-def _policies(aws: Aws, stack_id: str) -> dict[tuple[str, str], str]:
-    """The DeletionPolicy of each resource of a stack; Delete for all when its template cannot be read."""
-    from scaleout_cfn.lint.reading import load
-
-    try:
-        resources = load(template_text(aws, stack_id), "template").body.get("Resources", {})
-    except ScaleoutError:
-        resources = {}
-    found = {(stack_id, ""): ""}
-    for title, resource in resources.items():
-        policy = str(resource.get("DeletionPolicy", "Delete")) if isinstance(resource, dict) else "Delete"
-        found[stack_id, title] = "Retain" if policy.startswith("Retain") else policy
-    return found

@@ -6,57 +6,143 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/protect-stack-res
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any
 
 from scaleout_cfn.deploy.aws import Aws
-from scaleout_cfn.deploy.live import Resource
+from scaleout_cfn.deploy.guard import takes
+from scaleout_cfn.deploy.live import Resource, inventory, template_body
 from scaleout_cfn.deploy.messages import Note, Tell
-from scaleout_cfn.deploy.plan import Change, is_stateful
-from scaleout_cfn.errors import AccessError, ApiError
+from scaleout_cfn.deploy.plan import Change, is_marked, is_stateful
+from scaleout_cfn.errors import AccessError, ApiError, ScaleoutError
 
-__all__ = ["lift", "policy", "protect"]
+__all__ = ["lift", "policy", "protect", "restore"]
+
+LOST = ["Update:Replace", "Update:Delete"]
+EVERYTHING: dict[str, object] = {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}
 
 
 def policy(kept: Iterable[str]) -> str:
     """A stack policy that allows every update but the replacement and deletion of these logical ids."""
-    statements: list[dict[str, object]] = [{"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}]
-    if resources := [f"LogicalResourceId/{title}" for title in sorted(kept)]:
-        statements.append(
-            {
-                "Effect": "Deny",
-                "Action": ["Update:Replace", "Update:Delete"],
-                "Principal": "*",
-                "Resource": resources,
-            }
-        )
+    statements: list[dict[str, object]] = [EVERYTHING]
+    if titles := sorted(kept):
+        statements.append(_statement("Deny", titles))
     return json.dumps({"Statement": statements})
 
 
-def protect(aws: Aws, resources: Iterable[Resource], tell: Tell) -> None:
-    """Set the policy of every stack that holds data. One that cannot be set is told, and changes nothing else."""
+def protect(aws: Aws, root_id: str, resources: Iterable[Resource], tell: Tell, *, marked: bool = True) -> None:
+    """Set the policy of every stack that holds data, and last the root's, which so says that all of them are set.
+
+    `marked`: there may be resources whose templates mark them, so that these are read. A policy that cannot be set is
+    told, and changes nothing else: the root then still says so, to the next run.
+    """
     kept: dict[str, set[str]] = {}
+    marks: dict[str, Collection[str]] = {}
     for one in resources:
-        if is_stateful(one.type):
-            kept.setdefault(one.stack_id, set()).add(one.path.rpartition("/")[2])
-    for stack_id, titles in kept.items():
-        _set(aws, stack_id, policy(titles), tell)
+        if marked and one.stack_id not in marks:
+            marks[one.stack_id] = _marked_in(aws, one.stack_id, tell)
+        title = one.path.rpartition("/")[2]
+        if is_stateful(one.type) or title in marks.get(one.stack_id, ()):
+            kept.setdefault(one.stack_id, set()).add(title)
+    own = kept.pop(root_id, None)
+    done = [_set(aws, stack_id, policy(titles), tell) for stack_id, titles in kept.items()]
+    if not all(done):
+        return
+    if own is not None:
+        _set(aws, root_id, policy(own), tell)
+    elif _is_open(found := _statements(aws, root_id)):
+        rest = [one for one in found or [] if not _marks(one)]
+        _set(aws, root_id, json.dumps({"Statement": rest or [EVERYTHING]}), tell)
 
 
-def lift(aws: Aws, changes: Iterable[Change], allowed: Collection[str], tell: Tell) -> None:
-    """Let through what was consented to, and only that. The policies are set again after the deployment."""
-    changes = list(changes)
-    for stack_id in {one.stack_id for one in changes if one.path in allowed and one.stack_id}:
-        kept = [
-            one.path.rpartition("/")[2]
-            for one in changes
-            if one.stack_id == stack_id and one.stateful and one.path not in allowed
-        ]
-        _set(aws, stack_id, policy(kept), tell)
+def _marked_in(aws: Aws, stack_id: str, tell: Tell) -> Collection[str]:
+    try:
+        resources = template_body(aws, stack_id)["Resources"]
+    except ScaleoutError as error:
+        tell(Note(f"template of {stack_id.split('/')[1]} not read, its marks are not known: {error}", "warning"))
+        return ()
+    return {title for title, one in resources.items() if isinstance(one, dict) and is_marked(one)}
 
 
-def _set(aws: Aws, stack_id: str, body: str, tell: Tell) -> None:
+def lift(aws: Aws, root_id: str, changes: Iterable[Change], tell: Tell) -> None:
+    """Let through what the guard let through, and only that, until `protect` or `restore`.
+
+    The root's policy is set first and says that others are not as they shall be, so that a run on any machine finds
+    out with one call: this process may not live to set them. What is new is not protected yet, which counts as well.
+    """
+    titles: dict[str, set[str]] = {}
+    for one in changes:
+        if one.stack_id and (takes(one) or (one.stateful and one.action == "Add")):
+            titles.setdefault(one.stack_id, set()).add(one.path.rpartition("/")[2])
+    if not titles:
+        return
+    for stack_id in (root_id, *(titles.keys() - {root_id})):
+        found = _statements(aws, stack_id) or []
+        kept = list(_without(found, titles.get(stack_id, ())))
+        if stack_id == root_id:
+            mark = _statement("Allow", sorted({title for group in titles.values() for title in group}))
+            kept = [*(kept or [EVERYTHING]), mark]
+        if kept != found:
+            _set(aws, stack_id, json.dumps({"Statement": kept}), tell)
+
+
+def restore(aws: Aws, root_id: str, tell: Tell) -> None:
+    """Protect what an operation left unprotected, whichever run began it; nothing where nothing was left."""
+    if not _is_open(_statements(aws, root_id)):
+        return
+    try:
+        resources = list(inventory(aws, root_id))
+    except (ApiError, AccessError) as error:
+        tell(Note(f"stack policies not set, the next deployment does it: {error}", "warning"))
+        return
+    protect(aws, root_id, resources, tell)
+
+
+def _without(statements: Iterable[Any], titles: Collection[str]) -> Iterator[Any]:
+    """Statements that no longer deny the loss of these logical ids."""
+    for one in statements:
+        if _marks(one):
+            continue
+        if one.get("Effect") != "Deny" or one.get("Action") != LOST:
+            yield one
+        elif left := [each for each in _list(one.get("Resource")) if each.rpartition("/")[2] not in titles]:
+            yield {**one, "Resource": left}
+
+
+def _list(value: Any) -> list[str]:
+    return list(value) if isinstance(value, list) else [str(value)]
+
+
+def _statement(effect: str, titles: Iterable[str]) -> dict[str, object]:
+    resources = [f"LogicalResourceId/{title}" for title in titles]
+    return {"Effect": effect, "Action": LOST, "Principal": "*", "Resource": resources}
+
+
+def _marks(statement: Any) -> bool:
+    """Whether this is the mark: nobody else allows these two actions alone, beside all the others."""
+    return bool(statement.get("Effect") == "Allow" and statement.get("Action") == LOST)
+
+
+def _is_open(statements: list[Any] | None) -> bool:
+    """Whether a root with these statements has stacks whose policies are to be set. Not where they cannot be read."""
+    return statements is not None and (not statements or any(map(_marks, statements)))
+
+
+def _statements(aws: Aws, stack_id: str) -> list[Any] | None:
+    """The statements of a stack's policy: none where it has no policy, None where it cannot be read."""
+    try:
+        body = aws.once("cloudformation", "get_stack_policy", StackName=stack_id).get("StackPolicyBody", "")
+        found = json.loads(body)["Statement"] if body else []
+    except (ApiError, AccessError, ValueError, KeyError, TypeError):
+        return None
+    return [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, dict)]
+
+
+def _set(aws: Aws, stack_id: str, body: str, tell: Tell) -> bool:
     try:
         # A put of the whole policy: to repeat it is safe, and it takes no token.
         aws.write("cloudformation", "set_stack_policy", StackName=stack_id, StackPolicyBody=body)
     except (ApiError, AccessError) as error:
         tell(Note(f"stack policy of {stack_id.split('/')[1]} not set: {error}", "warning"))
+        return False
+    return True

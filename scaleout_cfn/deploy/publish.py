@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from scaleout_cfn.deploy.aws import Aws, Identity
-from scaleout_cfn.errors import ApiError, UsageError
+from scaleout_cfn.errors import AccessError, ApiError, UsageError
 from scaleout_cfn.rendering import Template, set_of, texts_of
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.yaml_text import to_yaml
@@ -75,7 +75,7 @@ def place(aws: Aws, identity: Identity, bucket: str) -> Place:
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
     """
     endpoint = aws.endpoint("s3").rstrip("/")
-    if not endpoint.endswith(identity.suffix):
+    if endpoint and not endpoint.endswith(identity.suffix):
         return Place(bucket, f"{endpoint}/{bucket}")
     host = f"s3.{identity.region}.{identity.suffix}"
     # A dot in the name does not fit the wildcard certificate.
@@ -154,6 +154,11 @@ def _put(aws: Aws, bucket: str, file: File, owner: str) -> bool:
         if error.code in ("PermanentRedirect", "301", "AuthorizationHeaderMalformed"):
             raise UsageError(f"bucket {bucket}: is in another region; use one in the region of the stack") from None
         raise
+    except AccessError as error:
+        if error.kind != "denied":
+            raise
+        cure = f"; or it is of another account than {owner}: give one of yours by --bucket"
+        raise AccessError(f"bucket {bucket}: {error}{cure}", next_command=error.next_command) from None
     return True
 
 

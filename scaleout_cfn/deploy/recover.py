@@ -14,6 +14,7 @@ from scaleout_cfn.deploy.events import Event
 from scaleout_cfn.deploy.live import NESTED, Live, Resource, find, inventory
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
 from scaleout_cfn.deploy.outcome import concluded
+from scaleout_cfn.deploy.protect import restore
 from scaleout_cfn.deploy.watch import Patience, begin, unsure, watch
 from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, RefusedError, UsageError
 
@@ -125,7 +126,7 @@ def rollback(
     if skip and way.verb != "continue_update_rollback":
         raise UsageError(f"--skip: only a stack in UPDATE_ROLLBACK_FAILED can skip; {stack} is {live.status}")
     if way.verb == "watch":
-        return watch(aws, Operation(live.stack_id, ""), stack, tell, _concluded(stack), patience)
+        return watch(aws, Operation(live.stack_id, ""), stack, tell, _concluded(aws, stack, tell), patience)
     if way.verb == "nothing":
         what = f"{stack}: {way.what}"
         return Outcome("no_change", 0, what, live.status, live.stack_id, next_command=way.next_command)
@@ -149,7 +150,7 @@ def rollback(
         operation = begin(aws, live, "rollback", way.verb, **arguments)
     except KeyboardInterrupt as stop:
         return unsure(aws, live, stack, stop)
-    return watch(aws, operation, stack, tell, _concluded(stack), patience)
+    return watch(aws, operation, stack, tell, _concluded(aws, stack, tell), patience)
 
 
 def cancel(aws: Aws, stack: str, tell: Tell, confirm: Callable[[str], bool], patience: Patience) -> Outcome:
@@ -157,7 +158,7 @@ def cancel(aws: Aws, stack: str, tell: Tell, confirm: Callable[[str], bool], pat
     live = _there(aws, stack)
     if live.status != "UPDATE_IN_PROGRESS":
         if pick(live.status).verb == "watch":
-            return watch(aws, Operation(live.stack_id, ""), stack, tell, _concluded(stack), patience)
+            return watch(aws, Operation(live.stack_id, ""), stack, tell, _concluded(aws, stack, tell), patience)
         if live.status in ("CREATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"):
             verb = live.status.split("_")[0].lower()
             raise RefusedError(
@@ -178,7 +179,7 @@ def cancel(aws: Aws, stack: str, tell: Tell, confirm: Callable[[str], bool], pat
         raise _too_late(now) from None
     except KeyboardInterrupt as stop:
         return unsure(aws, live, stack, stop)
-    return watch(aws, operation, stack, tell, _concluded(stack), patience)
+    return watch(aws, operation, stack, tell, _concluded(aws, stack, tell), patience)
 
 
 def _there(aws: Aws, stack: str) -> Live:
@@ -227,13 +228,14 @@ def _too_late(live: Live) -> RefusedError:
     )
 
 
-def _concluded(stack: str) -> Callable[[Live | None, Sequence[Event]], Outcome]:
+def _concluded(aws: Aws, stack: str, tell: Tell) -> Callable[[Live | None, Sequence[Event]], Outcome]:
     """Back where it was is what was asked for: exit code 0."""
 
     def conclude(live: Live | None, events: Sequence[Event]) -> Outcome:
         outcome = concluded(live, stack, events)
         if live is None:
             return outcome
+        restore(aws, live.stack_id, tell)
         if live.meaning.end == "done":
             late = _too_late(live)
             return replace(

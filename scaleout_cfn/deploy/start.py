@@ -12,6 +12,7 @@ from scaleout_cfn.deploy.events import Event, History
 from scaleout_cfn.deploy.follow import follow, read_events
 from scaleout_cfn.deploy.live import NESTED, Live, inventory, template_text
 from scaleout_cfn.deploy.messages import Note, Tell
+from scaleout_cfn.deploy.plan import MARK
 from scaleout_cfn.deploy.publish import Published
 from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, ScaleoutError
 
@@ -23,8 +24,8 @@ class Wish:
     """What the user asks for.
 
     `allowed` are the logical paths that may be replaced or deleted though they hold data; `recreate` agrees to delete
-    a stack whose creation failed. `wait_s` bounds the watching, `patience_s` how long expired credentials are put up
-    with; None is no bound.
+    a stack whose creation failed. `nested_plan` asks for the changes inside nested stacks. `wait_s` bounds the
+    watching, `patience_s` how long expired credentials are put up with; None is no bound.
     """
 
     stack_name: str
@@ -34,6 +35,7 @@ class Wish:
     tags: Mapping[str, str] = field(default_factory=dict)
     allowed: tuple[str, ...] = ()
     recreate: bool = False
+    nested_plan: bool = True
     wait_s: float | None = None
     patience_s: float | None = 120.0
 
@@ -46,6 +48,11 @@ class Wish:
             for name, value in self.parameters.items()
             if value and str(declared.get(name, {}).get("NoEcho", "")).lower() == "true"
         )
+
+    @property
+    def marked(self) -> bool:
+        """Whether any template marks a resource as holding data."""
+        return any(MARK in file.text for file in self.published.files)
 
 
 def desired_of(wish: Wish, live: Live | None, role_arn: str, *, image: str | None = None) -> Desired:

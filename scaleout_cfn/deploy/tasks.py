@@ -10,7 +10,7 @@ from typing import Any
 
 from scaleout_cfn.deploy import logs
 from scaleout_cfn.deploy.aws import Aws
-from scaleout_cfn.deploy.diagnose import log_place
+from scaleout_cfn.deploy.evidence import log_place
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell
 from scaleout_cfn.deploy.service import Service, tasks_of
 from scaleout_cfn.errors import AccessError, ApiError, BusyError, DeployError, RefusedError, UsageError

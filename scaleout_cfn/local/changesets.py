@@ -182,6 +182,7 @@ def property_values() -> None:
 def _expand(change_set: _Record, root: _Record, params: Any, create: Callable[[Any], _Response]) -> None:
     """Make a change set for every child that changes, depth first, and tie it to its parent's change."""
     stack, template = _stacks[change_set["StackName"]], change_set["_template"]
+    _heed_conditions(change_set, stack["_resources"])
     changes = {change["ResourceChange"]["LogicalResourceId"]: change for change in change_set["Changes"]}
     changed: set[str] = set()
     for logical_id, resource in _children(template, change_set["_resolved_params"]):
@@ -199,6 +200,30 @@ def _expand(change_set: _Record, root: _Record, params: Any, create: Callable[[A
         change["ResourceChange"]["ChangeSetId"] = child["ChangeSetId"]
     if change_set["Changes"] and change_set["StatusReason"].startswith(_NO_CHANGES):
         change_set.update(Status="CREATE_COMPLETE", ExecutionStatus="AVAILABLE", StatusReason="")
+
+
+def _heed_conditions(change_set: _Record, live: _Record) -> None:
+    """MiniStack compares templates: it adds what a condition leaves out, and what it left out before it modifies, or
+    shows no change of."""
+    template = change_set["_template"]
+    conditions = engine._evaluate_conditions(template, change_set["_resolved_params"])
+    for change in list(change_set["Changes"]):
+        raw = change["ResourceChange"]
+        resource = template["Resources"].get(raw["LogicalResourceId"])
+        if resource is None or raw["LogicalResourceId"] in live:
+            continue
+        if not conditions.get(resource.get("Condition"), True):
+            change_set["Changes"].remove(change)
+        elif raw["Action"] == "Modify":
+            raw["Action"] = "Add"
+            for name in ("Details", "PhysicalResourceId", "Replacement", "Scope"):
+                raw.pop(name, None)
+    shown = {change["ResourceChange"]["LogicalResourceId"] for change in change_set["Changes"]}
+    for logical_id, resource in template["Resources"].items():
+        new = logical_id not in live and logical_id not in shown and resource["Type"] != STACK
+        if new and conditions.get(resource.get("Condition"), True):
+            raw = {"Action": "Add", "LogicalResourceId": logical_id, "ResourceType": resource["Type"]}
+            change_set["Changes"].append({"ResourceChange": raw})
 
 
 def _child_change_set(

@@ -16,6 +16,8 @@ NESTED = "AWS::CloudFormation::Stack"
 PAGE = 2
 #: Properties whose change replaces the resource.
 REPLACING = {"AWS::DynamoDB::Table": {"KeySchema"}, "AWS::ECS::TaskDefinition": {"Family", "ContainerDefinitions"}}
+#: The result of a hook that refuses a resource.
+HOOK = "2a36aa47-2d4c-4ab8-a263-000000000001"
 BASE = "arn:aws:cloudformation:eu-west-1:123456789012"
 
 
@@ -52,6 +54,7 @@ class Stack:
     tags: list[dict[str, str]] = field(default_factory=list)
     policy: str = ""
     path: str = ""
+    replaced: list[tuple[str, str, str]] = field(default_factory=list)
     role: str = ""
 
     @property
@@ -60,13 +63,24 @@ class Stack:
 
 
 class CloudFormation:
-    """The service. `failures` maps a path such as `Service/Service` to the reason it fails with, so many times."""
+    """The service. `failures` maps a path such as `Service/Service` to the reason it fails with, so many times.
+
+    `hooks` maps a path to the reason why a hook refuses it, with `hook_results` for more of what it says; `findings`
+    are what the validation of change sets found. `undeletable` maps a path to the reason why what it was before its
+    replacement cannot be deleted. `crowd` maps the path of a stack to the number of old change sets
+    that it has, besides those that are made here.
+    """
 
     def __init__(self, world: Any) -> None:
         self.world = world
         self.stacks: dict[str, Stack] = {}
         self.sets: dict[str, dict[str, Any]] = {}
         self.failures: dict[str, tuple[str, int]] = {}
+        self.crowd: dict[str, int] = {}
+        self.findings: list[dict[str, Any]] = []
+        self.hook_results: list[dict[str, Any]] = []
+        self.hooks: dict[str, str] = {}
+        self.undeletable: dict[str, str] = {}
         self.executions = 0
         self.resource_s = 4.0
         self.set_s = 2.0
@@ -152,8 +166,20 @@ class CloudFormation:
     def DescribeStackEvents(self, StackName: str, NextToken: str = "0") -> dict[str, Any]:
         return _page("StackEvents", list(reversed(self._there(StackName).events)), NextToken)
 
-    def DescribeEvents(self, **_: Any) -> dict[str, Any]:
-        return {"OperationEvents": []}
+    def DescribeEvents(self, ChangeSetName: str, NextToken: str = "0") -> dict[str, Any]:
+        assert ChangeSetName.startswith("arn:")
+        return _page("OperationEvents", self.findings, NextToken)
+
+    def ListHookResults(self, TargetType: str, TargetId: str, NextToken: str = "0") -> dict[str, Any]:
+        assert TargetType == "CHANGE_SET" and TargetId.startswith("arn:")
+        summaries = [{key: value for key, value in one.items() if key != "Annotations"} for one in self.hook_results]
+        return _page("HookResults", summaries, NextToken)
+
+    def GetHookResult(self, HookResultId: str) -> dict[str, Any]:
+        for one in self.hook_results:
+            if one["HookResultId"] == HookResultId:
+                return one
+        raise Refused("HookResultNotFound", f"no result {HookResultId}", 404)
 
     def ListStackResources(self, StackName: str, NextToken: str = "0") -> dict[str, Any]:
         stack = self._there(StackName)
@@ -169,14 +195,25 @@ class CloudFormation:
         ]
         return _page("StackResourceSummaries", rows, NextToken)
 
-    def ListChangeSets(self, StackName: str) -> dict[str, Any]:
+    def ListChangeSets(self, StackName: str, NextToken: str = "0") -> dict[str, Any]:
         stack = self._there(StackName)
-        found = [one for one in self.sets.values() if one["StackId"] == stack.id]
-        return {"Summaries": [{key: one[key] for key in ("ChangeSetId", "ChangeSetName", "Status")} for one in found]}
+        names = ("ChangeSetId", "ChangeSetName", "Status", "ExecutionStatus")
+        found = [{key: one[key] for key in names} for one in self.sets.values() if one["StackId"] == stack.id]
+        found += [{"Status": "FAILED", "ExecutionStatus": "UNAVAILABLE"}] * self.crowd.get(stack.path, 0)
+        return _page("Summaries", found, NextToken, 200)
+
+    def _full(self, stack: Stack) -> str:
+        """Why a stack takes no more change sets."""
+        count = sum(one["StackId"] == stack.id for one in self.sets.values()) + self.crowd.get(stack.path, 0)
+        return f"ChangeSet limit exceeded for stack {stack.id}" if count >= 1000 else ""
 
     def SetStackPolicy(self, StackName: str, StackPolicyBody: str) -> dict[str, Any]:
         self._there(StackName).policy = StackPolicyBody
         return {}
+
+    def GetStackPolicy(self, StackName: str) -> dict[str, Any]:
+        policy = self._there(StackName).policy
+        return {"StackPolicyBody": policy} if policy else {}
 
     # change sets
 
@@ -193,19 +230,31 @@ class CloudFormation:
             one["StackId"] == stack.id and one["ChangeSetName"] == ChangeSetName for one in self.sets.values()
         ):
             raise Refused("AlreadyExistsException", f"ChangeSet {ChangeSetName} already exists")
+        if stack and (full := self._full(stack)):
+            raise Refused("LimitExceededException", full)
         if stack is None:
             stack = self._new(StackName, "REVIEW_IN_PROGRESS")
             self._event(stack, stack.name, NESTED, "REVIEW_IN_PROGRESS", stack.id, "User Initiated")
         text = self._text(given["TemplateURL"])
         parameters = self._resolved(text, given.get("Parameters", []), stack)
-        made = self._set(stack, ChangeSetName, ChangeSetType, text, parameters)
+        nested = given.get("IncludeNestedStacks", False)
+        made = self._set(stack, ChangeSetName, ChangeSetType, text, parameters, nested=nested)
         made |= {"Description": given.get("Description", ""), "_tags": given.get("Tags", [])}
+        made["Capabilities"] = given.get("Capabilities", [])
         made["_role"] = given.get("RoleARN", "")
         self._start(self._making(made))
         return {"Id": made["ChangeSetId"], "StackId": stack.id}
 
     def _set(
-        self, stack: Stack, name: str, kind: str, text: str, parameters: dict[str, str], root: str = ""
+        self,
+        stack: Stack,
+        name: str,
+        kind: str,
+        text: str,
+        parameters: dict[str, str],
+        root: str = "",
+        *,
+        nested: bool = True,
     ) -> dict[str, Any]:
         arn = f"{BASE}:changeSet/{name}/{next(self._ids)}"
         made: dict[str, Any] = {
@@ -215,6 +264,8 @@ class CloudFormation:
             "StackName": stack.name,
             "Status": "CREATE_PENDING",
             "ExecutionStatus": "UNAVAILABLE",
+            "IncludeNestedStacks": nested,
+            "_full": "",
             "_type": kind,
             "_text": text,
             "_parameters": parameters,
@@ -229,7 +280,9 @@ class CloudFormation:
         made["Status"] = "CREATE_IN_PROGRESS"
         yield self.set_s / 2
         stack = self.stacks[made["StackId"]]
-        if self.set_failure:
+        if made["_full"]:
+            made |= {"Status": "FAILED", "StatusReason": f"{made['_full']}: Resource creation cancelled"}
+        elif self.set_failure:
             made |= {"Status": "FAILED", "StatusReason": self.set_failure}
         elif not made["Changes"] and made["_tags"] == stack.tags and made["_type"] == "UPDATE":
             made |= {"Status": "FAILED", "StatusReason": "The submitted information didn't contain changes. Submit"}
@@ -344,6 +397,7 @@ class CloudFormation:
             yield from self._apply(stack, text, parameters, token)
         except Failed as failed:
             self._own(stack, "UPDATE_ROLLBACK_IN_PROGRESS", token, str(failed))
+            stack.replaced = []
             yield self.resource_s
             for title, child in children.items():
                 if (child.text, child.parameters) != kept[title]:
@@ -356,8 +410,27 @@ class CloudFormation:
         active = _active(stack.template, parameters)
         for title in [title for title in stack.resources if title not in active]:
             yield from self._delete(stack, title, token)
+        if not stack.path:
+            # Nested stacks delete what they replaced only now, after their parents said that they were updated.
+            for one in [stack, *self._nested(stack)]:
+                yield from self._clean_up(one, token)
         self._own(stack, "UPDATE_COMPLETE", token)
         return True
+
+    def _nested(self, stack: Stack) -> Iterator[Stack]:
+        for one in stack.resources.values():
+            if one["type"] == NESTED:
+                yield self.stacks[one["physical"]]
+                yield from self._nested(self.stacks[one["physical"]])
+
+    def _clean_up(self, stack: Stack, token: str) -> Iterator[float]:
+        for title, kind, physical in stack.replaced:
+            policy = stack.template["Resources"].get(title, {}).get("UpdateReplacePolicy", "Delete")
+            reason = self.undeletable.get(f"{stack.path}/{title}".lstrip("/"), "")
+            status = "DELETE_SKIPPED" if policy == "Retain" else "DELETE_FAILED" if reason else "DELETE_COMPLETE"
+            self._event(stack, title, kind, status, physical, reason, token)
+            yield 0.5
+        stack.replaced = []
 
     def _apply(self, stack: Stack, text: str, parameters: dict[str, str], token: str) -> Iterator[float]:
         template = load(text, "t").body
@@ -406,6 +479,12 @@ class CloudFormation:
         physical = old["physical"] if old and not replaced else f"{kind.split('::')[-1].lower()}-{next(self._ids)}"
         if kind == "AWS::ECS::Service":
             physical = old["physical"] if old else f"arn:aws:ecs:eu-west-1:123456789012:service/main/{title}"
+        if replaced and denied(stack.policy, "Update:Replace", title):
+            reason = "Action denied by stack policy: Statement [#2] does not allow [Update:Replace] for resource"
+            self._event(stack, title, kind, "UPDATE_FAILED", physical, f"{reason} [*/{title}]", token)
+            raise Failed(f"The following resource(s) failed to update: [{title}].")
+        if path in self.hooks:
+            yield from self._hooked(stack, title, kind, verb, token, self.hooks[path])
         self._event(stack, title, kind, f"{verb}_IN_PROGRESS", physical, token=token)
         yield self.resource_s
         reason, times = self.failures.get(path, ("", 0))
@@ -414,8 +493,24 @@ class CloudFormation:
             self._event(stack, title, kind, f"{verb}_FAILED", physical, reason, token)
             raise Failed(f"The following resource(s) failed to {verb.lower()}: [{title}].")
         status = f"{verb}_COMPLETE"
+        if old and replaced:
+            stack.replaced.append((title, kind, old["physical"]))
         stack.resources[title] = {"type": kind, "physical": physical, "properties": properties, "status": status}
         self._event(stack, title, kind, status, physical, token=token)
+
+    def _hooked(self, stack: Stack, title: str, kind: str, verb: str, token: str, reason: str) -> Iterator[float]:
+        hook = {"HookType": "Private::Guard::Hook", "HookFailureMode": "FAIL", "HookInvocationId": HOOK}
+        first: dict[str, Any] = {}
+        for status, words in (("HOOK_IN_PROGRESS", "Invoking hook"), ("HOOK_COMPLETE_FAILED", reason)):
+            self._event(stack, title, kind, f"{verb}_IN_PROGRESS", "", token=token)
+            stack.events[-1] |= {**hook, "HookStatus": status, "HookStatusReason": words}
+            first = first or {"EventId": stack.events[-1]["EventId"]}
+            stack.events[-1] |= first
+            yield self.resource_s
+        self._event(
+            stack, title, kind, f"{verb}_FAILED", "", f"The following hook(s) failed: [{hook['HookType']}]", token
+        )
+        raise Failed(f"The following resource(s) failed to {verb.lower()}: [{title}].")
 
     # what a change set shows
 
@@ -427,9 +522,13 @@ class CloudFormation:
         for title, resource in active.items():
             old = stack.resources.get(title)
             properties = self._value(resource.get("Properties", {}), stack, parameters)
-            if old is not None and old["properties"] == properties:
-                continue
             kind = resource["Type"]
+            if kind == NESTED and old is not None and made["IncludeNestedStacks"]:
+                made["_full"] = made["_full"] or self._full(self.stacks[old["physical"]])
+            if old is not None and old["properties"] == properties:
+                if kind == NESTED and not made["IncludeNestedStacks"]:
+                    yield {"Type": "Resource", "ResourceChange": automatic(title, old)}
+                continue
             change: dict[str, Any] = {
                 "Action": "Modify" if old else "Add",
                 "LogicalResourceId": title,
@@ -437,7 +536,7 @@ class CloudFormation:
             }
             if old:
                 change |= self._modified(old, properties, resource, kind)
-            if kind == NESTED:
+            if kind == NESTED and made["IncludeNestedStacks"]:
                 child = self.stacks[old["physical"]] if old else self._new(title, "REVIEW_IN_PROGRESS")
                 inner = self._text(properties["TemplateURL"])
                 given = {
@@ -571,7 +670,28 @@ def _active(template: dict[str, Any], parameters: dict[str, str], section: str =
     return {title: one for title, one in template.get(section, {}).items() if holds.get(one.get("Condition", ""), True)}
 
 
-def _page(key: str, rows: list[Any], token: str) -> dict[str, Any]:
+def automatic(title: str, old: dict[str, Any]) -> dict[str, Any]:
+    """A nested stack that CloudFormation does not look into, and which nothing in its parent changes."""
+    return {
+        "Action": "Modify",
+        "LogicalResourceId": title,
+        "PhysicalResourceId": old["physical"],
+        "ResourceType": NESTED,
+        "Replacement": "False",
+        "Details": [{"Target": {"Attribute": "Properties"}, "Evaluation": "Dynamic", "ChangeSource": "Automatic"}],
+    }
+
+
+def denied(policy: str, action: str, title: str) -> bool:
+    """Whether a stack policy denies an action on a resource: a Deny wins over every Allow."""
+    statements = json.loads(policy)["Statement"] if policy else []
+    return any(
+        one["Effect"] == "Deny" and action in one["Action"] and f"LogicalResourceId/{title}" in one["Resource"]
+        for one in statements
+    )
+
+
+def _page(key: str, rows: list[Any], token: str, size: int = PAGE) -> dict[str, Any]:
     start = int(token)
-    more = {"NextToken": str(start + PAGE)} if start + PAGE < len(rows) else {}
-    return {key: rows[start : start + PAGE], **more}
+    more = {"NextToken": str(start + size)} if start + size < len(rows) else {}
+    return {key: rows[start : start + size], **more}

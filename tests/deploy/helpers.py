@@ -26,13 +26,16 @@ PLACE = publish.Place("artifacts", "https://artifacts.s3.eu-west-1.amazonaws.com
 
 @dataclass(frozen=True)
 class Small:
-    """What the small set can be told. `retain` is the UpdateReplacePolicy and DeletionPolicy of the table."""
+    """What the small set can be told. `retain` is the UpdateReplacePolicy and DeletionPolicy of the table; `more` the
+    number of further nested stacks, of which each word changes one resource; `mark` says that the word holds data."""
 
     key: str = "id"
     retain: bool = False
     with_data: bool = True
     secret: bool = False
     word: str = "one"
+    more: int = 0
+    mark: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class DataOutputs:
 @dataclass(frozen=True)
 class ServiceOutputs:
     name: Text
+
+
+@dataclass(frozen=True)
+class MoreOutputs:
+    word: Text
 
 
 @dataclass(frozen=True)
@@ -84,10 +92,19 @@ def _published(small: Small) -> publish.Published:
         one = stack.add(ecs.Service("Service", TaskDefinition=definition.ref(), LaunchType="EC2"))
         return ServiceOutputs(Text(one.get_att("Name")))
 
+    def more(stack: Stack, config: Config) -> MoreOutputs:
+        """One more."""
+        return MoreOutputs(Text(stack.add(ssm.Parameter("Word", Type="String", Value=small.word)).ref()))
+
     def root(stack: Stack, config: Config, *, image_uri: Text) -> Outputs:
         """A small set."""
         kept = stack.nest("Data", data, config) if small.with_data else None
         there = stack.add(ssm.Parameter("Word", Type="String", Value=small.word))
+        if small.mark:
+            there_is = stack.template.resources["Word"]
+            there_is.Metadata = {"scaleout:stateful": True}
+        for number in range(small.more):
+            stack.nest(f"More{number}", more, config)
         has_image = stack.condition("HasImage", Not(Equals(image_uri, "")))
         web = stack.nest_if(has_image, "Service", service, config, image_uri=image_uri)
         if small.secret:
@@ -152,7 +169,7 @@ class Deployer:
                 title: shown(cfn.stacks[one["physical"]]) if "CloudFormation" in one["type"] else one["type"]
                 for title, one in stack.resources.items()
             }
-            return stack.status, dict(stack.parameters), inner
+            return stack.status, dict(stack.parameters), inner, stack.policy
 
         stack = cfn.live(self.stack)
         return shown(stack) if stack else None

@@ -5,7 +5,8 @@ UPDATE_IN_PROGRESS, and nothing else:
 https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackStack.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html
 https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CancelUpdateStack.html
-DeleteStack refuses a protected stack and one that is being updated.
+DeleteStack refuses a protected stack and one that is being updated, and RetainResources before DELETE_FAILED:
+https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html
 """
 
 from __future__ import annotations
@@ -31,17 +32,11 @@ class Operations(CloudFormation):
         self.protected = False
         self.begun: list[str] = []
         self.skipped: list[str] = []
-        self.failed_sets: dict[str, int] = {}
 
     def DescribeStacks(self, StackName: str) -> dict[str, Any]:
         answer = super().DescribeStacks(StackName)
         answer["Stacks"][0]["EnableTerminationProtection"] = self.protected
         return answer
-
-    def ListChangeSets(self, StackName: str, NextToken: str = "") -> dict[str, Any]:
-        stack = self._there(StackName)
-        failed = [{"Status": "FAILED"}] * self.failed_sets.get(stack.path, 0)
-        return {"Summaries": failed or super().ListChangeSets(StackName)["Summaries"]}
 
     def RollbackStack(self, StackName: str, ClientRequestToken: str, **_: Any) -> dict[str, Any]:
         stack = self._taken(StackName, ClientRequestToken, "CREATE_FAILED", "UPDATE_FAILED")
@@ -67,7 +62,9 @@ class Operations(CloudFormation):
         self._start(self._back(stack, ClientRequestToken, "UPDATE_"))
         return {}
 
-    def DeleteStack(self, StackName: str, ClientRequestToken: str = "", **_: Any) -> dict[str, Any]:
+    def DeleteStack(
+        self, StackName: str, ClientRequestToken: str = "", RetainResources: Sequence[str] = (), **_: Any
+    ) -> dict[str, Any]:
         stack = self.live(StackName)
         if stack is None or stack.status in ("DELETE_IN_PROGRESS", "DELETE_COMPLETE"):
             return {}
@@ -75,7 +72,14 @@ class Operations(CloudFormation):
             raise Refused("ValidationError", f"Stack [{stack.id}] cannot be deleted while TerminationProtection is on")
         if stack.status.startswith("UPDATE") and stack.status.endswith("_IN_PROGRESS"):
             raise Refused("ValidationError", f"Stack [{stack.id}] cannot be deleted while in status {stack.status}")
+        if RetainResources and stack.status != "DELETE_FAILED":
+            raise Refused("ValidationError", f"Invalid operation on stack [{stack.id}]. It is in {stack.status}")
+        if unknown := set(RetainResources) - stack.resources.keys():
+            raise Refused("ValidationError", f"the stack does not hold {unknown}")
         self._once(ClientRequestToken)
+        for title in RetainResources:
+            one = stack.resources.pop(title)
+            self._event(stack, title, one["type"], "DELETE_SKIPPED", one["physical"], token=ClientRequestToken)
         self._start(self._deleting(stack, ClientRequestToken))
         return {}
 
@@ -117,12 +121,13 @@ class Operations(CloudFormation):
             if times:
                 self.stuck[path] = (reason, times - 1)
                 self._event(stack, title, one["type"], "DELETE_FAILED", one["physical"], reason, token)
+                one["status"] = "DELETE_FAILED"
                 failed.append(title)
                 continue
             yield from self._delete(stack, title, token)
             child = self.stacks.get(one["physical"])
             if child and child.status == "DELETE_FAILED":
-                stack.resources[title] = one
+                stack.resources[title] = {**one, "status": "DELETE_FAILED"}
                 self._event(stack, title, one["type"], "DELETE_FAILED", child.id, f"Embedded stack {child.id}", token)
                 failed.append(title)
         reason = f"The following resource(s) failed to delete: {failed}." if failed else ""

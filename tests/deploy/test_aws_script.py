@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import boto3
 import click
 import pytest
 
 import scaleout_cfn as sc
 from scaleout_cfn.cli import cli
 from scaleout_cfn.config_file import load
+from scaleout_cfn.local import running
 
 FOLDER = Path(__file__).parents[1] / "aws"
 
@@ -73,3 +75,32 @@ def test_without_consent_to_the_cost_nothing_is_begun(arguments: tuple[str, ...]
     assert done.returncode == 2
     assert said in done.stderr
     assert "USD" in done.stdout
+
+
+def test_a_step_that_fails_is_told_and_the_stack_is_taken_down(tmp_path: Path) -> None:
+    """Against the emulator, from where nothing can be built: the second step fails, and what the first made goes."""
+    with running() as emulator:
+        environment = {**emulator.environment(), "HOME": str(tmp_path), "PATH": str(Path(sys.executable).parent)}
+        bootstrap = [sys.executable, "-m", "scaleout_cfn", "bootstrap", "--bucket", "artifacts"]
+        here = {**environment, "PYTHONPATH": str(FOLDER.parents[1])}
+        subprocess.run(bootstrap, env=here, cwd=tmp_path, capture_output=True, timeout=60, check=True)
+        done = subprocess.run(
+            [sys.executable, str(FOLDER / "live.py"), "--region", emulator.region, "--bucket", "artifacts"],
+            env={**environment, "SCALEOUT_AWS": "1"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        client = boto3.client(
+            "cloudformation",
+            endpoint_url=emulator.endpoint_url,
+            region_name=emulator.region,
+            aws_access_key_id=emulator.account_id,
+            aws_secret_access_key="local",
+        )
+        left = [one for one in client.list_stacks()["StackSummaries"] if one["StackStatus"] != "DELETE_COMPLETE"]
+    assert done.returncode == 1, done.stderr
+    assert "FAILED: push a first image: exit code 2, expected 0" in done.stderr
+    assert left == []

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from .helpers import Deployer, running
+from scaleout_cfn.deploy.messages import Outcome
+
+from .helpers import Deployer, Small, running
 from .world import Killed
 
 
@@ -32,6 +34,24 @@ def failing() -> Deployer:
     return deployer
 
 
+def half_way() -> Deployer:
+    """The table can be replaced, and then another resource fails."""
+    deployer = running()
+    deployer.world.cfn.failures["Word"] = ("no such word", 1000)
+    return deployer
+
+
+def crowded() -> Deployer:
+    """A nested stack takes hardly any more change sets, so that its changes are not asked for."""
+    deployer = running()
+    deployer.world.cfn.crowd["Data"] = 990
+    return deployer
+
+
+def replaced(deployer: Deployer) -> Outcome:
+    return deployer.deploy(Small(key="pk", word="two"), allowed=("Data/Table",))
+
+
 def broken() -> Deployer:
     """A creation that failed: the stack can only be made anew."""
     deployer = Deployer()
@@ -46,9 +66,28 @@ SCENARIOS = {
     "create": Scenario(Deployer, lambda one: one.deploy().exit_code, 0, 1),
     "create in two phases": Scenario(Deployer, lambda one: one.deploy(image="web:1").exit_code, 0, 2),
     "update": Scenario(running, lambda one: one.deploy(image="web:2").exit_code, 0, 1),
+    "update without a nested plan": Scenario(crowded, lambda one: one.deploy(image="web:2").exit_code, 0, 1),
     "recreation": Scenario(broken, lambda one: one.deploy(recreate=True).exit_code, 0, 1),
+    "replacement with consent": Scenario(running, lambda one: replaced(one).exit_code, 0, 1),
+    "failing replacement": Scenario(half_way, lambda one: replaced(one).exit_code, 4, 1, fails=True),
     "failing update": Scenario(failing, lambda one: one.deploy(image="web:2").exit_code, 4, 1, fails=True),
 }
+
+
+@dataclass
+class Found:
+    """What the second run finds when it looks at the stack first."""
+
+    deployer: Deployer
+    settled: bool = False
+    tried: int = 0
+
+    def at(self, operation: str) -> None:
+        if operation == "DescribeStacks":
+            self.deployer.world.at_call = None
+            self.deployer.world.cfn.advance()
+            self.settled = not self.deployer.status().endswith("_IN_PROGRESS")
+            self.tried = self.deployer.world.executions()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -75,13 +114,13 @@ def test_the_same_command_after_a_crash_ends_in_the_same_state(
                 world.cfn.finish()
             world.seconds += 1  # to start again takes a moment
             world.cfn.advance()
-            settled = not deployer.status().endswith("_IN_PROGRESS")
-            tried = world.executions()
             context = f"{name}: killed {when} call {number}, {(world.sent() or ['the first'])[-1]}"
+            found = Found(deployer)
+            world.at_call = found.at
             assert scenario.command(deployer) == scenario.exit_code, context
             assert deployer.state() == wanted, context
             # What has failed and come to rest is tried again: that is what the command is given again for.
-            again = scenario.fails and settled and tried == 1
+            again = scenario.fails and found.settled and found.tried == 1
             assert world.executions() == scenario.executions + again, context
             # Found again, not made again: no change set is left over.
             names = {given["ChangeSetName"] for _, operation, given in world.calls if operation == "CreateChangeSet"}

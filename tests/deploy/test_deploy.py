@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from scaleout_cfn.errors import BusyError, NeedsHandError, RefusedError, RejectedError, UsageError
+from scaleout_cfn.cli.draw import plan_lines
+from scaleout_cfn.deploy import deployment
+from scaleout_cfn.deploy.aws import Aws, Target
+from scaleout_cfn.deploy.messages import Fact
+from scaleout_cfn.errors import AccessError, BusyError, NeedsHandError, RefusedError, RejectedError, UsageError
 
 from .helpers import Deployer, Small, running
 
@@ -24,6 +31,17 @@ def test_a_new_stack_without_an_image_is_made_without_the_service() -> None:
     deployer = Deployer()
     assert deployer.deploy().status == "CREATE_COMPLETE"
     assert len(deployer.plans) == 1
+
+
+def test_the_capabilities_that_are_acknowledged_are_those_of_the_set_and_are_shown() -> None:
+    deployer = Deployer()
+    wish = deployer.wish()
+    aws = deployer.world.aws()
+    wish = replace(wish, published=replace(wish.published, capabilities=("CAPABILITY_IAM",)))
+    deployment.deploy(aws, aws.identity(), wish, deployer.said.append, lambda plan: True)
+    (plan,) = deployer.plans
+    assert plan.capabilities == ("CAPABILITY_IAM",)
+    assert "  acknowledges CAPABILITY_IAM" in plan_lines(plan, 120)
 
 
 def test_a_new_image_is_one_update() -> None:
@@ -46,7 +64,7 @@ def test_nothing_to_do_makes_no_change_set_and_no_upload() -> None:
     deployer = running()
     outcome = deployer.deploy(image="web:1")
     assert (outcome.outcome, outcome.exit_code, outcome.outputs["ServiceName"] != "") == ("no_change", 0, True)
-    assert deployer.world.sent() == ["GetCallerIdentity", "DescribeStacks", "GetTemplate", "DescribeStacks"]
+    assert deployer.world.sent() == ["GetCallerIdentity", "DescribeStacks", "GetStackPolicy", "GetTemplate"]
 
 
 def test_changed_tags_are_a_change() -> None:
@@ -142,6 +160,69 @@ def test_a_missing_bucket_is_named_with_its_cure() -> None:
         deployer.deploy()
 
 
+def test_a_bucket_of_another_account_is_named_with_its_cure() -> None:
+    deployer = Deployer()
+    deployer.world.buckets["artifacts"] = "999999999999"
+    with pytest.raises(AccessError, match=r"bucket artifacts: .*another account than 123456789012") as refusal:
+        deployer.deploy()
+    assert (refusal.value.exit_code, deployer.world.executions()) == (8, 0)
+
+
+def test_what_an_update_left_behind_is_listed_with_its_id() -> None:
+    """A nested stack deletes what it replaced after its root is content."""
+    deployer = Deployer()
+    deployer.deploy(Small(retain=True), image="web:1")
+    kept = deployer.world.cfn.physical_id("Table")
+    outcome = deployer.deploy(Small(retain=True, key="pk"))
+    (left,) = [one for one in deployer.said if isinstance(one, Fact) and one.kind == "left_behind"]
+    assert f"  Data/Table  AWS::DynamoDB::Table  {kept}  kept by its policy" in left.lines
+    assert (outcome.exit_code, len(left.lines)) == (0, 2)
+
+
+def test_what_an_update_could_not_delete_is_listed_with_the_reason() -> None:
+    deployer = running()
+    old = deployer.world.cfn.physical_id("Table")
+    deployer.world.cfn.undeletable["Data/Table"] = "deletion protection is on"
+    assert deployer.deploy(Small(key="pk"), allowed=("Data/Table",)).exit_code == 0
+    (left,) = [one for one in deployer.said if isinstance(one, Fact) and one.kind == "left_behind"]
+    assert left.lines[1].endswith(f"{old}  not deleted: deletion protection is on")
+    assert left.data["resources"][0]["path"] == "Data/Table"
+
+
+def test_an_update_that_left_nothing_says_nothing_of_it() -> None:
+    deployer = running()
+    deployer.deploy(image="web:2")
+    assert not [one for one in deployer.said if isinstance(one, Fact)]
+
+
+@pytest.mark.parametrize(("ends_in_s", "role", "warned"), [(600, "", True), (600, "arn:aws:iam::1:role/x", False),
+                                                           (7200, "", False), (None, "", False)])  # fmt: skip
+def test_credentials_that_end_before_a_usual_deployment_are_warned_of_where_no_role_is_given(
+    ends_in_s: float | None, role: str, warned: bool
+) -> None:
+    deployer = running()
+    aws = deployer.world.aws(role_arn=role)
+    aws.ends_within = lambda seconds: ends_in_s is not None and ends_in_s < seconds  # type: ignore[method-assign]
+    assert deployer.deploy(image="web:2", aws=aws).exit_code == 0
+    assert ("these credentials end within 30 minutes" in deployer.notes) == warned
+    deployer.deploy(image="web:2", aws=aws)
+    assert "these credentials end" not in deployer.notes  # where there is nothing to do, nothing can be cut off
+
+
+@pytest.mark.parametrize(("minutes", "soon"), [(5, True), (300, False), (None, False)])
+def test_when_credentials_end_is_what_boto3_knows(
+    minutes: int | None, soon: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.delenv("AWS_CREDENTIAL_EXPIRATION", raising=False)
+    if minutes is not None:
+        end = datetime.now(UTC) + timedelta(minutes=minutes)
+        monkeypatch.setenv("AWS_CREDENTIAL_EXPIRATION", end.isoformat())
+    assert Aws(Target(region="eu-west-1")).ends_within(1800) == soon
+
+
 def test_somebody_elses_operation_is_busy_and_named() -> None:
     deployer = running()
     cfn = deployer.world.cfn
@@ -188,7 +269,7 @@ def test_another_task_definition_than_the_stacks_is_a_failure() -> None:
 
 def test_what_holds_data_is_protected_by_a_stack_policy() -> None:
     deployer = running()
-    (policy,) = {stack.policy for stack in deployer.world.cfn.stacks.values() if stack.policy}
+    (policy,) = {stack.policy for stack in deployer.world.cfn.stacks.values() if stack.path == "Data"}
     assert '"LogicalResourceId/Table"' in policy and '"Update:Replace"' in policy
 
 

@@ -15,11 +15,12 @@ from local.helpers import Account
 
 import scaleout_cfn as sc
 from scaleout_cfn.cli import main
-from scaleout_cfn.deploy.destroy import EMPTIED, Stock, destroy, held_back, stock
+from scaleout_cfn.deploy.destroy import destroy
 from scaleout_cfn.deploy.live import NESTED, Resource
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.pace import Pace
 from scaleout_cfn.deploy.plan import is_stateful
+from scaleout_cfn.deploy.stock import EMPTIED, Stock, held_back, stock
 from scaleout_cfn.deploy.watch import Patience
 from scaleout_cfn.errors import BusyError, RefusedError, UsageError
 
@@ -206,6 +207,51 @@ def test_the_cause_of_a_failed_deletion_is_found_in_a_nested_stack() -> None:
     outcome = destroyed(deployer)
     assert outcome.cause is not None
     assert (outcome.cause.path, outcome.reason) == ("Service/Service", "the service cannot be stopped")
+
+
+def left_behind(deployer: Operator, *retain: str) -> Outcome:
+    aws = deployer.world.aws()
+    empty = ("Data/Table",) if "Data/Table" not in retain else ()
+    return destroy(aws, "web", empty, deployer.said.append, lambda sentence: True, Patience(), "", retain)
+
+
+def test_what_cannot_be_deleted_is_left_behind_by_its_path_also_in_a_nested_stack() -> None:
+    deployer = wider()
+    deployer.world.cfn.stuck = {"Data/Table": ("it is in use", 99), "Word": ("it is in use, too", 99)}
+    outcome = destroyed(deployer, "Data/Table")
+    assert (outcome.exit_code, outcome.status) == (5, "DELETE_FAILED")
+    assert "--retain " in outcome.next_command
+    table = deployer.world.cfn.physical_id("Table")
+    outcome = left_behind(deployer, "Data/Table", "Word")
+    assert (outcome.exit_code, outcome.outcome) == (0, "destroyed")
+    assert f"Data/Table {table}" in outcome.reason and "Word " in outcome.reason
+    sent = [given for _, name, given in deployer.world.calls if name == "DeleteStack" and "RetainResources" in given]
+    assert [given["RetainResources"] for given in sent] == [["Table"], ["Word"]]
+
+
+def test_to_leave_something_behind_is_no_way_to_begin() -> None:
+    with pytest.raises(UsageError, match="only a stack in DELETE_FAILED can leave something behind"):
+        left_behind(wider(), "Data/Table")
+
+
+def test_only_what_could_not_be_deleted_is_left_behind() -> None:
+    deployer = wider()
+    deployer.world.cfn.stuck = {"Word": ("it is in use", 99)}
+    with_resource(deployer, "Other", "AWS::SNS::Topic", "topic")
+    deployer.world.cfn.stuck["Other"] = ("so is this", 1)
+    assert destroyed(deployer, "Data/Table").status == "DELETE_FAILED"
+    deployer.root.resources["Other"]["status"] = "CREATE_COMPLETE"
+    with pytest.raises(UsageError, match="--retain Other: it is CREATE_COMPLETE; give one of: Word"):
+        left_behind(deployer, "Other")
+
+
+def test_a_marked_resource_goes_only_with_consent() -> None:
+    deployer = wider()
+    stack = deployer.root
+    stack.text = stack.text.replace("  Word:\n", '  Word:\n    Metadata:\n      "scaleout:stateful": true\n')
+    with pytest.raises(RefusedError, match="Word holds data and would be deleted"):
+        destroyed(deployer, "Data/Table")
+    assert destroyed(deployer, "Data/Table", "Word").exit_code == 0
 
 
 @pytest.mark.parametrize("carried_out", [True, False])

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleout_cfn.deploy import diagnose as module
-from scaleout_cfn.deploy.diagnose import attempts, diagnose, hint, log_place, newest_failure, stops
+from scaleout_cfn.deploy.diagnose import attempts, diagnose, newest_failure
 from scaleout_cfn.deploy.events import STARTS
+from scaleout_cfn.deploy.evidence import LOG_LINES, log_place, stops
+from scaleout_cfn.deploy.hints import hint
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.errors import AccessError, UsageError
 
@@ -114,7 +115,7 @@ def test_why_tasks_stopped_is_told_with_their_last_lines() -> None:
     (stopped,) = told(deployer, "stopped")
     assert stopped.data["containers"] == ["web exit 1"]
     ((place, said),) = stopped.data["logs"].items()
-    assert (place, said[-1], len(said)) == (f"/ecs/web {stream}", "KeyError: 'DATABASE_URL'", module.LOG_LINES)
+    assert (place, said[-1], len(said)) == (f"/ecs/web {stream}", "KeyError: 'DATABASE_URL'", LOG_LINES)
 
 
 def test_what_kills_the_container_is_known_by_its_exit_code() -> None:
@@ -310,3 +311,25 @@ def test_a_container_whose_log_goes_elsewhere_has_no_place_in_cloudwatch() -> No
     for driver, settings in (("awsfirelens", options), ("awslogs", {"awslogs-group": "/ecs/web"})):
         container = {"name": "web", "logConfiguration": {"logDriver": driver, "options": settings}}
         assert log_place({"containerDefinitions": [container]}, "web", TASK) is None
+
+
+def test_while_a_deployment_goes_on_each_reason_why_tasks_stopped_is_told_once() -> None:
+    deployer = wider(tasks=[task(), task()])
+    deployer.world.cfn.resource_s = 120
+    breaker = {"failureCount": 2, "threshold": 9}
+    one = {"serviceDeploymentArn": "arn:aws:ecs:d", "status": "IN_PROGRESS", "deploymentCircuitBreaker": breaker}
+    deployer.world.deployments = [one]
+    world, polls = deployer.world, 0
+
+    def at(operation: str) -> None:
+        nonlocal polls
+        if operation == "ListServiceDeployments":
+            polls += 1
+            breaker["failureCount"] += polls % 5 == 0
+            one["status"] = "SUCCESSFUL" if deployer.status() == "UPDATE_COMPLETE" else "IN_PROGRESS"
+
+    world.at_call = at
+    assert deployer.deploy(image="web:2").exit_code == 0
+    assert deployer.notes.count("Service/Service: a task stopped:") == 1
+    assert "EssentialContainerExited" in deployer.notes and "web exit 1" in deployer.notes
+    assert world.sent().count("ListTasks") < polls  # only when more of them failed

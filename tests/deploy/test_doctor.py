@@ -9,20 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scaleout_cfn as sc
-from scaleout_cfn.deploy import policies
-from scaleout_cfn.deploy.doctor import MANY_SETS, Check, doctor, failed_sets, judged, principal
+from scaleout_cfn.deploy import grants, policies
+from scaleout_cfn.deploy.doctor import Check, doctor, judged, principal
 from scaleout_cfn.deploy.messages import Fact, Outcome
+from scaleout_cfn.deploy.room import MANY
 
 from .operations import Operator, Wider, wider
 from .world import ACCOUNT, REGION, Fault
 
-PLACE = policies.Place("web", "artifacts", ACCOUNT, REGION)
+PLACE = grants.Place("web", "artifacts", ACCOUNT, REGION)
 
 
 def looked(deployer: Operator, bucket: str = "artifacts", *, told: list[Any] | None = None) -> Outcome:
     said: list[Any] = [] if told is None else told
     aws = deployer.world.aws()
-    wanted = policies.plain(policies.deployer(sc.set_of(sc.compose()), PLACE))
+    wanted = grants.plain(policies.deployer(sc.set_of(sc.compose()), PLACE))
     return doctor(aws, aws.identity(), "web", bucket, wanted, said.append)
 
 
@@ -71,10 +72,10 @@ def test_an_account_without_the_role_of_ecs_is_warned() -> None:
     assert results(said)["service-linked role"] == "warning"
 
 
-@pytest.mark.parametrize(("count", "result"), [(0, "ok"), (MANY_SETS - 1, "ok"), (MANY_SETS, "warning")])
+@pytest.mark.parametrize(("count", "result"), [(0, "ok"), (MANY - 1, "ok"), (MANY, "warning")])
 def test_failed_change_sets_that_pile_up_in_a_nested_stack_are_counted(count: int, result: str) -> None:
     deployer, said = wider(), []  # type: ignore[var-annotated]
-    deployer.world.cfn.failed_sets["Data"] = count
+    deployer.world.cfn.crowd["Data"] = count
     assert looked(deployer, told=said).exit_code == 0
     assert results(said)["nested change sets"] == result
 
@@ -119,9 +120,3 @@ def test_the_exit_code_follows_from_the_worst_check(drawn: list[Check]) -> None:
 )
 def test_the_entity_behind_a_session_is_the_role(arn: str, entity: str) -> None:
     assert principal(arn) == entity
-
-
-@given(st.lists(st.lists(st.sampled_from(["FAILED", "CREATE_COMPLETE"]), max_size=4), max_size=4))
-def test_failed_sets_are_counted_over_all_pages(drawn: list[list[str]]) -> None:
-    pages = [{"Summaries": [{"Status": status} for status in page]} for page in drawn]
-    assert failed_sets(pages) == sum(page.count("FAILED") for page in drawn)

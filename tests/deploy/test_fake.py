@@ -7,7 +7,7 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
-from .helpers import Deployer, published, running
+from .helpers import Deployer, Small, published, running
 from .world import World
 
 
@@ -85,9 +85,38 @@ def test_an_execution_removes_the_stacks_other_change_sets() -> None:
 def test_a_nested_change_set_hangs_on_its_parents_change() -> None:
     """API_ResourceChange: ChangeSetId."""
     made = world()
-    arn = made.aws().client("cloudformation").create_change_set(**request())["Id"]
+    client = made.aws().client("cloudformation")
+    arn = client.create_change_set(**request(IncludeNestedStacks=True))["Id"]
     nested = [one["ResourceChange"].get("ChangeSetId") for one in made.cfn.sets[arn]["Changes"]]
     assert sum(bool(one) for one in nested) == 1
+
+
+def test_without_nested_ones_every_nested_stack_is_shown_and_one_that_its_parent_does_not_change_as_automatic() -> None:
+    """API_ResourceChangeDetail: ChangeSource."""
+    deployer = running()
+    arn = deployer.plan(image="web:2", nested_plan=False).change_set
+    changes = [one["ResourceChange"] for one in deployer.world.cfn.sets[arn]["Changes"]]
+    assert [one["LogicalResourceId"] for one in changes] == ["Data", "Service"]
+    assert not any("ChangeSetId" in one for one in changes)
+    sources = [{detail["ChangeSource"] for detail in one["Details"]} for one in changes]
+    assert sources == [{"Automatic"}, {"DirectModification"}]
+
+
+def test_a_stack_takes_a_thousand_change_sets_and_a_nested_one_fails_that_of_its_root() -> None:
+    """https://github.com/awslabs/seed-farmer/issues/441 and https://github.com/aws/copilot-cli/issues/5614"""
+    deployer = running()
+    deployer.world.cfn.crowd["Data"] = 1000
+    client = deployer.world.aws().client("cloudformation")
+    given = {**request(ChangeSetType="UPDATE", Description="x"), "TemplateURL": published(Small(word="two")).root.url}
+    for file in published(Small(word="two")).files:
+        deployer.world.objects[file.key] = file.text
+    arn = client.create_change_set(**given, IncludeNestedStacks=True)["Id"]
+    deployer.world.seconds += 10
+    failed = client.describe_change_set(ChangeSetName=arn)
+    assert failed["Status"] == "FAILED"
+    assert failed["StatusReason"].startswith("ChangeSet limit exceeded for stack arn:")
+    deployer.world.cfn.crowd[""] = 1000
+    assert refused(deployer.world, "create_change_set", **{**given, "ChangeSetName": "x"}) == "LimitExceededException"
 
 
 def test_every_event_of_an_operation_carries_its_token() -> None:
@@ -128,6 +157,45 @@ def test_a_deleted_stack_answers_by_its_arn_only() -> None:
     deployer.world.cfn.finish()
     assert client.describe_stacks(StackName=stack.id)["Stacks"][0]["StackStatus"] == "DELETE_COMPLETE"
     assert refused(deployer.world, "describe_stacks", StackName="web") == "ValidationError"
+
+
+def test_a_stack_policy_refuses_a_replacement_and_the_update_is_rolled_back() -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/protect-stack-resources.html"""
+    deployer = running()
+    cfn = deployer.world.cfn
+    arn = deployer.plan(Small(key="pk")).change_set
+    cfn.ExecuteChangeSet(arn, "x")
+    cfn.finish()
+    assert deployer.status() == "UPDATE_ROLLBACK_COMPLETE"
+    reasons = [one.get("ResourceStatusReason", "") for stack in cfn.stacks.values() for one in stack.events]
+    assert any("Action denied by stack policy" in reason for reason in reasons)
+
+
+def test_a_hook_that_refuses_a_resource_leaves_two_events_of_one_id_and_then_the_failure() -> None:
+    """API_StackEvent: HookStatus; the ids are those of AWS's own sample output of guard hooks."""
+    deployer = running()
+    deployer.world.cfn.hooks["Word"] = "no"
+    deployer.deploy(Small(word="two"))
+    root = deployer.world.cfn.live("web")
+    assert root is not None
+    hooked = [one for one in root.events if "HookType" in one]
+    assert [one["HookStatus"] for one in hooked] == ["HOOK_IN_PROGRESS", "HOOK_COMPLETE_FAILED"]
+    assert len({one["EventId"] for one in hooked}) == 1
+    (failed,) = [one for one in root.events if one["ResourceStatus"] == "UPDATE_FAILED"]
+    assert failed["ResourceStatusReason"].startswith("The following hook(s) failed")
+
+
+def test_what_a_nested_stack_replaced_is_deleted_after_its_root_was_updated() -> None:
+    """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks.html: an update ends in
+    UPDATE_COMPLETE_CLEANUP_IN_PROGRESS, in which old resources are deleted."""
+    deployer = running()
+    deployer.deploy(Small(key="pk"), allowed=("Data/Table",))
+    cfn = deployer.world.cfn
+    root, data = cfn.live("web"), next(stack for stack in cfn.stacks.values() if stack.path == "Data")
+    assert root is not None
+    (cleanup,) = [one["Timestamp"] for one in root.events[-3:] if "CLEANUP" in one["ResourceStatus"]]
+    (deleted,) = [one["Timestamp"] for one in data.events if one["ResourceStatus"] == "DELETE_COMPLETE"]
+    assert deleted > cleanup
 
 
 def test_a_secret_is_not_given_back() -> None:

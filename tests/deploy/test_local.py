@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import scaleout_cfn
-from scaleout_cfn.local import running
+from scaleout_cfn.local import NOT_SHOWN, running
 
 HERE = Path(scaleout_cfn.__file__).parents[1]
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -94,11 +94,18 @@ def test_a_first_deployment_shows_the_whole_way(shell: Shell) -> None:
         "phase 2 of 2",
         "Network/",
         "CREATE_COMPLETE",
-        "No container runs",
+        "not on AWS",
+        "✓ first: created",
         "✓ first: updated",
     ):
         assert said in done.err
     assert re.search(r"^ServiceUrl +http://", done.out, re.MULTILINE)
+
+
+def test_a_rehearsal_says_first_what_it_does_not_show_and_needs_no_emulator_to_be_there(tmp_path: Path) -> None:
+    done = Shell(tmp_path).run("deploy", "--local")
+    assert done.code == 6  # nobody is there to confirm
+    assert all(sentence in done.err for sentence in NOT_SHOWN)
 
 
 def test_nothing_to_do_is_said_and_costs_no_change_set(shell: Shell, web: str) -> None:
@@ -130,6 +137,18 @@ def test_diff_says_by_its_code_whether_there_are_changes(shell: Shell, web: str)
     changed = shell.run("diff", "--local", "--stack", web, "--image", f"{IMAGE}:9", "--exit-code")
     assert (changed.code, "TaskDefinition" in changed.out) == (3, True)
     assert shell.run("diff", "--local", "--stack", web, "--exit-code").code == 0
+
+
+def test_without_a_nested_plan_data_in_a_changed_nested_stack_needs_consent_by_its_path(shell: Shell) -> None:
+    command = ["deploy", "--local", "--yes", "--stack", "flat", "--image", f"{IMAGE}:1"]
+    assert shell.run(*command).code == 0
+    command += ["--no-nested-plan", "--set", "observability.log_retention_days=60"]
+    refused = shell.run(*command)
+    assert refused.code == 6, refused.err
+    assert "not shown: the changes inside" in refused.err
+    assert "BLOCKED Observability/ServiceLogs might be replaced" in refused.err
+    agreed = shell.run(*command, "--allow-replace", "Observability/ServiceLogs")
+    assert agreed.code == 0, agreed.err
 
 
 def test_plan_and_apply_are_bound_by_the_arn(shell: Shell, web: str) -> None:
@@ -242,6 +261,26 @@ def test_without_credentials_the_code_is_8_and_json_still_ends_with_a_result(tmp
     )
     assert process.returncode == 8
     assert json.loads(process.stdout.splitlines()[-1])["exit"] == 8
+
+
+@pytest.mark.parametrize("pin", ['account_id="999999999999"', "region=eu-west-1"])
+def test_another_account_or_region_than_the_configs_is_refused_before_anything_is_written(
+    shell: Shell, tmp_path: Path, pin: str
+) -> None:
+    where = json.loads((shell.home / "scaleout-cfn" / "local.json").read_text())["endpoint_url"]
+    keys = {"AWS_ACCESS_KEY_ID": "777777777777", "AWS_SECRET_ACCESS_KEY": "x"}
+    command = ["deploy", "--yes", "--endpoint-url", where, "--region", "us-east-1", "--set", pin, "--json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "scaleout_cfn", *command],
+        env={**shell.environment, **keys},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    (result,) = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, result["outcome"], result["reason"]) == (6, "refused", "nothing was written")
+    assert pin.partition("=")[2].strip('"') in result["what"]
 
 
 def wait_for(process: subprocess.Popen[str], wanted: Callable[[str], bool]) -> None:

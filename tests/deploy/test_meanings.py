@@ -15,8 +15,8 @@ from botocore.parsers import ResponseParserError
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from scaleout_cfn import errors
-from scaleout_cfn.deploy.aws import classify, translated
 from scaleout_cfn.deploy.ecs import DEPLOYMENTS
+from scaleout_cfn.deploy.failures import classify, translated
 from scaleout_cfn.deploy.guard import KEEPS, destroys
 from scaleout_cfn.deploy.outcome import WORDS
 from scaleout_cfn.deploy.plan import Change, is_stateful, kind_of

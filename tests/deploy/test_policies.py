@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
@@ -23,37 +27,35 @@ from test_iam import CONFIGS, EVERYTHING
 
 import scaleout_cfn as sc
 from scaleout_cfn.cli import cli, main
-from scaleout_cfn.deploy import policies
-from scaleout_cfn.deploy.pace import Pace
-from scaleout_cfn.deploy.policies import MOST_CHARACTERS, Place, characters, documents
+from scaleout_cfn.deploy import grants, policies, service_role
+from scaleout_cfn.deploy.grants import MOST_CHARACTERS, Place, characters, documents, plain
 from scaleout_cfn.local import running
 
+from .world import World, action_of, allowed
+
 PACKAGE = Path(sc.__file__).parent
+HERE = PACKAGE.parent
 ACCOUNT = "123456789012"
 PLACE = Place("web", "artifacts", ACCOUNT, "eu-west-1")
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/cfn"
-PREFIX = {"elbv2": "elasticloadbalancing"}
-#: Calls whose permission has another name.
-NAMED = {
-    "s3:HeadBucket": {"s3:ListBucket"},
-    "s3:ListObjectVersions": {"s3:ListBucketVersions"},
-    "s3:DeleteObjects": {"s3:DeleteObject", "s3:DeleteObjectVersion"},
-    "s3:GetPublicAccessBlock": {"s3:GetBucketPublicAccessBlock"},
-    "s3:GetBucketEncryption": {"s3:GetEncryptionConfiguration"},
-    "sts:GetCallerIdentity": set(),  # needs none
-    # Only `doctor` asks, and goes on without it.
-    "iam:SimulatePrincipalPolicy": set(),
-}
-#: What an administrator runs once, and what runs commands in tasks, which is not for whoever deploys.
-ADMINISTRATION = {"bootstrap.py", "tasks.py"}
+#: What an administrator runs once.
+ADMINISTRATION = {"bootstrap.py"}
+#: https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html
+BUILDER = {
+    "BatchCheckLayerAvailability", "BatchGetImage", "CompleteLayerUpload", "InitiateLayerUpload", "PutImage",
+    "UploadLayerPart",
+}  # fmt: skip
 #: Reasons for an action on everything, by service or action; one that is not here fails.
 EVERYWHERE = {
     "acm": "a certificate's ARN is random",
     "application-autoscaling": "a scalable target's ARN is random",
     "autoscaling": "its Describe actions take no resource",
+    "cloudformation:GetHookResult": "no resource is documented",
+    "cloudformation:ListHookResults": "no resource is documented",
     "cloudwatch:GetMetricData": "takes no resource",
     "codestar-connections": "the connection is somebody else's",
     "ec2": "ids are random, and what is created has none yet",
+    "ecr:GetAuthorizationToken": "takes no resource",
     "ecs": "these take no resource, or are bounded by a condition",
     "elasticloadbalancing": "names are cut to 32 characters",
     "kms": "the key is AWS's own, or somebody else's",
@@ -77,21 +79,26 @@ def config(request: pytest.FixtureRequest) -> sc.Config:
 
 
 def role_of(config: sc.Config) -> list[dict[str, Any]]:
-    return policies.plain(policies.service_role(sc.set_of(sc.compose(config)), PLACE))
+    return plain(service_role.service_role(sc.set_of(sc.compose(config)), PLACE))
 
 
 def deployer_of(config: sc.Config, role_arn: str = ROLE) -> list[dict[str, Any]]:
-    return policies.plain(policies.deployer(sc.set_of(sc.compose(config)), PLACE, role_arn))
+    return plain(policies.deployer(sc.set_of(sc.compose(config)), PLACE, role_arn))
+
+
+def operator_of(config: sc.Config) -> list[dict[str, Any]]:
+    """Whoever has all three: deploys, pushes images and runs commands."""
+    return [*deployer_of(config), *plain(policies.images(PLACE)), *plain(policies.commands(PLACE))]
 
 
 def everything(config: sc.Config) -> list[dict[str, Any]]:
-    return [*deployer_of(config), *role_of(config), *policies.plain(policies.trust(PLACE))]
+    return [*operator_of(config), *role_of(config), *plain(service_role.trust(PLACE))]
 
 
 def operations() -> Iterator[tuple[str, str, str]]:
     """Every operation that the package's source names, with its service and file: both are literals in a call."""
     services = set(boto3.Session().get_available_services())
-    for path in [*PACKAGE.glob("deploy/*.py"), *PACKAGE.glob("cli/*.py")]:
+    for path in (path for folder in ("deploy", "cli", "image") for path in PACKAGE.glob(f"{folder}/*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
                 words = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
@@ -108,23 +115,32 @@ def action_names() -> dict[str, set[str]]:
     for service, operation, file in operations():
         client = boto3.client(service, region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
         names = {xform_name(name): name for name in client.meta.service_model.operation_names}
-        found.setdefault(f"{PREFIX.get(service, service)}:{names[operation]}", set()).add(file)
+        for action in action_of(service, names[operation]):
+            found.setdefault(action, set()).add(file)
     return found
 
 
 def test_the_deployer_may_do_all_that_the_program_calls_and_nothing_else() -> None:
-    called = {name for name, files in action_names().items() if files - ADMINISTRATION}
-    needed = {action for name in called for action in NAMED.get(name, {name})}
+    needed = {action for action, files in action_names().items() if files - ADMINISTRATION}
     # CloudFormation acts in its caller's name where it reads templates, tags, and takes its role on.
     also = {"s3:GetObject", "iam:PassRole", "cloudformation:TagResource"}
     also |= {"s3:ListBucket"}  # `exists`, which doctor shares with bootstrap
-    allowed = granted(deployer_of(EVERYTHING))
+    # The builder's own calls, the AWS command line's, and the command that `run` prints.
+    also |= {f"ecr:{name}" for name in BUILDER} | {"ecs:ExecuteCommand", "ecs:StopTask"}
+    allowed = granted(operator_of(EVERYTHING))
     assert needed - allowed - {"cloudformation:ListStacks"} == set()  # only the emulator is asked for all stacks
     assert allowed - needed - also == set()
 
 
+def test_the_fake_refuses_what_no_policy_allows() -> None:
+    """So whatever any test of the deployer makes a command call there is in the policies."""
+    assert {"ecs:RunTask", "ecr:DescribeImages", "cloudformation:GetHookResult"} <= allowed()
+    with pytest.raises(AssertionError, match="no policy that `policies` writes allows"):
+        World().aws().once("cloudformation", "detect_stack_drift", StackName="web")
+
+
 def test_every_statement_has_a_name_of_its_own(config: sc.Config) -> None:
-    for statements in (deployer_of(config), role_of(config)):
+    for statements in (operator_of(config), role_of(config)):
         sids = [one["Sid"] for one in statements]
         assert len(set(sids)) == len(sids)
         assert all(re.fullmatch("[A-Za-z0-9]+", sid) for sid in sids)
@@ -149,10 +165,10 @@ def test_what_handlers_call_is_granted_unless_it_is_left_out_for_a_reason(config
     types = {one["Type"] for template in templates.values() for one in template["Resources"].values()}
     own = {action.partition(":")[0] for action in allowed}
     for kind in types:
-        for action in policies.handler_actions(kind):
-            if any(fnmatchcase(action, one) for one in allowed) or action in policies.ELSEWHERE:
+        for action in service_role.handler_actions(kind):
+            if any(fnmatchcase(action, one) for one in allowed) or action in service_role.ELSEWHERE:
                 continue
-            feature = policies.FEATURES.get(action)
+            feature = service_role.FEATURES.get(action)
             assert f'"{feature}"' not in text, f"{kind} needs {action} for {feature}"
             assert feature or action.partition(":")[0] not in own - {"kms"}, f"{kind} needs {action}"
 
@@ -160,7 +176,7 @@ def test_what_handlers_call_is_granted_unless_it_is_left_out_for_a_reason(config
 def test_the_role_may_do_nothing_that_no_handler_calls(config: sc.Config) -> None:
     templates = sc.set_of(sc.compose(config))
     types = {one["Type"] for template in templates.values() for one in template["Resources"].values()}
-    called = {action for kind in types for action in policies.handler_actions(kind)}
+    called = {action for kind in types for action in service_role.handler_actions(kind)}
     change_sets = {f"cloudformation:{verb}ChangeSet" for verb in ("Create", "Delete", "Describe", "Execute")}
     also = {"iam:PassRole", "iam:CreateServiceLinkedRole", "s3:GetObject", "ssm:GetParameters"}
     assert granted(role_of(config)) - called - change_sets - also == set()
@@ -169,12 +185,12 @@ def test_the_role_may_do_nothing_that_no_handler_calls(config: sc.Config) -> Non
 def test_every_type_of_the_set_is_known(config: sc.Config) -> None:
     templates = sc.set_of(sc.compose(config))
     for kind in {one["Type"] for template in templates.values() for one in template["Resources"].values()}:
-        assert policies.handler_actions(kind), kind
+        assert service_role.handler_actions(kind), kind
 
 
 def test_a_type_of_ones_own_gets_what_its_handlers_call() -> None:
     templates = {"root.yaml": {"Resources": {"Cache": {"Type": "AWS::ElastiCache::ServerlessCache", "Properties": {}}}}}
-    allowed = granted(policies.plain(policies.service_role(templates, PLACE)))
+    allowed = granted(plain(service_role.service_role(templates, PLACE)))
     assert "elasticache:CreateServerlessCache" in allowed
 
 
@@ -189,7 +205,7 @@ def test_roles_are_passed_only_to_the_services_that_they_trust(config: sc.Config
 
 def test_a_permissions_boundary_is_asked_of_every_role_that_is_made() -> None:
     place = Place("web", "artifacts", ACCOUNT, "eu-west-1", "arn:aws:iam::123456789012:policy/boundary")
-    statements = policies.plain(policies.service_role(sc.set_of(sc.compose(EVERYTHING)), place))
+    statements = plain(service_role.service_role(sc.set_of(sc.compose(EVERYTHING)), place))
     for one in statements:
         if {"iam:CreateRole", "iam:PutRolePolicy"} & set(listed(one["Action"])):
             assert one["Condition"]["StringEquals"]["iam:PermissionsBoundary"] == place.boundary
@@ -202,10 +218,24 @@ def test_the_deployer_may_pass_the_one_role_and_only_to_cloudformation() -> None
     assert "iam:PassRole" not in granted(deployer_of(sc.Config(), role_arn=""))
 
 
+def test_whoever_deploys_may_neither_push_images_nor_run_commands_in_tasks() -> None:
+    allowed = granted(deployer_of(EVERYTHING))
+    assert allowed.isdisjoint({"ecr:PutImage", "ecs:RunTask", "ecs:ExecuteCommand", "ecs:StopTask"})
+
+
+def test_commands_run_only_in_the_sets_cluster_with_its_definitions_and_roles() -> None:
+    found = {one["Sid"]: one for one in plain(policies.commands(PLACE))}
+    here = f"arn:aws:ecs:eu-west-1:{ACCOUNT}"
+    assert found["RunTasks"]["Condition"] == {"ArnLike": {"ecs:cluster": f"{here}:cluster/web-*"}}
+    assert found["EnterTasks"]["Resource"] == [f"{here}:cluster/web-*", f"{here}:task/web-*"]
+    assert listed(found["PassTaskRoles"]["Resource"]) == [f"arn:aws:iam::{ACCOUNT}:role/web-*"]
+    assert found["PassTaskRoles"]["Condition"]["StringEquals"]["iam:PassedToService"] == "ecs-tasks.amazonaws.com"
+
+
 @given(st.text("abcdefgh-", min_size=1, max_size=60), st.sampled_from(["cn-north-1", "us-gov-west-1", "eu-west-1"]))
 def test_every_arn_is_of_the_partition_and_begins_as_names_do(stack: str, region: str) -> None:
     place = Place(stack, "artifacts", ACCOUNT, region)
-    for pattern in (pattern for group in policies.NAMES.values() for pattern in group):
+    for pattern in (pattern for group in grants.NAMES.values() for pattern in group):
         arn = place.arn(pattern)
         assert arn.startswith(f"arn:{place.partition}:")
         assert "{" not in arn
@@ -214,11 +244,11 @@ def test_every_arn_is_of_the_partition_and_begins_as_names_do(stack: str, region
 
 
 def test_documents_fit_into_managed_policies_and_lose_nothing(config: sc.Config) -> None:
-    statements = policies.service_role(sc.set_of(sc.compose(config)), PLACE)
+    statements = service_role.service_role(sc.set_of(sc.compose(config)), PLACE)
     texts = documents("cloudformation", statements)
     assert all(characters(text) <= MOST_CHARACTERS for text in texts.values())
     found = [one for text in texts.values() for one in json.loads(text)["Statement"]]
-    assert found == policies.plain(statements)
+    assert found == plain(statements)
     assert len(texts) <= 10, "a role takes ten managed policies"
 
 
@@ -229,7 +259,7 @@ def test_the_same_config_gives_the_same_bytes(tmp_path: Path) -> None:
         assert result.exit_code == 0, result.output
         runs.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert runs[0] == runs[1]
-    assert {"deployer.json", "cloudformation-trust.json"} < runs[0].keys()
+    assert {"deployer.json", "images.json", "commands.json", "cloudformation-trust.json"} < runs[0].keys()
 
 
 def test_a_folder_that_cannot_be_written_to_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,67 +273,109 @@ def test_a_folder_that_cannot_be_written_to_is_one_message(tmp_path: Path, capsy
 # Over HTTP, with the emulator's authorisation switched on and the deployer's policy in force.
 
 
-#: What the emulator asks of "*", as it does not know the resource of these calls. AWS asks it of the stack.
-EMULATOR = [
-    {
-        "Effect": "Allow",
-        "Action": ["cloudformation:DescribeChangeSet", "cloudformation:ExecuteChangeSet"],
-        "Resource": "*",
-    }
-]
+def quirks(place: Place) -> str:
+    """What the emulator asks beyond AWS: "*" where it does not know a call's resource, which AWS takes from the stack,
+    the deployment or the parameter; and the cluster where AWS asks for the service or the task, or for ecs:cluster.
+    It names log groups in its own way."""
+    sets = [f"cloudformation:{verb}ChangeSet" for verb in ("Delete", "Describe", "Execute")]
+    unknown = [*sets, "ecs:DescribeServiceDeployments", "ssm:GetParameters"]
+    calls = ("DescribeServices", "DescribeTasks", "ListServiceDeployments", "ListTasks", "UpdateService")
+    cluster = place.arn("arn:{partition}:ecs:{region}:{account}:cluster/{begins}*")
+    groups = place.arn("arn:{partition}:logs:{region}:{account}:log-group:/aws/cloudformation/{begins}*")
+    statements = [
+        {"Effect": "Allow", "Action": ["logs:FilterLogEvents", "logs:GetLogEvents"], "Resource": groups},
+        {"Effect": "Allow", "Action": unknown, "Resource": "*"},
+        {"Effect": "Allow", "Action": [f"ecs:{name}" for name in calls], "Resource": cluster},
+    ]
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+#: The program as a user starts it, but for the waits between polls: the emulator answers at once.
+PROGRAM = "from scaleout_cfn.deploy.pace import Pace; Pace.wait = lambda pace: None; from scaleout_cfn.cli import main"
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody with the deployer's policy and no other, in an emulator that checks it."""
+
+    account: Account
+    home: Path
+    keys: dict[str, str]
+
+    def run(self, *arguments: str, denied: Collection[str] = ()) -> subprocess.CompletedProcess[str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        environment = {**kept, **self.account.environment(), **self.keys, "CI": "true", "PYTHONPATH": str(HERE)}
+        command = [sys.executable, "-c", f"{PROGRAM}; main()", *arguments]
+        done = subprocess.run(
+            command, env=environment, cwd=self.home, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert "Traceback" not in done.stderr
+        said = done.stdout + done.stderr
+        assert set(re.findall("not authorized to perform: ([A-Za-z0-9:-]+)", said)) == set(denied), said
+        assert "may not look" not in said
+        return done
+
+    def fail_once(self) -> None:
+        failure = {"stack": "-Service-", "resource": "Service", "operation": "update", "message": "no place for a task"}
+        (self.home / "faults.json").write_text(json.dumps({"fail": [{**failure, "times": 1}]}))
 
 
 @pytest.fixture
-def strict(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
+def deployer_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[User]:
     monkeypatch.setenv("AUTH", "true")
-    with running() as emulator:
-        yield Account(emulator)
+    with running(faults=tmp_path / "faults.json") as emulator:
+        account = Account(emulator)
+        account.client("s3").create_bucket(Bucket=account.bucket)
+        place = Place("web", account.bucket, account.number, emulator.region)
+        wanted = documents("deployer", policies.deployer(sc.set_of(sc.compose()), place, ROLE))
+        wanted["emulator.json"] = quirks(place)
+        iam = account.client("iam")
+        iam.create_user(UserName="deployer")
+        for name, text in wanted.items():
+            iam.put_user_policy(UserName="deployer", PolicyName=name.partition(".")[0], PolicyDocument=text)
+        key = iam.create_access_key(UserName="deployer")["AccessKey"]
+        keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+        yield User(account, tmp_path, keys)
 
 
-def user(account: Account, documents: dict[str, str]) -> dict[str, str]:
-    """A user with these policies and no others. Returns the keys."""
-    iam = account.client("iam")
-    iam.create_user(UserName="deployer")
-    for name, text in documents.items():
-        iam.put_user_policy(UserName="deployer", PolicyName=name.partition(".")[0], PolicyDocument=text)
-    key = iam.create_access_key(UserName="deployer")["AccessKey"]
-    return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
+def test_over_http_the_deployers_policy_is_enough_from_the_first_deployment_to_the_end(deployer_user: User) -> None:
+    run, account = deployer_user.run, deployer_user.account
+    bucket = ("--bucket", account.bucket)
 
+    def image(number: int) -> str:
+        return f"{account.number}.dkr.ecr.{account.emulator.region}.amazonaws.com/web@sha256:{str(number) * 64}"
 
-def test_over_http_the_deployers_policy_is_enough_from_the_first_deployment_to_the_end(
-    strict: Account, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    region = strict.emulator.region
-    strict.client("s3").create_bucket(Bucket=strict.bucket)
-    place = Place("web", strict.bucket, strict.number, region)
-    wanted = documents("deployer", policies.deployer(sc.set_of(sc.compose()), place, ROLE))
-    wanted["emulator.json"] = json.dumps({"Version": "2012-10-17", "Statement": EMULATOR})
-    keys = user(strict, wanted)
-    for name, value in {**strict.environment(), **keys}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(Pace, "wait", lambda pace: None)  # the emulator answers at once
+    def deploy(number: int) -> subprocess.CompletedProcess[str]:
+        return run("deploy", "--yes", *bucket, "--image", image(number), "--json")
 
-    def run(*arguments: str) -> int:
-        with pytest.raises(SystemExit) as caught:
-            main([*arguments, "--endpoint-url", strict.emulator.endpoint_url])
-        return caught.value.code if isinstance(caught.value.code, int) else 0
+    def result(done: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:
+        last = json.loads(done.stdout.splitlines()[-1])
+        return done.returncode, last["outcome"], last["status"]
 
-    image = f"{strict.number}.dkr.ecr.{region}.amazonaws.com/web@sha256:{'1' * 64}"
-    assert run("deploy", "--yes", "--bucket", strict.bucket, "--image", image) == 0
-    assert run("status") == 0
-    assert run("diagnose") == 0
-    assert run("doctor", "--bucket", strict.bucket) == 0
-    capsys.readouterr()
-    assert run("destroy", "--yes") == 0
-    assert "not allowed" not in capsys.readouterr().err
+    assert result(deploy(1)) == (0, "done", "UPDATE_COMPLETE")  # the second of two phases
+    assert result(deploy(2)) == (0, "done", "UPDATE_COMPLETE")
+    assert result(deploy(2)) == (0, "no_change", "UPDATE_COMPLETE")
+    deployer_user.fail_once()
+    assert result(deploy(3)) == (4, "rolled_back", "UPDATE_ROLLBACK_COMPLETE")
+    for command in (["status"], ["events"], ["outputs"], ["diagnose"], ["rollout"], ["logs"], ["image", "list"],
+                    ["rollback", "--yes"], ["cancel", "--yes"], ["publish", *bucket]):  # fmt: skip
+        done = run(*command)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+    # It may do without the one, and for the other the emulator asks for every role.
+    looked = run("doctor", *bucket, denied=["iam:SimulatePrincipalPolicy", "iam:GetRole"])
+    assert looked.returncode == 0, looked.stderr
+    assert run("diff", *bucket, "--image", image(4), "--exit-code").returncode == 3
+    planned = run("plan", *bucket, "--image", image(4), "--json")
+    assert run("apply", json.loads(planned.stdout.splitlines()[-1])["change_set"]).returncode == 0
+    assert result(run("destroy", "--yes", "--json"))[:2] == (0, "destroyed")
     # And it is no more than that: the same user may not touch another stack.
     other = boto3.client(
         "cloudformation",
-        endpoint_url=strict.emulator.endpoint_url,
-        region_name=region,
+        endpoint_url=account.emulator.endpoint_url,
+        region_name=account.emulator.region,
         config=ClientConfig(retries={"total_max_attempts": 1}),
-        aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
+        aws_access_key_id=deployer_user.keys["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=deployer_user.keys["AWS_SECRET_ACCESS_KEY"],
     )
     with pytest.raises(other.exceptions.ClientError) as caught:
         other.delete_stack(StackName="somebody-elses")

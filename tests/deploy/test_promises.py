@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -16,6 +17,7 @@ from scaleout_cfn.deploy.desired import Desired
 from scaleout_cfn.deploy.messages import Blocked
 from scaleout_cfn.errors import AccessError, ApiError, BusyError, RefusedError, ScaleoutError, UsageError
 
+from .cloudformation import Refused
 from .helpers import Deployer, Small, published, running
 from .world import Fault
 
@@ -136,6 +138,29 @@ def test_p4_a_plan_that_is_stale_is_refused() -> None:
     with pytest.raises(BusyError, match="is gone: another one was executed since") as refusal:
         deployer.apply(planned.change_set)
     assert (refusal.value.exit_code, deployer.world.executions()) == (7, 1)
+
+
+def test_p4_a_plan_that_cannot_be_executed_any_more_is_refused_before_anything_is_asked() -> None:
+    deployer = running()
+    planned = deployer.plan(image="web:2")
+    deployer.world.cfn.sets[planned.change_set]["ExecutionStatus"] = "OBSOLETE"
+    with pytest.raises(BusyError, match="cannot be executed: it is OBSOLETE"):
+        deployer.apply(planned.change_set)
+    assert (deployer.plans, deployer.world.sent("ExecuteChangeSet")) == ([], [])
+
+
+def test_p4_a_change_set_that_is_gone_when_the_answer_to_its_execution_is_lost_is_stale() -> None:
+    """Somebody else's was executed in between, which removes all others."""
+    deployer = running()
+    cfn = deployer.world.cfn
+
+    def lost(**given: Any) -> Any:
+        cfn.sets.clear()
+        raise Refused("InternalFailure", "on purpose", 500)
+
+    cfn.ExecuteChangeSet = lost  # type: ignore[method-assign, assignment]
+    with pytest.raises(BusyError, match="changed since the plan was made"):
+        deployer.deploy(image="web:2")
 
 
 def test_p4_diff_leaves_nothing_behind() -> None:
@@ -278,6 +303,14 @@ def test_a_new_secret_is_another_desired_state_though_nobody_can_see_it() -> Non
     states = [Desired("web", published(Small(secret=True)), {"Password": word}) for word in ("one", "two", "one")]
     first, second, again = (state.fingerprint for state in states)
     assert first == again != second
+
+
+def test_p8_a_guess_at_a_secret_takes_more_than_one_quick_hash_to_check() -> None:
+    """The fingerprint is public: it is in tokens and descriptions."""
+    state = Desired("web", published(Small(secret=True)), {"Password": "hunter2"})
+    whole = ["web", state.published.root.text, {"Password": "hunter2"}, {}, ""]
+    quick = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+    assert state.fingerprint != quick
 
 
 @settings(max_examples=30, deadline=None)

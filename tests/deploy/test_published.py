@@ -1,4 +1,4 @@
-"""What `publish` uploads is a set like any other: the AWS command line carries it, from the URL that is printed."""
+"""What `publish` uploads is a set like any other: from the URL printed the AWS command line carries it, and sceptre."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from scaleout_cfn.local import Emulator, running
 from .test_local import IMAGE, Shell
 
 AWS = shutil.which("aws", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
-pytestmark = pytest.mark.skipif(AWS is None, reason="the AWS command line is not installed")
+#: Its dependencies are older than ours, so tox installs it beside: see tox.ini.
+SCEPTRE = shutil.which(os.environ.get("SCEPTRE", "sceptre"))
 MOST_POLLS = 5000  # each is a request of some milliseconds: a bound against hanging, not a timeout
 
 
@@ -54,6 +55,7 @@ def until(done: Callable[[dict[str, Any]], bool], read: Callable[[], dict[str, A
     raise AssertionError(f"it never was: {found}")
 
 
+@pytest.mark.skipif(AWS is None, reason="the AWS command line is not installed")
 def test_the_aws_command_line_creates_and_updates_the_published_set(emulator: Emulator, tmp_path: Path) -> None:
     url = publish(emulator, tmp_path)
     name = ("--stack-name", "web", "--change-set-name")
@@ -89,3 +91,32 @@ def test_the_aws_command_line_creates_and_updates_the_published_set(emulator: Em
     outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
     assert outputs["ServiceUrl"].startswith("http://")
     assert outputs["ServiceName"]
+
+
+@pytest.mark.skipif(SCEPTRE is None, reason="sceptre is not on PATH; tox installs it")
+def test_sceptre_creates_updates_and_deletes_the_published_set(emulator: Emulator, tmp_path: Path) -> None:
+    url = publish(emulator, tmp_path)
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(f"project_code: published\nregion: {emulator.region}\n")
+
+    def sceptre(verb: str, image: str, *, yes: bool = True) -> str:
+        template = f"template: {{type: http, url: '{url}'}}\n"
+        (folder / "sceptred.yaml").write_text(f"{template}stack_name: sceptred\nparameters: {{ImageUri: '{image}'}}\n")
+        assert SCEPTRE is not None
+        done = subprocess.run(
+            [SCEPTRE, verb, *(["-y"] if yes else []), "sceptred.yaml"],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), **emulator.environment()},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    assert "sceptred AWS::CloudFormation::Stack CREATE_COMPLETE" in sceptre("launch", "")
+    assert "sceptred AWS::CloudFormation::Stack UPDATE_COMPLETE" in sceptre("launch", f"{IMAGE}:1")
+    assert '"sceptred": "UPDATE_COMPLETE"' in sceptre("status", f"{IMAGE}:1", yes=False)
+    assert "delete complete" in sceptre("delete", f"{IMAGE}:1")

@@ -131,12 +131,33 @@ def test_a_reason_with_control_codes_does_not_reach_the_terminal(capsys: pytest.
     assert "\x1b" not in capsys.readouterr().err
 
 
-def test_github_gets_an_annotation(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_github_plan_and_events_fold_away_and_a_failure_is_one_annotation(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    view = LinesView(now=lambda: NOW, width=120)
+    for message in [*messages()[:-1], Note("100% full", "warning"), messages()[-1]]:
+        view.tell(message)
+    lines = capsys.readouterr().err.splitlines()
+    commands = [line for line in lines if line.startswith("::")]
+    assert commands[:4] == [
+        "::group::changes to web",
+        "::endgroup::",
+        "::group::events of web",
+        "::warning::100%25 full",
+    ]
+    assert commands[4] == "::endgroup::"
+    (error,) = commands[5:]
+    assert error.startswith("::error::✗ web: the update failed and was rolled back")
+    assert "%0A  cause  Service/Service" in error and "%0A  next   scaleout-cfn diagnose" in error
+    assert error == lines[-1]
+
+
+def test_elsewhere_there_are_no_workflow_commands(capsys: pytest.CaptureFixture[str]) -> None:
     view = LinesView(now=lambda: NOW, width=120)
     for message in messages():
         view.tell(message)
-    assert "::error::ERROR web/Service/Service  UPDATE_FAILED" in capsys.readouterr().err
+    assert "::" not in re.sub("AWS::[A-Za-z0-9]+::|[a-z]::", "", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -40,7 +43,8 @@ from .test_local import IMAGE, Shell
 
 #: `throttled`, `500` and `503` answer in the emulator's place, so nothing is carried out, and so does `expired`.
 #: `lost` and `cut` carry the request out; then the connection ends without an answer, or with half of its body.
-Fault = Literal["throttled", "500", "503", "expired", "lost", "cut"]
+#: `hangs` does nothing at all, for longer than any test.
+Fault = Literal["throttled", "500", "503", "expired", "lost", "cut", "hangs"]
 ANSWERS = {
     "throttled": (400, "Throttling", "Rate exceeded"),
     "500": (500, "InternalFailure", "An internal error occurred."),
@@ -66,6 +70,8 @@ class Wire:
     attempts: Counter[str] = field(default_factory=Counter)
     carried_out: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    hung: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
 
     def fault(self, call: str) -> Fault | None:
         """What this attempt of a call meets."""
@@ -96,6 +102,11 @@ class _Handler(BaseHTTPRequestHandler):
         if fault in ANSWERS:
             status, code, message = ANSWERS[fault]
             self.answer(status, {"Content-Type": "text/xml"}, self.error(code, message, as_json=bool(target)))
+            return
+        if fault == "hangs":
+            self.wire.hung.set()
+            self.wire.over.wait()
+            self.close_connection = True
             return
         answer, content = self.upstream(body)
         self.wire.answered(call, answer.status)
@@ -151,6 +162,7 @@ def proxy(upstream: str) -> Iterator[Wire]:
     try:
         yield wire
     finally:
+        wire.over.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -345,6 +357,50 @@ def test_two_phases_and_an_update_survive_lost_answers_with_one_execution_each(
     assert deployer.deploy("web:2").exit_code == 0
     assert (deployer.state(), deployer.executions()) == (("UPDATE_COMPLETE", "web:2"), 3)
     assert deployer.wire.attempts["ExecuteChangeSet"] == deployer.wire.carried_out["ExecuteChangeSet"] == 3
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]], ids=["SIGTERM", "Ctrl-C twice"])
+def test_a_signal_ends_the_command_also_while_cleaning_up_gets_no_answer(
+    wire: Wire, tmp_path: Path, signals: list[signal.Signals]
+) -> None:
+    """Read timeouts of botocore's are far longer than the two seconds that are promised, and than this test waits."""
+    (tmp_path / "scaleout-cfn").mkdir()
+    (tmp_path / "scaleout-cfn" / "local.json").write_text(json.dumps({"endpoint_url": wire.endpoint_url}))
+    wire.faults = {"DescribeChangeSet": ["hangs"] * 9}
+    name, code = f"ended{len(signals)}", 128 + signals[0]
+    process = Shell(tmp_path).start("deploy", "--local", "--yes", "--stack", name, "--json")
+    try:
+        for number in signals:
+            assert wire.hung.wait(60)  # at first the deployment itself, then its clean-up
+            wire.hung.clear()
+            process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == code, err
+    result = json.loads(out.splitlines()[-1])
+    assert (result["type"], result["exit"], result["next_command"]) == ("result", code, "the same command again")
+    assert "ended at once, before all was cleaned up" in result["what"]
+    assert wire.carried_out["ExecuteChangeSet"] == 0
+    wire.faults.clear()
+    assert Shell(tmp_path).run("deploy", "--local", "--yes", "--stack", name).code == 0
+
+
+def test_where_nothing_answers_the_first_call_it_is_told_soon_and_with_what_to_do(tmp_path: Path) -> None:
+    keys = {"AWS_ACCESS_KEY_ID": "1", "AWS_SECRET_ACCESS_KEY": "2"}
+    command = [sys.executable, "-m", "scaleout_cfn", "outputs", "--region", "eu-west-1", "--json"]
+    done = subprocess.run(
+        [*command, "--endpoint-url", "http://127.0.0.1:9"],
+        env={**Shell(tmp_path).environment, **keys},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, result["exit"], result["next_command"]) == (1, 1, "the same command again")
+    assert "Could not connect" in result["what"]
 
 
 def test_the_command_says_8_by_its_exit_code_and_the_same_command_finishes_over_a_bad_wire(

@@ -18,9 +18,13 @@ import boto3
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError
 from botocore.validate import ParamValidator
+from test_iam import EVERYTHING
 
 from scaleout_cfn.deploy.aws import Aws, Target
+from scaleout_cfn.deploy.grants import Place, plain
 from scaleout_cfn.deploy.pace import Pace
+from scaleout_cfn.deploy.policies import commands, deployer, images
+from scaleout_cfn.rendering import compose, set_of
 
 from .cloudformation import CloudFormation, Refused
 
@@ -95,6 +99,8 @@ class World:
         number = len(self.calls) + 1
         if self.killed_at == (number, "before"):
             raise Killed
+        action = action_of(service, operation)
+        assert action <= allowed(), f"{operation}: no policy that `policies` writes allows {action - allowed()}"
         self.calls.append((service, operation, given))
         if self.at_call:
             self.at_call(operation)
@@ -150,6 +156,36 @@ class World:
     def ecs_DescribeServiceDeployments(self, **_: Any) -> dict[str, Any]:
         states = self.ecs["deployment"]
         return {"serviceDeployments": [states.pop(0) if len(states) > 1 else states[0]]}
+
+
+#: Calls whose permission has another name, or that need none.
+NAMED: dict[str, set[str]] = {
+    "s3:HeadBucket": {"s3:ListBucket"},
+    "s3:ListObjectVersions": {"s3:ListBucketVersions"},
+    "s3:DeleteObjects": {"s3:DeleteObject", "s3:DeleteObjectVersion"},
+    "s3:GetPublicAccessBlock": {"s3:GetBucketPublicAccessBlock"},
+    "s3:GetBucketEncryption": {"s3:GetEncryptionConfiguration"},
+    "sts:GetCallerIdentity": set(),
+    # Only `doctor` asks, and goes on without it.
+    "iam:SimulatePrincipalPolicy": set(),
+}
+#: What `bootstrap` does, which an administrator runs.
+BOOTSTRAP = {"s3:CreateBucket", "s3:PutBucketEncryption", "s3:PutBucketPolicy", "s3:PutBucketVersioning"}
+
+
+def action_of(service: str, operation: str) -> set[str]:
+    """The permissions that a call needs."""
+    name = f"{'elasticloadbalancing' if service == 'elbv2' else service}:{operation}"
+    return NAMED.get(name, {name})
+
+
+@functools.cache
+def allowed() -> set[str]:
+    """What the policies of whoever deploys, pushes images and runs commands allow, and `bootstrap` needs besides."""
+    place = Place("web", "artifacts", ACCOUNT, REGION)
+    statements = [*deployer(set_of(compose(EVERYTHING)), place, "*"), *images(place), *commands(place)]
+    actions = {action for one in plain(statements) for action in one["Action"]}
+    return actions | BOOTSTRAP | {"s3:PutPublicAccessBlock"}
 
 
 _CURRENT: list[World] = []

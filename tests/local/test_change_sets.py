@@ -219,3 +219,17 @@ def test_a_value_that_is_yet_to_be_made_is_shown_as_known_later(account: Account
     )
     by_name = {change["ResourceChange"]["LogicalResourceId"]: change["ResourceChange"] for change in shown["Changes"]}
     assert json.loads(by_name["Value"]["AfterContext"])["Properties"]["Value"] == "{{changeSet:KNOWN_AFTER_APPLY}}"
+
+
+def test_what_a_condition_leaves_out_is_no_change_and_an_addition_once_it_holds(account: Account) -> None:
+    condition = {"Fn::Not": [{"Fn::Equals": [{"Ref": "Word"}, ""]}]}
+    topic = {"Type": "AWS::SNS::Topic"}
+    template = {
+        "Parameters": {"Url": {"Type": "String"}, "Word": {"Type": "String"}},
+        "Conditions": {"Wanted": condition},
+        "Resources": {"Always": topic, "Sometimes": {**topic, "Condition": "Wanted"}},
+    }
+    values = {"Url": helpers.upload(account, {"root.json": template}), "Word": ""}
+    assert changes(proposed(account, values, kind="CREATE")) == [("Add", "Always")]
+    helpers.deploy(account, "demo", f"{values['Url']}/root.json", values, kind="CREATE")
+    assert changes(proposed(account, values, Word="one")) == [("Add", "Sometimes")]

@@ -1,0 +1,119 @@
+"""What the policies are written with: where they are for, the ARNs of what a stack makes, and documents that fit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from awacs.aws import Action, Allow, Condition, PolicyDocument, Statement
+
+__all__ = ["MOST_CHARACTERS", "NAMES", "Place", "allow", "characters", "documents", "plain"]
+
+#: What a managed policy may have, white space not counted.
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+MOST_CHARACTERS = 6144
+
+#: So much of a stack's name is in every name that CloudFormation makes. A role's may have 64 characters in all.
+SURE = 20
+
+#: Services whose resources' names begin with the stack's, and the ARNs of these. S3 and ECR names are in small letters.
+#: Whatever is not here has names that CloudFormation does not choose, or cuts short, as a load balancer's.
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "autoscaling": (
+        "arn:{partition}:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{begins}*",
+    ),
+    "cloudformation": ("arn:{partition}:cloudformation:{region}:{account}:stack/{stack}-*",),
+    "cloudwatch": (
+        "arn:{partition}:cloudwatch:{region}:{account}:alarm:{begins}*",
+        # What target tracking makes.
+        "arn:{partition}:cloudwatch:{region}:{account}:alarm:TargetTracking-*",
+        # Named after their logical id alone.
+        "arn:{partition}:cloudwatch::{account}:dashboard/*",
+    ),
+    # Named after their logical id alone.
+    "codebuild": ("arn:{partition}:codebuild:{region}:{account}:project/*",),
+    "codepipeline": ("arn:{partition}:codepipeline:{region}:{account}:{begins}*",),
+    "ecr": ("arn:{partition}:ecr:{region}:{account}:repository/{small}*",),
+    "ecs": (
+        "arn:{partition}:ecs:{region}:{account}:capacity-provider/{begins}*",
+        "arn:{partition}:ecs:{region}:{account}:cluster/{begins}*",
+        "arn:{partition}:ecs:{region}:{account}:service/{begins}*",
+        "arn:{partition}:ecs:{region}:{account}:service-deployment/{begins}*",
+        "arn:{partition}:ecs:{region}:{account}:task-definition/{begins}*",
+    ),
+    "events": ("arn:{partition}:events:{region}:{account}:rule/{begins}*",),
+    "iam": (
+        "arn:{partition}:iam::{account}:instance-profile/{begins}*",
+        "arn:{partition}:iam::{account}:role/{begins}*",
+    ),
+    "logs": ("arn:{partition}:logs:{region}:{account}:log-group:{begins}*",),
+    "s3": ("arn:{partition}:s3:::{small}*",),
+    "sns": ("arn:{partition}:sns:{region}:{account}:{begins}*",),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the policies are for. An asterisk for what is not known. `boundary` bounds every role of the set."""
+
+    stack: str
+    bucket: str
+    account: str = "*"
+    region: str = "*"
+    boundary: str = ""
+
+    @property
+    def partition(self) -> str:
+        begins = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "eusc-": "aws-eusc"}
+        return next((name for prefix, name in begins.items() if self.region.startswith(prefix)), "aws")
+
+    @property
+    def begins(self) -> str:
+        """What the names that CloudFormation makes begin with: where a name may not be long, it cuts the stack's."""
+        return f"{self.stack}-" if len(self.stack) <= SURE else self.stack[:SURE]
+
+    def arn(self, pattern: str) -> str:
+        return pattern.format(
+            partition=self.partition,
+            region=self.region,
+            account=self.account,
+            stack=self.stack,
+            begins=self.begins,
+            small=self.begins.lower(),
+            bucket=self.bucket,
+        )
+
+
+def documents(name: str, statements: Iterable[Statement]) -> dict[str, str]:
+    """Statements as policy documents in JSON, file name to text: as few as fit into managed policies."""
+    whole = plain(statements)
+    parts: list[list[Any]] = [[]]
+    for statement in whole:
+        if parts[-1] and characters(_text([*parts[-1], statement])) > MOST_CHARACTERS:
+            parts.append([])
+        parts[-1].append(statement)
+    names = [name] if len(parts) == 1 else [f"{name}-{number}" for number in range(1, len(parts) + 1)]
+    return {f"{one}.json": _text(part) for one, part in zip(names, parts, strict=True)}
+
+
+def characters(text: str) -> int:
+    """The size of a document as IAM counts it."""
+    return len("".join(text.split()))
+
+
+def _text(statements: Sequence[Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, indent=2) + "\n"
+
+
+def plain(statements: Iterable[Statement]) -> list[dict[str, Any]]:
+    """Statements as the JSON that they are written as."""
+    found: list[dict[str, Any]] = json.loads(PolicyDocument(Statement=list(statements)).to_json())["Statement"]
+    return found
+
+
+def allow(sid: str, actions: Iterable[str], resources: Iterable[str], condition: Condition | None = None) -> Statement:
+    more = {"Condition": condition} if condition else {}
+    named = [Action(*action.split(":", 1)) for action in sorted(actions)]
+    return Statement(Sid=sid, Effect=Allow, Action=named, Resource=list(resources), **more)

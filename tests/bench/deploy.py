@@ -1,0 +1,112 @@
+"""What a deployment costs: `tox -e bench-deploy`. Calls of the API as sets grow, and the time of finding nothing to do.
+
+Calls are counted against the fake of tests/deploy, whose pages hold two: AWS's hold a hundred, so there they are fewer.
+Times are those of whole processes beside each other, alternated (A B A B ...), as ratios: median, and the range. Both
+sides run from bytecode, as whatever pip has installed does.
+Nothing here passes or fails: the budgets stand beside the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+HERE = Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parents[1]))
+
+from deploy.helpers import Deployer, Small  # noqa: E402
+
+from scaleout_cfn.local import running  # noqa: E402
+
+#: Calls that every poll makes, however little there is to tell.
+POLLS = ("DescribeStacks", "DescribeStackEvents")
+CLIENT = ("-c", "import boto3; boto3.client('cloudformation')")
+#: The whole process of a deployment that finds nothing to do, relative to CLIENT.
+BUDGET = 2.0
+
+
+def calls() -> None:
+    """Calls of a first deployment, an update of everything, of one nested stack, and of nothing, as sets grow."""
+    print("API calls but for polls / events of the operation; budget: linear in nested stacks and in events")
+    print(f"{'nested stacks':<16}{'first':>12}{'all change':>12}{'one changes':>12}{'nothing':>12}")
+    for more in (0, 4, 8, 16):
+        deployer = Deployer()
+        columns = []
+        for options in ({"word": "one"}, {"word": "two"}):
+            columns.append(counted(deployer, Small(more=more, word=options["word"]), "web:1"))
+        columns.append(counted(deployer, Small(more=more, word="two"), "web:2"))
+        columns.append(counted(deployer, Small(more=more, word="two"), "web:2"))
+        print(f"{more + 2:<16}" + "".join(f"{text:>12}" for text in columns))
+    print("\npages of events that an update of one resource reads, after so many earlier updates; budget: constant")
+    for updates in (0, 10, 40):
+        deployer = Deployer()
+        for number in range(updates + 1):
+            deployer.deploy(image=f"web:{number}")
+        deployer.world.calls.clear()
+        deployer.deploy(image="web:last")
+        print(f"{updates:<16}{deployer.world.sent().count('DescribeStackEvents'):>12}")
+
+
+def counted(deployer: Deployer, small: Small, image: str) -> str:
+    before = events(deployer)
+    deployer.world.calls.clear()
+    assert deployer.deploy(small, image=image).exit_code == 0
+    sent = deployer.world.sent()
+    return f"{len(sent) - sum(map(sent.count, POLLS))} / {events(deployer) - before}"
+
+
+def events(deployer: Deployer) -> int:
+    return sum(len(stack.events) for stack in deployer.world.cfn.stacks.values())
+
+
+def measure(arguments: tuple[str, ...], environment: Mapping[str, str]) -> tuple[float, float]:
+    """CPU seconds and wall seconds of one process."""
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=tempfile.gettempdir(),
+        env=environment,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    assert status == 0, arguments
+    return usage.ru_utime + usage.ru_stime, time.perf_counter() - start
+
+
+def times(runs: int) -> None:
+    """`deploy` of a set that is there already, against the emulator."""
+    with running() as emulator, tempfile.TemporaryDirectory() as bytecode:
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        ours = {"CI": "true", "PYTHONPATH": str(HERE.parents[2]), "PYTHONPYCACHEPREFIX": bytecode}
+        environment = {**kept, **emulator.environment(), **ours}
+        where = ("--endpoint-url", emulator.endpoint_url)
+        image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web:1"
+        deploy = ("-m", "scaleout_cfn", "deploy", "--yes", "--image", image, *where)
+        measure(("-m", "scaleout_cfn", "bootstrap", *where), environment)
+        measure(deploy, environment)
+        measure(deploy, environment), measure(CLIENT, environment)
+        pairs = [(measure(deploy, environment), measure(CLIENT, environment)) for _ in range(runs)]
+    print(f"\n`deploy` of an unchanged set / python {CLIENT[0]} {CLIENT[1]!r}, {runs} pairs, budget {BUDGET}x")
+    for name, index in (("CPU", 0), ("wall", 1)):
+        ratios = sorted(ours[index] / theirs[index] for ours, theirs in pairs)
+        print(f"{name:<16}{statistics.median(ratios):>11.2f}x  {ratios[0]:.2f} to {ratios[-1]:.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=15, help="pairs of runs that a median is taken of")
+    runs = parser.parse_args().runs
+    calls()
+    times(runs)
+
+
+if __name__ == "__main__":
+    main()
