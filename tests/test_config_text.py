@@ -49,7 +49,7 @@ GIVEN = {
     "min_tasks": "3",
     "max_tasks": "4",
     "threshold_percent": "80",
-    "steps": "[{distance = 0, tasks = 1}]",
+    "steps": "[{distance = 0, adjustment = 1}]",
 }
 
 
@@ -144,7 +144,7 @@ def test_each_list_of_tables_uncommented_has_one_item_with_the_defaults(tmp_path
         else:
             assert name == "scaling.step_policies"
             assert scaling.step_policies == (
-                StepScaling(name="Day", threshold_percent=80, steps=(StepAdjustment(tasks=1),)),
+                StepScaling(name="Day", threshold_percent=80, steps=(StepAdjustment(adjustment=1),)),
             )
 
 

@@ -83,15 +83,20 @@ def phases(count: int = PHASES) -> list[Phase]:
     ]
 
 
+class _Source(NamedTuple):
+    """Points of a metric as an alarm sees them: one each period, so many seconds after its end."""
+
+    period: int
+    lag: int
+
+
 @dataclass
 class _Tracker:
     """A target tracking policy at work: how many points in a row were high and low, and its last action."""
 
     name: str
-    metric: str
     policy: TargetTracking
-    period: int
-    lag: int
+    source: _Source
     low_points: int
     high: int = 0
     low: int = 0
@@ -103,9 +108,12 @@ class _Tracker:
 
 @dataclass
 class _Stepper:
-    name: str
+    """A step policy at work: how many points in a row breached, when it last tried, and its last action."""
+
     policy: StepScaling
+    source: _Source
     breaches: int = 0
+    tried_at: int | None = None
     acted_at: int | None = None
     acted_to: int = 0
 
@@ -120,30 +128,39 @@ class _Cohort:
 
 @dataclass
 class _Metrics:
-    """A metric period that is being filled: the totals at its start."""
+    """A metric period that is being filled: the totals at its start.
 
-    period: int
-    lag: int
+    A period of 30 s is an alarm's over points of 20 s: two of them begin in the first half of a minute, one in the
+    second.
+    """
+
+    source: _Source
+    first_half: bool = True
     served: float = 0.0
     arrived: float = 0.0
     running: float = 0.0
     ready: float = 0.0
 
 
+def _fine(model: Model, delays: Delays, period: int) -> _Source:
+    """CPU and memory: an alarm of any period sees metrics of 20 s as early as they come."""
+    return _Source(period, delays.metric_lag_20_s if model.scaling.high_resolution else delays.metric_lag_60_s)
+
+
 def trackers(model: Model, delays: Delays) -> list[_Tracker]:
-    """The target tracking policies of a model, with the metric each looks at."""
+    """The target tracking policies of a model, with the points each looks at."""
     scaling = model.scaling
-    fast = scaling.high_resolution
-    period, lag = (20, delays.metric_lag_20_s) if fast else (60, delays.metric_lag_60_s)
+    own = _fine(model, delays, 20 if scaling.high_resolution else 60)
+    # The balancer has no 20 s metrics.
+    balancer = _Source(60, delays.metric_lag_60_s)
     found = []
-    for name, policy, of, its_lag in (
-        ("cpu", scaling.cpu, period, lag),
-        ("memory", scaling.memory, period, lag),
-        # The balancer has no 20 s metrics.
-        ("requests", scaling.requests, 60, delays.metric_lag_60_s),
+    for name, policy, source in (
+        ("cpu", scaling.cpu, own),
+        ("memory", scaling.memory, own),
+        ("requests", scaling.requests, balancer),
     ):
         if policy.enabled:
-            found.append(_Tracker(name, name, policy, of, its_lag, delays.low_minutes * 60 // of))
+            found.append(_Tracker(name, policy, source, delays.low_minutes * 60 // source.period))
     return found
 
 
@@ -185,10 +202,13 @@ class _Run:
         self.least, self.most = model.scaling.min_tasks, model.scaling.max_tasks
         self.trackers = trackers(model, delays)
         self.in_at: int | None = None
-        self.steppers = [_Stepper(policy.name, policy) for policy in model.scaling.step_policies]
+        self.steppers = [
+            _Stepper(policy, _fine(model, delays, policy.period_s)) for policy in model.scaling.step_policies
+        ]
+        self.node_source = _Source(60, delays.metric_lag_60_s)
         self.booting = 0
         self.launched_at = -1_000_000
-        self.shrunk_at = -1_000_000
+        self.may_shrink_at = 0
         self.low_looks = 0
         self.window = self.launched_in_window = 0
         self.launch_pending = False
@@ -210,11 +230,12 @@ class _Run:
             heapq.heappush(self.heap, (time, self.order, what, argument))
 
     def all(self) -> Trace:
-        periods = {tracker.period: tracker.lag for tracker in self.trackers}
-        if self.steppers or self.model.node_cpu_target is not None:
-            periods.setdefault(60, self.delays.metric_lag_60_s)
-        for period, lag in periods.items():
-            self.at(rules.next_tick(period, period, self.phase.metrics), self.period_ends, _Metrics(period, lag))
+        sources = {tracker.source for tracker in self.trackers} | {stepper.source for stepper in self.steppers}
+        if self.model.node_cpu_target is not None:
+            sources.add(self.node_source)
+        for source in sorted(sources):
+            every, first = (60, 40) if source.period == 30 else (source.period, source.period)
+            self.at(rules.next_tick(first, every, self.phase.metrics + first), self.period_ends, _Metrics(source))
         if self.model.node_cpu_target is None:
             self.at(rules.next_tick(0, 60, self.phase.capacity), self.capacity_look)
         for time, least, most in firings(self.model.scaling.schedules, self.end, self.started):
@@ -272,7 +293,12 @@ class _Run:
 
     def period_ends(self, now: int, metrics: _Metrics) -> None:
         """A metric period is over; its point is seen at the alarm's first look after the publication."""
-        self.at(now + metrics.period, self.period_ends, metrics)
+        source = metrics.source
+        if source.period == 30:
+            self.at(now + (20 if metrics.first_half else 40), self.period_ends, metrics)
+            metrics.first_half = not metrics.first_half
+        else:
+            self.at(now + source.period, self.period_ends, metrics)
         running, ready = self.running_s - metrics.running, self.ready_s - metrics.ready
         served, arrived = self.served - metrics.served, self.arrived - metrics.arrived
         metrics.served, metrics.arrived = self.served, self.arrived
@@ -285,22 +311,22 @@ class _Run:
             "requests": arrived * 60 / ready if ready else 0.0,
         }
         # Below a minute an alarm looks every 10 s.
-        every = 60 if metrics.period >= 60 else 10
-        look = rules.next_tick(now + metrics.lag, every, self.phase.alarms)
-        self.at(look, self.points_seen, (metrics.period, values))
+        every = 60 if source.period >= 60 else 10
+        look = rules.next_tick(now + source.lag, every, self.phase.alarms)
+        self.at(look, self.points_seen, (source, values))
 
-    def points_seen(self, now: int, seen: tuple[int, dict[str, float]]) -> None:
-        period, values = seen
+    def points_seen(self, now: int, seen: tuple[_Source, dict[str, float]]) -> None:
+        source, values = seen
         for tracker in self.trackers:
-            if tracker.period == period:
-                self.judge(now, tracker, values[tracker.metric])
-        self.scale_out(now, period)
+            if tracker.source == source:
+                self.judge(now, tracker, values[tracker.name])
+        self.scale_out(now, source)
         self.scale_in(now)
-        if period == 60:
-            for stepper in self.steppers:
+        for stepper in self.steppers:
+            if stepper.source == source:
                 self.step(now, stepper, values[stepper.policy.metric])
-            if self.model.node_cpu_target is not None:
-                self.track_nodes(now, values["cpu"])
+        if self.model.node_cpu_target is not None and source == self.node_source:
+            self.track_nodes(now, values["cpu"])
 
     def judge(self, now: int, tracker: _Tracker, value: float) -> None:
         target = tracker.policy.target
@@ -314,10 +340,10 @@ class _Run:
         if (tracker.low >= tracker.low_points) != was_low:
             self.say(now, "alarm low " + ("off" if was_low else "on"), tracker.name)
 
-    def scale_out(self, now: int, period: int) -> None:
+    def scale_out(self, now: int, source: _Source) -> None:
         """Out if any policy asks for it. The actions of an alarm repeat once a minute while it is on."""
         for tracker in self.trackers:
-            if tracker.period != period or tracker.high < _HIGH_POINTS:
+            if tracker.source != source or tracker.high < _HIGH_POINTS:
                 continue
             if tracker.high > _HIGH_POINTS and tracker.tried_at is not None and now - tracker.tried_at < 60:
                 continue
@@ -349,19 +375,29 @@ class _Run:
             self.set_desired(now, wanted, "+".join(tracker.name for tracker in able))
 
     def step(self, now: int, stepper: _Stepper, value: float) -> None:
-        change = rules.step_of(stepper.policy, value)
-        stepper.breaches = stepper.breaches + 1 if change else 0
-        if stepper.breaches < stepper.policy.minutes or not change:
+        policy = stepper.policy
+        step = rules.step_of(policy, value)
+        was_on = stepper.breaches >= policy.periods
+        stepper.breaches = stepper.breaches + 1 if step else 0
+        is_on = stepper.breaches >= policy.periods
+        if is_on != was_on:
+            self.say(now, "alarm on" if is_on else "alarm off", policy.name)
+        if not step or not is_on:
             return
-        wanted = rules.within(self.least, self.running + change, self.most)
-        cooldown = stepper.policy.cooldown_s
-        if change > 0 and wanted > self.desired:
-            allowed = rules.may_grow(now, stepper.acted_at, cooldown, stepper.acted_to, wanted)
+        if was_on and stepper.tried_at is not None and now - stepper.tried_at < 60:
+            return
+        stepper.tried_at = now
+        wanted = rules.within(self.least, rules.stepped_count(self.running, policy, step.adjustment), self.most)
+        # What adds to the running tasks never takes away from the desired ones, which may be ahead already.
+        if wanted >= self.running:
+            allowed = wanted > self.desired and rules.may_grow(
+                now, stepper.acted_at, policy.cooldown_s, stepper.acted_to, wanted
+            )
         else:
-            allowed = change < 0 and wanted < self.desired and rules.may_shrink(now, stepper.acted_at, cooldown)
+            allowed = wanted < self.desired and rules.may_shrink(now, stepper.acted_at, policy.cooldown_s)
         if allowed:
             stepper.acted_at, stepper.acted_to = now, wanted
-            self.set_desired(now, wanted, stepper.name)
+            self.set_desired(now, wanted, policy.name)
 
     def bounds_change(self, now: int, bounds: tuple[int, int]) -> None:
         self.least, self.most = bounds
@@ -469,13 +505,13 @@ class _Run:
             if now - self.launched_at >= self.model.scaling.nodes.warmup_s:
                 self.launch(now, wanted - size, "capacity provider")
         elif self.low_looks >= 15:
-            if (again := self.shrunk_at + self.delays.node_scale_in_interval_s) > now:
-                if again < now + 60:  # before the next look
-                    self.at(again, self.group_acts, wanted)
+            if self.may_shrink_at > now:
+                if self.may_shrink_at < now + 60:  # before the next look
+                    self.at(self.may_shrink_at, self.group_acts, wanted)
                 return
             gone = rules.group_scale_in(self.nodes.count, wanted, self.nodes.empty, self.delays.node_scale_in_most)
             if gone:
-                self.shrunk_at = now
+                self.may_shrink_at = now + self.delays.scale_in_step_s(gone)
                 self.say(now, "nodes", "capacity provider", size, size - gone)
                 self.nodes.remove(gone)
                 self._note()

@@ -220,7 +220,7 @@ def test_advise_refuses_where_nothing_survives() -> None:
 def test_figures_tell_fitted_from_held_out_and_show_what_is_missed() -> None:
     output = _run("figures").stdout
     assert "fitted: metric_lag_60_s" in output
-    assert re.search(r"334 to 34 instances, steps of 50 % .* missed +held out", output)
+    assert re.search(r"0 to 3500 containers, all serve .* missed +held out", output)
     rows = json.loads(_run("figures", "--json").stdout)["figures"]
     assert {"name", "published_s", "model_s", "error", "fitted", "source"} == rows[0].keys()
 
