@@ -101,11 +101,11 @@ class NodeScaling(Section, frozen=True, kw_only=True):
             le=100,
         ),
     ] = 100
-    min_step: Annotated[int, tunable("Fewest nodes to add at once.", unit="nodes", ge=1, le=10000)] = 1
+    min_step: Annotated[int, tunable("Fewest nodes to add at once.", unit="nodes", ge=1, le=10000)] = 2
     max_step: Annotated[int, tunable("Most nodes to add at once.", unit="nodes", ge=1, le=10000)] = 10000
     warmup_s: Annotated[
         int, tunable("How long a new node may take until its metrics count.", unit="seconds", ge=0, le=10000)
-    ] = 120
+    ] = 60
 
 
 class Scaling(Section, frozen=True, kw_only=True):
@@ -117,7 +117,7 @@ class Scaling(Section, frozen=True, kw_only=True):
         bool, tunable("CPU and memory every 20 s instead of every 60 s, at CloudWatch's price for custom metrics.")
     ] = True
     cpu: Annotated[TargetTracking, tunable("Target tracking on average CPU use of what the tasks reserve.")] = (
-        TargetTracking(enabled=True, target=60)
+        TargetTracking(enabled=True, target=40, scale_out_cooldown_s=0, scale_in_cooldown_s=120)
     )
     memory: Annotated[TargetTracking, tunable("Target tracking on average memory use of what the tasks reserve.")] = (
         TargetTracking(target=75)

@@ -24,10 +24,12 @@ from scaleout_cfn.config import (
     NewVpc,
     RegistryPipeline,
     SourcePipeline,
+    conflicts,
 )
 from scaleout_cfn.config_file import Places, convert, load
 from scaleout_cfn.config_text import json_schema, starter, toml
 from scaleout_cfn.errors import ConfigError
+from scaleout_cfn.profiles import PROFILES
 from scaleout_cfn.scaling import Schedule, StepAdjustment, StepScaling
 from scaleout_cfn.tunables import Section, bare, bounds_of, choices_of, fields_of, tunables, unit_of
 
@@ -95,6 +97,21 @@ DEFAULTS = [index for index, line in enumerate(LINES) if SETTING.match(line) and
 
 def test_the_starter_is_the_default_config(tmp_path: Path) -> None:
     assert load_text(tmp_path, STARTER) == Config()
+
+
+@pytest.mark.parametrize("name", list(PROFILES))
+def test_the_starter_of_a_profile_sets_its_numbers_and_nothing_else(tmp_path: Path, name: str) -> None:
+    text = starter(Config(scaling=PROFILES[name]))
+    assert load_text(tmp_path, text) == Config(scaling=PROFILES[name])
+    assert conflicts(Config(scaling=PROFILES[name])) == []
+    set_ = [line for line in text.splitlines() if line[:1].isalpha()]
+    assert (set_ == []) == (name == "balanced")
+    default = PROFILES["balanced"]
+    assert len(set_) == sum(
+        getattr(given, field) != getattr(usual, field)
+        for given, usual in ((PROFILES[name].cpu, default.cpu), (PROFILES[name].nodes, default.nodes))
+        for field in given.__struct_fields__
+    )
 
 
 def test_the_starter_with_every_default_uncommented_is_the_default_config(tmp_path: Path) -> None:

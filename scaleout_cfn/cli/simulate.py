@@ -80,11 +80,13 @@ def compare(
 
     SETS are folders of templates or config files. Profiles and others run on the infrastructure of the first.
     """
-    from scaleout_cfn.simulator.peers import peers
+    from scaleout_cfn.profiles import PROFILES
+    from scaleout_cfn.simulator.peers import peers, with_profile
     from scaleout_cfn.simulator.study import study
 
     models = {str(path): model_at(path) for path in sets}
     first = models[str(sets[0])]
+    models.update({name: with_profile(first, scaling) for name, scaling in PROFILES.items()})
     models.update(peers(first))
     traffic, service, prices = asked.all()
     found = {}

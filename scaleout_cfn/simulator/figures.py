@@ -88,7 +88,7 @@ def _from_zero(reached: int, quota: int) -> float:
         max_tasks=3500,
         cpu=TargetTracking(),
         schedules=(Schedule(name="go", at="at(2026-01-05T00:10:00)", min_tasks=3500, max_tasks=3500),),
-        nodes=NodeScaling(warmup_s=0),
+        nodes=NodeScaling(min_step=1, warmup_s=0),
     )
     model = dataclasses.replace(_BASE, scaling=scaling, min_nodes=0, max_nodes=1000)
     traffic = Traffic("none", np.zeros(3600))

@@ -191,9 +191,12 @@ def test_the_page_answers_a_pointer_without_a_script_error(page: Path, tmp_path:
     assert "Instances:" in readout
 
 
-def test_compare_puts_the_peers_beside_the_sets(tmp_path: Path) -> None:
+def test_compare_puts_the_profiles_and_the_peers_beside_the_sets(tmp_path: Path) -> None:
     lines = _run("compare", FOLDER, *CROWD).stdout.splitlines()
     assert [line.split("  ")[0] for line in lines[2:]] == [
+        "thrifty",
+        "balanced",
+        "resilient",
         "seed",
         "cdk",
         "express-mode",
@@ -201,6 +204,8 @@ def test_compare_puts_the_peers_beside_the_sets(tmp_path: Path) -> None:
         "terraform-aws-modules",
     ]
     data = json.loads(_run("compare", FOLDER, *CROWD, "--json").stdout)
+    # What a config has that says nothing is the balanced profile.
+    assert data["sets"]["balanced"] == data["sets"][FOLDER]
     assert data["sets"]["cdk"]["objective_missed"]["mean"] > data["sets"][FOLDER]["objective_missed"]["mean"]
 
 

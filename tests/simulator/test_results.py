@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaleout_cfn.errors import UsageError
+from scaleout_cfn.profiles import PROFILES
 from scaleout_cfn.simulator.figures import rows
 from scaleout_cfn.simulator.model import BANDS, Delays, Network, Service, corners
-from scaleout_cfn.simulator.peers import peers
+from scaleout_cfn.simulator.peers import peers, with_profile
 from scaleout_cfn.simulator.prices import as_json, cost, load_prices, refresh
 from scaleout_cfn.simulator.results import Outcome, demand, measure, oracle_node_hours, ranges
 from scaleout_cfn.simulator.run import PHASES, phases, run
@@ -207,6 +208,49 @@ def test_peers_differ_in_policies_and_share_the_infrastructure() -> None:
     assert (found["cdk"].scaling.cpu.target, found["cdk"].scaling.requests.target) == (50, 10000)
     assert found["seed"].node_cpu_target == 30
     assert found["terraform-aws-modules"].scaling.nodes.target_capacity_percent == 60
+
+
+def test_peers_keep_their_own_numbers_whatever_our_defaults_are() -> None:
+    nodes = peers(model())["cdk"].scaling.nodes
+    assert (nodes.min_step, nodes.max_step, nodes.warmup_s, nodes.target_capacity_percent) == (1, 10000, 300, 100)
+    assert peers(model())["terraform-aws-modules"].scaling.nodes.min_step == 1
+
+
+def test_a_profile_moves_the_policies_and_leaves_the_bounds() -> None:
+    made = model(min_tasks=3, max_tasks=33)
+    for name, profile in PROFILES.items():
+        found = with_profile(made, profile)
+        assert (found.scaling.min_tasks, found.scaling.max_tasks) == (3, 33), name
+        assert (found.scaling.cpu, found.scaling.nodes) == (profile.cpu, profile.nodes), name
+        assert found.placement == made.placement, name
+
+
+@pytest.mark.parametrize(("times", "rise"), [(3, 60), (5, 300), (10, 60)])
+def test_the_defaults_miss_at_most_half_of_cdk_in_a_crowd_at_no_more_than_1_3_of_its_cost(
+    times: float, rise: float
+) -> None:
+    """In the middle of the bands; docs/scaling.md says where else it holds."""
+    made = model(max_tasks=400, max_nodes=80)
+    numbers = {"base": 300, "peak": 300 * times, "rise": rise, "hold": 1200, "fall": 900}
+    crowd = synthetic("flash-crowd", numbers)
+    ours, theirs = (ranges(outcomes(one, SERVICE, Delays(), crowd, PRICES)) for one in (made, peers(made)["cdk"]))
+    assert ours["objective_missed"].mean <= 0.5 * theirs["objective_missed"].mean
+    assert ours["cost_usd"].mean <= 1.3 * theirs["cost_usd"].mean
+    assert ours["instance_hours"].mean <= 1.3 * theirs["instance_hours"].mean
+
+
+def test_profiles_go_from_cheap_to_few_misses() -> None:
+    made = model(max_tasks=400, max_nodes=80)
+    crowd = synthetic("flash-crowd", {"base": 300, "peak": 1500})
+    found = {
+        name: ranges(outcomes(with_profile(made, profile), SERVICE, Delays(), crowd, PRICES, 6))
+        for name, profile in PROFILES.items()
+    }
+    misses = [one["objective_missed"].mean for one in found.values()]
+    hours = [one["instance_hours"].mean for one in found.values()]
+    assert list(found) == ["thrifty", "balanced", "resilient"]
+    assert misses == sorted(misses, reverse=True)
+    assert hours == sorted(hours)
 
 
 def test_the_cheapest_settings_that_keep_the_objective_are_found() -> None:

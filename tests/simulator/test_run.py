@@ -176,7 +176,7 @@ def test_a_node_that_warms_up_blocks_the_next_scale_out() -> None:
     ramp = synthetic("ramp", {"base": 100, "peak": 2000, "rise": 1800, "hours": 1})
     times = {}
     for warmup in (0, 300):
-        trace = run(model(nodes=NodeScaling(warmup_s=warmup)), SERVICE, Delays(), ramp)
+        trace = run(model(nodes=NodeScaling(min_step=1, warmup_s=warmup)), SERVICE, Delays(), ramp)
         times[warmup] = [event.time for event in trace.events if event.what == "nodes"]
         assert len(times[warmup]) > 2
         assert all(later - earlier >= warmup for earlier, later in zip(times[warmup], times[warmup][1:], strict=False))
