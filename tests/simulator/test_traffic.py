@@ -90,6 +90,15 @@ def test_a_csv_keeps_every_request(counts: list[int], interval: int) -> None:
         assert from_csv(file).requests.sum() == pytest.approx(sum(counts))
 
 
+def test_no_row_of_a_long_csv_is_lost(tmp_path: Path) -> None:
+    """The interval is read off the first thousand rows; all of them, and the next, are traffic."""
+    file = tmp_path / "long.csv"
+    file.write_text("t,n\n" + "".join(f"{second},{second}\n" for second in range(2500)))
+    traffic = from_csv(file)
+    assert traffic.requests.tolist() == list(range(2500))
+    assert traffic.notes == ()
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
