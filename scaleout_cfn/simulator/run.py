@@ -190,13 +190,11 @@ class _Run:
         self.started = traffic.start
         self.sums: list[float] = [0.0, *np.cumsum(traffic.requests).tolist()]
         self.disturbed_to = 0  # up to there retries have been added, and `sums` does not hold
-        self.backlog = [0.0] * self.end
-        self.dropped = [0.0] * self.end
         self.now = 0
         self.queue = self.served = self.arrived = self.running_s = self.ready_s = self.node_s = 0.0
         self.heap: list[tuple[int, int, Any, Any]] = []
         self.order = 0
-        self.trace = Trace(traffic.requests, np.empty(0), np.empty(0))
+        self.trace = Trace(traffic.requests, np.zeros(self.end), np.zeros(self.end))
         self.cohorts: list[_Cohort] = []
         self.most_nodes = min(model.max_nodes, rules.MOST_NODES)
         self.least, self.most = model.scaling.min_tasks, model.scaling.max_tasks
@@ -248,7 +246,6 @@ class _Run:
             what(time, argument)
         self.advance(self.end)
         trace = self.trace
-        trace.backlog, trace.dropped = np.array(self.backlog), np.array(self.dropped)
         if self.disturbed_to:
             trace.requests = np.array(self.arrivals)
         trace.node_seconds = self.node_s
@@ -268,7 +265,8 @@ class _Run:
             self.served += taken
             self.arrived += taken
             return
-        queue, served, backlog, dropped = self.queue, self.served, self.backlog, self.dropped
+        queue, served, dropped = self.queue, self.served, self.trace.dropped
+        backlog: list[float] = []
         limit = rate * self.service.timeout_s
         retry = self.service.retry_share
         for second in range(start, until):
@@ -286,7 +284,8 @@ class _Run:
                 if retry and second + 1 < self.end:
                     arrivals[second + 1] += lost * retry
                     self.disturbed_to = second + 2
-            backlog[second] = queue
+            backlog.append(queue)
+        self.trace.backlog[start:until] = backlog
         self.queue, self.served = queue, served
 
     # The service's loop.

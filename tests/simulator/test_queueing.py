@@ -11,30 +11,17 @@ from hypothesis import strategies as st
 
 from scaleout_cfn.simulator.queueing import calm_load, erlang_c, waits
 
-from .oracle import share_over
+from .oracle import shapes, share_over
 
 SEEDS = range(24)
-SECONDS = 400
 
 
-def _shapes(task_rps: float) -> dict[str, list[float]]:
-    """Traffics from idle to overload, steady and changing, for one task."""
-    steady = {f"steady {load}": [load] * SECONDS for load in (0.05, 0.3, 0.6, 0.8, 0.9, 0.95, 1.0, 1.05, 1.3, 2.0)}
-    changing = {
-        "pulse 1.2": [0.5] * 100 + [1.2] * 100 + [0.5] * 200,
-        "pulse 3": [0.5] * 100 + [3.0] * 100 + [0.5] * 200,
-        "ramp": [0.4 + 0.9 * second / SECONDS for second in range(SECONDS)],
-        "drain": [1.2] * 60 + [0.9] * 340,
-    }
-    return {name: [share * task_rps for share in shape] for name, shape in {**steady, **changing}.items()}
-
-
-@pytest.mark.parametrize("name", list(_shapes(1.0)))
+@pytest.mark.parametrize("name", list(shapes(1.0)))
 @pytest.mark.parametrize(("workers", "task_rps", "wait_s"), [(4, 40.0, 0.15), (16, 160.0, 0.25), (1, 20.0, 0.25)])
 def test_the_share_over_the_objective_is_that_of_a_request_level_engine(
     name: str, workers: int, task_rps: float, wait_s: float
 ) -> None:
-    rates = _shapes(task_rps)[name]
+    rates = shapes(task_rps)[name]
     runs = [share_over(rates, workers, task_rps, wait_s, 10.0, seed) for seed in SEEDS]
     shares = np.array([over / count for over, count in runs])
     modelled = waits(np.array(rates), np.ones(len(rates)), workers, task_rps, 10.0)
