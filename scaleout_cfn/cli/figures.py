@@ -9,7 +9,6 @@ import click
 
 from scaleout_cfn.cli.tables import print_table, write
 from scaleout_cfn.cli.traffic import json_option, path_type
-from scaleout_cfn.errors import UsageError
 
 
 @click.command()
@@ -74,21 +73,14 @@ def show() -> None:
 @prices.command()
 @click.argument("path", type=path_type)
 @click.option("--region", default="us-east-1", show_default=True, help="Whose prices.")
-def refresh(path: Path, region: str) -> None:
+@click.option("--profile", default="", help="The profile of the AWS configuration to use.")
+def refresh(path: Path, region: str, profile: str) -> None:
     """Write the instance prices of today to PATH, for --prices. Needs an AWS account."""
     from datetime import date
 
-    import boto3
-
+    from scaleout_cfn.deploy.aws import Aws, Target
     from scaleout_cfn.simulator.prices import as_json, load_prices
     from scaleout_cfn.simulator.prices import refresh as ask
 
-    # The Price List answers in a few regions only, for all of them.
-    client = boto3.client("pricing", region_name="us-east-1")
-    try:
-        found = ask(client, region, load_prices(), date.today().isoformat())
-    except UsageError:
-        raise
-    except Exception as error:  # botocore's errors have no common base
-        raise UsageError(f"the AWS Price List cannot be asked: {error}") from None
+    found = ask(Aws(Target(profile=profile, region="us-east-1")), region, load_prices(), date.today().isoformat())
     write(path, as_json(found))

@@ -160,6 +160,10 @@ def share_evenly(count: int, tasks: Sequence[int], room: Sequence[int]) -> list[
     count = min(count, sum(room))
     if len(tasks) == 1:
         return [count]
+    if len(tasks) == 2:  # by far the most common, and asked for at every start of a task
+        first = min(max(0, (count + tasks[1] - tasks[0] + 1) // 2), count, room[0])
+        first = max(first, count - room[1])
+        return [first, count - first]
     zones = list(zip(tasks, room, strict=True))
     low = min(tasks)
     high = max(tasks) + count

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleout_cfn.errors import UsageError
+from scaleout_cfn.deploy.aws import Aws, Target
+from scaleout_cfn.errors import AccessError, UsageError
 from scaleout_cfn.profiles import PROFILES
 from scaleout_cfn.simulator.figures import rows
 from scaleout_cfn.simulator.model import BANDS, Delays, Network, Service, corners
@@ -133,30 +135,83 @@ def test_a_price_file_of_ones_own_is_used(tmp_path: Path) -> None:
         load_prices(file)
 
 
-class _PriceList:
-    """Two pages as the Price List API gives them."""
+def _product(instance_type: str, usd: str, sku: str = "85GJDFZQJ9EFABJT") -> str:
+    """A product as the Price List API gives it: its shape, with the attributes that matter and some that do not."""
+    dimension = {
+        "unit": "Hrs",
+        "endRange": "Inf",
+        "description": f"${usd} per On Demand Linux {instance_type} Instance Hour",
+        "appliesTo": [],
+        "rateCode": f"{sku}.JRTCKXETXF.6YS6EN2CT7",
+        "beginRange": "0",
+        "pricePerUnit": {"USD": usd},
+    }
+    term = {
+        "priceDimensions": {dimension["rateCode"]: dimension},
+        "sku": sku,
+        "effectiveDate": "2026-11-01T00:00:00Z",
+        "offerTermCode": "JRTCKXETXF",
+        "termAttributes": {},
+    }
+    reserved = {"priceDimensions": {"x": {"unit": "Hrs", "pricePerUnit": {"USD": "0.0001"}}}}
+    attributes = {"instanceType": instance_type, "tenancy": "Shared", "operatingSystem": "Linux", "memory": "8 GiB"}
+    product = {"productFamily": "Compute Instance", "attributes": attributes, "sku": sku}
+    terms = {"OnDemand": {f"{sku}.JRTCKXETXF": term}, "Reserved": {f"{sku}.38NPMPTW36": reserved}}
+    return json.dumps({"product": product, "serviceCode": "AmazonEC2", "terms": terms, "version": "20261119162807"})
 
-    def get_paginator(self, name: str) -> _PriceList:
-        assert name == "get_products"
-        return self
 
-    def paginate(self, ServiceCode: str, Filters: list[dict[str, str]]) -> list[dict[str, list[str]]]:
-        assert ServiceCode == "AmazonEC2"
-        region = next(item["Value"] for item in Filters if item["Field"] == "regionCode")
-        price = {"unit": "Hrs", "pricePerUnit": {"USD": "0.0123"}}
-        product = {
-            "product": {"attributes": {"instanceType": "t3.small"}},
-            "terms": {"OnDemand": {"a": {"priceDimensions": {"b": price}}}},
-        }
-        return [{"PriceList": [json.dumps(product)]}, {"PriceList": []}] if region == "eu-west-1" else []
+@pytest.fixture
+def aws() -> Aws:
+    return Aws(Target(region="us-east-1", keys=("a", "b")))
 
 
-def test_prices_are_refreshed_from_the_price_list() -> None:
-    found = refresh(_PriceList(), "eu-west-1", PRICES, "2026-11-23")
-    assert (found.region, found.as_of, found.instances) == ("eu-west-1", "2026-11-23", {"t3.small": 0.0123})
+def test_prices_are_refreshed_from_the_price_list(aws: Aws) -> None:
+    asked = {
+        "ServiceCode": "AmazonEC2",
+        "Filters": [
+            {"Type": "TERM_MATCH", "Field": field, "Value": value}
+            for field, value in (
+                ("regionCode", "eu-west-1"),
+                ("operatingSystem", "Linux"),
+                ("tenancy", "Shared"),
+                ("preInstalledSw", "NA"),
+                ("capacitystatus", "Used"),
+                ("marketoption", "OnDemand"),
+            )
+        ],
+    }
+    with Stubber(aws.client("pricing")) as stub:
+        first = {"FormatVersion": "aws_v1", "PriceList": [_product("t3.small", "0.0228000000")], "NextToken": "more"}
+        stub.add_response("get_products", first, asked)
+        second = {"PriceList": [_product("m7i.large", "0.1123500000"), _product("m7i.metal", "0.0000000000")]}
+        stub.add_response("get_products", second, {**asked, "NextToken": "more"})
+        found = refresh(aws, "eu-west-1", PRICES, "2026-11-23")
+        stub.assert_no_pending_responses()
+    assert (found.region, found.as_of) == ("eu-west-1", "2026-11-23")
+    assert found.instances == {"t3.small": 0.0228, "m7i.large": 0.11235}
     assert found.units == PRICES.units
-    with pytest.raises(UsageError, match="no instance prices"):
-        refresh(_PriceList(), "moon-1", PRICES, "2026-11-23")
+    assert found.sources["instances"] == "eu-west-1, Linux, On-Demand: AWS Price List API, 2026-11-23"
+    assert found.sources["nat_gateway_hour"] == PRICES.sources["nat_gateway_hour"]
+
+
+def test_a_region_without_prices_is_refused(aws: Aws) -> None:
+    with Stubber(aws.client("pricing")) as stub:
+        stub.add_response("get_products", {"PriceList": []})
+        with pytest.raises(UsageError, match="region moon-1: the Price List has no instance prices"):
+            refresh(aws, "moon-1", PRICES, "2026-11-23")
+
+
+def test_a_price_list_that_may_not_be_read_is_one_message_with_exit_code_8(aws: Aws) -> None:
+    with Stubber(aws.client("pricing")) as stub:
+        stub.add_client_error("get_products", "AccessDeniedException", "not authorized: pricing:GetProducts", 400)
+        with pytest.raises(AccessError, match="pricing get_products: AccessDeniedException") as error:
+            refresh(aws, "eu-west-1", PRICES, "2026-11-23")
+    assert error.value.exit_code == 8
+
+
+def test_every_price_says_where_it_is_from() -> None:
+    assert set(PRICES.sources) == {"instances", *PRICES.units}
+    assert all(PRICES.sources.values())
 
 
 def test_a_study_covers_twelve_phases_and_the_corners_of_the_bands() -> None:

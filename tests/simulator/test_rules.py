@@ -169,3 +169,12 @@ def test_spread_placement_leaves_no_zone_behind_that_has_room(data: st.DataObjec
         assert 0 <= given_[zone] <= room[zone]
         if given_[zone] < room[zone]:  # it could have had more, so nobody who got some stands above it
             assert all(after[zone] + 1 >= after[other] for other in range(zones) if given_[other])
+
+
+@given(st.integers(0, 300), *[st.integers(0, 100)] * 4)
+def test_two_zones_are_shared_like_the_first_two_of_three(
+    count: int, one: int, other: int, room_one: int, room_other: int
+) -> None:
+    """Two have a short way of their own; a third without room is not there."""
+    three = rules.share_evenly(count, [one, other, 10**6], [room_one, room_other, 0])
+    assert rules.share_evenly(count, [one, other], [room_one, room_other]) == three[:2]
