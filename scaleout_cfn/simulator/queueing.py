@@ -74,6 +74,13 @@ class Waits:
             found[busy] = (1 - idle) * _beyond(wait_s * self.task_rps / mean, self.spread[busy])
         return found
 
+    def mean_s(self) -> Array:
+        """How long the requests of each second wait on average; for ever, or until the timeout, where no task is."""
+        loads, chances = _chance_to_wait(self.workers)
+        with np.errstate(divide="ignore"):
+            settled = np.interp(self.load, loads, chances) / (self.task_rps * (1 - self.load))
+        return np.where(self.mean > 0, self.mean / self.task_rps, settled)
+
     def classes(self, requests: Array) -> tuple[Waits, Array]:
         """Like seconds as one class each, with their requests: a few thousand instead of any number."""
         busy = self.mean > 0

@@ -46,7 +46,7 @@ class Series:
     utilisation_percent: Array
     over_objective_share: Array
     over_objective_per_s: Array
-    backlog_wait_s: Array
+    mean_wait_s: Array
     dropped_per_s: Array
 
 
@@ -60,7 +60,6 @@ def series(trace: Trace, service: Service, step_s: int) -> Series:
         return np.asarray(values[: count * step_s].reshape(count, step_s).mean(axis=1), dtype=np.float64)
 
     waiting, ready = waits_of(trace, service)
-    rate = ready * service.task_rps
 
     def state(field: str) -> Array:
         return mean(at_each_second(trace.states, field, length))
@@ -85,7 +84,7 @@ def series(trace: Trace, service: Service, step_s: int) -> Series:
         utilisation_percent=100 * np.maximum(used, 0.0),
         over_objective_share=mean(over),
         over_objective_per_s=mean(over * np.maximum(trace.requests - trace.dropped, 0.0) + trace.dropped),
-        backlog_wait_s=mean(np.where(rate > 0, trace.backlog / np.maximum(rate, 1e-9), 0.0)),
+        mean_wait_s=mean(np.where(trace.requests > 0, np.minimum(waiting.mean_s(), service.timeout_s), 0.0)),
         dropped_per_s=mean(trace.dropped),
     )
 
@@ -135,7 +134,7 @@ _PANELS = (
         (("registered", "nodes", "main"), ("with those that boot", "nodes_with_booting", "other")),
     ),
     _Panel("Utilisation", "%", (("of what the tasks can take", "utilisation_percent", "main"),)),
-    _Panel("Waiting", "s", (("behind the backlog", "backlog_wait_s", "bad"),)),
+    _Panel("Waiting", "s", (("on average", "mean_wait_s", "bad"),)),
     _Panel("Over the objective", "share", (("of the requests", "over_objective_share", "bad"),)),
 )
 _COLOURS = {"main": "#2563c4", "other": "#b4530a", "need": "#14803c", "wait": "#7a3fb0", "bad": "#c0262d"}
@@ -293,6 +292,13 @@ def _tiles(study: Study) -> str:
     )
 
 
+def _length(seconds: int) -> str:
+    """1 h 40 min for 6000 s; what is left of a minute is left out where there are hours."""
+    days, rest = divmod(seconds, 86400)
+    parts = [(days, "d"), (rest // 3600, "h"), (rest % 3600 // 60, "min"), (rest % 60 if seconds < 3600 else 0, "s")]
+    return " ".join(f"{count} {unit}" for count, unit in parts if count)
+
+
 def page(study: Study, trace: Trace, rows: Sequence[tuple[str, str, str, str]]) -> str:
     """One HTML page of a study: its table, the first alarm phase over time, its events, the settings.
 
@@ -328,7 +334,7 @@ def page(study: Study, trace: Trace, rows: Sequence[tuple[str, str, str, str]]) 
         for e in trace.events
     )
     parts: dict[str, Any] = {
-        "TITLE": html.escape(f"{study.traffic.name}, {len(trace.requests) / 3600:g} hours"),
+        "TITLE": html.escape(f"{study.traffic.name}, {_length(len(trace.requests))}"),
         "TILES": _tiles(study),
         "TABLE": table,
         "CHART": _svg(found, trace.events),

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 
 from scaleout_cfn.cli import cli
 from scaleout_cfn.errors import UsageError
+from scaleout_cfn.simulator.report import _length
 
 FOLDER = str(Path(__file__).parents[2] / "templates_out")
 CROWD = ["--traffic", "flash-crowd", "--with", "hours=1", "--with", "at=600", "--task-rps", "50"]
@@ -115,6 +116,16 @@ class _Links(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action", "data")]
         assert tag not in ("link", "iframe", "img", "object")
+
+
+def test_the_page_is_named_for_its_traffic_and_length(page: Path) -> None:
+    assert "<h1>Simulation: flash-crowd, 1 h</h1>" in page.read_text()
+    assert [_length(seconds) for seconds in (6000, 90, 86400, 694861)] == [
+        "1 h 40 min",
+        "1 min 30 s",
+        "1 d",
+        "8 d 1 h 1 min",
+    ]
 
 
 def test_the_page_needs_no_network(page: Path) -> None:

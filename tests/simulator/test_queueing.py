@@ -66,3 +66,16 @@ def test_classes_of_like_seconds_hold_every_request(rates: list[float]) -> None:
 def test_the_calm_load_is_where_one_request_in_a_hundred_waits_too_long() -> None:
     load = calm_load(4, 50.0, 0.25)
     assert erlang_c(4, load) * math.exp(-50 * (1 - load) * 0.25) == pytest.approx(0.01, rel=1e-3)
+
+
+@given(st.floats(0.01, 0.84), st.integers(1, 20))
+def test_a_settled_queue_waits_as_long_as_erlang_says(load: float, workers: int) -> None:
+    rate = load * 50
+    found = waits(np.array([rate]), np.ones(1), workers, 50.0, 10.0).mean_s()
+    assert found[0] == pytest.approx(erlang_c(workers, load) / (50 * (1 - load)), rel=0.01, abs=1e-6)
+
+
+def test_a_backlog_is_waited_behind() -> None:
+    """Twice what a task can take for three seconds: three seconds' worth of work waits at their end."""
+    found = waits(np.full(3, 100.0), np.ones(3), 4, 50.0, 10.0).mean_s()
+    assert found[-1] == pytest.approx(2.5, abs=0.3)  # in the middle of the third second
