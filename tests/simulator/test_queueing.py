@@ -79,3 +79,11 @@ def test_a_backlog_is_waited_behind() -> None:
     """Twice what a task can take for three seconds: three seconds' worth of work waits at their end."""
     found = waits(np.full(3, 100.0), np.ones(3), 4, 50.0, 10.0).mean_s()
     assert found[-1] == pytest.approx(2.5, abs=0.3)  # in the middle of the third second
+
+
+def test_tasks_that_come_take_their_share_of_what_waits_and_change_nothing_else() -> None:
+    """Twice the tasks under twice the traffic: half as much waits at each, in a queue of the same shape."""
+    tasks = np.array([1.0] * 20 + [2.0] * 2)
+    found = waits(tasks * 60, tasks, 4, 50.0, 10.0)
+    assert found.mean[20] == pytest.approx(found.mean[19] / 2, rel=0.15)
+    assert found.spread[20] == pytest.approx(found.spread[19], rel=0.35)

@@ -158,11 +158,45 @@ def test_a_step_that_adds_never_takes_away_what_another_policy_has_asked_for() -
 
 
 def test_a_step_acts_once_a_minute_while_its_alarm_is_on() -> None:
+    """Not at every point, though a task that starts in a second would let it."""
     one = _growing(adjustment_type="ChangeInCapacity", steps=(StepAdjustment(adjustment=1),), period_s=30, cooldown_s=0)
-    trace = _trace(cpu=TargetTracking(), step_policies=(one,), min_nodes=10)
+    made = model(cpu=TargetTracking(), step_policies=(one,), min_nodes=10)
+    trace = run(made, SERVICE, Delays(task_start_s=1), CROWD, phases()[3])
     times = [event.time for event in trace.events if event.what == "tasks"]
     assert len(times) > 3
     assert all(later - earlier >= 60 for earlier, later in itertools.pairwise(times))
+
+
+def test_two_points_of_30_s_come_each_minute() -> None:
+    def on(period_s: int) -> float:
+        policy = _growing(period_s=period_s, periods=6)
+        made = model(cpu=TargetTracking(), step_policies=(policy,))
+        traces = [run(made, SERVICE, Delays(), CROWD, phase) for phase in phases()]
+        return float(np.mean([next(e.time for e in trace.events if e.what == "alarm on") for trace in traces]))
+
+    # Six of them are three minutes, and six of a minute are six.
+    assert on(60) - on(30) == pytest.approx(180, abs=30)
+
+
+def test_request_tracking_waits_for_the_balancer_s_metrics_of_a_minute() -> None:
+    """The balancer has no 20 s metrics, whatever the service has."""
+    trace = _trace(cpu=TargetTracking(), requests=TargetTracking(enabled=True, target=1500))
+    first = next(event.time for event in trace.events if event.what == "tasks")
+    assert first >= 1200 + 2 * 60 + Delays().metric_lag_60_s
+
+
+def test_the_place_of_a_task_that_drains_is_not_free() -> None:
+    """Twelve places, all in use: what comes back 20 s after it went waits until the others have drained."""
+    schedules = (
+        Schedule(name="down", at="at(2026-01-05T00:10:00)", min_tasks=2, max_tasks=2),
+        Schedule(name="up", at="at(2026-01-05T00:10:20)", min_tasks=12, max_tasks=12),
+    )
+    made = model(min_tasks=12, max_tasks=12, max_nodes=2, cpu=TargetTracking(), schedules=schedules)
+    trace = run(made, SERVICE, Delays(), Traffic("calm", np.full(900, 10.0)))
+    waiting = at_each_second(trace.states, "waiting", 900)
+    drained = 600 + made.deregistration_delay_s + Delays().stop_s
+    assert waiting[620:drained].tolist() == [10] * (drained - 620)
+    assert waiting[drained + 1] == 0
 
 
 def test_a_large_group_takes_longer_over_a_scale_in_step_than_a_small_one() -> None:
