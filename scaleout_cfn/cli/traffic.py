@@ -256,12 +256,12 @@ def _measured(url: str) -> float:
         f" {LIMITS.most_s:.0f} s at the very most; Ctrl-C stops it",
         err=True,
     )
-    click.echo("  connections   requests/s   median      95 %      99 %   failed", err=True)
+    click.echo("  connections   requests/s       median         95 %         99 %   failed", err=True)
 
     def tell(stage: Stage) -> None:
         click.echo(
-            f"  {stage.connections:11}   {stage.rps:10.1f}  {stage.p50_s:6.3f} s  {stage.p95_s:6.3f} s"
-            f"  {stage.p99_s:6.3f} s   {stage.failed:6}",
+            f"  {stage.connections:11}   {stage.rps:10.1f}  {1000 * stage.p50_s:8.1f} ms  {1000 * stage.p95_s:8.1f} ms"
+            f"  {1000 * stage.p99_s:8.1f} ms   {stage.failed:6}",
             err=True,
         )
 

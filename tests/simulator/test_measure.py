@@ -163,7 +163,7 @@ def test_simulate_measures_and_says_which_rate_it_took(monkeypatch: pytest.Monke
             cli, ["simulate", "--traffic", "step", "--with", "hours=0.1", "--measure", server.url]
         )
     assert result.exit_code == 0, result.output
-    assert "connections   requests/s   median" in result.stderr
+    assert "connections   requests/s       median" in result.stderr
     assert "taken as what one task can take: " in result.stderr
 
 
