@@ -38,8 +38,6 @@ CASES = (
 
 def week(low: float, high: float, tasks: int, target: float) -> tuple[float, float, float]:
     """CPU seconds of the run and of its figures, and the most memory in MiB."""
-    import resource
-
     scaling = Scaling(max_tasks=tasks, cpu=TargetTracking(enabled=True, target=target))
     model = Model(scaling, 2, tasks, "m5.8xlarge", 24, 256, 2048, health_check_interval_s=10, deregistration_delay_s=30)
     service, prices = Service(task_rps=50), load_prices()
@@ -49,7 +47,9 @@ def week(low: float, high: float, tasks: int, target: float) -> tuple[float, flo
     middle = time.process_time()
     measure(trace, model, service, prices, 0.0)
     end = time.process_time()
-    return middle - start, end - middle, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not getrusage: Linux counts the peak of the process that it was forked from too.
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return middle - start, end - middle, int(peak.split()[1]) / 1024
 
 
 def weeks() -> None:
@@ -86,6 +86,7 @@ def beside_simpy() -> None:
         return
     seconds, rate, workers, task_rps, objective = 600, 45.0, 4, 50.0, 0.25
     seeds, count, over = 20, 0, 0
+    shares = []
 
     random = Random(0)
 
@@ -109,7 +110,9 @@ def beside_simpy() -> None:
         random = Random(seed)
         env = simpy.Environment()
         env.process(clients(env, simpy.Resource(env, workers)))
+        before = count, over
         env.run(until=seconds)
+        shares.append((over - before[1]) / (count - before[0]))
     theirs = time.process_time() - start
     rates, tasks = np.full(seconds, rate), np.ones(seconds)
     waits(rates, tasks, workers, task_rps, 10.0).share_over(objective)  # tables are made once
@@ -118,7 +121,10 @@ def beside_simpy() -> None:
     ours = time.process_time() - start
     print(f"ten minutes of one task, {seeds} seeds, {count} requests")
     print(f"   simpy {theirs:.3f} s ({count / theirs:,.0f} requests/s), ours {ours:.4f} s for one")
-    print(f"   over the objective: simpy {over / count:.3f}, ours {share:.3f}")
+    error = float(np.std(shares, ddof=1)) / seeds**0.5
+    print(
+        f"   over the objective: simpy {over / count:.3f} (standard error {error:.3f}), ours {share:.3f}; oracle.py has more seeds"
+    )
     days = 604800 * 2_000_000 / (count / theirs) / 86400
     print(f"   seven days at two million requests a second would take simpy {days:,.0f} days")
 

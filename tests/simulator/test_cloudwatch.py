@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,16 +134,28 @@ def test_a_missing_permission_is_one_message_with_exit_code_8(aws: Aws, stub: St
     assert EXIT_CODES[8] == "credentials or permissions"
 
 
-def test_missing_credentials_are_one_message_with_exit_code_8(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["simulate", "--cloudwatch", METRIC, "--region", "eu-west-1", "--task-rps", "50"],
+        ["prices", "refresh", "prices.json"],
+    ],
+)
+def test_missing_credentials_are_one_message_with_exit_code_8(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str]
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "nowhere"))
-    arguments = ["simulate", "--cloudwatch", METRIC, "--region", "eu-west-1", "--task-rps", "50"]
+    # A set that is there, for it is read first; nothing is written where nothing was got.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "templates_out").symlink_to(Path(__file__).parents[2] / "templates_out")
     with pytest.raises(AccessError, match="Unable to locate credentials") as error:
         CliRunner().invoke(cli, arguments, catch_exceptions=False)
     assert error.value.exit_code == 8
+    assert not (tmp_path / "prices.json").exists()
 
 
 @pytest.mark.parametrize("text", ["LoadBalancer", "=x", "LoadBalancer="])
