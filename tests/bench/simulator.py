@@ -123,7 +123,8 @@ def beside_simpy() -> None:
     print(f"   simpy {theirs:.3f} s ({count / theirs:,.0f} requests/s), ours {ours:.4f} s for one")
     error = float(np.std(shares, ddof=1)) / seeds**0.5
     print(
-        f"   over the objective: simpy {over / count:.3f} (standard error {error:.3f}), ours {share:.3f}; oracle.py has more seeds"
+        f"   over the objective: simpy {over / count:.3f} (standard error {error:.3f}), ours {share:.3f};"
+        " oracle.py has more seeds"
     )
     days = 604800 * 2_000_000 / (count / theirs) / 86400
     print(f"   seven days at two million requests a second would take simpy {days:,.0f} days")
