@@ -550,6 +550,19 @@ def _scaling(config: Config) -> list[str]:
         if twice := sorted({name for name in names if names.count(name) > 1}):
             found.append(f"scaling.{kind}: the name {', '.join(twice)} is there twice; names are unique")
     for index, policy in enumerate(scaling.step_policies):
+        where = f"scaling.step_policies[{index}]"
+        if policy.period_s < 60 and not scaling.high_resolution:
+            found.append(
+                f"{where}.period_s: got {policy.period_s}, where metrics come every 60 s; give 60, or set"
+                " scaling.high_resolution = true"
+            )
+        if policy.min_adjustment_magnitude > 1 and policy.adjustment_type != "PercentChangeInCapacity":
+            found.append(
+                f"{where}.min_adjustment_magnitude: got {policy.min_adjustment_magnitude}, which goes with"
+                f' adjustment_type = "PercentChangeInCapacity" and not with "{policy.adjustment_type}"; leave it out'
+            )
+        if policy.adjustment_type == "ExactCapacity" and min(step.adjustment for step in policy.steps) < 0:
+            found.append(f"{where}.steps: an ExactCapacity of less than no task; give adjustments of 0 or more")
         distances = [step.distance for step in policy.steps]
         if distances[0] != 0 or distances != sorted(set(distances)):
             found.append(

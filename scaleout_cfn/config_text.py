@@ -64,10 +64,13 @@ def _pointing_to(node: Any, partial: set[str]) -> Any:
     return [_pointing_to(item, partial) for item in node] if isinstance(node, list) else node
 
 
-def starter() -> str:
-    """A TOML file that holds every tunable, commented out at its default, with its unit, bounds and meaning."""
+def starter(config: Config | None = None) -> str:
+    """A TOML file that holds every tunable with its unit, bounds and meaning: commented out where it is the default.
+
+    A value of `config` that is another than the default is a setting of the file.
+    """
     lines = [
-        "# The config of a stack set. Everything below is the default: take a # away to change a line.",
+        "# The config of a stack set. What is behind a # is the default: take it away to change a line.",
         "# Apply with:  python -m scaleout_cfn render -c scaleout.toml",
         "# One key for one run:  --set scaling.max_tasks=40",
         "# An overlay per environment, chosen by --env prod:",
@@ -75,17 +78,19 @@ def starter() -> str:
         "#   max_tasks = 40",
         "",
     ]
-    _write_section(lines, Config, Config(), "")
+    _write_section(lines, Config, config or Config(), Config(), "")
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _write_section(lines: list[str], section: type[Section], default: Any, path: str) -> None:
+def _write_section(lines: list[str], section: type[Section], given: Any, default: Any, path: str) -> None:
     fields = fields_of(section)
     plain = [field for field in fields if not sections_of(bare(field.type)[0])]
     for field in plain:
         inner, meta = bare(field.type)
         assert meta is not None
-        _write_tunable(lines, f"{path}.{field.name}" if path else field.name, field, inner, meta, default)
+        key = f"{path}.{field.name}" if path else field.name
+        value = getattr(given, field.name)
+        _write_tunable(lines, key, field.name, inner, meta, value, value == getattr(default, field.name))
     for field in fields:
         inner, meta = bare(field.type)
         choices = sections_of(inner)
@@ -93,12 +98,12 @@ def _write_section(lines: list[str], section: type[Section], default: Any, path:
             continue
         assert meta is not None
         key = f"{path}.{field.name}" if path else field.name
-        value = getattr(default, field.name)
+        value = getattr(given, field.name)
         lines += [f"# {meta.description}", f"[{key}]"]
         if len(choices) > 1:
             kinds = ", ".join(f'"{choice.__struct_config__.tag}"' for choice in choices)
             lines += [f"# Which of {kinds}.", f'#kind = "{type(value).__struct_config__.tag}"', ""]
-        _write_section(lines, type(value), value, key)
+        _write_section(lines, type(value), value, getattr(default, field.name), key)
         for choice in choices:
             if choice is not type(value):
                 _write_choice(lines, choice, key)
@@ -119,11 +124,8 @@ def _write_choice(lines: list[str], choice: type[Section], key: str) -> None:
     lines.append("")
 
 
-def _write_tunable(
-    lines: list[str], key: str, field: msgspec.structs.FieldInfo, inner: Any, meta: Meta, default: Any
-) -> None:
+def _write_tunable(lines: list[str], key: str, name: str, inner: Any, meta: Meta, value: Any, is_default: bool) -> None:
     lines += _comment(inner, meta)
-    value = getattr(default, field.name)
     if item := section_items(inner):
         lines += [f"#[[{key}]]"]
         for one in fields_of(item):
@@ -143,7 +145,7 @@ def _write_tunable(
             )
             lines.append(f"#{one.name} = {example}")
     else:
-        lines.append(f"#{field.name} = {toml(value)}")
+        lines.append(f"{'#' if is_default else ''}{name} = {toml(value)}")
     lines.append("")
 
 

@@ -34,13 +34,19 @@ class TargetTracking(Section, frozen=True, kw_only=True):
 
 
 class StepAdjustment(Section, frozen=True, kw_only=True):
-    """One step: from this distance to the threshold on, change the number of tasks by so many."""
+    """One step: from this distance to the threshold on, adjust the number of tasks."""
 
     distance: Annotated[
         float, tunable("Where the step begins, measured from the threshold towards the breach.", unit="percent", ge=0)
     ] = 0
-    tasks: Annotated[
-        int, tunable("How many tasks to add, or to remove when negative.", unit="tasks", ge=-1000, le=1000)
+    adjustment: Annotated[
+        int,
+        tunable(
+            "Tasks to add, or percent of the tasks, or fewer of them when negative; with ExactCapacity the number of"
+            " tasks.",
+            ge=-5000,
+            le=5000,
+        ),
     ]
 
 
@@ -51,8 +57,19 @@ class StepScaling(Section, frozen=True, kw_only=True):
     metric: Annotated[Literal["cpu", "memory"], tunable("The service's average utilisation that is watched.")] = "cpu"
     when: Annotated[Literal["above", "below"], tunable("The side of the threshold that raises the alarm.")] = "above"
     threshold_percent: Annotated[float, tunable("The threshold of the alarm.", unit="percent", gt=0, le=1000)]
-    minutes: Annotated[int, tunable("Minutes in a row that must breach.", unit="minutes", ge=1, le=60)] = 1
+    period_s: Annotated[
+        Literal[30, 60],
+        tunable("The alarm's period; 30 goes with scaling.high_resolution only, and is looked at every 10 s."),
+    ] = 60
+    periods: Annotated[int, tunable("Periods in a row that must breach.", ge=1, le=60)] = 1
     cooldown_s: Annotated[int, tunable("How long to wait after a step.", unit="seconds", ge=0, le=3600)] = 60
+    adjustment_type: Annotated[
+        Literal["ChangeInCapacity", "PercentChangeInCapacity", "ExactCapacity"],
+        tunable("What the adjustments of the steps mean: tasks more, percent more, or tasks in all."),
+    ] = "ChangeInCapacity"
+    min_adjustment_magnitude: Annotated[
+        int, tunable("Fewest tasks that a percentage adds or removes.", unit="tasks", ge=1, le=1000)
+    ] = 1
     steps: Annotated[tuple[StepAdjustment, ...], tunable("The steps, nearest first.", min_length=1, max_length=20)]
 
 
@@ -84,11 +101,11 @@ class NodeScaling(Section, frozen=True, kw_only=True):
             le=100,
         ),
     ] = 100
-    min_step: Annotated[int, tunable("Fewest nodes to add at once.", unit="nodes", ge=1, le=10000)] = 1
+    min_step: Annotated[int, tunable("Fewest nodes to add at once.", unit="nodes", ge=1, le=10000)] = 2
     max_step: Annotated[int, tunable("Most nodes to add at once.", unit="nodes", ge=1, le=10000)] = 10000
     warmup_s: Annotated[
         int, tunable("How long a new node may take until its metrics count.", unit="seconds", ge=0, le=10000)
-    ] = 120
+    ] = 60
 
 
 class Scaling(Section, frozen=True, kw_only=True):
@@ -100,7 +117,7 @@ class Scaling(Section, frozen=True, kw_only=True):
         bool, tunable("CPU and memory every 20 s instead of every 60 s, at CloudWatch's price for custom metrics.")
     ] = True
     cpu: Annotated[TargetTracking, tunable("Target tracking on average CPU use of what the tasks reserve.")] = (
-        TargetTracking(enabled=True, target=60)
+        TargetTracking(enabled=True, target=40, scale_out_cooldown_s=0, scale_in_cooldown_s=120)
     )
     memory: Annotated[TargetTracking, tunable("Target tracking on average memory use of what the tasks reserve.")] = (
         TargetTracking(target=75)

@@ -62,15 +62,17 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
                 StepScaling(
                     name="Surge",
                     threshold_percent=80,
-                    steps=(StepAdjustment(tasks=1), StepAdjustment(distance=10, tasks=3)),
+                    steps=(StepAdjustment(adjustment=1), StepAdjustment(distance=10, adjustment=3)),
                 ),
                 StepScaling(
                     name="Ebb",
                     metric="memory",
                     when="below",
                     threshold_percent=20,
-                    minutes=15,
-                    steps=(StepAdjustment(tasks=-1), StepAdjustment(distance=10, tasks=-2)),
+                    periods=15,
+                    adjustment_type="PercentChangeInCapacity",
+                    min_adjustment_magnitude=2,
+                    steps=(StepAdjustment(adjustment=-10), StepAdjustment(distance=10, adjustment=-25)),
                 ),
             ),
         ]

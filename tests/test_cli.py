@@ -22,6 +22,7 @@ from scaleout_cfn.config_file import load
 from scaleout_cfn.config_text import json_schema, starter
 from scaleout_cfn.graph import mermaid
 from scaleout_cfn.lint.reading import read_folder
+from scaleout_cfn.profiles import PROFILES
 from scaleout_cfn.rendering import compose, render, set_of, write
 
 ROOT = Path(__file__).parent.parent
@@ -73,6 +74,12 @@ def test_init_writes_a_config_that_is_the_default(run: Run, here: Path) -> None:
     assert "scaleout-cfn render -c scaleout.toml" in result.err
     assert (here / "scaleout.toml").read_text(encoding="utf-8") == starter()
     assert load(here / "scaleout.toml") == Config()
+
+
+def test_init_writes_a_profile(run: Run, here: Path) -> None:
+    result = run("init", "--profile", "thrifty", "mine.toml")
+    assert "mine.toml written, with the numbers of thrifty" in result.err
+    assert load(here / "mine.toml").scaling == PROFILES["thrifty"]
 
 
 def test_init_overwrites_nothing(run: Run, here: Path) -> None:

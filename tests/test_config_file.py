@@ -88,11 +88,11 @@ def test_a_file_changes_what_it_names_and_nothing_else(read: Loader) -> None:
 def test_lists_of_tables_become_sections(read: Loader) -> None:
     config = read(
         '[[scaling.schedules]]\nname = "day"\nat = "rate(1 day)"\nmin_tasks = 2\nmax_tasks = 4\n'
-        '[[scaling.step_policies]]\nname = "Surge"\nthreshold_percent = 80\nsteps = [{tasks = 2}]\n'
+        '[[scaling.step_policies]]\nname = "Surge"\nthreshold_percent = 80\nsteps = [{adjustment = 2}]\n'
     )
     assert config.scaling.schedules == (Schedule(name="day", at="rate(1 day)", min_tasks=2, max_tasks=4),)
     assert config.scaling.step_policies == (
-        StepScaling(name="Surge", threshold_percent=80, steps=(StepAdjustment(tasks=2),)),
+        StepScaling(name="Surge", threshold_percent=80, steps=(StepAdjustment(adjustment=2),)),
     )
 
 
@@ -497,23 +497,41 @@ CONFLICTS = [
     ),
     ([f"scaling.schedules=[{{name = 'a', {DAY}}}, {{name = 'a', {DAY}}}]"], "scaling.schedules: the name a is there"),
     (
-        [f"scaling.step_policies=[{{{STEPS}, steps = [{{tasks = 1}}]}}, {{{STEPS}, steps = [{{tasks = 1}}]}}]"],
+        [
+            f"scaling.step_policies=[{{{STEPS}, steps = [{{adjustment = 1}}]}},"
+            f" {{{STEPS}, steps = [{{adjustment = 1}}]}}]"
+        ],
         "scaling.step_policies: the name A is there twice; names are unique",
     ),
     (
-        [f"scaling.step_policies=[{{{STEPS}, steps = [{{distance = 5, tasks = 1}}]}}]"],
+        [f"scaling.step_policies=[{{{STEPS}, steps = [{{distance = 5, adjustment = 1}}]}}]"],
         "scaling.step_policies[0].steps: distances are [5]; the first is 0",
     ),
     (
-        [f"scaling.step_policies=[{{{STEPS}, steps = [{{tasks = 1}}, {{tasks = 2}}]}}]"],
+        [f"scaling.step_policies=[{{{STEPS}, steps = [{{adjustment = 1}}, {{adjustment = 2}}]}}]"],
         "scaling.step_policies[0].steps: distances are [0, 0]; the first is 0",
     ),
     (
         [
-            f"scaling.step_policies=[{{{STEPS}, when = 'below', steps = [{{tasks = -1}},"
-            " {distance = 50, tasks = -2}]}]"
+            f"scaling.step_policies=[{{{STEPS}, when = 'below', steps = [{{adjustment = -1}},"
+            " {distance = 50, adjustment = -2}]}]"
         ],
         "scaling.step_policies[0].steps: a distance of 50 below a threshold of 50 percent can never be",
+    ),
+    (
+        [
+            "scaling.high_resolution=false",
+            f"scaling.step_policies=[{{{STEPS}, period_s = 30, steps = [{{adjustment = 1}}]}}]",
+        ],
+        "scaling.step_policies[0].period_s: got 30, where metrics come every 60 s",
+    ),
+    (
+        [f"scaling.step_policies=[{{{STEPS}, min_adjustment_magnitude = 2, steps = [{{adjustment = 1}}]}}]"],
+        "scaling.step_policies[0].min_adjustment_magnitude: got 2, which goes with adjustment_type",
+    ),
+    (
+        [f"scaling.step_policies=[{{{STEPS}, adjustment_type = 'ExactCapacity', steps = [{{adjustment = -1}}]}}]"],
+        "scaling.step_policies[0].steps: an ExactCapacity of less than no task",
     ),
 ]
 

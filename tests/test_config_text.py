@@ -24,10 +24,12 @@ from scaleout_cfn.config import (
     NewVpc,
     RegistryPipeline,
     SourcePipeline,
+    conflicts,
 )
 from scaleout_cfn.config_file import Places, convert, load
 from scaleout_cfn.config_text import json_schema, starter, toml
 from scaleout_cfn.errors import ConfigError
+from scaleout_cfn.profiles import PROFILES
 from scaleout_cfn.scaling import Schedule, StepAdjustment, StepScaling
 from scaleout_cfn.tunables import Section, bare, bounds_of, choices_of, fields_of, tunables, unit_of
 
@@ -49,7 +51,7 @@ GIVEN = {
     "min_tasks": "3",
     "max_tasks": "4",
     "threshold_percent": "80",
-    "steps": "[{distance = 0, tasks = 1}]",
+    "steps": "[{distance = 0, adjustment = 1}]",
 }
 
 
@@ -95,6 +97,21 @@ DEFAULTS = [index for index, line in enumerate(LINES) if SETTING.match(line) and
 
 def test_the_starter_is_the_default_config(tmp_path: Path) -> None:
     assert load_text(tmp_path, STARTER) == Config()
+
+
+@pytest.mark.parametrize("name", list(PROFILES))
+def test_the_starter_of_a_profile_sets_its_numbers_and_nothing_else(tmp_path: Path, name: str) -> None:
+    text = starter(Config(scaling=PROFILES[name]))
+    assert load_text(tmp_path, text) == Config(scaling=PROFILES[name])
+    assert conflicts(Config(scaling=PROFILES[name])) == []
+    set_ = [line for line in text.splitlines() if line[:1].isalpha()]
+    assert (set_ == []) == (name == "balanced")
+    default = PROFILES["balanced"]
+    assert len(set_) == sum(
+        getattr(given, field) != getattr(usual, field)
+        for given, usual in ((PROFILES[name].cpu, default.cpu), (PROFILES[name].nodes, default.nodes))
+        for field in given.__struct_fields__
+    )
 
 
 def test_the_starter_with_every_default_uncommented_is_the_default_config(tmp_path: Path) -> None:
@@ -144,7 +161,7 @@ def test_each_list_of_tables_uncommented_has_one_item_with_the_defaults(tmp_path
         else:
             assert name == "scaling.step_policies"
             assert scaling.step_policies == (
-                StepScaling(name="Day", threshold_percent=80, steps=(StepAdjustment(tasks=1),)),
+                StepScaling(name="Day", threshold_percent=80, steps=(StepAdjustment(adjustment=1),)),
             )
 
 

@@ -58,9 +58,9 @@ COMMANDS = {
     "ci": "ci",
     "simulate": "simulate",
     "compare": "simulate",
-    "advise": "simulate",
-    "figures": "simulate",
-    "prices": "simulate",
+    "advise": "advise",
+    "figures": "figures",
+    "prices": "figures",
 }
 
 

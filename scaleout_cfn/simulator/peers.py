@@ -1,4 +1,4 @@
-"""The policies that others ship, put on a given infrastructure: its nodes, its bounds, its tasks.
+"""The policies of our profiles and those that others ship, put on a given infrastructure: its nodes, bounds and tasks.
 
 A policy that names no cooldowns has those of Application Auto Scaling, 300 s each. Peers that run on Fargate keep the
 set's own nodes' loop, for they have none. None of them uses 20 s metrics.
@@ -14,7 +14,7 @@ import msgspec
 from scaleout_cfn.scaling import NodeScaling, Scaling, TargetTracking
 from scaleout_cfn.simulator.model import Model
 
-__all__ = ["PEERS", "peers"]
+__all__ = ["PEERS", "peers", "with_profile"]
 
 
 def _tracking(target: float, out_s: int = 300, in_s: int = 300) -> TargetTracking:
@@ -45,7 +45,7 @@ def seed(model: Model) -> Model:
 def cdk(model: Model) -> Model:
     """CDK's documented example: CPU at 50 %, 10,000 requests a minute and target; its capacity provider's defaults.
     https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_ecs-readme.html#task-auto-scaling"""
-    return _with(model, NodeScaling(warmup_s=300), cpu=_tracking(50), requests=_tracking(10000))
+    return _with(model, NodeScaling(min_step=1, warmup_s=300), cpu=_tracking(50), requests=_tracking(10000))
 
 
 def express(model: Model) -> Model:
@@ -63,7 +63,7 @@ def copilot(model: Model) -> Model:
 def terraform_aws_modules(model: Model) -> Model:
     """terraform-aws-modules/ecs: CPU and memory at 75 %, out after 60 s; nodes kept 60 % full, five at a time.
     https://github.com/terraform-aws-modules/terraform-aws-ecs"""
-    nodes = NodeScaling(target_capacity_percent=60, max_step=5, warmup_s=300)
+    nodes = NodeScaling(target_capacity_percent=60, min_step=1, max_step=5, warmup_s=300)
     return _with(model, nodes, cpu=_tracking(75, 60), memory=_tracking(75, 60))
 
 
@@ -74,6 +74,15 @@ PEERS: dict[str, Callable[[Model], Model]] = {
     "copilot": copilot,
     "terraform-aws-modules": terraform_aws_modules,
 }
+
+
+def with_profile(model: Model, profile: Scaling) -> Model:
+    """A profile's policies in place of the model's; bounds and schedules stay."""
+    own = model.scaling
+    scaling: Scaling = msgspec.structs.replace(
+        profile, min_tasks=own.min_tasks, max_tasks=own.max_tasks, schedules=own.schedules
+    )
+    return dataclasses.replace(model, scaling=scaling)
 
 
 def peers(model: Model) -> dict[str, Model]:

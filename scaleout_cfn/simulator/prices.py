@@ -10,13 +10,16 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.simulator.model import Model, Service
+
+if TYPE_CHECKING:
+    from scaleout_cfn.deploy.aws import Aws
 
 __all__ = ["DEFAULT_FILE", "Costs", "Prices", "cost", "load_prices", "refresh"]
 
@@ -36,11 +39,11 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class Prices:
-    """USD, by unit and by instance type and hour."""
+    """USD, by unit and by instance type and hour; `sources` says of each unit, and of the instances, where from."""
 
     region: str
     as_of: str
-    source: str
+    sources: dict[str, str]
     units: dict[str, float]
     instances: dict[str, float]
 
@@ -69,7 +72,8 @@ def load_prices(path: Path | None = None) -> Prices:
         data = json.loads(path.read_text(encoding="utf-8"))
         units = {name: float(data["units"][name]) for name in _UNITS}
         instances = {str(name): float(value) for name, value in data["instances"].items()}
-        prices = Prices(str(data["region"]), str(data["as_of"]), str(data["source"]), units, instances)
+        sources = {name: str(data["sources"][name]) for name in ("instances", *units)}
+        prices = Prices(str(data["region"]), str(data["as_of"]), sources, units, instances)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; give a price file") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -120,20 +124,21 @@ def cost(
     )
 
 
-def refresh(client: Any, region: str, old: Prices, as_of: str) -> Prices:
-    """The same prices as of today, by the Price List API. `client` is boto3's "pricing".
+def refresh(aws: Aws, region: str, old: Prices, as_of: str) -> Prices:
+    """The same prices as of today, by the Price List API, which answers in a few regions only, for all of them.
 
-    Only instance types are asked for; the other units are kept, and the source says so.
+    Only instance types are asked for; the units are kept as they are, with their sources. Raises UsageError for a
+    region without prices, AccessError or ApiError where AWS refuses.
     https://docs.aws.amazon.com/aws-cost-management/latest/APIReference/API_pricing_GetProducts.html
     """
-    instances = dict(_on_demand(client, region))
+    instances = dict(_on_demand(aws, region))
     if not instances:
         raise UsageError(f"region {region}: the Price List has no instance prices for it; give a region's code")
-    source = f"instances: AWS Price List API; the rest: {old.source.partition('; the rest: ')[2] or old.source}"
-    return Prices(region, as_of, source, old.units, instances)
+    sources = {**old.sources, "instances": f"{region}, Linux, On-Demand: AWS Price List API, {as_of}"}
+    return Prices(region, as_of, sources, old.units, instances)
 
 
-def _on_demand(client: Any, region: str) -> Iterator[tuple[str, float]]:
+def _on_demand(aws: Aws, region: str) -> Iterator[tuple[str, float]]:
     wanted = {
         "regionCode": region,
         "operatingSystem": "Linux",
@@ -143,7 +148,7 @@ def _on_demand(client: Any, region: str) -> Iterator[tuple[str, float]]:
         "marketoption": "OnDemand",
     }
     filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in wanted.items()]
-    for page in client.get_paginator("get_products").paginate(ServiceCode="AmazonEC2", Filters=filters):
+    for page in aws.pages("pricing", "get_products", ServiceCode="AmazonEC2", Filters=filters):
         for text in page["PriceList"]:
             product = json.loads(text)
             for term in product["terms"].get("OnDemand", {}).values():

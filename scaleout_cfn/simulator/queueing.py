@@ -74,6 +74,13 @@ class Waits:
             found[busy] = (1 - idle) * _beyond(wait_s * self.task_rps / mean, self.spread[busy])
         return found
 
+    def mean_s(self) -> Array:
+        """How long the requests of each second wait on average; for ever, or until the timeout, where no task is."""
+        loads, chances = _chance_to_wait(self.workers)
+        with np.errstate(divide="ignore"):
+            settled = np.interp(self.load, loads, chances) / (self.task_rps * (1 - self.load))
+        return np.where(self.mean > 0, self.mean / self.task_rps, settled)
+
     def classes(self, requests: Array) -> tuple[Waits, Array]:
         """Like seconds as one class each, with their requests: a few thousand instead of any number."""
         busy = self.mean > 0
@@ -99,26 +106,32 @@ def waits(requests: Array, tasks: Array, workers: int, task_rps: float, timeout_
     growth = _growth()
     most = task_rps * timeout_s
     busy = np.flatnonzero((load >= _BUSY) & np.isfinite(load))
-    position, length = 0, len(load)
+    if not len(busy):
+        return Waits(np.minimum(load, 1.0), mean, spread, workers, task_rps)
+    # Plain floats, and no calls of min and max: this loop is what an overloaded week takes.
+    loads, counts = load.tolist(), tasks.tolist()
+    position, length = 0, len(loads)
     while position < len(busy):
         second = int(busy[position])
         # Settled at the load of the second before.
-        before = min(float(load[second - 1]), _BUSY) if second else _BUSY
+        before = min(loads[second - 1], _BUSY) if second else _BUSY
         queue = 1 / (1 - before)
         variance = queue * queue
-        count = tasks[second - 1] if second else tasks[second]
-        first, followed = second, []
+        count = counts[second - 1] if second else counts[second]
+        first = second
+        means: list[float] = []
+        spreads: list[float] = []
         while second < length:
-            now, have = float(load[second]), float(tasks[second])
+            now, have = loads[second], counts[second]
             if not have:
                 break
             if have != count:  # what waits is shared by all that are there
                 queue *= count / have if count else 1.0
                 variance *= (count / have) ** 2 if count else 1.0
                 count = have
-            noise = task_rps * (1 + max(1.0, now))
-            ratio = min(variance / (queue * queue), 1.0)
-            push = growth[int(ratio * 1000)]
+            noise = task_rps * (1 + now) if now > 1 else 2 * task_rps
+            ratio = variance / (queue * queue)
+            push = growth[int(ratio * 1000)] if ratio < 1 else 1.0
             drift = task_rps * (now - 1)
             # Implicit in the push of the reflection, which is noise * push / 2 / queue: stable at any rate.
             ahead = queue + drift
@@ -128,17 +141,22 @@ def waits(requests: Array, tasks: Array, workers: int, task_rps: float, timeout_
                 # Whoever would wait longer leaves: reflected from above too, the queue stays close below.
                 after = most
                 if drift > 0:
-                    variance = min(variance, (noise / 2 / drift) ** 2)
-            after = max(after, 1.0)
-            variance = min(variance, after * after)
-            followed.append(((queue + after) / 2, variance / (after * after)))
+                    near = noise / 2 / drift
+                    if variance > near * near:
+                        variance = near * near
+            if after < 1:
+                after = 1.0
+            square = after * after
+            if variance > square:
+                variance = square
+            means.append((queue + after) / 2)
+            spreads.append(variance / square)
             queue = after
             second += 1
             if now < _BUSY and queue <= 1.05 / (1 - now):
                 break
-        if followed:
-            values = np.array(followed)
-            mean[first:second], spread[first:second] = values[:, 0], values[:, 1]
+        if means:
+            mean[first:second], spread[first:second] = means, spreads
         position = int(np.searchsorted(busy, max(second, first + 1)))
     return Waits(np.minimum(load, 1.0), mean, spread, workers, task_rps)
 

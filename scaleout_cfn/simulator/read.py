@@ -26,6 +26,11 @@ _TRACKED = {
     "ECSServiceAverageMemoryUtilization": "memory",
     "ALBRequestCountPerTarget": "requests",
 }
+_ADJUSTMENTS: dict[Any, Literal["ChangeInCapacity", "PercentChangeInCapacity", "ExactCapacity"]] = {
+    "ChangeInCapacity": "ChangeInCapacity",
+    "PercentChangeInCapacity": "PercentChangeInCapacity",
+    "ExactCapacity": "ExactCapacity",
+}
 _METRICS = {"CPUUtilization": "cpu", "MemoryUtilization": "memory"}
 
 
@@ -197,30 +202,36 @@ def _nodes(providers: list[_Found]) -> NodeScaling:
 
 def _step(policy: _Found, alarms: list[_Found]) -> StepScaling:
     way = "StepScalingPolicyConfiguration"
-    if policy.get(way, "AdjustmentType") != "ChangeInCapacity":
-        policy.refuse(f"its adjustments are {policy.get(way, 'AdjustmentType')}; only ChangeInCapacity is simulated")
+    kind = policy.get(way, "AdjustmentType")
+    if kind not in _ADJUSTMENTS:
+        policy.refuse(f"its adjustments are {kind}, not one of {', '.join(_ADJUSTMENTS)}")
     own = policy.stack.symbol(policy.name)
     watching = [alarm for alarm in alarms if own in [getattr(a, "bare", a) for a in alarm.items("AlarmActions")]]
     if len(watching) != 1:
         policy.refuse(f"{len(watching)} alarms act on it, where one should")
     alarm = watching[0]
-    metric = alarm.get("MetricName")
-    if metric not in _METRICS or alarm.whole("Period") != 60:
-        alarm.refuse(f"it watches {metric} every {alarm.get('Period')} s, not CPU or memory every 60 s")
+    metric, period = alarm.get("MetricName"), alarm.whole("Period")
+    if metric not in _METRICS or period not in (30, 60):
+        alarm.refuse(f"it watches {metric} every {period} s, not CPU or memory every 30 or 60 s")
     above = str(alarm.get("ComparisonOperator")).startswith("Greater")
     bound = "MetricIntervalLowerBound" if above else "MetricIntervalUpperBound"
     steps = []
     for item in policy.items(way, "StepAdjustments"):
         distance = as_number(policy.scope.get(item, bound)) or 0
-        tasks = as_number(policy.scope.get(item, "ScalingAdjustment")) or 0
-        steps.append(StepAdjustment(distance=_plain(abs(distance)), tasks=int(tasks)))
+        adjustment = as_number(policy.scope.get(item, "ScalingAdjustment"))
+        if adjustment is None:
+            policy.refuse("a step has no adjustment that is known before a deployment")
+        steps.append(StepAdjustment(distance=_plain(abs(distance)), adjustment=int(adjustment)))
     return StepScaling(
         name=policy.name.removesuffix("Steps"),
         metric="cpu" if _METRICS[metric] == "cpu" else "memory",
         when="above" if above else "below",
         threshold_percent=_plain(alarm.number("Threshold")),
-        minutes=alarm.whole("EvaluationPeriods"),
+        period_s=30 if period == 30 else 60,
+        periods=alarm.whole("EvaluationPeriods"),
         cooldown_s=policy.whole(way, "Cooldown", default=300),
+        adjustment_type=_ADJUSTMENTS[kind],
+        min_adjustment_magnitude=policy.whole(way, "MinAdjustmentMagnitude", default=1),
         steps=tuple(sorted(steps, key=lambda step: step.distance)),
     )
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.simulator.model import Service
-from scaleout_cfn.simulator.results import waits_of
+from scaleout_cfn.simulator.results import demand, waits_of
 from scaleout_cfn.simulator.run import Event, Trace, at_each_second
 from scaleout_cfn.simulator.study import Study
 
@@ -40,11 +40,13 @@ class Series:
     tasks_running: Array
     tasks_serving: Array
     tasks_waiting: Array
+    tasks_needed: Array
     nodes: Array
     nodes_with_booting: Array
     utilisation_percent: Array
     over_objective_share: Array
-    backlog_wait_s: Array
+    over_objective_per_s: Array
+    mean_wait_s: Array
     dropped_per_s: Array
 
 
@@ -58,11 +60,11 @@ def series(trace: Trace, service: Service, step_s: int) -> Series:
         return np.asarray(values[: count * step_s].reshape(count, step_s).mean(axis=1), dtype=np.float64)
 
     waiting, ready = waits_of(trace, service)
-    rate = ready * service.task_rps
 
     def state(field: str) -> Array:
         return mean(at_each_second(trace.states, field, length))
 
+    over = np.where(ready > 0, waiting.share_over(service.objective_s), 1.0)
     capacity = mean(ready) * service.task_rps
     requests = mean(trace.requests)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -76,11 +78,13 @@ def series(trace: Trace, service: Service, step_s: int) -> Series:
         tasks_running=state("running"),
         tasks_serving=mean(ready),
         tasks_waiting=state("waiting"),
+        tasks_needed=mean(demand(trace.requests, service)),
         nodes=state("nodes"),
         nodes_with_booting=state("size"),
         utilisation_percent=100 * np.maximum(used, 0.0),
-        over_objective_share=mean(np.where(ready > 0, waiting.share_over(service.objective_s), 1.0)),
-        backlog_wait_s=mean(np.where(rate > 0, trace.backlog / np.maximum(rate, 1e-9), 0.0)),
+        over_objective_share=mean(over),
+        over_objective_per_s=mean(over * np.maximum(trace.requests - trace.dropped, 0.0) + trace.dropped),
+        mean_wait_s=mean(np.where(trace.requests > 0, np.minimum(waiting.mean_s(), service.timeout_s), 0.0)),
         dropped_per_s=mean(trace.dropped),
     )
 
@@ -101,21 +105,40 @@ def series_csv(trace: Trace, service: Service) -> str:
 class _Panel:
     title: str
     unit: str
-    curves: tuple[tuple[str, str], ...]  # label and field; the first is drawn as an area
+    curves: tuple[tuple[str, str, str], ...]  # label, field, kind: a key of _COLOURS; "main" and "bad" are areas
 
 
 _PANELS = (
-    _Panel("Traffic", "requests/s", (("requests", "requests_per_s"), ("what the tasks can take", "capacity_per_s"))),
+    _Panel(
+        "Traffic",
+        "requests/s",
+        (
+            ("requests", "requests_per_s", "main"),
+            ("what the tasks can take", "capacity_per_s", "other"),
+            ("over the objective", "over_objective_per_s", "bad"),
+        ),
+    ),
     _Panel(
         "Tasks",
         "",
-        (("serving", "tasks_serving"), ("desired", "tasks_desired"), ("waiting for a node", "tasks_waiting")),
+        (
+            ("serving", "tasks_serving", "main"),
+            ("desired", "tasks_desired", "other"),
+            ("needed for the objective", "tasks_needed", "need"),
+            ("waiting for a node", "tasks_waiting", "wait"),
+        ),
     ),
-    _Panel("Instances", "", (("registered", "nodes"), ("with those that boot", "nodes_with_booting"))),
-    _Panel("Utilisation", "%", (("of what the tasks can take", "utilisation_percent"),)),
-    _Panel("Waiting", "s", (("behind the backlog", "backlog_wait_s"),)),
-    _Panel("Over the objective", "share", (("of the requests", "over_objective_share"),)),
+    _Panel(
+        "Instances",
+        "",
+        (("registered", "nodes", "main"), ("with those that boot", "nodes_with_booting", "other")),
+    ),
+    _Panel("Utilisation", "%", (("of what the tasks can take", "utilisation_percent", "main"),)),
+    _Panel("Waiting", "s", (("on average", "mean_wait_s", "bad"),)),
+    _Panel("Over the objective", "share", (("of the requests", "over_objective_share", "bad"),)),
 )
+_COLOURS = {"main": "#2563c4", "other": "#b4530a", "need": "#14803c", "wait": "#7a3fb0", "bad": "#c0262d"}
+_DASHES = {"main": "-", "other": "--", "need": "-", "wait": ":", "bad": "-"}
 
 
 def plot(study: Study, trace: Trace, path: Path) -> None:
@@ -132,21 +155,33 @@ def plot(study: Study, trace: Trace, path: Path) -> None:
     from matplotlib import pyplot
 
     found = _series(study, trace)
-    hours = found.time_s / 3600
     figure, axes = pyplot.subplots(len(_PANELS), 1, sharex=True, figsize=(10, 12), constrained_layout=True)
     for axis, panel in zip(axes, _PANELS, strict=True):
-        for index, (label, name) in enumerate(panel.curves):
-            values = getattr(found, name)
-            if index == 0:
-                axis.fill_between(hours, values, alpha=0.25, linewidth=0)
-            axis.plot(hours, values, label=label, linewidth=1.2)
+        for label, name, kind in panel.curves:
+            values, colour = getattr(found, name), _COLOURS[kind]
+            if kind in ("main", "bad"):
+                axis.fill_between(found.time_s, values, alpha=0.2, linewidth=0, color=colour)
+            axis.plot(found.time_s, values, _DASHES[kind], label=label, linewidth=1.3, color=colour)
         for event in trace.events:
-            if event.what == "tasks":
-                axis.axvline(event.time / 3600, linewidth=0.5, alpha=0.25, color="grey")
-        axis.set_ylabel(f"{panel.title} {f'({panel.unit})' if panel.unit else ''}")
-        axis.set_ylim(bottom=0)
-        axis.legend(loc="upper right", fontsize="small", frameon=False)
-    axes[-1].set_xlabel("hours")
+            if event.what == ("nodes" if panel.title == "Instances" else "tasks"):
+                axis.axvline(event.time, linewidth=0.5, alpha=0.3, color="grey")
+        axis.set_title(f"{panel.title}{f' ({panel.unit})' if panel.unit else ''}", loc="left", fontsize="medium")
+        most = max(float(getattr(found, name).max()) for _, name, _ in panel.curves)
+        axis.set_ylim(bottom=0, top=1.02 * _round_up(most))
+        axis.margins(x=0)
+        axis.grid(axis="y", linewidth=0.5, alpha=0.4)
+        axis.spines[["top", "right", "left"]].set_visible(False)
+        axis.tick_params(length=0, pad=5)
+        columns = {"loc": "lower right", "bbox_to_anchor": (1, 0.98), "ncols": len(panel.curves)}
+        axis.legend(**columns, fontsize="small", frameon=False, borderaxespad=0)
+    ticks = _ticks(float(found.time_s[-1]) + found.step_s)
+    axes[-1].set_xticks(ticks, [_clock(time) for time in ticks])
+    name, missed = study.traffic.name, study.band("objective_missed")
+    figure.suptitle(
+        f"{name}: {missed.mean:.1%} of the requests over the objective ({missed.low:.1%} to {missed.high:.1%} over"
+        " phases and bands); the first alarm phase",
+        fontsize="medium",
+    )
     try:
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None}, dpi=80)
     except OSError as error:
@@ -178,13 +213,13 @@ def _svg(found: Series, events: Sequence[Event]) -> str:
     for index, panel in enumerate(_PANELS):
         top = index * (_HEIGHT + _GAP) + 22
         bottom = top + _HEIGHT
-        ceiling = _round_up(max(float(getattr(found, name).max()) for _, name in panel.curves))
+        ceiling = _round_up(max(float(getattr(found, name).max()) for _, name, _ in panel.curves))
         unit = f" ({panel.unit})" if panel.unit else ""
         parts.append(f'<text class="title" x="{_LEFT}" y="{top - 8}">{panel.title}{unit}</text>')
-        label_x = _LEFT + _WIDTH
-        for number, (label, _) in reversed(list(enumerate(panel.curves))):
-            parts.append(f'<text class="label c{number}" x="{label_x}" y="{top - 8}">{html.escape(label)}</text>')
-            label_x -= 7 * len(label) + 18
+        label_x: float = _LEFT + _WIDTH
+        for label, _, kind in reversed(panel.curves):
+            parts.append(f'<text class="label {kind}" x="{label_x}" y="{top - 8}">{html.escape(label)}</text>')
+            label_x -= 5.6 * len(label) + 18
         for step in range(5):
             y = round(bottom - _HEIGHT * step / 4, 1)
             parts.append(f'<path class="grid" d="M{_LEFT} {y}H{_LEFT + _WIDTH}"/>')
@@ -195,16 +230,16 @@ def _svg(found: Series, events: Sequence[Event]) -> str:
                 side = "tasks" if event.what == "tasks" else "nodes"
                 if panel.title in ("Tasks" if side == "tasks" else "Instances", "Traffic"):
                     parts.append(f'<path class="event {side}" d="M{x(event.time)} {top}V{bottom}"/>')
-        for number, (_, name) in reversed(list(enumerate(panel.curves))):
+        for _, name, kind in panel.curves:
             values = getattr(found, name)
             points = " ".join(
                 f"{x(time + found.step_s / 2)},{round(bottom - _HEIGHT * value / ceiling, 1)}"
                 for time, value in zip(found.time_s.tolist(), values.tolist(), strict=True)
             )
-            if number == 0:
+            if kind in ("main", "bad"):
                 first, last = x(found.step_s / 2), x(end - found.step_s / 2)
-                parts.append(f'<polygon class="area c0" points="{first},{bottom} {points} {last},{bottom}"/>')
-            parts.append(f'<polyline class="line c{number}" points="{points}"/>')
+                parts.append(f'<polygon class="area {kind}" points="{first},{bottom} {points} {last},{bottom}"/>')
+            parts.append(f'<polyline class="line {kind}" points="{points}"/>')
     for time in _ticks(end):
         parts.append(f'<text class="tick middle" x="{x(time)}" y="{total - 12}">{_clock(time)}</text>')
     parts.append(f'<path id="cursor" d="M0 12V{total - 28}"/></svg>')
@@ -231,6 +266,39 @@ def _clock(time: float) -> str:
     return f"{days}d {clock}" if days else clock
 
 
+def _tiles(study: Study) -> str:
+    """What one wants to know first, in large letters."""
+    middle = study.middle
+    missed, dollars = study.band("objective_missed"), study.band("cost_usd")
+    oracle = middle["oracle_instance_hours"].mean
+    tiles = (
+        (f"{missed.mean:.2%}", "over the objective", f"{missed.low:.2%} to {missed.high:.2%} over phases and bands"),
+        (f"{middle['under_provisioned_share'].mean:.2%}", "of the time too few tasks", "by what the objective needs"),
+        (
+            f"{middle['instance_hours'].mean:.1f}",
+            "instance-hours",
+            f"{oracle:.1f} with perfect foresight" if oracle else "",
+        ),
+        (f"{dollars.mean:.2f} USD", "for the length of it", f"{dollars.low:.2f} to {dollars.high:.2f}"),
+        (
+            f"{middle['most_tasks'].high:.0f} on {middle['most_nodes'].high:.0f}",
+            "most tasks, instances",
+            f"of {study.model.scaling.max_tasks} and {study.model.max_nodes}",
+        ),
+    )
+    return "".join(
+        f"<div class=tile><b>{html.escape(value)}</b><span>{html.escape(what)}</span><i>{html.escape(note)}</i></div>"
+        for value, what, note in tiles
+    )
+
+
+def _length(seconds: int) -> str:
+    """1 h 40 min for 6000 s; what is left of a minute is left out where there are hours."""
+    days, rest = divmod(seconds, 86400)
+    parts = [(days, "d"), (rest // 3600, "h"), (rest % 3600 // 60, "min"), (rest % 60 if seconds < 3600 else 0, "s")]
+    return " ".join(f"{count} {unit}" for count, unit in parts if count)
+
+
 def page(study: Study, trace: Trace, rows: Sequence[tuple[str, str, str, str]]) -> str:
     """One HTML page of a study: its table, the first alarm phase over time, its events, the settings.
 
@@ -246,7 +314,10 @@ def page(study: Study, trace: Trace, rows: Sequence[tuple[str, str, str, str]]) 
         "panels": [
             [
                 panel.title,
-                [[label, [float(f"{v:.4g}") for v in getattr(found, name).tolist()]] for label, name in panel.curves],
+                [
+                    [label, [float(f"{v:.4g}") for v in getattr(found, name).tolist()]]
+                    for label, name, _ in panel.curves
+                ],
             ]
             for panel in _PANELS
         ],
@@ -263,7 +334,8 @@ def page(study: Study, trace: Trace, rows: Sequence[tuple[str, str, str, str]]) 
         for e in trace.events
     )
     parts: dict[str, Any] = {
-        "TITLE": html.escape(f"{study.traffic.name}, {len(trace.requests) / 3600:g} hours"),
+        "TITLE": html.escape(f"{study.traffic.name}, {_length(len(trace.requests))}"),
+        "TILES": _tiles(study),
         "TABLE": table,
         "CHART": _svg(found, trace.events),
         "EVENTS": events,

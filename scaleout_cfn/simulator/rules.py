@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil, floor
 
-from scaleout_cfn.scaling import NodeScaling, StepScaling
+from scaleout_cfn.scaling import NodeScaling, StepAdjustment, StepScaling
 
 __all__ = [
     "LOW_SHARE",
@@ -23,6 +23,7 @@ __all__ = [
     "nodes_needed",
     "share_evenly",
     "step_of",
+    "stepped_count",
     "tracked_count",
     "tracked_count_in",
     "wanted_nodes",
@@ -67,19 +68,38 @@ def tracked_count_in(running: int, metric: float, target: float, share: float) -
     return running if gap <= 0 else running - max(1, floor(gap * share + _FUZZ))
 
 
-def step_of(policy: StepScaling, metric: float) -> int:
-    """The adjustment of the step in whose interval the metric lies; 0 where the threshold is not breached.
+def step_of(policy: StepScaling, metric: float) -> StepAdjustment | None:
+    """The step in whose interval the metric lies; None where the threshold is not breached.
 
     Bounds are relative to the threshold; a lower bound belongs to its step, and the last step has no upper one.
     https://docs.aws.amazon.com/autoscaling/application/userguide/step-scaling-policy-overview.html
     """
     above = policy.when == "above"
     distance = metric - policy.threshold_percent if above else policy.threshold_percent - metric
-    found = 0
+    found = None
     for step in policy.steps:
         if distance >= step.distance:
-            found = step.tasks
+            found = step
     return found
+
+
+def stepped_count(running: int, policy: StepScaling, adjustment: int) -> int:
+    """Where an adjustment leads from so many running tasks.
+
+    A percentage comes to a whole number of tasks towards zero, but one at least: 12.7 is 12, 0.67 is 1, -0.58 is -1
+    and -6.67 is -6; then at least the minimum adjustment magnitude. No percentage of no task is more than none.
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-scaling-simple-step.html (Auto Scaling of EC2; taken to
+    hold here) and
+    https://docs.aws.amazon.com/autoscaling/application/APIReference/API_StepScalingPolicyConfiguration.html
+    """
+    if policy.adjustment_type == "ExactCapacity":
+        return adjustment
+    change = adjustment
+    if policy.adjustment_type == "PercentChangeInCapacity":
+        product = abs(running * adjustment)
+        size = max(product // 100, 1, policy.min_adjustment_magnitude) if product else 0
+        change = size if adjustment > 0 else -size
+    return max(0, running + change)
 
 
 def may_grow(now: int, since: int | None, cooldown_s: int, before: int, wanted: int) -> bool:
@@ -140,6 +160,10 @@ def share_evenly(count: int, tasks: Sequence[int], room: Sequence[int]) -> list[
     count = min(count, sum(room))
     if len(tasks) == 1:
         return [count]
+    if len(tasks) == 2:  # by far the most common, and asked for at every start of a task
+        first = min(max(0, (count + tasks[1] - tasks[0] + 1) // 2), count, room[0])
+        first = max(first, count - room[1])
+        return [first, count - first]
     zones = list(zip(tasks, room, strict=True))
     low = min(tasks)
     high = max(tasks) + count

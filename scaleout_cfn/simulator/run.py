@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scaleout_cfn.scaling import StepScaling, TargetTracking
 from scaleout_cfn.simulator import rules
+from scaleout_cfn.simulator.decide import CapacityProvider, NodeTracking, ServicePolicies, Source
 from scaleout_cfn.simulator.model import Delays, Model, Service
 from scaleout_cfn.simulator.placement import Nodes
 from scaleout_cfn.simulator.schedules import firings
@@ -27,9 +27,7 @@ __all__ = ["PHASES", "Event", "State", "Trace", "phases", "run"]
 
 PHASES = 12
 """Alarm phases that a result is taken over."""
-_HIGH_POINTS = 3  # of 3: https://github.com/aws/containers-roadmap/issues/1208
 _LAUNCH_BATCHES = 10  # a minute's launches come in so many batches
-_INSTANCE_WARMUP_S = 300  # of a group that tracks its own CPU, by default
 
 
 class State(NamedTuple):
@@ -84,33 +82,6 @@ def phases(count: int = PHASES) -> list[Phase]:
 
 
 @dataclass
-class _Tracker:
-    """A target tracking policy at work: how many points in a row were high and low, and its last action."""
-
-    name: str
-    metric: str
-    policy: TargetTracking
-    period: int
-    lag: int
-    low_points: int
-    high: int = 0
-    low: int = 0
-    value: float = 0.0
-    out_at: int | None = None
-    out_to: int = 0
-    tried_at: int | None = None
-
-
-@dataclass
-class _Stepper:
-    name: str
-    policy: StepScaling
-    breaches: int = 0
-    acted_at: int | None = None
-    acted_to: int = 0
-
-
-@dataclass
 class _Cohort:
     """Tasks that were placed together and do not serve yet."""
 
@@ -120,31 +91,18 @@ class _Cohort:
 
 @dataclass
 class _Metrics:
-    """A metric period that is being filled: the totals at its start."""
+    """A metric period that is being filled: the totals at its start.
 
-    period: int
-    lag: int
+    A period of 30 s is an alarm's over points of 20 s: two of them begin in the first half of a minute, one in the
+    second.
+    """
+
+    source: Source
+    first_half: bool = True
     served: float = 0.0
     arrived: float = 0.0
     running: float = 0.0
     ready: float = 0.0
-
-
-def trackers(model: Model, delays: Delays) -> list[_Tracker]:
-    """The target tracking policies of a model, with the metric each looks at."""
-    scaling = model.scaling
-    fast = scaling.high_resolution
-    period, lag = (20, delays.metric_lag_20_s) if fast else (60, delays.metric_lag_60_s)
-    found = []
-    for name, policy, of, its_lag in (
-        ("cpu", scaling.cpu, period, lag),
-        ("memory", scaling.memory, period, lag),
-        # The balancer has no 20 s metrics.
-        ("requests", scaling.requests, 60, delays.metric_lag_60_s),
-    ):
-        if policy.enabled:
-            found.append(_Tracker(name, name, policy, of, its_lag, delays.low_minutes * 60 // of))
-    return found
 
 
 def run(model: Model, service: Service, delays: Delays, traffic: Traffic, phase: Phase | None = None) -> Trace:
@@ -173,32 +131,26 @@ class _Run:
         self.started = traffic.start
         self.sums: list[float] = [0.0, *np.cumsum(traffic.requests).tolist()]
         self.disturbed_to = 0  # up to there retries have been added, and `sums` does not hold
-        self.backlog = [0.0] * self.end
-        self.dropped = [0.0] * self.end
         self.now = 0
         self.queue = self.served = self.arrived = self.running_s = self.ready_s = self.node_s = 0.0
         self.heap: list[tuple[int, int, Any, Any]] = []
         self.order = 0
-        self.trace = Trace(traffic.requests, np.empty(0), np.empty(0))
+        self.trace = Trace(traffic.requests, np.zeros(self.end), np.zeros(self.end))
         self.cohorts: list[_Cohort] = []
-        self.most_nodes = min(model.max_nodes, rules.MOST_NODES)
         self.least, self.most = model.scaling.min_tasks, model.scaling.max_tasks
-        self.trackers = trackers(model, delays)
-        self.in_at: int | None = None
-        self.steppers = [_Stepper(policy.name, policy) for policy in model.scaling.step_policies]
+        self.policies = ServicePolicies(model.scaling, delays, self.say)
+        target = model.node_cpu_target
+        self.provider = CapacityProvider(model, delays) if target is None else None
+        self.tracking = NodeTracking(model, delays, target) if target is not None else None
         self.booting = 0
-        self.launched_at = -1_000_000
-        self.shrunk_at = -1_000_000
-        self.low_looks = 0
         self.window = self.launched_in_window = 0
         self.launch_pending = False
-        self.node_high = self.node_low = 0
         rps = self.sums[min(60, self.end)] / max(1, min(60, self.end))
         self.desired = self.running = self.ready = first_tasks(model, service, rps)
         self.waiting = 0
         nodes = rules.wanted_nodes(-(-self.ready // model.tasks_per_node), model.scaling.nodes.target_capacity_percent)
         self.nodes = Nodes(model.zones, model.tasks_per_node, model.placement)
-        self.nodes.add(rules.within(model.min_nodes, nodes, self.most_nodes))
+        self.nodes.add(rules.within(model.min_nodes, nodes, min(model.max_nodes, rules.MOST_NODES)))
         placed = self.nodes.place(self.ready)
         self.waiting = self.ready - placed
         self.running = self.ready = placed
@@ -210,12 +162,13 @@ class _Run:
             heapq.heappush(self.heap, (time, self.order, what, argument))
 
     def all(self) -> Trace:
-        periods = {tracker.period: tracker.lag for tracker in self.trackers}
-        if self.steppers or self.model.node_cpu_target is not None:
-            periods.setdefault(60, self.delays.metric_lag_60_s)
-        for period, lag in periods.items():
-            self.at(rules.next_tick(period, period, self.phase.metrics), self.period_ends, _Metrics(period, lag))
-        if self.model.node_cpu_target is None:
+        sources = self.policies.sources
+        if self.tracking:
+            sources.add(self.tracking.source)
+        for source in sorted(sources):
+            every, first = (60, 40) if source.period == 30 else (source.period, source.period)
+            self.at(rules.next_tick(first, every, self.phase.metrics + first), self.period_ends, _Metrics(source))
+        if self.provider:
             self.at(rules.next_tick(0, 60, self.phase.capacity), self.capacity_look)
         for time, least, most in firings(self.model.scaling.schedules, self.end, self.started):
             self.at(time, self.bounds_change, (least, most))
@@ -227,7 +180,6 @@ class _Run:
             what(time, argument)
         self.advance(self.end)
         trace = self.trace
-        trace.backlog, trace.dropped = np.array(self.backlog), np.array(self.dropped)
         if self.disturbed_to:
             trace.requests = np.array(self.arrivals)
         trace.node_seconds = self.node_s
@@ -247,7 +199,8 @@ class _Run:
             self.served += taken
             self.arrived += taken
             return
-        queue, served, backlog, dropped = self.queue, self.served, self.backlog, self.dropped
+        queue, served, dropped = self.queue, self.served, self.trace.dropped
+        backlog: list[float] = []
         limit = rate * self.service.timeout_s
         retry = self.service.retry_share
         for second in range(start, until):
@@ -265,14 +218,20 @@ class _Run:
                 if retry and second + 1 < self.end:
                     arrivals[second + 1] += lost * retry
                     self.disturbed_to = second + 2
-            backlog[second] = queue
+            backlog.append(queue)
+        self.trace.backlog[start:until] = backlog
         self.queue, self.served = queue, served
 
     # The service's loop.
 
     def period_ends(self, now: int, metrics: _Metrics) -> None:
         """A metric period is over; its point is seen at the alarm's first look after the publication."""
-        self.at(now + metrics.period, self.period_ends, metrics)
+        source = metrics.source
+        if source.period == 30:
+            self.at(now + (20 if metrics.first_half else 40), self.period_ends, metrics)
+            metrics.first_half = not metrics.first_half
+        else:
+            self.at(now + source.period, self.period_ends, metrics)
         running, ready = self.running_s - metrics.running, self.ready_s - metrics.ready
         served, arrived = self.served - metrics.served, self.arrived - metrics.arrived
         metrics.served, metrics.arrived = self.served, self.arrived
@@ -285,83 +244,22 @@ class _Run:
             "requests": arrived * 60 / ready if ready else 0.0,
         }
         # Below a minute an alarm looks every 10 s.
-        every = 60 if metrics.period >= 60 else 10
-        look = rules.next_tick(now + metrics.lag, every, self.phase.alarms)
-        self.at(look, self.points_seen, (metrics.period, values))
+        every = 60 if source.period >= 60 else 10
+        look = rules.next_tick(now + source.lag, every, self.phase.alarms)
+        self.at(look, self.points_seen, (source, values))
 
-    def points_seen(self, now: int, seen: tuple[int, dict[str, float]]) -> None:
-        period, values = seen
-        for tracker in self.trackers:
-            if tracker.period == period:
-                self.judge(now, tracker, values[tracker.metric])
-        self.scale_out(now, period)
-        self.scale_in(now)
-        if period == 60:
-            for stepper in self.steppers:
-                self.step(now, stepper, values[stepper.policy.metric])
-            if self.model.node_cpu_target is not None:
-                self.track_nodes(now, values["cpu"])
-
-    def judge(self, now: int, tracker: _Tracker, value: float) -> None:
-        target = tracker.policy.target
-        tracker.value = value
-        high, low = value > target, value < target * rules.LOW_SHARE
-        was_high, was_low = tracker.high >= _HIGH_POINTS, tracker.low >= tracker.low_points
-        tracker.high = tracker.high + 1 if high else 0
-        tracker.low = tracker.low + 1 if low else 0
-        if (tracker.high >= _HIGH_POINTS) != was_high:
-            self.say(now, "alarm high " + ("off" if was_high else "on"), tracker.name)
-        if (tracker.low >= tracker.low_points) != was_low:
-            self.say(now, "alarm low " + ("off" if was_low else "on"), tracker.name)
-
-    def scale_out(self, now: int, period: int) -> None:
-        """Out if any policy asks for it. The actions of an alarm repeat once a minute while it is on."""
-        for tracker in self.trackers:
-            if tracker.period != period or tracker.high < _HIGH_POINTS:
-                continue
-            if tracker.high > _HIGH_POINTS and tracker.tried_at is not None and now - tracker.tried_at < 60:
-                continue
-            tracker.tried_at = now
-            wanted = rules.tracked_count(self.running, tracker.value, tracker.policy.target)
-            wanted = rules.within(self.least, wanted, self.most)
-            if wanted > self.desired and rules.may_grow(
-                now, tracker.out_at, tracker.policy.scale_out_cooldown_s, tracker.out_to, wanted
-            ):
-                tracker.out_at, tracker.out_to = now, wanted
-                self.set_desired(now, wanted, tracker.name)
-
-    def scale_in(self, now: int) -> None:
-        """In only if every policy that may scale in agrees, and to the most that any of them wants."""
-        able = [tracker for tracker in self.trackers if tracker.policy.scale_in]
-        if not able or any(tracker.low < tracker.low_points for tracker in able):
-            return
-        if any(tracker.high >= _HIGH_POINTS for tracker in self.trackers) or self.running < self.desired:
-            return
-        if not all(rules.may_shrink(now, self.in_at, tracker.policy.scale_in_cooldown_s) for tracker in able):
-            return
-        share = self.delays.scale_in_share
-        wanted = max(
-            rules.tracked_count_in(self.running, tracker.value, tracker.policy.target, share) for tracker in able
-        )
-        wanted = rules.within(self.least, wanted, self.most)
-        if wanted < self.desired:
-            self.in_at = now
-            self.set_desired(now, wanted, "+".join(tracker.name for tracker in able))
-
-    def step(self, now: int, stepper: _Stepper, value: float) -> None:
-        change = rules.step_of(stepper.policy, value)
-        stepper.breaches = stepper.breaches + 1 if change else 0
-        if stepper.breaches < stepper.policy.minutes or not change:
-            return
-        wanted = rules.within(self.least, self.running + change, self.most)
-        cooldown = stepper.policy.cooldown_s
-        if change > 0 and wanted > self.desired:
-            allowed = rules.may_grow(now, stepper.acted_at, cooldown, stepper.acted_to, wanted)
-        else:
-            allowed = change < 0 and wanted < self.desired and rules.may_shrink(now, stepper.acted_at, cooldown)
-        if allowed:
-            stepper.acted_at, stepper.acted_to = now, wanted
-            self.set_desired(now, wanted, stepper.name)
+    def points_seen(self, now: int, seen: tuple[Source, dict[str, float]]) -> None:
+        source, values = seen
+        for wanted, policy in self.policies.decide(now, source, values, self):
+            self.set_desired(now, wanted, policy)
+        if self.tracking and source == self.tracking.source:
+            change = self.tracking.act(now, values["cpu"], self.running, self.nodes, self.booting)
+            if change > 0:
+                self.launch(now, change, self.tracking.name)
+            elif change:
+                self.say(now, "nodes", self.tracking.name, self.nodes.count, self.nodes.count + change)
+                self.lose(self.nodes.remove(-change))
+                self.reconcile(now)
 
     def bounds_change(self, now: int, bounds: tuple[int, int]) -> None:
         self.least, self.most = bounds
@@ -391,7 +289,7 @@ class _Run:
         if window != self.window:
             self.window, self.launched_in_window = window, 0
         allowed = min(count, batch - self.launched_in_window)
-        if self.model.node_cpu_target is None:
+        if self.provider:
             allowed = min(allowed, self.nodes.room + self.delays.provisioning_quota - self.waiting)
         self.launched_in_window += max(0, allowed)
         if allowed > 0:
@@ -452,38 +350,28 @@ class _Run:
 
     def capacity_look(self, now: int, _: Any) -> None:
         """Once a minute ECS publishes the reservation; its alarms see it a little later."""
+        assert self.provider is not None
         self.at(now + 60, self.capacity_look)
-        nodes, waiting = self.nodes.count, self.waiting
-        settings = self.model.scaling.nodes
-        busy = nodes - self.nodes.empty
-        needed = rules.nodes_needed(nodes, busy, waiting, self.model.tasks_per_node, settings)
-        wanted = rules.wanted_nodes(needed, settings.target_capacity_percent)
-        self.low_looks = self.low_looks + 1 if wanted < nodes and not waiting else 0
-        if wanted > nodes or self.low_looks >= 15:
+        wanted = self.provider.look(self.nodes, self.waiting)
+        if wanted is not None:
             self.at(now + self.delays.reservation_lag_s, self.group_acts, wanted)
 
     def group_acts(self, now: int, wanted: int) -> None:
-        size = self.nodes.count + self.booting
-        wanted = rules.within(self.model.min_nodes, wanted, self.most_nodes)
-        if wanted > size:
-            if now - self.launched_at >= self.model.scaling.nodes.warmup_s:
-                self.launch(now, wanted - size, "capacity provider")
-        elif self.low_looks >= 15:
-            if (again := self.shrunk_at + self.delays.node_scale_in_interval_s) > now:
-                if again < now + 60:  # before the next look
-                    self.at(again, self.group_acts, wanted)
-                return
-            gone = rules.group_scale_in(self.nodes.count, wanted, self.nodes.empty, self.delays.node_scale_in_most)
-            if gone:
-                self.shrunk_at = now
-                self.say(now, "nodes", "capacity provider", size, size - gone)
-                self.nodes.remove(gone)
-                self._note()
+        assert self.provider is not None
+        change, again = self.provider.act(now, wanted, self.nodes, self.booting)
+        if again is not None:
+            self.at(again, self.group_acts, wanted)
+        if change > 0:
+            self.launch(now, change, self.provider.name)
+        elif change:
+            size = self.nodes.count + self.booting
+            self.say(now, "nodes", self.provider.name, size, size + change)
+            self.nodes.remove(-change)
+            self._note()
 
     def launch(self, now: int, count: int, policy: str) -> None:
         size = self.nodes.count + self.booting
         self.say(now, "nodes", policy, size, size + count)
-        self.launched_at = now
         self.booting += count
         self.trace.launches += count
         self.at(now + self.delays.node_launch_s + self.delays.node_join_s, self.nodes_join, count)
@@ -495,29 +383,6 @@ class _Run:
         self.place(now, self.delays.image_pull_s)
         self._note()
         self.reconcile(now)
-
-    def track_nodes(self, now: int, task_cpu: float) -> None:
-        """A group that tracks its instances' average CPU, and knows nothing of tasks."""
-        target, nodes = self.model.node_cpu_target, self.nodes.count
-        if target is None or not nodes:
-            return
-        used = task_cpu / 100 * self.running * self.model.task_cpu_units
-        metric = 100 * used / (nodes * self.model.node_cpu_units)
-        self.node_high = self.node_high + 1 if metric > target else 0
-        self.node_low = self.node_low + 1 if metric < target * rules.LOW_SHARE else 0
-        if now - self.launched_at < _INSTANCE_WARMUP_S:
-            return
-        if self.node_high >= _HIGH_POINTS:
-            wanted = min(self.most_nodes, rules.tracked_count(nodes, metric, target))
-            if wanted > nodes + self.booting:
-                self.launch(now, wanted - nodes - self.booting, "node CPU")
-        elif self.node_low >= self.delays.low_minutes:
-            wanted = rules.tracked_count_in(nodes, metric, target, self.delays.scale_in_share)
-            gone = nodes - max(self.model.min_nodes, wanted)
-            if gone > 0:
-                self.say(now, "nodes", "node CPU", nodes, nodes - gone)
-                self.lose(self.nodes.remove(gone))
-                self.reconcile(now)
 
     def lose(self, tasks: int) -> None:
         """Tasks that went with their node: nobody drained it."""

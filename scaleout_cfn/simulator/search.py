@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from math import ceil
 from random import Random
@@ -117,7 +118,9 @@ def advise(
         done()
     # One phase may flatter: what is close enough to the objective goes on, the cheapest first.
     hopeful = sorted((t for t in tried if t.missed <= allowed * 1.2), key=lambda t: t.cost_usd)
-    finalists = [_in_all_phases(t.model, service, traffic, prices) for t in _spread(hopeful)]
+    last = [t.model for t in _spread(hopeful)]
+    work = partial(_in_all_phases, service, traffic, prices)
+    finalists = list(each(work, last, len(last) * PHASES * len(traffic.requests)))
     kept = sorted((t for t in finalists if t.missed <= allowed), key=lambda t: t.cost_usd)
     frontier = _frontier(tried)
     if not kept:
@@ -132,11 +135,7 @@ def _spread(hopeful: list[Tried]) -> list[Tried]:
     return first + safe[: _FINALISTS - len(first)]
 
 
-_Job = tuple[Model, Service, Traffic, Prices]
-
-
-def _once(job: _Job) -> tuple[float, float]:
-    model, service, traffic, prices = job
+def _once(service: Service, traffic: Traffic, prices: Prices, model: Model) -> tuple[float, float]:
     # Not the first phase, whose grids all begin with the traffic.
     outcome = measure(run(model, service, Delays(), traffic, phases()[5]), model, service, prices, 0.0)
     return outcome.objective_missed, outcome.cost_usd
@@ -145,10 +144,10 @@ def _once(job: _Job) -> tuple[float, float]:
 def _each_once(
     models: list[Model], service: Service, traffic: Traffic, prices: Prices
 ) -> Iterator[tuple[float, float]]:
-    return each(_once, [(model, service, traffic, prices) for model in models], len(models) * len(traffic.requests))
+    return each(partial(_once, service, traffic, prices), models, len(models) * len(traffic.requests))
 
 
-def _in_all_phases(model: Model, service: Service, traffic: Traffic, prices: Prices) -> Tried:
+def _in_all_phases(service: Service, traffic: Traffic, prices: Prices, model: Model) -> Tried:
     found = ranges(outcomes(model, service, Delays(), traffic, prices))
     return Tried(model, found["objective_missed"].mean, found["cost_usd"].mean, PHASES)
 

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import Pool
 from typing import Any, TypeVar
 
@@ -83,22 +84,23 @@ def study(
 ) -> Study:
     """The model under the traffic, over all phases and corners. `done` is called after each corner."""
     every = corners()
-    jobs = [(model, service, delays, traffic, prices) for delays in every.values()]
+    work = partial(_at_corner, model, service, traffic, prices)
+    seconds = len(every) * PHASES * len(traffic.requests)
     found = {}
-    for name, result in zip(every, each(_outcomes, jobs, len(jobs) * PHASES * len(traffic.requests)), strict=True):
+    for name, result in zip(every, each(work, every.values(), seconds), strict=True):
         found[name] = ranges(result)
         done()
     return Study(model, service, traffic, found)
 
 
-def _outcomes(job: tuple[Model, Service, Delays, Traffic, Prices]) -> list[Outcome]:
-    return outcomes(*job)
+def _at_corner(model: Model, service: Service, traffic: Traffic, prices: Prices, delays: Delays) -> list[Outcome]:
+    return outcomes(model, service, delays, traffic, prices)
 
 
 def each(work: Callable[[_Item], _Result], items: Iterable[_Item], seconds: int) -> Iterator[_Result]:
     """`work` on every item, in order; on all cores when there are many `seconds` of traffic to go through.
 
-    An interrupt ends the processes before it goes on.
+    `work` goes to each process once, and holds what all items share. An interrupt ends the processes before it goes on.
     """
     found: Sequence[_Item] = list(items)
     cores = min(len(found), os.cpu_count() or 1)
@@ -107,5 +109,18 @@ def each(work: Callable[[_Item], _Result], items: Iterable[_Item], seconds: int)
         return
     # A Pool, not an executor: leaving it ends the processes whatever they do, where an executor waits for them and,
     # interrupted at the wrong moment, for ever.
-    with Pool(cores, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-        yield from pool.imap(work, found)
+    with Pool(cores, _begin, (work,)) as pool:
+        yield from pool.imap(_go_on, found)
+
+
+_work: Callable[[Any], Any]
+
+
+def _begin(work: Callable[[Any], Any]) -> None:
+    global _work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _work = work
+
+
+def _go_on(item: Any) -> Any:
+    return _work(item)

@@ -214,7 +214,7 @@ def from_csv(path: Path) -> Traffic:
         if _time(header[0]) is not None and _number(header[1]) is not None:
             raise UsageError(f"{path}:1: {','.join(header)} is data; the first line has to name the two columns")
         rows = _rows(reader, path)
-        head = [row for row, _ in zip(rows, range(_HEAD), strict=False)]
+        head = list(itertools.islice(rows, _HEAD))
         if len(head) < 2:
             raise UsageError(f"{path}: {len(head)} rows; the interval is read off the times, so give two at least")
         interval = min(second[0] - first[0] for first, second in itertools.pairwise(head))

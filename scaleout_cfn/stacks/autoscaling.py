@@ -151,19 +151,22 @@ def _step(stack: Stack, target: aas.ScalableTarget, policy: StepScaling, watched
         bounds: dict[str, Any] = {"MetricIntervalLowerBound": near} if above else {"MetricIntervalUpperBound": -near}
         if far is not None:
             bounds["MetricIntervalUpperBound" if above else "MetricIntervalLowerBound"] = far if above else -far
-        adjustments.append(aas.StepAdjustment(ScalingAdjustment=step.tasks, **bounds))
+        adjustments.append(aas.StepAdjustment(ScalingAdjustment=step.adjustment, **bounds))
+    settings = aas.StepScalingPolicyConfiguration(
+        AdjustmentType=policy.adjustment_type,
+        Cooldown=policy.cooldown_s,
+        MetricAggregationType="Average",
+        StepAdjustments=adjustments,
+    )
+    if policy.min_adjustment_magnitude > 1:
+        settings.MinAdjustmentMagnitude = policy.min_adjustment_magnitude
     scaling = stack.add(
         aas.ScalingPolicy(
             f"{policy.name}Steps",
             PolicyName=Sub("${AWS::StackName}-" + policy.name),
             PolicyType="StepScaling",
             ScalingTargetId=target.ref(),
-            StepScalingPolicyConfiguration=aas.StepScalingPolicyConfiguration(
-                AdjustmentType="ChangeInCapacity",
-                Cooldown=policy.cooldown_s,
-                MetricAggregationType="Average",
-                StepAdjustments=adjustments,
-            ),
+            StepScalingPolicyConfiguration=settings,
         )
     )
     stack.add(
@@ -174,8 +177,8 @@ def _step(stack: Stack, target: aas.ScalableTarget, policy: StepScaling, watched
             MetricName=METRICS[policy.metric],
             Dimensions=dimensions(watched),
             Statistic="Average",
-            Period=60,
-            EvaluationPeriods=policy.minutes,
+            Period=policy.period_s,
+            EvaluationPeriods=policy.periods,
             Threshold=policy.threshold_percent,
             ComparisonOperator="GreaterThanOrEqualToThreshold" if above else "LessThanOrEqualToThreshold",
             TreatMissingData="missing",

@@ -1,10 +1,11 @@
-"""Which settings to ship: candidates over flash crowds, beside CDK's documented example, then the chosen ones on all.
+"""Which settings to ship: many of them on flash crowds, beside CDK's documented example, then the profiles on all.
 
-    python tests/bench/profiles.py [--tries 120] [--csv requests_per_minute.csv]
+    python tests/bench/profiles.py [--explore] [--csv requests_per_minute.csv]
 
-Everything runs on one infrastructure: the committed set with room for 200 tasks. Candidates take two alarm phases in
-the middle and in a slow corner of the bands; the chosen profiles take all twelve phases in every corner. Nothing here
-passes or fails.
+Everything runs on one infrastructure, the committed set with room for 1000 tasks; each number is a multiple of what
+CDK's example comes to there, at the same corner of the bands. `--explore` puts 300 settings on the crowds that were
+tuned on, in three alarm phases and three corners. The profiles take all twelve phases in every corner, on these
+crowds, on crowds that no setting was chosen by, and on calm traffic. Nothing here passes or fails.
 """
 
 from __future__ import annotations
@@ -12,172 +13,249 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from random import Random
 from statistics import fmean
+from typing import Literal, NamedTuple
 
 import msgspec
+import numpy as np
 
-from scaleout_cfn.scaling import NodeScaling, TargetTracking
+from scaleout_cfn.profiles import PROFILES
+from scaleout_cfn.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.model import Delays, Model, Service, corners
-from scaleout_cfn.simulator.peers import cdk
+from scaleout_cfn.simulator.peers import cdk, with_profile
 from scaleout_cfn.simulator.prices import load_prices
 from scaleout_cfn.simulator.read import read
 from scaleout_cfn.simulator.results import measure
-from scaleout_cfn.simulator.run import phases, run
+from scaleout_cfn.simulator.run import Phase, phases, run
 from scaleout_cfn.simulator.study import each
 from scaleout_cfn.simulator.traffic import Traffic, from_csv, synthetic
 
-SERVICE = Service(task_rps=50)
 PRICES = load_prices()
-CROWDS = {
-    f"crowd {times}x in {rise} s": synthetic(
-        "flash-crowd", {"base": 300, "peak": 300 * times, "rise": rise, "at": 1800, "hold": 1200, "fall": 900}
-    )
-    for times, rise in ((3, 60), (3, 300), (5, 60), (5, 300), (10, 60), (10, 300))
+
+
+class Load(NamedTuple):
+    """A traffic and the service that it is for."""
+
+    traffic: Traffic
+    service: Service
+
+
+class Cost(NamedTuple):
+    """Means over alarm phases."""
+
+    missed: float
+    instance_hours: float
+    usd: float
+
+
+def crowd(base: float, times: float, rise_s: float, service: Service | None = None, **numbers: float) -> Load:
+    given = {"at": 1800.0, "hold": 1200.0, "fall": 900.0, "hours": 2.0, **numbers}
+    traffic = synthetic("flash-crowd", {"base": base, "peak": base * times, "rise": rise_s, **given})
+    return Load(traffic, service or Service(50))
+
+
+def twice(base: float, times: float, rise_s: float, service: Service) -> Load:
+    """Two crowds, the second when the first is over and its tasks are not all gone."""
+    one = crowd(base, times, rise_s, hold=300, fall=300).traffic.requests
+    two = crowd(base, times, rise_s, hold=600, fall=300, at=4200).traffic.requests
+    return Load(Traffic("twice", np.maximum(one, two)), service)
+
+
+def on_a_day(low: float, high: float, times: float, rise_s: float, at: int) -> Load:
+    """A crowd on top of a day with noise, from two hours before it to three after."""
+    day = synthetic("diurnal", {"low": low, "high": high}).requests
+    since = np.arange(len(day)) - at
+    up = np.clip(since / rise_s, 0, 1) - np.clip((since - rise_s - 1200) / 900, 0, 1)
+    requests = np.round(day * (1 + (times - 1) * up), 6)[at - 7200 : at + 10800]
+    return Load(Traffic("on a day", requests), Service(50))
+
+
+TUNED = {
+    "2x in 30 s, 300/s": crowd(300, 2, 30),
+    "3x in 60 s, 300/s": crowd(300, 3, 60),
+    "3x in 300 s, 300/s": crowd(300, 3, 300),
+    "5x in 60 s, 300/s": crowd(300, 5, 60),
+    "5x in 900 s, 300/s": crowd(300, 5, 900),
+    "10x in 60 s, 50/s": crowd(50, 10, 60),
+    "10x in 60 s, 300/s": crowd(300, 10, 60),
+    "10x in 300 s, 300/s": crowd(300, 10, 300),
+    "20x in 120 s, 100/s": crowd(100, 20, 120),
 }
-OTHERS = {
-    "diurnal": synthetic("diurnal", {"low": 200, "high": 2000}),
-    "ramp": synthetic("ramp", {"base": 300, "peak": 2400, "rise": 3600, "hours": 3}),
-    "noise": synthetic("noise", {"mean": 1000, "spread": 0.3, "hours": 6}),
+HELD_BACK = {
+    "2x in 600 s, 2000/s": crowd(2000, 2, 600),
+    "3x in 30 s, 50/s, tasks of 10/s": crowd(50, 3, 30, Service(10)),
+    "4x in 30 s, 1000/s": crowd(1000, 4, 30),
+    "4x in 120 s on a day": on_a_day(100, 800, 4, 120, 50000),
+    "5x in 60 s, 500/s, tasks of 5/s": crowd(500, 5, 60, Service(5, workers=2, objective_s=0.5)),
+    "6x in 120 s, 5000/s, tasks of 100/s": crowd(5000, 6, 120, Service(100)),
+    "10x in 60 s in a night": on_a_day(100, 800, 10, 60, 20000),
+    "15x in 900 s, 200/s": crowd(200, 15, 900, hold=1800),
+    "20x in 30 s, 50/s, tasks of 20/s": crowd(50, 20, 30, Service(20)),
+    "twice 5x in 60 s, 300/s": twice(300, 5, 60, Service(50)),
+    "twice 10x in 120 s, 100/s, tasks of 200/s": twice(100, 10, 120, Service(200, workers=16)),
+    "8x in 180 s for 4 minutes, 150/s": crowd(150, 8, 180, hold=240, fall=120),
+}
+CALM = {
+    "quiet, 20/s": Load(Traffic("quiet", np.full(6 * 3600, 20.0)), Service(50)),
+    "a day, 20 to 150/s": Load(synthetic("diurnal", {"low": 20, "high": 150}), Service(50)),
+    "a day, 200 to 2000/s": Load(synthetic("diurnal", {"low": 200, "high": 2000}), Service(50)),
+    "ramp, 300 to 2400/s in an hour": Load(
+        synthetic("ramp", {"base": 300, "peak": 2400, "rise": 3600, "hours": 3}), Service(50)
+    ),
+    "noise of 30 %, 1000/s": Load(synthetic("noise", {"mean": 1000, "spread": 0.3}), Service(50)),
+    "noise of 60 %, 300/s": Load(synthetic("noise", {"mean": 300, "spread": 0.6}), Service(50)),
 }
 
 
-def traffics(csv: Path | None) -> dict[str, Traffic]:
-    """Made-up traffic, and the three busiest days of a file where there is one."""
-    found = {**CROWDS, **OTHERS}
-    if csv and csv.exists():
-        whole = from_csv(csv)
-        days = range(len(whole.requests) // 86400)
-        busiest = sorted(days, key=lambda day: -whole.requests[day * 86400 : (day + 1) * 86400].max())[:3]
-        found.update({f"{csv.stem} day {day}": whole.window(day * 86400, (day + 1) * 86400) for day in busiest})
-    return found
+def busiest_days(csv: Path, count: int = 3) -> dict[str, Load]:
+    """The days of a file with the highest peaks."""
+    whole = from_csv(csv)
+    days = [whole.window(day * 86400, (day + 1) * 86400) for day in range(len(whole.requests) // 86400)]
+    busiest = sorted(range(len(days)), key=lambda day: -days[day].requests.max())[:count]
+    return {f"{csv.stem}, day {day}": Load(days[day], Service(50)) for day in busiest}
 
 
-def _with(base: Model, cpu: int, out_s: int, in_s: int, warmup: int, placement: str, capacity: int, step: int) -> Model:
+def changed(
+    base: Model,
+    cpu: float,
+    in_s: int,
+    step: int,
+    policies: Sequence[StepScaling] = (),
+    placement: Literal["spread", "binpack"] = "spread",
+    capacity: int = 100,
+) -> Model:
     scaling = msgspec.structs.replace(
         base.scaling,
-        cpu=TargetTracking(enabled=True, target=cpu, scale_out_cooldown_s=out_s, scale_in_cooldown_s=in_s),
-        nodes=NodeScaling(target_capacity_percent=capacity, min_step=step, warmup_s=warmup),
+        cpu=TargetTracking(enabled=True, target=cpu, scale_out_cooldown_s=0, scale_in_cooldown_s=in_s),
+        step_policies=tuple(policies),
+        nodes=NodeScaling(target_capacity_percent=capacity, min_step=step),
     )
-    return dataclasses.replace(base, scaling=scaling, placement="binpack" if placement == "binpack" else "spread")
+    return dataclasses.replace(base, scaling=scaling, placement=placement)
 
 
-def settings(base: Model, tries: int) -> list[Model]:
-    """Settings around those of a model: the same ones each time."""
-    grid = list(
-        itertools.product(
-            (40, 45, 50, 55, 60, 70),  # CPU target
-            (0, 60),  # scale-out cooldown
-            (60, 120, 300, 600),  # scale-in cooldown
-            (0, 60, 120, 300),  # warm-up
-            (("spread", 100), ("binpack", 100), ("binpack", 90), ("binpack", 80)),
-            (1, 2, 4),  # fewest nodes added at once
-        )
+def _surge(
+    threshold: float, *steps: tuple[float, int], period_s: Literal[30, 60] = 30, periods: int = 1
+) -> StepScaling:
+    return StepScaling(
+        name="Surge",
+        threshold_percent=threshold,
+        period_s=period_s,
+        periods=periods,
+        adjustment_type="PercentChangeInCapacity",
+        steps=tuple(StepAdjustment(distance=distance, adjustment=percent) for distance, percent in steps),
     )
-    return [
-        _with(base, cpu, out_s, in_s, warmup, placement, capacity, step)
-        for cpu, out_s, in_s, warmup, (placement, capacity), step in Random(1).sample(grid, min(tries, len(grid)))
-    ]
 
 
-def profiles(base: Model) -> dict[str, Model]:
-    """What was chosen, beside what is shipped."""
-    return {
-        "as it is": base,
-        "thrifty": _with(base, 60, 0, 120, 60, "spread", 100, 1),
-        "balanced": _with(base, 45, 0, 120, 60, "spread", 100, 2),
-        "resilient": _with(base, 40, 0, 120, 60, "binpack", 90, 2),
-    }
+SURGES: Mapping[str, tuple[StepScaling, ...]] = {
+    "no steps": (),
+    "+100 % at 80": (_surge(80, (0, 100)),),
+    "+100 % at 70": (_surge(70, (0, 100)),),
+    "+150 % at 80": (_surge(80, (0, 150)),),
+    "+200 % at 90": (_surge(90, (0, 200)),),
+    "+50 % at 70, +150 % at 90": (_surge(70, (0, 50), (20, 150)),),
+    "+100 % at 80, twice 30 s": (_surge(80, (0, 100), periods=2),),
+    "+150 % at 90, 60 s": (_surge(90, (0, 150), period_s=60),),
+}
+"""Step policies beside the tracking, as a fast way for crowds."""
 
 
-Job = tuple[Model, dict[str, Traffic], Delays, int]
-
-
-def judged(job: Job) -> dict[str, tuple[float, float, float]]:
-    """Misses, instance-hours and USD of each traffic, as means over so many alarm phases."""
-    model, loads, delays, count = job
+def settings(base: Model) -> dict[str, Model]:
+    """What was tried: the same ones each time."""
     found = {}
-    for name, traffic in loads.items():
-        outcomes = [
-            measure(run(model, SERVICE, delays, traffic, phase), model, SERVICE, PRICES, 0.0) for phase in phases(count)
-        ]
-        found[name] = (
-            fmean(o.objective_missed for o in outcomes),
-            fmean(o.instance_hours for o in outcomes),
-            fmean(o.cost_usd for o in outcomes),
+    for cpu, in_s, step, (says, policies) in itertools.product(
+        (35, 38, 40, 42, 45, 50), (60, 120, 300), (1, 2), SURGES.items()
+    ):
+        found[f"cpu {cpu}, in {in_s}, {step} nodes at once, {says}"] = changed(base, cpu, in_s, step, policies)
+    for cpu, capacity, step in itertools.product((33, 40, 45), (80, 90), (2, 4)):
+        found[f"cpu {cpu}, {step} nodes at once, binpack {capacity}"] = changed(
+            base, cpu, 120, step, (), "binpack", capacity
         )
     return found
+
+
+Job = tuple[Model, Load, Delays, list[Phase]]
+
+
+def judged(job: Job) -> Cost:
+    model, (traffic, service), delays, over = job
+    found = [measure(run(model, service, delays, traffic, one), model, service, PRICES, 0.0) for one in over]
+    return Cost(
+        fmean(one.objective_missed for one in found),
+        fmean(one.instance_hours for one in found),
+        fmean(one.cost_usd for one in found),
+    )
+
+
+Ratios = dict[str, dict[str, Cost]]  # by load, by corner
 
 
 def ratios(
-    ours: dict[str, tuple[float, float, float]], theirs: dict[str, tuple[float, float, float]], names: list[str]
-) -> tuple[float, float, float]:
-    """Misses over all of `names`, and the worst ratio of instance-hours and of USD, each against the other's."""
-    misses = sum(ours[n][0] for n in names) / max(1e-9, sum(theirs[n][0] for n in names))
-    return misses, max(ours[n][1] / theirs[n][1] for n in names), max(ours[n][2] / theirs[n][2] for n in names)
+    base: Model, models: Mapping[str, Model], loads: Mapping[str, Load], ends: Mapping[str, Delays], over: list[Phase]
+) -> dict[str, Ratios]:
+    """Every model on every load at every corner, as multiples of CDK's example there."""
+    every = {"CDK": cdk(base), **models}
+    keys = list(itertools.product(every, loads, ends))
+    jobs = [(every[name], loads[load], ends[end], over) for name, load, end in keys]
+    found = dict(zip(keys, each(judged, jobs, 10**9), strict=True))
+    return {
+        name: {
+            load: {
+                end: Cost(
+                    *(a / max(1e-9, b) for a, b in zip(found[name, load, end], found["CDK", load, end], strict=True))
+                )
+                for end in ends
+            }
+            for load in loads
+        }
+        for name in models
+    }
 
 
-def says(model: Model) -> str:
-    s = model.scaling
-    return (
-        f"cpu {s.cpu.target:g}, out {s.cpu.scale_out_cooldown_s}, in {s.cpu.scale_in_cooldown_s}, warm-up"
-        f" {s.nodes.warmup_s}, {model.placement} {s.nodes.target_capacity_percent}, step {s.nodes.min_step},"
-        f" {s.min_tasks} tasks at least"
-    )
+def explore(base: Model) -> None:
+    """Settings on the tuned crowds: the one whose worst crowd in its worst corner misses least comes first."""
+    ends = {name: delays for name, delays in corners().items() if not name.endswith("at once")}
+    models = settings(base)
+    found = ratios(base, models, TUNED, ends, [phases()[index] for index in (1, 5, 9)])
+
+    def worst(name: str, what: int) -> float:
+        return max(cost[what] for by_end in found[name].values() for cost in by_end.values())
+
+    print(f"{len(models)} settings on {len(TUNED)} crowds, worst crowd in the worst of {', '.join(ends)}")
+    for name in sorted(models, key=lambda name: (round(worst(name, 0), 2), worst(name, 1))):
+        middle = max(by_end["middle"].missed for by_end in found[name].values())
+        cells = f"misses {worst(name, 0):.2f} (middle {middle:.2f})  hours {worst(name, 1):.2f}"
+        print(f"   {cells}  USD {worst(name, 2):.2f}   {name}")
+
+
+def verify(base: Model, groups: Mapping[str, Mapping[str, Load]]) -> None:
+    """The profiles on every load, in every corner, over twelve phases: in the middle, and the range of the corners."""
+    models = {name: with_profile(base, scaling) for name, scaling in PROFILES.items()}
+    for group, loads in groups.items():
+        found = ratios(base, models, loads, corners(), phases())
+        for name in models:
+            print(f"\n{name}, {group}: multiples of CDK's example, middle (corners)")
+            for load, by_end in found[name].items():
+                cells = []
+                for what in range(3):
+                    values = [cost[what] for cost in by_end.values()]
+                    cells.append(f"{by_end['middle'][what]:.2f} ({min(values):.2f} to {max(values):.2f})")
+                print(f"   {load:<46} misses {cells[0]:<22} hours {cells[1]:<22} USD {cells[2]}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tries", type=int, default=120)
-    parser.add_argument("--csv", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--explore", action="store_true", help="put the settings that were tried on the tuned crowds")
+    parser.add_argument("--csv", type=Path, help="a trace whose busiest days are among the calm traffic")
     given = parser.parse_args()
     base = read(Path(__file__).parents[2] / "templates_out")
-    base = dataclasses.replace(base, max_nodes=50, scaling=msgspec.structs.replace(base.scaling, max_tasks=200))
-    if given.tries:
-        explore(base, given.tries)
-    verify(base, traffics(given.csv))
-
-
-def explore(base: Model, tries: int) -> None:
-    """Candidates on the flash crowds, those with the fewest misses in the slow corner first."""
-    models, ends = settings(base, tries), {name: corners()[name] for name in ("middle", "slow, scale-in gradual")}
-    jobs = [(model, CROWDS, delays, 2) for model in [cdk(base), *models] for delays in ends.values()]
-    found = list(each(judged, jobs, 10**9))
-    theirs = found[:2]
-    rows = []
-    for index, model in enumerate(models, 1):
-        middle, slow = (ratios(found[2 * index + end], theirs[end], list(CROWDS)) for end in (0, 1))
-        rows.append((slow, middle, says(model)))
-    print(f"{len(models)} settings on {', '.join(CROWDS)}; each as a multiple of CDK's documented example")
-    for slow, middle, text in sorted(rows)[:30]:
-        print(
-            f"   middle: misses {middle[0]:.2f} hours {middle[1]:.2f}   slow: misses {slow[0]:.2f} hours {slow[1]:.2f}"
-            f"   {text}"
-        )
-
-
-def verify(base: Model, loads: dict[str, Traffic]) -> None:
-    """The profiles on every traffic, in every corner of the bands, as multiples of CDK's example at the same corner."""
-    chosen = {"CDK": cdk(base), **profiles(base)}
-    jobs = [(model, loads, delays, 12) for delays in corners().values() for model in chosen.values()]
-    found = iter(each(judged, jobs, 10**9))
-    results = {corner: {name: next(found) for name in chosen} for corner in corners()}
-    crowds, others = list(CROWDS), [name for name in loads if name not in CROWDS]
-    print(f"Twelve phases on {', '.join(loads)}; each as a multiple of CDK's documented example at the same corner")
-    for name, model in profiles(base).items():
-        print(f"{name}: {says(model)}")
-        for corner, by_name in results.items():
-            mine, cdks = by_name[name], by_name["CDK"]
-            one, two = ratios(mine, cdks, crowds), ratios(mine, cdks, others)
-            worst = max(mine[n][0] / cdks[n][0] for n in crowds)
-            print(
-                f"   {corner:<24} crowds: misses {one[0]:.2f} (worst {worst:.2f}) hours {one[1]:.2f} USD {one[2]:.2f}"
-                f"   others: misses {two[0]:.2f} hours {two[1]:.2f} USD {two[2]:.2f}"
-            )
-        for n, (misses, hours, _) in results["middle"][name].items():
-            theirs = results["middle"]["CDK"][n]
-            print(f"      {n:<38} {misses:8.3%} of {theirs[0]:8.3%}  hours {hours:7.1f} of {theirs[1]:7.1f}")
+    base = dataclasses.replace(base, max_nodes=200, scaling=msgspec.structs.replace(base.scaling, max_tasks=1000))
+    if given.explore:
+        explore(base)
+        return
+    calm = {**CALM, **(busiest_days(given.csv) if given.csv else {})}
+    verify(base, {"crowds tuned on": TUNED, "crowds held back": HELD_BACK, "calm traffic": calm})
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import heapq
 from collections.abc import Sequence
 from random import Random
 
+_SECONDS = 400
+
 
 def share_over(
     rates: Sequence[float], workers: int, task_rps: float, wait_s: float, timeout_s: float, seed: int
@@ -29,3 +31,15 @@ def share_over(
             if wait <= timeout_s:
                 heapq.heapreplace(free, max(time, free[0]) + random.expovariate(task_rps / workers))
     return over, count
+
+
+def shapes(task_rps: float) -> dict[str, list[float]]:
+    """Traffics from idle to overload, steady and changing, for one task."""
+    steady = {f"steady {load}": [load] * _SECONDS for load in (0.05, 0.3, 0.6, 0.8, 0.9, 0.95, 1.0, 1.05, 1.3, 2.0)}
+    changing = {
+        "pulse 1.2": [0.5] * 100 + [1.2] * 100 + [0.5] * 200,
+        "pulse 3": [0.5] * 100 + [3.0] * 100 + [0.5] * 200,
+        "ramp": [0.4 + 0.9 * second / _SECONDS for second in range(_SECONDS)],
+        "drain": [1.2] * 60 + [0.9] * 340,
+    }
+    return {name: [share * task_rps for share in shape] for name, shape in {**steady, **changing}.items()}

@@ -11,30 +11,17 @@ from hypothesis import strategies as st
 
 from scaleout_cfn.simulator.queueing import calm_load, erlang_c, waits
 
-from .oracle import share_over
+from .oracle import shapes, share_over
 
 SEEDS = range(24)
-SECONDS = 400
 
 
-def _shapes(task_rps: float) -> dict[str, list[float]]:
-    """Traffics from idle to overload, steady and changing, for one task."""
-    steady = {f"steady {load}": [load] * SECONDS for load in (0.05, 0.3, 0.6, 0.8, 0.9, 0.95, 1.0, 1.05, 1.3, 2.0)}
-    changing = {
-        "pulse 1.2": [0.5] * 100 + [1.2] * 100 + [0.5] * 200,
-        "pulse 3": [0.5] * 100 + [3.0] * 100 + [0.5] * 200,
-        "ramp": [0.4 + 0.9 * second / SECONDS for second in range(SECONDS)],
-        "drain": [1.2] * 60 + [0.9] * 340,
-    }
-    return {name: [share * task_rps for share in shape] for name, shape in {**steady, **changing}.items()}
-
-
-@pytest.mark.parametrize("name", list(_shapes(1.0)))
+@pytest.mark.parametrize("name", list(shapes(1.0)))
 @pytest.mark.parametrize(("workers", "task_rps", "wait_s"), [(4, 40.0, 0.15), (16, 160.0, 0.25), (1, 20.0, 0.25)])
 def test_the_share_over_the_objective_is_that_of_a_request_level_engine(
     name: str, workers: int, task_rps: float, wait_s: float
 ) -> None:
-    rates = _shapes(task_rps)[name]
+    rates = shapes(task_rps)[name]
     runs = [share_over(rates, workers, task_rps, wait_s, 10.0, seed) for seed in SEEDS]
     shares = np.array([over / count for over, count in runs])
     modelled = waits(np.array(rates), np.ones(len(rates)), workers, task_rps, 10.0)
@@ -79,3 +66,24 @@ def test_classes_of_like_seconds_hold_every_request(rates: list[float]) -> None:
 def test_the_calm_load_is_where_one_request_in_a_hundred_waits_too_long() -> None:
     load = calm_load(4, 50.0, 0.25)
     assert erlang_c(4, load) * math.exp(-50 * (1 - load) * 0.25) == pytest.approx(0.01, rel=1e-3)
+
+
+@given(st.floats(0.01, 0.84), st.integers(1, 20))
+def test_a_settled_queue_waits_as_long_as_erlang_says(load: float, workers: int) -> None:
+    rate = load * 50
+    found = waits(np.array([rate]), np.ones(1), workers, 50.0, 10.0).mean_s()
+    assert found[0] == pytest.approx(erlang_c(workers, load) / (50 * (1 - load)), rel=0.01, abs=1e-6)
+
+
+def test_a_backlog_is_waited_behind() -> None:
+    """Twice what a task can take for three seconds: three seconds' worth of work waits at their end."""
+    found = waits(np.full(3, 100.0), np.ones(3), 4, 50.0, 10.0).mean_s()
+    assert found[-1] == pytest.approx(2.5, abs=0.3)  # in the middle of the third second
+
+
+def test_tasks_that_come_take_their_share_of_what_waits_and_change_nothing_else() -> None:
+    """Twice the tasks under twice the traffic: half as much waits at each, in a queue of the same shape."""
+    tasks = np.array([1.0] * 20 + [2.0] * 2)
+    found = waits(tasks * 60, tasks, 4, 50.0, 10.0)
+    assert found.mean[20] == pytest.approx(found.mean[19] / 2, rel=0.15)
+    assert found.spread[20] == pytest.approx(found.spread[19], rel=0.35)

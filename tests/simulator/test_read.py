@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from strategies import configs
 
 import scaleout_cfn as sc
 from scaleout_cfn import capacity
+from scaleout_cfn.config import conflicts
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.read import model_of, read
@@ -43,17 +45,34 @@ def test_the_policies_of_a_config_come_back_from_its_templates(config: sc.Config
     assert model.deregistration_delay_s == config.load_balancer.deregistration_delay_s
 
 
-def test_steps_come_back_from_yaml(tmp_path: Path) -> None:
-    up = StepScaling(
-        name="Up",
-        threshold_percent=70.5,
-        minutes=2,
-        steps=(StepAdjustment(distance=0, tasks=1), StepAdjustment(distance=12.5, tasks=4)),
-    )
-    down = StepScaling(name="Down", when="below", threshold_percent=20, steps=(StepAdjustment(tasks=-1),))
-    config = sc.Config(scaling=sc.Scaling(step_policies=(up, down)))
+steps = st.builds(
+    StepScaling,
+    name=st.just("Up"),
+    metric=st.sampled_from(["cpu", "memory"]),
+    when=st.sampled_from(["above", "below"]),
+    threshold_percent=st.sampled_from([50.0, 70.5, 300.0]),
+    period_s=st.sampled_from([30, 60]),
+    periods=st.integers(1, 60),
+    cooldown_s=st.integers(0, 3600),
+    adjustment_type=st.sampled_from(["ChangeInCapacity", "ExactCapacity"]),
+    steps=st.just((StepAdjustment(adjustment=1), StepAdjustment(distance=12.5, adjustment=40))),
+) | st.builds(
+    StepScaling,
+    name=st.just("Down"),
+    threshold_percent=st.just(40.0),
+    adjustment_type=st.just("PercentChangeInCapacity"),
+    min_adjustment_magnitude=st.integers(1, 1000),
+    steps=st.just((StepAdjustment(adjustment=-10), StepAdjustment(distance=20, adjustment=-50))),
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(steps, max_size=2, unique_by=lambda policy: policy.name))
+def test_every_kind_of_step_comes_back_from_yaml(tmp_path: Path, policies: list[StepScaling]) -> None:
+    config = sc.Config(scaling=sc.Scaling(step_policies=tuple(policies)))
+    assert conflicts(config) == []
     sc.write(tmp_path, sc.render(sc.compose(config)))
-    assert read(tmp_path).scaling.step_policies == (up, down)
+    assert read(tmp_path).scaling.step_policies == tuple(policies)
 
 
 def test_the_committed_set_is_the_default_config() -> None:

@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleout_cfn.errors import UsageError
-from scaleout_cfn.simulator.figures import FIGURES, rows
+from scaleout_cfn.deploy.aws import Aws, Target
+from scaleout_cfn.errors import AccessError, UsageError
+from scaleout_cfn.profiles import PROFILES
+from scaleout_cfn.simulator.figures import rows
 from scaleout_cfn.simulator.model import BANDS, Delays, Network, Service, corners
-from scaleout_cfn.simulator.peers import peers
+from scaleout_cfn.simulator.peers import peers, with_profile
 from scaleout_cfn.simulator.prices import as_json, cost, load_prices, refresh
 from scaleout_cfn.simulator.results import Outcome, demand, measure, oracle_node_hours, ranges
 from scaleout_cfn.simulator.run import PHASES, phases, run
@@ -132,30 +135,83 @@ def test_a_price_file_of_ones_own_is_used(tmp_path: Path) -> None:
         load_prices(file)
 
 
-class _PriceList:
-    """Two pages as the Price List API gives them."""
+def _product(instance_type: str, usd: str, sku: str = "85GJDFZQJ9EFABJT") -> str:
+    """A product as the Price List API gives it: its shape, with the attributes that matter and some that do not."""
+    dimension = {
+        "unit": "Hrs",
+        "endRange": "Inf",
+        "description": f"${usd} per On Demand Linux {instance_type} Instance Hour",
+        "appliesTo": [],
+        "rateCode": f"{sku}.JRTCKXETXF.6YS6EN2CT7",
+        "beginRange": "0",
+        "pricePerUnit": {"USD": usd},
+    }
+    term = {
+        "priceDimensions": {dimension["rateCode"]: dimension},
+        "sku": sku,
+        "effectiveDate": "2026-11-01T00:00:00Z",
+        "offerTermCode": "JRTCKXETXF",
+        "termAttributes": {},
+    }
+    reserved = {"priceDimensions": {"x": {"unit": "Hrs", "pricePerUnit": {"USD": "0.0001"}}}}
+    attributes = {"instanceType": instance_type, "tenancy": "Shared", "operatingSystem": "Linux", "memory": "8 GiB"}
+    product = {"productFamily": "Compute Instance", "attributes": attributes, "sku": sku}
+    terms = {"OnDemand": {f"{sku}.JRTCKXETXF": term}, "Reserved": {f"{sku}.38NPMPTW36": reserved}}
+    return json.dumps({"product": product, "serviceCode": "AmazonEC2", "terms": terms, "version": "20261119162807"})
 
-    def get_paginator(self, name: str) -> _PriceList:
-        assert name == "get_products"
-        return self
 
-    def paginate(self, ServiceCode: str, Filters: list[dict[str, str]]) -> list[dict[str, list[str]]]:
-        assert ServiceCode == "AmazonEC2"
-        region = next(item["Value"] for item in Filters if item["Field"] == "regionCode")
-        price = {"unit": "Hrs", "pricePerUnit": {"USD": "0.0123"}}
-        product = {
-            "product": {"attributes": {"instanceType": "t3.small"}},
-            "terms": {"OnDemand": {"a": {"priceDimensions": {"b": price}}}},
-        }
-        return [{"PriceList": [json.dumps(product)]}, {"PriceList": []}] if region == "eu-west-1" else []
+@pytest.fixture
+def aws() -> Aws:
+    return Aws(Target(region="us-east-1", keys=("a", "b")))
 
 
-def test_prices_are_refreshed_from_the_price_list() -> None:
-    found = refresh(_PriceList(), "eu-west-1", PRICES, "2026-11-23")
-    assert (found.region, found.as_of, found.instances) == ("eu-west-1", "2026-11-23", {"t3.small": 0.0123})
+def test_prices_are_refreshed_from_the_price_list(aws: Aws) -> None:
+    asked = {
+        "ServiceCode": "AmazonEC2",
+        "Filters": [
+            {"Type": "TERM_MATCH", "Field": field, "Value": value}
+            for field, value in (
+                ("regionCode", "eu-west-1"),
+                ("operatingSystem", "Linux"),
+                ("tenancy", "Shared"),
+                ("preInstalledSw", "NA"),
+                ("capacitystatus", "Used"),
+                ("marketoption", "OnDemand"),
+            )
+        ],
+    }
+    with Stubber(aws.client("pricing")) as stub:
+        first = {"FormatVersion": "aws_v1", "PriceList": [_product("t3.small", "0.0228000000")], "NextToken": "more"}
+        stub.add_response("get_products", first, asked)
+        second = {"PriceList": [_product("m7i.large", "0.1123500000"), _product("m7i.metal", "0.0000000000")]}
+        stub.add_response("get_products", second, {**asked, "NextToken": "more"})
+        found = refresh(aws, "eu-west-1", PRICES, "2026-11-23")
+        stub.assert_no_pending_responses()
+    assert (found.region, found.as_of) == ("eu-west-1", "2026-11-23")
+    assert found.instances == {"t3.small": 0.0228, "m7i.large": 0.11235}
     assert found.units == PRICES.units
-    with pytest.raises(UsageError, match="no instance prices"):
-        refresh(_PriceList(), "moon-1", PRICES, "2026-11-23")
+    assert found.sources["instances"] == "eu-west-1, Linux, On-Demand: AWS Price List API, 2026-11-23"
+    assert found.sources["nat_gateway_hour"] == PRICES.sources["nat_gateway_hour"]
+
+
+def test_a_region_without_prices_is_refused(aws: Aws) -> None:
+    with Stubber(aws.client("pricing")) as stub:
+        stub.add_response("get_products", {"PriceList": []})
+        with pytest.raises(UsageError, match="region moon-1: the Price List has no instance prices"):
+            refresh(aws, "moon-1", PRICES, "2026-11-23")
+
+
+def test_a_price_list_that_may_not_be_read_is_one_message_with_exit_code_8(aws: Aws) -> None:
+    with Stubber(aws.client("pricing")) as stub:
+        stub.add_client_error("get_products", "AccessDeniedException", "not authorized: pricing:GetProducts", 400)
+        with pytest.raises(AccessError, match="pricing get_products: AccessDeniedException") as error:
+            refresh(aws, "eu-west-1", PRICES, "2026-11-23")
+    assert error.value.exit_code == 8
+
+
+def test_every_price_says_where_it_is_from() -> None:
+    assert set(PRICES.sources) == {"instances", *PRICES.units}
+    assert all(PRICES.sources.values())
 
 
 def test_a_study_covers_twelve_phases_and_the_corners_of_the_bands() -> None:
@@ -207,6 +263,49 @@ def test_peers_differ_in_policies_and_share_the_infrastructure() -> None:
     assert (found["cdk"].scaling.cpu.target, found["cdk"].scaling.requests.target) == (50, 10000)
     assert found["seed"].node_cpu_target == 30
     assert found["terraform-aws-modules"].scaling.nodes.target_capacity_percent == 60
+
+
+def test_peers_keep_their_own_numbers_whatever_our_defaults_are() -> None:
+    nodes = peers(model())["cdk"].scaling.nodes
+    assert (nodes.min_step, nodes.max_step, nodes.warmup_s, nodes.target_capacity_percent) == (1, 10000, 300, 100)
+    assert peers(model())["terraform-aws-modules"].scaling.nodes.min_step == 1
+
+
+def test_a_profile_moves_the_policies_and_leaves_the_bounds() -> None:
+    made = model(min_tasks=3, max_tasks=33)
+    for name, profile in PROFILES.items():
+        found = with_profile(made, profile)
+        assert (found.scaling.min_tasks, found.scaling.max_tasks) == (3, 33), name
+        assert (found.scaling.cpu, found.scaling.nodes) == (profile.cpu, profile.nodes), name
+        assert found.placement == made.placement, name
+
+
+@pytest.mark.parametrize(("times", "rise"), [(3, 60), (5, 300), (10, 60)])
+def test_the_defaults_miss_at_most_half_of_cdk_in_a_crowd_at_no_more_than_1_3_of_its_cost(
+    times: float, rise: float
+) -> None:
+    """In the middle of the bands; docs/scaling.md says where else it holds."""
+    made = model(max_tasks=400, max_nodes=80)
+    numbers = {"base": 300, "peak": 300 * times, "rise": rise, "hold": 1200, "fall": 900}
+    crowd = synthetic("flash-crowd", numbers)
+    ours, theirs = (ranges(outcomes(one, SERVICE, Delays(), crowd, PRICES)) for one in (made, peers(made)["cdk"]))
+    assert ours["objective_missed"].mean <= 0.5 * theirs["objective_missed"].mean
+    assert ours["cost_usd"].mean <= 1.3 * theirs["cost_usd"].mean
+    assert ours["instance_hours"].mean <= 1.3 * theirs["instance_hours"].mean
+
+
+def test_profiles_go_from_cheap_to_few_misses() -> None:
+    made = model(max_tasks=400, max_nodes=80)
+    crowd = synthetic("flash-crowd", {"base": 300, "peak": 1500})
+    found = {
+        name: ranges(outcomes(with_profile(made, profile), SERVICE, Delays(), crowd, PRICES, 6))
+        for name, profile in PROFILES.items()
+    }
+    misses = [one["objective_missed"].mean for one in found.values()]
+    hours = [one["instance_hours"].mean for one in found.values()]
+    assert list(found) == ["thrifty", "balanced", "resilient"]
+    assert misses == sorted(misses, reverse=True)
+    assert hours == sorted(hours)
 
 
 def test_the_cheapest_settings_that_keep_the_objective_are_found() -> None:
@@ -267,7 +366,7 @@ def test_an_interrupt_ends_the_processes_at_once() -> None:
     running = subprocess.Popen(
         [sys.executable, "-c", script],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
@@ -277,6 +376,9 @@ def test_an_interrupt_ends_the_processes_at_once() -> None:
     assert running.wait(timeout=60) == -signal.SIGINT
     assert running.stdout.read() == b""  # nobody holds the pipe any more
     running.stdout.close()
+    assert running.stderr is not None
+    assert b"PoolWorker" not in running.stderr.read()  # the script's own traceback only: processes die without a word
+    running.stderr.close()
 
 
 def test_fitted_figures_are_met_within_ten_percent() -> None:
@@ -284,9 +386,9 @@ def test_fitted_figures_are_met_within_ten_percent() -> None:
 
 
 def test_figures_that_are_missed_stay_in_the_table() -> None:
-    held_out = [figure.name for figure in FIGURES if not figure.fitted]
-    assert "334 to 34 instances, steps of 50 %" in held_out
-    assert "0 to 3500 containers, all serve" in held_out
+    missed = [row.figure for row in rows() if abs(row.error) > 0.1]
+    assert [figure.name for figure in missed] == ["0 to 3500 containers, all serve"]
+    assert not missed[0].fitted
 
 
 def test_an_idle_traffic_has_neither_misses_nor_waiting() -> None:
@@ -298,3 +400,16 @@ def test_an_idle_traffic_has_neither_misses_nor_waiting() -> None:
 def test_a_slow_service_needs_more_tasks_for_the_same_objective() -> None:
     requests = np.array([400.0])
     assert demand(requests, Service(50, objective_s=0.05))[0] > demand(requests, Service(50, objective_s=1))[0]
+
+
+def test_a_crowd_comes_to_the_same_six_digits_on_every_machine() -> None:
+    """Noted down once. Whoever changes the model changes these, and says why."""
+    found = study(model(), SERVICE, CROWD, PRICES).as_json()
+    assert {name: found[name]["mean"] for name in ("objective_missed", "dropped", "wait_p95_s", "cost_usd")} == {
+        "objective_missed": 0.0763702,
+        "dropped": 0.0197164,
+        "wait_p95_s": 3.94374,
+        "cost_usd": 0.134991,
+    }
+    assert found["band"]["objective_missed"] == {"mean": 0.0763702, "low": 0.0589108, "high": 0.100283}
+    assert found["instance_hours"] == {"mean": 4.14926, "low": 3.575, "high": 4.73389}

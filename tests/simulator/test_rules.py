@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,18 +57,62 @@ def test_a_scale_in_cooldown_blocks_every_scale_in(since: int, cooldown: int, pa
 @given(st.floats(0, 200))
 def test_steps_are_intervals_from_the_threshold_on(metric: float) -> None:
     steps = (
-        StepAdjustment(distance=0, tasks=1),
-        StepAdjustment(distance=10, tasks=2),
-        StepAdjustment(distance=20, tasks=3),
+        StepAdjustment(distance=0, adjustment=1),
+        StepAdjustment(distance=10, adjustment=2),
+        StepAdjustment(distance=20, adjustment=3),
     )
     policy = StepScaling(name="Up", threshold_percent=70, steps=steps)
-    expected = 0 if metric < 70 else 1 if metric - 70 < 10 else 2 if metric - 70 < 20 else 3
+    expected = None if metric < 70 else steps[0] if metric - 70 < 10 else steps[1] if metric - 70 < 20 else steps[2]
     assert rules.step_of(policy, metric) == expected
 
 
 def test_steps_below_a_threshold_go_downwards() -> None:
-    policy = StepScaling(name="Down", when="below", threshold_percent=20, steps=(StepAdjustment(tasks=-1),))
-    assert [rules.step_of(policy, metric) for metric in (21, 20, 5)] == [0, -1, -1]
+    down = StepAdjustment(adjustment=-1)
+    policy = StepScaling(name="Down", when="below", threshold_percent=20, steps=(down,))
+    assert [rules.step_of(policy, metric) for metric in (21, 20, 5)] == [None, down, down]
+
+
+def _percent(magnitude: int = 1) -> StepScaling:
+    return StepScaling(
+        name="Up",
+        threshold_percent=70,
+        adjustment_type="PercentChangeInCapacity",
+        min_adjustment_magnitude=magnitude,
+        steps=(StepAdjustment(adjustment=1),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("running", "percent", "change"),
+    # 12.7, 0.67, -0.58 and -6.67 are the examples of AWS's page.
+    [(127, 10, 12), (67, 1, 1), (58, -1, -1), (667, -1, -6), (10, 10, 1), (10, -10, -1), (0, 100, 0), (50, 0, 0)],
+)
+def test_a_percentage_is_rounded_towards_zero_and_never_to_it(running: int, percent: int, change: int) -> None:
+    assert rules.stepped_count(running, _percent(), percent) == running + change
+
+
+@given(counts, st.integers(-99, 1000), st.integers(1, 50))
+def test_a_percentage_moves_at_least_the_minimum_adjustment_magnitude(running: int, percent: int, least: int) -> None:
+    change = rules.stepped_count(running, _percent(least), percent) - running
+    exact = running * percent / 100
+    if not exact:
+        assert change == 0
+        return
+    assert change * exact > 0 or running + change == 0
+    assert abs(change) == max(1, least, int(abs(exact) + 1e-9)) or running + change == 0
+
+
+def test_four_tasks_and_25_percent_with_a_magnitude_of_two_are_six_as_in_the_api_reference() -> None:
+    assert rules.stepped_count(4, _percent(2), 25) == 6
+
+
+@given(counts, st.integers(-5000, 5000))
+def test_changes_are_added_and_exact_capacities_are_set(running: int, adjustment: int) -> None:
+    steps = (StepAdjustment(adjustment=1),)
+    changed = StepScaling(name="Up", threshold_percent=70, steps=steps)
+    assert rules.stepped_count(running, changed, adjustment) == max(0, running + adjustment)
+    exact = StepScaling(name="Up", threshold_percent=70, adjustment_type="ExactCapacity", steps=steps)
+    assert rules.stepped_count(running, exact, abs(adjustment)) == abs(adjustment)
 
 
 @given(st.integers(1, 5000), st.integers(0, 5000), st.integers(0, 5000), st.integers(1, 100), st.integers(1, 50))
@@ -124,3 +169,12 @@ def test_spread_placement_leaves_no_zone_behind_that_has_room(data: st.DataObjec
         assert 0 <= given_[zone] <= room[zone]
         if given_[zone] < room[zone]:  # it could have had more, so nobody who got some stands above it
             assert all(after[zone] + 1 >= after[other] for other in range(zones) if given_[other])
+
+
+@given(st.integers(0, 300), *[st.integers(0, 100)] * 4)
+def test_two_zones_are_shared_like_the_first_two_of_three(
+    count: int, one: int, other: int, room_one: int, room_other: int
+) -> None:
+    """Two have a short way of their own; a third without room is not there."""
+    three = rules.share_evenly(count, [one, other, 10**6], [room_one, room_other, 0])
+    assert rules.share_evenly(count, [one, other], [room_one, room_other]) == three[:2]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,7 +102,7 @@ def test_a_schedule_moves_the_bounds_at_its_time() -> None:
 
 
 def test_a_step_policy_adds_what_its_step_says() -> None:
-    steps = (StepAdjustment(distance=0, tasks=1), StepAdjustment(distance=20, tasks=4))
+    steps = (StepAdjustment(distance=0, adjustment=1), StepAdjustment(distance=20, adjustment=4))
     policy = StepScaling(name="Up", threshold_percent=70, steps=steps)
     trace = _trace(cpu=TargetTracking(), step_policies=(policy,))
     grown = [event for event in trace.events if event.what == "tasks"]
@@ -108,11 +110,107 @@ def test_a_step_policy_adds_what_its_step_says() -> None:
     assert all(event.after - event.before <= 4 for event in grown)
 
 
+def _growing(**changes: Any) -> StepScaling:
+    given = {"name": "Up", "threshold_percent": 80, "steps": (StepAdjustment(adjustment=100),), **changes}
+    return StepScaling(**{"adjustment_type": "PercentChangeInCapacity", **given})
+
+
+def test_a_step_by_percent_doubles_what_runs() -> None:
+    trace = _trace(cpu=TargetTracking(), step_policies=(_growing(),), min_nodes=10)
+    grown = [event for event in trace.events if event.what == "tasks"]
+    assert grown
+    running = {state.time: state.running for state in trace.states}
+    for event in grown:
+        before = max(time for time in running if time <= event.time)
+        assert event.after == 2 * running[before]
+
+
+def test_a_step_to_an_exact_capacity_sets_the_tasks() -> None:
+    exact = _growing(adjustment_type="ExactCapacity", steps=(StepAdjustment(adjustment=9),))
+    trace = _trace(cpu=TargetTracking(), step_policies=(exact,))
+    assert [event.after for event in trace.events if event.what == "tasks"] == [9]
+
+
+def test_an_alarm_of_30_s_over_20_s_metrics_acts_before_one_of_a_minute() -> None:
+    def first(**changes: Any) -> float:
+        made = model(cpu=TargetTracking(), step_policies=(_growing(**changes),))
+        traces = [run(made, SERVICE, Delays(), CROWD, phase) for phase in phases()]
+        return float(np.mean([next(e.time for e in trace.events if e.what == "tasks") for trace in traces]))
+
+    assert first(period_s=30) < first() - 10
+    assert first(period_s=30) < first(period_s=30, periods=2) - 10
+
+
+def test_an_alarm_of_a_minute_sees_20_s_metrics_sooner_than_those_of_a_minute() -> None:
+    def first(fast: bool) -> int:
+        trace = _trace(cpu=TargetTracking(), step_policies=(_growing(),), high_resolution=fast)
+        return next(event.time for event in trace.events if event.what == "tasks")
+
+    assert first(True) < first(False) - 60
+
+
+def test_a_step_that_adds_never_takes_away_what_another_policy_has_asked_for() -> None:
+    """The steps start from the running tasks, which lag behind the desired ones."""
+    trace = _trace(step_policies=(_growing(steps=(StepAdjustment(adjustment=10),), period_s=30),))
+    up = [event for event in trace.events if event.what == "tasks" and event.policy == "Up"]
+    assert up
+    assert all(event.after > event.before for event in up)
+
+
+def test_a_step_acts_once_a_minute_while_its_alarm_is_on() -> None:
+    """Not at every point, though a task that starts in a second would let it."""
+    one = _growing(adjustment_type="ChangeInCapacity", steps=(StepAdjustment(adjustment=1),), period_s=30, cooldown_s=0)
+    made = model(cpu=TargetTracking(), step_policies=(one,), min_nodes=10)
+    trace = run(made, SERVICE, Delays(task_start_s=1), CROWD, phases()[3])
+    times = [event.time for event in trace.events if event.what == "tasks"]
+    assert len(times) > 3
+    assert all(later - earlier >= 60 for earlier, later in itertools.pairwise(times))
+
+
+def test_two_points_of_30_s_come_each_minute() -> None:
+    def on(period_s: int) -> float:
+        policy = _growing(period_s=period_s, periods=6)
+        made = model(cpu=TargetTracking(), step_policies=(policy,))
+        traces = [run(made, SERVICE, Delays(), CROWD, phase) for phase in phases()]
+        return float(np.mean([next(e.time for e in trace.events if e.what == "alarm on") for trace in traces]))
+
+    # Six of them are three minutes, and six of a minute are six.
+    assert on(60) - on(30) == pytest.approx(180, abs=30)
+
+
+def test_request_tracking_waits_for_the_balancer_s_metrics_of_a_minute() -> None:
+    """The balancer has no 20 s metrics, whatever the service has."""
+    trace = _trace(cpu=TargetTracking(), requests=TargetTracking(enabled=True, target=1500))
+    first = next(event.time for event in trace.events if event.what == "tasks")
+    assert first >= 1200 + 2 * 60 + Delays().metric_lag_60_s
+
+
+def test_the_place_of_a_task_that_drains_is_not_free() -> None:
+    """Twelve places, all in use: what comes back 20 s after it went waits until the others have drained."""
+    schedules = (
+        Schedule(name="down", at="at(2026-01-05T00:10:00)", min_tasks=2, max_tasks=2),
+        Schedule(name="up", at="at(2026-01-05T00:10:20)", min_tasks=12, max_tasks=12),
+    )
+    made = model(min_tasks=12, max_tasks=12, max_nodes=2, cpu=TargetTracking(), schedules=schedules)
+    trace = run(made, SERVICE, Delays(), Traffic("calm", np.full(900, 10.0)))
+    waiting = at_each_second(trace.states, "waiting", 900)
+    drained = 600 + made.deregistration_delay_s + Delays().stop_s
+    assert waiting[620:drained].tolist() == [10] * (drained - 620)
+    assert waiting[drained + 1] == 0
+
+
+def test_a_large_group_takes_longer_over_a_scale_in_step_than_a_small_one() -> None:
+    """Fitted to AWS's two figures: a time a step, and a time for each instance."""
+    delays = Delays()
+    assert delays.scale_in_step_s(1) < 92
+    assert delays.scale_in_step_s(167) > 200
+
+
 def test_a_node_that_warms_up_blocks_the_next_scale_out() -> None:
     ramp = synthetic("ramp", {"base": 100, "peak": 2000, "rise": 1800, "hours": 1})
     times = {}
     for warmup in (0, 300):
-        trace = run(model(nodes=NodeScaling(warmup_s=warmup)), SERVICE, Delays(), ramp)
+        trace = run(model(nodes=NodeScaling(min_step=1, warmup_s=warmup)), SERVICE, Delays(), ramp)
         times[warmup] = [event.time for event in trace.events if event.what == "nodes"]
         assert len(times[warmup]) > 2
         assert all(later - earlier >= warmup for earlier, later in zip(times[warmup], times[warmup][1:], strict=False))

@@ -90,6 +90,15 @@ def test_a_csv_keeps_every_request(counts: list[int], interval: int) -> None:
         assert from_csv(file).requests.sum() == pytest.approx(sum(counts))
 
 
+def test_no_row_of_a_long_csv_is_lost(tmp_path: Path) -> None:
+    """The interval is read off the first thousand rows; all of them, and the next, are traffic."""
+    file = tmp_path / "long.csv"
+    file.write_text("t,n\n" + "".join(f"{second},{second}\n" for second in range(2500)))
+    traffic = from_csv(file)
+    assert traffic.requests.tolist() == list(range(2500))
+    assert traffic.notes == ()
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -144,17 +153,17 @@ def test_ten_million_rows_are_read_within_300_mib() -> None:
         "import scaleout_cfn.simulator.traffic as traffic\n"
         "def rows():\n"
         "    yield ['t', 'n']\n"
-        "    for i in range(10_000_000): yield [str(i), '1']\n"
+        "    for i in range(10_000_000): yield [str(i), str(i % 7)]\n"
         "traffic.csv.reader = lambda file: rows()\n"
         "file = pathlib.Path(tempfile.mkdtemp()) / 'ten.csv'; file.write_text('x')\n"
         "found = from_csv(file)\n"
         # Not getrusage: Linux counts the peak of the process that it was forked from too.
         "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
-        "print(int(found.requests.sum()), int(peak.split()[1]) // 1024)\n"
+        "print(int(found.requests.sum()), len(found.notes), int(peak.split()[1]) // 1024)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    count, mib = map(int, done.stdout.split())
-    assert count == 10_000_000
+    count, notes, mib = map(int, done.stdout.split())
+    assert (count, notes) == (sum(i % 7 for i in range(10_000_000)), 0)
     assert mib < 300
 
 

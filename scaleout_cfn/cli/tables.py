@@ -1,0 +1,96 @@
+"""What simulations print and write: tables, files, and a bar while they run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scaleout_cfn.errors import UsageError
+
+if TYPE_CHECKING:
+    from scaleout_cfn.simulator.study import Study
+
+_ROWS = (
+    # what, field, format
+    ("requests over the objective", "objective_missed", "share"),
+    ("  of these dropped", "dropped", "share"),
+    ("waiting, median", "wait_p50_s", "s"),
+    ("waiting, 95 %", "wait_p95_s", "s"),
+    ("waiting, 99 %", "wait_p99_s", "s"),
+    ("time with too few tasks", "under_provisioned_share", "share"),
+    ("  how many too few, of those needed", "under_accuracy", "share"),
+    ("time with too many tasks", "over_provisioned_share", "share"),
+    ("  how many too many, of those needed", "over_accuracy", "share"),
+    ("most tasks", "most_tasks", "count"),
+    ("most instances", "most_nodes", "count"),
+    ("tasks on average", "mean_tasks", "count"),
+    ("instance-hours", "instance_hours", "count"),
+    ("  with perfect foresight", "oracle_instance_hours", "count"),
+    ("USD", "cost_usd", "usd"),
+)
+
+
+def says(kind: str, value: float) -> str:
+    """A number by its kind: a share, seconds, a count or USD."""
+    if kind == "share":
+        return f"{value:.2%}"
+    return {"s": f"{value:.3f} s", "usd": f"{value:.2f}", "count": f"{value:.1f}".removesuffix(".0")}[kind]
+
+
+def table(study: Study) -> list[tuple[str, str, str, str]]:
+    """What, mean, range over the phases, range over the bands."""
+    rows = []
+    for what, name, kind in _ROWS:
+        middle, band = study.middle[name], study.band(name)
+        spread, wide = (
+            says(kind, r.low)
+            if says(kind, r.low) == says(kind, r.high)
+            else f"{says(kind, r.low)} to {says(kind, r.high)}"
+            for r in (middle, band)
+        )
+        rows.append((what, says(kind, middle.mean), spread, wide))
+    return rows
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as they need; the first to the left, numbers to the right."""
+    widths = [max(len(row[index]) for row in (header, *rows)) for index in range(len(header))]
+    for row in (header, *rows):
+        cells = [
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        click.echo("  ".join(cells).rstrip())
+
+
+def write(path: Path, text: str) -> None:
+    """A file, and a word that it is there. Raises UsageError where it cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}; give a path that can be written to") from None
+    click.echo(f"{path} written", err=True)
+
+
+class progress:
+    """A bar on stderr where there is a terminal and enough to wait for; nothing otherwise."""
+
+    def __init__(self, length: int, label: str, wanted: bool = True) -> None:
+        self._bar = (
+            click.progressbar(length=length, label=label, file=sys.stderr) if wanted and sys.stderr.isatty() else None
+        )
+
+    def __enter__(self) -> Callable[[], None]:
+        if self._bar is None:
+            return lambda: None
+        self._bar.__enter__()
+        bar = self._bar
+        return lambda: bar.update(1)
+
+    def __exit__(self, *error: Any) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(*error)

@@ -1,0 +1,276 @@
+"""Options that simulations share: what traffic comes, what a task can take of it, and what things cost."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from scaleout_cfn.errors import UsageError
+
+try:
+    import numpy  # noqa: F401
+except ImportError:
+    raise UsageError("simulations need NumPy: pip install 'scaleout-cfn[simulate]'") from None
+
+if TYPE_CHECKING:
+    from scaleout_cfn.simulator.measure import Stage
+    from scaleout_cfn.simulator.model import Model, Service
+    from scaleout_cfn.simulator.prices import Prices
+    from scaleout_cfn.simulator.traffic import Traffic
+
+path_type = click.Path(path_type=Path)
+
+_OPTIONS = (
+    click.option(
+        "--traffic", "kind", metavar="KIND", help="Made up: flash-crowd, diurnal, ramp, step, noise, seed-load-test."
+    ),
+    click.option(
+        "--with", "numbers", multiple=True, metavar="NAME=NUMBER", help="A number of the made-up traffic; repeatable."
+    ),
+    click.option("--csv", "csv_file", type=path_type, help="A header, then a time and the requests of that interval."),
+    click.option(
+        "--access-log", "logs", type=path_type, multiple=True, help="Common, combined or ALB; gzipped too; repeatable."
+    ),
+    click.option(
+        "--cloudwatch",
+        "metric",
+        metavar="NAMESPACE/METRIC",
+        help="What CloudWatch has of an existing balancer: AWS/ApplicationELB/RequestCount.",
+    ),
+    click.option(
+        "--dimension",
+        "dimensions",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Of --cloudwatch; repeatable.  [default: that of the only balancer that has the metric]",
+    ),
+    click.option(
+        "--days", type=click.IntRange(1, 400), default=7, show_default=True, help="How far back --cloudwatch goes."
+    ),
+    click.option("--region", default="", help="Of --cloudwatch.  [default: that of the profile]"),
+    click.option("--profile", "aws_profile", default="", help="Of --cloudwatch: a profile of the AWS configuration."),
+    click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Multiply the traffic."),
+    click.option(
+        "--task-rps", type=click.FloatRange(0.001, 1e6), help="Requests a second that keep one task just busy."
+    ),
+    click.option(
+        "--measure",
+        "url",
+        metavar="URL",
+        help="Measure --task-rps instead: a bounded load on a service of your own that runs one task.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(1, 1024),
+        default=4,
+        show_default=True,
+        help="Requests that a task works on at once.",
+    ),
+    click.option(
+        "--objective",
+        "objective_s",
+        type=click.FloatRange(0, 3600),
+        default=0.25,
+        show_default=True,
+        help="Seconds that a request may wait.",
+    ),
+    click.option(
+        "--timeout",
+        "timeout_s",
+        type=click.FloatRange(0.001, 3600),
+        default=10.0,
+        show_default=True,
+        help="Seconds after which a client gives up.",
+    ),
+    click.option(
+        "--retries",
+        "retry_share",
+        type=click.FloatRange(0, 1),
+        default=0.0,
+        show_default=True,
+        help="Share of given-up requests that come again.",
+    ),
+    click.option(
+        "--cpu-at-capacity",
+        type=click.FloatRange(1, 1000),
+        default=100.0,
+        show_default=True,
+        help="Percent of its reserved CPU that a busy task uses.",
+    ),
+    click.option(
+        "--memory",
+        "memory_percent",
+        type=click.FloatRange(0, 100),
+        default=50.0,
+        show_default=True,
+        help="Percent of its memory that a task uses.",
+    ),
+    click.option("--prices", "price_file", type=path_type, help="A price file instead of the built-in one."),
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options as they were given."""
+
+    kind: str | None
+    numbers: tuple[str, ...]
+    csv_file: Path | None
+    logs: tuple[Path, ...]
+    metric: str | None
+    dimensions: tuple[str, ...]
+    days: int
+    region: str
+    aws_profile: str
+    scale: float
+    task_rps: float | None
+    url: str | None
+    workers: int
+    objective_s: float
+    timeout_s: float
+    retry_share: float
+    cpu_at_capacity: float
+    memory_percent: float
+    price_file: Path | None
+
+    def all(self) -> tuple[Traffic, Service, Prices]:
+        """What the options ask for, read or made up or measured: files first, for a measurement takes its time."""
+        from scaleout_cfn.simulator.prices import load_prices
+
+        if (self.task_rps is None) == (self.url is None):
+            got = "both" if self.url else "neither"
+            raise UsageError(f"--task-rps and --measure: got {got}; give what one task can take, or have it measured")
+        prices, traffic = load_prices(self.price_file), self._traffic()
+        return traffic, self._service(), prices
+
+    def _traffic(self) -> Traffic:
+        from scaleout_cfn.simulator.traffic import from_access_logs, from_csv, synthetic
+
+        sources = {
+            "--traffic": self.kind,
+            "--csv": self.csv_file,
+            "--access-log": self.logs,
+            "--cloudwatch": self.metric,
+        }
+        given = [name for name, value in sources.items() if value]
+        if len(given) != 1:
+            what = " and ".join(given) if given else "none"
+            raise UsageError(f"traffic: got {what}; give one of {', '.join(sources)}")
+        if self.numbers and not self.kind:
+            raise UsageError(f"--with {self.numbers[0]}: goes with --traffic, which has numbers to set")
+        if self.dimensions and not self.metric:
+            raise UsageError(f"--dimension {self.dimensions[0]}: goes with --cloudwatch")
+        if self.csv_file:
+            found = from_csv(self.csv_file)
+        elif self.logs:
+            found = from_access_logs(self.logs)
+        elif self.metric:
+            found = self._from_cloudwatch(self.metric)
+        else:
+            found = synthetic(str(self.kind), _numbers(self.numbers))
+        for note in found.notes:
+            click.echo(f"note: {note}", err=True)
+        return found if self.scale == 1 else found.times(self.scale)
+
+    def _from_cloudwatch(self, metric: str) -> Traffic:
+        from scaleout_cfn.deploy.aws import Aws, Target
+        from scaleout_cfn.simulator.cloudwatch import from_cloudwatch
+
+        dimensions = {}
+        for text in self.dimensions:
+            name, equals, value = text.partition("=")
+            if not name or not equals or not value:
+                raise UsageError(f"--dimension {text}: give NAME=VALUE, as in LoadBalancer=app/web/50dc6c495c0c9188")
+            dimensions[name] = value
+        aws = Aws(Target(profile=self.aws_profile, region=self.region))
+        return from_cloudwatch(aws, metric, dimensions, self.days, datetime.now(UTC))
+
+    def _service(self) -> Service:
+        from scaleout_cfn.simulator.model import Service
+
+        return Service(
+            task_rps=self.task_rps or _measured(str(self.url)),
+            workers=self.workers,
+            objective_s=self.objective_s,
+            timeout_s=self.timeout_s,
+            retry_share=self.retry_share,
+            cpu_at_capacity=self.cpu_at_capacity,
+            memory_percent=self.memory_percent,
+        )
+
+
+def traffic_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options above; a command takes them as `asked`."""
+
+    @functools.wraps(command)
+    def with_asked(**values: Any) -> Any:
+        asked = Asked(**{field.name: values.pop(field.name) for field in fields(Asked)})
+        return command(asked=asked, **values)
+
+    for option in reversed(_OPTIONS):
+        with_asked = option(with_asked)
+    return with_asked
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--json, as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")(command)
+
+
+def model_at(path: Path) -> Model:
+    """Of a folder of templates, or of a config file, which is rendered first."""
+    from scaleout_cfn.simulator.read import model_of, read
+
+    if path.suffix != ".toml":
+        return read(path)
+    from scaleout_cfn.cli.options import composed, load_config
+    from scaleout_cfn.rendering import set_of
+
+    return model_of(set_of(composed(load_config(path, None, ()))), str(path))
+
+
+def _numbers(texts: tuple[str, ...]) -> dict[str, float]:
+    values = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            values[name] = float(value)
+        except ValueError:
+            raise UsageError(f"--with {text}: give NAME=NUMBER, as in --with peak=500") from None
+    return values
+
+
+def _measured(url: str) -> float:
+    """Measure an address and say, on stderr, what was asked of it and what came of that."""
+    from scaleout_cfn.simulator.measure import LIMITS, measure, target_of
+
+    target_of(url)
+    click.echo(
+        f"measuring {url}: at most {LIMITS.requests} requests over {LIMITS.connections} connections, in"
+        f" {LIMITS.most_s:.0f} s at the very most; Ctrl-C stops it",
+        err=True,
+    )
+    click.echo("  connections   requests/s       median         95 %         99 %   failed", err=True)
+
+    def tell(stage: Stage) -> None:
+        click.echo(
+            f"  {stage.connections:11}   {stage.rps:10.1f}  {1000 * stage.p50_s:8.1f} ms  {1000 * stage.p95_s:8.1f} ms"
+            f"  {1000 * stage.p99_s:8.1f} ms   {stage.failed:6}",
+            err=True,
+        )
+
+    found = measure(url, tell=tell)
+    click.echo(
+        f"{found.ended}; taken as what one task can take: {found.task_rps:.1f} requests/s, the rate over"
+        f" {found.taken.connections} connections",
+        err=True,
+    )
+    if found.taken.busy > 0.9:
+        click.echo("note: this machine was busy with sending; the service may take more than that", err=True)
+    return found.task_rps

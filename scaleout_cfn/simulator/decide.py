@@ -1,0 +1,258 @@
+"""What the two loops decide: the states of their alarms, and what counts follow from them. `run.py` carries it out.
+
+The service's policies see points of metrics and ask for a number of tasks; the capacity provider, or a group that
+tracks its own CPU, sees instances and asks for more or fewer of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from scaleout_cfn.scaling import Scaling, StepScaling, TargetTracking
+from scaleout_cfn.simulator import rules
+from scaleout_cfn.simulator.model import Delays, Model
+from scaleout_cfn.simulator.placement import Nodes
+
+__all__ = ["CapacityProvider", "NodeTracking", "ServicePolicies", "Source", "Tasks"]
+
+HIGH_POINTS = 3  # of 3: https://github.com/aws/containers-roadmap/issues/1208
+_LOW_LOOKS = 15  # the low alarm of a capacity provider: https://github.com/aws/containers-roadmap/issues/638
+_REPEAT_S = 60  # "Auto Scaling actions" of an alarm repeat once a minute while it is on (AlarmThatSendsEmail)
+_INSTANCE_WARMUP_S = 300  # of a group that tracks its own CPU, by default
+_LONG_AGO = -1_000_000
+
+
+class Source(NamedTuple):
+    """Points of a metric as an alarm sees them: one each period, so many seconds after its end."""
+
+    period: int
+    lag: int
+
+
+class Tasks(Protocol):
+    """The tasks as they are while policies look at them, and the bounds of their number."""
+
+    running: int
+    desired: int
+    least: int
+    most: int
+
+
+Say = Callable[[int, str, str], None]  # time, what an alarm does, whose it is
+
+
+@dataclass
+class _Tracker:
+    """A target tracking policy at work: how many points in a row were high and low, and its last action."""
+
+    name: str
+    policy: TargetTracking
+    source: Source
+    low_points: int
+    high: int = 0
+    low: int = 0
+    value: float = 0.0
+    out_at: int | None = None
+    out_to: int = 0
+    tried_at: int | None = None
+
+    def judge(self, now: int, value: float, say: Say) -> None:
+        target = self.policy.target
+        self.value = value
+        high, low = value > target, value < target * rules.LOW_SHARE
+        was_high, was_low = self.high >= HIGH_POINTS, self.low >= self.low_points
+        self.high = self.high + 1 if high else 0
+        self.low = self.low + 1 if low else 0
+        if (self.high >= HIGH_POINTS) != was_high:
+            say(now, "alarm high " + ("off" if was_high else "on"), self.name)
+        if (self.low >= self.low_points) != was_low:
+            say(now, "alarm low " + ("off" if was_low else "on"), self.name)
+
+
+@dataclass
+class _Stepper:
+    """A step policy at work: how many points in a row breached, when it last tried, and its last action."""
+
+    policy: StepScaling
+    source: Source
+    breaches: int = 0
+    tried_at: int | None = None
+    acted_at: int | None = None
+    acted_to: int = 0
+
+
+class ServicePolicies:
+    """The policies of a service, which move the number of its tasks."""
+
+    def __init__(self, scaling: Scaling, delays: Delays, say: Say) -> None:
+        fast = scaling.high_resolution
+        # CPU and memory: an alarm of any period sees metrics of 20 s as early as they come.
+        lag = delays.metric_lag_20_s if fast else delays.metric_lag_60_s
+        own = Source(20 if fast else 60, lag)
+        # The balancer has no 20 s metrics.
+        balancer = Source(60, delays.metric_lag_60_s)
+        self.trackers = [
+            _Tracker(name, policy, source, delays.low_minutes * 60 // source.period)
+            for name, policy, source in (
+                ("cpu", scaling.cpu, own),
+                ("memory", scaling.memory, own),
+                ("requests", scaling.requests, balancer),
+            )
+            if policy.enabled
+        ]
+        self.steppers = [_Stepper(policy, Source(policy.period_s, lag)) for policy in scaling.step_policies]
+        self.share = delays.scale_in_share
+        self.in_at: int | None = None
+        self.say = say
+
+    @property
+    def sources(self) -> set[Source]:
+        """What the alarms look at."""
+        return {tracker.source for tracker in self.trackers} | {stepper.source for stepper in self.steppers}
+
+    def decide(self, now: int, source: Source, values: Mapping[str, float], tasks: Tasks) -> Iterator[tuple[int, str]]:
+        """The numbers of tasks that are asked for on seeing a point, and by which policy.
+
+        Each is to be carried out before the next is asked for: `tasks` is read anew.
+        """
+        for tracker in self.trackers:
+            if tracker.source == source:
+                tracker.judge(now, values[tracker.name], self.say)
+        yield from self._out(now, source, tasks)
+        yield from self._in(now, tasks)
+        for stepper in self.steppers:
+            if stepper.source == source:
+                yield from self._step(now, stepper, values[stepper.policy.metric], tasks)
+
+    def _out(self, now: int, source: Source, tasks: Tasks) -> Iterator[tuple[int, str]]:
+        """Out if any policy asks for it. The actions of an alarm repeat once a minute while it is on."""
+        for tracker in self.trackers:
+            if tracker.source != source or tracker.high < HIGH_POINTS:
+                continue
+            if tracker.high > HIGH_POINTS and tracker.tried_at is not None and now - tracker.tried_at < _REPEAT_S:
+                continue
+            tracker.tried_at = now
+            wanted = rules.tracked_count(tasks.running, tracker.value, tracker.policy.target)
+            wanted = rules.within(tasks.least, wanted, tasks.most)
+            if wanted > tasks.desired and rules.may_grow(
+                now, tracker.out_at, tracker.policy.scale_out_cooldown_s, tracker.out_to, wanted
+            ):
+                tracker.out_at, tracker.out_to = now, wanted
+                yield wanted, tracker.name
+
+    def _in(self, now: int, tasks: Tasks) -> Iterator[tuple[int, str]]:
+        """In only if every policy that may scale in agrees, and to the most that any of them wants."""
+        able = [tracker for tracker in self.trackers if tracker.policy.scale_in]
+        if not able or any(tracker.low < tracker.low_points for tracker in able):
+            return
+        if any(tracker.high >= HIGH_POINTS for tracker in self.trackers) or tasks.running < tasks.desired:
+            return
+        if not all(rules.may_shrink(now, self.in_at, tracker.policy.scale_in_cooldown_s) for tracker in able):
+            return
+        wanted = max(
+            rules.tracked_count_in(tasks.running, tracker.value, tracker.policy.target, self.share) for tracker in able
+        )
+        wanted = rules.within(tasks.least, wanted, tasks.most)
+        if wanted < tasks.desired:
+            self.in_at = now
+            yield wanted, "+".join(tracker.name for tracker in able)
+
+    def _step(self, now: int, stepper: _Stepper, value: float, tasks: Tasks) -> Iterator[tuple[int, str]]:
+        policy = stepper.policy
+        step = rules.step_of(policy, value)
+        was_on = stepper.breaches >= policy.periods
+        stepper.breaches = stepper.breaches + 1 if step else 0
+        is_on = stepper.breaches >= policy.periods
+        if is_on != was_on:
+            self.say(now, "alarm on" if is_on else "alarm off", policy.name)
+        if not step or not is_on:
+            return
+        if was_on and stepper.tried_at is not None and now - stepper.tried_at < _REPEAT_S:
+            return
+        stepper.tried_at = now
+        wanted = rules.stepped_count(tasks.running, policy, step.adjustment)
+        wanted = rules.within(tasks.least, wanted, tasks.most)
+        # What adds to the running tasks never takes away from the desired ones, which may be ahead already.
+        if wanted >= tasks.running:
+            allowed = wanted > tasks.desired and rules.may_grow(
+                now, stepper.acted_at, policy.cooldown_s, stepper.acted_to, wanted
+            )
+        else:
+            allowed = wanted < tasks.desired and rules.may_shrink(now, stepper.acted_at, policy.cooldown_s)
+        if allowed:
+            stepper.acted_at, stepper.acted_to = now, wanted
+            yield wanted, policy.name
+
+
+class CapacityProvider:
+    """Managed scaling: as many nodes as the tasks need."""
+
+    name = "capacity provider"
+
+    def __init__(self, model: Model, delays: Delays) -> None:
+        self.model, self.delays, self.settings = model, delays, model.scaling.nodes
+        self.most = min(model.max_nodes, rules.MOST_NODES)
+        self.launched_at = _LONG_AGO
+        self.may_shrink_at = 0
+        self.low_looks = 0
+
+    def look(self, nodes: Nodes, waiting: int) -> int | None:
+        """Once a minute: the size that the reservation asks for; None while no alarm is on."""
+        busy = nodes.count - nodes.empty
+        needed = rules.nodes_needed(nodes.count, busy, waiting, self.model.tasks_per_node, self.settings)
+        wanted = rules.wanted_nodes(needed, self.settings.target_capacity_percent)
+        self.low_looks = self.low_looks + 1 if wanted < nodes.count and not waiting else 0
+        return wanted if wanted > nodes.count or self.low_looks >= _LOW_LOOKS else None
+
+    def act(self, now: int, wanted: int, nodes: Nodes, booting: int) -> tuple[int, int | None]:
+        """Nodes to launch, or to remove when negative; and when to ask again where that is before the next look."""
+        size = nodes.count + booting
+        wanted = rules.within(self.model.min_nodes, wanted, self.most)
+        if wanted > size:
+            if now - self.launched_at < self.settings.warmup_s:
+                return 0, None
+            self.launched_at = now
+            return wanted - size, None
+        if self.low_looks < _LOW_LOOKS:
+            return 0, None
+        if self.may_shrink_at > now:
+            return 0, self.may_shrink_at if self.may_shrink_at < now + 60 else None
+        gone = rules.group_scale_in(nodes.count, wanted, nodes.empty, self.delays.node_scale_in_most)
+        if gone:
+            self.may_shrink_at = now + self.delays.scale_in_step_s(gone)
+        return -gone, None
+
+
+class NodeTracking:
+    """A group that tracks its instances' average CPU, and knows nothing of tasks."""
+
+    name = "node CPU"
+
+    def __init__(self, model: Model, delays: Delays, target: float) -> None:
+        self.model, self.delays, self.target = model, delays, target
+        self.source = Source(60, delays.metric_lag_60_s)
+        self.most = min(model.max_nodes, rules.MOST_NODES)
+        self.launched_at = _LONG_AGO
+        self.high = self.low = 0
+
+    def act(self, now: int, task_cpu: float, running: int, nodes: Nodes, booting: int) -> int:
+        """Nodes to launch, or to remove when negative, at so many percent of CPU of the running tasks."""
+        if not nodes.count:
+            return 0
+        used = task_cpu / 100 * running * self.model.task_cpu_units
+        metric = 100 * used / (nodes.count * self.model.node_cpu_units)
+        self.high = self.high + 1 if metric > self.target else 0
+        self.low = self.low + 1 if metric < self.target * rules.LOW_SHARE else 0
+        if now - self.launched_at < _INSTANCE_WARMUP_S:
+            return 0
+        if self.high >= HIGH_POINTS:
+            more = min(self.most, rules.tracked_count(nodes.count, metric, self.target)) - nodes.count - booting
+            if more > 0:
+                self.launched_at = now
+                return more
+        elif self.low >= self.delays.low_minutes:
+            wanted = rules.tracked_count_in(nodes.count, metric, self.target, self.delays.scale_in_share)
+            return -max(0, nodes.count - max(self.model.min_nodes, wanted))
+        return 0
