@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from scaleout_cfn.errors import ConfigError, ScaleoutError, SetError, UsageError, WiringError
     from scaleout_cfn.graph import mermaid
     from scaleout_cfn.lint import Finding, check_set, lint_folder
+    from scaleout_cfn.profiles import PROFILES
     from scaleout_cfn.rendering import compose, folder_url, local_url, render, set_of, texts_of, write
     from scaleout_cfn.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
     from scaleout_cfn.stack import Stack
@@ -58,6 +59,7 @@ _HOMES = {
     "errors": "ConfigError ScaleoutError SetError UsageError WiringError",
     "graph": "mermaid",
     "lint": "Finding check_set lint_folder",
+    "profiles": "PROFILES",
     "rendering": "compose folder_url local_url render set_of texts_of write",
     "scaling": "NodeScaling Scaling Schedule StepAdjustment StepScaling TargetTracking",
     "stack": "Stack",
@@ -66,6 +68,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
+    "PROFILES",
     "Certificate",
     "Cluster",
     "Config",
