@@ -236,6 +236,8 @@ def convert(
             if meta and meta.min_length is not None and len(value) < meta.min_length:
                 problems.append(places.say(here, f"got {len(value)} of them; at least {meta.min_length} is needed"))
         else:
+            if inner is str and not isinstance(value, str) and here in places.overridden:
+                value = places.overridden[here].partition("=")[2].strip()  # --set account_id=123456789012
             try:
                 converted = msgspec.convert(value, fields[key].type)
                 # 60 and 60.0 mean the same and have to render the same.

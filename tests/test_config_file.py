@@ -219,6 +219,7 @@ def test_a_mistake_in_the_chosen_overlay_has_its_own_line(read: Loader, file: Pa
         ("observability.latency_s=0.5", "observability", "latency_s", 0.5),
         ('cluster.instance_types=["t3a.small", "t3.small"]', "cluster", "instance_types", ("t3a.small", "t3.small")),
         ("service.environment.QUERY=a=b&c=#d", "service", "environment", {"QUERY": "a=b&c=#d"}),
+        ("account_id=123456789012", "", "account_id", "123456789012"),
         ("service.environment.EMPTY=", "service", "environment", {"EMPTY": ""}),
         ("service.tmpfs_mib./run=16", "service", "tmpfs_mib", {"/run": 16}),
         ("service.environment={A = '1'}", "service", "environment", {"A": "1"}),

@@ -120,6 +120,14 @@ def main(
         sys.exit(130)
     except click.ClickException as error:
         error.show()
+        command = error.ctx.command if isinstance(error, click.UsageError) and error.ctx else None
+        given = sys.argv[1:] if arguments is None else arguments
+        # The commands that talk to AWS end with a result, whatever happens; they are those that have --local.
+        if "--json" in given and command and any("--local" in parameter.opts for parameter in command.params):
+            from scaleout_cfn.cli.views import JsonView
+            from scaleout_cfn.deploy.messages import Outcome
+
+            JsonView().tell(Outcome("refused", error.exit_code, error.format_message()))
         sys.exit(error.exit_code)
     except ScaleoutError as error:
         for line in str(error).splitlines():

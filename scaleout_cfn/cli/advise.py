@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from scaleout_cfn.cli.options import Finite
 from scaleout_cfn.cli.tables import progress, write
 from scaleout_cfn.cli.traffic import Asked, json_option, model_at, path_type, traffic_options
 from scaleout_cfn.errors import UsageError
@@ -18,7 +19,7 @@ from scaleout_cfn.errors import UsageError
 @click.option(
     "--allow",
     "allowed",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=0.01,
     show_default=True,
     help="Share of requests that may wait longer than the objective.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from scaleout_cfn.cli.options import BUCKET
 from scaleout_cfn.cli.work import Options, Work, aws_options, command
 from scaleout_cfn.deploy import bootstrap as bucket_maker
 from scaleout_cfn.deploy.messages import Outcome
@@ -12,7 +13,7 @@ from scaleout_cfn.deploy.publish import bucket_name
 
 @click.command()
 @aws_options
-@click.option("--bucket", default="", metavar="NAME", help="Its name.  [default: scaleout-ACCOUNT-REGION]")
+@click.option("--bucket", type=BUCKET, default="", metavar="NAME", help="Its name.  [default: scaleout-ACCOUNT-REGION]")
 def bootstrap(options: Options, bucket: str) -> None:
     """Make the bucket that templates are uploaded to: private, versioned, encrypted, TLS only. Safe to run again."""
 

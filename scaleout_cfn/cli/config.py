@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from scaleout_cfn.cli.options import DEFAULT_CONFIG
+from scaleout_cfn.cli.options import DEFAULT_CONFIG, project
 from scaleout_cfn.config import Config
 from scaleout_cfn.config_text import json_schema, starter
 from scaleout_cfn.errors import UsageError
@@ -37,7 +37,7 @@ def init(path: Path, profile: str) -> None:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; give a path that can be written to") from None
     at = "everything at its default" if PROFILES[profile] == Scaling() else f"with the numbers of {profile}"
-    click.echo(f"{path} written, {at}. Change it, then: scaleout-cfn render -c {path}", err=True)
+    click.echo(f"{path} written, {at}. Change it, then: {project().program} render -c {path}", err=True)
 
 
 @click.command()

@@ -6,10 +6,12 @@ import sys
 from dataclasses import replace
 
 import click
+from msgspec import structs
 
-from scaleout_cfn.cli.options import composed
+from scaleout_cfn.cli.options import BUCKET, composed
 from scaleout_cfn.cli.views import LinesView
 from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
+from scaleout_cfn.config_file import checked
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.bootstrap import bootstrap, exists
 from scaleout_cfn.deploy.live import find
@@ -17,7 +19,7 @@ from scaleout_cfn.deploy.messages import Note, Outcome, Tell, Uploaded
 from scaleout_cfn.deploy.plan import Plan
 from scaleout_cfn.deploy.publish import Published, bucket_name, place, prepare, quick_create, upload
 from scaleout_cfn.deploy.start import Wish, desired_of
-from scaleout_cfn.errors import RefusedError
+from scaleout_cfn.errors import ConfigError, RefusedError, UsageError
 from scaleout_cfn.image.repository import is_short
 
 image_option = click.option(
@@ -27,7 +29,7 @@ image_option = click.option(
     " what runs already]",
 )
 bucket_option = click.option(
-    "--bucket", default="", metavar="NAME", help="Where templates go.  [default: what `bootstrap` makes]"
+    "--bucket", type=BUCKET, default="", metavar="NAME", help="Where templates go.  [default: what `bootstrap` makes]"
 )
 allow_option = click.option(
     "--allow-replace",
@@ -223,6 +225,11 @@ def wish_of(
     recreate: bool = False,
 ) -> Wish:
     """What the options ask for, with the templates of the config."""
+    if work.stack_name != work.config.stack_name and not work.stack_name.startswith("arn:"):
+        try:
+            checked(structs.replace(work.config, stack_name=work.stack_name))
+        except ConfigError as error:
+            raise UsageError(str(error).replace("config: stack_name:", "--stack:")) from None
     if image and is_short(image):
         from scaleout_cfn.cli.image import image_uri
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from scaleout_cfn.cli.options import composed
+from scaleout_cfn.cli.options import BUCKET, composed
 from scaleout_cfn.cli.work import Options, Work, aws_options, command
 from scaleout_cfn.deploy import doctor as steps
 from scaleout_cfn.deploy import policies
@@ -16,7 +16,13 @@ from scaleout_cfn.rendering import set_of
 
 @click.command()
 @aws_options
-@click.option("--bucket", default="", metavar="NAME", help="The templates' bucket.  [default: what `bootstrap` makes]")
+@click.option(
+    "--bucket",
+    type=BUCKET,
+    default="",
+    metavar="NAME",
+    help="The templates' bucket.  [default: what `bootstrap` makes]",
+)
 def doctor(options: Options, bucket: str) -> None:
     """Look at what a deployment needs: credentials, region, permissions, bucket, service-linked role, and the stack.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +39,34 @@ def composed(config: Config) -> Stack:
     from scaleout_cfn.rendering import compose
 
     return (project().compose or compose)(config)
+
+
+class Finite(click.FloatRange):
+    """A number in a range. click's own takes nan, which is in every range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+class Pattern(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on only
+    """A text of a certain form, or none."""
+
+    name = "text"
+
+    def __init__(self, pattern: str, allowed: str) -> None:
+        self.pattern, self.allowed = re.compile(pattern), allowed
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value and not self.pattern.fullmatch(value):
+            self.fail(f"got {value!r}; {self.allowed}", param, ctx)
+        return str(value)
+
+
+#: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+BUCKET = Pattern(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket has 3 to 63 of a-z, 0-9, dot and hyphen in its name")
 
 
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:

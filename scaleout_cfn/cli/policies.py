@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from scaleout_cfn.cli.options import composed, config_options, load_config
+from scaleout_cfn.cli.options import BUCKET, Pattern, composed, config_options, load_config
 from scaleout_cfn.deploy import grants, service_role
 from scaleout_cfn.deploy import policies as rendered
 from scaleout_cfn.errors import UsageError
@@ -16,11 +16,32 @@ from scaleout_cfn.rendering import set_of
 @click.command()
 @config_options
 @click.option("--stack", metavar="NAME", help="The root stack.  [default: stack_name of the config]")
-@click.option("--account-id", default="", metavar="ID", help="The account.  [default: config, else any]")
-@click.option("--region", default="", help="The region.  [default: config, else any]")
-@click.option("--bucket", default="", metavar="NAME", help="The templates' bucket.  [default: what `bootstrap` makes]")
 @click.option(
-    "--role-arn", default="", metavar="ARN", help="The role that CloudFormation works with, for the deployer to pass."
+    "--account-id",
+    type=Pattern(r"\d{12}", "an account has twelve digits"),
+    default="",
+    metavar="ID",
+    help="The account.  [default: config, else any]",
+)
+@click.option(
+    "--region",
+    type=Pattern(r"[a-z]{2,4}(-[a-z]+)+-\d", "a region is as eu-central-1"),
+    default="",
+    help="The region.  [default: config, else any]",
+)
+@click.option(
+    "--bucket",
+    type=BUCKET,
+    default="",
+    metavar="NAME",
+    help="The templates' bucket.  [default: what `bootstrap` makes]",
+)
+@click.option(
+    "--role-arn",
+    type=Pattern(r"arn:[\w-]+:iam::\d{12}:role/.+", "an ARN of a role is wanted"),
+    default="",
+    metavar="ARN",
+    help="The role that CloudFormation works with, for the deployer to pass.",
 )
 @click.option(
     "-o",

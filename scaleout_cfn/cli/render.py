@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from scaleout_cfn.cli.options import composed, config_options, load_config
+from scaleout_cfn.cli.options import composed, config_options, load_config, project
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.rendering import Format, is_ours, set_of, templates_in, texts_of, write
 
@@ -62,8 +62,8 @@ def render(
     for name, text in texts.items():
         click.echo(f"{name:<{width}}  {len(templates[name]['Resources']):>3} resources  {len(text.encode()):>6} bytes")
     click.echo(
-        f"Written to {folder}. Next: scaleout-cfn lint {folder}, or upload the folder to S3 and create a stack from"
-        f" {next(iter(texts))}: docs/console.md",
+        f"Written to {folder}. Next: {project().program} lint {folder}, or upload the folder to S3 and create a stack"
+        f" from {next(iter(texts))}: docs/console.md",
         err=True,
     )
 

@@ -16,14 +16,14 @@ from scaleout_cfn.cli.traffic import Asked, json_option, model_at, path_type, tr
 @traffic_options
 @json_option
 @click.option("--html", "html_file", type=path_type, help="Write one page that needs no network.")
-@click.option("--plot", "plot_file", type=path_type, help="Write a plot, .png or .svg.")
+@click.option("--plot", "plot_files", type=path_type, multiple=True, help="Write a plot, .png or .svg; repeatable.")
 @click.option("--series", "series_file", type=path_type, help="Write a CSV, one row for every 10 s.")
 def simulate(
     folder: Path,
     asked: Asked,
     as_json: bool,
     html_file: Path | None,
-    plot_file: Path | None,
+    plot_files: tuple[Path, ...],
     series_file: Path | None,
 ) -> None:
     """Say what the set in FOLDER does under a traffic: misses, tasks and instances, alarms, money.
@@ -46,7 +46,7 @@ def simulate(
         write(html_file, page(found, trace, table(found)))
     if series_file:
         write(series_file, series_csv(trace, service))
-    if plot_file:
+    for plot_file in plot_files:
         plot(found, trace, plot_file)
         click.echo(f"{plot_file} written", err=True)
     if as_json:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from scaleout_cfn.cli.options import Finite
 from scaleout_cfn.errors import UsageError
 
 try:
@@ -55,10 +60,8 @@ _OPTIONS = (
     ),
     click.option("--region", default="", help="Of --cloudwatch.  [default: that of the profile]"),
     click.option("--profile", "aws_profile", default="", help="Of --cloudwatch: a profile of the AWS configuration."),
-    click.option("--scale", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Multiply the traffic."),
-    click.option(
-        "--task-rps", type=click.FloatRange(0.001, 1e6), help="Requests a second that keep one task just busy."
-    ),
+    click.option("--scale", type=Finite(min=0, min_open=True), default=1.0, help="Multiply the traffic."),
+    click.option("--task-rps", type=Finite(0.001, 1e6), help="Requests a second that keep one task just busy."),
     click.option(
         "--measure",
         "url",
@@ -75,7 +78,7 @@ _OPTIONS = (
     click.option(
         "--objective",
         "objective_s",
-        type=click.FloatRange(0, 3600),
+        type=Finite(0, 3600),
         default=0.25,
         show_default=True,
         help="Seconds that a request may wait.",
@@ -83,7 +86,7 @@ _OPTIONS = (
     click.option(
         "--timeout",
         "timeout_s",
-        type=click.FloatRange(0.001, 3600),
+        type=Finite(0.001, 3600),
         default=10.0,
         show_default=True,
         help="Seconds after which a client gives up.",
@@ -91,14 +94,14 @@ _OPTIONS = (
     click.option(
         "--retries",
         "retry_share",
-        type=click.FloatRange(0, 1),
+        type=Finite(0, 1),
         default=0.0,
         show_default=True,
         help="Share of given-up requests that come again.",
     ),
     click.option(
         "--cpu-at-capacity",
-        type=click.FloatRange(1, 1000),
+        type=Finite(1, 1000),
         default=100.0,
         show_default=True,
         help="Percent of its reserved CPU that a busy task uses.",
@@ -106,7 +109,7 @@ _OPTIONS = (
     click.option(
         "--memory",
         "memory_percent",
-        type=click.FloatRange(0, 100),
+        type=Finite(0, 100),
         default=50.0,
         show_default=True,
         help="Percent of its memory that a task uses.",
@@ -205,13 +208,32 @@ class Asked:
         )
 
 
+@contextmanager
+def _sigterm() -> Iterator[None]:
+    """SIGTERM ends a simulation as an exception does, with its processes; the exit code is 143."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        click.echo("interrupted", err=True)
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def traffic_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options above; a command takes them as `asked`."""
 
     @functools.wraps(command)
     def with_asked(**values: Any) -> Any:
         asked = Asked(**{field.name: values.pop(field.name) for field in fields(Asked)})
-        return command(asked=asked, **values)
+        with _sigterm():
+            return command(asked=asked, **values)
 
     for option in reversed(_OPTIONS):
         with_asked = option(with_asked)

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from scaleout_cfn.cli.draw import Screen, event_line, outcome_lines, plan_lines
-from scaleout_cfn.cli.views import printable, show_outputs
+from scaleout_cfn.cli.views import confirmed, printable, show_outputs
 from scaleout_cfn.deploy.messages import (
     Blocked,
     Fact,
@@ -96,10 +96,7 @@ class TreeView:
 
     def ask(self, question: str) -> bool:
         self._stop()
-        try:
-            return click.confirm(question, err=True)
-        except click.Abort:
-            raise KeyboardInterrupt from None
+        return confirmed(question)
 
     def _draw(self) -> None:
         if self._live is None:

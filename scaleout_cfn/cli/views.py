@@ -31,7 +31,7 @@ from scaleout_cfn.deploy.messages import (
     Watched,
 )
 
-__all__ = ["JsonView", "LinesView", "View", "view_for"]
+__all__ = ["JsonView", "LinesView", "View", "confirmed", "view_for"]
 
 HEARTBEAT_S = 30.0
 
@@ -58,6 +58,24 @@ def view_for(*, as_json: bool) -> View:
 
         return TreeView()
     return LinesView()
+
+
+def confirmed(question: str) -> bool:
+    """A yes or a no from whoever sits there; the end of input is a no.
+
+    Not click.confirm, which makes every interrupt one and the same: which signal it was is part of the exit code.
+    """
+    while True:
+        click.echo(f"{question} [y/N]: ", nl=False, err=True)
+        try:
+            answer = input().strip().lower()
+        except EOFError:
+            click.echo(err=True)
+            return False
+        if answer in ("y", "yes"):
+            return True
+        if answer in ("", "n", "no"):
+            return False
 
 
 class JsonView:
@@ -184,10 +202,7 @@ class LinesView:
         """Nothing is held back."""
 
     def ask(self, question: str) -> bool:
-        try:
-            return click.confirm(question, err=True)
-        except click.Abort:
-            raise KeyboardInterrupt from None
+        return confirmed(question)
 
     def say(self, text: str, time: datetime | None = None) -> None:
         click.echo(f"{(time or self._now()).astimezone(UTC):%H:%M:%SZ} {printable(text)}", err=True)

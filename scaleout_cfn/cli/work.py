@@ -17,13 +17,13 @@ from typing import Any
 
 import click
 
-from scaleout_cfn.cli.options import config_options, load_config, project
+from scaleout_cfn.cli.options import Finite, config_options, load_config, project
 from scaleout_cfn.cli.views import JsonView, View, view_for
 from scaleout_cfn.config import Config
 from scaleout_cfn.deploy.aws import Aws, Identity, Target, pinned
 from scaleout_cfn.deploy.messages import Note, Outcome, Started
 from scaleout_cfn.deploy.outcome import interrupted, of_error
-from scaleout_cfn.errors import ScaleoutError
+from scaleout_cfn.errors import ScaleoutError, UsageError
 
 __all__ = ["Options", "Stopped", "Work", "aws_options", "command", "timeout_option"]
 
@@ -104,7 +104,7 @@ def timeout_option(body: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--timeout",
         "timeout_min",
-        type=click.FloatRange(min=0),
+        type=Finite(min=0),
         metavar="MINUTES",
         help="Stop watching after this time and exit with 9; what runs goes on.",
     )(body)
@@ -132,6 +132,8 @@ def command(
                 outcome = interrupted(getattr(stop, "number", 2), stack or name, running=False)
             except ScaleoutError as error:
                 outcome = of_error(error)
+            if options.local and outcome.outcome == "still_running":
+                outcome = _on_emulator(outcome, kept=keep or not may_start)
             outcome = addressed(outcome, options)
             view.tell(outcome)
             view.close()
@@ -140,6 +142,16 @@ def command(
             view.tell(Outcome("error", 1, f"internal error: {type(error).__name__}: {error}"))
         raise
     raise SystemExit(outcome.exit_code)
+
+
+def _on_emulator(outcome: Outcome, *, kept: bool) -> Outcome:
+    """What was left running by a rehearsal: it goes on in the emulator, or ends with it."""
+    from scaleout_cfn.cli import local
+
+    if kept or local.kept():
+        return replace(outcome, what=outcome.what.replace("goes on in AWS", "goes on in the emulator"))
+    what = outcome.what.partition(":")[0] + ": stopped; the emulator ends with this command, and nothing is left"
+    return replace(outcome, outcome="interrupted", what=what, next_command="the same command again")
 
 
 #: A command in a sentence, and whether it takes the options that say where to.
@@ -169,6 +181,13 @@ def addressed(outcome: Outcome, options: Options) -> Outcome:
 def _begun(options: Options, name: str, view: View, opened: ExitStack, *, keep: bool, may_start: bool) -> Work:
     config = load_config(options.config_path, options.environment, options.overrides)
     if options.local:
+        for option, value in (
+            ("--endpoint-url", options.endpoint_url),
+            ("--profile", options.profile),
+            ("--region", options.region),
+        ):
+            if value:
+                raise UsageError(f"{option} {value}: goes without --local, which is an emulator on this machine")
         # Here, for without --local nothing of it is needed.
         from scaleout_cfn.cli import local
         from scaleout_cfn.local import NOT_SHOWN

@@ -125,7 +125,23 @@ def advise(
     frontier = _frontier(tried)
     if not kept:
         return Advice(None, frontier, len(tried), _limit(model, service, traffic, prices, allowed, tried))
-    return Advice(study(kept[0].model, service, traffic, prices), frontier, len(tried))
+    return Advice(_through_the_bands(kept, service, traffic, prices, allowed), frontier, len(tried))
+
+
+def _through_the_bands(kept: list[Tried], service: Service, traffic: Traffic, prices: Prices, allowed: float) -> Study:
+    """The cheapest that keeps the objective over the bands, too; where none of them does, the cheapest."""
+    first, most = None, allowed
+    for one in kept:
+        if one.missed > most:
+            continue
+        found = study(one.model, service, traffic, prices)
+        first = first or found
+        high = found.band("objective_missed").high
+        if high <= allowed:
+            return found
+        most = one.missed * allowed / high  # what misses more in the middle will miss too much over the bands
+    assert first is not None
+    return first
 
 
 def _spread(hopeful: list[Tried]) -> list[Tried]:

@@ -8,11 +8,12 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import Pool
+from multiprocessing import Pool, TimeoutError, active_children
 from typing import Any, TypeVar
 
 import msgspec
 
+from scaleout_cfn.errors import ScaleoutError
 from scaleout_cfn.simulator.model import BANDS, Delays, Model, Service, corners
 from scaleout_cfn.simulator.prices import Prices
 from scaleout_cfn.simulator.results import Outcome, Range, as_numbers, demand, measure, oracle_node_hours, ranges
@@ -24,6 +25,7 @@ __all__ = ["Study", "each", "outcomes", "study"]
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _WORTH_A_POOL = 3_000_000  # seconds of traffic; below, starting processes costs more than it saves
+_LOOK_S = 2.0  # between two looks at whether the processes are all there
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,20 @@ def each(work: Callable[[_Item], _Result], items: Iterable[_Item], seconds: int)
     # A Pool, not an executor: leaving it ends the processes whatever they do, where an executor waits for them and,
     # interrupted at the wrong moment, for ever.
     with Pool(cores, _begin, (work,)) as pool:
-        yield from pool.imap(_go_on, found)
+        workers = {process.pid for process in active_children()}
+        results = pool.imap(_go_on, found)
+        for _ in found:
+            while True:
+                try:
+                    yield results.next(_LOOK_S)
+                    break
+                except TimeoutError:
+                    # A Pool replaces a process that was killed and forgets what it was at: nobody would ever answer.
+                    if not workers <= {process.pid for process in active_children()}:
+                        raise ScaleoutError(
+                            "a process of the simulation was ended from outside, perhaps for want of memory; the same"
+                            " command again, with less traffic or fewer --tries"
+                        ) from None
 
 
 _work: Callable[[Any], Any]
@@ -119,6 +134,7 @@ _work: Callable[[Any], Any]
 def _begin(work: Callable[[Any], Any]) -> None:
     global _work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # not the command's own
     _work = work
 
 

@@ -215,7 +215,7 @@ def test_a_signal_while_it_runs_only_stops_watching(shell: Shell, number: int, c
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert "goes on in AWS" in err
+    assert "goes on in the emulator" in err
     assert f"scaleout-cfn events --stack {name} --local --follow" in err
     shell.faults()
     again = shell.run("deploy", "--local", "--yes", "--stack", name)
@@ -247,6 +247,23 @@ def test_a_wrong_use_is_told_with_exit_code_2(shell: Shell, tmp_path: Path, argu
     done = alone.run(*arguments, *(["--local"] if arguments[0] == "status" else []))
     assert done.code == 2
     assert said in done.err
+
+
+def test_a_wrong_use_ends_with_a_result_in_json_too(shell: Shell) -> None:
+    for arguments in (["deploy", "--json", "--bogus"], ["run", "--local", "--json", "--", "true"]):
+        done = shell.run(*arguments)
+        assert (done.code, done.lines[-1]["type"], done.lines[-1]["exit"]) == (2, "result", 2)
+
+
+@pytest.mark.parametrize("given", [["--region", "eu-west-1"], ["--profile", "other"], ["--endpoint-url", "http://x"]])
+def test_where_to_is_not_passed_over_in_silence(shell: Shell, given: list[str]) -> None:
+    done = shell.run("status", "--local", *given)
+    assert (done.code, f"{given[0]} {given[1]}: goes without --local" in done.err) == (2, True)
+
+
+def test_a_name_that_the_config_would_refuse_is_refused_as_an_option(shell: Shell) -> None:
+    done = shell.run("deploy", "--local", "--yes", "--stack", "aws-web")
+    assert (done.code, "--stack: got 'aws-web'" in done.err, "uploaded" in done.err) == (2, True, False)
 
 
 def test_without_credentials_the_code_is_8_and_json_still_ends_with_a_result(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from rich.console import Console
 
 from scaleout_cfn.cli.draw import Screen, cut, duration, outcome_lines, plan_lines
 from scaleout_cfn.cli.tree import TreeView
-from scaleout_cfn.cli.views import JsonView, LinesView
+from scaleout_cfn.cli.views import JsonView, LinesView, confirmed
+from scaleout_cfn.cli.work import Stopped
 from scaleout_cfn.deploy.messages import Blocked, Message, Note, Outcome, Planned, Rollout, Started, Uploaded, Watched
 from scaleout_cfn.deploy.outcome import of_error
 from scaleout_cfn.deploy.plan import Change, Plan, Property
@@ -189,3 +190,22 @@ def test_an_outcome_names_cause_state_next_command_and_code(shown_outcome: list[
 def test_what_is_too_long_keeps_both_ends() -> None:
     assert cut("arn:aws:ecs:eu-west-1:service/web", 16) == "arn:aws:…ice/web"
     assert duration(3723) == "1:02:03"
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [(["y"], True), (["yes"], True), (["maybe", "Y"], True), (["n"], False), ([""], False), ([], False)],
+)
+def test_only_a_yes_is_one(monkeypatch: pytest.MonkeyPatch, typed: list[str], answer: bool) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in typed)))
+    assert confirmed("Apply this?") is answer
+
+
+def test_a_signal_at_a_question_keeps_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped() -> str:
+        raise Stopped(15)
+
+    monkeypatch.setattr("builtins.input", stopped)
+    with pytest.raises(Stopped) as stop:
+        confirmed("Apply this?")
+    assert stop.value.number == 15

@@ -82,6 +82,15 @@ def test_wrong_options_get_one_clear_message(arguments: list[str], says: str) ->
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("option", ["--task-rps", "--scale", "--objective", "--timeout", "--retries", "--memory"])
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_what_is_no_number_is_refused(option: str, value: str) -> None:
+    arguments = ["--task-rps", "50"] if option != "--task-rps" else []
+    result = CliRunner().invoke(cli, ["simulate", FOLDER, "--traffic", "step", *arguments, option, value])
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option}'" in result.output
+
+
 def test_the_series_has_a_row_for_every_ten_seconds(tmp_path: Path) -> None:
     file = tmp_path / "series.csv"
     _run("simulate", FOLDER, *CROWD, "--series", str(file))

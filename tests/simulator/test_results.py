@@ -17,16 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaleout_cfn.deploy.aws import Aws, Target
-from scaleout_cfn.errors import AccessError, UsageError
+from scaleout_cfn.errors import AccessError, ScaleoutError, UsageError
 from scaleout_cfn.profiles import PROFILES
+from scaleout_cfn.simulator import search
 from scaleout_cfn.simulator.figures import rows
 from scaleout_cfn.simulator.model import BANDS, Delays, Network, Service, corners
 from scaleout_cfn.simulator.peers import peers, with_profile
 from scaleout_cfn.simulator.prices import as_json, cost, load_prices, refresh
-from scaleout_cfn.simulator.results import Outcome, demand, measure, oracle_node_hours, ranges
+from scaleout_cfn.simulator.results import Outcome, Range, demand, measure, oracle_node_hours, ranges
 from scaleout_cfn.simulator.run import PHASES, phases, run
-from scaleout_cfn.simulator.search import advise, candidates, overlay
-from scaleout_cfn.simulator.study import outcomes, study
+from scaleout_cfn.simulator.search import Tried, advise, candidates, overlay
+from scaleout_cfn.simulator.study import each, outcomes, study
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
 from .sets import SERVICE, model
@@ -239,6 +240,42 @@ def test_a_study_is_the_same_each_time_and_on_any_number_of_cores(monkeypatch: p
     alone = study(model(), SERVICE, CROWD, PRICES).as_json()
     monkeypatch.setattr("scaleout_cfn.simulator.study._WORTH_A_POOL", 0)
     assert study(model(), SERVICE, CROWD, PRICES).as_json() == alone
+
+
+def _ends_at_two(item: int) -> int:
+    if item == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+def test_a_process_that_is_killed_is_told_and_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scaleout_cfn.simulator.study._LOOK_S", 0.05)
+    with pytest.raises(ScaleoutError, match="ended from outside"):
+        list(each(_ends_at_two, range(5), 10**9))
+
+
+def test_advice_keeps_the_objective_over_the_bands_where_a_setting_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of settings that miss more over the bands than in the middle, the cheapest whose worst corner is allowed."""
+
+    class Found:
+        def __init__(self, missed: float) -> None:
+            self.missed = missed
+
+        def band(self, name: str) -> Range:
+            return Range(self.missed, self.missed, self.missed * 2)
+
+    kept = [
+        Tried(model(max_tasks=tasks), missed, cost) for tasks, missed, cost in ((4, 0.9, 1), (5, 0.6, 2), (6, 0.4, 3))
+    ]
+    missed = {one.model.scaling.max_tasks: one.missed for one in kept}
+    monkeypatch.setattr(search, "study", lambda one, *_: Found(missed[one.scaling.max_tasks]))
+
+    def chosen(allowed: float) -> Any:
+        return search._through_the_bands(kept, SERVICE, CROWD, PRICES, allowed)
+
+    assert chosen(1.0).missed == 0.4
+    assert chosen(2.0).missed == 0.9
+    assert chosen(0.7).missed == 0.6  # none of them: the cheapest that keeps it in the middle
 
 
 def test_every_band_holds_its_middle_and_every_corner_its_band() -> None:
