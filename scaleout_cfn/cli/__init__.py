@@ -109,9 +109,11 @@ def main(
     """
     project = None
     if compose or config:
+        import shlex
+
         from scaleout_cfn.cli.options import Project
 
-        project = Project(compose, config, f"python {sys.argv[0]}")
+        project = Project(compose, config, f"python {shlex.quote(sys.argv[0])}")
     name = project.program if project else "scaleout-cfn"
     try:
         sys.exit(cli.main(arguments, prog_name=name, standalone_mode=False, obj=project) or 0)

@@ -167,8 +167,13 @@ class Asked:
             raise UsageError(f"traffic: got {what}; give one of {', '.join(sources)}")
         if self.numbers and not self.kind:
             raise UsageError(f"--with {self.numbers[0]}: goes with --traffic, which has numbers to set")
-        if self.dimensions and not self.metric:
-            raise UsageError(f"--dimension {self.dimensions[0]}: goes with --cloudwatch")
+        for option, value in (
+            ("--dimension", self.dimensions[0] if self.dimensions else ""),
+            ("--region", self.region),
+            ("--profile", self.aws_profile),
+        ):
+            if value and not self.metric:
+                raise UsageError(f"{option} {value}: goes with --cloudwatch")
         if self.csv_file:
             found = from_csv(self.csv_file)
         elif self.logs:
@@ -275,7 +280,7 @@ def _measured(url: str) -> float:
     target_of(url)
     click.echo(
         f"measuring {url}: at most {LIMITS.requests} requests over {LIMITS.connections} connections, in"
-        f" {LIMITS.most_s:.0f} s at the very most; Ctrl-C stops it",
+        f" about {LIMITS.most_s:.0f} s at most; Ctrl-C stops it",
         err=True,
     )
     click.echo("  connections   requests/s       median         95 %         99 %   failed", err=True)

@@ -12,7 +12,7 @@ from scaleout_cfn.deploy.desired import Desired, fingerprint_in, token
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.deploy.reasons import explained
-from scaleout_cfn.errors import ApiError, BusyError, RejectedError, ScaleoutError
+from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, RejectedError, ScaleoutError
 
 __all__ = ["ChangeSet", "discard", "propose"]
 
@@ -50,15 +50,19 @@ def propose(
     the reason when CloudFormation cannot make it; nothing of it is left then.
     """
     ways = (nested, nested, False) if nested else (False, False)
+    cleared: list[str] = []
     for number, way in enumerate(ways):
         try:
             return _proposed(aws, desired, live, attempt, way, number)
         except room.FullError as error:
             if number + 1 == len(ways):
+                if cleared:
+                    error.state = f"{len(cleared)} change sets that were never executed are deleted, and nothing else"
                 raise
             if number == 0:
-                count = room.clear(aws, desired.stack_name)
-                tell(Note(f"{error}; {count} of ours that were never executed are deleted", "warning"))
+                cleared = room.clear(aws, desired.stack_name)
+                names = ", ".join(cleared[:5]) + (f" and {len(cleared) - 5} more" if len(cleared) > 5 else "")
+                tell(Note(f"{error}; deleted of ours, which were never executed: {names or 'none'}", "warning"))
             else:
                 tell(Note(f"{error}; going on without those of nested stacks", "warning"))
     raise AssertionError("unreachable")
@@ -154,7 +158,13 @@ def _sent(aws: Aws, arguments: dict[str, Any]) -> dict[str, Any] | None:
 
 def _rejected(error: ApiError) -> ScaleoutError:
     if error.code == "LimitExceededException":
-        return room.FullError(error.reason)
+        if room.FULL_WORDS in error.reason:
+            return room.FullError(error.reason)
+        return NeedsHandError(  # another quota: of stacks, for instance
+            f"CloudFormation takes no more: {error.reason}",
+            state="nothing was changed",
+            next_command="delete what nobody needs, or ask AWS for a higher quota; then the same command again",
+        )
     if error.kind == "refused" and error.code in ("ValidationError", "InsufficientCapabilitiesException"):
         return RejectedError(
             f"CloudFormation refuses the change: {error.reason}",

@@ -50,8 +50,6 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
         live = find(aws, wish.stack_name)
     else:
         live = startable(aws, live, recreate=wish.recreate, tell=tell)
-        if live is not None and live.meaning.start == "update":
-            protect.restore(aws, live.stack_id, tell)  # a run that was cut short may have left data unprotected
     phases = phases_of(wish, live, aws.target.role_arn)
     for number, desired in enumerate(phases, 1):
         if len(phases) > 1:
@@ -155,7 +153,13 @@ def apply(
 
 
 def _phase(run: Run, desired: Desired, live: Live | None, confirm: Confirm) -> Outcome:
-    if live is not None and same(run.aws, desired, live):
+    content = live is not None and same(run.aws, desired, live)
+    if live is not None and live.meaning.start == "update" and not run.looked_at:
+        # A run that was cut short may have left data unprotected. What was never protected waits for consent, where
+        # there are changes.
+        protect.restore(run.aws, live.stack_id, run.tell, unset=content)
+    run.looked_at = True
+    if live is not None and content:
         return nothing_to_do(live)
     if not desired.role_arn and not (live and live.role_arn) and run.aws.ends_within(USUAL_S):
         run.tell(

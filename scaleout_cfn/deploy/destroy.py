@@ -54,7 +54,7 @@ def destroy(
     _deletable(live)
     taken = take_stock(aws, live, tell)
     tell(taken.message(stack))
-    left = _left(taken, retain, live)
+    left = _left(taken, retain, live, tell)
     lost = held_back(taken, empty, partly=live.status == "DELETE_FAILED")
     if held := [item for item in lost if item.resource.path not in left]:
         raise RefusedError(
@@ -86,7 +86,7 @@ def destroy(
     return watch(aws, operation, stack, tell, _concluded(stack, taken, left), patience)
 
 
-def _left(taken: Stock, retain: Sequence[str], live: Live) -> dict[str, Resource]:
+def _left(taken: Stock, retain: Sequence[str], live: Live, tell: Tell) -> dict[str, Resource]:
     """What is to be left behind, by its path. DeleteStack takes only what it could not delete before.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html
@@ -95,10 +95,16 @@ def _left(taken: Stock, retain: Sequence[str], live: Live) -> dict[str, Resource
         raise UsageError(f"--retain: only a stack in DELETE_FAILED can leave something behind; it is {live.status}")
     there = {item.resource.path: item.resource for item in taken.items if item.resource.type != NESTED}
     able = [path for path, one in there.items() if one.status == "DELETE_FAILED"]
+    nested = {item.resource.path for item in taken.items if item.resource.type == NESTED}
+    allowed = ", ".join(able) or "none"
     for path in retain:
+        if path in nested:
+            raise UsageError(f"--retain {path}: it is a nested stack; give one of what is in it: {allowed}")
         if path in there and path not in able:
-            raise UsageError(f"--retain {path}: it is {there[path].status}; give one of: {', '.join(able) or 'none'}")
-    return {path: there[path] for path in retain if path in there}  # the others went with an earlier run
+            raise UsageError(f"--retain {path}: it is {there[path].status}; give one of: {allowed}")
+        if path not in there:  # as after an earlier run, which left it behind
+            tell(Note(f"--retain {path}: the stack has nothing of that path, so it is passed over", "warning"))
+    return {path: there[path] for path in retain if path in there}
 
 
 def _without(

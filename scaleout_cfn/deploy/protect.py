@@ -45,14 +45,23 @@ def protect(aws: Aws, root_id: str, resources: Iterable[Resource], tell: Tell, *
         if is_stateful(one.type) or title in marks.get(one.stack_id, ()):
             kept.setdefault(one.stack_id, set()).add(title)
     own = kept.pop(root_id, None)
-    done = [_set(aws, stack_id, policy(titles), tell) for stack_id, titles in kept.items()]
+    done = [_deny(aws, stack_id, titles, tell) for stack_id, titles in kept.items()]
     if not all(done):
         return
     if own is not None:
-        _set(aws, root_id, policy(own), tell)
+        _deny(aws, root_id, own, tell)
     elif _is_open(found := _statements(aws, root_id)):
         rest = [one for one in found or [] if not _marks(one)]
         _set(aws, root_id, json.dumps({"Statement": rest or [EVERYTHING]}), tell)
+
+
+def _deny(aws: Aws, stack_id: str, titles: Collection[str], tell: Tell) -> bool:
+    """Deny the loss of these logical ids, beside whatever else the stack's policy says."""
+    found = _statements(aws, stack_id) or []
+    foreign = [one for one in found if not _marks(one)]
+    others = [one for one in foreign if one.get("Effect") != "Deny" or one.get("Action") != LOST]
+    wanted = [*(others or [EVERYTHING]), _statement("Deny", sorted(titles))]
+    return wanted == found or _set(aws, stack_id, json.dumps({"Statement": wanted}), tell)
 
 
 def _marked_in(aws: Aws, stack_id: str, tell: Tell) -> Collection[str]:
@@ -64,8 +73,8 @@ def _marked_in(aws: Aws, stack_id: str, tell: Tell) -> Collection[str]:
     return {title for title, one in resources.items() if isinstance(one, dict) and is_marked(one)}
 
 
-def lift(aws: Aws, root_id: str, changes: Iterable[Change], tell: Tell) -> None:
-    """Let through what the guard let through, and only that, until `protect` or `restore`.
+def lift(aws: Aws, root_id: str, changes: Iterable[Change], tell: Tell) -> bool:
+    """Let through what the guard let through, and only that, until `protect` or `restore`. Whether there was anything.
 
     The root's policy is set first and says that others are not as they shall be, so that a run on any machine finds
     out with one call: this process may not live to set them. What is new is not protected yet, which counts as well.
@@ -75,7 +84,7 @@ def lift(aws: Aws, root_id: str, changes: Iterable[Change], tell: Tell) -> None:
         if one.stack_id and (takes(one) or (one.stateful and one.action == "Add")):
             titles.setdefault(one.stack_id, set()).add(one.path.rpartition("/")[2])
     if not titles:
-        return
+        return False
     for stack_id in (root_id, *(titles.keys() - {root_id})):
         found = _statements(aws, stack_id) or []
         kept = list(_without(found, titles.get(stack_id, ())))
@@ -84,11 +93,16 @@ def lift(aws: Aws, root_id: str, changes: Iterable[Change], tell: Tell) -> None:
             kept = [*(kept or [EVERYTHING]), mark]
         if kept != found:
             _set(aws, stack_id, json.dumps({"Statement": kept}), tell)
+    return True
 
 
-def restore(aws: Aws, root_id: str, tell: Tell) -> None:
-    """Protect what an operation left unprotected, whichever run began it; nothing where nothing was left."""
-    if not _is_open(_statements(aws, root_id)):
+def restore(aws: Aws, root_id: str, tell: Tell, *, unset: bool = True) -> None:
+    """Protect what an operation left unprotected, whichever run began it; nothing where nothing was left.
+
+    `unset`: also where the root has no policy at all, as after a creation whose end nobody saw, or in the console.
+    """
+    found = _statements(aws, root_id)
+    if not _is_open(found) or not (found or unset):
         return
     try:
         resources = list(inventory(aws, root_id))

@@ -42,15 +42,20 @@ def fullest(aws: Aws, stack_id: str) -> tuple[int, str]:
     return max(((sum(1 for _ in _there(aws, one.physical_id)), one.path) for one in nested), default=(0, ""))
 
 
-def clear(aws: Aws, stack: str) -> int:
-    """Delete our own change sets of a stack that are neither executed nor still being made. Returns how many."""
-    count = 0
-    for one in list(_there(aws, stack)):
-        ours = str(one.get("ChangeSetName", "")).startswith("scfn-")
-        if not ours or one["Status"] not in ("CREATE_COMPLETE", "FAILED"):
-            continue
-        if str(one.get("ExecutionStatus", "")).startswith("EXECUTE_"):
-            continue
+def clear(aws: Aws, stack: str) -> list[str]:
+    """Delete our own change sets of a stack that are neither executed nor still being made. Returns their names.
+
+    Those that failed, which are of no use to anybody; only where there are none, those that could still be executed.
+    """
+    there = [
+        one
+        for one in _there(aws, stack)
+        if str(one.get("ChangeSetName", "")).startswith("scfn-")
+        and not str(one.get("ExecutionStatus", "")).startswith("EXECUTE_")
+    ]
+    failed = [one for one in there if one["Status"] == "FAILED"]
+    cleared = []
+    for one in failed or [one for one in there if one["Status"] == "CREATE_COMPLETE"]:
         try:
             # A deletion by ARN, which takes no token: to repeat it deletes nothing else.
             aws.read("cloudformation", "delete_change_set", ChangeSetName=one["ChangeSetId"])
@@ -58,8 +63,8 @@ def clear(aws: Aws, stack: str) -> int:
             if error.kind not in ("missing", "refused"):
                 raise
             continue
-        count += 1
-    return count
+        cleared.append(str(one["ChangeSetName"]))
+    return cleared
 
 
 def _there(aws: Aws, stack: str) -> Iterator[dict[str, Any]]:

@@ -44,6 +44,8 @@ class Run:
     nested: bool = True
     marked: bool = True
     uploaded: bool = False
+    lifted: bool = False
+    looked_at: bool = False
     attempt: changeset.Attempt = field(default_factory=changeset.Attempt)
 
     def __post_init__(self) -> None:
@@ -118,11 +120,13 @@ def _begun(run: Run, found: Plan) -> Operation:
     """Execute a plan, with the stack policies lifted for what the guard let through."""
     if found.creates:  # a placeholder has nothing to protect, and takes no policy
         return execute(run.aws, found)
-    protect.lift(run.aws, found.stack_id, found.changes, run.tell)
+    run.lifted = protect.lift(run.aws, found.stack_id, found.changes, run.tell)
     try:
         return execute(run.aws, found)
-    except ScaleoutError:
+    except ScaleoutError as error:
         protect.restore(run.aws, found.stack_id, run.tell)
+        if isinstance(error, DeployError):
+            error.state = error.state or "the change set is there, and was not executed by this run"
         raise
 
 
@@ -210,4 +214,6 @@ def cleaned_up(
     outcome = interrupted(number, stack, running=end == "running", left=end == "left")
     if end == "kept":
         outcome = replace(outcome, what=f"{stack}: interrupted; nothing was changed, the change set is kept")
+    if run.lifted and end != "running" and number != signal.SIGINT:
+        outcome = replace(outcome, what=f"{outcome.what}; stack policies are lifted until the next deploy sets them")
     return outcome

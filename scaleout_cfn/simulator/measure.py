@@ -76,6 +76,12 @@ def target_of(url: str) -> SplitResult:
         port = parts.port
     except ValueError as error:
         raise UsageError(f"--measure {url}: {error}; give http://HOST/PATH or https://HOST/PATH") from None
+    if not url.isascii():
+        raise UsageError(f"--measure {url}: give the address in ASCII: percent-encoded, and the host in punycode")
+    try:
+        (parts.hostname or "").encode("idna")
+    except UnicodeError as error:
+        raise UsageError(f"--measure {url}: no name of a host: {error}; give http://HOST/PATH") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or port == 0:
         raise UsageError(f"--measure {url}: give http://HOST/PATH or https://HOST/PATH, of a service of your own")
     return parts

@@ -64,7 +64,7 @@ def test_nothing_to_do_makes_no_change_set_and_no_upload() -> None:
     deployer = running()
     outcome = deployer.deploy(image="web:1")
     assert (outcome.outcome, outcome.exit_code, outcome.outputs["ServiceName"] != "") == ("no_change", 0, True)
-    assert deployer.world.sent() == ["GetCallerIdentity", "DescribeStacks", "GetStackPolicy", "GetTemplate"]
+    assert deployer.world.sent() == ["GetCallerIdentity", "DescribeStacks", "GetTemplate", "GetStackPolicy"]
 
 
 def test_changed_tags_are_a_change() -> None:

@@ -163,3 +163,41 @@ def test_a_policy_that_cannot_be_read_or_set_decides_nothing() -> None:
         deployer.world.faults.append(Fault(operation, "AccessDenied", times=100))
     assert deployer.deploy(image="web:2").exit_code == 0
     assert "stack policy of Data" in deployer.notes or "stack policy of web-Data" in deployer.notes
+
+
+def test_what_somebody_else_denies_stays_denied_in_a_stack_that_holds_data() -> None:
+    deployer = running()
+    data = next(stack for stack in deployer.world.cfn.stacks.values() if stack.path == "Data")
+    theirs = {"Effect": "Deny", "Action": "Update:*", "Principal": "*", "Resource": "LogicalResourceId/Other"}
+    found = json.loads(data.policy)["Statement"]
+    data.policy = json.dumps({"Statement": [*found, theirs]})
+    assert deployer.deploy(image="web:2").exit_code == 0
+    assert theirs in json.loads(data.policy)["Statement"]
+    assert protected(deployer)
+
+
+def test_nothing_is_written_before_somebody_agrees() -> None:
+    """A stack that was made in the console has no policies: that is no reason to set them unasked."""
+    deployer = running()
+    for stack in deployer.world.cfn.stacks.values():
+        stack.policy = ""
+    deployer.confirm = lambda plan: False
+    sent = deployer.world.sent("SetStackPolicy")
+    with pytest.raises(ScaleoutError, match="not confirmed"):
+        deployer.deploy(image="web:2")
+    assert deployer.world.sent("SetStackPolicy") == sent
+
+
+def test_sigterm_between_lifting_and_executing_says_that_data_is_unprotected() -> None:
+    deployer = running()
+
+    def at(operation: str) -> None:
+        if operation == "ExecuteChangeSet":
+            deployer.world.at_call = None
+            raise Stopped(15)
+
+    deployer.world.at_call = at
+    outcome = replaced(deployer)
+    assert (outcome.exit_code, "stack policies are lifted" in outcome.what) == (143, True)
+    assert deployer.deploy(Small(word="one"), image="web:1").exit_code == 0
+    assert protected(deployer)

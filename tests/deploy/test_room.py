@@ -10,7 +10,7 @@ import pytest
 from scaleout_cfn.cli.draw import plan_lines
 from scaleout_cfn.deploy.messages import Blocked
 from scaleout_cfn.deploy.room import FULL, MANY, MOST, FullError
-from scaleout_cfn.errors import RefusedError
+from scaleout_cfn.errors import NeedsHandError, RefusedError
 
 from .helpers import Deployer, Small, running
 from .world import Fault
@@ -154,7 +154,7 @@ def test_a_full_root_is_cleared_of_our_own_change_sets_that_were_never_executed(
 
     cfn.ExecuteChangeSet = kept  # type: ignore[method-assign, assignment]
     assert deployer.deploy(Small(word="two")).exit_code == 0
-    assert "3 of ours that were never executed are deleted" in deployer.notes
+    assert "deleted of ours, which were never executed: scfn-set-" in deployer.notes
     assert not set(planned) & set(seen)
     assert theirs["ChangeSetId"] in seen
     assert deployer.world.executions() == 1
@@ -178,3 +178,12 @@ def test_a_root_that_stays_full_needs_a_hand_and_nothing_is_changed() -> None:
         deployer.deploy(image="web:2")
     assert (refusal.value.exit_code, deployer.world.executions()) == (5, 0)
     assert "list-change-sets" in refusal.value.next_command
+
+
+def test_another_quota_that_is_used_up_is_told_as_aws_says_it() -> None:
+    deployer = Deployer()
+    deployer.world.faults.append(Fault("CreateChangeSet", "LimitExceededException"))
+    with pytest.raises(NeedsHandError, match="CloudFormation takes no more") as refusal:
+        deployer.deploy()
+    assert refusal.value.exit_code == 5
+    assert "DeleteChangeSet" not in deployer.world.sent()
