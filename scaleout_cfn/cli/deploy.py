@@ -8,7 +8,7 @@ from dataclasses import replace
 import click
 from msgspec import structs
 
-from scaleout_cfn.cli.options import BUCKET, composed
+from scaleout_cfn.cli.options import bucket_option, composed
 from scaleout_cfn.cli.views import LinesView
 from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
 from scaleout_cfn.config_file import checked
@@ -27,9 +27,6 @@ image_option = click.option(
     metavar="IMAGE",
     help="The image to run: a URI, or a tag or digest of the stack's repository.  [default: service.image_uri, else"
     " what runs already]",
-)
-bucket_option = click.option(
-    "--bucket", type=BUCKET, default="", metavar="NAME", help="Where templates go.  [default: what `bootstrap` makes]"
 )
 allow_option = click.option(
     "--allow-replace",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from scaleout_cfn.cli.options import BUCKET, composed
+from scaleout_cfn.cli.options import bucket_option, composed
 from scaleout_cfn.cli.work import Options, Work, aws_options, command
 from scaleout_cfn.deploy import doctor as steps
 from scaleout_cfn.deploy import policies
@@ -16,13 +16,7 @@ from scaleout_cfn.rendering import set_of
 
 @click.command()
 @aws_options
-@click.option(
-    "--bucket",
-    type=BUCKET,
-    default="",
-    metavar="NAME",
-    help="The templates' bucket.  [default: what `bootstrap` makes]",
-)
+@bucket_option
 def doctor(options: Options, bucket: str) -> None:
     """Look at what a deployment needs: credentials, region, permissions, bucket, service-linked role, and the stack.
 

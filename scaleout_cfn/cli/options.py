@@ -69,6 +69,15 @@ class Pattern(click.ParamType):  # type: ignore[type-arg]  # generic from click 
 BUCKET = Pattern(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket has 3 to 63 of a-z, 0-9, dot and hyphen in its name")
 
 
+bucket_option = click.option(
+    "--bucket",
+    type=BUCKET,
+    default="",
+    metavar="NAME",
+    help="The templates' bucket.  [default: what `bootstrap` makes]",
+)
+
+
 def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """-c, --env and --set; a command takes them as `config_path`, `environment` and `overrides`."""
     for option in (

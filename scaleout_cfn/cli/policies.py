@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from scaleout_cfn.cli.options import BUCKET, Pattern, composed, config_options, load_config
+from scaleout_cfn.cli.options import Pattern, bucket_option, composed, config_options, load_config
 from scaleout_cfn.deploy import grants, service_role
 from scaleout_cfn.deploy import policies as rendered
 from scaleout_cfn.errors import UsageError
@@ -29,13 +29,7 @@ from scaleout_cfn.rendering import set_of
     default="",
     help="The region.  [default: config, else any]",
 )
-@click.option(
-    "--bucket",
-    type=BUCKET,
-    default="",
-    metavar="NAME",
-    help="The templates' bucket.  [default: what `bootstrap` makes]",
-)
+@bucket_option
 @click.option(
     "--role-arn",
     type=Pattern(r"arn:[\w-]+:iam::\d{12}:role/.+", "an ARN of a role is wanted"),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from awacs.aws import ArnLike, Condition, Statement, StringEquals
 
-from scaleout_cfn.deploy.grants import NAMES, Place, allow
+from scaleout_cfn.deploy.grants import NAMES, Place, allow, public_parameters
 from scaleout_cfn.rendering import Template
 
 __all__ = ["commands", "deployer", "images"]
@@ -90,9 +90,7 @@ def deployer(templates: Mapping[str, Template], place: Place, role_arn: str = ""
         own = place.arn("arn:{partition}:s3:::{small}*")
         objects = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ListBucketVersions"]
         statements.append(allow("EmptyBuckets", objects, [own]))
-    if any("AWS::SSM::Parameter::Value" in str(one.get("Parameters")) for one in templates.values()):
-        public = "arn:{partition}:ssm:{region}::parameter/aws/service/*"
-        statements.append(allow("ReadPublicParameters", ["ssm:GetParameters"], [place.arn(public)]))
+    statements += public_parameters(templates, place)
     if role_arn:
         to_cloudformation = Condition(StringEquals({"iam:PassedToService": "cloudformation.amazonaws.com"}))
         statements.append(allow("PassServiceRole", ["iam:PassRole"], [role_arn], to_cloudformation))

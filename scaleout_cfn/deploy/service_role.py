@@ -16,7 +16,7 @@ from typing import Any
 
 from awacs.aws import Action, Allow, ArnLike, Condition, Principal, Statement, StringEquals
 
-from scaleout_cfn.deploy.grants import NAMES, Place, allow
+from scaleout_cfn.deploy.grants import NAMES, Place, allow, public_parameters
 from scaleout_cfn.rendering import Template
 
 __all__ = ["handler_actions", "service_role", "trust"]
@@ -191,9 +191,7 @@ def service_role(templates: Mapping[str, Template], place: Place) -> list[Statem
         wanted |= {f"cloudformation:{name}ChangeSet" for name in ("Create", "Delete", "Describe", "Execute")}
     statements += _by_service(wanted, place)
     statements += _roles(resources, types, place)
-    if any("AWS::SSM::Parameter::Value" in str(one.get("Parameters")) for one in templates.values()):
-        public = "arn:{partition}:ssm:{region}::parameter/aws/service/*"
-        statements.append(allow("ReadPublicParameters", ["ssm:GetParameters"], [place.arn(public)]))
+    statements += public_parameters(templates, place)
     statements.append(allow("ReadTemplates", ["s3:GetObject"], [place.arn("arn:{partition}:s3:::{bucket}/*")]))
     return statements
 
