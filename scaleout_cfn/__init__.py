@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scaleout_cfn.cli import main
+    from scaleout_cfn.composing import compose
     from scaleout_cfn.config import (
         Certificate,
         Cluster,
@@ -40,10 +41,11 @@ if TYPE_CHECKING:
     from scaleout_cfn.config_file import load
     from scaleout_cfn.config_text import json_schema, starter
     from scaleout_cfn.errors import ConfigError, ScaleoutError, SetError, UsageError, WiringError
+    from scaleout_cfn.files import write
     from scaleout_cfn.graph import mermaid
     from scaleout_cfn.lint import Finding, check_set, lint_folder
     from scaleout_cfn.profiles import PROFILES
-    from scaleout_cfn.rendering import compose, folder_url, local_url, render, set_of, texts_of, write
+    from scaleout_cfn.rendering import folder_url, local_url, render, set_of, texts_of
     from scaleout_cfn.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
     from scaleout_cfn.stack import Stack
     from scaleout_cfn.tunables import Section, tunable
@@ -60,7 +62,9 @@ _HOMES = {
     "graph": "mermaid",
     "lint": "Finding check_set lint_folder",
     "profiles": "PROFILES",
-    "rendering": "compose folder_url local_url render set_of texts_of write",
+    "composing": "compose",
+    "files": "write",
+    "rendering": "folder_url local_url render set_of texts_of",
     "scaling": "NodeScaling Scaling Schedule StepAdjustment StepScaling TargetTracking",
     "stack": "Stack",
     "tunables": "Section tunable",

@@ -18,6 +18,10 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from scaleout_cfn.config import Config
+from scaleout_cfn.errors import SetError
+from scaleout_cfn.scaling import Scaling, Schedule
+
 __all__ = [
     "RESERVED_MEMORY_MIB",
     "Demand",
@@ -335,3 +339,27 @@ def _data() -> dict[str, Any]:
     file = Path(__file__).parent / "data" / "instance_types.json"
     data: dict[str, Any] = json.loads(file.read_bytes())
     return data
+
+
+def fitting_tasks(config: Config) -> int:
+    """The most tasks that the most nodes hold. Raises SetError, with the arithmetic, when that is too few."""
+    service, deployment = config.service, config.service.deployment
+    # A schedule may ask for more, or for less, than the bounds that hold at other times.
+    bounds: list[Scaling | Schedule] = [config.scaling, *config.scaling.schedules]
+    demand = Demand(
+        cpu_units=service.cpu_units,
+        memory_mib=service.memory_mib,
+        network_mode=service.network_mode,
+        min_tasks=min(bound.min_tasks for bound in bounds),
+        max_tasks=max(bound.max_tasks for bound in bounds),
+        minimum_healthy_percent=deployment.minimum_healthy_percent,
+        maximum_percent=deployment.maximum_percent,
+    )
+    supply = Supply(
+        instance_types=config.cluster.instance_types,
+        max_nodes=config.cluster.max_nodes,
+        architecture=config.cluster.architecture,
+    )
+    if refusals := problems(demand, supply):
+        raise SetError([f"{problem.message}: {problem.cure}" for problem in refusals])
+    return most_tasks(demand, supply)

@@ -17,13 +17,15 @@ import pytest
 
 import scaleout_cfn.cli.render as render_command
 from scaleout_cfn.cli import COMMANDS, cli, main
+from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config
 from scaleout_cfn.config_file import load
 from scaleout_cfn.config_text import json_schema, starter
+from scaleout_cfn.files import write
 from scaleout_cfn.graph import mermaid
-from scaleout_cfn.lint.reading import read_folder
 from scaleout_cfn.profiles import PROFILES
-from scaleout_cfn.rendering import compose, render, set_of, write
+from scaleout_cfn.rendering import render, set_of
+from scaleout_cfn.templates.reading import read_folder
 
 ROOT = Path(__file__).parent.parent
 

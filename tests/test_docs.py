@@ -13,7 +13,7 @@ from click import Context
 
 import scaleout_cfn as sc
 from scaleout_cfn.cli import cli
-from scaleout_cfn.lint.reading import read_folder
+from scaleout_cfn.templates.reading import read_folder
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scaleout_cfn.lint import lint_folder
-from scaleout_cfn.lint.reading import read_folder
+from scaleout_cfn.templates.reading import read_folder
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 Run = Callable[..., int]

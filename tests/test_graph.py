@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config, ExistingVpc
 from scaleout_cfn.graph import mermaid
-from scaleout_cfn.rendering import compose, local_url, set_of
+from scaleout_cfn.rendering import local_url, set_of
 
 STACK = "AWS::CloudFormation::Stack"
 ARROW = re.compile(r'    (\w+) -- "([^"]+)" --> (\w+)')

@@ -12,6 +12,7 @@ from awacs.aws import PolicyDocument
 from troposphere import GetAtt, encode_to_dict
 
 from scaleout_cfn import iam
+from scaleout_cfn.composing import compose
 from scaleout_cfn.config import (
     Cluster,
     Config,
@@ -25,7 +26,7 @@ from scaleout_cfn.config import (
     Service,
     SourcePipeline,
 )
-from scaleout_cfn.rendering import compose, render, set_of
+from scaleout_cfn.rendering import render, set_of
 from scaleout_cfn.scaling import Scaling
 
 #: Actions that may have "*" as their resource, each with the reason. A "*" that is not here fails.

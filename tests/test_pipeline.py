@@ -20,7 +20,7 @@ import scaleout_cfn as sc
 from scaleout_cfn import iam
 from scaleout_cfn.cli import cli
 from scaleout_cfn.config import GitHubPipeline, RegistryPipeline, SourcePipeline
-from scaleout_cfn.deploy import grants, service_role
+from scaleout_cfn.permissions import grants, service_role
 from scaleout_cfn.rendering import Template
 
 NODE_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"

@@ -19,14 +19,16 @@ import pytest
 from troposphere import Output, Tags, elasticache, s3, ssm
 from troposphere.cloudformation import WaitConditionHandle
 
+from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config, ExistingVpc, Observability
 from scaleout_cfn.config_file import load
 from scaleout_cfn.errors import ConfigError, SetError, UsageError
-from scaleout_cfn.lint.reading import read_template
-from scaleout_cfn.rendering import compose, local_url, render, set_of, templates_in, texts_of, write
+from scaleout_cfn.files import templates_in, write
+from scaleout_cfn.rendering import local_url, render, set_of, texts_of
 from scaleout_cfn.scaling import Scaling, Schedule
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks import root
+from scaleout_cfn.templates.reading import read_template
 from scaleout_cfn.tunables import Section, tunable
 from scaleout_cfn.values import EmailAddress, Flag, LatestImage, Number, SubnetIds, Text
 

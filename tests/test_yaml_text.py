@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scaleout_cfn import yaml_text
-from scaleout_cfn.lint.reading import read_template
-from scaleout_cfn.rendering import compose, set_of
+from scaleout_cfn.composing import compose
+from scaleout_cfn.rendering import set_of
+from scaleout_cfn.templates.reading import read_template
 from scaleout_cfn.yaml_text import FUNCTIONS, to_yaml
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -14,9 +14,9 @@ from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_o
 from scaleout_cfn.config_file import checked
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.bootstrap import bootstrap, exists
+from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.live import find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell, Uploaded
-from scaleout_cfn.deploy.plan import Plan
 from scaleout_cfn.deploy.publish import Published, bucket_name, place, prepare, quick_create, upload
 from scaleout_cfn.deploy.start import Wish, desired_of
 from scaleout_cfn.errors import ConfigError, RefusedError, UsageError

@@ -6,8 +6,8 @@ import click
 
 from scaleout_cfn.cli.recover import consent, patience
 from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
-from scaleout_cfn.deploy import destroy as steps
 from scaleout_cfn.deploy.messages import Note, Outcome
+from scaleout_cfn.deploy.teardown import destroy as steps
 
 
 @click.command()

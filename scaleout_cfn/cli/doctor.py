@@ -7,10 +7,10 @@ import click
 from scaleout_cfn.cli.options import bucket_option, composed
 from scaleout_cfn.cli.work import Options, Work, aws_options, command
 from scaleout_cfn.deploy import doctor as steps
-from scaleout_cfn.deploy import policies
-from scaleout_cfn.deploy.grants import Place, plain
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.deploy.publish import bucket_name
+from scaleout_cfn.permissions import policies
+from scaleout_cfn.permissions.grants import Place, plain
 from scaleout_cfn.rendering import set_of
 
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from scaleout_cfn.deploy.events import NESTED, Event, Progress
-from scaleout_cfn.deploy.guard import destroys
+from scaleout_cfn.deploy.changes.guard import destroys
+from scaleout_cfn.deploy.changes.plan import Change, Plan, Property, kind_of
 from scaleout_cfn.deploy.messages import Outcome, Rollout, Watched
-from scaleout_cfn.deploy.plan import Change, Plan, Property, kind_of
+from scaleout_cfn.deploy.watch.events import NESTED, Event, Progress
 
 __all__ = ["Screen", "cut", "duration", "event_line", "outcome_lines", "plan_lines", "rollout_line"]
 

@@ -78,7 +78,7 @@ def refresh(path: Path, region: str, profile: str) -> None:
     """Write the instance prices of today to PATH, for --prices. Needs an AWS account."""
     from datetime import date
 
-    from scaleout_cfn.deploy.aws import Aws, Target
+    from scaleout_cfn.aws.client import Aws, Target
     from scaleout_cfn.simulator.prices import as_json, load_prices
     from scaleout_cfn.simulator.prices import refresh as ask
 

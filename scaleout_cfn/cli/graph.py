@@ -8,7 +8,7 @@ import click
 
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.graph import mermaid
-from scaleout_cfn.lint.reading import read_folder
+from scaleout_cfn.templates.reading import read_folder
 
 
 @click.command()

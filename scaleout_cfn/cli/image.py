@@ -17,7 +17,7 @@ from scaleout_cfn.config import Config
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.outcome import interrupted, of_error
-from scaleout_cfn.deploy.service import stack_of
+from scaleout_cfn.deploy.services.service import stack_of
 from scaleout_cfn.errors import ScaleoutError, UsageError
 from scaleout_cfn.image import delivery, repository
 from scaleout_cfn.image.context import PLATFORMS, Source

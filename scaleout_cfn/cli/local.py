@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from scaleout_cfn.deploy.aws import Target
+from scaleout_cfn.aws.client import Target
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.local import Emulator, EmulatorError, attach, running, start
 

@@ -36,7 +36,7 @@ def project() -> Project:
 
 def composed(config: Config) -> Stack:
     """The set of a config, as the project composes it."""
-    from scaleout_cfn.rendering import compose
+    from scaleout_cfn.composing import compose
 
     return (project().compose or compose)(config)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from scaleout_cfn.cli.options import Pattern, bucket_option, composed, config_options, load_config
-from scaleout_cfn.deploy import grants, service_role
-from scaleout_cfn.deploy import policies as rendered
 from scaleout_cfn.errors import UsageError
+from scaleout_cfn.permissions import grants, service_role
+from scaleout_cfn.permissions import policies as rendered
 from scaleout_cfn.rendering import set_of
 
 

@@ -8,7 +8,8 @@ import click
 
 from scaleout_cfn.cli.options import composed, config_options, load_config, project
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.rendering import Format, is_ours, set_of, templates_in, texts_of, write
+from scaleout_cfn.files import is_ours, templates_in, write
+from scaleout_cfn.rendering import Format, set_of, texts_of
 
 
 @click.command()

@@ -11,10 +11,10 @@ from types import FrameType
 import click
 
 from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
-from scaleout_cfn.deploy import logs as lines
-from scaleout_cfn.deploy import service as services
-from scaleout_cfn.deploy import tasks
 from scaleout_cfn.deploy.messages import Note, Outcome
+from scaleout_cfn.deploy.services import logs as lines
+from scaleout_cfn.deploy.services import service as services
+from scaleout_cfn.deploy.services import tasks
 from scaleout_cfn.errors import UsageError
 
 

@@ -187,7 +187,7 @@ class Asked:
         return found if self.scale == 1 else found.times(self.scale)
 
     def _from_cloudwatch(self, metric: str) -> Traffic:
-        from scaleout_cfn.deploy.aws import Aws, Target
+        from scaleout_cfn.aws.client import Aws, Target
         from scaleout_cfn.simulator.cloudwatch import from_cloudwatch
 
         dimensions = {}

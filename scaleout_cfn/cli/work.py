@@ -17,10 +17,10 @@ from typing import Any
 
 import click
 
+from scaleout_cfn.aws.client import Aws, Identity, Target, pinned
 from scaleout_cfn.cli.options import Finite, config_options, load_config, project
 from scaleout_cfn.cli.views import JsonView, View, view_for
 from scaleout_cfn.config import Config
-from scaleout_cfn.deploy.aws import Aws, Identity, Target, pinned
 from scaleout_cfn.deploy.messages import Note, Outcome, Started
 from scaleout_cfn.deploy.outcome import interrupted, of_error
 from scaleout_cfn.errors import ScaleoutError, UsageError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from scaleout_cfn.deploy.aws import Aws, Identity
+from scaleout_cfn.aws.client import Aws, Identity
 from scaleout_cfn.errors import ApiError, UsageError
 
 __all__ = ["bootstrap", "exists", "tls_only"]

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
-from scaleout_cfn.deploy import changeset, guard, protect
-from scaleout_cfn.deploy.apply import Operation
-from scaleout_cfn.deploy.aws import Aws, Identity
+from scaleout_cfn.aws.client import Aws, Identity
+from scaleout_cfn.deploy import protect
+from scaleout_cfn.deploy.changes import changeset, guard
+from scaleout_cfn.deploy.changes.apply import Operation
+from scaleout_cfn.deploy.changes.planning import read_plan
 from scaleout_cfn.deploy.desired import Desired, fingerprint_in, token
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell
 from scaleout_cfn.deploy.outcome import nothing_to_do, redacted
-from scaleout_cfn.deploy.planning import read_plan
 from scaleout_cfn.deploy.start import Wish, ours_at_work, phases_of, same, startable
 from scaleout_cfn.deploy.steps import Confirm, Run, cleaned_up, executed, proposed, watched
 from scaleout_cfn.errors import ApiError, BusyError, ScaleoutError

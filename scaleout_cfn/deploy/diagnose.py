@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from scaleout_cfn.deploy.aws import Aws
-from scaleout_cfn.deploy.events import STARTS, Event, History, first_cause, refusing_hooks
-from scaleout_cfn.deploy.evidence import evidence
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.changes.reasons import hook_words
 from scaleout_cfn.deploy.hints import hint
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
-from scaleout_cfn.deploy.reasons import hook_words
+from scaleout_cfn.deploy.services.evidence import evidence
+from scaleout_cfn.deploy.watch.events import STARTS, Event, History, first_cause, refusing_hooks
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
 
 __all__ = ["Attempt", "attempts", "diagnose", "newest_failure"]

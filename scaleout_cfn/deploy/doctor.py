@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from scaleout_cfn.deploy import room
-from scaleout_cfn.deploy.aws import Aws, Identity
+from scaleout_cfn.aws.client import Aws, Identity
 from scaleout_cfn.deploy.bootstrap import exists
+from scaleout_cfn.deploy.changes import quota
 from scaleout_cfn.deploy.live import find
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
 from scaleout_cfn.errors import AccessError, ApiError
@@ -177,11 +177,11 @@ def _stack(aws: Aws, stack: str) -> list[Check]:
     ended = live.meaning.end
     level: Level = "ok" if ended in ("done", "rolled_back", "gone") else "warning"
     checks = [Check("stack", level, f"{stack} is {live.status}", "" if level == "ok" else live.meaning.next_command)]
-    most, path = room.fullest(aws, live.stack_id)
+    most, path = quota.fullest(aws, live.stack_id)
     if not path:
         return checks
-    text = f"{most} at most, in {path}, of {room.MOST} that fit"
-    if most >= room.MANY:
+    text = f"{most} at most, in {path}, of {quota.MOST} that fit"
+    if most >= quota.MANY:
         cure = f"a change of {path} itself, of its Metadata for instance, removes them when it is deployed"
         return [*checks, Check("nested change sets", "warning", text, cure)]
     return [*checks, Check("nested change sets", "ok", text)]

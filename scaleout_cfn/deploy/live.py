@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from scaleout_cfn.deploy.aws import Aws
-from scaleout_cfn.deploy.statuses import Status, meaning
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.states import Status, meaning
 from scaleout_cfn.errors import ApiError, UsageError
 
 __all__ = ["NESTED", "Live", "Resource", "find", "inventory", "parsed", "template_body", "template_text"]
@@ -89,7 +89,7 @@ def template_text(aws: Aws, stack_id: str) -> str:
 
 def template_body(aws: Aws, stack_id: str) -> Mapping[str, Any]:
     """The template of a stack, parsed. Raises ScaleoutError when it cannot be read."""
-    from scaleout_cfn.lint.reading import load
+    from scaleout_cfn.templates.reading import load
 
     body = aws.read("cloudformation", "get_template", StackName=stack_id, TemplateStage="Original")["TemplateBody"]
     found: Mapping[str, Any] = body if isinstance(body, Mapping) else load(body, "template").body

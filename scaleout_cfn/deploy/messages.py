@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from scaleout_cfn.deploy.events import Event, Progress
-from scaleout_cfn.deploy.plan import Plan
+from scaleout_cfn.deploy.changes.plan import Plan
+from scaleout_cfn.deploy.watch.events import Event, Progress
 
 __all__ = [
     "Blocked",

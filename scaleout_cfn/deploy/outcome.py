@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
-from scaleout_cfn.deploy.events import Event, first_cause, refusing_hooks
 from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.deploy.messages import Outcome
+from scaleout_cfn.deploy.watch.events import Event, first_cause, refusing_hooks
 from scaleout_cfn.errors import ScaleoutError
 
 __all__ = ["concluded", "interrupted", "nothing_to_do", "of_error", "redacted"]

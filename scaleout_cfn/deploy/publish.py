@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from scaleout_cfn.deploy.aws import Aws, Identity
+from scaleout_cfn.aws.client import Aws, Identity
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
 from scaleout_cfn.rendering import Template, set_of, texts_of
 from scaleout_cfn.stack import Stack

@@ -9,18 +9,19 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from scaleout_cfn.deploy import changeset, guard, protect, room
-from scaleout_cfn.deploy.apply import Operation, execute
-from scaleout_cfn.deploy.aws import Aws, Identity
+from scaleout_cfn.aws.client import Aws, Identity
+from scaleout_cfn.deploy import protect
+from scaleout_cfn.deploy.changes import changeset, guard, quota
+from scaleout_cfn.deploy.changes.apply import Operation, execute
+from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.desired import Desired
-from scaleout_cfn.deploy.ecs import services_in, verify
-from scaleout_cfn.deploy.events import NESTED, History
-from scaleout_cfn.deploy.follow import StoppedWaiting, follow, read_events
 from scaleout_cfn.deploy.live import Live, find, inventory
 from scaleout_cfn.deploy.messages import Blocked, Fact, Note, Outcome, Tell, Uploaded
 from scaleout_cfn.deploy.outcome import concluded, interrupted
-from scaleout_cfn.deploy.plan import Plan
 from scaleout_cfn.deploy.publish import upload
+from scaleout_cfn.deploy.services.rollout import services_in, verify
+from scaleout_cfn.deploy.watch.events import NESTED, History
+from scaleout_cfn.deploy.watch.follow import StoppedWaiting, follow, read_events
 from scaleout_cfn.errors import ApiError, DeployError, RefusedError, ScaleoutError
 
 __all__ = ["Confirm", "Run", "cleaned_up", "executed", "proposed", "watched"]
@@ -73,16 +74,16 @@ def _has_room(run: Run, live: Live | None) -> bool:
     if live is None or live.meaning.start == "create":
         return True
     try:
-        count, path = room.fullest(run.aws, live.stack_id)
+        count, path = quota.fullest(run.aws, live.stack_id)
     except DeployError as error:
         run.tell(Note(f"not known how many change sets the nested stacks have: {error}", "warning"))
         return True
-    if count < room.MANY:
+    if count < quota.MANY:
         return True
     words = (
-        f"{path} has {count} change sets of the {room.MOST} that it takes; a change of that stack itself clears them"
+        f"{path} has {count} change sets of the {quota.MOST} that it takes; a change of that stack itself clears them"
     )
-    if count <= room.FULL:
+    if count <= quota.FULL:
         run.tell(Note(words, "warning"))
         return True
     run.tell(Note(f"{words}. Until then changes inside nested stacks are not shown", "warning"))

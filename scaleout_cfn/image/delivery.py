@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scaleout_cfn.deploy.aws import Aws
+from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.errors import DeployError, UsageError
 from scaleout_cfn.image.builder import Builder, BuilderError, find

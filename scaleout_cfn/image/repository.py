@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from scaleout_cfn.deploy.aws import Aws
+from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.errors import ApiError, UsageError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .findings import Finding, in_order
-from .rules import RULES, Rule
-from .stacks import StackSet
+from scaleout_cfn.lint.rules import RULES, Rule
+from scaleout_cfn.templates.findings import Finding, in_order
+from scaleout_cfn.templates.stacks import StackSet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +33,6 @@ def lint_folder(folder: Path, *, regions: Sequence[str] = ("us-east-1",)) -> lis
     they nest. cfn-lint checks against `regions`. Raises OSError where the folder cannot be read,
     UsageError where it has no templates, and ValueError for a region that cfn-lint does not know.
     """
-    from .folder import lint  # cfn-lint costs half a second to import
+    from scaleout_cfn.lint.folder import lint  # cfn-lint costs half a second to import
 
     return lint(folder, regions)

@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from scaleout_cfn.errors import UsageError
-
-from .findings import Finding, in_order
-from .reading import Template, templates_of
-from .rules import RULES
-from .stacks import StackSet
+from scaleout_cfn.lint.rules import RULES
+from scaleout_cfn.templates.findings import Finding, in_order
+from scaleout_cfn.templates.reading import Template, templates_of
+from scaleout_cfn.templates.stacks import StackSet
 
 if TYPE_CHECKING:
     from cfnlint.rules import Rules

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from scaleout_cfn.deploy.aws import Aws
+from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.simulator.traffic import Traffic
 

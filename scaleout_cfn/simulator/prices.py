@@ -19,7 +19,7 @@ from scaleout_cfn.errors import UsageError
 from scaleout_cfn.simulator.model import Model, Service
 
 if TYPE_CHECKING:
-    from scaleout_cfn.deploy.aws import Aws
+    from scaleout_cfn.aws.client import Aws
 
 __all__ = ["DEFAULT_FILE", "Costs", "Prices", "cost", "load_prices", "refresh"]
 

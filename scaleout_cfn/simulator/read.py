@@ -11,11 +11,11 @@ from typing import Any, Literal, NoReturn
 
 from scaleout_cfn.capacity import Demand, InstanceType, UnknownInstanceType, instance_type, tasks_per_node
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.lint.reading import read_folder
-from scaleout_cfn.lint.stacks import Stack, StackSet
-from scaleout_cfn.lint.values import Scope, as_number
 from scaleout_cfn.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.model import Model, Network
+from scaleout_cfn.templates.reading import read_folder
+from scaleout_cfn.templates.stacks import Stack, StackSet
+from scaleout_cfn.templates.values import Scope, as_number
 
 __all__ = ["model_of", "read"]
 

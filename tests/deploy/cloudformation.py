@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from scaleout_cfn.lint.reading import load as read_text
+from scaleout_cfn.templates.reading import load as read_text
 
 NESTED = "AWS::CloudFormation::Stack"
 PAGE = 2

@@ -9,13 +9,13 @@ from typing import Any
 
 from troposphere import Equals, Not, dynamodb, ecs, ssm
 
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config
 from scaleout_cfn.deploy import deployment, publish
-from scaleout_cfn.deploy.aws import Aws
+from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.messages import Message, Note, Outcome, Planned, Watched
-from scaleout_cfn.deploy.plan import Plan
 from scaleout_cfn.deploy.start import Wish
-from scaleout_cfn.rendering import compose
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.values import Text
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from scaleout_cfn.aws.client import Aws, Target
 from scaleout_cfn.cli.draw import plan_lines
 from scaleout_cfn.deploy import deployment
-from scaleout_cfn.deploy.aws import Aws, Target
 from scaleout_cfn.deploy.messages import Fact
 from scaleout_cfn.errors import AccessError, BusyError, NeedsHandError, RefusedError, RejectedError, UsageError
 

@@ -14,14 +14,14 @@ from local.conftest import Faults, _faulty, account, emulator, faults, faulty  #
 from local.helpers import Account
 
 import scaleout_cfn as sc
+from scaleout_cfn.aws.pace import Pace
 from scaleout_cfn.cli import main
-from scaleout_cfn.deploy.destroy import destroy
+from scaleout_cfn.deploy.changes.plan import is_stateful
 from scaleout_cfn.deploy.live import NESTED, Resource
 from scaleout_cfn.deploy.messages import Fact, Outcome
-from scaleout_cfn.deploy.pace import Pace
-from scaleout_cfn.deploy.plan import is_stateful
-from scaleout_cfn.deploy.stock import EMPTIED, Stock, held_back, stock
-from scaleout_cfn.deploy.watch import Patience
+from scaleout_cfn.deploy.teardown.destroy import destroy
+from scaleout_cfn.deploy.teardown.inventory import EMPTIED, Stock, held_back, stock
+from scaleout_cfn.deploy.watch.watching import Patience
 from scaleout_cfn.errors import BusyError, RefusedError, UsageError
 
 from .operations import Operator, wider, with_resource

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleout_cfn.deploy.diagnose import attempts, diagnose, newest_failure
-from scaleout_cfn.deploy.events import STARTS
-from scaleout_cfn.deploy.evidence import LOG_LINES, log_place, stops
 from scaleout_cfn.deploy.hints import hint
 from scaleout_cfn.deploy.messages import Fact, Outcome
+from scaleout_cfn.deploy.services.evidence import LOG_LINES, log_place, stops
+from scaleout_cfn.deploy.watch.events import STARTS
 from scaleout_cfn.errors import AccessError, UsageError
 
 from .operations import Operator, wider

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scaleout_cfn as sc
-from scaleout_cfn.deploy import grants, policies
+from scaleout_cfn.deploy.changes.quota import MANY
 from scaleout_cfn.deploy.doctor import Check, doctor, judged, principal
 from scaleout_cfn.deploy.messages import Fact, Outcome
-from scaleout_cfn.deploy.room import MANY
+from scaleout_cfn.permissions import grants, policies
 
 from .operations import Operator, Wider, wider
 from .world import ACCOUNT, REGION, Fault

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleout_cfn.deploy.events import Event, History, first_cause
+from scaleout_cfn.deploy.watch.events import Event, History, first_cause
 
 ROOT = "arn:aws:cloudformation:eu-west-1:1:stack/web/1"
 CHILD = "arn:aws:cloudformation:eu-west-1:1:stack/web-Data/2"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleout_cfn.deploy import logs
+from scaleout_cfn.deploy.services import logs
 from scaleout_cfn.errors import UsageError
 
 from .services import Services

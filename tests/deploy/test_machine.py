@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from scaleout_cfn.deploy.statuses import STATUSES
+from scaleout_cfn.deploy.states import STATUSES
 from scaleout_cfn.errors import EXIT_CODES, DeployError, ScaleoutError
 
 from .helpers import Deployer, Small, running

@@ -27,9 +27,9 @@ from test_iam import CONFIGS, EVERYTHING
 
 import scaleout_cfn as sc
 from scaleout_cfn.cli import cli, main
-from scaleout_cfn.deploy import grants, policies, service_role
-from scaleout_cfn.deploy.grants import MOST_CHARACTERS, Place, characters, documents, plain
 from scaleout_cfn.local import running
+from scaleout_cfn.permissions import grants, policies, service_role
+from scaleout_cfn.permissions.grants import MOST_CHARACTERS, Place, characters, documents, plain
 
 from .world import World, action_of, allowed
 
@@ -98,7 +98,7 @@ def everything(config: sc.Config) -> list[dict[str, Any]]:
 def operations() -> Iterator[tuple[str, str, str]]:
     """Every operation that the package's source names, with its service and file: both are literals in a call."""
     services = set(boto3.Session().get_available_services())
-    for path in (path for folder in ("deploy", "cli", "image") for path in PACKAGE.glob(f"{folder}/*.py")):
+    for path in (path for folder in ("aws", "deploy", "cli", "image") for path in (PACKAGE / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
                 words = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
@@ -291,7 +291,7 @@ def quirks(place: Place) -> str:
 
 
 #: The program as a user starts it, but for the waits between polls: the emulator answers at once.
-PROGRAM = "from scaleout_cfn.deploy.pace import Pace; Pace.wait = lambda pace: None; from scaleout_cfn.cli import main"
+PROGRAM = "from scaleout_cfn.aws.pace import Pace; Pace.wait = lambda pace: None; from scaleout_cfn.cli import main"
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from urllib.parse import parse_qs, unquote
 
 import pytest
 
+from scaleout_cfn.aws.client import Aws, Identity, Target, pinned
+from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config
 from scaleout_cfn.deploy import publish
-from scaleout_cfn.deploy.aws import Aws, Identity, Target, pinned
 from scaleout_cfn.deploy.bootstrap import bootstrap, tls_only
 from scaleout_cfn.deploy.desired import Desired, fingerprint_in, parameters_for, token
 from scaleout_cfn.errors import AccessError, RefusedError, UsageError
-from scaleout_cfn.rendering import compose
 
 from .helpers import PLACE, Small, published
 from .world import ACCOUNT, REGION, Fault, World

@@ -16,14 +16,14 @@ from local import sets as small
 from local.conftest import Faults, _faulty, faults, faulty  # noqa: F401
 from local.helpers import Account
 
+from scaleout_cfn.aws.pace import Pace
 from scaleout_cfn.cli import main
 from scaleout_cfn.deploy import recover
-from scaleout_cfn.deploy.destroy import destroy
 from scaleout_cfn.deploy.live import NESTED, Resource
 from scaleout_cfn.deploy.messages import Fact, Outcome
-from scaleout_cfn.deploy.pace import Pace
 from scaleout_cfn.deploy.recover import SKIP, pick, skippable, skips
-from scaleout_cfn.deploy.watch import Patience
+from scaleout_cfn.deploy.teardown.destroy import destroy
+from scaleout_cfn.deploy.watch.watching import Patience
 from scaleout_cfn.errors import BusyError, DeployError, RefusedError, UsageError
 
 from .operations import Operator, wider

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scaleout_cfn.deploy.messages import Fact, Message, Note, Outcome
-from scaleout_cfn.deploy.service import follow_rollout
+from scaleout_cfn.deploy.services.service import follow_rollout
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
 
 from .services import ECS, Services

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.deploy import tasks
 from scaleout_cfn.deploy.messages import Fact, Message, Outcome
-from scaleout_cfn.deploy.service import Service, service_of
+from scaleout_cfn.deploy.services import tasks
+from scaleout_cfn.deploy.services.service import Service, service_of
 from scaleout_cfn.errors import BusyError, DeployError, RefusedError, UsageError
 
 from .services import ECS, TASK, Services

@@ -17,9 +17,9 @@ from scaleout_cfn.cli.draw import Screen, cut, duration, outcome_lines, plan_lin
 from scaleout_cfn.cli.tree import TreeView
 from scaleout_cfn.cli.views import JsonView, LinesView, confirmed
 from scaleout_cfn.cli.work import Stopped
+from scaleout_cfn.deploy.changes.plan import Change, Plan, Property
 from scaleout_cfn.deploy.messages import Blocked, Message, Note, Outcome, Planned, Rollout, Started, Uploaded, Watched
 from scaleout_cfn.deploy.outcome import of_error
-from scaleout_cfn.deploy.plan import Change, Plan, Property
 from scaleout_cfn.errors import RefusedError
 
 from .helpers import Deployer, Small, running

@@ -25,9 +25,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from troposphere import Equals, Not, ssm
 
+from scaleout_cfn.aws.client import Aws, Target
+from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config
 from scaleout_cfn.deploy import deployment
-from scaleout_cfn.deploy.aws import Aws, Target
 from scaleout_cfn.deploy.bootstrap import bootstrap
 from scaleout_cfn.deploy.live import find
 from scaleout_cfn.deploy.messages import Message, Note, Outcome
@@ -35,7 +36,6 @@ from scaleout_cfn.deploy.publish import place, prepare
 from scaleout_cfn.deploy.start import Wish
 from scaleout_cfn.errors import AccessError, BusyError
 from scaleout_cfn.local import Emulator, running
-from scaleout_cfn.rendering import compose
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.values import Text
 

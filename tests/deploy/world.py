@@ -20,11 +20,12 @@ from botocore.exceptions import ConnectionClosedError
 from botocore.validate import ParamValidator
 from test_iam import EVERYTHING
 
-from scaleout_cfn.deploy.aws import Aws, Target
-from scaleout_cfn.deploy.grants import Place, plain
-from scaleout_cfn.deploy.pace import Pace
-from scaleout_cfn.deploy.policies import commands, deployer, images
-from scaleout_cfn.rendering import compose, set_of
+from scaleout_cfn.aws.client import Aws, Target
+from scaleout_cfn.aws.pace import Pace
+from scaleout_cfn.composing import compose
+from scaleout_cfn.permissions.grants import Place, plain
+from scaleout_cfn.permissions.policies import commands, deployer, images
+from scaleout_cfn.rendering import set_of
 
 from .cloudformation import CloudFormation, Refused
 

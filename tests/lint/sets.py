@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scaleout_cfn.lint.reading import read_template
+from scaleout_cfn.templates.reading import read_template
 
 Set = dict[str, dict[str, Any]]
 

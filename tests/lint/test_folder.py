@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.lint import RULES, check_set, lint_folder
-from scaleout_cfn.lint.reading import read_folder
+from scaleout_cfn.templates.reading import read_folder
 
 from .sets import TEXTS, write
 

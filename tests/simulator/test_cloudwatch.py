@@ -11,8 +11,8 @@ import pytest
 from botocore.stub import ANY, Stubber
 from click.testing import CliRunner
 
+from scaleout_cfn.aws.client import Aws, Target
 from scaleout_cfn.cli import cli
-from scaleout_cfn.deploy.aws import Aws, Target
 from scaleout_cfn.errors import EXIT_CODES, AccessError, UsageError
 from scaleout_cfn.simulator.cloudwatch import from_cloudwatch
 

@@ -16,7 +16,7 @@ from botocore.stub import Stubber
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleout_cfn.deploy.aws import Aws, Target
+from scaleout_cfn.aws.client import Aws, Target
 from scaleout_cfn.errors import AccessError, ScaleoutError, UsageError
 from scaleout_cfn.profiles import PROFILES
 from scaleout_cfn.simulator import search

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import balancing, capacity, documents, kinds, names, wiring
-from .base import Rule
+from scaleout_cfn.lint.rules import balancing, capacity, documents, kinds, names, wiring
+from scaleout_cfn.lint.rules.base import Rule
 
 __all__ = ["RULES", "Rule"]
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ..findings import Finding, Severity
-from ..stacks import Stack, StackSet
-from ..values import UNKNOWN, Symbol, as_number, resource_of
-from .base import Rule, nearest
-from .services import entries, handed_out, property_of
-from .tables import BALANCER_ATTRIBUTES, NEWEST_TLS_POLICY, TARGET_GROUP_ATTRIBUTES, TLS_POLICIES
+from scaleout_cfn.lint.rules.base import Rule, nearest
+from scaleout_cfn.lint.rules.services import entries, handed_out, property_of
+from scaleout_cfn.lint.rules.tables import BALANCER_ATTRIBUTES, NEWEST_TLS_POLICY, TARGET_GROUP_ATTRIBUTES, TLS_POLICIES
+from scaleout_cfn.templates.findings import Finding, Severity
+from scaleout_cfn.templates.stacks import Stack, StackSet
+from scaleout_cfn.templates.values import UNKNOWN, Symbol, as_number, resource_of
 
 _ELB = "AWS::ElasticLoadBalancingV2::"
 _ECS_API = "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/"

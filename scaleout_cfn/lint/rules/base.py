@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from ..findings import Finding, Severity
-from ..stacks import StackSet
+from scaleout_cfn.templates.findings import Finding, Severity
+from scaleout_cfn.templates.stacks import StackSet
 
 __all__ = ["GUIDE", "TEMPLATE_REFERENCE", "Rule", "nearest"]
 

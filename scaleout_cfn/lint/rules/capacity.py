@@ -8,11 +8,11 @@ from itertools import pairwise
 from math import ceil, floor
 from typing import Any
 
-from ..findings import Finding
-from ..stacks import Stack, StackSet
-from ..values import UNKNOWN, Scope, Symbol, Text, as_number, resource_of
-from .base import Rule
-from .services import handed_out, services
+from scaleout_cfn.lint.rules.base import Rule
+from scaleout_cfn.lint.rules.services import handed_out, services
+from scaleout_cfn.templates.findings import Finding
+from scaleout_cfn.templates.stacks import Stack, StackSet
+from scaleout_cfn.templates.values import UNKNOWN, Scope, Symbol, Text, as_number, resource_of
 
 _ECS_API = "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/"
 _GROUP = "AWS::AutoScaling::AutoScalingGroup"

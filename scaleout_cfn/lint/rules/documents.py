@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..facts import sub_parts
-from ..findings import Finding
-from ..stacks import StackSet
-from ..values import Scope
-from .base import Rule
+from scaleout_cfn.lint.rules.base import Rule
+from scaleout_cfn.templates.facts import sub_parts
+from scaleout_cfn.templates.findings import Finding
+from scaleout_cfn.templates.stacks import StackSet
+from scaleout_cfn.templates.values import Scope
 
 _QUOTAS = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")

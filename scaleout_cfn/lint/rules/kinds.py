@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..findings import Finding
-from ..stacks import StackSet
-from ..values import Scope, Symbol, Text, is_list_type
-from .base import GUIDE, TEMPLATE_REFERENCE, Rule
-from .tables import FAMILIAR_TYPES
-from .wiring import passed
+from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Rule
+from scaleout_cfn.lint.rules.tables import FAMILIAR_TYPES
+from scaleout_cfn.lint.rules.wiring import passed
+from scaleout_cfn.templates.findings import Finding
+from scaleout_cfn.templates.stacks import StackSet
+from scaleout_cfn.templates.values import Scope, Symbol, Text, is_list_type
 
 # The kinds of id that CloudFormation checks by parameter type: how such an id looks, and which
 # resources' Ref ("") or attribute gives one.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..findings import Finding
-from ..stacks import Stack, StackSet
-from ..values import Symbol, Text
-from .base import GUIDE, TEMPLATE_REFERENCE, Rule
+from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Rule
+from scaleout_cfn.templates.findings import Finding
+from scaleout_cfn.templates.stacks import Stack, StackSet
+from scaleout_cfn.templates.values import Symbol, Text
 
 
 class DuplicateExport(Rule):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..stacks import Stack, StackSet
-from ..values import UNKNOWN, Scope, Symbol, Text, as_number, resource_of
+from scaleout_cfn.templates.stacks import Stack, StackSet
+from scaleout_cfn.templates.values import UNKNOWN, Scope, Symbol, Text, as_number, resource_of
 
 __all__ = ["TARGET_GROUP", "Entry", "Tasks", "entries", "handed_out", "property_of", "services"]
 

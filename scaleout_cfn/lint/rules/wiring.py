@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..findings import Finding
-from ..stacks import Nested, Stack, StackSet
-from ..values import as_number, is_list_type
-from .base import GUIDE, TEMPLATE_REFERENCE, Rule, nearest
+from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Rule, nearest
+from scaleout_cfn.templates.findings import Finding
+from scaleout_cfn.templates.stacks import Nested, Stack, StackSet
+from scaleout_cfn.templates.values import as_number, is_list_type
 
 _STACK = TEMPLATE_REFERENCE + "aws-resource-cloudformation-stack.html"
 _PARAMETERS = GUIDE + "parameters-section-structure.html"

@@ -1,0 +1,1 @@
+"""AWS as the rest sees it: clients, how often they ask, and what its errors mean."""

@@ -1,0 +1,229 @@
+"""Clients. The only module that touches botocore, and only when it is called.
+
+botocore and not boto3, whose credential chain and configuration it is: boto3 loads transfers, too, that nobody here
+makes.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from scaleout_cfn.aws.failures import setup_error, translated
+from scaleout_cfn.aws.pace import Pace
+from scaleout_cfn.errors import ApiError, RefusedError, UsageError
+
+__all__ = ["Aws", "Identity", "Target", "pinned"]
+
+#: Tries of a call that reads, beyond those that botocore makes itself.
+READ_TRIES = 6
+#: The domains of the partitions that are not under amazonaws.com, as botocore's endpoints.json has them.
+SUFFIXES = {
+    "aws-cn": "amazonaws.com.cn",
+    "aws-iso": "c2s.ic.gov",
+    "aws-iso-b": "sc2s.sgov.gov",
+    "aws-iso-e": "cloud.adc-e.uk",
+    "aws-iso-f": "csp.hci.ic.gov",
+    "aws-eusc": "amazonaws.eu",
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to deploy to, and as whom. Empty: botocore's own chain decides.
+
+    `keys` are an access key and its secret, for an emulator. `poll_s` is the usual time between two polls.
+    """
+
+    profile: str = ""
+    region: str = ""
+    role_arn: str = ""
+    endpoint_url: str = ""
+    keys: tuple[str, str] | None = None
+    poll_s: float = 3.0
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who deploys where. `suffix` is the partition's domain: amazonaws.com, amazonaws.com.cn ..."""
+
+    account_id: str
+    arn: str
+    region: str
+    partition: str
+    suffix: str
+
+
+class Aws:
+    """Calls to AWS with their errors told apart.
+
+    `read` repeats what failed without an answer. `write` sends once: whether an unclear call was carried out is for
+    the caller to find out by reading.
+    """
+
+    def __init__(self, target: Target, pace: Pace | None = None) -> None:
+        self.target = target
+        self.pace = pace or Pace(target.poll_s)
+        self._session: Any = None
+        self._clients: dict[tuple[str, bool], Any] = {}
+        self._lock = threading.RLock()
+
+    @property
+    def region(self) -> str:
+        """The region that is deployed to. Raises UsageError when nothing names one."""
+        region = self.target.region or self._configured("region")
+        if not region:
+            raise UsageError("no region: give --region, `region` in the config, or a profile that has one")
+        return str(region)
+
+    def identity(self) -> Identity:
+        """Who the credentials are, by STS. Raises AccessError where there are none.
+
+        The first call of a command: where nothing answers it, somebody waits for a word, so it is not repeated for
+        long.
+        """
+        region = self.region
+        try:
+            caller = self.once("sts", "get_caller_identity")
+        except ApiError as error:
+            if error.kind not in ("throttled", "unclear"):
+                raise
+            caller = self.once("sts", "get_caller_identity")
+        partition = str(caller["Arn"]).split(":")[1]
+        suffix = SUFFIXES.get(partition, "amazonaws.com")
+        return Identity(caller["Account"], caller["Arn"], region, partition, suffix)
+
+    def endpoint(self, service: str) -> str:
+        """Where a service's calls go; empty where nobody says otherwise, and AWS's own address is used."""
+        if self.target.endpoint_url:
+            return self.target.endpoint_url
+        scoped = self._core().get_scoped_config()
+        asked = any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ)
+        if not asked and "endpoint_url" not in scoped and "services" not in scoped:
+            return ""
+        return str(self.client(service).meta.endpoint_url)
+
+    def renew(self) -> None:
+        """Forget session and clients, so that the next call reads the credentials anew."""
+        with self._lock:
+            self._session = None
+            self._clients.clear()
+
+    def ends_within(self, seconds: float) -> bool:
+        """Whether the session's credentials are known to end so soon. Unknown where nothing says when they end."""
+        found = None if self.target.keys else self._core().get_credentials()
+        needed = getattr(found, "refresh_needed", None)  # only credentials with an end have it
+        return bool(needed and needed(refresh_in=seconds))
+
+    def read(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
+        """A call that changes nothing, repeated while AWS cannot answer."""
+        for left in range(READ_TRIES - 1, -1, -1):
+            try:
+                return self.once(service, operation, **arguments)
+            except ApiError as error:
+                if error.kind not in ("throttled", "unclear") or not left:
+                    raise
+                self.pace.slower()
+                self.pace.wait()
+        raise AssertionError("unreachable")
+
+    def pages(self, service: str, operation: str, /, **arguments: Any) -> Iterator[dict[str, Any]]:
+        """All pages of a call of CloudFormation's kind: NextToken out, NextToken in."""
+        while True:
+            page = self.read(service, operation, **arguments)
+            yield page
+            token = page.get("NextToken") or page.get("nextToken")
+            if not token:
+                return
+            arguments["NextToken" if "NextToken" in page else "nextToken"] = token
+
+    def once(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
+        """One call, with botocore's own few retries. Raises ApiError or AccessError."""
+        return self._call(self.client(service), service, operation, arguments)
+
+    def write(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
+        """A call that changes something, sent once; again only after AWS said that it was too busy to take it.
+
+        Raises ApiError of kind `unclear` when it may have been carried out or not.
+        """
+        for left in range(READ_TRIES - 1, -1, -1):
+            try:
+                return self._call(self.client(service, once=True), service, operation, arguments)
+            except ApiError as error:
+                if error.kind != "throttled" or not left:
+                    raise
+                self.pace.slower()
+                self.pace.wait()
+        raise AssertionError("unreachable")
+
+    def client(self, service: str, *, once: bool = False) -> Any:
+        """The client of a service; `once` is the one whose calls are never repeated by botocore."""
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        with self._lock:
+            if (service, once) not in self._clients:
+                attempts = 1 if once else 4
+                config = Config(
+                    retries={"mode": "standard", "total_max_attempts": attempts},
+                    connect_timeout=5,
+                    read_timeout=25,
+                    tcp_keepalive=True,
+                    user_agent_extra="scaleout-cfn",
+                )
+                keys = self.target.keys or (None, None)
+                try:
+                    self._clients[service, once] = self._core().create_client(
+                        service,
+                        region_name=self.region,
+                        endpoint_url=self.target.endpoint_url or None,
+                        aws_access_key_id=keys[0],
+                        aws_secret_access_key=keys[1],
+                        config=config,
+                    )
+                except (BotoCoreError, ValueError) as error:
+                    raise setup_error(error) from None
+            return self._clients[service, once]
+
+    def _core(self) -> Any:
+        import botocore.session
+
+        with self._lock:
+            if self._session is None:
+                self._session = botocore.session.get_session()
+                if self.target.profile:
+                    self._session.set_config_variable("profile", self.target.profile)
+            return self._session
+
+    def _configured(self, name: str) -> Any:
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            return self._core().get_config_variable(name)
+        except BotoCoreError as error:  # there is no such profile
+            raise setup_error(error) from None
+
+    def _call(self, client: Any, service: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
+
+        try:
+            answer: dict[str, Any] = getattr(client, operation)(**arguments)
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
+            raise translated(error, service, operation) from None
+        self.pace.faster()
+        return answer
+
+
+def pinned(identity: Identity, *, account_id: str, region: str) -> None:
+    """Raise RefusedError unless account and region are those that the config names."""
+    for what, got, wanted in (("account_id", identity.account_id, account_id), ("region", identity.region, region)):
+        if wanted and got != wanted:
+            raise RefusedError(
+                f"{what}: the config says {wanted}, the credentials and options lead to {got}",
+                state="nothing was written",
+                next_command="use the profile of that account, or another --env of the config",
+            )

@@ -1,0 +1,243 @@
+"""Change sets made, found again and discarded. Names and tokens come from the state, so that the same
+command finds its own change set after any interruption."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.changes import quota
+from scaleout_cfn.deploy.changes.reasons import explained
+from scaleout_cfn.deploy.desired import Desired, fingerprint_in, token
+from scaleout_cfn.deploy.live import Live, find
+from scaleout_cfn.deploy.messages import Note, Tell
+from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, RejectedError, ScaleoutError
+
+__all__ = ["ChangeSet", "discard", "propose"]
+
+NO_CHANGES = ("The submitted information didn't contain changes", "No updates are to be performed", "No changes")
+PENDING = ("CREATE_PENDING", "CREATE_IN_PROGRESS")
+MOST_NAMES = 20
+SETTLE_S = 15 * 60.0
+
+
+@dataclass(frozen=True)
+class ChangeSet:
+    """A change set that is ready to be executed. `made_stack`: the stack is only a placeholder, made for it."""
+
+    arn: str
+    stack_id: str
+    made_stack: bool
+
+
+class Attempt:
+    """What is known of a change set while it is being made, for whoever has to clean up after an interrupt."""
+
+    def __init__(self) -> None:
+        self.stack_name = ""
+        self.name = ""
+        self.made_stack = False
+
+
+def propose(
+    aws: Aws, desired: Desired, live: Live | None, attempt: Attempt, tell: Tell, *, nested: bool = True
+) -> ChangeSet | None:
+    """A change set to the desired state, new or left by an earlier run; None when there is nothing to change.
+
+    `nested` asks for the changes inside nested stacks. Where a stack takes no more change sets, those of ours that
+    were never executed are deleted; if that does not help, it goes without the nested ones. Raises RejectedError with
+    the reason when CloudFormation cannot make it; nothing of it is left then.
+    """
+    ways = (nested, nested, False) if nested else (False, False)
+    cleared: list[str] = []
+    for number, way in enumerate(ways):
+        try:
+            return _proposed(aws, desired, live, attempt, way, number)
+        except quota.FullError as error:
+            if number + 1 == len(ways):
+                if cleared:
+                    error.state = f"{len(cleared)} change sets that were never executed are deleted, and nothing else"
+                raise
+            if number == 0:
+                cleared = quota.clear(aws, desired.stack_name)
+                names = ", ".join(cleared[:5]) + (f" and {len(cleared) - 5} more" if len(cleared) > 5 else "")
+                tell(Note(f"{error}; deleted of ours, which were never executed: {names or 'none'}", "warning"))
+            else:
+                tell(Note(f"{error}; going on without those of nested stacks", "warning"))
+    raise AssertionError("unreachable")
+
+
+def _proposed(
+    aws: Aws, desired: Desired, live: Live | None, attempt: Attempt, nested: bool, number: int
+) -> ChangeSet | None:
+    described = _made_or_found(aws, desired, live, attempt, nested, number)
+    arn, stack_id = described["ChangeSetId"], described["StackId"]
+    described = _settled(aws, arn, SETTLE_S)
+    if described["Status"] == "CREATE_COMPLETE":
+        return ChangeSet(arn, stack_id, attempt.made_stack)
+    reason = described.get("StatusReason", "")
+    if reason.startswith(NO_CHANGES):
+        discard(aws, arn, stack_id, placeholder=attempt.made_stack)
+        return None
+    why = explained(aws, described)
+    discard(aws, arn, stack_id, placeholder=attempt.made_stack)
+    if quota.FULL_WORDS in why:
+        raise quota.FullError(why)
+    raise RejectedError(
+        f"CloudFormation refuses the change: {why}",
+        state="nothing was changed; the change set is deleted",
+        next_command="correct the config, then the same command again",
+    )
+
+
+def _made_or_found(
+    aws: Aws, desired: Desired, live: Live | None, attempt: Attempt, nested: bool, number: int
+) -> dict[str, Any]:
+    """Create the change set under a name that its state gives, or find that an earlier run did."""
+    creates = live is None or live.meaning.start == "create"
+    state = "new" if creates or live is None else f"{live.stack_id} {live.version}"
+    # One without nested ones is another change set, and so is one that is tried again.
+    state += ("" if nested else " alone") + (f" {number}" if number else "")
+    first = token("set", desired.fingerprint, state)
+    attempt.stack_name = desired.stack_name
+    attempt.made_stack = live is None
+    for count in range(1, MOST_NAMES):
+        attempt.name = first if count == 1 else f"{first}-{count}"
+        arguments: dict[str, Any] = {
+            "StackName": desired.stack_name,
+            "ChangeSetName": attempt.name,
+            "ChangeSetType": "CREATE" if creates else "UPDATE",
+            "ClientToken": attempt.name,
+            "Description": f"scaleout-cfn {attempt.name}",
+            "TemplateURL": desired.published.root.url,
+            "Parameters": desired.request(),
+            "Capabilities": list(desired.published.capabilities),
+            "Tags": [{"Key": key, "Value": value} for key, value in desired.tags.items()],
+            "IncludeNestedStacks": nested,
+            "OnStackFailure": "ROLLBACK",
+        }
+        if desired.role_arn:
+            arguments["RoleARN"] = desired.role_arn
+        found = _sent(aws, arguments)
+        if found is None:  # it is new
+            return aws.read(
+                "cloudformation", "describe_change_set", StackName=desired.stack_name, ChangeSetName=attempt.name
+            )
+        ours = fingerprint_in(found.get("Description", "")) == desired.fingerprint
+        usable = found["Status"] in PENDING or found["ExecutionStatus"] == "AVAILABLE"
+        if ours and usable:
+            attempt.made_stack = creates
+            return found
+    raise BusyError(f"stack {desired.stack_name} has {MOST_NAMES} change sets of this state; delete some of them")
+
+
+def _sent(aws: Aws, arguments: dict[str, Any]) -> dict[str, Any] | None:
+    """Send the request. None when the change set was made by it, else the one that has its name already.
+
+    An unclear answer is settled by looking for the change set; only where there is none is it sent again.
+    """
+    name = {key: arguments[key] for key in ("StackName", "ChangeSetName")}
+    for last in (False, False, True):
+        try:
+            aws.write("cloudformation", "create_change_set", **arguments)
+            return None
+        except ApiError as error:
+            if error.kind == "exists":
+                return aws.read("cloudformation", "describe_change_set", **name)
+            if error.kind != "unclear":
+                raise _rejected(error) from None
+            try:
+                return aws.read("cloudformation", "describe_change_set", **name)
+            except ApiError as missing:
+                if missing.kind != "missing" or last:
+                    raise
+            aws.pace.wait()
+    raise AssertionError("unreachable")
+
+
+def _rejected(error: ApiError) -> ScaleoutError:
+    if error.code == "LimitExceededException":
+        if quota.FULL_WORDS in error.reason:
+            return quota.FullError(error.reason)
+        return NeedsHandError(  # another quota: of stacks, for instance
+            f"CloudFormation takes no more: {error.reason}",
+            state="nothing was changed",
+            next_command="delete what nobody needs, or ask AWS for a higher quota; then the same command again",
+        )
+    if error.kind == "refused" and error.code in ("ValidationError", "InsufficientCapabilitiesException"):
+        return RejectedError(
+            f"CloudFormation refuses the change: {error.reason}",
+            state="nothing was changed",
+            next_command="correct the config, then the same command again",
+        )
+    return error
+
+
+def _settled(aws: Aws, arn: str, patience_s: float) -> dict[str, Any]:
+    """The change set once it is made or has failed."""
+    end = aws.pace.clock() + patience_s
+    while True:
+        described = aws.read("cloudformation", "describe_change_set", ChangeSetName=arn)
+        if described["Status"] not in PENDING:
+            return described
+        if aws.pace.clock() >= end:
+            raise BusyError(
+                f"change set {described['ChangeSetName']} is still {described['Status']}",
+                state="nothing was changed; CloudFormation goes on making the change set",
+                next_command="the same command again: it goes on with this change set",
+            )
+        aws.pace.wait()
+
+
+def discard(aws: Aws, change_set: str, stack: str, *, placeholder: bool, patience_s: float = SETTLE_S) -> str:
+    """Delete a change set that is not executed, and the placeholder stack that was made for it.
+
+    Returns "discarded", "running" when it turned out to be executed, or "left" when it was still being made:
+    deleting it then would wedge the stack (https://github.com/aws-cloudformation/rain/issues/477).
+    """
+    try:
+        described = (
+            _settled(aws, change_set, patience_s)
+            if change_set.startswith("arn:")
+            else _named(aws, change_set, stack, patience_s)
+        )
+    except BusyError:
+        return "left"
+    except ApiError as error:
+        if error.kind != "missing":
+            raise
+        described = None
+    if described is not None:
+        if described["ExecutionStatus"].startswith("EXECUTE_"):
+            return "running"
+        try:
+            aws.write("cloudformation", "delete_change_set", ChangeSetName=described["ChangeSetId"])
+        except ApiError as error:
+            if error.code.startswith("InvalidChangeSetStatus"):
+                return "running"
+            if error.kind not in ("missing", "unclear"):
+                raise
+    if placeholder:
+        _remove_placeholder(aws, described["StackId"] if described else stack)
+    return "discarded"
+
+
+def _named(aws: Aws, name: str, stack: str, patience_s: float) -> dict[str, Any]:
+    described = aws.read("cloudformation", "describe_change_set", StackName=stack, ChangeSetName=name)
+    return _settled(aws, described["ChangeSetId"], patience_s)
+
+
+def _remove_placeholder(aws: Aws, stack: str) -> None:
+    """Delete a stack in REVIEW_IN_PROGRESS, unless it waits for somebody else's change set."""
+    live = find(aws, stack)
+    if live is None or live.status != "REVIEW_IN_PROGRESS":
+        return
+    sets = aws.read("cloudformation", "list_change_sets", StackName=live.stack_id).get("Summaries", [])
+    if not [one for one in sets if one["Status"] not in ("DELETE_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_PENDING")]:
+        aws.write(
+            "cloudformation",
+            "delete_stack",
+            StackName=live.stack_id,
+            ClientRequestToken=token("unmake", "0" * 16, live.stack_id),
+        )

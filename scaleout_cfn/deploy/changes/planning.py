@@ -1,0 +1,149 @@
+"""A change set read as a plan: all pages, all nested stacks, and what they hide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.changes.plan import DISRUPTIVE, Change, Plan, change_of, is_marked, is_stateful
+from scaleout_cfn.deploy.changes.reasons import warnings
+from scaleout_cfn.deploy.live import NESTED, inventory, template_body
+from scaleout_cfn.errors import BusyError, ScaleoutError
+
+__all__ = ["read_plan"]
+
+INCOMPLETE = "[WARN] --include-property-values"
+
+
+def read_plan(aws: Aws, change_set: str) -> Plan:
+    """The plan of a change set that is ready, by its ARN. Raises BusyError when it can no longer be executed."""
+    root = _described(aws, change_set)
+    if root["ExecutionStatus"] != "AVAILABLE":
+        raise BusyError(
+            f"change set {root['ChangeSetName']} cannot be executed: it is {root['ExecutionStatus']}",
+            state="nothing was changed by this run",
+            next_command="scaleout-cfn plan, to make a new one",
+        )
+    sets = [root["ChangeSetId"]]
+    changes = tuple(_walk(aws, root, "", sets))
+    return Plan(
+        stack=root["StackName"],
+        stack_id=root["StackId"],
+        change_set=root["ChangeSetId"],
+        creates=not any(one["ResourceChange"]["Action"] != "Add" for one in root["Changes"])
+        and _is_new(aws, root["StackId"]),
+        description=root.get("Description", ""),
+        changes=changes,
+        warnings=tuple(_warnings(aws, root, changes, sets)),
+        capabilities=tuple(root.get("Capabilities", [])),
+    )
+
+
+def _warnings(aws: Aws, root: Mapping[str, Any], changes: Iterable[Change], sets: Iterable[str]) -> Iterator[str]:
+    if unseen := [one.path for one in changes if one.nested and one.unseen]:
+        yield f"not shown: the changes inside {', '.join(unseen)}. What holds data in there needs consent"
+    if reason := root.get("StatusReason"):
+        yield reason
+    for change_set in sets:
+        yield from warnings(aws, change_set)
+
+
+def _is_new(aws: Aws, stack_id: str) -> bool:
+    stack = aws.read("cloudformation", "describe_stacks", StackName=stack_id)["Stacks"][0]
+    return str(stack["StackStatus"]) == "REVIEW_IN_PROGRESS"
+
+
+def _described(aws: Aws, change_set: str) -> dict[str, Any]:
+    """All pages of a change set as one description, with what the service left out for want of values added back."""
+    whole = _all_pages(aws, change_set, values=True)
+    if whole.get("StatusReason", "").startswith(INCOMPLETE):
+        # https://github.com/aws/aws-cdk-cli/issues/1780
+        known = {one["ResourceChange"]["LogicalResourceId"] for one in whole["Changes"]}
+        plain = _all_pages(aws, change_set, values=False)["Changes"]
+        whole["Changes"] += [one for one in plain if one["ResourceChange"]["LogicalResourceId"] not in known]
+    return whole
+
+
+def _all_pages(aws: Aws, change_set: str, *, values: bool) -> dict[str, Any]:
+    pages = aws.pages("cloudformation", "describe_change_set", ChangeSetName=change_set, IncludePropertyValues=values)
+    whole = dict(next(pages))
+    whole["Changes"] = [one for page in (whole, *pages) for one in page.get("Changes", []) if one.get("ResourceChange")]
+    return whole
+
+
+def _walk(aws: Aws, description: Mapping[str, Any], path: str, sets: list[str]) -> Iterator[Change]:
+    for one in description["Changes"]:
+        raw = one["ResourceChange"]
+        change = change_of(raw, path, description["StackId"])
+        child = raw.get("ChangeSetId")
+        hidden = change.nested and not child and bool(change.physical_id)
+        if hidden and change.action != "Remove" and not (_only_automatic(raw) and _looks_nothing_up(aws, change)):
+            change = replace(change, unseen=True)
+        yield change
+        if change.nested and child:
+            sets.append(child)
+            yield from _walk(aws, _described(aws, child), change.path, sets)
+        elif hidden and (change.unseen or change.action == "Remove"):
+            yield from _hidden(aws, change)
+
+
+def _only_automatic(raw: Mapping[str, Any]) -> bool:
+    """Whether CloudFormation shows a nested stack only because it does not look inside, and nothing of it changes.
+
+    Neither its parameters do, nor its TemplateURL, which we make of the content of the template and of all below it.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChangeDetail.html
+    """
+    details = raw.get("Details", [])
+    return bool(details) and all(one.get("ChangeSource") == "Automatic" for one in details)
+
+
+def _looks_nothing_up(aws: Aws, stack: Change) -> bool:
+    """Whether a nested stack has no parameter of its own that stands for an SSM parameter: that is looked up anew, and
+    may change what nobody changed. One whose template cannot be read may have some."""
+    nested = [one.physical_id for one in inventory(aws, stack.physical_id) if one.type == NESTED]
+    for stack_id in (stack.physical_id, *nested):
+        try:
+            declared = template_body(aws, stack_id).get("Parameters", {})
+        except ScaleoutError:
+            return False
+        if "AWS::SSM::Parameter::Value" in str(declared):
+            return False
+    return True
+
+
+def _hidden(aws: Aws, stack: Change) -> Iterator[Change]:
+    """What a change set does not say of a nested stack: what goes with one that is removed whole, and what holds data
+    in one whose own changes are not shown, for any of it might be replaced or deleted, under a policy that is not
+    known. Where its template cannot be read all of it counts as data."""
+    templates: dict[str, Mapping[str, Any] | None] = {}
+    for one in inventory(aws, stack.physical_id, stack.path):
+        if one.stack_id not in templates:
+            templates[one.stack_id] = _resources(aws, one.stack_id)
+        found = templates[one.stack_id]
+        resource = (found or {}).get(one.path.rpartition("/")[2], {})
+        stateful = is_stateful(one.type) or is_marked(resource) or (found is None and one.type != NESTED)
+        if stack.unseen and not stateful:
+            continue
+        policy = str(resource.get("DeletionPolicy", "Delete"))
+        yield Change(
+            path=one.path,
+            type=one.type,
+            action="Dynamic" if stack.unseen else "Remove",
+            replacement="possible" if stack.unseen else "none",
+            policy="" if stack.unseen else "Retain" if policy.startswith("Retain") else policy,
+            stateful=stateful,
+            disruptive=one.type in DISRUPTIVE,
+            physical_id=one.physical_id,
+            stack_id=one.stack_id,
+            unseen=stack.unseen,
+        )
+
+
+def _resources(aws: Aws, stack_id: str) -> Mapping[str, Any] | None:
+    try:
+        found = template_body(aws, stack_id).get("Resources", {})
+    except ScaleoutError:
+        return None
+    return {title: one for title, one in found.items() if isinstance(one, Mapping)}

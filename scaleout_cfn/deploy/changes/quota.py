@@ -1,0 +1,72 @@
+"""Room for change sets: a stack takes about a thousand, and then no more.
+
+A nested stack that a deployment does not change keeps the failed change set of it, which nobody can delete once the
+root's is executed. They go when that nested stack itself is changed.
+https://github.com/aws/copilot-cli/issues/5614
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.live import NESTED, inventory
+from scaleout_cfn.errors import ApiError, NeedsHandError
+
+__all__ = ["FULL", "FULL_WORDS", "MANY", "MOST", "FullError", "clear", "fullest"]
+
+#: Change sets of one stack: what it takes, from where on to warn, and from where on to ask it for no more.
+MOST, MANY, FULL = 1000, 800, 950
+#: What CloudFormation says of a stack that takes no more, be it the root or a nested one.
+FULL_WORDS = "ChangeSet limit exceeded"
+
+
+class FullError(NeedsHandError):
+    """A stack that takes no more change sets. Nothing was changed."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            reason,
+            state="nothing was changed",
+            next_command="delete change sets that nobody needs: aws cloudformation list-change-sets, delete-change-set",
+        )
+
+
+def fullest(aws: Aws, stack_id: str) -> tuple[int, str]:
+    """The most change sets that a nested stack has, and its logical path; (0, "") where nothing is nested.
+
+    Two calls a nested stack, for what is nested in it and for its change sets, and one more for each further page.
+    """
+    nested = [one for one in inventory(aws, stack_id) if one.type == NESTED and one.physical_id.startswith("arn:")]
+    return max(((sum(1 for _ in _there(aws, one.physical_id)), one.path) for one in nested), default=(0, ""))
+
+
+def clear(aws: Aws, stack: str) -> list[str]:
+    """Delete our own change sets of a stack that are neither executed nor still being made. Returns their names.
+
+    Those that failed, which are of no use to anybody; only where there are none, those that could still be executed.
+    """
+    there = [
+        one
+        for one in _there(aws, stack)
+        if str(one.get("ChangeSetName", "")).startswith("scfn-")
+        and not str(one.get("ExecutionStatus", "")).startswith("EXECUTE_")
+    ]
+    failed = [one for one in there if one["Status"] == "FAILED"]
+    cleared = []
+    for one in failed or [one for one in there if one["Status"] == "CREATE_COMPLETE"]:
+        try:
+            # A deletion by ARN, which takes no token: to repeat it deletes nothing else.
+            aws.read("cloudformation", "delete_change_set", ChangeSetName=one["ChangeSetId"])
+        except ApiError as error:
+            if error.kind not in ("missing", "refused"):
+                raise
+            continue
+        cleared.append(str(one["ChangeSetName"]))
+    return cleared
+
+
+def _there(aws: Aws, stack: str) -> Iterator[dict[str, Any]]:
+    for page in aws.pages("cloudformation", "list_change_sets", StackName=stack):
+        yield from (one for one in page.get("Summaries", []) if one.get("Status") != "DELETE_COMPLETE")

@@ -1,0 +1,1 @@
+"""What runs, by name: services, their rollouts, tasks and logs."""

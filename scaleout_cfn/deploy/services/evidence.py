@@ -1,0 +1,246 @@
+"""What ECS, the logs and the load balancer still know of a failure. Evidence: what cannot be read decides nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.live import Live, inventory
+from scaleout_cfn.deploy.messages import Fact, Note, Tell
+from scaleout_cfn.deploy.watch.events import Event
+from scaleout_cfn.errors import AccessError, ApiError
+
+__all__ = ["Stop", "evidence", "last_stop", "log_place", "stops"]
+
+SERVICE = "AWS::ECS::Service"
+MOST_MESSAGES = 5
+MOST_TASKS = 100
+MOST_KINDS = 3
+LOG_LINES = 10
+_ROUTINE = re.compile(r"has reached a steady state|has started \d+ tasks|registered \d+ targets|deployment completed")
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One way in which tasks ended: how many did, and the newest of them."""
+
+    reason: str
+    code: str
+    containers: tuple[str, ...]
+    count: int
+    task: Mapping[str, Any] = field(repr=False)
+
+
+def stops(tasks: Iterable[Mapping[str, Any]]) -> list[Stop]:
+    """Stopped tasks by the way in which they ended, those that failed before those that were told to go."""
+    groups: dict[tuple[str, str, tuple[str, ...]], list[Mapping[str, Any]]] = {}
+    for task in tasks:
+        reason = re.sub(r"\b[0-9a-f]{32}\b|i-[0-9a-f]{8,17}", "…", str(task.get("stoppedReason", "")))
+        groups.setdefault((reason, str(task.get("stopCode", "")), tuple(_containers(task))), []).append(task)
+    found = [
+        Stop(reason, code, containers, len(group), max(group, key=_stopped_at))
+        for (reason, code, containers), group in groups.items()
+    ]
+    return sorted(found, key=lambda one: (one.code in ("ServiceSchedulerInitiated", "UserInitiated"), -one.count))
+
+
+def _stopped_at(task: Mapping[str, Any]) -> str:
+    return str(task.get("stoppedAt", ""))
+
+
+def _containers(task: Mapping[str, Any]) -> Iterator[str]:
+    for one in task.get("containers", []):
+        code = one.get("exitCode")
+        if code or one.get("reason"):
+            words = [one.get("name", "container"), f"exit {code}" if code is not None else "", one.get("reason", "")]
+            yield " ".join(word for word in words if word)
+
+
+def log_place(definition: Mapping[str, Any], container: str, task_arn: str) -> tuple[str, str] | None:
+    """Log group and stream of a container of a task, by its task definition; None where awslogs writes nowhere.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using_awslogs.html
+    """
+    for one in definition.get("containerDefinitions", []):
+        settings = one.get("logConfiguration", {})
+        options = settings.get("options", {})
+        if one.get("name") == container and settings.get("logDriver") == "awslogs":
+            prefix, group = options.get("awslogs-stream-prefix"), options.get("awslogs-group")
+            if prefix and group:
+                return group, f"{prefix}/{container}/{task_arn.rpartition('/')[2]}"
+    return None
+
+
+def evidence(aws: Aws, live: Live, events: Sequence[Event], tell: Tell) -> list[str]:
+    """Tell what ECS knows of every service of the set, also of one that the rollback took away. Returns the reasons."""
+    arns = {one.physical_id: one.path for one in events if one.type == SERVICE and one.physical_id.startswith("arn:")}
+    try:
+        arns |= {one.physical_id: one.path for one in inventory(aws, live.stack_id) if one.type == SERVICE}
+    except (ApiError, AccessError) as error:
+        tell(Note(f"the stack's resources are not read: {error}", "warning"))
+    found: list[str] = []
+    for arn, path in arns.items():
+        if arn.startswith("arn:"):
+            found += _service(aws, arn, path, tell)
+    return found
+
+
+def _service(aws: Aws, arn: str, path: str, tell: Tell) -> list[str]:
+    cluster = arn.split("/")[-2]
+    asked = _Asked(tell, path)
+    answer = asked("the service", {}, lambda: aws.read("ecs", "describe_services", cluster=cluster, services=[arn]))
+    service: Mapping[str, Any] = next(iter(answer.get("services", [])), {})
+    reasons = _deployment(aws, arn, path, service, tell, asked)
+    reasons += _stopped(aws, arn, path, tell, asked)
+    reasons += _targets(aws, service, path, tell, asked)
+    return reasons
+
+
+class _Asked:
+    """A question whose answer is evidence and nothing more: what cannot be read is told, and the rest goes on."""
+
+    def __init__(self, tell: Tell, path: str) -> None:
+        self._tell, self._path = tell, path
+
+    def __call__(self, what: str, otherwise: Any, question: Callable[[], Any]) -> Any:
+        try:
+            return question()
+        except (ApiError, AccessError) as error:
+            gone = isinstance(error, ApiError) and error.kind == "missing"
+            self._tell(Note(f"{self._path}: {what} {'is gone' if gone else f'not read: {error}'}", "warning"))
+            return otherwise
+
+
+def _deployment(aws: Aws, arn: str, path: str, service: Mapping[str, Any], tell: Tell, asked: _Asked) -> list[str]:
+    """The newest deployment that did not go well, and the last words of the service."""
+    cluster = arn.split("/")[-2]
+
+    def newest() -> Mapping[str, Any]:
+        listed = aws.read("ecs", "list_service_deployments", cluster=cluster, service=arn).get("serviceDeployments", [])
+        listed.sort(key=lambda one: str(one.get("createdAt", "")), reverse=True)
+        bad = next((one for one in listed if one.get("status") not in ("SUCCESSFUL", "PENDING")), None)
+        if bad is None:
+            return {}
+        described = aws.read("ecs", "describe_service_deployments", serviceDeploymentArns=[bad["serviceDeploymentArn"]])
+        return next(iter(described.get("serviceDeployments", [])), bad)
+
+    deployment = asked("the deployments", {}, newest)
+    messages = [
+        str(one.get("message", "")) for one in service.get("events", []) if not _ROUTINE.search(str(one.get("message")))
+    ][:MOST_MESSAGES]
+    reason = (deployment.get("rollback") or {}).get("reason") or deployment.get("statusReason", "")
+    breaker = deployment.get("deploymentCircuitBreaker", {})
+    alarms = (deployment.get("alarms") or {}).get("triggeredAlarmNames", [])
+    lines = []
+    if deployment:
+        lines.append(f"{path}: ECS deployment {deployment.get('status')}  {reason}".rstrip())
+        if breaker.get("failureCount"):
+            lines.append(f"  {breaker['failureCount']} of {breaker.get('threshold', '?')} failures that it takes")
+        lines += [f"  alarm {name} went off" for name in alarms]
+    if messages:
+        lines += [f"{path}: last messages of the service", *(f"  {message}" for message in messages)]
+    if lines:
+        data = {
+            "path": path,
+            "service": arn,
+            "status": deployment.get("status", ""),
+            "reason": reason,
+            "failures": breaker.get("failureCount", 0),
+            "threshold": breaker.get("threshold", 0),
+            "alarms": alarms,
+            "messages": messages,
+        }
+        tell(Fact("deployment", tuple(lines), data))
+    return [*messages, *([reason] if reason else [])]
+
+
+def _stopped(aws: Aws, arn: str, path: str, tell: Tell, asked: _Asked) -> list[str]:
+    """Why tasks stopped, and the last lines that they wrote. ECS knows a stopped task for an hour."""
+    cluster = arn.split("/")[-2]
+
+    def read() -> list[Mapping[str, Any]]:
+        name = arn.rpartition("/")[2]
+        listed: list[str] = []
+        for page in aws.pages("ecs", "list_tasks", cluster=cluster, serviceName=name, desiredStatus="STOPPED"):
+            listed += page.get("taskArns", [])
+            if len(listed) >= MOST_TASKS:
+                break
+        if not listed:
+            return []
+        return list(aws.read("ecs", "describe_tasks", cluster=cluster, tasks=listed[:MOST_TASKS])["tasks"])
+
+    reasons: list[str] = []
+    for one in stops(asked("stopped tasks", [], read))[:MOST_KINDS]:
+        words = f"{path}: {one.count} task{'s' if one.count > 1 else ''} stopped  {one.code}  {one.reason}"
+        logs = asked("the log", {}, partial(_logs, aws, one.task))
+        lines = [words.rstrip(), *(f"  container {container}" for container in one.containers)]
+        for stream, said in logs.items():
+            lines += [f"  last lines of {stream}", *(f"    {line}" for line in said)]
+        data = {
+            "path": path,
+            "task": one.task.get("taskArn", ""),
+            "count": one.count,
+            "code": one.code,
+            "reason": one.reason,
+            "containers": list(one.containers),
+            "logs": logs,
+        }
+        tell(Fact("stopped", tuple(lines), data))
+        reasons += [*one.containers, one.reason, *(line for said in logs.values() for line in said)]
+    return reasons
+
+
+def last_stop(aws: Aws, arn: str) -> str:
+    """Why tasks of a service stopped lately, in one line; empty when none did. One look, for whoever is watching."""
+    cluster, name = arn.split("/")[-2], arn.rpartition("/")[2]
+    listed = aws.once("ecs", "list_tasks", cluster=cluster, serviceName=name, desiredStatus="STOPPED").get("taskArns")
+    if not listed:
+        return ""
+    found = stops(aws.once("ecs", "describe_tasks", cluster=cluster, tasks=listed[:MOST_TASKS])["tasks"])
+    one = found[0]
+    return "  ".join(word for word in ("a task stopped:", one.code, one.reason, *one.containers) if word)
+
+
+def _logs(aws: Aws, task: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The last lines of each container of a task, by `group stream`."""
+    answer = aws.read("ecs", "describe_task_definition", taskDefinition=task["taskDefinitionArn"])
+    found = {}
+    for one in task.get("containers", []):
+        place = log_place(answer["taskDefinition"], str(one.get("name")), str(task["taskArn"]))
+        if place is None:
+            continue
+        group, stream = place
+        try:
+            page = aws.read(
+                "logs", "get_log_events", logGroupName=group, logStreamName=stream, limit=LOG_LINES, startFromHead=False
+            )
+        except ApiError as error:
+            if error.kind == "missing":  # it wrote nothing
+                continue
+            raise
+        if lines := [str(event["message"]).rstrip() for event in page.get("events", [])]:
+            found[f"{group} {stream}"] = lines
+    return found
+
+
+def _targets(aws: Aws, service: Mapping[str, Any], path: str, tell: Tell, asked: _Asked) -> list[str]:
+    """Which targets are not healthy, and why."""
+    reasons: list[str] = []
+    for arn in [one["targetGroupArn"] for one in service.get("loadBalancers", []) if one.get("targetGroupArn")]:
+        question = partial(aws.read, "elbv2", "describe_target_health", TargetGroupArn=arn)
+        answer = asked("target health", {}, question)
+        counts: dict[str, int] = {}
+        for one in answer.get("TargetHealthDescriptions", []):
+            health = one["TargetHealth"]
+            words = " ".join(health.get(name, "") for name in ("State", "Reason", "Description")).strip()
+            counts[words] = counts.get(words, 0) + 1
+        sick = {words: count for words, count in counts.items() if not words.startswith("healthy")}
+        if sick:
+            lines = [f"{path}: targets of {arn.split('/')[-2]}", *(f"  {n} {words}" for words, n in counts.items())]
+            tell(Fact("targets", tuple(lines), {"path": path, "target_group": arn, "health": counts}))
+            reasons += sick
+    return reasons

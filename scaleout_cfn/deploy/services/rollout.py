@@ -1,0 +1,113 @@
+"""Whether ECS runs what the stack says. CloudFormation can be content while ECS went back to the old version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypeAlias
+
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.live import Resource
+from scaleout_cfn.deploy.messages import Note, Rollout, Tell
+from scaleout_cfn.errors import AccessError, ApiError
+
+__all__ = ["DEPLOYMENTS", "rollout", "services_in", "verify"]
+
+Verdict: TypeAlias = Literal["running", "done", "failed"]
+
+DEPLOYMENTS: Final[Mapping[str, Verdict]] = MappingProxyType(
+    {
+        "PENDING": "running",
+        "IN_PROGRESS": "running",
+        "STOP_REQUESTED": "running",
+        "ROLLBACK_REQUESTED": "running",
+        "ROLLBACK_IN_PROGRESS": "running",
+        "SUCCESSFUL": "done",
+        "STOPPED": "failed",
+        "ROLLBACK_SUCCESSFUL": "failed",
+        "ROLLBACK_FAILED": "failed",
+        # rolloutState of DescribeServices, where there are no service deployments to ask for
+        "COMPLETED": "done",
+        "FAILED": "failed",
+    }
+)
+
+
+def services_in(resources: Iterable[Resource]) -> dict[str, str]:
+    """ARN of each ECS service to the task definition in the same stack; empty where there is not exactly one."""
+    resources = list(resources)
+    found = {}
+    for one in resources:
+        if one.type == "AWS::ECS::Service" and one.physical_id.startswith("arn:"):
+            definitions = [
+                other.physical_id
+                for other in resources
+                if other.type == "AWS::ECS::TaskDefinition" and other.stack_id == one.stack_id
+            ]
+            found[one.physical_id] = definitions[0] if len(definitions) == 1 else ""
+    return found
+
+
+def rollout(aws: Aws, service_arn: str) -> Rollout | None:
+    """The newest deployment of a service; None where there is no such service. Raises ApiError or AccessError."""
+    place = {"cluster": service_arn.split("/")[-2], "service": service_arn}
+    described = aws.once("ecs", "describe_services", cluster=place["cluster"], services=[service_arn])["services"]
+    if not described:
+        return None
+    service = described[0]
+    primary: dict[str, Any] = next((one for one in service["deployments"] if one["status"] == "PRIMARY"), {})
+    newest: dict[str, Any] = {}
+    listed = aws.once("ecs", "list_service_deployments", **place).get("serviceDeployments", [])
+    if listed:
+        arn = max(listed, key=lambda one: str(one.get("createdAt", "")))["serviceDeploymentArn"]
+        answer = aws.once("ecs", "describe_service_deployments", serviceDeploymentArns=[arn])
+        newest = (answer.get("serviceDeployments") or [{}])[0]
+    breaker = newest.get("deploymentCircuitBreaker", {})
+    return Rollout(
+        service=service_arn,
+        state=newest.get("status") or primary.get("rolloutState", "IN_PROGRESS"),
+        stage=newest.get("lifecycleStage", ""),
+        running=primary.get("runningCount", 0),
+        pending=primary.get("pendingCount", 0),
+        desired=primary.get("desiredCount", 0),
+        failed=breaker.get("failureCount", primary.get("failedTasks", 0)),
+        threshold=breaker.get("threshold", 0),
+        reason=newest.get("rollback", {}).get("reason")
+        or newest.get("statusReason")
+        or primary.get("rolloutStateReason", ""),
+    )
+
+
+def verify(aws: Aws, services: Mapping[str, str], tell: Tell, *, end: float | None) -> str:
+    """Why ECS does not run what the stack says; empty when it does, or when that cannot be read (which is told).
+
+    Waits for a deployment that is still going on, at most until the clock shows `end`.
+    """
+    for service, definition in services.items():
+        while True:
+            try:
+                found = rollout(aws, service)
+                if found and found.state in DEPLOYMENTS and DEPLOYMENTS[found.state] == "running":
+                    tell(found)
+                    if end is not None and aws.pace.clock() >= end:
+                        tell(Note(f"{service}: ECS is still at work on it; not waited for any longer", "warning"))
+                        break
+                    aws.pace.wait()
+                    continue
+                runs = _definition(aws, service)
+            except (ApiError, AccessError) as error:
+                tell(Note(f"not verified that ECS runs the new version: {error}", "warning"))
+                break
+            if found:
+                tell(found)
+                if DEPLOYMENTS.get(found.state) == "failed":
+                    return f"ECS {found.state}: {found.reason or 'no reason given'}"
+            if definition and runs and runs != definition:
+                return f"ECS runs {runs.rpartition('/')[2]}, the stack says {definition.rpartition('/')[2]}"
+            break
+    return ""
+
+
+def _definition(aws: Aws, service_arn: str) -> str:
+    answer = aws.once("ecs", "describe_services", cluster=service_arn.split("/")[-2], services=[service_arn])
+    return str(answer["services"][0]["taskDefinition"]) if answer["services"] else ""

@@ -1,0 +1,222 @@
+"""The ECS service of a stack as it runs now: its versions old and new, and its tasks. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.live import Live, find
+from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Rollout, Tell
+from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, rollout
+from scaleout_cfn.errors import AccessError, ApiError, UsageError
+
+__all__ = ["Service", "Sight", "Version", "follow_rollout", "look", "service_of", "sight_lines", "stack_of", "tasks_of"]
+
+#: Reads in a row that may fail before watching is given up.
+MOST_FAILURES = 5
+#: Tasks that one DescribeTasks takes.
+MOST_TASKS = 100
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that is there. `raw` is DescribeServices' answer."""
+
+    live: Live
+    arn: str
+    raw: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def cluster(self) -> str:
+        return self.arn.split("/")[-2]
+
+    @property
+    def name(self) -> str:
+        return self.arn.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One side of a deployment. `health` counts its tasks by health; `image` is the digest that they run."""
+
+    role: str
+    definition: str
+    running: int
+    pending: int
+    desired: int
+    failed: int
+    health: Mapping[str, int]
+    image: str = ""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A deployment at one moment. `targets` counts the load balancer's targets; `message` is ECS's newest."""
+
+    rollout: Rollout
+    versions: tuple[Version, ...]
+    targets: Mapping[str, int]
+    message: str = ""
+
+
+def stack_of(aws: Aws, name: str) -> Live:
+    """The stack. Raises UsageError where there is none."""
+    live = find(aws, name)
+    if live is None:
+        raise UsageError(f"stack {name}: there is none in {aws.region}; make it with: scaleout-cfn deploy")
+    return live
+
+
+def service_of(aws: Aws, stack: str) -> Service:
+    """The service of a stack, by its outputs. Raises UsageError where it has none."""
+    live = stack_of(aws, stack)
+    cluster, name = live.outputs.get("ClusterName", ""), live.outputs.get("ServiceName", "")
+    found: list[Mapping[str, Any]] = []
+    if cluster and name:
+        try:
+            found = aws.read("ecs", "describe_services", cluster=cluster, services=[name]).get("services", [])
+        except ApiError as error:
+            if error.kind != "missing":
+                raise
+    if not found or found[0].get("status") == "INACTIVE":
+        raise UsageError(f"stack {live.name}: it has no service yet; give it an image: scaleout-cfn deploy --build")
+    return Service(live, found[0]["serviceArn"], found[0])
+
+
+def tasks_of(aws: Aws, service: Service) -> Iterator[Mapping[str, Any]]:
+    """The tasks of a service that run or are to run, as DescribeTasks shows them."""
+    arns: list[str] = []
+    for page in aws.pages(
+        "ecs", "list_tasks", cluster=service.cluster, serviceName=service.name, desiredStatus="RUNNING"
+    ):
+        arns += page.get("taskArns", [])
+    for first in range(0, len(arns), MOST_TASKS):
+        some = arns[first : first + MOST_TASKS]
+        yield from aws.read("ecs", "describe_tasks", cluster=service.cluster, tasks=some).get("tasks", [])
+
+
+def look(aws: Aws, service: Service) -> Sight | None:
+    """What the newest deployment of a service looks like now; None where the service is gone."""
+    found = rollout(aws, service.arn)
+    answer = aws.read("ecs", "describe_services", cluster=service.cluster, services=[service.arn])
+    if found is None or not answer.get("services"):
+        return None
+    raw = answer["services"][0]
+    tasks = list(tasks_of(aws, service))
+    versions = tuple(_version(one, tasks) for one in raw.get("deployments", []) if one.get("status") != "INACTIVE")
+    targets: dict[str, int] = {}
+    for balancer in raw.get("loadBalancers", []):
+        if group := balancer.get("targetGroupArn"):
+            health = aws.read("elbv2", "describe_target_health", TargetGroupArn=group)
+            for one in health["TargetHealthDescriptions"]:
+                word = str(one["TargetHealth"]["State"])
+                targets[word] = targets.get(word, 0) + 1
+    messages = raw.get("events", [])
+    return Sight(found, versions, targets, str(messages[0].get("message", "")) if messages else "")
+
+
+def _version(raw: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> Version:
+    definition = str(raw["taskDefinition"])
+    own = [task for task in tasks if task.get("taskDefinitionArn") == definition]
+    health: dict[str, int] = {}
+    for task in own:
+        word = str(task.get("healthStatus", "UNKNOWN"))
+        health[word] = health.get(word, 0) + 1
+    digests = {str(one["imageDigest"]) for task in own for one in task.get("containers", []) if one.get("imageDigest")}
+    return Version(
+        role="new" if raw.get("status") == "PRIMARY" else "old",
+        definition=definition.rpartition("/")[2],
+        running=raw.get("runningCount", 0),
+        pending=raw.get("pendingCount", 0),
+        desired=raw.get("desiredCount", 0),
+        failed=raw.get("failedTasks", 0),
+        health=health,
+        image=digests.pop() if len(digests) == 1 else "",
+    )
+
+
+def sight_lines(sight: Sight) -> list[str]:
+    """A deployment as lines: each version, what the circuit breaker counts, the targets, and ECS's last word."""
+    found = sight.rollout
+    head = f"{found.service.rpartition('/')[2]}  ECS {found.state}"
+    if found.stage:
+        head += f"  {found.stage}"
+    lines = [head]
+    for one in sight.versions:
+        words = [f"  {one.role}  {one.definition}  {one.running} of {one.desired} running"]
+        words += [f"{count} {word}" for count, word in ((one.pending, "pending"), (one.failed, "failed")) if count]
+        words += [f"{count} {word.lower()}" for word, count in sorted(one.health.items()) if word != "UNKNOWN"]
+        lines.append(", ".join(words) + (f"  {one.image[:19]}" if one.image else ""))
+    if found.threshold:
+        lines.append(f"  circuit breaker  {found.failed} of {found.threshold} failures")
+    if sight.targets:
+        lines.append("  targets  " + ", ".join(f"{count} {word}" for word, count in sorted(sight.targets.items())))
+    if words_of := found.reason or sight.message:
+        lines.append(f"  {words_of}")
+    return lines
+
+
+def follow_rollout(aws: Aws, stack: str, tell: Tell, *, end: float | None) -> Outcome:
+    """Show the newest deployment of a stack's service, and every change of it, until it has ended.
+
+    Stops watching when the pace's clock shows `end`. A read that fails now and then decides nothing. Raises UsageError
+    where there is no service.
+    """
+    service = service_of(aws, stack)
+    shown: Sight | None = None
+    failures = 0
+    while True:
+        try:
+            sight = look(aws, service)
+            failures = 0
+        except (ApiError, AccessError) as error:
+            failures += 1
+            denied = isinstance(error, AccessError) and error.kind == "denied"
+            if denied or failures >= MOST_FAILURES:
+                raise
+            tell(Note(f"not read: {error}", "warning"))
+            aws.pace.slower()
+            aws.pace.wait()
+            continue
+        if sight is None:
+            raise UsageError(f"service {service.name}: it is gone")
+        if sight != shown:
+            shown = sight
+            tell(_fact(sight))
+        verdict = DEPLOYMENTS.get(sight.rollout.state, "running")
+        if verdict != "running":
+            return _ended(service, sight, failed=verdict == "failed")
+        if end is not None and aws.pace.clock() >= end:
+            what = f"{service.name}: stopped watching; the deployment goes on"
+            return Outcome("still_running", 9, what, sight.rollout.state, next_command="scaleout-cfn rollout")
+        aws.pace.wait()
+
+
+def _fact(sight: Sight) -> Fact:
+    data = {
+        "service": sight.rollout.service,
+        "state": sight.rollout.state,
+        "stage": sight.rollout.stage,
+        "reason": sight.rollout.reason,
+        "failures": sight.rollout.failed,
+        "threshold": sight.rollout.threshold,
+        "versions": [vars(one) for one in sight.versions],
+        "targets": dict(sight.targets),
+        "message": sight.message,
+    }
+    return Fact("versions", tuple(sight_lines(sight)), data)
+
+
+def _ended(service: Service, sight: Sight, *, failed: bool) -> Outcome:
+    if not failed:
+        return Outcome("done", 0, f"{service.name}: the deployment is complete", sight.rollout.state)
+    return Outcome(
+        "rolled_back",
+        4,
+        f"{service.name}: the deployment failed",
+        sight.rollout.state,
+        reason=sight.rollout.reason or sight.message,
+        next_command="scaleout-cfn diagnose",
+    )

@@ -1,0 +1,249 @@
+"""A shell in a running task, and a task of its own that runs one command with the service's definition."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.messages import Note, Outcome, Tell
+from scaleout_cfn.deploy.services import logs
+from scaleout_cfn.deploy.services.evidence import log_place
+from scaleout_cfn.deploy.services.service import Service, tasks_of
+from scaleout_cfn.errors import AccessError, ApiError, BusyError, DeployError, RefusedError, UsageError
+
+__all__ = ["Started", "container_of", "exec_command", "start", "started", "stop_command", "watch_task"]
+
+PLUGIN = "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html"
+AWS_CLI = "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
+TRIES = 5
+#: Reads of the log after the task has stopped: its last lines come in a little later.
+LAST_READS = 3
+#: Reads until a task is shown that was begun: what ECS tells of it may be older than its beginning.
+FIRST_READS = 20
+
+
+def exec_command(
+    aws: Aws, service: Service, task_id: str, command: Sequence[str], which: Callable[[str], str | None] = shutil.which
+) -> list[str]:
+    """The AWS CLI's command line that opens a session in a task: the newest that takes one, or the one that is named.
+
+    Raises RefusedError where the service or its tasks take no session, UsageError where a program is missing.
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec-run.html
+    """
+    if not service.raw.get("enableExecuteCommand"):
+        raise RefusedError(
+            f"service {service.name}: service.exec is off, so its tasks take no session",
+            state="nothing was changed",
+            next_command="scaleout-cfn deploy --set service.exec=true --set service.read_only=false,"
+            " which replaces the tasks; or scaleout-cfn run -- COMMAND, which needs neither",
+        )
+    program = which("aws")
+    needed = {"aws": AWS_CLI, "session-manager-plugin": PLUGIN}
+    missing = [f"{name}: {page}" for name, page in needed.items() if not which(name)]
+    if missing or program is None:
+        raise UsageError(f"a session needs the AWS CLI and its plug-in. Not on PATH: {'; '.join(missing)}")
+    task = _to_enter(list(tasks_of(aws, service)), task_id, service)
+    target = aws.target
+    options = [
+        *(["--profile", target.profile] if target.profile else []),
+        *(["--endpoint-url", target.endpoint_url] if target.endpoint_url else []),
+    ]
+    return [
+        program, "ecs", "execute-command", "--region", aws.region, *options, "--cluster", service.cluster,
+        "--task", task["taskArn"], "--container", container_of(service, task), "--interactive",
+        "--command", shlex.join(command),
+    ]  # fmt: skip
+
+
+def _to_enter(tasks: Sequence[Mapping[str, Any]], task_id: str, service: Service) -> Mapping[str, Any]:
+    running = [one for one in tasks if one.get("lastStatus") == "RUNNING"]
+    if task_id:
+        running = [one for one in running if str(one["taskArn"]).rpartition("/")[2].startswith(task_id)]
+    if not running:
+        which = f"task {task_id} of it" if task_id else "task of it"
+        raise UsageError(f"service {service.name}: no {which} runs; scaleout-cfn rollout shows what does")
+    ready = [one for one in running if _has_agent(one)]
+    if not ready:
+        raise RefusedError(
+            f"service {service.name}: of {len(running)} running tasks none takes a session. They are older than"
+            " service.exec, or the agent in them does not run",
+            state="nothing was changed",
+            next_command="scaleout-cfn rollout; or, for new tasks, aws ecs update-service --force-new-deployment"
+            f" --cluster {service.cluster} --service {service.name}",
+        )
+    return max(ready, key=lambda one: str(one.get("startedAt", "")))
+
+
+def _has_agent(task: Mapping[str, Any]) -> bool:
+    agents = [agent for one in task.get("containers", []) for agent in one.get("managedAgents", [])]
+    return bool(task.get("enableExecuteCommand")) and any(
+        agent.get("name") == "ExecuteCommandAgent" and agent.get("lastStatus") == "RUNNING" for agent in agents
+    )
+
+
+def container_of(service: Service, task: Mapping[str, Any]) -> str:
+    """The container that serves: the one behind the load balancer, else the first."""
+    names = [str(one["containerName"]) for one in service.raw.get("loadBalancers", []) if one.get("containerName")]
+    return names[0] if names else str(task["containers"][0]["name"])
+
+
+@dataclass(frozen=True)
+class Started:
+    """A task that was begun, and where it writes; no group where its log goes nowhere that is known."""
+
+    arn: str
+    cluster: str
+    container: str
+    group: str = ""
+    stream: str = ""
+
+
+def start(aws: Aws, service: Service, command: Sequence[str], token: str) -> Started:
+    """Begin one task with the service's task definition, network and capacity, that runs the command instead.
+
+    It is none of the service's tasks: it gets no traffic, and is not replaced when it ends. The token makes it safe to
+    ask again where the answer was unclear: AWS then names the task that it began. Raises BusyError where there is no
+    room, DeployError where AWS gives no clear answer.
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html
+    """
+    definition = _definition(aws, service.raw["taskDefinition"])
+    names = [str(one["name"]) for one in definition.get("containerDefinitions", [])]
+    behind = [one.get("containerName") for one in service.raw.get("loadBalancers", [])]
+    container = next((name for name in names if name in behind), names[0])
+    asked: dict[str, Any] = {
+        "cluster": service.cluster,
+        "taskDefinition": service.raw["taskDefinition"],
+        "overrides": {"containerOverrides": [{"name": container, "command": list(command)}]},
+        "count": 1,
+        "startedBy": token,
+        "clientToken": token,
+        "enableECSManagedTags": bool(service.raw.get("enableECSManagedTags")),
+    }
+    if network := service.raw.get("networkConfiguration"):
+        asked["networkConfiguration"] = network
+    if strategy := service.raw.get("capacityProviderStrategy"):
+        asked["capacityProviderStrategy"] = strategy
+    elif launch := service.raw.get("launchType"):
+        asked["launchType"] = launch
+    for _ in range(TRIES):
+        try:
+            answer = aws.write("ecs", "run_task", **asked)
+        except ApiError as error:
+            if error.kind != "unclear":
+                raise
+            aws.pace.wait()
+            continue
+        return _begun(answer, service, definition, container)
+    raise DeployError(
+        "run_task: AWS gives no clear answer",
+        state="the task may have begun",
+        next_command=f"aws ecs list-tasks --region {aws.region} --cluster {service.cluster} --started-by {token}",
+    )
+
+
+def _begun(answer: Mapping[str, Any], service: Service, definition: Mapping[str, Any], container: str) -> Started:
+    if not answer.get("tasks"):
+        reasons = ", ".join(str(one.get("reason", "")) for one in answer.get("failures", [])) or "no reason given"
+        raise BusyError(
+            f"cluster {service.cluster}: it has no place for the task: {reasons}",
+            state="no task was begun",
+            next_command="the same command later, or raise cluster.max_nodes",
+        )
+    arn = str(answer["tasks"][0]["taskArn"])
+    place = log_place(definition, container, arn)
+    return Started(arn, service.cluster, container, *(place or ("", "")))
+
+
+def started(aws: Aws, service: Service, task_id: str) -> Started:
+    """A task that was begun earlier, to be watched again. Raises UsageError where ECS does not know it any more."""
+    answer = aws.read("ecs", "describe_tasks", cluster=service.cluster, tasks=[task_id])
+    if not answer.get("tasks"):
+        raise UsageError(
+            f"task {task_id}: cluster {service.cluster} knows none; a stopped one is forgotten after an hour"
+        )
+    task = answer["tasks"][0]
+    overrides = task.get("overrides", {}).get("containerOverrides", [])
+    container = str(overrides[0]["name"]) if overrides else container_of(service, task)
+    place = log_place(_definition(aws, task["taskDefinitionArn"]), container, task["taskArn"])
+    return Started(task["taskArn"], service.cluster, container, *(place or ("", "")))
+
+
+def watch_task(aws: Aws, task: Started, tell: Tell) -> Outcome:
+    """Tell how a task goes and what it writes until it has stopped. The exit code is its container's own.
+
+    An interrupt only stops watching, and so does a read that fails: the outcome says how to come back, and how to stop
+    the task.
+    """
+    again = f"scaleout-cfn run --attach {_id(task.arn)}; to stop the task: {stop_command(task, aws.region)}"
+    try:
+        return _to_the_end(aws, task, tell)
+    except KeyboardInterrupt as stop:
+        what = f"task {_id(task.arn)}: stopped watching; the task goes on in AWS"
+        return Outcome("still_running", 128 + getattr(stop, "number", 2), what, next_command=again)
+    except (ApiError, AccessError) as error:
+        words, code = ("no_access", 8) if isinstance(error, AccessError) else ("still_running", 9)
+        return Outcome(words, code, f"task {_id(task.arn)}: {error}", reason="the task may go on", next_command=again)
+
+
+def _to_the_end(aws: Aws, task: Started, tell: Tell) -> Outcome:
+    token, status, reads = "", "", FIRST_READS
+    if not task.group:
+        tell(Note("its log goes nowhere that is read here: the task definition names no awslogs group", "warning"))
+    while True:
+        # Before the log, so that what is read after the task has stopped holds all that it wrote.
+        answer = aws.read("ecs", "describe_tasks", cluster=task.cluster, tasks=[task.arn])
+        found = next(iter(answer.get("tasks", [])), None)
+        if found is not None and found["lastStatus"] != status:
+            status, reads = found["lastStatus"], LAST_READS
+            tell(Note(f"task {_id(task.arn)}  {status}"))
+        fresh: list[logs.Line] = []
+        if task.group:
+            fresh, token = logs.stream(aws, task.group, task.stream, token)
+            for line in fresh:
+                tell(logs.fact(line))
+        if found is None or status == "STOPPED":
+            reads -= 1
+            if reads <= 0 or (found is not None and not task.group):
+                return _ended(task, found)
+        aws.pace.wait()
+
+
+def _ended(task: Started, found: Mapping[str, Any] | None) -> Outcome:
+    if found is None:
+        what = f"task {_id(task.arn)}: ECS does not know it any more"
+        return Outcome("gone", 1, what, next_command="scaleout-cfn logs")
+    own: Mapping[str, Any] = next((one for one in found.get("containers", []) if one.get("name") == task.container), {})
+    code = own.get("exitCode")
+    reason = str(own.get("reason") or found.get("stoppedReason") or "")
+    if code is None:
+        return Outcome(
+            "failed",
+            5,
+            f"task {_id(task.arn)}: the command did not run",
+            str(found["lastStatus"]),
+            reason=reason or "ECS gives no reason",
+            next_command="scaleout-cfn diagnose, or scaleout-cfn logs",
+        )
+    word = "done" if code == 0 else "failed"
+    what = f"task {_id(task.arn)}: the command ended with {code}"
+    return Outcome(
+        word, code, what, str(found["lastStatus"]), reason=reason if code else "", outputs={"ExitCode": str(code)}
+    )
+
+
+def stop_command(task: Started, region: str) -> str:
+    """What ends a task before its time."""
+    return f"aws ecs stop-task --region {region} --cluster {task.cluster} --task {_id(task.arn)}"
+
+
+def _definition(aws: Aws, arn: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = aws.read("ecs", "describe_task_definition", taskDefinition=arn)["taskDefinition"]
+    return found
+
+
+def _id(arn: str) -> str:
+    return arn.rpartition("/")[2]

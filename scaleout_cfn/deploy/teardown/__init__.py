@@ -1,0 +1,1 @@
+"""The way out: what is there, how it is emptied and deleted."""

@@ -1,0 +1,178 @@
+"""Take a stack down: stock first, then drain, empty what was named, delete, and list what is retained.
+
+Every step may be done again: a run that was broken off is finished by the same command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.changes.apply import Operation
+from scaleout_cfn.deploy.live import NESTED, Live, Resource, find
+from scaleout_cfn.deploy.messages import Note, Outcome, Tell
+from scaleout_cfn.deploy.outcome import concluded
+from scaleout_cfn.deploy.recover import pick
+from scaleout_cfn.deploy.teardown import emptying
+from scaleout_cfn.deploy.teardown.drain import drain, release
+from scaleout_cfn.deploy.teardown.inventory import EMPTIED, Stock, held_back, take_stock
+from scaleout_cfn.deploy.watch.events import Event, History, first_cause
+from scaleout_cfn.deploy.watch.follow import follow
+from scaleout_cfn.deploy.watch.watching import Patience, begin, unsure, watch
+from scaleout_cfn.errors import BusyError, DeployError, NeedsHandError, RefusedError, UsageError
+
+__all__ = ["destroy"]
+
+#: DeleteStack takes these. An update has to be cancelled first.
+DELETABLE = ("CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "REVIEW_IN_PROGRESS")
+BEGUN = "the service may be drained, and what was named may be emptied"
+
+
+def destroy(
+    aws: Aws,
+    stack: str,
+    empty: Sequence[str],
+    tell: Tell,
+    confirm: Callable[[str], bool],
+    patience: Patience,
+    role_arn: str = "",
+    retain: Sequence[str] = (),
+) -> Outcome:
+    """Take a stack down. Finishes what an earlier run began; does nothing where there is no stack.
+
+    `empty` are logical paths: consent that what is in these resources is lost. `retain` are those of resources that
+    could not be deleted, and are left behind. Raises DeployError or UsageError where nothing was changed.
+    """
+    live = find(aws, stack)
+    if live is None or live.status == "DELETE_COMPLETE":
+        return Outcome("no_change", 0, f"{stack}: there is no such stack, so there is nothing to do")
+    if live.status == "DELETE_IN_PROGRESS":
+        return watch(aws, Operation(live.stack_id, ""), stack, tell, _concluded(stack, Stock(())), patience)
+    _deletable(live)
+    taken = take_stock(aws, live, tell)
+    tell(taken.message(stack))
+    left = _left(taken, retain, live, tell)
+    lost = held_back(taken, empty, partly=live.status == "DELETE_FAILED")
+    if held := [item for item in lost if item.resource.path not in left]:
+        raise RefusedError(
+            "; ".join(f"{item.resource.path} holds {item.holds} and would be deleted" for item in held),
+            state="nothing was changed",
+            next_command="the same command again, with" + "".join(f" --empty {item.resource.path}" for item in held),
+        )
+    sentence = f"{stack} is taken down" + (f", and {', '.join(empty)} emptied" if empty else "")
+    if not confirm(sentence + (f", and {', '.join(left)} left behind" if left else "")):
+        raise RefusedError("not confirmed", state="nothing was changed", next_command="the same command, with --yes")
+    role: dict[str, Any] = {"RoleARN": role_arn} if role_arn else {}
+    try:
+        drain(aws, taken, tell, patience)
+        release(aws, taken, tell)
+        for item in taken.items:
+            if item.resource.path in empty:
+                emptying.empty(aws, item.resource, tell)
+        own = [one.path for one in left.values() if one.stack_id == live.stack_id]
+        for nested in {one.stack_id for one in left.values()} - {live.stack_id}:
+            titles = [one.path.rpartition("/")[2] for one in left.values() if one.stack_id == nested]
+            _without(aws, nested, titles, tell, patience, role)
+        operation = begin(aws, live, "destroy", "delete_stack", **({"RetainResources": own} if own else {}), **role)
+    except KeyboardInterrupt as stop:
+        return unsure(aws, live, stack, stop, BEGUN)
+    except DeployError as error:
+        error.state = error.state or f"{BEGUN}; the stack is not deleted"
+        error.next_command = error.next_command or "the same command again: it goes on"
+        raise
+    return watch(aws, operation, stack, tell, _concluded(stack, taken, left), patience)
+
+
+def _left(taken: Stock, retain: Sequence[str], live: Live, tell: Tell) -> dict[str, Resource]:
+    """What is to be left behind, by its path. DeleteStack takes only what it could not delete before.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html
+    """
+    if retain and live.status != "DELETE_FAILED":
+        raise UsageError(f"--retain: only a stack in DELETE_FAILED can leave something behind; it is {live.status}")
+    there = {item.resource.path: item.resource for item in taken.items if item.resource.type != NESTED}
+    able = [path for path, one in there.items() if one.status == "DELETE_FAILED"]
+    nested = {item.resource.path for item in taken.items if item.resource.type == NESTED}
+    allowed = ", ".join(able) or "none"
+    for path in retain:
+        if path in nested:
+            raise UsageError(f"--retain {path}: it is a nested stack; give one of what is in it: {allowed}")
+        if path in there and path not in able:
+            raise UsageError(f"--retain {path}: it is {there[path].status}; give one of: {allowed}")
+        if path not in there:  # as after an earlier run, which left it behind
+            tell(Note(f"--retain {path}: the stack has nothing of that path, so it is passed over", "warning"))
+    return {path: there[path] for path in retain if path in there}
+
+
+def _without(
+    aws: Aws, nested_id: str, titles: list[str], tell: Tell, patience: Patience, role: Mapping[str, Any]
+) -> None:
+    """Delete a nested stack and leave these resources of it: the root can leave only its own."""
+    live = find(aws, nested_id)
+    if live is None or live.status != "DELETE_FAILED":
+        return
+    tell(Note(f"deleting nested stack {live.name} without {', '.join(titles)}"))
+    operation = begin(aws, live, "destroy", "delete_stack", RetainResources=titles, **role)
+    end = None if patience.wait_s is None else aws.pace.clock() + patience.wait_s
+    history = History(live.stack_id, operation.token)
+    after = follow(aws, operation, history, tell, end=end, patience_s=patience.access_s)
+    if after is not None and after.status != "DELETE_COMPLETE":
+        cause = first_cause(history.events)
+        raise NeedsHandError(
+            f"nested stack {live.name} is {after.status}: {cause.reason if cause else after.reason}",
+            next_command="scaleout-cfn diagnose",
+        )
+
+
+def _deletable(live: Live) -> None:
+    if live.protected:
+        raise RefusedError(
+            f"stack {live.name}: termination protection is on, and is never switched off for you",
+            state="nothing was changed",
+            next_command="aws cloudformation update-termination-protection --no-enable-termination-protection"
+            f" --stack-name {live.name}",
+        )
+    if live.meaning.end == "running" and live.status not in DELETABLE:
+        raise BusyError(
+            f"stack {live.name} is {live.status}, and CloudFormation deletes no stack that is at work",
+            state="nothing was changed by this run",
+            next_command=pick(live.status).next_command or "scaleout-cfn events --follow, then the same command again",
+        )
+
+
+def _concluded(
+    stack: str, taken: Stock, retained: Mapping[str, Resource] = MappingProxyType({})
+) -> Callable[[Live | None, Sequence[Event]], Outcome]:
+    def conclude(live: Live | None, events: Sequence[Event]) -> Outcome:
+        if live is not None and live.status != "DELETE_COMPLETE":
+            return _failed(concluded(live, stack, events), taken)
+        # CloudFormation says what it left; the stock knows what lies in stacks whose events were not read.
+        skipped = {event.path: event.physical_id for event in events if event.status == "DELETE_SKIPPED"}
+        left = {item.resource.path: item.resource.physical_id for item in taken.retained} | skipped
+        left |= {path: one.physical_id for path, one in retained.items()}
+        what = f"{stack}: deleted" + (f"; {len(left)} retained" if left else ", and nothing is left of it")
+        kept = "; ".join(f"{path} {physical_id}" for path, physical_id in left.items())
+        return Outcome(
+            "destroyed",
+            0,
+            what,
+            "DELETE_COMPLETE",
+            live.stack_id if live else "",
+            reason=f"retained: {kept}" if left else "",
+            outputs={},
+        )
+
+    return conclude
+
+
+def _failed(outcome: Outcome, taken: Stock) -> Outcome:
+    """A deletion that failed, with the command that gets past what stopped it, where one does."""
+    cause = outcome.cause
+    blocker = next((item for item in taken.items if cause and item.resource.path == cause.path), None)
+    if blocker is not None and blocker.resource.type in EMPTIED:
+        return replace(outcome, next_command=f"scaleout-cfn destroy --empty {blocker.resource.path}")
+    leave = f", or leave it behind: --retain {cause.path}" if cause and cause.path else ""
+    return replace(outcome, next_command=f"put right what the cause says, then scaleout-cfn destroy again{leave}")

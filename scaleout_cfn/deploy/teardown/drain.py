@@ -1,0 +1,147 @@
+"""What goes before a deletion, so that it does not hang: no tasks, and no instance that is protected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.live import Resource
+from scaleout_cfn.deploy.messages import Note, Tell
+from scaleout_cfn.deploy.services.rollout import rollout
+from scaleout_cfn.deploy.teardown.emptying import batches
+from scaleout_cfn.deploy.teardown.inventory import Stock
+from scaleout_cfn.deploy.watch.follow import StoppedWaiting
+from scaleout_cfn.deploy.watch.watching import Patience
+from scaleout_cfn.errors import AccessError, ApiError
+
+__all__ = ["drain", "release"]
+
+GROUP = "AWS::AutoScaling::AutoScalingGroup"
+SERVICE = "AWS::ECS::Service"
+TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
+#: Neither a policy nor a schedule starts tasks again.
+SUSPENDED = {
+    "DynamicScalingInSuspended": True,
+    "DynamicScalingOutSuspended": True,
+    "ScheduledScalingSuspended": True,
+}
+#: SetInstanceProtection takes so many instances.
+INSTANCES = 50
+
+
+def drain(aws: Aws, taken: Stock, tell: Tell, patience: Patience) -> None:
+    """No tasks: bounds of zero first, or scaling would start them again; then wait until they have ended."""
+    for target in taken.of(TARGET):
+        resource_id, dimension, namespace = target.physical_id.split("|")
+        if namespace == "ecs":
+            # A put of the whole target: to repeat it is safe, and it takes no token. So it is below.
+            _step(
+                aws,
+                tell,
+                f"{target.path}: no tasks, and no scaling",
+                "application-autoscaling",
+                "register_scalable_target",
+                {
+                    "ServiceNamespace": namespace,
+                    "ResourceId": resource_id,
+                    "ScalableDimension": dimension,
+                    "MinCapacity": 0,
+                    "MaxCapacity": 0,
+                    "SuspendedState": SUSPENDED,
+                },
+            )
+    services = [one for one in taken.of(SERVICE) if one.physical_id.startswith("arn:")]
+    asked = [
+        one
+        for one in services
+        if _step(
+            aws,
+            tell,
+            f"{one.path}: desired count 0",
+            "ecs",
+            "update_service",
+            {"cluster": one.physical_id.split("/")[-2], "service": one.physical_id, "desiredCount": 0},
+        )
+    ]
+    end = None if patience.wait_s is None else aws.pace.clock() + patience.wait_s
+    for one in asked:
+        while running := _running(aws, one, tell):
+            if end is not None and aws.pace.clock() >= end:
+                raise StoppedWaiting(
+                    f"stopped waiting: {running} tasks of {one.path} are still ending",
+                    state="the service is drained, and nothing is deleted yet",
+                    next_command="the same command again: it goes on",
+                )
+            aws.pace.wait()
+
+
+def _running(aws: Aws, service: Resource, tell: Tell) -> int:
+    """How many tasks a service still has. One that cannot be asked has none: CloudFormation drains it as well."""
+    try:
+        answer = aws.read(
+            "ecs", "describe_services", cluster=service.physical_id.split("/")[-2], services=[service.physical_id]
+        )
+        running = sum(one.get("runningCount", 0) + one.get("pendingCount", 0) for one in answer.get("services", []))
+        if running and (found := rollout(aws, service.physical_id)):
+            tell(found)
+        return int(running)
+    except (ApiError, AccessError) as error:
+        tell(Note(f"{service.path}: not known whether its tasks have ended: {error}", "warning"))
+        return 0
+
+
+def release(aws: Aws, taken: Stock, tell: Tell) -> None:
+    """Instances that are protected from scale-in outlive the deletion of their group, which then fails.
+
+    https://github.com/aws/containers-roadmap/issues/631
+    """
+    for group in taken.of(GROUP):
+        try:
+            answer = aws.read("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[group.physical_id])
+        except (ApiError, AccessError) as error:
+            tell(Note(f"{group.path}: not known whether instances are protected: {error}", "warning"))
+            continue
+        for one in answer["AutoScalingGroups"]:
+            if one.get("NewInstancesProtectedFromScaleIn"):
+                what = f"{group.path}: new instances are not protected"
+                _step(
+                    aws,
+                    tell,
+                    what,
+                    "autoscaling",
+                    "update_auto_scaling_group",
+                    {"AutoScalingGroupName": group.physical_id, "NewInstancesProtectedFromScaleIn": False},
+                )
+            guarded = [each["InstanceId"] for each in one.get("Instances", []) if each.get("ProtectedFromScaleIn")]
+            for batch in batches(guarded, INSTANCES):
+                _step(
+                    aws,
+                    tell,
+                    f"{group.path}: {len(batch)} instances are no longer protected from scale-in",
+                    "autoscaling",
+                    "set_instance_protection",
+                    {
+                        "AutoScalingGroupName": group.physical_id,
+                        "InstanceIds": batch,
+                        "ProtectedFromScaleIn": False,
+                    },
+                )
+
+
+def _step(aws: Aws, tell: Tell, what: str, client: str, operation: str, arguments: Mapping[str, Any]) -> bool:
+    """One step that makes the deletion smooth. One that fails is told and does not stop it: CloudFormation may do
+    without, and says so if not."""
+    try:
+        aws.write(client, operation, **arguments)
+    except AccessError as error:
+        if error.kind == "expired":
+            raise
+        tell(Note(f"not done, {what}: {error}", "warning"))
+        return False
+    except ApiError as error:
+        if error.kind != "missing":  # it went with an earlier run
+            tell(Note(f"not done, {what}: {error}", "warning"))
+        return False
+    tell(Note(what))
+    return True

@@ -1,0 +1,196 @@
+"""What a stack holds: what goes with it, what outlives it, and what is in either. Reads only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.changes.plan import is_marked, is_stateful
+from scaleout_cfn.deploy.live import NESTED, Live, Resource, inventory, template_body
+from scaleout_cfn.deploy.messages import Fact, Note, Tell
+from scaleout_cfn.errors import AccessError, ApiError, ScaleoutError, UsageError
+
+__all__ = ["BATCH", "BUCKET", "EMPTIED", "REPOSITORY", "Item", "Stock", "held_back", "images_in", "stock", "take_stock"]
+
+BUCKET = "AWS::S3::Bucket"
+REPOSITORY = "AWS::ECR::Repository"
+LOGS = "AWS::Logs::LogGroup"
+#: What can be emptied without being deleted.
+EMPTIED = (BUCKET, REPOSITORY)
+#: S3 and ECR delete so many at a time.
+BATCH = {BUCKET: 1000, REPOSITORY: 100}
+
+
+@dataclass(frozen=True)
+class Item:
+    """A resource of the stock. `policy` is its DeletionPolicy; `holds` what is in it, in words, empty for nothing.
+
+    `marked`: its template says that it holds data, whatever its type.
+    """
+
+    resource: Resource
+    policy: str = "Delete"
+    holds: str = ""
+    marked: bool = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether it outlives the stack, or a snapshot of it does."""
+        return self.policy != "Delete"
+
+    @property
+    def consent(self) -> bool:
+        """Whether it goes with data in it, so that somebody has to agree by its name."""
+        return bool(self.holds) and not self.kept
+
+
+@dataclass(frozen=True)
+class Stock:
+    """All that a stack and those nested in it hold."""
+
+    items: tuple[Item, ...]
+
+    @property
+    def retained(self) -> tuple[Item, ...]:
+        return tuple(item for item in self.items if item.kept)
+
+    @property
+    def lost(self) -> tuple[Item, ...]:
+        """What goes with data in it."""
+        return tuple(item for item in self.items if item.consent)
+
+    def of(self, kind: str) -> list[Resource]:
+        return [item.resource for item in self.items if item.resource.type == kind and item.resource.physical_id]
+
+    def message(self, stack: str) -> Fact:
+        """The stock as it is told."""
+        gone = [item for item in self.items if not item.kept and item.resource.type != NESTED]
+        kinds = Counter(item.resource.type for item in gone)
+        lines = [f"{stack} holds {len(gone)} resources to delete, and {len(self.retained)} that are retained"]
+        lines += [f"  - {count:>3} {kind}" for kind, count in sorted(kinds.items())]
+        lines += [f"  = {_place(item)}  {item.holds or 'empty, or unknown'}  {_policy(item)}" for item in self.retained]
+        lines += [f"  ! {_place(item)}  holds {item.holds}  DELETED WITH IT" for item in self.lost]
+        return Fact(
+            "stock",
+            tuple(lines),
+            {
+                "deleted": [{"path": item.resource.path, "type": item.resource.type} for item in gone],
+                "retained": [_data(item) for item in self.retained],
+                "lost": [_data(item) for item in self.lost],
+            },
+        )
+
+
+def _place(item: Item) -> str:
+    return f"{item.resource.path}  {item.resource.type}  {item.resource.physical_id}"
+
+
+def _policy(item: Item) -> str:
+    return "A SNAPSHOT IS KEPT" if item.policy == "Snapshot" else "RETAINED"
+
+
+def _data(item: Item) -> dict[str, str]:
+    one = item.resource
+    return {"path": one.path, "type": one.type, "physical_id": one.physical_id, "holds": item.holds}
+
+
+def stock(resources: Iterable[Resource], templates: Mapping[str, Mapping[str, Any]], held: Mapping[str, str]) -> Stock:
+    """The stock, of the resources, the template of each stack by its ARN, and what is in each resource by its path.
+
+    A resource that its template does not name goes with the stack, and so does all of a template that could not be
+    read: nothing is taken for safe that may not be.
+    """
+    items = []
+    for one in resources:
+        declared = _declared(one, templates)
+        policy = str(declared.get("DeletionPolicy", "Delete"))
+        items.append(Item(one, policy, held.get(one.path, ""), is_marked(declared)))
+    return Stock(tuple(items))
+
+
+def _declared(one: Resource, templates: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    found = templates.get(one.stack_id, {}).get("Resources", {}).get(one.path.rpartition("/")[2], {})
+    return found if isinstance(found, Mapping) else {}
+
+
+def held_back(taken: Stock, named: Collection[str], *, partly: bool = False) -> list[Item]:
+    """What goes with data in it and was not named.
+
+    Raises UsageError for a name that means nothing: consent to a slip of the pen is no consent. `partly`: an earlier
+    run deleted some of the stack, so that a name may be of what is gone.
+    """
+    by_path = {item.resource.path: item for item in taken.items}
+    able = [path for path, item in by_path.items() if _can_be_named(item)]
+    for path in named:
+        item = by_path.get(path)
+        if path in able or (item is None and partly):
+            continue
+        if item is None:
+            what = "is not in the stack"
+        else:
+            what = f"is {item.resource.type}, " + ("retained as it is" if item.kept else "which holds no data")
+        raise UsageError(f"--empty {path}: {what}; give one of: {', '.join(able) or 'none, so leave it out'}")
+    return [item for item in taken.lost if item.resource.path not in named]
+
+
+def _can_be_named(item: Item) -> bool:
+    stateful = is_stateful(item.resource.type) or item.marked
+    return item.resource.type in EMPTIED or (stateful and not item.kept)
+
+
+def take_stock(aws: Aws, live: Live, tell: Tell) -> Stock:
+    """Read what a stack holds. What cannot be looked into counts as full."""
+    resources = list(inventory(aws, live.stack_id))
+    templates = {stack_id: _template(aws, stack_id, tell) for stack_id in {one.stack_id for one in resources}}
+    held = {
+        one.path: found
+        for one in resources
+        if (is_stateful(one.type) or is_marked(_declared(one, templates))) and (found := _held(aws, one))
+    }
+    return stock(resources, templates, held)
+
+
+def _template(aws: Aws, stack_id: str, tell: Tell) -> Mapping[str, Any]:
+    try:
+        return template_body(aws, stack_id)
+    except ScaleoutError as error:
+        tell(Note(f"template of {stack_id.split('/')[1]} not read, all in it counts as deleted: {error}", "warning"))
+        return {}
+
+
+def _held(aws: Aws, one: Resource) -> str:
+    """What is in a resource, in words; empty when nothing is."""
+    if not one.physical_id:
+        return ""
+    try:
+        if one.type == BUCKET:
+            page = aws.read("s3", "list_object_versions", Bucket=one.physical_id, MaxKeys=BATCH[BUCKET])
+            count = len(page.get("Versions", [])) + len(page.get("DeleteMarkers", []))
+            return f"{'more than ' if page.get('IsTruncated') else ''}{count} object versions" if count else ""
+        if one.type == REPOSITORY:
+            count = len(images_in(aws, one.physical_id))
+            return f"{count} images" if count else ""
+        if one.type == LOGS:
+            groups = aws.read("logs", "describe_log_groups", logGroupNamePrefix=one.physical_id)["logGroups"]
+            size = next(
+                (group.get("storedBytes", 0) for group in groups if group["logGroupName"] == one.physical_id), 0
+            )
+            return f"{size} bytes of logs" if size else ""
+    except ApiError as error:
+        if error.kind == "missing":
+            return ""
+        return f"what could not be looked at ({error.code})"
+    except AccessError as error:
+        if error.kind == "expired":
+            raise
+        return "what we may not look at"
+    return "data"
+
+
+def images_in(aws: Aws, repository: str) -> list[str]:
+    """The digests in a repository: an image of two tags is listed twice."""
+    pages = aws.pages("ecr", "list_images", repositoryName=repository)
+    return list(dict.fromkeys(one["imageDigest"] for page in pages for one in page.get("imageIds", [])))

@@ -1,0 +1,1 @@
+"""What happens: events, and an operation followed to its end."""

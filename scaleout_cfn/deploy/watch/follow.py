@@ -1,0 +1,175 @@
+"""The loop that watches an operation. What it returns comes from DescribeStacks by ARN alone: events that cannot be
+read, throttled calls and dropped connections make it slower and never decide anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.changes.apply import Operation
+from scaleout_cfn.deploy.live import Live, find
+from scaleout_cfn.deploy.messages import Note, Tell, Watched
+from scaleout_cfn.deploy.services.evidence import last_stop
+from scaleout_cfn.deploy.services.rollout import rollout
+from scaleout_cfn.deploy.watch.events import Event, History
+from scaleout_cfn.errors import AccessError, ApiError, DeployError
+
+__all__ = ["StoppedWaiting", "follow", "read_events"]
+
+#: From here on a service that is at work is looked at.
+SLOW_S = 20.0
+RENEW_S = 15.0
+
+
+class StoppedWaiting(DeployError):
+    """Watching ended before the operation did."""
+
+    exit_code = 9
+
+
+def follow(
+    aws: Aws,
+    operation: Operation,
+    history: History,
+    tell: Tell,
+    *,
+    end: float | None = None,
+    patience_s: float | None = 120.0,
+) -> Live | None:
+    """Watch until the operation has ended. Returns the stack as it is then; None when it is gone.
+
+    `end` is the time on the pace's clock at which to stop watching (StoppedWaiting). With expired credentials it
+    goes on trying for `patience_s`, for ever with None, then raises AccessError. The operation goes on in any case.
+    """
+    begin = aws.pace.clock()
+    access = _Access(aws, patience_s, tell)
+    told_lost = False
+    failures: dict[str, int] = {}
+    said: set[str] = set()
+    begun = not operation.before
+    while True:
+        live, answered = None, False
+        try:
+            live, answered = find(aws, operation.stack_id, once=True), True
+            access.good()
+        except AccessError as error:
+            access.lost(error)
+        except ApiError as error:
+            aws.pace.slower()
+            if not told_lost:
+                tell(Note(f"no answer ({error.code}); the operation goes on in AWS, trying again", "warning"))
+            told_lost = True
+        if answered:
+            told_lost = False
+            if live is None:
+                return None
+            begun = begun or f"{live.status} {live.version}" != operation.before or _executed(aws, operation)
+            begun = begun or _ended(history, live)
+            settled = begun and live.meaning.end != "running" and live.status != "REVIEW_IN_PROGRESS"
+            fresh = read_events(aws, history)
+            elapsed = aws.pace.clock() - begin
+            tell(Watched(live.status, tuple(fresh), history.progress, elapsed))
+            if settled:
+                return live
+            if elapsed >= SLOW_S:
+                _look_at_services(aws, history, tell, failures, said)
+        if end is not None and aws.pace.clock() >= end:
+            raise StoppedWaiting("stopped waiting; the operation goes on in AWS")
+        aws.pace.wait()
+
+
+def read_events(aws: Aws, history: History, *, on_error: Callable[[Exception], None] | None = None) -> list[Event]:
+    """One round over all stacks that are at work: what is new, in the order of time. Never raises for AWS's sake."""
+    fresh: list[Event] = []
+    read: set[str] = set()
+    # A child that this round finds is read in the same round, and so are its own.
+    while waiting := [stack_id for stack_id in history.active if stack_id not in read]:
+        for stack_id in waiting:
+            read.add(stack_id)
+            try:
+                fresh += history.take(stack_id, _pages(aws, stack_id))
+            except (ApiError, AccessError) as error:
+                if on_error:
+                    on_error(error)
+    history.rest()
+    return sorted(fresh, key=lambda event: event.time)
+
+
+def _pages(aws: Aws, stack_id: str) -> Iterator[dict[str, Any]]:
+    arguments = {"StackName": stack_id}
+    while True:
+        page = aws.once("cloudformation", "describe_stack_events", **arguments)
+        yield page
+        if not page.get("NextToken"):
+            return
+        arguments["NextToken"] = page["NextToken"]
+
+
+def _executed(aws: Aws, operation: Operation) -> bool:
+    """Whether the change set's execution has ended, where the stack itself still looks as before."""
+    if not operation.change_set:
+        return False
+    try:
+        answer = aws.once("cloudformation", "describe_change_set", ChangeSetName=operation.change_set)
+    except (ApiError, AccessError):
+        return False
+    return str(answer["ExecutionStatus"]) in ("EXECUTE_COMPLETE", "EXECUTE_FAILED")
+
+
+def _ended(history: History, live: Live) -> bool:
+    """Whether the operation was seen to end in the very status that the stack has: it may be the one from before."""
+    last = history.last("")
+    return history.begun is not None and last is not None and not last.running and last.status == live.status
+
+
+def _look_at_services(aws: Aws, history: History, tell: Tell, failures: dict[str, int], said: set[str]) -> None:
+    """Tell how services at work are, and why tasks stopped whenever more of them failed, each reason once."""
+    for path in history.progress.current:
+        event = history.last(path)
+        if not event or event.type != "AWS::ECS::Service" or not event.physical_id.startswith("arn:"):
+            continue
+        try:
+            found = rollout(aws, event.physical_id)
+            words = ""
+            if found and found.failed > failures.get(path, 0):
+                failures[path] = found.failed
+                why = last_stop(aws, event.physical_id)
+                words = f"{path}: {why}" if why else ""
+        except (ApiError, AccessError):
+            continue
+        if found:
+            tell(found)
+        if words and words not in said:
+            said.add(words)
+            tell(Note(words, "warning"))
+
+
+class _Access:
+    """Credentials that expire while one watches: they are read anew, for as long as there is patience."""
+
+    def __init__(self, aws: Aws, patience_s: float | None, tell: Tell) -> None:
+        self._aws, self._patience_s, self._tell = aws, patience_s, tell
+        self._since: float | None = None
+        self._renewed = 0.0
+
+    def good(self) -> None:
+        if self._since is not None:
+            self._tell(Note("the credentials work again"))
+        self._since = None
+
+    def lost(self, error: AccessError) -> None:
+        now = self._aws.pace.clock()
+        if self._since is None:
+            self._since = self._renewed = now
+            self._tell(Note(f"{error}. The operation goes on in AWS; trying again.", "warning"))
+        if self._patience_s is not None and now - self._since >= self._patience_s:
+            raise AccessError(
+                str(error),
+                kind=error.kind,
+                state="the operation goes on in AWS",
+                next_command="renew the credentials, then the same command again: it goes on watching",
+            ) from None
+        if now - self._renewed >= RENEW_S:
+            self._aws.renew()
+            self._renewed = now

@@ -1,0 +1,1 @@
+"""Anybody's templates, read: text to facts, places by line, nested stacks and what their values come to."""

@@ -1,0 +1,178 @@
+"""Templates are read as CloudFormation reads them, with the line of everything."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from lint.sets import write
+
+from scaleout_cfn.templates.reading import load, read_folder, read_template
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(min_size=1), inner, max_size=4),
+    max_leaves=20,
+).filter(lambda value: "Fn::GetAtt" not in json.dumps(value))
+AWKWARD = [
+    "2012-10-17",
+    "yes",
+    "no",
+    "on",
+    "off",
+    "1_000",
+    "0b1",
+    "12:30:45",
+    "007",
+    "~",
+    "",
+    "a\r\nb",
+    "\U0001f600",
+    "=",
+]
+
+
+@given(st.dictionaries(st.text(min_size=1), values, max_size=4))
+def test_what_a_yaml_dumper_writes_is_read_back(body: dict[str, Any]) -> None:
+    text = yaml.dump({"Resources": body}, Dumper=yaml.SafeDumper)
+    assert read_template(text).body == {"Resources": body}
+
+
+@given(st.dictionaries(st.text(min_size=1), values, max_size=4))
+def test_json_is_read_back(body: dict[str, Any]) -> None:
+    assert read_template(json.dumps({"Resources": body}, indent=1)).body == {"Resources": body}
+
+
+@pytest.mark.parametrize("text", AWKWARD)
+def test_a_quoted_string_stays_a_string(text: str) -> None:
+    assert read_template(yaml.dump({"Resources": {"a": text}})).body["Resources"]["a"] == text
+
+
+def test_a_date_without_quotes_is_the_string_that_cloudformation_sees() -> None:
+    body = read_template("AWSTemplateFormatVersion: 2010-09-09\nResources: {}\n").body
+    assert body["AWSTemplateFormatVersion"] == "2010-09-09"
+
+
+def test_keys_are_always_strings() -> None:
+    body = read_template("Resources: {}\nMappings:\n  Accounts:\n    123456789012: {on: 1}\n").body
+    assert body["Mappings"]["Accounts"] == {"123456789012": {"on": 1}}
+
+
+@pytest.mark.parametrize(
+    ("short", "long"),
+    [
+        ("!Ref A", {"Ref": "A"}),
+        ("!Condition A", {"Condition": "A"}),
+        ("!GetAtt A.B.C", {"Fn::GetAtt": ["A", "B.C"]}),
+        ("!GetAtt [A, B]", {"Fn::GetAtt": ["A", "B"]}),
+        ("{'Fn::GetAtt': A.B.C}", {"Fn::GetAtt": ["A", "B.C"]}),
+        ("!Sub '${A}'", {"Fn::Sub": "${A}"}),
+        ("!Sub ['${A}', {A: !Ref B}]", {"Fn::Sub": ["${A}", {"A": {"Ref": "B"}}]}),
+        ("!If [C, !Ref A, !Ref 'AWS::NoValue']", {"Fn::If": ["C", {"Ref": "A"}, {"Ref": "AWS::NoValue"}]}),
+        ("!GetAZs ''", {"Fn::GetAZs": ""}),
+        ("!Transform {Name: It, Parameters: {A: 1}}", {"Fn::Transform": {"Name": "It", "Parameters": {"A": 1}}}),
+        ("!Cidr [!GetAtt V.Cidr, 2, 8]", {"Fn::Cidr": [{"Fn::GetAtt": ["V", "Cidr"]}, 2, 8]}),
+    ],
+)
+def test_short_tags_become_the_long_form(short: str, long: Any) -> None:
+    assert read_template(f"Resources:\n  A: {short}\n").body["Resources"]["A"] == long
+
+
+def test_anchors_and_merges_are_followed() -> None:
+    text = "Resources:\n  A: &a {Type: T, B: 1}\n  C:\n    <<: *a\n    B: 2\n  D: *a\n"
+    assert read_template(text).body["Resources"] == {
+        "A": {"Type": "T", "B": 1},
+        "C": {"Type": "T", "B": 2},
+        "D": {"Type": "T", "B": 1},
+    }
+
+
+def test_aliases_that_multiply_cost_nothing() -> None:
+    lines = ["Resources:", "  a0: &a0 [x, x]", *(f"  a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60))]
+    assert len(read_template("\n".join(lines)).body["Resources"]) == 60
+
+
+def test_an_alias_within_itself_and_bottomless_nesting_are_findings() -> None:
+    (problem,) = load("Resources:\n  A: &a\n    Type: T\n    B: *a\n", "a.yaml").problems
+    assert (problem.rule, problem.path) == ("E0000", "Resources.A.B")
+    (problem,) = load("Resources: " + "[" * 20_000 + "]" * 20_000, "a.yaml").problems
+    assert "deeply" in problem.message
+    # Half of a pair of surrogates, which libyaml refuses, sends it to the JSON reader.
+    (problem,) = load('{"A": "\\ud83d\\ude00", "Resources": ' + "[" * 20_000 + "]" * 20_000 + "}", "a.json").problems
+    assert "deeply" in problem.message
+
+
+def test_every_path_has_its_line() -> None:
+    text = (
+        "# a comment\nResources:\n  A:\n    Type: T\n    Properties:\n"
+        "      List:\n        - One: 1\n        - !Sub\n          - ${x}\n"
+    )
+    template = load(text, "a.yaml")
+    assert template.line("Resources.A.Properties.List.0.One") == 7
+    assert template.line("Resources.A.Properties.List.1.Fn::Sub.0") == 9
+    assert template.line("Resources.A.Properties.Missing.Thing") == 5
+    assert template.line("Outputs") is None
+
+
+def test_duplicate_keys_are_found_with_both_lines() -> None:
+    (problem,) = load("Resources:\n  A: {Type: T}\n  A: {Type: U}\n", "a.yaml").problems
+    assert (problem.rule, problem.line, problem.path) == ("E0000", 3, "Resources.A")
+    assert "first in line 2" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("Resources:\n  A: [1\n", 3),
+        ("Resources:\n\tA: 1\n", 2),
+        ('{"Resources":\n {"A" 1}}', 2),
+        ('{"Resources":\n\t{"A" 1}}', 2),
+        ("- Resources\n", 1),
+        ("", 1),
+        ("Resources: {}\n---\nResources: {}\n", 2),
+    ],
+)
+def test_text_that_is_no_template_is_a_finding_with_its_line(text: str, line: int) -> None:
+    template = load(text, "a.yaml")
+    assert template.body == {}
+    assert [(p.file, p.line, p.rule, p.severity) for p in template.problems] == [("a.yaml", line, "E0000", "error")]
+    with pytest.raises(ValueError, match=f"^a.yaml:{line}: "):
+        read_template(text, "a.yaml")
+
+
+def test_json_that_libyaml_refuses_is_json_still() -> None:
+    assert read_template('{\n\t"Resources": {"A": "a\\/b"}\n}').body == {"Resources": {"A": "a/b"}}
+
+
+def test_a_folder_gives_its_templates_and_those_that_they_nest(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "more").mkdir()
+    (tmp_path / "deep" / "child.yml").write_text(
+        "Resources:\n  C: {Type: 'AWS::CloudFormation::Stack', Properties: {TemplateURL: more/leaf.template}}\n"
+    )
+    (tmp_path / "deep" / "more" / "leaf.template").write_text('{"Resources": {}}')
+    (tmp_path / "deep" / "unused.yaml").write_text("Resources: {}")
+    (tmp_path / "parent.yaml").write_text(
+        "Resources:\n  D:\n    Type: AWS::CloudFormation::Stack\n"
+        "    Properties: {TemplateURL: !Sub '${Url}/deep/child.yml'}\n"
+    )
+    (tmp_path / "buildspec.yml").write_text("version: 0.2\nphases: {}\n")
+    (tmp_path / "parameters.json").write_text('[{"ParameterKey": "A"}]')
+    (tmp_path / "chart.yaml").write_text("a: {{ .Values.b }}\n")
+    names = set(read_folder(tmp_path))
+    assert {name for name in names if "/" in name} == {"deep/child.yml", "deep/more/leaf.template"}
+    assert {"root.yaml", "parent.yaml"} <= names
+    assert not names & {"buildspec.yml", "parameters.json", "chart.yaml"}
+
+
+def test_a_folder_with_a_broken_template_is_refused_with_its_place(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("Resources:\n  A: [1\n")
+    with pytest.raises(ValueError, match=r"^a\.yaml:3: Not YAML"):
+        read_folder(tmp_path)
