@@ -1,11 +1,13 @@
-"""A stack of one's own beside ours: a cache that the nodes reach.
+"""A stack of one's own beside ours: a cache that the service's tasks reach, and nobody else.
 
 A stack is a function. Its keyword-only arguments become its template's Parameters, the dataclass it returns its
-Outputs; the section it takes is part of nobody's config but its own.
+Outputs; the section it takes is part of nobody's config but its own. A root is a function of a stack and the config:
+this one calls ours, nests the cache beside what that made, and connects the two.
 
     python examples/own_stack.py render -o FOLDER
 
-Every command is there: lint, diff, deploy ...
+Every command is there: lint, diff, deploy ... The application finds the cache, which speaks TLS, by the environment
+variables CACHE_HOST and CACHE_PORT.
 """
 
 from __future__ import annotations
@@ -13,11 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from troposphere import ec2, elasticache
+from troposphere import GetAtt, Output, ec2, ecs, elasticache
 
 import scaleout_cfn as sc
-from scaleout_cfn.stacks import root
-from scaleout_cfn.values import EmailAddress, Flag, LatestImage, Number, SubnetIds, Text, VpcId
 
 
 class CacheConfig(sc.Section, frozen=True, kw_only=True):
@@ -25,31 +25,18 @@ class CacheConfig(sc.Section, frozen=True, kw_only=True):
 
     node_type: Annotated[str, sc.tunable("The size of the cache.")] = "cache.t4g.micro"
     port: Annotated[int, sc.tunable("Where it listens.", ge=1, le=65535)] = 6379
-    clients: Annotated[str, sc.tunable("Who may connect, as a range of the VPC.")] = "10.0.0.0/16"
 
 
 @dataclass(frozen=True)
 class CacheOutputs:
-    address: Text
+    host: sc.Text
+    security_group: sc.SecurityGroupId
 
 
-def cache(stack: sc.Stack, config: CacheConfig, *, vpc_id: VpcId, subnets: SubnetIds) -> CacheOutputs:
+def cache(stack: sc.Stack, config: CacheConfig, *, vpc_id: sc.VpcId, subnets: sc.SubnetIds) -> CacheOutputs:
     """A cache for the service."""
     group = stack.add(
-        ec2.SecurityGroup(
-            "SecurityGroup",
-            GroupDescription="The cache; in only from the VPC.",
-            VpcId=vpc_id,
-            SecurityGroupIngress=[
-                ec2.SecurityGroupRule(
-                    Description="Clients in the VPC",
-                    IpProtocol="tcp",
-                    FromPort=config.port,
-                    ToPort=config.port,
-                    CidrIp=config.clients,
-                )
-            ],
-        )
+        ec2.SecurityGroup("SecurityGroup", GroupDescription="The cache; in only from the tasks.", VpcId=vpc_id)
     )
     place = stack.add(elasticache.SubnetGroup("SubnetGroup", Description="Where the nodes are.", SubnetIds=subnets))
     cluster = stack.add(
@@ -70,33 +57,51 @@ def cache(stack: sc.Stack, config: CacheConfig, *, vpc_id: VpcId, subnets: Subne
             UpdateReplacePolicy="Delete",
         )
     )
-    return CacheOutputs(Text(cluster.get_att("PrimaryEndPoint.Address")))
+    return CacheOutputs(sc.Text(cluster.get_att("PrimaryEndPoint.Address")), sc.SecurityGroupId(group.ref()))
 
 
-def shop(
-    stack: sc.Stack,
-    config: sc.Config,
-    *,
-    image_uri: Text,
-    min_tasks: Number,
-    max_tasks: Number,
-    node_image: LatestImage,
-    alarm_email: EmailAddress,
-    create_service_linked_role: Flag,
-) -> root.Outputs:
+def shop(stack: sc.Stack, config: sc.Config) -> sc.Outputs:
     """A shop: the service, and a cache beside it."""
-    web = root.build(
-        stack,
-        config,
-        image_uri=image_uri,
-        min_tasks=min_tasks,
-        max_tasks=max_tasks,
-        node_image=node_image,
-        alarm_email=alarm_email,
-        create_service_linked_role=create_service_linked_role,
-    )
-    stack.nest("Cache", cache, CacheConfig(), vpc_id=web.vpc_id, subnets=web.node_subnets)
+    web = sc.build(stack, config)
+    settings = CacheConfig()
+    store = stack.nest("Cache", cache, settings, vpc_id=web.vpc_id, subnets=web.node_subnets)
+    let_in(stack, config, store, settings.port)
+    tell(stack, store, settings.port)
     return web
+
+
+def let_in(stack: sc.Stack, config: sc.Config, store: CacheOutputs, port: int) -> None:
+    """The tasks may connect. The rule is the root's: so neither the cache's stack nor theirs waits for the other."""
+    # Under bridge a task connects from its node, under awsvpc from an interface of its own.
+    owner = "Cluster" if config.service.network_mode == "bridge" else "Service"
+    template = stack.children[owner].template
+    template.add_output(Output("SecurityGroup", Value=template.resources["SecurityGroup"].ref()))
+    rule = stack.add(
+        ec2.SecurityGroupIngress(
+            "CacheIngress",
+            Description="The service's tasks",
+            GroupId=store.security_group,
+            IpProtocol="tcp",
+            FromPort=port,
+            ToPort=port,
+            SourceSecurityGroupId=GetAtt(owner, "Outputs.SecurityGroup"),
+        )
+    )
+    if owner == "Service":
+        rule.Condition = stack.template.resources["Service"].Condition
+
+
+def tell(stack: sc.Stack, store: CacheOutputs, port: int) -> None:
+    """The container is told where the cache is: a further parameter of the service's stack, and two variables."""
+    service = stack.children["Service"]
+    host = service.parameter(sc.Text, "cache_host", Description="Where the cache answers.")
+    stack.template.resources["Service"].Parameters["CacheHost"] = store.host.crossing()
+    container = service.template.resources["TaskDefinition"].ContainerDefinitions[0]
+    container.Environment = [
+        *container.properties.get("Environment", []),
+        ecs.Environment(Name="CACHE_HOST", Value=host),
+        ecs.Environment(Name="CACHE_PORT", Value=str(port)),
+    ]
 
 
 def composed(config: sc.Config) -> sc.Stack:

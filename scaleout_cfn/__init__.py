@@ -48,7 +48,22 @@ if TYPE_CHECKING:
     from scaleout_cfn.rendering import folder_url, local_url, render, set_of, texts_of
     from scaleout_cfn.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
     from scaleout_cfn.stack import Stack
+    from scaleout_cfn.stacks.root import Outputs, build
     from scaleout_cfn.tunables import Section, tunable
+    from scaleout_cfn.values import (
+        ClusterName,
+        Flag,
+        LogGroupName,
+        Number,
+        RoleArn,
+        SecurityGroupId,
+        ServiceName,
+        SubnetIds,
+        Text,
+        Value,
+        Values,
+        VpcId,
+    )
 
 _HOMES = {
     "cli": "main",
@@ -67,7 +82,11 @@ _HOMES = {
     "rendering": "folder_url local_url render set_of texts_of",
     "scaling": "NodeScaling Scaling Schedule StepAdjustment StepScaling TargetTracking",
     "stack": "Stack",
+    "stacks.root": "Outputs build",
     "tunables": "Section tunable",
+    "values": (
+        "ClusterName Flag LogGroupName Number RoleArn SecurityGroupId ServiceName SubnetIds Text Value Values VpcId"
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -75,35 +94,49 @@ __all__ = [
     "PROFILES",
     "Certificate",
     "Cluster",
+    "ClusterName",
     "Config",
     "ConfigError",
     "Deployment",
     "Domain",
     "ExistingVpc",
     "Finding",
+    "Flag",
     "GitHubPipeline",
     "HealthCheck",
     "Http",
     "LoadBalancer",
+    "LogGroupName",
     "NewVpc",
     "NoPipeline",
     "NodeScaling",
+    "Number",
     "Observability",
+    "Outputs",
     "Registry",
     "RegistryPipeline",
+    "RoleArn",
     "ScaleoutError",
     "Scaling",
     "Schedule",
     "Section",
+    "SecurityGroupId",
     "Service",
+    "ServiceName",
     "SetError",
     "SourcePipeline",
     "Stack",
     "StepAdjustment",
     "StepScaling",
+    "SubnetIds",
     "TargetTracking",
+    "Text",
     "UsageError",
+    "Value",
+    "Values",
+    "VpcId",
     "WiringError",
+    "build",
     "check_set",
     "compose",
     "folder_url",

@@ -1,30 +1,47 @@
-"""What a root parameter takes from the tunable of its name: default, text and bounds; and the console's form."""
+"""What a root parameter takes from its tunable: name, default, text and bounds; and the form of the console."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, get_args
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args, get_origin
 
-from scaleout_cfn.config import Config
-from scaleout_cfn.stack import file_name, pascal
-from scaleout_cfn.tunables import pattern_of, tunables
-from scaleout_cfn.values import Value
+from scaleout_cfn.errors import WiringError
+from scaleout_cfn.tunables import Section, bare, pattern_of, tunables
+from scaleout_cfn.values import Flag, Number, Value, Values
 
-__all__ = ["asked", "interface"]
+__all__ = ["asked", "interface", "name_of"]
 
 #: Words that are not written as a capitalised word.
 SPELLING = {"uri": "URI", "url": "URL", "vpc": "VPC", "id": "ID", "ecs": "ECS", "cpu": "CPU"}
 
 
-def asked(config: Config, name: str, kind: type[Value], *, most: int | None = None) -> dict[str, Any]:
-    """Parameter properties of the tunable that has this name: Default, Description and its bounds.
+def name_of(key: str) -> str:
+    """What the parameter of a tunable is called: `max_tasks` for the key `scaling.max_tasks`.
 
-    `most` lowers the upper bound. A name that no tunable has gives nothing: the parameter has no default then.
+    The first part of a key is the room that the tunable is in, and no part of the name.
     """
-    found = next((entry for entry in tunables(config) if entry[0].rpartition(".")[2] == name), None)
-    if found is None:
-        return {}
-    key, inner, value, meta = found
+    return "_".join(key.split(".")[1:]) or key
+
+
+def asked(config: Section, key: str, kind: type[Value], *, most: int | None = None) -> dict[str, Any]:
+    """Parameter properties of the tunable with this dotted key: Default, Description and its bounds.
+
+    `most` lowers the upper bound. Raises WiringError for a key that the config has not, and a kind that cannot hold it.
+    """
+    known = {entry[0]: entry[1:] for entry in tunables(config)}
+    if key not in known:
+        import difflib  # here, for only this error needs it
+
+        near = ", ".join(difflib.get_close_matches(key, known, 3)) or "none"
+        raise WiringError(f"{key} is no tunable of this config; nearest: {near}")
+    inner, value, meta = known[key]
+    fits = _kind_for(inner)
+    if fits is None:
+        raise WiringError(f"{key} is a table or a list of tables, which no parameter can hold; set it in the config")
+    if not issubclass(kind, fits) or (fits is Value and issubclass(kind, (Number, Values))):
+        wanted = "a kind of one string, as Text is" if fits is Value else fits.__name__
+        raise WiringError(f"{key} is asked for as {kind.__name__}; its value wants {wanted}")
     of_aws = "AWS::" in kind.parameter_type
     properties: dict[str, Any] = {"Description": f"{meta.description} ({key})"}
     if isinstance(value, bool):
@@ -46,18 +63,28 @@ def asked(config: Config, name: str, kind: type[Value], *, most: int | None = No
     return {name: value for name, value in properties.items() if value is not None}
 
 
-def interface(config: Config, titles: Iterable[str]) -> dict[str, Any]:
+def _kind_for(inner: Any) -> type[Value] | None:
+    """The widest kind whose parameter can hold a tunable of a type; None where none can."""
+    if get_origin(inner) is Literal:
+        inner = type(get_args(inner)[0])
+    elif get_origin(inner) is tuple:
+        item, _ = bare(get_args(inner)[0])
+        return Values if item is str else None
+    return {bool: Flag, int: Number, float: Number, str: Value}.get(inner)
+
+
+def interface(titles: Iterable[str], keys: Mapping[str, str]) -> dict[str, Any]:
     """The AWS::CloudFormation::Interface of a root: its parameters grouped by section of the config, with labels.
 
+    `keys` has the tunable's key of each parameter that was asked for; others come under "More".
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudformation-interface.html
     """
-    names = {pascal(key.rpartition(".")[2]): key for key, *_ in reversed(list(tunables(config)))}
     groups: dict[str, list[str]] = {}
     labels = {}
     for title in titles:
-        key = names.get(title, "")
-        groups.setdefault(words(key.partition(".")[0] or "more"), []).append(title)
-        labels[title] = {"default": words(key.rpartition(".")[2] or file_name(title).replace("-", "_"))}
+        section = keys.get(title, "more").partition(".")[0]
+        groups.setdefault(words(section), []).append(title)
+        labels[title] = {"default": words(re.sub("(?<=.)(?=[A-Z])", "_", title).lower())}
     return {
         "ParameterGroups": [
             {"Label": {"default": label}, "Parameters": parameters} for label, parameters in groups.items()

@@ -11,13 +11,15 @@ import functools
 import inspect
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from troposphere import AWSHelperFn, AWSObject, GetAtt, Output, Parameter, Ref, Template
 from troposphere.cloudformation import Stack as NestedStack
 
 from scaleout_cfn.errors import WiringError
+from scaleout_cfn.parameters import asked, name_of
+from scaleout_cfn.tunables import Section
 from scaleout_cfn.values import Value
 
 __all__ = ["Stack", "file_name", "pascal"]
@@ -26,6 +28,7 @@ C = TypeVar("C")
 O = TypeVar("O")
 P = ParamSpec("P")
 R = TypeVar("R", bound=AWSObject)
+V = TypeVar("V", bound=Value)
 
 #: Written into TemplateURL while composing; `render` puts the form that is asked for in its place.
 UNRENDERED = "https://unrendered.invalid/"
@@ -41,18 +44,37 @@ def file_name(title: str) -> str:
     return "".join(f"-{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(title))
 
 
+class Children(dict[str, "Stack"]):
+    """The nested stacks of a stack by title; a title that is not there is answered with those that are."""
+
+    def __init__(self, parent: str) -> None:
+        self.parent = parent
+
+    def __missing__(self, title: str) -> Stack:
+        raise WiringError(f"{self.parent}: no nested stack has the title {title}; there is {', '.join(self) or 'none'}")
+
+
 class Stack:
     """One template being composed, and the stacks nested in it.
 
     `template` is troposphere's, open to any change before the set is rendered; `children` maps the title of each
-    nested stack to its Stack.
+    nested stack to its Stack. Only a root has a `config`, whose tunables it can ask for; `asked` has their keys by the
+    names of the parameters.
     """
 
-    def __init__(self, title: str, description: str) -> None:
+    def __init__(self, title: str, description: str, config: Section | None = None) -> None:
         self.title = title
         self.template = Template(Description=description)
         self.template.set_version()
-        self.children: dict[str, Stack] = {}
+        self.children: dict[str, Stack] = Children(title)
+        self.config = config
+        self.asked: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return (
+            f"<Stack {self.title}: {len(self.template.resources)} resources, of which nested:"
+            f" {', '.join(self.children) or 'none'}>"
+        )
 
     def add(self, resource: R) -> R:
         """Add a resource and return it.
@@ -70,7 +92,27 @@ class Stack:
         self.template.add_condition(title, expression)
         return title
 
-    def parameter(self, kind: type[Value], name: str, **properties: Any) -> Any:
+    def ask(self, key: str, kind: type[V], *, most: int | None = None) -> V:
+        """Let whoever creates the set decide a tunable: a parameter of the root, and its value.
+
+        `key` is the tunable's dotted key (`scaling.max_tasks`), which gives name, default, text and bounds; `most`
+        lowers the upper bound. Asked for again, it is the same parameter. Raises WiringError where there is no such
+        tunable, in a nested stack, and where two keys would have one name.
+        """
+        if self.config is None:
+            raise WiringError(
+                f"nested stack {self.title}: asks for {key}, which only a root can; take it as a keyword-only argument"
+            )
+        properties = asked(self.config, key, kind, most=most)
+        name = name_of(key)
+        title = pascal(name)
+        if self.asked.setdefault(title, key) != key:
+            raise WiringError(f"{self.title}: {key} and {self.asked[title]} would both be the parameter {title}")
+        if title in self.template.parameters:
+            return kind(Ref(title))
+        return self.parameter(kind, name, **properties)
+
+    def parameter(self, kind: type[V], name: str, **properties: Any) -> V:
         """Declare a parameter of a kind and return its value. `properties` are troposphere's (Default, MinValue...)."""
         title = pascal(name)
         if title in self.template.resources:
@@ -85,9 +127,9 @@ class Stack:
         """Build a nested stack, wire it in, and return its outputs as this stack sees them.
 
         `wires` are the keyword-only arguments of `build`. A wire that is None is left out: `build` gets None.
-        Raises WiringError when the wires do not fit the signature.
+        Raises WiringError when the wires do not fit the signature, or come by position.
         """
-        return self._nest(None, title, build, config, wires)
+        return self._nest(None, title, build, config, args, wires)
 
     def nest_if(
         self,
@@ -99,12 +141,18 @@ class Stack:
         **wires: P.kwargs,
     ) -> O:
         """`nest`, but CloudFormation makes the stack only while the condition holds."""
-        return self._nest(condition, title, build, config, wires)
+        return self._nest(condition, title, build, config, args, wires)
 
     def _nest(
-        self, condition: str | None, title: str, build: Callable[..., O], config: object, wires: Mapping[str, object]
+        self,
+        condition: str | None,
+        title: str,
+        build: Callable[..., O],
+        config: object,
+        unnamed: Sequence[object],
+        wires: Mapping[str, object],
     ) -> O:
-        kinds = check_wires(title, build, wires)
+        kinds = check_wires(title, build, unnamed, wires)
         child = Stack(title, describe(build))
         given = {name: wire for name, wire in wires.items() if isinstance(wire, Value)}
         seen_inside = {name: child.parameter(kinds[name], name) for name in given}
@@ -171,8 +219,8 @@ def describe(build: Callable[..., object]) -> str:
 @functools.cache
 def wires_of(build: Callable[..., object]) -> dict[str, inspect.Parameter]:
     """The keyword-only arguments of a build function, by name."""
-    found = inspect.signature(build).parameters.items()
-    return {name: argument for name, argument in found if argument.kind is inspect.Parameter.KEYWORD_ONLY}
+    arguments = inspect.signature(build).parameters.items()
+    return {name: argument for name, argument in arguments if argument.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
 @functools.cache
@@ -190,10 +238,13 @@ def kinds_of(build: Callable[..., object]) -> dict[str, tuple[type[Value], bool]
     return kinds
 
 
-def check_wires(title: str, build: Callable[..., object], wires: Mapping[str, object]) -> dict[str, type[Value]]:
+def check_wires(
+    title: str, build: Callable[..., object], unnamed: Sequence[object], wires: Mapping[str, object]
+) -> dict[str, type[Value]]:
     """The kinds that a build function wants, once the wires are known to fit them."""
     kinds, arguments = kinds_of(build), wires_of(build)
-    problems = [f"it does not take {name}" for name in wires if name not in kinds]
+    problems = [f"it does not take {type(wire).__name__} by position" for wire in unnamed]
+    problems += [f"it does not take {name}" for name in wires if name not in kinds]
     for name, (kind, optional) in kinds.items():
         if name not in wires:
             if arguments[name].default is inspect.Parameter.empty:

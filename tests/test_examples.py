@@ -6,6 +6,7 @@ import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from scaleout_cfn.lint import lint_folder
 from scaleout_cfn.templates.reading import read_folder
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLE_NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 Run = Callable[..., int]
 
 
@@ -36,7 +38,7 @@ def rendered(run: Run, name: str, folder: Path, *options: str) -> dict[str, dict
     return read_folder(folder)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
+@pytest.mark.parametrize("name", EXAMPLE_NAMES)
 def test_every_example_renders_a_set_without_findings(run: Run, name: str, tmp_path: Path) -> None:
     rendered(run, name, tmp_path)
     assert lint_folder(tmp_path) == []
@@ -53,6 +55,47 @@ def test_a_stack_of_ones_own_is_nested_and_wired(run: Run, tmp_path: Path) -> No
     wires = templates["root.yaml"]["Resources"]["Cache"]["Properties"]["Parameters"]  # type: ignore[index]
     assert wires["Subnets"] == {"Fn::GetAtt": ["Network", "Outputs.NodeSubnets"]}
     assert templates["cache.yaml"]["Parameters"]["Subnets"]["Type"] == "List<AWS::EC2::Subnet::Id>"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("mode", ["bridge", "awsvpc"])
+def test_the_cache_lets_in_the_tasks_alone_and_the_tasks_know_where_it_is(run: Run, tmp_path: Path, mode: str) -> None:
+    templates: dict[str, Any] = rendered(
+        run, "own_stack", tmp_path, "--set", f"service.network_mode={mode}", "--set", "scaling.max_tasks=9"
+    )
+    assert lint_folder(tmp_path) == []
+    owner, condition = {"bridge": ("Cluster", None), "awsvpc": ("Service", "HasImage")}[mode]
+    resources = templates["root.yaml"]["Resources"]
+    group = templates["cache.yaml"]["Resources"]["SecurityGroup"]["Properties"]
+    assert "SecurityGroupIngress" not in group
+    assert templates["cache.yaml"]["Outputs"]["SecurityGroup"]["Value"] == {"Ref": "SecurityGroup"}
+    assert [body for body in resources.values() if body["Type"] == "AWS::EC2::SecurityGroupIngress"] == [
+        {
+            "Type": "AWS::EC2::SecurityGroupIngress",
+            **({"Condition": condition} if condition else {}),
+            "Properties": {
+                "Description": "The service's tasks",
+                "GroupId": {"Fn::GetAtt": ["Cache", "Outputs.SecurityGroup"]},
+                "IpProtocol": "tcp",
+                "FromPort": 6379,
+                "ToPort": 6379,
+                "SourceSecurityGroupId": {"Fn::GetAtt": [owner, "Outputs.SecurityGroup"]},
+            },
+        }
+    ]
+    (container,) = templates["service.yaml"]["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"]
+    assert container["Environment"] == [
+        {"Name": "CACHE_HOST", "Value": {"Ref": "CacheHost"}},
+        {"Name": "CACHE_PORT", "Value": "6379"},
+    ]
+    told = resources["Service"]["Properties"]["Parameters"]["CacheHost"]
+    assert told == {"Fn::GetAtt": ["Cache", "Outputs.Host"]}
+
+
+@pytest.mark.parametrize("name", EXAMPLE_NAMES)
+def test_examples_need_the_public_names_alone(name: str) -> None:
+    text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    assert "import scaleout_cfn as sc\n" in text
+    assert "scaleout_cfn." not in text
 
 
 def test_a_single_property_overridden_stands_in_the_text(run: Run, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from troposphere.cloudformation import WaitConditionHandle
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config, ExistingVpc, Observability
 from scaleout_cfn.config_file import load
-from scaleout_cfn.errors import ConfigError, SetError, UsageError
+from scaleout_cfn.errors import ConfigError, SetError, UsageError, WiringError
 from scaleout_cfn.files import templates_in, write
 from scaleout_cfn.rendering import local_url, render, set_of, texts_of
 from scaleout_cfn.scaling import Scaling, Schedule
@@ -30,7 +30,7 @@ from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks import root
 from scaleout_cfn.templates.reading import read_template
 from scaleout_cfn.tunables import Section, tunable
-from scaleout_cfn.values import EmailAddress, Flag, LatestImage, Number, SubnetIds, Text
+from scaleout_cfn.values import Flag, Number, SubnetIds, Text, Value
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "templates_out"
@@ -246,37 +246,26 @@ def cache(stack: Stack, config: CacheConfig, *, subnets: SubnetIds, cache_type: 
     return CacheOutputs(Text(cluster.ref()))
 
 
-# A default is a value, and as frozen as the function.
-SMALL = Text("cache.t4g.small")
-
-
-def shop(
-    stack: Stack,
-    config: Config,
-    *,
-    image_uri: Text,
-    min_tasks: Number,
-    max_tasks: Number,
-    alarm_email: Text,
-    container_port: Number,
-    architecture: Text,
-    flow_logs: Flag,
-    owner: Text,
-    cache_type: Text = SMALL,
-) -> root.Outputs:
+def shop(stack: Stack, config: Config) -> root.Outputs:
     """A shop: our service, and a cache."""
-    web = root.build(
-        stack,
-        config,
-        image_uri=image_uri,
-        min_tasks=min_tasks,
-        max_tasks=max_tasks,
-        node_image=stack.parameter(LatestImage, "node_image", Default="/aws/service/x"),
-        alarm_email=EmailAddress(alarm_email.data),
-        create_service_linked_role=Flag("false"),
-    )
+    web = root.build(stack, config)
+    for key, kind in QUESTIONS.items():
+        stack.ask(key, kind)
+    stack.parameter(Text, "owner")
+    cache_type = stack.parameter(Text, "cache_type", Default="cache.t4g.small")
     stack.nest("Cache", cache, CacheConfig(nodes=2), subnets=web.node_subnets, cache_type=cache_type)
     return web
+
+
+#: What our own root does not ask for, and, the last, what it does.
+QUESTIONS: dict[str, type[Value]] = {
+    "service.container_port": Number,
+    "cluster.architecture": Text,
+    "network.flow_logs": Flag,
+    "scaling.cpu.target": Number,
+    "scaling.memory.target": Number,
+    "scaling.max_tasks": Number,
+}
 
 
 @pytest.fixture(scope="module")
@@ -301,7 +290,7 @@ def test_a_stack_of_ones_own_stands_beside_ours(shop_texts: dict[str, str], defa
     assert {name for name in default_texts if shop_texts[name] != default_texts[name]} == {"root.yaml"}
 
 
-def test_arguments_of_a_root_of_ones_own_take_default_text_and_bounds_from_their_tunable(
+def test_what_a_root_asks_for_takes_default_text_and_bounds_from_its_tunable(
     shop_texts: dict[str, str],
 ) -> None:
     asked = read_template(shop_texts["root.yaml"]).body["Parameters"]
@@ -315,13 +304,19 @@ def test_arguments_of_a_root_of_ones_own_take_default_text_and_bounds_from_their
     assert asked["Architecture"]["AllowedValues"] == ["x86_64", "arm64"]
     assert asked["FlowLogs"]["AllowedValues"] == ["true", "false"]
     assert asked["FlowLogs"]["Default"] == "false"
-    # No tunable has these names.
+    # Each its own, though their names end alike.
+    assert asked["CpuTarget"]["Default"] == 40
+    assert asked["MemoryTarget"]["Default"] == 75
+    # Asked for twice, it is one parameter, as it was.
+    assert asked["MaxTasks"]["MaxValue"] == set_of(compose())["root.yaml"]["Parameters"]["MaxTasks"]["MaxValue"]
+    # No tunable has these.
     assert asked["Owner"] == {"Type": "String", "Description": "A value from another stack of the set."}
     assert asked["CacheType"]["Default"] == "cache.t4g.small"
 
 
-def prices(stack: Stack, config: Config, *, error_percent: Number) -> Nothing:
+def prices(stack: Stack, config: Config) -> Nothing:
     """A root that asks for a share."""
+    stack.ask("observability.error_percent", Number)
     stack.add(s3.Bucket("Bucket"))
     return Nothing()
 
@@ -330,6 +325,27 @@ def test_bounds_of_a_share_reach_the_parameter() -> None:
     config = Config(observability=Observability(error_percent=2.5))
     asked = set_of(compose(config, prices))["root.yaml"]["Parameters"]["ErrorPercent"]
     assert (asked["Default"], asked["MaxValue"]) == (2.5, 100)
+
+
+def wired(stack: Stack, config: Config, *, image_uri: Text, owner: Text = Text("me")) -> Nothing:  # noqa: B008
+    """A root that waits for wires."""
+    return Nothing()
+
+
+def returning_nothing(stack: Stack, config: Config) -> None:
+    """A root that forgets its outputs."""
+
+
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [
+        (wired, r"^wired: nobody wires a root, and it takes image_uri, owner; ask for it: stack\.ask\(KEY, KIND\)$"),
+        (returning_nothing, r"^a build function returns a frozen dataclass or msgspec\.Struct of values, not None$"),
+    ],
+)
+def test_what_is_no_root_is_refused(build: Any, said: str) -> None:
+    with pytest.raises(WiringError, match=said):
+        compose(Config(), build)
 
 
 def tagging(stack: Stack, config: Config) -> Nothing:

@@ -17,7 +17,8 @@ from scaleout_cfn.errors import WiringError
 from scaleout_cfn.rendering import local_url, set_of
 from scaleout_cfn.stack import Stack, file_name, pascal
 from scaleout_cfn.stacks import network
-from scaleout_cfn.values import Number, SubnetIds, Text, Value, VpcId
+from scaleout_cfn.tunables import Section, tunable
+from scaleout_cfn.values import Flag, LatestImage, Number, SubnetIds, Text, Value, Values, VpcId
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,14 @@ def test_an_argument_without_a_kind_is_refused(top: Stack, build: Callable[..., 
 def test_a_build_that_returns_no_dataclass_is_refused(top: Stack) -> None:
     with pytest.raises(WiringError, match=r"returns a frozen dataclass or msgspec\.Struct of values, not 'outputs'"):
         loosely(top.nest)("Shop", not_a_dataclass, None)
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_a_wire_without_a_name_is_refused_and_not_dropped(top: Stack, conditional: bool) -> None:
+    nest = partial(loosely(top.nest_if), "Wanted") if conditional else loosely(top.nest)
+    with pytest.raises(WiringError, match=r"^nested stack Shop: it does not take VpcId by position; it lacks subnets"):
+        nest("Shop", leaf, None, VPC, vpc_id=VPC, extra=None)
+    assert not top.children
 
 
 # --- wires that fit
@@ -393,6 +402,104 @@ def test_a_parameter_takes_troposphere_properties(top: Stack) -> None:
     }  # fmt: skip
 
 
+# --- what a root asks for
+
+
+@pytest.fixture
+def asking() -> Stack:
+    return Stack("Root", "A root.", Config())
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "title"),
+    [
+        ("service.image_uri", Text, "ImageUri"),
+        ("scaling.cpu.target", Number, "CpuTarget"),
+        ("load_balancer.health_check.path", Text, "HealthCheckPath"),
+        ("permissions_boundary", Text, "PermissionsBoundary"),
+        ("cluster.node_image", LatestImage, "NodeImage"),
+        ("cluster.instance_types", Values, "InstanceTypes"),
+        ("network.flow_logs", Flag, "FlowLogs"),
+    ],
+)
+def test_a_parameter_is_named_by_all_of_its_key_but_the_room(
+    asking: Stack, key: str, kind: type[Value], title: str
+) -> None:
+    value = asking.ask(key, kind)
+    assert type(value) is kind
+    assert value.to_dict() == {"Ref": title}
+    parameter = template(asking)["Parameters"][title]
+    assert parameter["Type"] == kind.parameter_type
+    assert f"({key})" in parameter["Description"]
+    assert asking.asked == {title: key}
+
+
+def test_the_same_question_is_one_parameter(asking: Stack) -> None:
+    first = asking.ask("scaling.max_tasks", Number, most=7)
+    assert asking.ask("scaling.max_tasks", Number).to_dict() == first.to_dict()
+    assert template(asking)["Parameters"]["MaxTasks"]["MaxValue"] == 7
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "said"),
+    [
+        ("scaling.max_task", Number, r"scaling\.max_task is no tunable of this config; nearest: scaling\.max_tasks, "),
+        ("max_tasks", Number, "max_tasks is no tunable of this config; nearest: "),
+        ("network.vpc_id", VpcId, r"network\.vpc_id is no tunable"),
+        ("zzzz", Number, "nearest: none$"),
+        ("scaling.max_tasks", Text, r"scaling\.max_tasks is asked for as Text; its value wants Number"),
+        ("network.flow_logs", Text, "wants Flag"),
+        ("service.image_uri", Number, "its value wants a kind of one string, as Text is"),
+        ("service.image_uri", SubnetIds, "its value wants a kind of one string, as Text is"),
+        ("cluster.instance_types", Text, "its value wants Values"),
+        (
+            "service.environment",
+            Text,
+            r"service\.environment is a table or a list of tables, which no par",
+        ),
+        ("scaling.step_policies", Values, "which no parameter can hold"),
+    ],
+)
+def test_a_question_that_no_tunable_answers_is_refused(asking: Stack, key: str, kind: type[Value], said: str) -> None:
+    with pytest.raises(WiringError, match=said):
+        asking.ask(key, kind)
+    assert not asking.template.parameters
+
+
+def test_two_questions_of_one_name_are_told() -> None:
+    asking = Stack("Root", "A root.", Shop())
+    asking.ask("cache.port", Number)
+    with pytest.raises(WiringError, match=r"^Root: store\.port and cache\.port would both be the parameter Port$"):
+        asking.ask("store.port", Number)
+
+
+def test_only_a_root_asks(asking: Stack) -> None:
+    def curious(stack: Stack, config: Config) -> Nothing:
+        stack.ask("scaling.max_tasks", Number)
+        return Nothing()
+
+    with pytest.raises(
+        WiringError, match=r"nested stack Shop: asks for scaling\.max_tasks, which only a root can; take"
+    ):
+        asking.nest("Shop", curious, Config())
+
+
+# --- what a stack says of itself
+
+
+def test_a_stack_shows_what_is_in_it_and_says_which_children_there_are(top: Stack) -> None:
+    assert repr(top) == "<Stack Root: 0 resources, of which nested: none>"
+    with pytest.raises(WiringError, match=r"^Root: no nested stack has the title Net; there is none$"):
+        top.children["Net"]
+    top.nest("Net", net, None)
+    top.nest("Spare", net, None)
+    top.add(s3.Bucket("Bucket"))
+    assert repr(top) == "<Stack Root: 3 resources, of which nested: Net, Spare>"
+    with pytest.raises(WiringError, match=r"^Root: no nested stack has the title net; there is Net, Spare$"):
+        top.children["net"]
+    assert top.children.get("net") is None
+
+
 def test_every_kind_has_a_meaning_and_a_parameter_type_of_cloudformation() -> None:
     def kinds(kind: type[Value]) -> list[type[Value]]:
         return [kind, *(below for child in kind.__subclasses__() for below in kinds(child))]
@@ -525,6 +632,19 @@ def test_an_output_under_a_condition_of_its_own_stack_is_refused(top: Stack) -> 
 
     with pytest.raises(WiringError, match="nested stack Outer: its output name is there only while a condition holds"):
         top.nest("Outer", outer, None)
+
+
+class Cache(Section, frozen=True, kw_only=True):
+    """Somebody's section."""
+
+    port: Annotated[int, tunable("Where it listens.", ge=1, le=65535)] = 6379
+
+
+class Shop(Section, frozen=True, kw_only=True):
+    """Somebody's config, with two tunables that are called alike."""
+
+    cache: Annotated[Cache, tunable("A cache.")] = Cache()
+    store: Annotated[Cache, tunable("A store.")] = Cache()
 
 
 class Outs(Struct, frozen=True):

@@ -1,7 +1,7 @@
 """An auto-scaling HTTP service on Amazon ECS.
 
-The wiring page: which stack gets what from whom, in the order in which they are made. The keyword-only arguments of
-`build` are the form that the CloudFormation console shows.
+The wiring page: what whoever creates the set is asked for, in the form of the CloudFormation console, and which stack
+gets what from whom, in the order in which they are made.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Annotated
 from msgspec import Struct
 from troposphere import Equals, FindInMap, Not, Ref, Sub
 
+from scaleout_cfn.capacity import fitting_tasks
 from scaleout_cfn.config import Config, GitHubPipeline, NewVpc, NoPipeline
-from scaleout_cfn.parameters import asked
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks import autoscaling, cluster, load_balancer, network, observability, registry, service
 from scaleout_cfn.values import (
@@ -30,8 +30,12 @@ from scaleout_cfn.values import (
     VpcId,
 )
 
+__all__ = ["Outputs", "build"]
+
 
 class Outputs(Struct, frozen=True):
+    """What the set tells once it is there, and what a stack of one's own beside ours is wired to."""
+
     service_url: Annotated[Text, "Where the service answers, once it has an image."]
     repository_uri: Annotated[Text, "Where to push the image."]
     cluster_name: Annotated[ClusterName, "The ECS cluster."]
@@ -46,17 +50,19 @@ class Outputs(Struct, frozen=True):
     github_deploy_role: Annotated[RoleArn | None, "The role of the workflow's deployment, in GitHub Actions."] = None
 
 
-def build(
-    stack: Stack,
-    config: Config,
-    *,
-    image_uri: Text,
-    min_tasks: Number,
-    max_tasks: Number,
-    node_image: LatestImage,
-    alarm_email: EmailAddress,
-    create_service_linked_role: Flag,
-) -> Outputs:
+def build(stack: Stack, config: Config) -> Outputs:
+    """An auto-scaling HTTP service on Amazon ECS.
+
+    A root of your own calls it with its own stack and nests more beside what it made.
+    """
+    image_uri = stack.ask("service.image_uri", Text)
+    min_tasks = stack.ask("scaling.min_tasks", Number)
+    # No more than the nodes hold: their number is not asked for, so the arithmetic stays true.
+    max_tasks = stack.ask("scaling.max_tasks", Number, most=fitting_tasks(config))
+    node_image = stack.ask("cluster.node_image", LatestImage)
+    alarm_email = stack.ask("observability.alarm_email", EmailAddress)
+    create_service_linked_role = stack.ask("cluster.create_service_linked_role", Flag)
+
     bridge = config.service.network_mode == "bridge"
     internal = config.load_balancer.scheme == "internal"
 
@@ -64,7 +70,9 @@ def build(
         net = stack.nest("Network", network.build, config)
         balancer_subnets = net.node_subnets if internal else net.public_subnets
     else:
-        net, balancer_subnets = _existing(stack, config)
+        vpc_id = stack.ask("network.vpc_id", VpcId)
+        balancer_subnets = stack.ask("network.load_balancer_subnets", SubnetIds)
+        net = network.Outputs(vpc_id, balancer_subnets, stack.ask("network.node_subnets", SubnetIds))
 
     images = stack.nest("Registry", registry.build, config)
 
@@ -159,14 +167,6 @@ def build(
         github_build_role=delivery.github_build_role if delivery else None,
         github_deploy_role=delivery.github_deploy_role if delivery else None,
     )
-
-
-def _existing(stack: Stack, config: Config) -> tuple[network.Outputs, SubnetIds]:
-    """The ids of a network that is there already, as parameters of the root."""
-    vpc_id = stack.parameter(VpcId, "vpc_id", **asked(config, "vpc_id", VpcId))
-    balancer = stack.parameter(SubnetIds, "load_balancer_subnets", **asked(config, "load_balancer_subnets", SubnetIds))
-    nodes = stack.parameter(SubnetIds, "node_subnets", **asked(config, "node_subnets", SubnetIds))
-    return network.Outputs(vpc_id, balancer, nodes), balancer
 
 
 def _console_link(stack: Stack, dashboard: Text) -> Text:

@@ -96,8 +96,9 @@ def _published(small: Small) -> publish.Published:
         """One more."""
         return MoreOutputs(Text(stack.add(ssm.Parameter("Word", Type="String", Value=small.word)).ref()))
 
-    def root(stack: Stack, config: Config, *, image_uri: Text) -> Outputs:
+    def root(stack: Stack, config: Config) -> Outputs:
         """A small set."""
+        image_uri = stack.ask("service.image_uri", Text)
         kept = stack.nest("Data", data, config) if small.with_data else None
         there = stack.add(ssm.Parameter("Word", Type="String", Value=small.word))
         if small.mark:

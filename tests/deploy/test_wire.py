@@ -178,8 +178,9 @@ class Outputs:
     service_name: Text | None
 
 
-def small(stack: Stack, config: Config, *, image_uri: Text) -> Outputs:
+def small(stack: Stack, config: Config) -> Outputs:
     """A small set: what there is to make takes no time, so that the time goes into what is tested."""
+    image_uri = stack.ask("service.image_uri", Text)
 
     def service(stack: Stack, config: Config, *, image_uri: Text) -> ServiceOutputs:
         """What runs the image."""

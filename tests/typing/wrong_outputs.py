@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from two_stacks import NetOutputs, net, shop
 
+from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks import cluster, load_balancer, root
@@ -38,5 +39,14 @@ def of_ours_swapped(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: Sub
     )
 
 
-def a_root_that_lacks_some_of_ours(stack: Stack, config: Config, *, image_uri: Text) -> root.Outputs:
+def of_a_root_s_question_swapped(stack: Stack, config: Config) -> None:
+    vpc_id = stack.ask("network.node_subnets", SubnetIds)
+    stack.nest("LoadBalancer", load_balancer.build, config, vpc_id=vpc_id, subnets=SubnetIds([]))  # type: ignore[arg-type]
+
+
+def a_root_that_wants_wires(stack: Stack, config: Config, *, image_uri: Text) -> root.Outputs:
     return root.build(stack, config, image_uri=image_uri)  # type: ignore[call-arg]
+
+
+def a_root_that_nobody_wires() -> None:
+    compose(Config(), a_root_that_wants_wires)  # type: ignore[arg-type]
