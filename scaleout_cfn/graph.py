@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
+
+from scaleout_cfn.templates.sets import StackSet
+from scaleout_cfn.templates.stacks import StackView
 
 __all__ = ["mermaid"]
 
-STACK = "AWS::CloudFormation::Stack"
 # How many kinds of resources a box names before it says "and more".
 SHOWN = 5
 
@@ -18,56 +20,25 @@ def mermaid(templates: Mapping[str, Mapping[str, Any]]) -> str:
 
     `templates` maps file names to templates in long form, the root first. Dashed boxes are made under a condition.
     """
-    root = next(iter(templates.values()))
-    stacks = {title: body for title, body in root["Resources"].items() if body["Type"] == STACK}
+    root = StackSet(templates).view(next(iter(templates)))
     lines = ["flowchart LR"]
-    for title, body in stacks.items():
-        # The longest: web-cache.yaml ends in cache.yaml.
-        file = max((name for name in templates if name in str(body["Properties"]["TemplateURL"])), key=len, default="")
-        inside = "".join(f"<br/>{kind}" for kind in _kinds(templates[file])) if file else ""
-        lines.append(f'    {title}["<b>{title}</b>{inside}"]')
-    for title, body in stacks.items():
-        fed = _fed(body["Properties"].get("Parameters", {}))
-        for source, outputs in fed.items():
-            if source in stacks:
-                lines.append(f'    {source} -- "{"<br/>".join(outputs)}" --> {title}')
-    conditional = [title for title, body in stacks.items() if "Condition" in body]
+    for title in root.nestings:
+        child = root.children.get(title)
+        lines.append(f'    {title}["<b>{title}</b>{_kinds(child) if child else ""}"]')
+    fed: dict[tuple[str, str], dict[str, None]] = {}
+    for (_, title, *_), source, attribute in root.facts.attributes:
+        head, _, output = attribute.partition(".")
+        if source in root.nestings and title in root.nestings and head == "Outputs":
+            fed.setdefault((source, title), {})[output] = None
+    lines += [f'    {source} -- "{"<br/>".join(outputs)}" --> {title}' for (source, title), outputs in fed.items()]
+    conditional = [title for title in root.nestings if "Condition" in root.resource(title)]
     if conditional:
         lines += ["    classDef conditional stroke-dasharray: 5 5", f"    class {','.join(conditional)} conditional"]
     return "\n".join(lines) + "\n"
 
 
-def _kinds(template: Mapping[str, Any]) -> Iterator[str]:
-    """What a template makes, most of it first: `4 Subnet`."""
-    counts: dict[str, int] = {}
-    for resource in template["Resources"].values():
-        kind = resource["Type"].rpartition("::")[2]
-        counts[kind] = counts.get(kind, 0) + 1
-    for number, (kind, count) in enumerate(counts.items()):
-        if number == SHOWN:
-            yield "..."
-            return
-        yield f"{count} {kind}" if count > 1 else kind
-
-
-def _fed(value: Any) -> dict[str, list[str]]:
-    """Which outputs of which sibling a value is made of."""
-    found: dict[str, list[str]] = {}
-    for source, output in _references(value):
-        names = found.setdefault(source, [])
-        if output not in names:
-            names.append(output)
-    return found
-
-
-def _references(value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping):
-        target = value.get("Fn::GetAtt")
-        parts = target.split(".") if isinstance(target, str) else target
-        if isinstance(parts, list) and len(parts) > 1 and (name := re.match(r"Outputs\.(\w+)", ".".join(parts[1:]))):
-            yield parts[0], name[1]
-        for item in value.values():
-            yield from _references(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _references(item)
+def _kinds(stack: StackView) -> str:
+    """What a stack makes, by kind: `4 Subnet`."""
+    counts = Counter(resource["Type"].rpartition("::")[2] for resource in stack.facts.resources.values())
+    shown = [f"{count} {kind}" if count > 1 else kind for kind, count in counts.items()]
+    return "".join(f"<br/>{kind}" for kind in (*shown[:SHOWN], *(["..."] if len(shown) > SHOWN else [])))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaleout_cfn.lint.rules import RULES, Rule
 from scaleout_cfn.templates.findings import Finding, in_order
-from scaleout_cfn.templates.stacks import StackSet
+from scaleout_cfn.templates.sets import StackSet
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from scaleout_cfn.errors import UsageError
 from scaleout_cfn.lint.rules import RULES
 from scaleout_cfn.templates.findings import Finding, in_order
 from scaleout_cfn.templates.reading import Template, templates_of
-from scaleout_cfn.templates.stacks import StackSet
+from scaleout_cfn.templates.sets import StackSet
 
 if TYPE_CHECKING:
     from cfnlint.rules import Rules

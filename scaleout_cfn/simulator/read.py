@@ -14,8 +14,9 @@ from scaleout_cfn.errors import UsageError
 from scaleout_cfn.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.model import Model, Network
 from scaleout_cfn.templates.reading import read_folder
-from scaleout_cfn.templates.stacks import Stack, StackSet
-from scaleout_cfn.templates.values import Scope, as_number
+from scaleout_cfn.templates.sets import StackSet
+from scaleout_cfn.templates.stacks import Scope, StackView
+from scaleout_cfn.templates.values import as_number
 
 __all__ = ["model_of", "read"]
 
@@ -48,7 +49,7 @@ def read(folder: Path) -> Model:
 class _Found:
     """One resource: where it is and what it says, with UsageErrors that name it."""
 
-    def __init__(self, folder: str, stack: Stack, name: str, properties: Mapping[str, Any], scope: Scope) -> None:
+    def __init__(self, folder: str, stack: StackView, name: str, properties: Mapping[str, Any], scope: Scope) -> None:
         self.place = f"{folder}/{stack.file}: {name}"
         self.stack, self.name, self.properties, self.scope = stack, name, properties, scope
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 __all__ = ["Finding", "Severity", "in_order"]
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "info"]
 
 
 class Finding(Struct, frozen=True, order=True):

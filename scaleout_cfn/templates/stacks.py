@@ -1,36 +1,272 @@
-"""A set of templates as the stacks that it makes: who nests whom, and with what."""
+"""A stack as its template, who nests it and what they pass: what its expressions give and when its parts exist.
+
+What an expression gives is plain data, a Symbol, a Text, or UNKNOWN, which no rule may judge. Values are followed
+across stack borders: a `Ref` to a parameter is what the parent passes, and a `Fn::GetAtt` of a child's output is what
+the child's output says.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from scaleout_cfn.templates.facts import Facts, is_function, names_in
-from scaleout_cfn.templates.locations import NESTING, SUFFIXES, Location, locations
-from scaleout_cfn.templates.values import EVERYTHING, Scope, Symbol
+from scaleout_cfn.templates.conditions import Choice, Equal, Formula, every, negation
+from scaleout_cfn.templates.facts import VARIABLE, Facts, attribute_of, is_function, names_in, sub_parts
+from scaleout_cfn.templates.values import UNKNOWN, as_number, as_text, has_unknown, is_list_type, is_plain
 
-__all__ = ["Nested", "Stack", "StackSet"]
+__all__ = ["EVERYTHING", "Everything", "Nested", "Scope", "StackView", "Symbol", "Text", "resource_of"]
 
-# A tree of stacks larger than this is cut: no real set is, and a chain of doublings could be.
-MAX_STACKS = 500
+# Expressions within expressions, also across stacks, that are followed; and the longest text that is put together.
+# Both are far beyond real sets, and keep a made-up one from taking all the stack and memory.
+_DEEPEST = 60
+_LONGEST = 100_000
+
+
+class Everything:
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+EVERYTHING: Final = Everything()
+
+
+class Symbol(Struct, frozen=True):
+    """A value that exists only once deployed, named by where it comes from.
+
+    `type` is a resource's or a parameter's type, empty for a pseudo parameter. `attribute` is empty
+    for what `Ref` gives.
+    """
+
+    stack: StackView
+    name: str
+    attribute: str
+    type: str
+    is_resource: bool
+
+    @property
+    def bare(self) -> Symbol:
+        """The resource itself, whichever of its attributes this is."""
+        return replace(self, attribute="")
+
+    def __str__(self) -> str:
+        place = f"{self.name}.{self.attribute}" if self.attribute else self.name
+        return f"{place} ({self.type}) of {self.stack.file}" if self.type else place
+
+
+class Text(Struct, frozen=True):
+    """A string with Symbols in it."""
+
+    parts: tuple[str | Symbol, ...]
+
+
+class Scope(Struct, frozen=True):
+    """Reads expressions of one stack.
+
+    A root parameter counts as its Default, except the `doubtful` ones: those that decide whether the
+    thing being read exists, so that their Default may mean "leave it out". `assumed` conditions hold.
+    """
+
+    stack: StackView
+    doubtful: frozenset[Symbol] | Everything
+    assumed: frozenset[str]
+
+    def get(self, node: Any, *path: str) -> Any:
+        """What is at a path of properties: None where absent, UNKNOWN where that cannot be told."""
+        node = self.value(node)
+        for key in path:
+            if not isinstance(node, Mapping):
+                return UNKNOWN if node is not None else None
+            node = self.value(node.get(key))
+        return node
+
+    def items(self, node: Any, *path: str) -> list[Any] | None:
+        """The items of a list of properties, those left out by AWS::NoValue dropped; None if unknown."""
+        found = self.get(node, *path)
+        if found is None:
+            return []
+        if not isinstance(found, list) or any(item is UNKNOWN for item in found):
+            return None
+        return [item for item in found if item is not None]
+
+    def value(self, node: Any) -> Any:
+        """What an expression gives: plain data, a Symbol, a Text, None for AWS::NoValue, or UNKNOWN.
+
+        Mappings that are no function come back as they are, to be read key by key with `get`.
+        """
+        if isinstance(node, str):
+            return UNKNOWN if "{{resolve:" in node else node
+        if isinstance(node, list):
+            return [self.value(item) for item in node]
+        if not isinstance(node, Mapping) or not is_function(node):
+            return node
+        (function, argument), *_ = node.items()
+        if function not in _FUNCTIONS:
+            return UNKNOWN
+        mark = (id(node), id(self.stack))
+        active = self.stack.root.active
+        if mark in active or len(active) > _DEEPEST:
+            return UNKNOWN
+        active.add(mark)
+        try:
+            return _FUNCTIONS[function](self, argument)
+        finally:
+            active.discard(mark)
+
+    def _ref(self, name: Any) -> Any:
+        stack = self.stack
+        if not isinstance(name, str):
+            return UNKNOWN
+        if name == "AWS::NoValue":
+            return None
+        if name.startswith("AWS::"):
+            own = name in ("AWS::StackName", "AWS::StackId")
+            return Symbol(stack if own else stack.root, name, "", "", False)
+        if name in stack.facts.parameters:
+            return stack.remembered(("parameter", name, self.doubtful), lambda: self._parameter(name))
+        return stack.symbol(name) if name in stack.facts.resources else UNKNOWN
+
+    def _parameter(self, name: str) -> Any:
+        stack = self.stack
+        definition = stack.facts.parameters[name]
+        kind = str(definition.get("Type", "String"))
+        if kind.startswith("AWS::SSM::Parameter::Value<"):
+            return stack.symbol(name)
+        if stack.parent is None or stack.nested is None:
+            symbol = stack.symbol(name)
+            if "Default" not in definition or symbol in self.doubtful:
+                return symbol
+            return _parameter_value(definition["Default"], kind)
+        arguments = stack.nested.arguments
+        if arguments is None:
+            return UNKNOWN
+        passed = None
+        if name in arguments:
+            outer = stack.parent.scope_of(stack.parent.resource(stack.nested.logical_id))
+            doubtful = _both(self.doubtful, outer.doubtful)
+            passed = Scope(stack.parent, doubtful, outer.assumed).value(arguments[name])
+        if passed is None:
+            passed = definition.get("Default", UNKNOWN)
+        return _parameter_value(passed, kind)
+
+    def _get_att(self, argument: Any) -> Any:
+        name, attribute = attribute_of(argument)
+        stack = self.stack
+        if not name or name not in stack.facts.resources:
+            return UNKNOWN
+        head, _, output = attribute.partition(".")
+        if head == "Outputs" and name in stack.nestings:
+            child = stack.children.get(name)
+            if child is None or output not in child.facts.outputs:
+                return UNKNOWN
+            return child.remembered(("output", output, self.doubtful), lambda: self._output(child, output))
+        return stack.symbol(name, attribute)
+
+    def _output(self, child: StackView, name: str) -> Any:
+        entry = child.facts.outputs[name]
+        inner = child.scope_of(entry)
+        return Scope(child, _both(self.doubtful, inner.doubtful), inner.assumed).value(entry.get("Value", UNKNOWN))
+
+    def _sub(self, argument: Any) -> Any:
+        template, given = sub_parts(argument)
+        if not template:
+            return UNKNOWN if argument else ""
+        parts: list[Any] = []
+        for index, piece in enumerate(VARIABLE.split(template)):
+            if index % 2 == 0:
+                parts.append(piece)
+            elif piece.startswith("!"):
+                parts.append(f"${{{piece[1:]}}}")
+            elif piece in given:
+                parts.append(self.value(given[piece]))
+            elif "." in piece:
+                parts.append(self._get_att(piece.strip()))
+            else:
+                parts.append(self._ref(piece.strip()))
+        return _glue(parts)
+
+    def _join(self, argument: Any) -> Any:
+        if not isinstance(argument, list) or len(argument) != 2 or not isinstance(argument[0], str):
+            return UNKNOWN
+        items = self.value(argument[1])
+        if isinstance(items, Symbol) and is_list_type(items.type) and argument[0] == ",":
+            return items
+        if not isinstance(items, list):
+            return UNKNOWN
+        parts: list[Any] = []
+        for item in items:
+            if item is not None:
+                parts += [argument[0], item] if parts else [item]
+        return _glue(parts)
+
+    def _if(self, argument: Any) -> Any:
+        if not isinstance(argument, list) or len(argument) != 3 or not isinstance(argument[0], str):
+            return UNKNOWN
+        name, then, otherwise = argument
+        truth = True if name in self.assumed else self.stack.condition(name)
+        if truth is not None:
+            return self.value(then if truth else otherwise)
+        left, right = self.value(then), self.value(otherwise)
+        return left if left == right and not has_unknown(left) else UNKNOWN
+
+    def _select(self, argument: Any) -> Any:
+        if not isinstance(argument, list) or len(argument) != 2:
+            return UNKNOWN
+        index, items = as_number(self.value(argument[0])), self.value(argument[1])
+        if index is None or not isinstance(items, list) or not 0 <= index < len(items):
+            return UNKNOWN
+        return items[int(index)]
+
+    def _split(self, argument: Any) -> Any:
+        if not isinstance(argument, list) or len(argument) != 2 or not isinstance(argument[0], str):
+            return UNKNOWN
+        source = self.value(argument[1])
+        return source.split(argument[0]) if isinstance(source, str) and argument[0] else UNKNOWN
+
+    def _find_in_map(self, argument: Any) -> Any:
+        if not isinstance(argument, list) or len(argument) != 3:
+            return UNKNOWN
+        found: Any = self.stack.facts.body.get("Mappings", {})
+        for key in (self.value(part) for part in argument):
+            if not isinstance(found, Mapping) or not isinstance(key, (str, int)) or str(key) not in found:
+                return UNKNOWN
+            found = found[str(key)]
+        return found
+
+
+_FUNCTIONS = {
+    "Ref": Scope._ref,
+    "Fn::GetAtt": Scope._get_att,
+    "Fn::Sub": Scope._sub,
+    "Fn::Join": Scope._join,
+    "Fn::If": Scope._if,
+    "Fn::Select": Scope._select,
+    "Fn::Split": Scope._split,
+    "Fn::FindInMap": Scope._find_in_map,
+}
+
+
+def resource_of(value: Any, *types: str) -> Symbol | None:
+    """A value that is a resource of one of these types, else None."""
+    return value if isinstance(value, Symbol) and value.is_resource and value.type in types else None
 
 
 class Nested(Struct, frozen=True):
     """One nested stack as its parent writes it.
 
-    `child` is its file in the set, None where that cannot be told or is not there. `missing` names the
-    file that should be there and is not.
+    `child` is its file in the set, None where that cannot be told or is not there. `missing` names the file that should
+    be there and is not. `why` says in words why a child is not followed.
     """
 
     parent: str
     logical_id: str
-    location: Location | None
-    child: str | None
-    missing: str | None
     properties: Mapping[str, Any]
+    child: str | None = None
+    missing: str | None = None
+    why: str = ""
 
     @property
     def path(self) -> str:
@@ -43,29 +279,39 @@ class Nested(Struct, frozen=True):
         return passed if isinstance(passed, Mapping) and not is_function(passed) else None
 
 
-class Stack:
+class StackView:
     """One stack of a tree: a template together with who nests it and what they pass."""
 
-    def __init__(self, stacks: StackSet, file: str, parent: Stack | None, nested: Nested | None) -> None:
-        self.stacks = stacks
+    def __init__(
+        self,
+        file: str,
+        facts: Facts,
+        nestings: Mapping[str, Nested],
+        parent: StackView | None = None,
+        nested: Nested | None = None,
+    ) -> None:
         self.file = file
+        self.facts = facts
+        self.nestings = nestings
         self.parent = parent
         self.nested = nested
-        self.facts = stacks.facts[file]
-        self.children: dict[str, Stack] = {}
-        self.root: Stack = parent.root if parent else self
-        self._conditions: dict[str, bool | None] = {}
+        self.children: dict[str, StackView] = {}
+        self.root: StackView = parent.root if parent else self
+        # Expressions of the tree being read just now, so that a value that depends on itself ends as UNKNOWN.
+        self.active: set[tuple[int, int]] = set()
+        self._conditions: dict[str, Formula] = {}
+        self._conditions_open: list[str] = []
+        self._values: dict[tuple[Any, ...], Any] = {}
         # Root parameters that decide whether this stack exists at all: their defaults prove nothing here.
         self.doubtful: frozenset[Symbol] = frozenset()
-        self.absent = False
-        self.conditional = False
+        # When this stack exists.
+        self.exists: Formula = True
         if parent is not None and nested is not None:
-            condition = parent.resource(nested.logical_id).get("Condition")
-            self.doubtful = parent.doubtful | parent.deciders(condition)
-            self.absent = parent.absent or parent.condition(condition) is False
-            self.conditional = parent.conditional or parent.condition(condition) is not True
+            resource = parent.resource(nested.logical_id)
+            self.doubtful = parent.doubtful | parent.deciders(resource.get("Condition"))
+            self.exists = parent.presence(resource)
 
-    def tree(self) -> Iterator[Stack]:
+    def tree(self) -> Iterator[StackView]:
         """This stack and all that hang on it."""
         yield self
         for child in self.children.values():
@@ -76,7 +322,7 @@ class Stack:
 
     def of_type(self, *types: str) -> Iterator[tuple[str, Mapping[str, Any], Scope]]:
         """The resources of some types that may exist: logical id, properties, and the scope to read them in."""
-        if self.absent:
+        if self.exists is False:
             return
         for kind in types:
             for logical_id in self.facts.by_type.get(kind, ()):
@@ -94,18 +340,56 @@ class Stack:
         assumed = frozenset([condition]) if isinstance(condition, str) else frozenset()
         return Scope(self, self.doubtful | self.deciders(condition), assumed)
 
+    def presence(self, entry: Mapping[str, Any]) -> Formula:
+        """When a resource or an output of this stack exists."""
+        return every([self.exists, self.when(entry.get("Condition"))])
+
     def condition(self, name: Any) -> bool | None:
         """Whether a condition holds; None where that depends on what is chosen at deploy time."""
+        formula = self.when(name)
+        return formula if isinstance(formula, bool) else None
+
+    def when(self, name: Any) -> Formula:
+        """When a condition of this template holds; always, for no condition."""
         if name is None:
             return True
-        if not isinstance(name, str):
-            return None
+        conditions = self.facts.body.get("Conditions")
+        if not isinstance(name, str) or not isinstance(conditions, Mapping) or name not in conditions:
+            return _unclear(self, name)
         if name not in self._conditions:
-            self._conditions[name] = None
-            conditions = self.facts.body.get("Conditions")
-            if isinstance(conditions, Mapping) and name in conditions:
-                self._conditions[name] = Scope(self, EVERYTHING, frozenset()).truth(conditions[name])
+            # For a condition that stands within itself, and one at the end of a very long chain.
+            self._conditions[name] = _unclear(self, name)
+            if len(self._conditions_open) < _DEEPEST:
+                self._conditions_open.append(name)
+                self._conditions[name] = self._formula(conditions[name])
+                self._conditions_open.pop()
         return self._conditions[name]
+
+    def _formula(self, node: Any) -> Formula:
+        if not isinstance(node, Mapping) or len(node) != 1:
+            return _unclear(self, node)
+        (function, argument), *_ = node.items()
+        if function == "Condition":
+            return self.when(argument)
+        if not isinstance(argument, list) or not argument:
+            return _unclear(self, node)
+        if function == "Fn::Equals" and len(argument) == 2:
+            scope = Scope(self, EVERYTHING, frozenset())
+            return _equality(scope.value(argument[0]), scope.value(argument[1]), _unclear(self, node))
+        parts = [self._formula(part) for part in argument]
+        if function == "Fn::Not" and len(parts) == 1:
+            return negation(parts[0])
+        if function == "Fn::And":
+            return every(parts)
+        if function == "Fn::Or":
+            return negation(every([negation(part) for part in parts]))
+        return _unclear(self, node)
+
+    def remembered(self, key: tuple[Any, ...], read: Callable[[], Any]) -> Any:
+        """A value of this stack, read once: what many read, through many stacks, would cost ever more."""
+        if key not in self._values:
+            self._values[key] = read()
+        return self._values[key]
 
     def deciders(self, condition: Any) -> frozenset[Symbol]:
         """The root parameters that a condition hangs on, followed through all parents."""
@@ -123,15 +407,13 @@ class Stack:
         return self._roots(names)
 
     def _roots(self, names: set[str]) -> frozenset[Symbol]:
-        found: set[Symbol] = set()
-        for name in names & self.facts.parameters.keys():
-            if self.parent is None:
-                found.add(self.symbol(name))
-            elif self.nested and self.nested.arguments and name in self.nested.arguments:
-                passed: set[str] = set()
-                names_in(self.nested.arguments[name], passed, [])
-                found |= self.parent._roots(passed)
-        return frozenset(found)
+        own = names & self.facts.parameters.keys()
+        if self.parent is None:
+            return frozenset(self.symbol(name) for name in own)
+        passed: set[str] = set()
+        for name in own:
+            names_in((self.nested.arguments or {}).get(name) if self.nested else None, passed, [])
+        return self.parent._roots(passed) if passed else frozenset()
 
     def symbol(self, name: str, attribute: str = "") -> Symbol:
         """The symbol of a resource's attribute or of a parameter."""
@@ -141,124 +423,94 @@ class Stack:
 
     def fed_by_sibling(self, parameter: str) -> bool:
         """Whether a parameter gets its value from the output of another nested stack."""
+        return bool(self.remembered(("fed", parameter), lambda: self._fed_by_sibling(parameter)))
+
+    def _fed_by_sibling(self, parameter: str) -> bool:
         if self.parent is None or self.nested is None or not self.nested.arguments:
             return False
         facts = Facts({"Resources": {"": self.nested.arguments.get(parameter)}})
-        nested = self.parent.stacks.nested_of(self.parent.file)
-        if any(name in nested and attribute.startswith("Outputs.") for _, name, attribute in facts.attributes):
+        siblings = self.parent.nestings
+        if any(name in siblings and attribute.startswith("Outputs.") for _, name, attribute in facts.attributes):
             return True
         return any(self.parent.fed_by_sibling(name) for _, name in facts.refs if name in self.parent.facts.parameters)
 
 
-class StackSet:
-    """Templates by file name, and the trees of stacks that they make.
-
-    A root is a template that no other nests. `sizes` are the files' sizes in bytes, where known.
-    """
-
-    def __init__(self, templates: Mapping[str, Mapping[str, Any]], sizes: Mapping[str, int] | None = None) -> None:
-        self.facts = {name: Facts(body) for name, body in sorted(templates.items())}
-        self.sizes = dict(sizes or {})
-        # Expressions being read just now, so that a value that depends on itself ends as UNKNOWN.
-        self.active: set[tuple[int, int]] = set()
-        self._nested = {name: self._resolve(name) for name in self.facts}
-        self.nested = [nested for by_id in self._nested.values() for nested in by_id.values()]
-        self.roots = [self._grow(name) for name in self._root_files()]
-        self.stacks = [stack for root in self.roots for stack in root.tree()]
-
-    def nested_of(self, file: str) -> Mapping[str, Nested]:
-        """The nested stacks that a template declares, by logical id."""
-        return self._nested[file]
-
-    def _root_files(self) -> list[str]:
-        children = {nested.child for nested in self.nested if nested.child and nested.child != nested.parent}
-        roots = [name for name in self.facts if name not in children]
-        # In a ring of files nobody is the root: the first by name stands in, so that the rest is checked.
-        return roots or list(self.facts)[:1]
-
-    def _grow(self, file: str) -> Stack:
-        root = Stack(self, file, None, None)
-        count, waiting = 1, [(root, frozenset([file]))]
-        while waiting:
-            stack, above = waiting.pop(0)
-            for nested in self._nested[stack.file].values():
-                if nested.child and nested.child not in above and count < MAX_STACKS:
-                    child = Stack(self, nested.child, stack, nested)
-                    stack.children[nested.logical_id] = child
-                    waiting.append((child, above | {nested.child}))
-                    count += 1
-        return root
-
-    def _resolve(self, file: str) -> dict[str, Nested]:
-        facts = self.facts[file]
-        where = {location.logical_id: location for location in locations(facts.body)}
-        hits: dict[str, str] = {}
-        for logical_id, location in where.items():
-            for path in location.candidates(file):
-                # A URL that ends in the parent's own name means somebody else's file of that name.
-                if path in self.facts and (location.path is not None or path != file):
-                    hits[logical_id] = path
-                    break
-        homes = _homes(where, hits)
-        found = {}
-        for kind in NESTING:
-            for logical_id in facts.by_type.get(kind, ()):
-                properties = facts.resources[logical_id].get("Properties")
-                properties = properties if isinstance(properties, Mapping) else {}
-                place = where.get(logical_id)
-                child, missing = hits.get(logical_id), None
-                if place is not None and place.path is not None:
-                    expected = place.candidates(file)[0]
-                    # Outside of the set's folder, or written for another tool: nothing can be said.
-                    if child is None and not expected.startswith(("../", "/")) and expected.endswith(SUFFIXES):
-                        missing = expected
-                elif place is not None:
-                    child, missing = _behind_url(place, child, homes)
-                nested = Nested(file, logical_id, place, child, missing, properties)
-                if child and place and place.path is None and self._is_another(child, nested):
-                    nested = Nested(file, logical_id, place, None, None, properties)
-                found[logical_id] = nested
-        return found
-
-    def _is_another(self, child: str, nested: Nested) -> bool:
-        # Behind a URL only the name speaks for this file; many parameters and not one in common speak
-        # against it.
-        passed = nested.arguments or {}
-        return len(passed) > 2 and not passed.keys() & self.facts[child].parameters.keys()
+def _unclear(stack: StackView, node: Any) -> Formula:
+    """Something that may hold or not, the same wherever one template says it in the same words."""
+    return Equal(Choice((id(stack), json.dumps(node, default=str))), None)
 
 
-def _homes(where: Mapping[str, Location], hits: Mapping[str, str]) -> dict[str, str]:
-    """Which folder of the set stands behind each URL prefix of one template.
-
-    Where several prefixes would mean one folder, the one with most files there is meant and the
-    others are somebody else's files of the same name; a draw decides for none.
-    """
-    votes: dict[str, dict[str, int]] = {}
-    for logical_id, path in hits.items():
-        location = where[logical_id]
-        if location.path is None:
-            by_prefix = votes.setdefault(path.rpartition("/")[0], {})
-            by_prefix[location.folder] = by_prefix.get(location.folder, 0) + 1
-    homes: dict[str, str] = {}
-    for folder, by_prefix in votes.items():
-        most = max(by_prefix.values())
-        winners = [prefix for prefix, count in by_prefix.items() if count == most]
-        if len(winners) == 1 and winners[0] not in homes:
-            homes[winners[0]] = folder
-    return homes
+def _equality(left: Any, right: Any, otherwise: Formula) -> Formula:
+    if is_plain(left) and is_plain(right):
+        return as_text(left) == as_text(right)
+    if left == right and not has_unknown(left):
+        return True
+    if is_plain(left):
+        left, right = right, left
+    if not isinstance(left, (Symbol, Text)):
+        return otherwise
+    if is_plain(right):
+        return Equal(_choice(left), as_text(right))
+    return Equal(*sorted((_choice(left), _choice(right)), key=str)) if isinstance(right, (Symbol, Text)) else otherwise
 
 
-def _behind_url(place: Location, child: str | None, homes: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """The child's file and the missing file of a URL, given what its siblings' URLs mean."""
-    if place.folder not in homes:
-        return None, None
-    home = homes[place.folder]
-    expected = f"{home}/{place.segments[-1]}" if home else place.segments[-1]
-    if child is not None:
-        return (child, None) if child == expected else (None, None)
-    # A key that ends in a digest is a published copy under another name, not a missing file.
-    stem = place.segments[-1].rpartition(".")[0] or place.segments[-1]
-    return (None, None) if _DIGEST.search(stem) or not place.exact else (None, expected)
+def _choice(value: Symbol | Text) -> Choice:
+    allowed = None
+    if isinstance(value, Symbol) and not value.is_resource:
+        allowed = value.stack.facts.parameters.get(value.name, {}).get("AllowedValues")
+    known = isinstance(allowed, list) and all(is_plain(item) for item in allowed)
+    return Choice(value, frozenset(as_text(item) for item in allowed) if known and allowed else None)
 
 
-_DIGEST = re.compile(r"[0-9a-f]{8,}$")
+def _both(
+    left: frozenset[Symbol] | Everything, right: frozenset[Symbol] | Everything
+) -> frozenset[Symbol] | Everything:
+    return EVERYTHING if isinstance(left, Everything) or isinstance(right, Everything) else left | right
+
+
+def _parameter_value(value: Any, parameter_type: str) -> Any:
+    if not is_list_type(parameter_type):
+        return value
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",")] if value else []
+    if isinstance(value, Text):
+        return _split_text(value)
+    if isinstance(value, Symbol):
+        return value if is_list_type(value.type) else [value]
+    return [value] if isinstance(value, (int, float)) else value
+
+
+def _split_text(text: Text) -> list[Any]:
+    items: list[list[Any]] = [[]]
+    for part in text.parts:
+        if isinstance(part, str):
+            first, *rest = part.split(",")
+            items[-1].append(first)
+            items.extend([piece] for piece in rest)
+        else:
+            items[-1].append(part)
+    return [_glue(item) for item in items]
+
+
+def _glue(parts: list[Any]) -> Any:
+    """One string of several values: text where all are known, else a Text, a lone Symbol as it is."""
+    glued: list[str | Symbol] = []
+    length = 0
+    for part in parts:
+        for piece in part.parts if isinstance(part, Text) else (part,):
+            if isinstance(piece, Symbol):
+                glued.append(piece)
+            elif is_plain(piece):
+                text = as_text(piece)
+                length += len(text)
+                if glued and isinstance(glued[-1], str):
+                    glued[-1] += text
+                elif text:
+                    glued.append(text)
+            else:
+                return UNKNOWN
+    if length > _LONGEST or len(glued) > _LONGEST:
+        return UNKNOWN
+    if not glued:
+        return ""
+    return glued[0] if len(glued) == 1 else Text(tuple(glued))

@@ -624,12 +624,36 @@ def test_exports_that_hold_the_stack_name_do_not_meet() -> None:
     silent(change)
 
 
-def test_names_of_which_one_may_not_exist_do_not_meet() -> None:
-    def change(templates: Set) -> None:
-        s113_name(templates)
-        templates["root.yaml"]["Resources"]["Balancer"]["Condition"] = "HasImage"
-
-    silent(change)
+@pytest.mark.parametrize(("mistake", "first"), [(s112_export, "Network"), (s113_name, "Cluster")])
+@pytest.mark.parametrize(
+    ("one", "other", "meet"),
+    [
+        (None, "HasImage", True),
+        ("HasImage", "HasImage", True),
+        ("HasImage", "Small", True),
+        ("HasImage", "NoImage", False),
+        ("NoImage", "Small", True),
+        ("NoImage", "Built", False),
+    ],
+)
+def test_names_meet_unless_their_conditions_exclude_each_other(
+    mistake: Change, first: str, one: str | None, other: str, meet: bool
+) -> None:
+    templates = good()
+    mistake(templates)
+    root = templates["root.yaml"]
+    root["Conditions"] |= {
+        "NoImage": {"Fn::Equals": [{"Ref": "ImageUri"}, ""]},
+        "Small": {"Fn::Equals": [{"Ref": "MaxTasks"}, 1]},
+        "Built": {
+            "Fn::Or": [{"Fn::And": [{"Condition": "HasImage"}, {"Condition": "Small"}]}, {"Condition": "HasImage"}]
+        },
+    }
+    for nested, condition in ((first, one), ("Balancer", other)):
+        if condition:
+            root["Resources"][nested]["Condition"] = condition
+    found = [f.rule for f in check_set(templates) if f.rule in ("S112", "S113")]
+    assert bool(found) is meet
 
 
 def test_names_made_of_one_root_parameter_meet() -> None:

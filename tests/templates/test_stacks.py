@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleout_cfn.templates.stacks import StackSet
-from scaleout_cfn.templates.values import UNKNOWN, Symbol, Text
+from scaleout_cfn.templates.sets import StackSet
+from scaleout_cfn.templates.stacks import Symbol, Text
+from scaleout_cfn.templates.values import UNKNOWN
 
 ROOT: dict[str, Any] = {
     "Parameters": {

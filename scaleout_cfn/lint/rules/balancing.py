@@ -10,8 +10,9 @@ from scaleout_cfn.lint.rules.base import Rule, nearest
 from scaleout_cfn.lint.rules.services import entries, handed_out, property_of
 from scaleout_cfn.lint.rules.tables import BALANCER_ATTRIBUTES, NEWEST_TLS_POLICY, TARGET_GROUP_ATTRIBUTES, TLS_POLICIES
 from scaleout_cfn.templates.findings import Finding, Severity
-from scaleout_cfn.templates.stacks import Stack, StackSet
-from scaleout_cfn.templates.values import UNKNOWN, Symbol, as_number, resource_of
+from scaleout_cfn.templates.sets import StackSet
+from scaleout_cfn.templates.stacks import StackView, Symbol, resource_of
+from scaleout_cfn.templates.values import UNKNOWN, as_number
 
 _ELB = "AWS::ElasticLoadBalancingV2::"
 _ECS_API = "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/"
@@ -104,9 +105,9 @@ class HealthCheckPort(Rule):
 _ACTIONS = {_ELB + "Listener": "DefaultActions", _ELB + "ListenerRule": "Actions"}
 
 
-def _forwards(root: Stack) -> dict[Symbol, list[tuple[Stack, str]]] | None:
+def _forwards(root: StackView) -> dict[Symbol, list[tuple[StackView, str]]] | None:
     """The listeners and rules of a tree by the target group they forward to; None if one cannot be told."""
-    found: dict[Symbol, list[tuple[Stack, str]]] = {}
+    found: dict[Symbol, list[tuple[StackView, str]]] = {}
     for stack in root.tree():
         for kind, actions in _ACTIONS.items():
             for logical_id, properties, scope in stack.of_type(kind):
@@ -172,7 +173,7 @@ class ServiceBeforeListener(Rule):
                 )
 
 
-def _after(later: tuple[Stack, str], earlier: tuple[Stack, str]) -> bool:
+def _after(later: tuple[StackView, str], earlier: tuple[StackView, str]) -> bool:
     """Whether one resource of a tree is made only after another."""
     upper, lower = dict(_chain(*later)), dict(_chain(*earlier))
     for stack, name in upper.items():
@@ -181,9 +182,9 @@ def _after(later: tuple[Stack, str], earlier: tuple[Stack, str]) -> bool:
     return True
 
 
-def _chain(stack: Stack, name: str) -> Iterator[tuple[Stack, str]]:
+def _chain(stack: StackView, name: str) -> Iterator[tuple[StackView, str]]:
     """A resource and the nested stacks around it, each with the stack that declares it, innermost first."""
-    here: Stack | None = stack
+    here: StackView | None = stack
     while here is not None:
         yield here, name
         name = here.nested.logical_id if here.nested else ""
@@ -216,7 +217,7 @@ class ClosedPort(Rule):
                         stack, groups, port, f"Resources.{logical_id}.Properties.Port", balancer.name
                     )
 
-    def _judge(self, stack: Stack, groups: Any, port: float, path: str, owner: str) -> Iterator[Finding]:
+    def _judge(self, stack: StackView, groups: Any, port: float, path: str, owner: str) -> Iterator[Finding]:
         if not isinstance(groups, list):
             return
         opened: list[tuple[float, float]] = []
@@ -289,7 +290,7 @@ class HealthCheckTimeout(Rule):
                 yield from self._judge(stack, path, timeout, interval, True)
 
     def _judge(
-        self, stack: Stack, path: str, timeout: float | None, interval: float | None, strict: bool
+        self, stack: StackView, path: str, timeout: float | None, interval: float | None, strict: bool
     ) -> Iterator[Finding]:
         if timeout is None or interval is None or timeout < interval or (timeout == interval and not strict):
             return
@@ -344,7 +345,7 @@ class Attribute(Rule):
                             yield self._unknown(stack, logical_id, f"{name}.{index}.Key", key, known, others)
 
     def _unknown(
-        self, stack: Stack, logical_id: str, place: str, key: str, known: frozenset[str], others: frozenset[str]
+        self, stack: StackView, logical_id: str, place: str, key: str, known: frozenset[str], others: frozenset[str]
     ) -> Finding:
         close = nearest(key, known)
         # AWS adds attributes; a key that resembles none may be newer than this list.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from scaleout_cfn.templates.findings import Finding, Severity
-from scaleout_cfn.templates.stacks import StackSet
+from scaleout_cfn.templates.sets import StackSet
 
 __all__ = ["GUIDE", "TEMPLATE_REFERENCE", "Rule", "nearest"]
 

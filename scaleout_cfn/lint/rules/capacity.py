@@ -11,8 +11,9 @@ from typing import Any
 from scaleout_cfn.lint.rules.base import Rule
 from scaleout_cfn.lint.rules.services import handed_out, services
 from scaleout_cfn.templates.findings import Finding
-from scaleout_cfn.templates.stacks import Stack, StackSet
-from scaleout_cfn.templates.values import UNKNOWN, Scope, Symbol, Text, as_number, resource_of
+from scaleout_cfn.templates.sets import StackSet
+from scaleout_cfn.templates.stacks import Scope, StackView, Symbol, Text, resource_of
+from scaleout_cfn.templates.values import UNKNOWN, as_number
 
 _ECS_API = "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/"
 _GROUP = "AWS::AutoScaling::AutoScalingGroup"
@@ -95,7 +96,9 @@ class MinimumAboveMaximum(Rule):
                     sizes = scope.get(action, "ScalableTargetAction")
                     yield from self._judge(stack, path, scope, sizes, ("MinCapacity", "MaxCapacity"))
 
-    def _judge(self, stack: Stack, path: str, scope: Scope, sizes: Any, names: tuple[str, ...]) -> Iterator[Finding]:
+    def _judge(
+        self, stack: StackView, path: str, scope: Scope, sizes: Any, names: tuple[str, ...]
+    ) -> Iterator[Finding]:
         if not isinstance(sizes, Mapping):
             return
         known = [(name, as_number(scope.get(sizes, name))) for name in names]
@@ -110,7 +113,7 @@ class MinimumAboveMaximum(Rule):
                 )
 
 
-def _origin(stack: Stack) -> str:
+def _origin(stack: StackView) -> str:
     return f" with what {stack.parent.file} passes" if stack.parent else ""
 
 
@@ -140,7 +143,7 @@ class DesiredCount(Rule):
                 )
 
 
-def _managed_groups(stacks: StackSet) -> Iterator[tuple[Stack, str, Mapping[str, Any], Scope, Symbol]]:
+def _managed_groups(stacks: StackSet) -> Iterator[tuple[StackView, str, Mapping[str, Any], Scope, Symbol]]:
     """Each capacity provider with its Auto Scaling group in the set."""
     for stack in stacks.stacks:
         for logical_id, properties, scope in stack.of_type("AWS::ECS::CapacityProvider"):

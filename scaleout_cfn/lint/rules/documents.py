@@ -10,8 +10,8 @@ from typing import Any
 from scaleout_cfn.lint.rules.base import Rule
 from scaleout_cfn.templates.facts import sub_parts
 from scaleout_cfn.templates.findings import Finding
-from scaleout_cfn.templates.stacks import StackSet
-from scaleout_cfn.templates.values import Scope
+from scaleout_cfn.templates.sets import StackSet
+from scaleout_cfn.templates.stacks import Scope
 
 _QUOTAS = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")

@@ -10,8 +10,9 @@ from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Rule
 from scaleout_cfn.lint.rules.tables import FAMILIAR_TYPES
 from scaleout_cfn.lint.rules.wiring import passed
 from scaleout_cfn.templates.findings import Finding
-from scaleout_cfn.templates.stacks import StackSet
-from scaleout_cfn.templates.values import Scope, Symbol, Text, is_list_type
+from scaleout_cfn.templates.sets import StackSet
+from scaleout_cfn.templates.stacks import Scope, Symbol, Text
+from scaleout_cfn.templates.values import is_list_type
 
 # The kinds of id that CloudFormation checks by parameter type: how such an id looks, and which
 # resources' Ref ("") or attribute gives one.

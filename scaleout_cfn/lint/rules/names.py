@@ -5,10 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Rule
+from scaleout_cfn.templates.conditions import Formula, possible
 from scaleout_cfn.templates.findings import Finding
-from scaleout_cfn.templates.stacks import Stack, StackSet
-from scaleout_cfn.templates.values import Symbol, Text
+from scaleout_cfn.templates.sets import StackSet
+from scaleout_cfn.templates.stacks import StackView, Symbol, Text
+
+
+class _Holder(Struct, frozen=True):
+    """What has a name: an entry of a stack, when it is there, and where it says the name."""
+
+    stack: StackView
+    entry: str
+    presence: Formula
+    path: str
+
+
+def _taken(named: Iterator[tuple[Any, _Holder]]) -> Iterator[tuple[Any, _Holder, _Holder]]:
+    """Each name that one deployment can use twice: the name, its first holder, and a second one, once a place."""
+    holders: dict[Any, list[_Holder]] = {}
+    told: set[tuple[str, str]] = set()
+    for name, holder in named:
+        before = holders.setdefault(name, [])
+        place = (holder.stack.file, holder.path)
+        if place not in told:
+            # A few tell enough: many that exclude each other would cost the square of their number.
+            for first in before[:_COMPARED]:
+                if possible(first.presence, holder.presence):
+                    told.add(place)
+                    yield name, first, holder
+                    break
+        before.append(holder)
+
+
+_COMPARED = 20
 
 
 class DuplicateExport(Rule):
@@ -18,23 +50,24 @@ class DuplicateExport(Rule):
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for root in stacks.roots:
-            first: dict[Any, tuple[Stack, str]] = {}
-            for stack in root.tree():
-                for name, output in stack.facts.outputs.items():
-                    export = output.get("Export")
-                    if not isinstance(export, Mapping) or not _is_certain(stack, output):
-                        continue
-                    exported = stack.scope_of(output).value(export.get("Name"))
-                    if isinstance(exported, (str, Symbol, Text)):
-                        before = first.setdefault(exported, (stack, name))
-                        if before != (stack, name):
-                            yield self.finding(
-                                stack.file,
-                                f"Outputs.{name}.Export.Name",
-                                f'"{_shown(exported)}" is exported already by {before[1]} of {before[0].file}'
-                                f"{_which(before[0], stack)}.",
-                                "Put ${AWS::StackName} into the name, or drop the export: nested stacks pass outputs.",
-                            )
+            for name, first, second in _taken(exports(root)):
+                yield self.finding(
+                    second.stack.file,
+                    second.path,
+                    f'"{_shown(name)}" is exported already by {_place(first, second)}.',
+                    "Put ${AWS::StackName} into the name, or drop the export: nested stacks pass outputs.",
+                )
+
+
+def exports(root: StackView) -> Iterator[tuple[str | Symbol | Text, _Holder]]:
+    """The exports of a tree, by name as far as it is known."""
+    for stack in root.tree():
+        for entry, output in stack.facts.outputs.items():
+            export, presence = output.get("Export"), stack.presence(output)
+            if isinstance(export, Mapping) and presence is not False:
+                name = stack.scope_of(output).value(export.get("Name"))
+                if isinstance(name, (str, Symbol, Text)):
+                    yield name, _Holder(stack, entry, presence, f"Outputs.{entry}.Export.Name")
 
 
 # Properties that fix a physical name, unique in an account and region (or in the whole world).
@@ -70,30 +103,28 @@ class DuplicateName(Rule):
     sentence = "A fixed physical name is used once for a type of resource in a set."
     source = TEMPLATE_REFERENCE + "aws-properties-name.html"
 
+    overlaps = frozenset({"E3019"})
+
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for root in stacks.roots:
-            first: dict[Any, tuple[Stack, str]] = {}
-            for stack in root.tree():
-                for kind, name_property in _NAME_PROPERTIES.items():
-                    for logical_id, properties, scope in stack.of_type(kind):
-                        name = scope.value(properties.get(name_property))
-                        if not _is_certain(stack, stack.resource(logical_id)) or not name:
-                            continue
-                        if isinstance(name, (str, Symbol, Text)):
-                            before = first.setdefault((kind, name), (stack, logical_id))
-                            if before != (stack, logical_id):
-                                yield self.finding(
-                                    stack.file,
-                                    f"Resources.{logical_id}.Properties.{name_property}",
-                                    f'{kind} "{_shown(name)}" is made already by {before[1]} of {before[0].file}'
-                                    f"{_which(before[0], stack)}.",
-                                    f"Leave {name_property} out, so that CloudFormation makes a name of its own.",
-                                )
+            for (kind, name), first, second in _taken(_physical_names(root)):
+                yield self.finding(
+                    second.stack.file,
+                    second.path,
+                    f'{kind} "{_shown(name)}" is made already by {_place(first, second)}.',
+                    f"Leave {_NAME_PROPERTIES[kind]} out, so that CloudFormation makes a name of its own.",
+                )
 
 
-def _is_certain(stack: Stack, entry: Mapping[str, Any]) -> bool:
-    """Whether an entry exists in every deployment, so that two of them do meet."""
-    return not stack.conditional and stack.condition(entry.get("Condition")) is True
+def _physical_names(root: StackView) -> Iterator[tuple[tuple[str, str | Symbol | Text], _Holder]]:
+    for stack in root.tree():
+        for kind, name_property in _NAME_PROPERTIES.items():
+            for logical_id, properties, scope in stack.of_type(kind):
+                name = scope.value(properties.get(name_property))
+                if name and isinstance(name, (str, Symbol, Text)):
+                    presence = stack.presence(stack.resource(logical_id))
+                    path = f"Resources.{logical_id}.Properties.{name_property}"
+                    yield (kind, name), _Holder(stack, logical_id, presence, path)
 
 
 def _shown(value: Any) -> str:
@@ -102,8 +133,10 @@ def _shown(value: Any) -> str:
     return f"${{{value.name}}}" if isinstance(value, Symbol) else str(value)
 
 
-def _which(first: Stack, second: Stack) -> str:
-    if first is second or first.file != second.file:
-        return ""
-    names = [stack.nested.logical_id if stack.nested else "the root" for stack in (first, second)]
-    return f", nested twice as {names[0]} and {names[1]}" if names[0] != names[1] else ", nested twice"
+def _place(first: _Holder, second: _Holder) -> str:
+    """Where the first is, as told to a reader of the second."""
+    said = f"{first.entry} of {first.stack.file}"
+    if first.stack is second.stack or first.stack.file != second.stack.file:
+        return said
+    names = [holder.stack.nested.logical_id if holder.stack.nested else "the root" for holder in (first, second)]
+    return f"{said}, nested twice as {names[0]} and {names[1]}" if names[0] != names[1] else f"{said}, nested twice"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from scaleout_cfn.templates.stacks import Stack, StackSet
-from scaleout_cfn.templates.values import UNKNOWN, Scope, Symbol, Text, as_number, resource_of
+from scaleout_cfn.templates.sets import StackSet
+from scaleout_cfn.templates.stacks import Scope, StackView, Symbol, Text, resource_of
+from scaleout_cfn.templates.values import UNKNOWN, as_number
 
 __all__ = ["TARGET_GROUP", "Entry", "Tasks", "entries", "handed_out", "property_of", "services"]
 
@@ -16,7 +17,9 @@ TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 class Entry:
     """One entry of a service's LoadBalancers, with the task definition and target group it joins."""
 
-    def __init__(self, stack: Stack, service: str, index: int, entry: Any, scope: Scope, tasks: Tasks | None) -> None:
+    def __init__(
+        self, stack: StackView, service: str, index: int, entry: Any, scope: Scope, tasks: Tasks | None
+    ) -> None:
         self.stack = stack
         self.service = service
         self.entry = entry
@@ -90,7 +93,7 @@ def property_of(symbol: Symbol, name: str) -> Any:
     return symbol.stack.scope_of(resource).get(resource.get("Properties"), name)
 
 
-def services(stacks: StackSet) -> Iterator[tuple[Stack, str, Mapping[str, Any], Scope, Tasks | None]]:
+def services(stacks: StackSet) -> Iterator[tuple[StackView, str, Mapping[str, Any], Scope, Tasks | None]]:
     """Each service: its stack, logical id, properties, the scope to read them in, its task definition if known."""
     for stack in stacks.stacks:
         for logical_id, properties, scope in stack.of_type("AWS::ECS::Service"):
@@ -106,7 +109,7 @@ def entries(stacks: StackSet) -> Iterator[Entry]:
                 yield Entry(stack, logical_id, index, entry, scope, tasks)
 
 
-def handed_out(root: Stack, symbol: Symbol, *, outputs: bool) -> bool:
+def handed_out(root: StackView, symbol: Symbol, *, outputs: bool) -> bool:
     """Whether a resource is told to something that the set does not show and that may act on it.
 
     That is a custom resource, a nested stack whose template is not in the set, a macro, and with `outputs`
@@ -117,8 +120,8 @@ def handed_out(root: Stack, symbol: Symbol, *, outputs: bool) -> bool:
     ) or not all(stack.facts.closed("Resources") for stack in root.tree())
 
 
-def _told(stack: Stack, outputs: bool) -> Iterator[tuple[Scope, Any]]:
-    unseen = {name for name, nested in stack.stacks.nested_of(stack.file).items() if nested.child is None}
+def _told(stack: StackView, outputs: bool) -> Iterator[tuple[Scope, Any]]:
+    unseen = {name for name, nested in stack.nestings.items() if nested.child is None}
     for logical_id, resource in stack.facts.resources.items():
         kind = resource["Type"]
         if logical_id in unseen or kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource":

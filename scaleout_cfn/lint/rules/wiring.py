@@ -8,7 +8,8 @@ from typing import Any
 
 from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Rule, nearest
 from scaleout_cfn.templates.findings import Finding
-from scaleout_cfn.templates.stacks import Nested, Stack, StackSet
+from scaleout_cfn.templates.sets import StackSet
+from scaleout_cfn.templates.stacks import Nested, StackView
 from scaleout_cfn.templates.values import as_number, is_list_type
 
 _STACK = TEMPLATE_REFERENCE + "aws-resource-cloudformation-stack.html"
@@ -194,10 +195,10 @@ class BrokenConstraint(Rule):
                     break
 
 
-def passed(stacks: StackSet) -> Iterator[tuple[Stack, Nested, str, Mapping[str, Any], Any]]:
+def passed(stacks: StackSet) -> Iterator[tuple[StackView, Nested, str, Mapping[str, Any], Any]]:
     """Each parameter that a parent passes a stack: the child, the nesting, name, definition and value."""
     for stack in stacks.stacks:
-        if stack.parent is None or stack.nested is None or stack.absent:
+        if stack.parent is None or stack.nested is None or stack.exists is False:
             continue
         scope = stack.parent.scope_of(stack.parent.resource(stack.nested.logical_id))
         for name, expression in (stack.nested.arguments or {}).items():
