@@ -240,7 +240,7 @@ def test_a_deployment_may_do_what_cloudformation_calls_for_it_and_no_more() -> N
     wanted = {
         action
         for some in (with_image, root)
-        for statement in grants.plain(service_role.service_role(some, grants.Place("web", "bucket")))
+        for statement in grants.plain(service_role.service_role(some, grants.Scope("web", "bucket")))
         for action in _list(statement["Action"])
     }
     own = {"cloudformation:DescribeStackEvents", "cloudformation:TagResource"}

@@ -17,7 +17,7 @@ from scaleout_cfn.deploy.bootstrap import bootstrap, exists
 from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.live import find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell, Uploaded
-from scaleout_cfn.deploy.publish import Published, bucket_name, place, prepare, quick_create, upload
+from scaleout_cfn.deploy.publish import Published, bucket_at, bucket_name, prepare, quick_create, upload
 from scaleout_cfn.deploy.start import Wish, desired_of
 from scaleout_cfn.errors import ConfigError, RefusedError, UsageError
 from scaleout_cfn.image.repository import is_short
@@ -141,7 +141,7 @@ def publish(options: Options, image: str | None, bucket: str) -> None:
         values = desired_of(wish, None, "").parameters
         given = {name: value for name, value in values.items() if value}
         links = {"TemplateUrl": url, "QuickCreate": quick_create(work.identity, wish.published, work.stack_name, given)}
-        what = f"{len(wish.published.files)} templates are in {wish.published.place.bucket}"
+        what = f"{len(wish.published.files)} templates are in {wish.published.bucket.name}"
         return Outcome("done", 0, what, outputs=links, next_command="open the QuickCreate link, or scaleout-cfn deploy")
 
     command(options, "publish", body)
@@ -234,7 +234,7 @@ def wish_of(
     name = bucket or bucket_name(work.identity)
     if work.local and not exists(work.aws, work.identity, name):
         bootstrap(work.aws, work.identity, name)
-    published: Published = prepare(composed(work.config), place(work.aws, work.identity, name))
+    published: Published = prepare(composed(work.config), bucket_at(work.aws, work.identity, name))
     return Wish(
         work.stack_name,
         published,

@@ -10,7 +10,7 @@ from scaleout_cfn.deploy import doctor as steps
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.deploy.publish import bucket_name
 from scaleout_cfn.permissions import policies
-from scaleout_cfn.permissions.grants import Place, plain
+from scaleout_cfn.permissions.grants import Scope, plain
 from scaleout_cfn.rendering import set_of
 
 
@@ -26,8 +26,8 @@ def doctor(options: Options, bucket: str) -> None:
 
     def body(work: Work) -> Outcome:
         name = bucket or bucket_name(work.identity)
-        place = Place(work.stack_name, name, work.identity.account_id, work.identity.region)
-        wanted = policies.deployer(set_of(composed(work.config)), place, options.role_arn)
+        scope = Scope(work.stack_name, name, work.identity.account_id, work.identity.region)
+        wanted = policies.deployer(set_of(composed(work.config)), scope, options.role_arn)
         return steps.doctor(work.aws, work.identity, work.stack_name, name, plain(wanted), work.view.tell)
 
     command(options, "doctor", body)

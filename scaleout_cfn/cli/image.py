@@ -16,7 +16,7 @@ from scaleout_cfn.cli.work import Options, Stopped, Work, aws_options, command
 from scaleout_cfn.config import Config
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Fact, Outcome
-from scaleout_cfn.deploy.outcome import interrupted, of_error
+from scaleout_cfn.deploy.outcome import interrupted, outcome_of_error
 from scaleout_cfn.deploy.services.service import stack_of
 from scaleout_cfn.errors import ScaleoutError, UsageError
 from scaleout_cfn.image import delivery, repository
@@ -72,7 +72,7 @@ def build(
     """
     config = load_config(config_path, environment, overrides)
     view = view_for(as_json=as_json)
-    before = signal.signal(signal.SIGTERM, _stopped)
+    before = signal.signal(signal.SIGTERM, _stop)
     try:
         built = delivery.build(*_wanted(config, config.stack_name, folder, arguments, tag), view.tell)
         words = "built" if built.new else "there already"
@@ -86,7 +86,7 @@ def build(
     except KeyboardInterrupt as stop:
         outcome = interrupted(getattr(stop, "number", signal.SIGINT), "image build", running=False)
     except ScaleoutError as error:
-        outcome = of_error(error)
+        outcome = outcome_of_error(error)
     finally:
         signal.signal(signal.SIGTERM, before)
     view.tell(outcome)
@@ -189,7 +189,7 @@ def push_built(work: Work, tag: str, built: Built | None) -> str:
     return f"{place.uri}@{delivery.push(work.aws, place, built, work.view.tell).digest}"
 
 
-def _stopped(number: int, frame: FrameType | None) -> None:
+def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped(number)
 
 

@@ -68,7 +68,7 @@ def policies(
     config = load_config(config_path, environment, overrides)
     templates = set_of(composed(config))
     account, region = account_id or config.account_id or "*", region or config.region or "*"
-    place = grants.Place(
+    scope = grants.Scope(
         stack or config.stack_name,
         bucket or f"scaleout-{account}-{region}",
         account,
@@ -76,11 +76,11 @@ def policies(
         config.permissions_boundary,
     )
     texts = {
-        **grants.documents("deployer", rendered.deployer(templates, place, role_arn)),
-        **grants.documents("images", rendered.images(place)),
-        **grants.documents("commands", rendered.commands(place)),
-        **grants.documents("cloudformation", service_role.service_role(templates, place)),
-        **grants.documents("cloudformation-trust", service_role.trust(place)),
+        **grants.documents("deployer", rendered.deployer(templates, scope, role_arn)),
+        **grants.documents("images", rendered.images(scope)),
+        **grants.documents("commands", rendered.commands(scope)),
+        **grants.documents("cloudformation", service_role.service_role(templates, scope)),
+        **grants.documents("cloudformation-trust", service_role.trust(scope)),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -123,7 +123,7 @@ def run(options: Options, attach: str, words: tuple[str, ...]) -> None:
     def body(work: Work) -> Outcome:
         service = services.service_of(work.aws, work.stack_name)
         if attach:
-            return tasks.watch_task(work.aws, tasks.started(work.aws, service, attach), work.view.tell)
+            return tasks.watch_task(work.aws, tasks.running_task(work.aws, service, attach), work.view.tell)
         token = f"scfn-run-{uuid.uuid4().hex}"
         try:
             task = tasks.start(work.aws, service, words, token)

@@ -11,8 +11,8 @@ from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_o
 from scaleout_cfn.deploy.changes.apply import Operation
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Fact, Outcome, Watched
-from scaleout_cfn.deploy.outcome import concluded
-from scaleout_cfn.deploy.services.overview import State, state_of
+from scaleout_cfn.deploy.outcome import outcome_of
+from scaleout_cfn.deploy.services.overview import Overview, overview_of
 from scaleout_cfn.deploy.watch.events import History, first_cause
 from scaleout_cfn.deploy.watch.follow import follow, read_events
 from scaleout_cfn.errors import UsageError
@@ -25,9 +25,9 @@ def status(options: Options, watch: bool) -> None:
     """Show the stacks, the deployment of the service, its targets and its URL on one screen."""
 
     def body(work: Work) -> Outcome:
-        shown: State | None = None
+        shown: Overview | None = None
         while True:
-            state = state_of(work.aws, work.stack_name)
+            state = overview_of(work.aws, work.stack_name)
             if state != shown:
                 work.view.tell(_screen(state))
                 shown = state
@@ -54,7 +54,7 @@ def events(options: Options, timeout_min: float | None, go_on: bool, failed: boo
             ended = follow(
                 work.aws, Operation(live.stack_id, ""), history, work.view.tell, end=end, patience_s=work.patience_s
             )
-            return concluded(ended, live.name, history.events)
+            return outcome_of(ended, live.name, history.events)
         # Here events are what was asked for, so that not to be allowed to read them is an error.
         problems: list[Exception] = []
         fresh = read_events(work.aws, history, on_error=problems.append)
@@ -95,7 +95,7 @@ def _outcome(live: Live) -> Outcome:
     )
 
 
-def _screen(state: State) -> Fact:
+def _screen(state: Overview) -> Fact:
     url = state.live.outputs.get("ServiceUrl", "")
     lines = [f"{path:<16} {status}" for path, status in state.stacks.items()]
     lines += [f"{found.service.rpartition('/')[2]}  {rollout_line(found)}" for found in state.services]

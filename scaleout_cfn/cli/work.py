@@ -22,7 +22,7 @@ from scaleout_cfn.cli.options import Finite, config_options, load_config, projec
 from scaleout_cfn.cli.views import JsonView, View, view_for
 from scaleout_cfn.config import Config
 from scaleout_cfn.deploy.messages import Note, Outcome, Started
-from scaleout_cfn.deploy.outcome import interrupted, of_error
+from scaleout_cfn.deploy.outcome import interrupted, outcome_of_error
 from scaleout_cfn.errors import ScaleoutError, UsageError
 
 __all__ = ["Options", "Stopped", "Work", "aws_options", "command", "timeout_option"]
@@ -125,13 +125,13 @@ def command(
     try:
         with ExitStack() as opened, _signals(last_words):
             try:
-                work = _begun(options, name, view, opened, keep=keep, may_start=may_start)
+                work = _begin(options, name, view, opened, keep=keep, may_start=may_start)
                 stack = work.stack_name
                 outcome = body(work)
             except KeyboardInterrupt as stop:
                 outcome = interrupted(getattr(stop, "number", 2), stack or name, running=False)
             except ScaleoutError as error:
-                outcome = of_error(error)
+                outcome = outcome_of_error(error)
             if options.local and outcome.outcome == "still_running":
                 outcome = _on_emulator(outcome, kept=keep or not may_start)
             outcome = addressed(outcome, options)
@@ -178,7 +178,7 @@ def addressed(outcome: Outcome, options: Options) -> Outcome:
     )
 
 
-def _begun(options: Options, name: str, view: View, opened: ExitStack, *, keep: bool, may_start: bool) -> Work:
+def _begin(options: Options, name: str, view: View, opened: ExitStack, *, keep: bool, may_start: bool) -> Work:
     config = load_config(options.config_path, options.environment, options.overrides)
     if options.local:
         for option, value in (

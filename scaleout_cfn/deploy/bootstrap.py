@@ -17,7 +17,7 @@ def bootstrap(aws: Aws, identity: Identity, bucket: str) -> bool:
     Nothing in it expires: a running stack goes on reading the templates that it was made of.
     Raises UsageError when the name belongs to another account.
     """
-    new = _made(aws, identity, bucket)
+    new = _make_bucket(aws, identity, bucket)
     own: dict[str, Any] = {"Bucket": bucket, "ExpectedBucketOwner": identity.account_id}
     everything = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
     encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
@@ -54,7 +54,7 @@ def tls_only(identity: Identity, bucket: str) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def _made(aws: Aws, identity: Identity, bucket: str) -> bool:
+def _make_bucket(aws: Aws, identity: Identity, bucket: str) -> bool:
     if exists(aws, identity, bucket):
         return False
     # us-east-1 is the only region that must not be named.

@@ -18,8 +18,8 @@ from scaleout_cfn.deploy.desired import Desired, fingerprint_in, token
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell
 from scaleout_cfn.deploy.outcome import nothing_to_do, redacted
-from scaleout_cfn.deploy.start import Wish, ours_at_work, phases_of, same, startable
-from scaleout_cfn.deploy.steps import Confirm, Run, cleaned_up, executed, proposed, watched
+from scaleout_cfn.deploy.start import Wish, make_startable, operation_at_work, phases_of, same
+from scaleout_cfn.deploy.steps import Confirm, Run, clean_up, confirm_and_execute, propose, watch_deployment
 from scaleout_cfn.errors import ApiError, BusyError, ScaleoutError
 
 __all__ = ["Confirm", "apply", "deploy", "plan"]
@@ -43,14 +43,14 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
     phases = phases_of(wish, live, aws.target.role_arn)
     earlier: Outcome | None = None
     if live is not None and live.meaning.start == "busy" and live.status != "DELETE_IN_PROGRESS":
-        operation = ours_at_work(aws, live, {one.fingerprint for one in phases})
+        operation = operation_at_work(aws, live, {one.fingerprint for one in phases})
         tell(Note(f"an earlier run began this ({operation.token}); going on with it"))
-        earlier = watched(run, operation, live.name)
+        earlier = watch_deployment(run, operation, live.name)
         if earlier.exit_code:
             return earlier
         live = find(aws, wish.stack_name)
     else:
-        live = startable(aws, live, recreate=wish.recreate, tell=tell)
+        live = make_startable(aws, live, recreate=wish.recreate, tell=tell)
     phases = phases_of(wish, live, aws.target.role_arn)
     for number, desired in enumerate(phases, 1):
         if len(phases) > 1:
@@ -87,12 +87,12 @@ def _discreet(wish: Wish, tell: Tell, body: Callable[[Tell], Outcome]) -> Outcom
 def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -> Outcome:
     run = Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed, wish.nested_plan, wish.marked)
     live = find(aws, wish.stack_name)
-    live = startable(aws, live, recreate=False, tell=tell)
+    live = make_startable(aws, live, recreate=False, tell=tell)
     desired = phases_of(wish, live, aws.target.role_arn)[0]
     if live is not None and same(aws, desired, live):
         return nothing_to_do(live)
     try:
-        made = proposed(run, desired, live)
+        made = propose(run, desired, live)
         if made is None:
             assert live is not None
             return nothing_to_do(live)
@@ -116,7 +116,7 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
             "planned", 0, f"{wish.stack_name}: changes present; nothing was changed", next_command="scaleout-cfn deploy"
         )
     except KeyboardInterrupt as stop:
-        return cleaned_up(run, stop)
+        return clean_up(run, stop)
 
 
 def apply(
@@ -147,10 +147,10 @@ def apply(
     if described["ExecutionStatus"].startswith("EXECUTE_"):
         mark = fingerprint_in(described.get("Description", "")) or "0" * 16
         operation = Operation(described["StackId"], token("deploy", mark, described["ChangeSetId"]))
-        return watched(run, operation, described["StackName"])
+        return watch_deployment(run, operation, described["StackName"])
     found = read_plan(aws, change_set)
     tell(Planned(found, allowed))
-    return executed(run, found, lambda _: True)
+    return confirm_and_execute(run, found, lambda _: True)
 
 
 def _phase(run: Run, desired: Desired, live: Live | None, confirm: Confirm) -> Outcome:
@@ -171,12 +171,12 @@ def _phase(run: Run, desired: Desired, live: Live | None, confirm: Confirm) -> O
             )
         )
     try:
-        made = proposed(run, desired, live)
+        made = propose(run, desired, live)
         if made is None:
             assert live is not None
             return nothing_to_do(live)
         found = read_plan(run.aws, made.arn)
         run.tell(Planned(found, run.allowed))
     except KeyboardInterrupt as stop:
-        return cleaned_up(run, stop)
-    return executed(run, found, confirm, made_stack=made.made_stack)
+        return clean_up(run, stop)
+    return confirm_and_execute(run, found, confirm, made_stack=made.made_stack)

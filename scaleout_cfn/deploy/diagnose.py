@@ -16,18 +16,18 @@ from scaleout_cfn.deploy.changes.reasons import hook_words
 from scaleout_cfn.deploy.hints import hint
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
-from scaleout_cfn.deploy.services.evidence import evidence
+from scaleout_cfn.deploy.services.evidence import tell_evidence
 from scaleout_cfn.deploy.watch.events import STARTS, Event, History, first_cause, refusing_hooks
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
 
-__all__ = ["Attempt", "attempts", "diagnose", "newest_failure"]
+__all__ = ["PastOperation", "diagnose", "newest_failure", "past_operations"]
 
 #: How far back operations are looked at for one that failed.
-MOST_ATTEMPTS = 20
+MOST_OPERATIONS = 20
 
 
 @dataclass(frozen=True)
-class Attempt:
+class PastOperation:
     """One operation of the root: its raw events, newest first, and when the next one began."""
 
     events: tuple[Mapping[str, Any], ...]
@@ -40,7 +40,7 @@ class Attempt:
         return any(status.endswith("_FAILED") or "ROLLBACK" in status for status in statuses)
 
 
-def attempts(pages: Iterable[Mapping[str, Any]]) -> Iterator[Attempt]:
+def past_operations(pages: Iterable[Mapping[str, Any]]) -> Iterator[PastOperation]:
     """The operations of a root stack, newest first, of pages of its events, newest first. Reads no more than needed.
 
     A rollback belongs to the operation that it takes back.
@@ -52,19 +52,19 @@ def attempts(pages: Iterable[Mapping[str, Any]]) -> Iterator[Attempt]:
             events.append(raw)
             own = raw.get("PhysicalResourceId") == raw["StackId"]
             if own and raw.get("ResourceStatus") in STARTS:
-                yield Attempt(tuple(events), until)
+                yield PastOperation(tuple(events), until)
                 until = raw["Timestamp"]
                 events = []
     if events:  # AWS forgets events after 90 days
-        yield Attempt(tuple(events), until)
+        yield PastOperation(tuple(events), until)
 
 
-def newest_failure(pages: Iterable[Mapping[str, Any]]) -> tuple[Attempt | None, int]:
+def newest_failure(pages: Iterable[Mapping[str, Any]]) -> tuple[PastOperation | None, int]:
     """The newest operation in which something failed, and how many have gone well since."""
-    for number, attempt in enumerate(attempts(pages)):
-        if attempt.failed:
-            return attempt, number
-        if number + 1 >= MOST_ATTEMPTS:
+    for number, past in enumerate(past_operations(pages)):
+        if past.failed:
+            return past, number
+        if number + 1 >= MOST_OPERATIONS:
             break
     return None, 0
 
@@ -81,8 +81,8 @@ def diagnose(aws: Aws, stack: str, tell: Tell) -> Outcome:
         )
     # The events are what was asked for: not to be allowed to read them is an error.
     pages = aws.pages("cloudformation", "describe_stack_events", StackName=live.stack_id)
-    attempt, since = newest_failure(pages)
-    events = _read(aws, live, attempt, tell) if attempt else []
+    past, since = newest_failure(pages)
+    events = _read(aws, live, past, tell) if past else []
     cause = first_cause(events)
     if cause is not None:
         hooks = {
@@ -90,7 +90,7 @@ def diagnose(aws: Aws, stack: str, tell: Tell) -> Outcome:
         }
         tell(_headline(cause, events, since, hooks))
     running = since == 0 and live.meaning.end == "running"
-    found = evidence(aws, live, events, tell)
+    found = tell_evidence(aws, live, events, tell)
     # What ECS says comes first: CloudFormation's reason is often only that it waited in vain.
     cure = next((words for words in map(hint, [*found, cause.reason if cause else ""]) if words), "")
     if cure:
@@ -114,19 +114,19 @@ def diagnose(aws: Aws, stack: str, tell: Tell) -> Outcome:
 _AGAIN = "put right what the cause says, then scaleout-cfn deploy"
 
 
-def _read(aws: Aws, live: Live, attempt: Attempt, tell: Tell) -> list[Event]:
+def _read(aws: Aws, live: Live, past: PastOperation, tell: Tell) -> list[Event]:
     """All events of an operation: those of the root, and of every stack nested in it, up to the next operation."""
     history = History(live.stack_id)
     # The oldest event begins the operation, or it has been forgotten: then what is left begins it.
-    history.begun = attempt.events[-1]["Timestamp"]
-    history.take(live.stack_id, [{"StackEvents": attempt.events}])
+    history.begun = past.events[-1]["Timestamp"]
+    history.take(live.stack_id, [{"StackEvents": past.events}])
     read = {live.stack_id}
     while waiting := [stack_id for stack_id in history.active if stack_id not in read]:
         for stack_id in waiting:
             read.add(stack_id)
             pages = aws.pages("cloudformation", "describe_stack_events", StackName=stack_id)
             try:
-                history.take(stack_id, _before(pages, attempt.until))
+                history.take(stack_id, _before(pages, past.until))
             except (ApiError, AccessError) as error:
                 tell(Note(f"events of {stack_id.split('/')[1]} not read: {error}", "warning"))
     return sorted(history.events, key=lambda event: event.time)

@@ -55,7 +55,7 @@ def doctor(
         ("stack", lambda: _stack(aws, stack)),
     ]
     for name, look in looks:
-        for check in _looked(name, look):
+        for check in _look(name, look):
             tell(check.message())
             checks.append(check)
     return judged(checks)
@@ -76,7 +76,7 @@ def judged(checks: Iterable[Check]) -> Outcome:
     )
 
 
-def _looked(name: str, look: Callable[[], list[Check]]) -> list[Check]:
+def _look(name: str, look: Callable[[], list[Check]]) -> list[Check]:
     try:
         return look()
     except AccessError as error:

@@ -11,7 +11,7 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.states import Status, meaning
 from scaleout_cfn.errors import ApiError, UsageError
 
-__all__ = ["NESTED", "Live", "Resource", "find", "inventory", "parsed", "template_body", "template_text"]
+__all__ = ["NESTED", "Live", "Resource", "find", "parsed", "resources_of", "template_body", "template_text"]
 
 NESTED = "AWS::CloudFormation::Stack"
 
@@ -98,7 +98,7 @@ def template_body(aws: Aws, stack_id: str) -> Mapping[str, Any]:
     return found
 
 
-def inventory(aws: Aws, stack_id: str, path: str = "") -> Iterator[Resource]:
+def resources_of(aws: Aws, stack_id: str, path: str = "") -> Iterator[Resource]:
     """Every resource that a stack and those nested in it hold now, nested stacks before what is in them."""
     for page in aws.pages("cloudformation", "list_stack_resources", StackName=stack_id):
         for raw in page.get("StackResourceSummaries", []):
@@ -113,4 +113,4 @@ def inventory(aws: Aws, stack_id: str, path: str = "") -> Iterator[Resource]:
                 continue
             yield one
             if one.type == NESTED and one.physical_id.startswith("arn:"):
-                yield from inventory(aws, one.physical_id, one.path)
+                yield from resources_of(aws, one.physical_id, one.path)

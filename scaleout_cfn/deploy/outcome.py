@@ -11,7 +11,7 @@ from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.deploy.watch.events import Event, first_cause, refusing_hooks
 from scaleout_cfn.errors import ScaleoutError
 
-__all__ = ["concluded", "interrupted", "nothing_to_do", "of_error", "redacted"]
+__all__ = ["interrupted", "nothing_to_do", "outcome_of", "outcome_of_error", "redacted"]
 
 WORDS = {
     "CREATE_COMPLETE": "created",
@@ -29,7 +29,7 @@ WORDS = {
 }
 
 
-def concluded(live: Live | None, stack: str, events: Sequence[Event], ecs: str = "", change_set: str = "") -> Outcome:
+def outcome_of(live: Live | None, stack: str, events: Sequence[Event], ecs: str = "", change_set: str = "") -> Outcome:
     """The outcome of a deployment, of the stack's status and what ECS says (`ecs`: why it does not run it)."""
     if live is None or live.meaning.end == "gone":
         return Outcome(
@@ -68,7 +68,7 @@ def nothing_to_do(live: Live) -> Outcome:
     return Outcome("no_change", 0, f"{live.name}: nothing to do", live.status, live.stack_id, outputs=live.outputs)
 
 
-def of_error(error: ScaleoutError) -> Outcome:
+def outcome_of_error(error: ScaleoutError) -> Outcome:
     """An error as the end of a command."""
     words = {2: "refused", 5: "failed", 6: "refused", 7: "busy", 8: "no_access", 9: "still_running"}
     return Outcome(

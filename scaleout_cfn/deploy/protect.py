@@ -12,7 +12,7 @@ from typing import Any
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.changes.guard import takes
 from scaleout_cfn.deploy.changes.plan import Change, is_marked, is_stateful
-from scaleout_cfn.deploy.live import Resource, inventory, template_body
+from scaleout_cfn.deploy.live import Resource, resources_of, template_body
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.errors import AccessError, ApiError, ScaleoutError
 
@@ -105,7 +105,7 @@ def restore(aws: Aws, root_id: str, tell: Tell, *, unset: bool = True) -> None:
     if not _is_open(found) or not (found or unset):
         return
     try:
-        resources = list(inventory(aws, root_id))
+        resources = list(resources_of(aws, root_id))
     except (ApiError, AccessError) as error:
         tell(Note(f"stack policies not set, the next deployment does it: {error}", "warning"))
         return

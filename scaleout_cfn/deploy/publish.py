@@ -20,7 +20,7 @@ from scaleout_cfn.rendering import Template, set_of, texts_of
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.yaml_text import to_yaml
 
-__all__ = ["File", "Place", "Published", "bucket_name", "place", "prepare", "quick_create", "upload"]
+__all__ = ["Bucket", "File", "Published", "bucket_at", "bucket_name", "prepare", "quick_create", "upload"]
 
 PREFIX = "templates"
 #: Properties that give an IAM resource a name of its own.
@@ -29,10 +29,10 @@ CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-u
 
 
 @dataclass(frozen=True)
-class Place:
+class Bucket:
     """A bucket and the address that its objects are read at, without a slash at its end."""
 
-    bucket: str
+    name: str
     url: str
 
 
@@ -54,7 +54,7 @@ class File:
 class Published:
     """A set with absolute TemplateURLs: its files, children before whoever names them, and what the root asks for."""
 
-    place: Place
+    bucket: Bucket
     files: tuple[File, ...]
     parameters: Mapping[str, Mapping[str, Any]]
     capabilities: tuple[str, ...]
@@ -69,21 +69,21 @@ def bucket_name(identity: Identity) -> str:
     return f"scaleout-{identity.account_id}-{identity.region}"
 
 
-def place(aws: Aws, identity: Identity, bucket: str) -> Place:
+def bucket_at(aws: Aws, identity: Identity, bucket: str) -> Bucket:
     """Where the bucket's objects are read: as AWS writes it, or path-style where an endpoint of another kind is used.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
     """
     endpoint = aws.endpoint("s3").rstrip("/")
     if endpoint and not endpoint.endswith(identity.suffix):
-        return Place(bucket, f"{endpoint}/{bucket}")
+        return Bucket(bucket, f"{endpoint}/{bucket}")
     host = f"s3.{identity.region}.{identity.suffix}"
     # A dot in the name does not fit the wildcard certificate.
-    return Place(bucket, f"https://{host}/{bucket}" if "." in bucket else f"https://{bucket}.{host}")
+    return Bucket(bucket, f"https://{host}/{bucket}" if "." in bucket else f"https://{bucket}.{host}")
 
 
-def prepare(stack: Stack, place: Place) -> Published:
-    """The texts of a set with absolute TemplateURLs. No network: the same set and place give the same files.
+def prepare(stack: Stack, bucket: Bucket) -> Published:
+    """The texts of a set with absolute TemplateURLs. No network: the same set and bucket give the same files.
 
     Raises SetError when the set would fail on CloudFormation.
     """
@@ -92,14 +92,14 @@ def prepare(stack: Stack, place: Place) -> Published:
         return f"{PREFIX}/{hashlib.sha256(text.encode()).hexdigest()}.yaml"
 
     def url(name: str, template: Template) -> str:
-        return f"{place.url}/{key(to_yaml(template))}"
+        return f"{bucket.url}/{key(to_yaml(template))}"
 
     templates = set_of(stack, url=url)
     texts = texts_of(templates)
-    files = [File(name, key(text), f"{place.url}/{key(text)}", text) for name, text in texts.items()]
+    files = [File(name, key(text), f"{bucket.url}/{key(text)}", text) for name, text in texts.items()]
     root = next(iter(templates.values()))
     # A set lists a parent before those that it nests, so the reverse is the order to upload in.
-    return Published(place, tuple(reversed(files)), root.get("Parameters", {}), _capabilities(templates))
+    return Published(bucket, tuple(reversed(files)), root.get("Parameters", {}), _capabilities(templates))
 
 
 def _capabilities(templates: Mapping[str, Template]) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ def upload(aws: Aws, published: Published, owner: str) -> int:
     while waiting:
         ready = [file for file in waiting if not any(one.url in file.text for one in waiting)]
         with ThreadPoolExecutor(max_workers=4) as pool:
-            new += sum(pool.map(lambda file: _put(aws, published.place.bucket, file, owner), ready))
+            new += sum(pool.map(lambda file: _put(aws, published.bucket.name, file, owner), ready))
         waiting = [file for file in waiting if file not in ready]
     return new
 

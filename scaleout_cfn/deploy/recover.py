@@ -10,9 +10,9 @@ from typing import Any, Final, Literal, TypeAlias
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.changes.apply import Operation
-from scaleout_cfn.deploy.live import NESTED, Live, Resource, find, inventory
+from scaleout_cfn.deploy.live import NESTED, Live, Resource, find, resources_of
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
-from scaleout_cfn.deploy.outcome import concluded
+from scaleout_cfn.deploy.outcome import outcome_of
 from scaleout_cfn.deploy.protect import restore
 from scaleout_cfn.deploy.watch.events import Event
 from scaleout_cfn.deploy.watch.watching import Patience, begin, unsure, watch
@@ -126,7 +126,7 @@ def rollback(
     if skip and way.verb != "continue_update_rollback":
         raise UsageError(f"--skip: only a stack in UPDATE_ROLLBACK_FAILED can skip; {stack} is {live.status}")
     if way.verb == "watch":
-        return watch(aws, Operation(live.stack_id, ""), stack, tell, _concluded(aws, stack, tell), patience)
+        return watch(aws, Operation(live.stack_id, ""), stack, tell, _conclusion(aws, stack, tell), patience)
     if way.verb == "nothing":
         what = f"{stack}: {way.what}"
         return Outcome("no_change", 0, what, live.status, live.stack_id, next_command=way.next_command)
@@ -134,7 +134,7 @@ def rollback(
     arguments: dict[str, Any] = {"RoleARN": role_arn} if role_arn else {}
     sentence = f"{stack} is {live.status}: it {way.what}"
     if way.verb == "continue_update_rollback":
-        resources = list(inventory(aws, live.stack_id))
+        resources = list(resources_of(aws, live.stack_id))
         entries = skips(skip, resources)
         able = skippable(resources)
         if entries:
@@ -150,7 +150,7 @@ def rollback(
         operation = begin(aws, live, "rollback", way.verb, **arguments)
     except KeyboardInterrupt as stop:
         return unsure(aws, live, stack, stop)
-    return watch(aws, operation, stack, tell, _concluded(aws, stack, tell), patience)
+    return watch(aws, operation, stack, tell, _conclusion(aws, stack, tell), patience)
 
 
 def cancel(aws: Aws, stack: str, tell: Tell, confirm: Callable[[str], bool], patience: Patience) -> Outcome:
@@ -158,7 +158,7 @@ def cancel(aws: Aws, stack: str, tell: Tell, confirm: Callable[[str], bool], pat
     live = _there(aws, stack)
     if live.status != "UPDATE_IN_PROGRESS":
         if pick(live.status).verb == "watch":
-            return watch(aws, Operation(live.stack_id, ""), stack, tell, _concluded(aws, stack, tell), patience)
+            return watch(aws, Operation(live.stack_id, ""), stack, tell, _conclusion(aws, stack, tell), patience)
         if live.status in ("CREATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"):
             verb = live.status.split("_")[0].lower()
             raise RefusedError(
@@ -179,7 +179,7 @@ def cancel(aws: Aws, stack: str, tell: Tell, confirm: Callable[[str], bool], pat
         raise _too_late(now) from None
     except KeyboardInterrupt as stop:
         return unsure(aws, live, stack, stop)
-    return watch(aws, operation, stack, tell, _concluded(aws, stack, tell), patience)
+    return watch(aws, operation, stack, tell, _conclusion(aws, stack, tell), patience)
 
 
 def _there(aws: Aws, stack: str) -> Live:
@@ -228,11 +228,11 @@ def _too_late(live: Live) -> RefusedError:
     )
 
 
-def _concluded(aws: Aws, stack: str, tell: Tell) -> Callable[[Live | None, Sequence[Event]], Outcome]:
+def _conclusion(aws: Aws, stack: str, tell: Tell) -> Callable[[Live | None, Sequence[Event]], Outcome]:
     """Back where it was is what was asked for: exit code 0."""
 
     def conclude(live: Live | None, events: Sequence[Event]) -> Outcome:
-        outcome = concluded(live, stack, events)
+        outcome = outcome_of(live, stack, events)
         if live is None:
             return outcome
         restore(aws, live.stack_id, tell)

@@ -9,14 +9,14 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.changes.apply import Operation
 from scaleout_cfn.deploy.changes.plan import MARK
 from scaleout_cfn.deploy.desired import IMAGE, Desired, fingerprint_in, parameters_for, token
-from scaleout_cfn.deploy.live import NESTED, Live, inventory, template_text
+from scaleout_cfn.deploy.live import NESTED, Live, resources_of, template_text
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.deploy.publish import Published
 from scaleout_cfn.deploy.watch.events import Event, History
 from scaleout_cfn.deploy.watch.follow import follow, read_events
 from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, ScaleoutError
 
-__all__ = ["Wish", "busy", "desired_of", "ours_at_work", "phases_of", "same", "startable"]
+__all__ = ["Wish", "busy", "desired_of", "make_startable", "operation_at_work", "phases_of", "same"]
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,16 @@ def phases_of(wish: Wish, live: Live | None, role: str) -> list[Desired]:
     return [desired_of(wish, there, role, image=""), whole]
 
 
-def ours_at_work(aws: Aws, live: Live, fingerprints: Collection[str]) -> Operation:
+def operation_at_work(aws: Aws, live: Live, fingerprints: Collection[str]) -> Operation:
     """The operation at work on a stack, where it is one of these. Raises BusyError when it is anybody else's."""
-    begin, problems = _begin(aws, live)
+    begin, problems = _first_event(aws, live)
     mark = fingerprint_in(begin.token) if begin else ""
     if begin is None or live.status.startswith("DELETE_") or mark not in fingerprints:
         raise busy(live, begin, mark, problems)
     return Operation(live.stack_id, begin.token)
 
 
-def _begin(aws: Aws, live: Live) -> tuple[Event | None, list[Exception]]:
+def _first_event(aws: Aws, live: Live) -> tuple[Event | None, list[Exception]]:
     """The event that began what is at work on a stack."""
     history = History(live.stack_id)
     problems: list[Exception] = []
@@ -101,20 +101,22 @@ def busy(live: Live, begin: Event | None, mark: str, problems: list[Exception]) 
     )
 
 
-def startable(aws: Aws, live: Live | None, *, recreate: bool, tell: Tell) -> Live | None:
+def make_startable(aws: Aws, live: Live | None, *, recreate: bool, tell: Tell) -> Live | None:
     """The stack to start from. Raises where none can be started from; deletes an empty one if `recreate`."""
     if live is None or live.meaning.start in ("create", "update"):
         return live
     if live.meaning.start == "busy":
-        begin, problems = _begin(aws, live)
+        begin, problems = _first_event(aws, live)
         if recreate and begin is not None and begin.token.startswith("scfn-recreate-"):
-            _gone(aws, Operation(live.stack_id, begin.token), live, tell)  # an earlier run began to make it anew
+            _watch_deletion(
+                aws, Operation(live.stack_id, begin.token), live, tell
+            )  # an earlier run began to make it anew
             return None
         raise busy(live, begin, fingerprint_in(begin.token) if begin else "", problems)
     if live.meaning.start == "recreate" and recreate:
-        left = [one for one in inventory(aws, live.stack_id) if one.type != NESTED and "SKIPPED" not in one.status]
+        left = [one for one in resources_of(aws, live.stack_id) if one.type != NESTED and "SKIPPED" not in one.status]
         if not left:
-            _deleted(aws, live, tell)
+            _delete_to_recreate(aws, live, tell)
             return None
         raise NeedsHandError(
             f"stack {live.name} is {live.status} and still holds {', '.join(one.path for one in left[:5])}",
@@ -135,7 +137,7 @@ def startable(aws: Aws, live: Live | None, *, recreate: bool, tell: Tell) -> Liv
     )
 
 
-def _deleted(aws: Aws, live: Live, tell: Tell) -> None:
+def _delete_to_recreate(aws: Aws, live: Live, tell: Tell) -> None:
     tell(Note(f"deleting the empty stack {live.name}, {live.status}, to make it anew"))
     mark = token("recreate", "0" * 16, f"{live.stack_id} {live.version}")
     try:
@@ -143,10 +145,10 @@ def _deleted(aws: Aws, live: Live, tell: Tell) -> None:
     except ApiError as error:
         if error.kind != "unclear":
             raise
-    _gone(aws, Operation(live.stack_id, mark, f"{live.status} {live.version}"), live, tell)
+    _watch_deletion(aws, Operation(live.stack_id, mark, f"{live.status} {live.version}"), live, tell)
 
 
-def _gone(aws: Aws, operation: Operation, live: Live, tell: Tell) -> None:
+def _watch_deletion(aws: Aws, operation: Operation, live: Live, tell: Tell) -> None:
     """Watch a deletion to its end."""
     left = follow(aws, operation, History(live.stack_id, operation.token), tell)
     if left is not None and left.meaning.end != "gone":

@@ -15,16 +15,16 @@ from scaleout_cfn.deploy.changes import changeset, guard, quota
 from scaleout_cfn.deploy.changes.apply import Operation, execute
 from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.desired import Desired
-from scaleout_cfn.deploy.live import Live, find, inventory
+from scaleout_cfn.deploy.live import Live, find, resources_of
 from scaleout_cfn.deploy.messages import Blocked, Fact, Note, Outcome, Tell, Uploaded
-from scaleout_cfn.deploy.outcome import concluded, interrupted
+from scaleout_cfn.deploy.outcome import interrupted, outcome_of
 from scaleout_cfn.deploy.publish import upload
 from scaleout_cfn.deploy.services.rollout import services_in, verify
 from scaleout_cfn.deploy.watch.events import NESTED, History
 from scaleout_cfn.deploy.watch.follow import StoppedWaiting, follow, read_events
 from scaleout_cfn.errors import ApiError, DeployError, RefusedError, ScaleoutError
 
-__all__ = ["Confirm", "Run", "cleaned_up", "executed", "proposed", "watched"]
+__all__ = ["Confirm", "Run", "clean_up", "confirm_and_execute", "propose", "watch_deployment"]
 
 #: SIGTERM leaves two seconds in all for cleaning up.
 CLEAN_UP_S = 1.5
@@ -47,26 +47,26 @@ class Run:
     uploaded: bool = False
     lifted: bool = False
     looked_at: bool = False
-    attempt: changeset.Attempt = field(default_factory=changeset.Attempt)
+    draft: changeset.Draft = field(default_factory=changeset.Draft)
 
     def __post_init__(self) -> None:
         self.end = None if self.wait_s is None else self.aws.pace.clock() + self.wait_s
 
 
-def proposed(run: Run, desired: Desired, live: Live | None) -> changeset.ChangeSet | None:
+def propose(run: Run, desired: Desired, live: Live | None) -> changeset.ChangeSet | None:
     if not run.uploaded:
         new = upload(run.aws, desired.published, run.identity.account_id)
         run.tell(Uploaded(new, len(desired.published.files), desired.published.root.url))
         run.uploaded = True
     nested = run.nested and _has_room(run, live)
     try:
-        return changeset.propose(run.aws, desired, live, run.attempt, run.tell, nested=nested)
+        return changeset.propose(run.aws, desired, live, run.draft, run.tell, nested=nested)
     except ApiError as error:
         # Between reading and writing somebody made or deleted the stack: look again, once.
         again = find(run.aws, desired.stack_name)
         if error.kind not in ("missing", "refused") or (again and again.status) == (live and live.status):
             raise
-        return changeset.propose(run.aws, desired, again, run.attempt, run.tell, nested=nested)
+        return changeset.propose(run.aws, desired, again, run.draft, run.tell, nested=nested)
 
 
 def _has_room(run: Run, live: Live | None) -> bool:
@@ -90,9 +90,9 @@ def _has_room(run: Run, live: Live | None) -> bool:
     return False
 
 
-def executed(run: Run, found: Plan, confirm: Confirm, *, made_stack: bool = False) -> Outcome:
+def confirm_and_execute(run: Run, found: Plan, confirm: Confirm, *, made_stack: bool = False) -> Outcome:
     """Guard, consent, execution, watching. Until the execution is sent, every way out cleans up."""
-    approved = not made_stack and not run.attempt.name  # by `apply`: the change set is somebody's, and stays
+    approved = not made_stack and not run.draft.name  # by `apply`: the change set is somebody's, and stays
     try:
         try:
             held = guard.blocked(found.changes, run.allowed)
@@ -111,13 +111,13 @@ def executed(run: Run, found: Plan, confirm: Confirm, *, made_stack: bool = Fals
             if not approved:
                 changeset.discard(run.aws, found.change_set, found.stack_id, placeholder=made_stack)
             raise
-        operation = _begun(run, found)
+        operation = _lift_and_execute(run, found)
     except KeyboardInterrupt as stop:
-        return cleaned_up(run, stop, found, made_stack=made_stack, keep=approved)
-    return watched(run, operation, found.stack)
+        return clean_up(run, stop, found, made_stack=made_stack, keep=approved)
+    return watch_deployment(run, operation, found.stack)
 
 
-def _begun(run: Run, found: Plan) -> Operation:
+def _lift_and_execute(run: Run, found: Plan) -> Operation:
     """Execute a plan, with the stack policies lifted for what the guard let through."""
     if found.creates:  # a placeholder has nothing to protect, and takes no policy
         return execute(run.aws, found)
@@ -131,7 +131,7 @@ def _begun(run: Run, found: Plan) -> Operation:
         raise
 
 
-def watched(run: Run, operation: Operation, stack: str) -> Outcome:
+def watch_deployment(run: Run, operation: Operation, stack: str) -> Outcome:
     """Watch to the end and conclude."""
     history = History(operation.stack_id, operation.token, operation.planned)
     try:
@@ -139,7 +139,7 @@ def watched(run: Run, operation: Operation, stack: str) -> Outcome:
         reason = ""
         if live is not None and live.meaning.end == "done":
             try:
-                resources = list(inventory(run.aws, live.stack_id))
+                resources = list(resources_of(run.aws, live.stack_id))
             except DeployError as error:
                 run.tell(Note(f"not verified that ECS runs the new version: {error}", "warning"))
             else:
@@ -149,7 +149,7 @@ def watched(run: Run, operation: Operation, stack: str) -> Outcome:
                 reason = verify(run.aws, services_in(resources), run.tell, end=run.end)
         elif live is not None and live.meaning.end != "gone" and live.meaning.start != "recreate":
             protect.restore(run.aws, live.stack_id, run.tell)
-        return concluded(live, stack, history.events, reason, operation.change_set)
+        return outcome_of(live, stack, history.events, reason, operation.change_set)
     except StoppedWaiting as error:
         return Outcome(
             "still_running",
@@ -187,23 +187,23 @@ def left_behind(aws: Aws, history: History) -> Fact | None:
     return Fact("left_behind", tuple(lines), {"resources": data}, "warning")
 
 
-def cleaned_up(
+def clean_up(
     run: Run, stop: KeyboardInterrupt, found: Plan | None = None, *, made_stack: bool | None = None, keep: bool = False
 ) -> Outcome:
     """After an interrupt before the execution, or while it was being sent: nothing of ours is left, or it runs."""
-    number, attempt = getattr(stop, "number", 2), run.attempt
-    stack = found.stack if found else attempt.stack_name
-    placeholder = attempt.made_stack if made_stack is None else made_stack
+    number, draft = getattr(stop, "number", 2), run.draft
+    stack = found.stack if found else draft.stack_name
+    placeholder = draft.made_stack if made_stack is None else made_stack
     end = "discarded"
     try:
         if found and keep:
             status = run.aws.once("cloudformation", "describe_change_set", ChangeSetName=found.change_set)
             end = "running" if status["ExecutionStatus"].startswith("EXECUTE_") else "kept"
-        elif found or attempt.name:
+        elif found or draft.name:
             end = changeset.discard(
                 run.aws,
-                found.change_set if found else attempt.name,
-                found.stack_id if found else attempt.stack_name,
+                found.change_set if found else draft.name,
+                found.stack_id if found else draft.stack_name,
                 placeholder=placeholder,
                 patience_s=CLEAN_UP_S,
             )

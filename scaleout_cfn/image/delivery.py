@@ -39,11 +39,11 @@ def build(source: Source, stack_name: str, tag: str, tell: Tell, builder: Callab
         tell(Note(f"{name} is built already"))
         return Built(program, name, tag, new=False)
     tell(Note(f"building {source.folder} for {source.platform} with {program.name}, as {name}"))
-    got = _made(program, source, name, source.arguments, tell)
+    got = _make(program, source, name, source.arguments, tell)
     if got != source.platform:
         # Some builders take a layer from their cache that is for another platform: podman 4.3 does.
         tell(Note(f"the image is for {got or 'no known platform'}: building once more, without the builder's cache"))
-        got = _made(program, source, name, (*source.arguments, "--no-cache"), tell)
+        got = _make(program, source, name, (*source.arguments, "--no-cache"), tell)
     if got != source.platform:
         raise UsageError(
             f"image {name}: it is for {got or 'no known platform'}, and the cluster runs {source.platform}. Its"
@@ -52,7 +52,7 @@ def build(source: Source, stack_name: str, tag: str, tell: Tell, builder: Callab
     return Built(program, name, tag, new=True)
 
 
-def _made(builder: Builder, source: Source, name: str, arguments: Sequence[str], tell: Tell) -> str:
+def _make(builder: Builder, source: Source, name: str, arguments: Sequence[str], tell: Tell) -> str:
     builder.build(source.folder, name, source.platform, arguments, _teller(tell))
     return builder.platform_of(name)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from awacs.aws import Action, Allow, Condition, PolicyDocument, Statement
 
-__all__ = ["MOST_CHARACTERS", "NAMES", "Place", "allow", "characters", "documents", "plain", "public_parameters"]
+__all__ = ["MOST_CHARACTERS", "NAMES", "Scope", "allow", "characters", "documents", "plain", "public_parameters"]
 
 #: What a managed policy may have, white space not counted.
 #: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
@@ -55,7 +55,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Place:
+class Scope:
     """Where the policies are for. An asterisk for what is not known. `boundary` bounds every role of the set."""
 
     stack: str
@@ -119,9 +119,9 @@ def allow(sid: str, actions: Iterable[str], resources: Iterable[str], condition:
     return Statement(Sid=sid, Effect=Allow, Action=named, Resource=list(resources), **more)
 
 
-def public_parameters(templates: Mapping[str, Mapping[str, Any]], place: Place) -> list[Statement]:
+def public_parameters(templates: Mapping[str, Mapping[str, Any]], scope: Scope) -> list[Statement]:
     """The reading of AWS's public parameters, where a set has a parameter that stands for one: the machine image."""
     if not any("AWS::SSM::Parameter::Value" in str(one.get("Parameters")) for one in templates.values()):
         return []
     public = "arn:{partition}:ssm:{region}::parameter/aws/service/*"
-    return [allow("ReadPublicParameters", ["ssm:GetParameters"], [place.arn(public)])]
+    return [allow("ReadPublicParameters", ["ssm:GetParameters"], [scope.arn(public)])]

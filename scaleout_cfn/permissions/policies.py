@@ -10,27 +10,27 @@ from collections.abc import Mapping
 
 from awacs.aws import ArnLike, Condition, Statement, StringEquals
 
-from scaleout_cfn.permissions.grants import NAMES, Place, allow, public_parameters
+from scaleout_cfn.permissions.grants import NAMES, Scope, allow, public_parameters
 from scaleout_cfn.rendering import Template
 
 __all__ = ["commands", "deployer", "images"]
 
 
-def deployer(templates: Mapping[str, Template], place: Place, role_arn: str = "") -> list[Statement]:
+def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = "") -> list[Statement]:
     """What whoever deploys has to be allowed, for every command but `bootstrap`, `image push`, `exec` and `run`.
 
     `role_arn` is the role that CloudFormation works with. Without one the deployer needs all of `service_role` too.
     """
     types = {one["Type"] for template in templates.values() for one in template["Resources"].values()}
     stacks = [
-        place.arn("arn:{partition}:cloudformation:{region}:{account}:stack/{stack}/*"),
-        place.arn("arn:{partition}:cloudformation:{region}:{account}:stack/{stack}-*"),
+        scope.arn("arn:{partition}:cloudformation:{region}:{account}:stack/{stack}/*"),
+        scope.arn("arn:{partition}:cloudformation:{region}:{account}:stack/{stack}-*"),
     ]
     # By ARN for DescribeEvents and TagResource; all else about a change set is asked of its stack.
-    sets = place.arn("arn:{partition}:cloudformation:{region}:{account}:changeSet/scfn-*")
-    bucket = place.arn("arn:{partition}:s3:::{bucket}")
-    cluster = place.arn("arn:{partition}:ecs:{region}:{account}:cluster/{begins}*")
-    service = place.arn("arn:{partition}:ecs:{region}:{account}:service/{begins}*")
+    sets = scope.arn("arn:{partition}:cloudformation:{region}:{account}:changeSet/scfn-*")
+    bucket = scope.arn("arn:{partition}:s3:::{bucket}")
+    cluster = scope.arn("arn:{partition}:ecs:{region}:{account}:cluster/{begins}*")
+    service = scope.arn("arn:{partition}:ecs:{region}:{account}:service/{begins}*")
     statements = [
         allow("ReadStacks", [f"cloudformation:{name}" for name in READS], [*stacks, sets]),
         allow("ChangeStacks", [f"cloudformation:{name}" for name in WRITES], [*stacks, sets]),
@@ -63,41 +63,41 @@ def deployer(templates: Mapping[str, Template], place: Place, role_arn: str = ""
         allow(
             "ReadLogs",
             ["logs:FilterLogEvents", "logs:GetLogEvents"],
-            [f"{place.arn(pattern)}:*" for pattern in NAMES["logs"]],
+            [f"{scope.arn(pattern)}:*" for pattern in NAMES["logs"]],
         ),
         allow(
             "FindLinkedRole",
             ["iam:GetRole"],
-            [place.arn("arn:{partition}:iam::{account}:role/aws-service-role/ecs.amazonaws.com/*")],
+            [scope.arn("arn:{partition}:iam::{account}:role/aws-service-role/ecs.amazonaws.com/*")],
         ),
         allow("DrainServices", ["ecs:UpdateService"], [service]),
         allow(
             "DrainTargets",
             ["application-autoscaling:RegisterScalableTarget"],
-            [place.arn("arn:{partition}:application-autoscaling:{region}:{account}:scalable-target/*")],
+            [scope.arn("arn:{partition}:application-autoscaling:{region}:{account}:scalable-target/*")],
         ),
         allow(
             "ReleaseNodes",
             ["autoscaling:SetInstanceProtection", "autoscaling:UpdateAutoScalingGroup"],
-            [place.arn(pattern) for pattern in NAMES["autoscaling"]],
+            [scope.arn(pattern) for pattern in NAMES["autoscaling"]],
         ),
     ]
     if "AWS::ECR::Repository" in types:
-        named = [place.arn(one) for one in NAMES["ecr"]]
+        named = [scope.arn(one) for one in NAMES["ecr"]]
         statements.append(allow("FindImages", ["ecr:DescribeImages"], named))
         statements.append(allow("EmptyRepositories", ["ecr:BatchDeleteImage", "ecr:ListImages"], named))
     if "AWS::S3::Bucket" in types:
-        own = place.arn("arn:{partition}:s3:::{small}*")
+        own = scope.arn("arn:{partition}:s3:::{small}*")
         objects = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ListBucketVersions"]
         statements.append(allow("EmptyBuckets", objects, [own]))
-    statements += public_parameters(templates, place)
+    statements += public_parameters(templates, scope)
     if role_arn:
         to_cloudformation = Condition(StringEquals({"iam:PassedToService": "cloudformation.amazonaws.com"}))
         statements.append(allow("PassServiceRole", ["iam:PassRole"], [role_arn], to_cloudformation))
     return statements
 
 
-def images(place: Place) -> list[Statement]:
+def images(scope: Scope) -> list[Statement]:
     """What `image push` and `deploy --build` need besides, for us and for the builder that pushes.
 
     https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-push-iam.html
@@ -105,20 +105,20 @@ def images(place: Place) -> list[Statement]:
     push = ("BatchCheckLayerAvailability", "BatchGetImage", "CompleteLayerUpload", "DescribeImages",
             "InitiateLayerUpload", "PutImage", "UploadLayerPart")  # fmt: skip
     return [
-        allow("PushImages", [f"ecr:{name}" for name in push], [place.arn(one) for one in NAMES["ecr"]]),
+        allow("PushImages", [f"ecr:{name}" for name in push], [scope.arn(one) for one in NAMES["ecr"]]),
         allow("LogInToRegistry", ["ecr:GetAuthorizationToken"], ["*"]),
     ]
 
 
-def commands(place: Place) -> list[Statement]:
+def commands(scope: Scope) -> list[Statement]:
     """What `exec` and `run` need besides. Whoever may run commands in a task may do all that the task's role may.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
     """
-    cluster = place.arn("arn:{partition}:ecs:{region}:{account}:cluster/{begins}*")
-    task = place.arn("arn:{partition}:ecs:{region}:{account}:task/{begins}*")
-    definition = place.arn("arn:{partition}:ecs:{region}:{account}:task-definition/{begins}*")
-    roles = place.arn("arn:{partition}:iam::{account}:role/{begins}*")
+    cluster = scope.arn("arn:{partition}:ecs:{region}:{account}:cluster/{begins}*")
+    task = scope.arn("arn:{partition}:ecs:{region}:{account}:task/{begins}*")
+    definition = scope.arn("arn:{partition}:ecs:{region}:{account}:task-definition/{begins}*")
+    roles = scope.arn("arn:{partition}:iam::{account}:role/{begins}*")
     to_tasks = Condition(StringEquals({"iam:PassedToService": "ecs-tasks.amazonaws.com"}))
     return [
         allow("EnterTasks", ["ecs:ExecuteCommand"], [cluster, task]),

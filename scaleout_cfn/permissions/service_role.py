@@ -16,7 +16,7 @@ from typing import Any
 
 from awacs.aws import Action, Allow, ArnLike, Condition, Principal, Statement, StringEquals
 
-from scaleout_cfn.permissions.grants import NAMES, Place, allow, public_parameters
+from scaleout_cfn.permissions.grants import NAMES, Scope, allow, public_parameters
 from scaleout_cfn.rendering import Template
 
 __all__ = ["handler_actions", "service_role", "trust"]
@@ -169,7 +169,7 @@ def handler_actions(kind: str) -> list[str]:
     return sorted({one for name in handlers if name != "list" for one in handlers[name].get("permissions", [])})
 
 
-def service_role(templates: Mapping[str, Template], place: Place) -> list[Statement]:
+def service_role(templates: Mapping[str, Template], scope: Scope) -> list[Statement]:
     """What the role has to be allowed that CloudFormation makes, changes and deletes the set with."""
     resources = [one for template in templates.values() for one in template["Resources"].values()]
     types = sorted({one["Type"] for one in resources})
@@ -180,7 +180,7 @@ def service_role(templates: Mapping[str, Template], place: Place) -> list[Statem
         services.add("kms")
     called = {kind: {one for one in handler_actions(kind) if _used(one, services, properties)} for kind in types}
     statements = [
-        allow("".join(kind.split("::")[1:]), called.pop(kind), [place.arn(pattern)])
+        allow("".join(kind.split("::")[1:]), called.pop(kind), [scope.arn(pattern)])
         for kind, pattern in PLACES.items()
         if kind in called
     ]
@@ -189,10 +189,10 @@ def service_role(templates: Mapping[str, Template], place: Place) -> list[Statem
     wanted = {one for one in wanted if not any(fnmatchcase(one, wide) and one != wide for wide in covering)}
     if "AWS::CloudFormation::Stack" in types:
         wanted |= {f"cloudformation:{name}ChangeSet" for name in ("Create", "Delete", "Describe", "Execute")}
-    statements += _by_service(wanted, place)
-    statements += _roles(resources, types, place)
-    statements += public_parameters(templates, place)
-    statements.append(allow("ReadTemplates", ["s3:GetObject"], [place.arn("arn:{partition}:s3:::{bucket}/*")]))
+    statements += _by_service(wanted, scope)
+    statements += _roles(resources, types, scope)
+    statements += public_parameters(templates, scope)
+    statements.append(allow("ReadTemplates", ["s3:GetObject"], [scope.arn("arn:{partition}:s3:::{bucket}/*")]))
     return statements
 
 
@@ -203,32 +203,32 @@ def _used(action: str, services: Collection[str], properties: Collection[str]) -
     )
 
 
-def _by_service(actions: Iterable[str], place: Place) -> Iterator[Statement]:
+def _by_service(actions: Iterable[str], scope: Scope) -> Iterator[Statement]:
     by_service: dict[str, set[str]] = {}
     for action in actions:
         by_service.setdefault(action.partition(":")[0], set()).add(action)
     for service, of_service in sorted(by_service.items()):
         name = "".join(part.capitalize() for part in service.split("-"))
-        if service == "iam" and place.boundary:
+        if service == "iam" and scope.boundary:
             of_service -= BOUNDED
-            bounded = Condition(StringEquals({"iam:PermissionsBoundary": place.boundary}))
-            roles = place.arn("arn:{partition}:iam::{account}:role/{begins}*")
+            bounded = Condition(StringEquals({"iam:PermissionsBoundary": scope.boundary}))
+            roles = scope.arn("arn:{partition}:iam::{account}:role/{begins}*")
             yield allow("IamBounded", BOUNDED, [roles], bounded)
         everywhere = of_service if service not in NAMES else of_service & NO_RESOURCE
         if everywhere:
-            yield allow(f"{name}Everywhere", everywhere, ["*"], _in_region(service, place))
+            yield allow(f"{name}Everywhere", everywhere, ["*"], _in_region(service, scope))
         if named := of_service - everywhere:
-            yield allow(name, named, [place.arn(pattern) for pattern in NAMES[service]])
+            yield allow(name, named, [scope.arn(pattern) for pattern in NAMES[service]])
 
 
-def _in_region(service: str, place: Place) -> Condition | None:
+def _in_region(service: str, scope: Scope) -> Condition | None:
     """A bound for what has no name of ours. Services that are the same in all regions answer from one of their own."""
-    if place.region == "*" or service in ("iam", "route53", "cloudfront"):
+    if scope.region == "*" or service in ("iam", "route53", "cloudfront"):
         return None
-    return Condition(StringEquals({"aws:RequestedRegion": place.region}))
+    return Condition(StringEquals({"aws:RequestedRegion": scope.region}))
 
 
-def _roles(resources: Sequence[Mapping[str, Any]], types: Collection[str], place: Place) -> Iterator[Statement]:
+def _roles(resources: Sequence[Mapping[str, Any]], types: Collection[str], scope: Scope) -> Iterator[Statement]:
     """Roles of the set for the services that they trust, and the roles that services make for themselves."""
     trusted = sorted(
         {
@@ -243,22 +243,22 @@ def _roles(resources: Sequence[Mapping[str, Any]], types: Collection[str], place
         yield allow(
             "PassRoles",
             ["iam:PassRole"],
-            [place.arn("arn:{partition}:iam::{account}:role/{begins}*")],
+            [scope.arn("arn:{partition}:iam::{account}:role/{begins}*")],
             Condition(StringEquals({"iam:PassedToService": trusted})),
         )
     if linked := sorted({name for kind, name in LINKED_ROLES.items() if kind in types}):
         yield allow(
             "LinkedRoles",
             ["iam:CreateServiceLinkedRole"],
-            [place.arn("arn:{partition}:iam::{account}:role/aws-service-role/*")],
+            [scope.arn("arn:{partition}:iam::{account}:role/aws-service-role/*")],
             Condition(StringEquals({"iam:AWSServiceName": linked})),
         )
 
 
-def trust(place: Place) -> list[Statement]:
+def trust(scope: Scope) -> list[Statement]:
     """Who may take on the service role: CloudFormation, for this stack and what is nested in it."""
     pattern = "arn:{partition}:cloudformation:{region}:{account}:stack/{stack}"
-    stacks = [place.arn(pattern + "/*"), place.arn(pattern + "-*")]
+    stacks = [scope.arn(pattern + "/*"), scope.arn(pattern + "-*")]
     return [
         Statement(
             Sid="CloudFormation",

@@ -21,7 +21,7 @@ from scaleout_cfn.values import Text
 
 from .world import World
 
-PLACE = publish.Place("artifacts", "https://artifacts.s3.eu-west-1.amazonaws.com")
+PLACE = publish.Bucket("artifacts", "https://artifacts.s3.eu-west-1.amazonaws.com")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from scaleout_cfn.deploy.changes.plan import is_stateful
 from scaleout_cfn.deploy.live import NESTED, Resource
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.teardown.destroy import destroy
-from scaleout_cfn.deploy.teardown.inventory import EMPTIED, Stock, held_back, stock
+from scaleout_cfn.deploy.teardown.inventory import EMPTIED, Inventory, held_back, inventory_of
 from scaleout_cfn.deploy.watch.watching import Patience
 from scaleout_cfn.errors import BusyError, RefusedError, UsageError
 
@@ -352,7 +352,7 @@ policies = st.sampled_from([None, "Delete", "Retain", "RetainExceptOnCreate", "S
 
 
 @st.composite
-def stocks(draw: st.DrawFn) -> Stock:
+def stocks(draw: st.DrawFn) -> Inventory:
     drawn = draw(st.lists(st.tuples(kinds, policies, st.booleans()), max_size=8))
     resources, declared, held = [], {}, {}
     for number, (kind, policy, full) in enumerate(drawn):
@@ -361,11 +361,11 @@ def stocks(draw: st.DrawFn) -> Stock:
         declared[path] = {"Type": kind, **({"DeletionPolicy": policy} if policy else {})}
         if full and is_stateful(kind):
             held[path] = "data"
-    return stock(resources, {STACK_ID: {"Resources": declared}}, held)
+    return inventory_of(resources, {STACK_ID: {"Resources": declared}}, held)
 
 
 @given(stocks(), st.data())
-def test_nothing_with_data_goes_unnamed(taken: Stock, data: st.DataObject) -> None:
+def test_nothing_with_data_goes_unnamed(taken: Inventory, data: st.DataObject) -> None:
     able = [
         item.resource.path
         for item in taken.items

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleout_cfn.deploy.diagnose import attempts, diagnose, newest_failure
+from scaleout_cfn.deploy.diagnose import diagnose, newest_failure, past_operations
 from scaleout_cfn.deploy.hints import hint
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.services.evidence import LOG_LINES, log_place, stops
@@ -241,7 +241,7 @@ def test_operations_are_told_apart_whatever_the_pages(
     history: tuple[list[list[dict[str, Any]]], list[bool]], size: int
 ) -> None:
     operations, failed = history
-    found = list(attempts(pages(operations, size, [])))
+    found = list(past_operations(pages(operations, size, [])))
     assert [list(one.events)[::-1] for one in found] == operations[::-1]
     assert [one.failed for one in found] == failed[::-1]
     for attempt, later in zip(found[1:], operations[::-1], strict=False):
@@ -265,7 +265,7 @@ def test_no_more_pages_are_read_than_the_newest_failure_takes(
 
 def test_events_that_aws_has_forgotten_leave_an_operation_without_its_beginning() -> None:
     rest = [{"StackId": ROOT, "PhysicalResourceId": "x", "ResourceStatus": "UPDATE_FAILED", "Timestamp": 1}]
-    (found,) = attempts([{"StackEvents": rest}])
+    (found,) = past_operations([{"StackEvents": rest}])
     assert found.failed
 
 

@@ -17,7 +17,7 @@ from scaleout_cfn.permissions import grants, policies
 from .operations import Operator, Wider, wider
 from .world import ACCOUNT, REGION, Fault
 
-PLACE = grants.Place("web", "artifacts", ACCOUNT, REGION)
+PLACE = grants.Scope("web", "artifacts", ACCOUNT, REGION)
 
 
 def looked(deployer: Operator, bucket: str = "artifacts", *, told: list[Any] | None = None) -> Outcome:

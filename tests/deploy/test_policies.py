@@ -29,14 +29,14 @@ import scaleout_cfn as sc
 from scaleout_cfn.cli import cli, main
 from scaleout_cfn.local import running
 from scaleout_cfn.permissions import grants, policies, service_role
-from scaleout_cfn.permissions.grants import MOST_CHARACTERS, Place, characters, documents, plain
+from scaleout_cfn.permissions.grants import MOST_CHARACTERS, Scope, characters, documents, plain
 
 from .world import World, action_of, allowed
 
 PACKAGE = Path(sc.__file__).parent
 HERE = PACKAGE.parent
 ACCOUNT = "123456789012"
-PLACE = Place("web", "artifacts", ACCOUNT, "eu-west-1")
+PLACE = Scope("web", "artifacts", ACCOUNT, "eu-west-1")
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/cfn"
 #: What an administrator runs once.
 ADMINISTRATION = {"bootstrap.py"}
@@ -204,7 +204,7 @@ def test_roles_are_passed_only_to_the_services_that_they_trust(config: sc.Config
 
 
 def test_a_permissions_boundary_is_asked_of_every_role_that_is_made() -> None:
-    place = Place("web", "artifacts", ACCOUNT, "eu-west-1", "arn:aws:iam::123456789012:policy/boundary")
+    place = Scope("web", "artifacts", ACCOUNT, "eu-west-1", "arn:aws:iam::123456789012:policy/boundary")
     statements = plain(service_role.service_role(sc.set_of(sc.compose(EVERYTHING)), place))
     for one in statements:
         if {"iam:CreateRole", "iam:PutRolePolicy"} & set(listed(one["Action"])):
@@ -234,7 +234,7 @@ def test_commands_run_only_in_the_sets_cluster_with_its_definitions_and_roles() 
 
 @given(st.text("abcdefgh-", min_size=1, max_size=60), st.sampled_from(["cn-north-1", "us-gov-west-1", "eu-west-1"]))
 def test_every_arn_is_of_the_partition_and_begins_as_names_do(stack: str, region: str) -> None:
-    place = Place(stack, "artifacts", ACCOUNT, region)
+    place = Scope(stack, "artifacts", ACCOUNT, region)
     for pattern in (pattern for group in grants.NAMES.values() for pattern in group):
         arn = place.arn(pattern)
         assert arn.startswith(f"arn:{place.partition}:")
@@ -273,7 +273,7 @@ def test_a_folder_that_cannot_be_written_to_is_one_message(tmp_path: Path, capsy
 # Over HTTP, with the emulator's authorisation switched on and the deployer's policy in force.
 
 
-def quirks(place: Place) -> str:
+def quirks(place: Scope) -> str:
     """What the emulator asks beyond AWS: "*" where it does not know a call's resource, which AWS takes from the stack,
     the deployment or the parameter; and the cluster where AWS asks for the service or the task, or for ecs:cluster.
     It names log groups in its own way."""
@@ -326,7 +326,7 @@ def deployer_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[U
     with running(faults=tmp_path / "faults.json") as emulator:
         account = Account(emulator)
         account.client("s3").create_bucket(Bucket=account.bucket)
-        place = Place("web", account.bucket, account.number, emulator.region)
+        place = Scope("web", account.bucket, account.number, emulator.region)
         wanted = documents("deployer", policies.deployer(sc.set_of(sc.compose()), place, ROLE))
         wanted["emulator.json"] = quirks(place)
         iam = account.client("iam")

@@ -55,7 +55,7 @@ def test_the_address_fits_region_partition_bucket_and_endpoint(
 ) -> None:
     aws = Aws(Target(region=region, endpoint_url=endpoint, keys=(ACCOUNT, "x")))
     identity = Identity(ACCOUNT, "arn", region, partition, suffix)
-    assert publish.place(aws, identity, bucket) == publish.Place(bucket, url)
+    assert publish.bucket_at(aws, identity, bucket) == publish.Bucket(bucket, url)
 
 
 def test_an_upload_is_conditional_checked_and_bound_to_the_owner() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from scaleout_cfn.deploy.messages import Fact, Message, Outcome
 from scaleout_cfn.deploy.services import tasks
-from scaleout_cfn.deploy.services.service import Service, service_of
+from scaleout_cfn.deploy.services.service import LiveService, service_of
 from scaleout_cfn.errors import BusyError, DeployError, RefusedError, UsageError
 
 from .services import ECS, TASK, Services
@@ -21,7 +21,7 @@ STREAM = f"web/web/{TASK.rpartition('/')[2]}"
 AGENT = {"managedAgents": [{"name": "ExecuteCommandAgent", "lastStatus": "RUNNING"}]}
 
 
-def service(world: Services) -> Service:
+def service(world: Services) -> LiveService:
     return service_of(world.aws(), "web")
 
 
@@ -92,7 +92,7 @@ def test_where_no_task_runs_that_is_said() -> None:
         session(open_to_sessions(task(1, lastStatus="PENDING")))
 
 
-def begun(world: Services) -> tasks.Started:
+def begun(world: Services) -> tasks.RunningTask:
     return tasks.start(world.aws(), service(world), ("python", "migrate.py"), "scfn-run-1")
 
 
@@ -110,7 +110,7 @@ def test_a_command_runs_with_the_services_definition_network_and_capacity() -> N
     assert asked["overrides"] == {"containerOverrides": [{"name": "web", "command": ["python", "migrate.py"]}]}
     assert asked["clientToken"] == asked["startedBy"] == "scfn-run-1"
     assert "group" not in asked  # it is none of the service's, and gets no traffic
-    assert one == tasks.Started(TASK, "main", "web", "/web", STREAM)
+    assert one == tasks.RunningTask(TASK, "main", "web", "/web", STREAM)
 
 
 def test_an_answer_that_was_lost_begins_no_second_task() -> None:
@@ -205,8 +205,8 @@ def test_a_task_of_an_earlier_run_is_watched_again() -> None:
     over = {"containerOverrides": [{"name": "web", "command": ["x"]}]}
     one = {"taskArn": TASK, "taskDefinitionArn": f"{ECS}:task-definition/web:1", "overrides": over, **stopped(4)}
     world = Services(tasks=[one])
-    again = tasks.started(world.aws(), service(world), TASK.rpartition("/")[2])
-    assert again == tasks.Started(TASK, "main", "web", "/web", STREAM)
+    again = tasks.running_task(world.aws(), service(world), TASK.rpartition("/")[2])
+    assert again == tasks.RunningTask(TASK, "main", "web", "/web", STREAM)
     assert tasks.watch_task(world.aws(), again, lambda _: None).exit_code == 4
     with pytest.raises(UsageError, match="knows none"):
-        tasks.started(world.aws(), service(world), "f" * 32)
+        tasks.running_task(world.aws(), service(world), "f" * 32)

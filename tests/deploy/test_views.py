@@ -19,7 +19,7 @@ from scaleout_cfn.cli.views import JsonView, LinesView, confirmed
 from scaleout_cfn.cli.work import Stopped
 from scaleout_cfn.deploy.changes.plan import Change, Plan, Property
 from scaleout_cfn.deploy.messages import Blocked, Message, Note, Outcome, Planned, Rollout, Started, Uploaded, Watched
-from scaleout_cfn.deploy.outcome import of_error
+from scaleout_cfn.deploy.outcome import outcome_of_error
 from scaleout_cfn.errors import RefusedError
 
 from .helpers import Deployer, Small, running
@@ -109,7 +109,7 @@ def test_json_looks_like_this_and_ends_with_the_result(capsys: pytest.CaptureFix
 def test_every_message_has_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
     every: list[Message] = [
         Started("x", "web", "1", "r", "a"), Uploaded(1, 2, "u"), Planned(plan()), Blocked({"A": "b"}),
-        Rollout("s", "PENDING"), Note("n"), Outcome("done", 0, "w"), of_error(RefusedError("no", state="s")),
+        Rollout("s", "PENDING"), Note("n"), Outcome("done", 0, "w"), outcome_of_error(RefusedError("no", state="s")),
     ]  # fmt: skip
     for message in every:
         assert json.loads(JsonView.line(message))["v"] == 1

@@ -32,7 +32,7 @@ from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.bootstrap import bootstrap
 from scaleout_cfn.deploy.live import find
 from scaleout_cfn.deploy.messages import Message, Note, Outcome
-from scaleout_cfn.deploy.publish import place, prepare
+from scaleout_cfn.deploy.publish import bucket_at, prepare
 from scaleout_cfn.deploy.start import Wish
 from scaleout_cfn.errors import AccessError, BusyError
 from scaleout_cfn.local import Emulator, running
@@ -203,7 +203,7 @@ class Deployer:
         self.identity = self.direct.identity()
         bucket = f"artifacts-{self.account}"
         bootstrap(self.direct, self.identity, bucket)
-        self.published = prepare(compose(Config(), small), place(self.direct, self.identity, bucket))
+        self.published = prepare(compose(Config(), small), bucket_at(self.direct, self.identity, bucket))
 
     def aws(self, endpoint_url: str) -> Aws:
         return Aws(Target(region="us-east-1", endpoint_url=endpoint_url, keys=(self.account, "local"), poll_s=0.02))

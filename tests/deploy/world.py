@@ -23,7 +23,7 @@ from test_iam import EVERYTHING
 from scaleout_cfn.aws.client import Aws, Target
 from scaleout_cfn.aws.pace import Pace
 from scaleout_cfn.composing import compose
-from scaleout_cfn.permissions.grants import Place, plain
+from scaleout_cfn.permissions.grants import Scope, plain
 from scaleout_cfn.permissions.policies import commands, deployer, images
 from scaleout_cfn.rendering import set_of
 
@@ -183,8 +183,8 @@ def action_of(service: str, operation: str) -> set[str]:
 @functools.cache
 def allowed() -> set[str]:
     """What the policies of whoever deploys, pushes images and runs commands allow, and `bootstrap` needs besides."""
-    place = Place("web", "artifacts", ACCOUNT, REGION)
-    statements = [*deployer(set_of(compose(EVERYTHING)), place, "*"), *images(place), *commands(place)]
+    scope = Scope("web", "artifacts", ACCOUNT, REGION)
+    statements = [*deployer(set_of(compose(EVERYTHING)), scope, "*"), *images(scope), *commands(scope)]
     actions = {action for one in plain(statements) for action in one["Action"]}
     return actions | BOOTSTRAP | {"s3:PutPublicAccessBlock"}
 

@@ -31,7 +31,7 @@ class ChangeSet:
     made_stack: bool
 
 
-class Attempt:
+class Draft:
     """What is known of a change set while it is being made, for whoever has to clean up after an interrupt."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Attempt:
 
 
 def propose(
-    aws: Aws, desired: Desired, live: Live | None, attempt: Attempt, tell: Tell, *, nested: bool = True
+    aws: Aws, desired: Desired, live: Live | None, draft: Draft, tell: Tell, *, nested: bool = True
 ) -> ChangeSet | None:
     """A change set to the desired state, new or left by an earlier run; None when there is nothing to change.
 
@@ -53,7 +53,7 @@ def propose(
     cleared: list[str] = []
     for number, way in enumerate(ways):
         try:
-            return _proposed(aws, desired, live, attempt, way, number)
+            return _propose_once(aws, desired, live, draft, way, number)
         except quota.FullError as error:
             if number + 1 == len(ways):
                 if cleared:
@@ -68,20 +68,20 @@ def propose(
     raise AssertionError("unreachable")
 
 
-def _proposed(
-    aws: Aws, desired: Desired, live: Live | None, attempt: Attempt, nested: bool, number: int
+def _propose_once(
+    aws: Aws, desired: Desired, live: Live | None, draft: Draft, nested: bool, number: int
 ) -> ChangeSet | None:
-    described = _made_or_found(aws, desired, live, attempt, nested, number)
+    described = _make_or_find(aws, desired, live, draft, nested, number)
     arn, stack_id = described["ChangeSetId"], described["StackId"]
-    described = _settled(aws, arn, SETTLE_S)
+    described = _wait_until_made(aws, arn, SETTLE_S)
     if described["Status"] == "CREATE_COMPLETE":
-        return ChangeSet(arn, stack_id, attempt.made_stack)
+        return ChangeSet(arn, stack_id, draft.made_stack)
     reason = described.get("StatusReason", "")
     if reason.startswith(NO_CHANGES):
-        discard(aws, arn, stack_id, placeholder=attempt.made_stack)
+        discard(aws, arn, stack_id, placeholder=draft.made_stack)
         return None
     why = explained(aws, described)
-    discard(aws, arn, stack_id, placeholder=attempt.made_stack)
+    discard(aws, arn, stack_id, placeholder=draft.made_stack)
     if quota.FULL_WORDS in why:
         raise quota.FullError(why)
     raise RejectedError(
@@ -91,8 +91,8 @@ def _proposed(
     )
 
 
-def _made_or_found(
-    aws: Aws, desired: Desired, live: Live | None, attempt: Attempt, nested: bool, number: int
+def _make_or_find(
+    aws: Aws, desired: Desired, live: Live | None, draft: Draft, nested: bool, number: int
 ) -> dict[str, Any]:
     """Create the change set under a name that its state gives, or find that an earlier run did."""
     creates = live is None or live.meaning.start == "create"
@@ -100,16 +100,16 @@ def _made_or_found(
     # One without nested ones is another change set, and so is one that is tried again.
     state += ("" if nested else " alone") + (f" {number}" if number else "")
     first = token("set", desired.fingerprint, state)
-    attempt.stack_name = desired.stack_name
-    attempt.made_stack = live is None
+    draft.stack_name = desired.stack_name
+    draft.made_stack = live is None
     for count in range(1, MOST_NAMES):
-        attempt.name = first if count == 1 else f"{first}-{count}"
+        draft.name = first if count == 1 else f"{first}-{count}"
         arguments: dict[str, Any] = {
             "StackName": desired.stack_name,
-            "ChangeSetName": attempt.name,
+            "ChangeSetName": draft.name,
             "ChangeSetType": "CREATE" if creates else "UPDATE",
-            "ClientToken": attempt.name,
-            "Description": f"scaleout-cfn {attempt.name}",
+            "ClientToken": draft.name,
+            "Description": f"scaleout-cfn {draft.name}",
             "TemplateURL": desired.published.root.url,
             "Parameters": desired.request(),
             "Capabilities": list(desired.published.capabilities),
@@ -119,20 +119,20 @@ def _made_or_found(
         }
         if desired.role_arn:
             arguments["RoleARN"] = desired.role_arn
-        found = _sent(aws, arguments)
+        found = _send(aws, arguments)
         if found is None:  # it is new
             return aws.read(
-                "cloudformation", "describe_change_set", StackName=desired.stack_name, ChangeSetName=attempt.name
+                "cloudformation", "describe_change_set", StackName=desired.stack_name, ChangeSetName=draft.name
             )
         ours = fingerprint_in(found.get("Description", "")) == desired.fingerprint
         usable = found["Status"] in PENDING or found["ExecutionStatus"] == "AVAILABLE"
         if ours and usable:
-            attempt.made_stack = creates
+            draft.made_stack = creates
             return found
     raise BusyError(f"stack {desired.stack_name} has {MOST_NAMES} change sets of this state; delete some of them")
 
 
-def _sent(aws: Aws, arguments: dict[str, Any]) -> dict[str, Any] | None:
+def _send(aws: Aws, arguments: dict[str, Any]) -> dict[str, Any] | None:
     """Send the request. None when the change set was made by it, else the one that has its name already.
 
     An unclear answer is settled by looking for the change set; only where there is none is it sent again.
@@ -174,7 +174,7 @@ def _rejected(error: ApiError) -> ScaleoutError:
     return error
 
 
-def _settled(aws: Aws, arn: str, patience_s: float) -> dict[str, Any]:
+def _wait_until_made(aws: Aws, arn: str, patience_s: float) -> dict[str, Any]:
     """The change set once it is made or has failed."""
     end = aws.pace.clock() + patience_s
     while True:
@@ -198,9 +198,9 @@ def discard(aws: Aws, change_set: str, stack: str, *, placeholder: bool, patienc
     """
     try:
         described = (
-            _settled(aws, change_set, patience_s)
+            _wait_until_made(aws, change_set, patience_s)
             if change_set.startswith("arn:")
-            else _named(aws, change_set, stack, patience_s)
+            else _wait_by_name(aws, change_set, stack, patience_s)
         )
     except BusyError:
         return "left"
@@ -223,9 +223,9 @@ def discard(aws: Aws, change_set: str, stack: str, *, placeholder: bool, patienc
     return "discarded"
 
 
-def _named(aws: Aws, name: str, stack: str, patience_s: float) -> dict[str, Any]:
+def _wait_by_name(aws: Aws, name: str, stack: str, patience_s: float) -> dict[str, Any]:
     described = aws.read("cloudformation", "describe_change_set", StackName=stack, ChangeSetName=name)
-    return _settled(aws, described["ChangeSetId"], patience_s)
+    return _wait_until_made(aws, described["ChangeSetId"], patience_s)
 
 
 def _remove_placeholder(aws: Aws, stack: str) -> None:

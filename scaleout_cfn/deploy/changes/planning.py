@@ -9,7 +9,7 @@ from typing import Any
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.changes.plan import DISRUPTIVE, Change, Plan, change_of, is_marked, is_stateful
 from scaleout_cfn.deploy.changes.reasons import warnings
-from scaleout_cfn.deploy.live import NESTED, inventory, template_body
+from scaleout_cfn.deploy.live import NESTED, resources_of, template_body
 from scaleout_cfn.errors import BusyError, ScaleoutError
 
 __all__ = ["read_plan"]
@@ -102,7 +102,7 @@ def _only_automatic(raw: Mapping[str, Any]) -> bool:
 def _looks_nothing_up(aws: Aws, stack: Change) -> bool:
     """Whether a nested stack has no parameter of its own that stands for an SSM parameter: that is looked up anew, and
     may change what nobody changed. One whose template cannot be read may have some."""
-    nested = [one.physical_id for one in inventory(aws, stack.physical_id) if one.type == NESTED]
+    nested = [one.physical_id for one in resources_of(aws, stack.physical_id) if one.type == NESTED]
     for stack_id in (stack.physical_id, *nested):
         try:
             declared = template_body(aws, stack_id).get("Parameters", {})
@@ -118,7 +118,7 @@ def _hidden(aws: Aws, stack: Change) -> Iterator[Change]:
     in one whose own changes are not shown, for any of it might be replaced or deleted, under a policy that is not
     known. Where its template cannot be read all of it counts as data."""
     templates: dict[str, Mapping[str, Any] | None] = {}
-    for one in inventory(aws, stack.physical_id, stack.path):
+    for one in resources_of(aws, stack.physical_id, stack.path):
         if one.stack_id not in templates:
             templates[one.stack_id] = _resources(aws, one.stack_id)
         found = templates[one.stack_id]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.deploy.live import NESTED, inventory
+from scaleout_cfn.deploy.live import NESTED, resources_of
 from scaleout_cfn.errors import ApiError, NeedsHandError
 
 __all__ = ["FULL", "FULL_WORDS", "MANY", "MOST", "FullError", "clear", "fullest"]
@@ -38,7 +38,7 @@ def fullest(aws: Aws, stack_id: str) -> tuple[int, str]:
 
     Two calls a nested stack, for what is nested in it and for its change sets, and one more for each further page.
     """
-    nested = [one for one in inventory(aws, stack_id) if one.type == NESTED and one.physical_id.startswith("arn:")]
+    nested = [one for one in resources_of(aws, stack_id) if one.type == NESTED and one.physical_id.startswith("arn:")]
     return max(((sum(1 for _ in _there(aws, one.physical_id)), one.path) for one in nested), default=(0, ""))
 
 

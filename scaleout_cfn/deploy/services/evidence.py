@@ -9,12 +9,12 @@ from functools import partial
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.deploy.live import Live, inventory
+from scaleout_cfn.deploy.live import Live, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Tell
 from scaleout_cfn.deploy.watch.events import Event
 from scaleout_cfn.errors import AccessError, ApiError
 
-__all__ = ["Stop", "evidence", "last_stop", "log_place", "stops"]
+__all__ = ["Stop", "last_stop", "log_place", "stops", "tell_evidence"]
 
 SERVICE = "AWS::ECS::Service"
 MOST_MESSAGES = 5
@@ -75,28 +75,28 @@ def log_place(definition: Mapping[str, Any], container: str, task_arn: str) -> t
     return None
 
 
-def evidence(aws: Aws, live: Live, events: Sequence[Event], tell: Tell) -> list[str]:
+def tell_evidence(aws: Aws, live: Live, events: Sequence[Event], tell: Tell) -> list[str]:
     """Tell what ECS knows of every service of the set, also of one that the rollback took away. Returns the reasons."""
     arns = {one.physical_id: one.path for one in events if one.type == SERVICE and one.physical_id.startswith("arn:")}
     try:
-        arns |= {one.physical_id: one.path for one in inventory(aws, live.stack_id) if one.type == SERVICE}
+        arns |= {one.physical_id: one.path for one in resources_of(aws, live.stack_id) if one.type == SERVICE}
     except (ApiError, AccessError) as error:
         tell(Note(f"the stack's resources are not read: {error}", "warning"))
     found: list[str] = []
     for arn, path in arns.items():
         if arn.startswith("arn:"):
-            found += _service(aws, arn, path, tell)
+            found += _tell_service(aws, arn, path, tell)
     return found
 
 
-def _service(aws: Aws, arn: str, path: str, tell: Tell) -> list[str]:
+def _tell_service(aws: Aws, arn: str, path: str, tell: Tell) -> list[str]:
     cluster = arn.split("/")[-2]
     asked = _Asked(tell, path)
     answer = asked("the service", {}, lambda: aws.read("ecs", "describe_services", cluster=cluster, services=[arn]))
     service: Mapping[str, Any] = next(iter(answer.get("services", [])), {})
-    reasons = _deployment(aws, arn, path, service, tell, asked)
-    reasons += _stopped(aws, arn, path, tell, asked)
-    reasons += _targets(aws, service, path, tell, asked)
+    reasons = _tell_deployment(aws, arn, path, service, tell, asked)
+    reasons += _tell_stopped(aws, arn, path, tell, asked)
+    reasons += _tell_targets(aws, service, path, tell, asked)
     return reasons
 
 
@@ -115,7 +115,7 @@ class _Asked:
             return otherwise
 
 
-def _deployment(aws: Aws, arn: str, path: str, service: Mapping[str, Any], tell: Tell, asked: _Asked) -> list[str]:
+def _tell_deployment(aws: Aws, arn: str, path: str, service: Mapping[str, Any], tell: Tell, asked: _Asked) -> list[str]:
     """The newest deployment that did not go well, and the last words of the service."""
     cluster = arn.split("/")[-2]
 
@@ -158,7 +158,7 @@ def _deployment(aws: Aws, arn: str, path: str, service: Mapping[str, Any], tell:
     return [*messages, *([reason] if reason else [])]
 
 
-def _stopped(aws: Aws, arn: str, path: str, tell: Tell, asked: _Asked) -> list[str]:
+def _tell_stopped(aws: Aws, arn: str, path: str, tell: Tell, asked: _Asked) -> list[str]:
     """Why tasks stopped, and the last lines that they wrote. ECS knows a stopped task for an hour."""
     cluster = arn.split("/")[-2]
 
@@ -227,7 +227,7 @@ def _logs(aws: Aws, task: Mapping[str, Any]) -> dict[str, list[str]]:
     return found
 
 
-def _targets(aws: Aws, service: Mapping[str, Any], path: str, tell: Tell, asked: _Asked) -> list[str]:
+def _tell_targets(aws: Aws, service: Mapping[str, Any], path: str, tell: Tell, asked: _Asked) -> list[str]:
     """Which targets are not healthy, and why."""
     reasons: list[str] = []
     for arn in [one["targetGroupArn"] for one in service.get("loadBalancers", []) if one.get("targetGroupArn")]:

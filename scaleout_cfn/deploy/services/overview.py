@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.deploy.live import NESTED, Live, find, inventory
+from scaleout_cfn.deploy.live import NESTED, Live, find, resources_of
 from scaleout_cfn.deploy.messages import Rollout
 from scaleout_cfn.deploy.services.rollout import rollout
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
 
-__all__ = ["State", "state_of"]
+__all__ = ["Overview", "overview_of"]
 
 
 @dataclass(frozen=True)
-class State:
+class Overview:
     """A set as it is now. `targets` counts targets by their health; `unread` says what could not be read."""
 
     live: Live
@@ -25,12 +25,12 @@ class State:
     unread: tuple[str, ...]
 
 
-def state_of(aws: Aws, stack: str) -> State:
+def overview_of(aws: Aws, stack: str) -> Overview:
     """The state of a set. Raises UsageError when there is no such stack; what else cannot be read is only told."""
     live = find(aws, stack)
     if live is None:
         raise UsageError(f"stack {stack}: there is none in {aws.region}; make it with: scaleout-cfn deploy")
-    resources = list(inventory(aws, live.stack_id))
+    resources = list(resources_of(aws, live.stack_id))
     services: list[Rollout] = []
     targets: dict[str, int] = {}
     unread: list[str] = []
@@ -47,4 +47,4 @@ def state_of(aws: Aws, stack: str) -> State:
         except (ApiError, AccessError) as error:
             unread.append(f"{one.path}: {error}")
     stacks = {one.path: one.status for one in resources if one.type == NESTED}
-    return State(live, stacks, tuple(services), targets, tuple(unread))
+    return Overview(live, stacks, tuple(services), targets, tuple(unread))

@@ -12,7 +12,17 @@ from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Rollout, Tell
 from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, rollout
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
 
-__all__ = ["Service", "Sight", "Version", "follow_rollout", "look", "service_of", "sight_lines", "stack_of", "tasks_of"]
+__all__ = [
+    "LiveService",
+    "Sight",
+    "Version",
+    "follow_rollout",
+    "look",
+    "service_of",
+    "sight_lines",
+    "stack_of",
+    "tasks_of",
+]
 
 #: Reads in a row that may fail before watching is given up.
 MOST_FAILURES = 5
@@ -21,7 +31,7 @@ MOST_TASKS = 100
 
 
 @dataclass(frozen=True)
-class Service:
+class LiveService:
     """A service that is there. `raw` is DescribeServices' answer."""
 
     live: Live
@@ -69,7 +79,7 @@ def stack_of(aws: Aws, name: str) -> Live:
     return live
 
 
-def service_of(aws: Aws, stack: str) -> Service:
+def service_of(aws: Aws, stack: str) -> LiveService:
     """The service of a stack, by its outputs. Raises UsageError where it has none."""
     live = stack_of(aws, stack)
     cluster, name = live.outputs.get("ClusterName", ""), live.outputs.get("ServiceName", "")
@@ -82,10 +92,10 @@ def service_of(aws: Aws, stack: str) -> Service:
                 raise
     if not found or found[0].get("status") == "INACTIVE":
         raise UsageError(f"stack {live.name}: it has no service yet; give it an image: scaleout-cfn deploy --build")
-    return Service(live, found[0]["serviceArn"], found[0])
+    return LiveService(live, found[0]["serviceArn"], found[0])
 
 
-def tasks_of(aws: Aws, service: Service) -> Iterator[Mapping[str, Any]]:
+def tasks_of(aws: Aws, service: LiveService) -> Iterator[Mapping[str, Any]]:
     """The tasks of a service that run or are to run, as DescribeTasks shows them."""
     arns: list[str] = []
     for page in aws.pages(
@@ -97,7 +107,7 @@ def tasks_of(aws: Aws, service: Service) -> Iterator[Mapping[str, Any]]:
         yield from aws.read("ecs", "describe_tasks", cluster=service.cluster, tasks=some).get("tasks", [])
 
 
-def look(aws: Aws, service: Service) -> Sight | None:
+def look(aws: Aws, service: LiveService) -> Sight | None:
     """What the newest deployment of a service looks like now; None where the service is gone."""
     found = rollout(aws, service.arn)
     answer = aws.read("ecs", "describe_services", cluster=service.cluster, services=[service.arn])
@@ -187,7 +197,7 @@ def follow_rollout(aws: Aws, stack: str, tell: Tell, *, end: float | None) -> Ou
             tell(_fact(sight))
         verdict = DEPLOYMENTS.get(sight.rollout.state, "running")
         if verdict != "running":
-            return _ended(service, sight, failed=verdict == "failed")
+            return _outcome_of(service, sight, failed=verdict == "failed")
         if end is not None and aws.pace.clock() >= end:
             what = f"{service.name}: stopped watching; the deployment goes on"
             return Outcome("still_running", 9, what, sight.rollout.state, next_command="scaleout-cfn rollout")
@@ -209,7 +219,7 @@ def _fact(sight: Sight) -> Fact:
     return Fact("versions", tuple(sight_lines(sight)), data)
 
 
-def _ended(service: Service, sight: Sight, *, failed: bool) -> Outcome:
+def _outcome_of(service: LiveService, sight: Sight, *, failed: bool) -> Outcome:
     if not failed:
         return Outcome("done", 0, f"{service.name}: the deployment is complete", sight.rollout.state)
     return Outcome(

@@ -12,10 +12,10 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell
 from scaleout_cfn.deploy.services import logs
 from scaleout_cfn.deploy.services.evidence import log_place
-from scaleout_cfn.deploy.services.service import Service, tasks_of
+from scaleout_cfn.deploy.services.service import LiveService, tasks_of
 from scaleout_cfn.errors import AccessError, ApiError, BusyError, DeployError, RefusedError, UsageError
 
-__all__ = ["Started", "container_of", "exec_command", "start", "started", "stop_command", "watch_task"]
+__all__ = ["RunningTask", "container_of", "exec_command", "running_task", "start", "stop_command", "watch_task"]
 
 PLUGIN = "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html"
 AWS_CLI = "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
@@ -27,7 +27,11 @@ FIRST_READS = 20
 
 
 def exec_command(
-    aws: Aws, service: Service, task_id: str, command: Sequence[str], which: Callable[[str], str | None] = shutil.which
+    aws: Aws,
+    service: LiveService,
+    task_id: str,
+    command: Sequence[str],
+    which: Callable[[str], str | None] = shutil.which,
 ) -> list[str]:
     """The AWS CLI's command line that opens a session in a task: the newest that takes one, or the one that is named.
 
@@ -59,7 +63,7 @@ def exec_command(
     ]  # fmt: skip
 
 
-def _to_enter(tasks: Sequence[Mapping[str, Any]], task_id: str, service: Service) -> Mapping[str, Any]:
+def _to_enter(tasks: Sequence[Mapping[str, Any]], task_id: str, service: LiveService) -> Mapping[str, Any]:
     running = [one for one in tasks if one.get("lastStatus") == "RUNNING"]
     if task_id:
         running = [one for one in running if str(one["taskArn"]).rpartition("/")[2].startswith(task_id)]
@@ -85,14 +89,14 @@ def _has_agent(task: Mapping[str, Any]) -> bool:
     )
 
 
-def container_of(service: Service, task: Mapping[str, Any]) -> str:
+def container_of(service: LiveService, task: Mapping[str, Any]) -> str:
     """The container that serves: the one behind the load balancer, else the first."""
     names = [str(one["containerName"]) for one in service.raw.get("loadBalancers", []) if one.get("containerName")]
     return names[0] if names else str(task["containers"][0]["name"])
 
 
 @dataclass(frozen=True)
-class Started:
+class RunningTask:
     """A task that was begun, and where it writes; no group where its log goes nowhere that is known."""
 
     arn: str
@@ -102,7 +106,7 @@ class Started:
     stream: str = ""
 
 
-def start(aws: Aws, service: Service, command: Sequence[str], token: str) -> Started:
+def start(aws: Aws, service: LiveService, command: Sequence[str], token: str) -> RunningTask:
     """Begin one task with the service's task definition, network and capacity, that runs the command instead.
 
     It is none of the service's tasks: it gets no traffic, and is not replaced when it ends. The token makes it safe to
@@ -137,7 +141,7 @@ def start(aws: Aws, service: Service, command: Sequence[str], token: str) -> Sta
                 raise
             aws.pace.wait()
             continue
-        return _begun(answer, service, definition, container)
+        return _task_in(answer, service, definition, container)
     raise DeployError(
         "run_task: AWS gives no clear answer",
         state="the task may have begun",
@@ -145,7 +149,9 @@ def start(aws: Aws, service: Service, command: Sequence[str], token: str) -> Sta
     )
 
 
-def _begun(answer: Mapping[str, Any], service: Service, definition: Mapping[str, Any], container: str) -> Started:
+def _task_in(
+    answer: Mapping[str, Any], service: LiveService, definition: Mapping[str, Any], container: str
+) -> RunningTask:
     if not answer.get("tasks"):
         reasons = ", ".join(str(one.get("reason", "")) for one in answer.get("failures", [])) or "no reason given"
         raise BusyError(
@@ -155,10 +161,10 @@ def _begun(answer: Mapping[str, Any], service: Service, definition: Mapping[str,
         )
     arn = str(answer["tasks"][0]["taskArn"])
     place = log_place(definition, container, arn)
-    return Started(arn, service.cluster, container, *(place or ("", "")))
+    return RunningTask(arn, service.cluster, container, *(place or ("", "")))
 
 
-def started(aws: Aws, service: Service, task_id: str) -> Started:
+def running_task(aws: Aws, service: LiveService, task_id: str) -> RunningTask:
     """A task that was begun earlier, to be watched again. Raises UsageError where ECS does not know it any more."""
     answer = aws.read("ecs", "describe_tasks", cluster=service.cluster, tasks=[task_id])
     if not answer.get("tasks"):
@@ -169,10 +175,10 @@ def started(aws: Aws, service: Service, task_id: str) -> Started:
     overrides = task.get("overrides", {}).get("containerOverrides", [])
     container = str(overrides[0]["name"]) if overrides else container_of(service, task)
     place = log_place(_definition(aws, task["taskDefinitionArn"]), container, task["taskArn"])
-    return Started(task["taskArn"], service.cluster, container, *(place or ("", "")))
+    return RunningTask(task["taskArn"], service.cluster, container, *(place or ("", "")))
 
 
-def watch_task(aws: Aws, task: Started, tell: Tell) -> Outcome:
+def watch_task(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
     """Tell how a task goes and what it writes until it has stopped. The exit code is its container's own.
 
     An interrupt only stops watching, and so does a read that fails: the outcome says how to come back, and how to stop
@@ -180,7 +186,7 @@ def watch_task(aws: Aws, task: Started, tell: Tell) -> Outcome:
     """
     again = f"scaleout-cfn run --attach {_id(task.arn)}; to stop the task: {stop_command(task, aws.region)}"
     try:
-        return _to_the_end(aws, task, tell)
+        return _watch_to_end(aws, task, tell)
     except KeyboardInterrupt as stop:
         what = f"task {_id(task.arn)}: stopped watching; the task goes on in AWS"
         return Outcome("still_running", 128 + getattr(stop, "number", 2), what, next_command=again)
@@ -189,7 +195,7 @@ def watch_task(aws: Aws, task: Started, tell: Tell) -> Outcome:
         return Outcome(words, code, f"task {_id(task.arn)}: {error}", reason="the task may go on", next_command=again)
 
 
-def _to_the_end(aws: Aws, task: Started, tell: Tell) -> Outcome:
+def _watch_to_end(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
     token, status, reads = "", "", FIRST_READS
     if not task.group:
         tell(Note("its log goes nowhere that is read here: the task definition names no awslogs group", "warning"))
@@ -208,11 +214,11 @@ def _to_the_end(aws: Aws, task: Started, tell: Tell) -> Outcome:
         if found is None or status == "STOPPED":
             reads -= 1
             if reads <= 0 or (found is not None and not task.group):
-                return _ended(task, found)
+                return _outcome_of(task, found)
         aws.pace.wait()
 
 
-def _ended(task: Started, found: Mapping[str, Any] | None) -> Outcome:
+def _outcome_of(task: RunningTask, found: Mapping[str, Any] | None) -> Outcome:
     if found is None:
         what = f"task {_id(task.arn)}: ECS does not know it any more"
         return Outcome("gone", 1, what, next_command="scaleout-cfn logs")
@@ -235,7 +241,7 @@ def _ended(task: Started, found: Mapping[str, Any] | None) -> Outcome:
     )
 
 
-def stop_command(task: Started, region: str) -> str:
+def stop_command(task: RunningTask, region: str) -> str:
     """What ends a task before its time."""
     return f"aws ecs stop-task --region {region} --cluster {task.cluster} --task {_id(task.arn)}"
 

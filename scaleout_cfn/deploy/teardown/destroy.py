@@ -1,4 +1,4 @@
-"""Take a stack down: stock first, then drain, empty what was named, delete, and list what is retained.
+"""Take a stack down: take stock, then drain, empty what was named, delete, and list what is retained.
 
 Every step may be done again: a run that was broken off is finished by the same command.
 """
@@ -14,11 +14,11 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.changes.apply import Operation
 from scaleout_cfn.deploy.live import NESTED, Live, Resource, find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell
-from scaleout_cfn.deploy.outcome import concluded
+from scaleout_cfn.deploy.outcome import outcome_of
 from scaleout_cfn.deploy.recover import pick
 from scaleout_cfn.deploy.teardown import emptying
 from scaleout_cfn.deploy.teardown.drain import drain, release
-from scaleout_cfn.deploy.teardown.inventory import EMPTIED, Stock, held_back, take_stock
+from scaleout_cfn.deploy.teardown.inventory import EMPTIED, Inventory, held_back, take_inventory
 from scaleout_cfn.deploy.watch.events import Event, History, first_cause
 from scaleout_cfn.deploy.watch.follow import follow
 from scaleout_cfn.deploy.watch.watching import Patience, begin, unsure, watch
@@ -50,9 +50,9 @@ def destroy(
     if live is None or live.status == "DELETE_COMPLETE":
         return Outcome("no_change", 0, f"{stack}: there is no such stack, so there is nothing to do")
     if live.status == "DELETE_IN_PROGRESS":
-        return watch(aws, Operation(live.stack_id, ""), stack, tell, _concluded(stack, Stock(())), patience)
-    _deletable(live)
-    taken = take_stock(aws, live, tell)
+        return watch(aws, Operation(live.stack_id, ""), stack, tell, _conclusion(stack, Inventory(())), patience)
+    _refuse_unless_deletable(live)
+    taken = take_inventory(aws, live, tell)
     tell(taken.message(stack))
     left = _left(taken, retain, live, tell)
     lost = held_back(taken, empty, partly=live.status == "DELETE_FAILED")
@@ -75,7 +75,7 @@ def destroy(
         own = [one.path for one in left.values() if one.stack_id == live.stack_id]
         for nested in {one.stack_id for one in left.values()} - {live.stack_id}:
             titles = [one.path.rpartition("/")[2] for one in left.values() if one.stack_id == nested]
-            _without(aws, nested, titles, tell, patience, role)
+            _delete_without(aws, nested, titles, tell, patience, role)
         operation = begin(aws, live, "destroy", "delete_stack", **({"RetainResources": own} if own else {}), **role)
     except KeyboardInterrupt as stop:
         return unsure(aws, live, stack, stop, BEGUN)
@@ -83,10 +83,10 @@ def destroy(
         error.state = error.state or f"{BEGUN}; the stack is not deleted"
         error.next_command = error.next_command or "the same command again: it goes on"
         raise
-    return watch(aws, operation, stack, tell, _concluded(stack, taken, left), patience)
+    return watch(aws, operation, stack, tell, _conclusion(stack, taken, left), patience)
 
 
-def _left(taken: Stock, retain: Sequence[str], live: Live, tell: Tell) -> dict[str, Resource]:
+def _left(taken: Inventory, retain: Sequence[str], live: Live, tell: Tell) -> dict[str, Resource]:
     """What is to be left behind, by its path. DeleteStack takes only what it could not delete before.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_DeleteStack.html
@@ -107,7 +107,7 @@ def _left(taken: Stock, retain: Sequence[str], live: Live, tell: Tell) -> dict[s
     return {path: there[path] for path in retain if path in there}
 
 
-def _without(
+def _delete_without(
     aws: Aws, nested_id: str, titles: list[str], tell: Tell, patience: Patience, role: Mapping[str, Any]
 ) -> None:
     """Delete a nested stack and leave these resources of it: the root can leave only its own."""
@@ -127,7 +127,7 @@ def _without(
         )
 
 
-def _deletable(live: Live) -> None:
+def _refuse_unless_deletable(live: Live) -> None:
     if live.protected:
         raise RefusedError(
             f"stack {live.name}: termination protection is on, and is never switched off for you",
@@ -143,13 +143,13 @@ def _deletable(live: Live) -> None:
         )
 
 
-def _concluded(
-    stack: str, taken: Stock, retained: Mapping[str, Resource] = MappingProxyType({})
+def _conclusion(
+    stack: str, taken: Inventory, retained: Mapping[str, Resource] = MappingProxyType({})
 ) -> Callable[[Live | None, Sequence[Event]], Outcome]:
     def conclude(live: Live | None, events: Sequence[Event]) -> Outcome:
         if live is not None and live.status != "DELETE_COMPLETE":
-            return _failed(concluded(live, stack, events), taken)
-        # CloudFormation says what it left; the stock knows what lies in stacks whose events were not read.
+            return _outcome_of_failure(outcome_of(live, stack, events), taken)
+        # CloudFormation says what it left; the inventory knows what lies in stacks whose events were not read.
         skipped = {event.path: event.physical_id for event in events if event.status == "DELETE_SKIPPED"}
         left = {item.resource.path: item.resource.physical_id for item in taken.retained} | skipped
         left |= {path: one.physical_id for path, one in retained.items()}
@@ -168,7 +168,7 @@ def _concluded(
     return conclude
 
 
-def _failed(outcome: Outcome, taken: Stock) -> Outcome:
+def _outcome_of_failure(outcome: Outcome, taken: Inventory) -> Outcome:
     """A deletion that failed, with the command that gets past what stopped it, where one does."""
     cause = outcome.cause
     blocker = next((item for item in taken.items if cause and item.resource.path == cause.path), None)

@@ -10,7 +10,7 @@ from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.deploy.services.rollout import rollout
 from scaleout_cfn.deploy.teardown.emptying import batches
-from scaleout_cfn.deploy.teardown.inventory import Stock
+from scaleout_cfn.deploy.teardown.inventory import Inventory
 from scaleout_cfn.deploy.watch.follow import StoppedWaiting
 from scaleout_cfn.deploy.watch.watching import Patience
 from scaleout_cfn.errors import AccessError, ApiError
@@ -30,7 +30,7 @@ SUSPENDED = {
 INSTANCES = 50
 
 
-def drain(aws: Aws, taken: Stock, tell: Tell, patience: Patience) -> None:
+def drain(aws: Aws, taken: Inventory, tell: Tell, patience: Patience) -> None:
     """No tasks: bounds of zero first, or scaling would start them again; then wait until they have ended."""
     for target in taken.of(TARGET):
         resource_id, dimension, namespace = target.physical_id.split("|")
@@ -91,7 +91,7 @@ def _running(aws: Aws, service: Resource, tell: Tell) -> int:
         return 0
 
 
-def release(aws: Aws, taken: Stock, tell: Tell) -> None:
+def release(aws: Aws, taken: Inventory, tell: Tell) -> None:
     """Instances that are protected from scale-in outlive the deletion of their group, which then fails.
 
     https://github.com/aws/containers-roadmap/issues/631

@@ -9,11 +9,22 @@ from typing import Any
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.changes.plan import is_marked, is_stateful
-from scaleout_cfn.deploy.live import NESTED, Live, Resource, inventory, template_body
+from scaleout_cfn.deploy.live import NESTED, Live, Resource, resources_of, template_body
 from scaleout_cfn.deploy.messages import Fact, Note, Tell
 from scaleout_cfn.errors import AccessError, ApiError, ScaleoutError, UsageError
 
-__all__ = ["BATCH", "BUCKET", "EMPTIED", "REPOSITORY", "Item", "Stock", "held_back", "images_in", "stock", "take_stock"]
+__all__ = [
+    "BATCH",
+    "BUCKET",
+    "EMPTIED",
+    "REPOSITORY",
+    "Inventory",
+    "Item",
+    "held_back",
+    "images_in",
+    "inventory_of",
+    "take_inventory",
+]
 
 BUCKET = "AWS::S3::Bucket"
 REPOSITORY = "AWS::ECR::Repository"
@@ -26,7 +37,7 @@ BATCH = {BUCKET: 1000, REPOSITORY: 100}
 
 @dataclass(frozen=True)
 class Item:
-    """A resource of the stock. `policy` is its DeletionPolicy; `holds` what is in it, in words, empty for nothing.
+    """A resource of the inventory. `policy` is its DeletionPolicy; `holds` what is in it, in words, empty for nothing.
 
     `marked`: its template says that it holds data, whatever its type.
     """
@@ -48,7 +59,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Stock:
+class Inventory:
     """All that a stack and those nested in it hold."""
 
     items: tuple[Item, ...]
@@ -66,7 +77,7 @@ class Stock:
         return [item.resource for item in self.items if item.resource.type == kind and item.resource.physical_id]
 
     def message(self, stack: str) -> Fact:
-        """The stock as it is told."""
+        """The inventory as it is told."""
         gone = [item for item in self.items if not item.kept and item.resource.type != NESTED]
         kinds = Counter(item.resource.type for item in gone)
         lines = [f"{stack} holds {len(gone)} resources to delete, and {len(self.retained)} that are retained"]
@@ -97,8 +108,10 @@ def _data(item: Item) -> dict[str, str]:
     return {"path": one.path, "type": one.type, "physical_id": one.physical_id, "holds": item.holds}
 
 
-def stock(resources: Iterable[Resource], templates: Mapping[str, Mapping[str, Any]], held: Mapping[str, str]) -> Stock:
-    """The stock, of the resources, the template of each stack by its ARN, and what is in each resource by its path.
+def inventory_of(
+    resources: Iterable[Resource], templates: Mapping[str, Mapping[str, Any]], held: Mapping[str, str]
+) -> Inventory:
+    """The inventory, of the resources, the template of each stack by its ARN, and what is in each resource by its path.
 
     A resource that its template does not name goes with the stack, and so does all of a template that could not be
     read: nothing is taken for safe that may not be.
@@ -108,7 +121,7 @@ def stock(resources: Iterable[Resource], templates: Mapping[str, Mapping[str, An
         declared = _declared(one, templates)
         policy = str(declared.get("DeletionPolicy", "Delete"))
         items.append(Item(one, policy, held.get(one.path, ""), is_marked(declared)))
-    return Stock(tuple(items))
+    return Inventory(tuple(items))
 
 
 def _declared(one: Resource, templates: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -116,7 +129,7 @@ def _declared(one: Resource, templates: Mapping[str, Mapping[str, Any]]) -> Mapp
     return found if isinstance(found, Mapping) else {}
 
 
-def held_back(taken: Stock, named: Collection[str], *, partly: bool = False) -> list[Item]:
+def held_back(taken: Inventory, named: Collection[str], *, partly: bool = False) -> list[Item]:
     """What goes with data in it and was not named.
 
     Raises UsageError for a name that means nothing: consent to a slip of the pen is no consent. `partly`: an earlier
@@ -141,16 +154,16 @@ def _can_be_named(item: Item) -> bool:
     return item.resource.type in EMPTIED or (stateful and not item.kept)
 
 
-def take_stock(aws: Aws, live: Live, tell: Tell) -> Stock:
+def take_inventory(aws: Aws, live: Live, tell: Tell) -> Inventory:
     """Read what a stack holds. What cannot be looked into counts as full."""
-    resources = list(inventory(aws, live.stack_id))
+    resources = list(resources_of(aws, live.stack_id))
     templates = {stack_id: _template(aws, stack_id, tell) for stack_id in {one.stack_id for one in resources}}
     held = {
         one.path: found
         for one in resources
         if (is_stateful(one.type) or is_marked(_declared(one, templates))) and (found := _held(aws, one))
     }
-    return stock(resources, templates, held)
+    return inventory_of(resources, templates, held)
 
 
 def _template(aws: Aws, stack_id: str, tell: Tell) -> Mapping[str, Any]:

@@ -64,8 +64,8 @@ def follow(
             told_lost = False
             if live is None:
                 return None
-            begun = begun or f"{live.status} {live.version}" != operation.before or _executed(aws, operation)
-            begun = begun or _ended(history, live)
+            begun = begun or f"{live.status} {live.version}" != operation.before or _execution_has_ended(aws, operation)
+            begun = begun or _was_seen_to_end(history, live)
             settled = begun and live.meaning.end != "running" and live.status != "REVIEW_IN_PROGRESS"
             fresh = read_events(aws, history)
             elapsed = aws.pace.clock() - begin
@@ -106,7 +106,7 @@ def _pages(aws: Aws, stack_id: str) -> Iterator[dict[str, Any]]:
         arguments["NextToken"] = page["NextToken"]
 
 
-def _executed(aws: Aws, operation: Operation) -> bool:
+def _execution_has_ended(aws: Aws, operation: Operation) -> bool:
     """Whether the change set's execution has ended, where the stack itself still looks as before."""
     if not operation.change_set:
         return False
@@ -117,7 +117,7 @@ def _executed(aws: Aws, operation: Operation) -> bool:
     return str(answer["ExecutionStatus"]) in ("EXECUTE_COMPLETE", "EXECUTE_FAILED")
 
 
-def _ended(history: History, live: Live) -> bool:
+def _was_seen_to_end(history: History, live: Live) -> bool:
     """Whether the operation was seen to end in the very status that the stack has: it may be the one from before."""
     last = history.last("")
     return history.begun is not None and last is not None and not last.running and last.status == live.status
