@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scaleout_cfn.lint.rules import balancing, capacity, documents, kinds, names, wiring
+from scaleout_cfn.lint.rules import balancing, capacity, documents, ecs_services, kinds, names, task_definitions, wiring
 from scaleout_cfn.lint.rules.base import Rule
 
 __all__ = ["RULES", "Rule"]
@@ -11,7 +11,7 @@ RULES: tuple[Rule, ...] = tuple(
     sorted(
         (
             cls()
-            for module in (wiring, kinds, names, balancing, capacity, documents)
+            for module in (wiring, kinds, names, balancing, capacity, documents, task_definitions, ecs_services)
             for cls in vars(module).values()
             if isinstance(cls, type) and issubclass(cls, Rule) and cls.__module__ == module.__name__
         ),
