@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from scaleout_cfn.deploy.changes.guard import destroys
-from scaleout_cfn.deploy.changes.plan import Change, Plan, Property, kind_of
+from scaleout_cfn.deploy.changes.plan import Change, Plan, Property, destroys, kind_of
 from scaleout_cfn.deploy.messages import Outcome, Rollout, Watched
 from scaleout_cfn.deploy.watch.events import NESTED, Event, Progress
 

@@ -9,7 +9,7 @@ import click
 from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
 from scaleout_cfn.deploy import recover
 from scaleout_cfn.deploy.messages import Outcome
-from scaleout_cfn.deploy.watch.watching import Patience
+from scaleout_cfn.deploy.watch.follow import Patience
 from scaleout_cfn.errors import RefusedError
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")

@@ -8,12 +8,11 @@ import click
 
 from scaleout_cfn.cli.draw import rollout_line
 from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
-from scaleout_cfn.deploy.changes.apply import Operation
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Fact, Outcome, Watched
 from scaleout_cfn.deploy.outcome import outcome_of
 from scaleout_cfn.deploy.services.overview import Overview, overview_of
-from scaleout_cfn.deploy.watch.events import History, first_cause
+from scaleout_cfn.deploy.watch.events import History, Operation, first_cause
 from scaleout_cfn.deploy.watch.follow import follow, read_events
 from scaleout_cfn.errors import UsageError
 

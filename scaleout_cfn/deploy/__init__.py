@@ -1,6 +1,7 @@
 """Deploy a stack set: change sets that are shown, guarded, followed, explained and resumed.
 
-One direction: `failures`, `aws` (clients and their errors) <- `live`, `publish` <- `changeset`, `planning` <- `guard`,
-`protect` <- `apply`, `follow` <- `steps` <- `deployment`. `events`, `plan`, `guard`, `statuses` and `outcome` are pure:
-no client, no clock. Nothing here prints: what happens is told as the values of `messages`.
+One direction, each room and module standing on those before it: `states`, `watch.events` and `changes.plan`, which are
+pure (no client, no clock) <- `messages` <- `live`, `publish`, `desired` <- `outcome` <- `services` <- `watch.follow` <-
+the rest of `changes`, `protect` <- `start`, `recover`, `diagnose`, `doctor` <- `deployment`, `teardown`.
+Nothing here prints: what happens is told as the values of `messages`.
 """

@@ -1,4 +1,7 @@
-"""The bucket that templates are uploaded to: private, versioned, encrypted, TLS only. Safe to run again."""
+"""The bucket that templates are uploaded to: private, versioned, encrypted, TLS only. Safe to run again.
+
+A module of its own, for an administrator runs it: no policy of a deployer allows what it calls.
+"""
 
 from __future__ import annotations
 

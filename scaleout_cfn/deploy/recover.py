@@ -9,13 +9,12 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.deploy.changes.apply import Operation
 from scaleout_cfn.deploy.live import NESTED, Live, Resource, find, resources_of
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
 from scaleout_cfn.deploy.outcome import outcome_of
 from scaleout_cfn.deploy.protect import restore
-from scaleout_cfn.deploy.watch.events import Event
-from scaleout_cfn.deploy.watch.watching import Patience, begin, unsure, watch
+from scaleout_cfn.deploy.watch.events import Event, Operation
+from scaleout_cfn.deploy.watch.follow import Patience, begin, unsure, watch
 from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, RefusedError, UsageError
 
 __all__ = ["Recovery", "Verb", "cancel", "pick", "rollback", "skippable", "skips"]

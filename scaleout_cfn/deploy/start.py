@@ -6,13 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.deploy.changes.apply import Operation
 from scaleout_cfn.deploy.changes.plan import MARK
 from scaleout_cfn.deploy.desired import IMAGE, Desired, fingerprint_in, parameters_for, token
 from scaleout_cfn.deploy.live import NESTED, Live, resources_of, template_text
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.deploy.publish import Published
-from scaleout_cfn.deploy.watch.events import Event, History
+from scaleout_cfn.deploy.watch.events import Event, History, Operation
 from scaleout_cfn.deploy.watch.follow import follow, read_events
 from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, ScaleoutError
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleout_cfn.deploy.diagnose import diagnose, newest_failure, past_operations
-from scaleout_cfn.deploy.hints import hint
+from scaleout_cfn.deploy.diagnose import diagnose, hint, newest_failure, past_operations
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.services.evidence import LOG_LINES, log_place, stops
 from scaleout_cfn.deploy.watch.events import STARTS

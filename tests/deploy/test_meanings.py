@@ -16,8 +16,7 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from scaleout_cfn import errors
 from scaleout_cfn.aws.failures import classify, translated
-from scaleout_cfn.deploy.changes.guard import KEEPS, destroys
-from scaleout_cfn.deploy.changes.plan import Change, is_stateful, kind_of
+from scaleout_cfn.deploy.changes.plan import KEEPS, Change, destroys, is_stateful, kind_of
 from scaleout_cfn.deploy.outcome import WORDS
 from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS
 from scaleout_cfn.deploy.states import STATUSES, meaning

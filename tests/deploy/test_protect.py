@@ -10,7 +10,7 @@ import pytest
 from scaleout_cfn.cli.work import Stopped
 from scaleout_cfn.deploy import recover
 from scaleout_cfn.deploy.messages import Outcome
-from scaleout_cfn.deploy.watch.watching import Patience
+from scaleout_cfn.deploy.watch.follow import Patience
 from scaleout_cfn.errors import ScaleoutError
 
 from .cloudformation import denied

@@ -23,7 +23,7 @@ from scaleout_cfn.deploy.live import NESTED, Resource
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.recover import SKIP, pick, skippable, skips
 from scaleout_cfn.deploy.teardown.destroy import destroy
-from scaleout_cfn.deploy.watch.watching import Patience
+from scaleout_cfn.deploy.watch.follow import Patience
 from scaleout_cfn.errors import BusyError, DeployError, RefusedError, UsageError
 
 from .operations import Operator, wider

@@ -1,4 +1,4 @@
-"""Change sets made, found again and discarded. Names and tokens come from the state, so that the same
+"""Change sets: proposed, executed once, discarded. Names and tokens come from the state, so that the same
 command finds its own change set after any interruption."""
 
 from __future__ import annotations
@@ -8,18 +8,21 @@ from typing import Any
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.changes import quota
+from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.changes.reasons import explained
 from scaleout_cfn.deploy.desired import Desired, fingerprint_in, token
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Note, Tell
+from scaleout_cfn.deploy.watch.events import Operation
 from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, RejectedError, ScaleoutError
 
-__all__ = ["ChangeSet", "discard", "propose"]
+__all__ = ["ChangeSet", "Draft", "discard", "execute", "propose"]
 
 NO_CHANGES = ("The submitted information didn't contain changes", "No updates are to be performed", "No changes")
 PENDING = ("CREATE_PENDING", "CREATE_IN_PROGRESS")
 MOST_NAMES = 20
 SETTLE_S = 15 * 60.0
+TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,58 @@ def _wait_until_made(aws: Aws, arn: str, patience_s: float) -> dict[str, Any]:
                 next_command="the same command again: it goes on with this change set",
             )
         aws.pace.wait()
+
+
+def operation_of(plan: Plan, before: str) -> Operation:
+    """The operation that executing a plan begins. Its token is that of the desired state and of this change set."""
+    mark = fingerprint_in(plan.description) or "0" * 16
+    planned = sum(not change.nested for change in plan.changes)
+    return Operation(plan.stack_id, token("deploy", mark, plan.change_set), before, plan.change_set, planned)
+
+
+def execute(aws: Aws, plan: Plan) -> Operation:
+    """Begin the operation of a plan. Raises BusyError when the stack has changed since, or another one was quicker."""
+    live = find(aws, plan.stack_id)
+    operation = operation_of(plan, f"{live.status} {live.version}" if live else "")
+    stale = BusyError(
+        f"stack {plan.stack} changed since the plan was made",
+        state="nothing was changed by this run",
+        next_command="the same command again: it makes a new plan",
+    )
+    for _ in range(TRIES):
+        try:
+            aws.write(
+                "cloudformation",
+                "execute_change_set",
+                ChangeSetName=plan.change_set,
+                ClientRequestToken=operation.token,
+                # A first creation that fails leaves nothing behind, whatever its DeletionPolicy says.
+                RetainExceptOnCreate=True,
+            )
+            return operation
+        except ApiError as error:
+            if error.code == "TokenAlreadyExistsException":
+                return operation
+            if error.kind == "missing":
+                raise stale from None
+            if error.kind != "unclear" and "InvalidChangeSetStatus" not in error.code:
+                raise
+        try:
+            status = aws.read("cloudformation", "describe_change_set", ChangeSetName=plan.change_set)["ExecutionStatus"]
+        except ApiError as gone:
+            if gone.kind == "missing":  # another one was executed, which removes all others
+                raise stale from None
+            raise
+        if status.startswith("EXECUTE_"):
+            return operation
+        if status != "AVAILABLE":
+            raise stale
+        aws.pace.wait()
+    raise BusyError(
+        f"change set {plan.change_set} could not be executed: AWS gives no clear answer",
+        state="the change set is there and was not executed",
+        next_command=f"scaleout-cfn apply {plan.change_set}",
+    )
 
 
 def discard(aws: Aws, change_set: str, stack: str, *, placeholder: bool, patience_s: float = SETTLE_S) -> str:

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.deploy.live import NESTED, resources_of
-from scaleout_cfn.errors import ApiError, NeedsHandError
+from scaleout_cfn.deploy.live import NESTED, Live, resources_of
+from scaleout_cfn.deploy.messages import Note, Tell
+from scaleout_cfn.errors import ApiError, DeployError, NeedsHandError
 
-__all__ = ["FULL", "FULL_WORDS", "MANY", "MOST", "FullError", "clear", "fullest"]
+__all__ = ["FULL", "FULL_WORDS", "MANY", "MOST", "FullError", "clear", "fullest", "has_room"]
 
 #: Change sets of one stack: what it takes, from where on to warn, and from where on to ask it for no more.
 MOST, MANY, FULL = 1000, 800, 950
@@ -40,6 +41,25 @@ def fullest(aws: Aws, stack_id: str) -> tuple[int, str]:
     """
     nested = [one for one in resources_of(aws, stack_id) if one.type == NESTED and one.physical_id.startswith("arn:")]
     return max(((sum(1 for _ in _there(aws, one.physical_id)), one.path) for one in nested), default=(0, ""))
+
+
+def has_room(aws: Aws, live: Live | None, tell: Tell) -> bool:
+    """Whether each nested stack takes one more change set. Where that cannot be read, CloudFormation will say so."""
+    if live is None or live.meaning.start == "create":
+        return True
+    try:
+        count, path = fullest(aws, live.stack_id)
+    except DeployError as error:
+        tell(Note(f"not known how many change sets the nested stacks have: {error}", "warning"))
+        return True
+    if count < MANY:
+        return True
+    words = f"{path} has {count} change sets of the {MOST} that it takes; a change of that stack itself clears them"
+    if count <= FULL:
+        tell(Note(words, "warning"))
+        return True
+    tell(Note(f"{words}. Until then changes inside nested stacks are not shown", "warning"))
+    return False
 
 
 def clear(aws: Aws, stack: str) -> list[str]:

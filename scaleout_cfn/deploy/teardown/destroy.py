@@ -11,17 +11,14 @@ from types import MappingProxyType
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.deploy.changes.apply import Operation
 from scaleout_cfn.deploy.live import NESTED, Live, Resource, find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell
 from scaleout_cfn.deploy.outcome import outcome_of
 from scaleout_cfn.deploy.recover import pick
-from scaleout_cfn.deploy.teardown import emptying
-from scaleout_cfn.deploy.teardown.drain import drain, release
+from scaleout_cfn.deploy.teardown.drain import delete_contents, drain, release
 from scaleout_cfn.deploy.teardown.inventory import EMPTIED, Inventory, held_back, take_inventory
-from scaleout_cfn.deploy.watch.events import Event, History, first_cause
-from scaleout_cfn.deploy.watch.follow import follow
-from scaleout_cfn.deploy.watch.watching import Patience, begin, unsure, watch
+from scaleout_cfn.deploy.watch.events import Event, History, Operation, first_cause
+from scaleout_cfn.deploy.watch.follow import Patience, begin, follow, unsure, watch
 from scaleout_cfn.errors import BusyError, DeployError, NeedsHandError, RefusedError, UsageError
 
 __all__ = ["destroy"]
@@ -71,7 +68,7 @@ def destroy(
         release(aws, taken, tell)
         for item in taken.items:
             if item.resource.path in empty:
-                emptying.empty(aws, item.resource, tell)
+                delete_contents(aws, item.resource, tell)
         own = [one.path for one in left.values() if one.stack_id == live.stack_id]
         for nested in {one.stack_id for one in left.values()} - {live.stack_id}:
             titles = [one.path.rpartition("/")[2] for one in left.values() if one.stack_id == nested]

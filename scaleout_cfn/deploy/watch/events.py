@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-__all__ = ["NESTED", "Event", "History", "Hook", "Progress", "first_cause", "parsed", "refusing_hooks"]
+__all__ = ["NESTED", "Event", "History", "Hook", "Operation", "Progress", "first_cause", "parsed", "refusing_hooks"]
 
 NESTED = "AWS::CloudFormation::Stack"
 #: A root event of these begins an operation.
@@ -98,6 +98,17 @@ def parsed(raw: Mapping[str, Any], stack_path: str) -> Event:
 def _hook(raw: Mapping[str, Any]) -> Hook:
     names = ("HookType", "HookStatus", "HookStatusReason", "HookFailureMode", "HookInvocationId")
     return Hook(*(str(raw.get(name, "")) for name in names))
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Something at work on a stack. `token` is on its events; `before` is the stack's version when it was sent."""
+
+    stack_id: str
+    token: str
+    before: str = ""
+    change_set: str = ""
+    planned: int = 0
 
 
 class History:

@@ -3,23 +3,44 @@ read, throttled calls and dropped connections make it slower and never decide an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.deploy.changes.apply import Operation
+from scaleout_cfn.deploy.desired import token
 from scaleout_cfn.deploy.live import Live, find
-from scaleout_cfn.deploy.messages import Note, Tell, Watched
+from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell, Watched
+from scaleout_cfn.deploy.outcome import interrupted
 from scaleout_cfn.deploy.services.evidence import last_stop
 from scaleout_cfn.deploy.services.rollout import rollout
-from scaleout_cfn.deploy.watch.events import Event, History
-from scaleout_cfn.errors import AccessError, ApiError, DeployError
+from scaleout_cfn.deploy.watch.events import NESTED, Event, History, Operation
+from scaleout_cfn.errors import AccessError, ApiError, BusyError, DeployError, ScaleoutError
 
-__all__ = ["StoppedWaiting", "follow", "read_events"]
+__all__ = [
+    "Patience",
+    "StoppedWaiting",
+    "begin",
+    "follow",
+    "left_behind",
+    "newest_event",
+    "read_events",
+    "unsure",
+    "watch",
+]
 
 #: From here on a service that is at work is looked at.
 SLOW_S = 20.0
 RENEW_S = 15.0
+TRIES = 5
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to watch, and to put up with expired credentials, in seconds. None is no bound."""
+
+    wait_s: float | None = None
+    access_s: float | None = 120.0
 
 
 class StoppedWaiting(DeployError):
@@ -96,6 +117,31 @@ def read_events(aws: Aws, history: History, *, on_error: Callable[[Exception], N
     return sorted(fresh, key=lambda event: event.time)
 
 
+def left_behind(aws: Aws, history: History) -> Fact | None:
+    """What an update that went well took out of the stack and did not delete: it was kept, or could not be deleted.
+
+    A nested stack deletes what it replaced only once its root is content, and so after its own events were read.
+    """
+    history.wake()
+    read_events(aws, history)
+    left = {
+        (event.path, event.physical_id): event
+        for event in history.events
+        if event.status in ("DELETE_FAILED", "DELETE_SKIPPED") and not event.of_stack and event.type != NESTED
+    }
+    if not left:
+        return None
+    lines = ["left behind, and no longer part of the stack; it costs what it did before:"]
+    for event in left.values():
+        why = "kept by its policy" if event.status == "DELETE_SKIPPED" else f"not deleted: {event.reason}"
+        lines.append(f"  {event.path}  {event.type}  {event.physical_id}  {why}")
+    data = [
+        {"path": one.path, "type": one.type, "physical_id": one.physical_id, "status": one.status, "reason": one.reason}
+        for one in left.values()
+    ]
+    return Fact("left_behind", tuple(lines), {"resources": data}, "warning")
+
+
 def _pages(aws: Aws, stack_id: str) -> Iterator[dict[str, Any]]:
     arguments = {"StackName": stack_id}
     while True:
@@ -143,6 +189,91 @@ def _look_at_services(aws: Aws, history: History, tell: Tell, failures: dict[str
         if words and words not in said:
             said.add(words)
             tell(Note(words, "warning"))
+
+
+def newest_event(aws: Aws, stack_id: str) -> str:
+    """The id of the newest event of a stack: it is another one after everything that happens to it."""
+    page = aws.read("cloudformation", "describe_stack_events", StackName=stack_id)
+    return str(next((one["EventId"] for one in page.get("StackEvents", [])), ""))
+
+
+def begin(aws: Aws, live: Live, verb: str, call: str, **arguments: object) -> Operation:
+    """Send a call that begins an operation on a stack, once. The token is that of the state it was sent in.
+
+    An unclear answer is settled by reading: the call is sent again, with the same token, only while the stack is as it
+    was. Raises BusyError when that gives no clear answer either.
+    """
+    before = newest_event(aws, live.stack_id)
+    mark = token(verb, "0" * 16, f"{live.stack_id} {before}")
+    operation = Operation(live.stack_id, mark, f"{live.status} {live.version}")
+    for _ in range(TRIES):
+        try:
+            aws.write("cloudformation", call, StackName=live.stack_id, ClientRequestToken=mark, **arguments)
+            return operation
+        except ApiError as error:
+            if error.code == "TokenAlreadyExistsException":
+                return operation
+            if error.kind != "unclear":
+                raise
+        now = find(aws, live.stack_id)
+        if now is None or now.status != live.status or newest_event(aws, live.stack_id) != before:
+            return operation
+        aws.pace.wait()
+    raise BusyError(
+        f"{call} on stack {live.name}: AWS gives no clear answer",
+        state=f"the stack is {live.status}, as before",
+        next_command="the same command again",
+    )
+
+
+def unsure(aws: Aws, live: Live, stack: str, stop: KeyboardInterrupt, done: str = "") -> Outcome:
+    """The end by an interrupt before an operation, or while it was being sent: what is true is what AWS says.
+
+    `done` is what this run may have done already.
+    """
+    try:
+        now = find(aws, live.stack_id, once=True)
+    except ScaleoutError:
+        now = live
+    running = now is None or now.status != live.status
+    outcome = interrupted(getattr(stop, "number", 2), stack, running=running, stack_id=live.stack_id)
+    outcome = replace(outcome, status=now.status if now else "DELETE_COMPLETE")
+    if running:
+        return replace(outcome, what=f"{stack}: stopped watching; what was begun goes on in AWS")
+    if not done:
+        return outcome
+    return replace(outcome, what=f"{stack}: interrupted; the stack is still there", reason=done)
+
+
+def watch(
+    aws: Aws,
+    operation: Operation,
+    stack: str,
+    tell: Tell,
+    conclude: Callable[[Live | None, Sequence[Event]], Outcome],
+    patience: Patience,
+) -> Outcome:
+    """Watch until the operation has ended, and conclude. An interrupt, or the end of patience, only stops watching."""
+    history = History(operation.stack_id, operation.token)
+    end = None if patience.wait_s is None else aws.pace.clock() + patience.wait_s
+    try:
+        live = follow(aws, operation, history, tell, end=end, patience_s=patience.access_s)
+    except StoppedWaiting as error:
+        again = "the same command again: it goes on watching"
+        return Outcome("still_running", 9, f"{stack}: {error}", stack_id=operation.stack_id, next_command=again)
+    except KeyboardInterrupt as stop:
+        outcome = interrupted(getattr(stop, "number", 2), stack, running=True, stack_id=operation.stack_id)
+        return replace(outcome, what=f"{stack}: stopped watching; what was begun goes on in AWS")
+    except AccessError as error:
+        return Outcome(
+            "no_access",
+            8,
+            f"{stack}: {error}",
+            stack_id=operation.stack_id,
+            reason=error.state,
+            next_command=error.next_command,
+        )
+    return conclude(live, history.events)
 
 
 class _Access:
