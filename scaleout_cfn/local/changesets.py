@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 from uuid import uuid4
 from xml.etree.ElementTree import Element, SubElement, fromstring, register_namespace, tostring
@@ -14,25 +13,20 @@ from ministack.services.cloudformation import (
     _stack_events,
     _stacks,
     changesets,
-    engine,
     handlers,
     helpers,
     provisioners,
+    stacks,
 )
 
+from scaleout_cfn.local.differences import Comparison
 from scaleout_cfn.local.nested import STACK
 
-__all__ = [
-    "nested_change_sets",
-    "nested_stack_replacement",
-    "no_echo_masked",
-    "parent_ids",
-    "property_values",
-    "review_stack_kept",
-]
+__all__ = ["documented_changes", "no_echo_masked", "parent_ids", "property_values", "review_stack_kept"]
 
-_NO_CHANGES: Final = "The submitted information didn't contain changes."
-_KNOWN_LATER: Final = "{{changeSet:KNOWN_AFTER_APPLY}}"
+_NO_CHANGES: Final = (
+    "The submitted information didn't contain changes. Submit different information to create a change set."
+)
 _MASK: Final = "****"
 _NAMESPACE: Final = f"{{{helpers.CFN_NS}}}"
 
@@ -44,19 +38,20 @@ class _ChildRefusedError(Exception):
     """A child's change set could not be made; the root's fails with the reason."""
 
 
-def nested_change_sets() -> None:
-    """MiniStack ignores IncludeNestedStacks: no change set for a child, no ChangeSetId in the root's."""
+def documented_changes() -> None:
+    """MiniStack ignores IncludeNestedStacks: no change set for a child, no ChangeSetId in the root's. It compares
+    templates without their conditions, and for most types takes any change for a conditional replacement."""
     actions = handlers._ACTION_HANDLERS
     create, describe = actions["CreateChangeSet"], actions["DescribeChangeSet"]
     track = changesets._track_change_set_execution
 
-    def create_nested(params: Any) -> _Response:
+    def create_compared(params: Any) -> _Response:
         response: _Response = create(params)
-        if response[0] == 200 and helpers._p(params, "IncludeNestedStacks").lower() == "true":
+        if response[0] == 200:
             root = _change_sets[_found(fromstring(response[2]), "Id")]
-            root["IncludeNestedStacks"] = True
+            root["IncludeNestedStacks"] = helpers._p(params, "IncludeNestedStacks").lower() == "true"
             try:
-                _expand(root, root, params, create)
+                _compare(root, root, params, create)
             except _ChildRefusedError as error:
                 root.update(Status="FAILED", ExecutionStatus="UNAVAILABLE", StatusReason=str(error))
         return response
@@ -96,7 +91,7 @@ def nested_change_sets() -> None:
                 child["ExecutionStatus"] = change_set["ExecutionStatus"]
             _sweep()
 
-    actions["CreateChangeSet"] = create_nested
+    actions["CreateChangeSet"] = create_compared
     actions["DescribeChangeSet"] = describe_nested
     actions["DeleteStack"] = delete_stack
     from_the_root("ExecuteChangeSet", "executed")
@@ -145,12 +140,6 @@ def parent_ids() -> None:
         handlers._ACTION_HANDLERS[action] = lambda params, stock=stock: _edited(stock(params), show)
 
 
-def nested_stack_replacement() -> None:
-    """MiniStack's change sets call every change of a nested stack a conditional replacement. "An update never
-    causes a nested stack to be replaced" (aws-resource-cloudformation-stack)."""
-    provisioners._REPLACING_PROPERTIES[STACK] = ()
-
-
 def no_echo_masked() -> None:
     """MiniStack's DescribeChangeSet shows the values of NoEcho parameters. AWS shows ****."""
     describe = handlers._ACTION_HANDLERS["DescribeChangeSet"]
@@ -172,82 +161,70 @@ def property_values() -> None:
 
     def describe_values(params: Any) -> _Response:
         response: _Response = describe(params)
-        if helpers._p(params, "IncludePropertyValues").lower() != "true":
-            return response
-        return _edited(response, _show_values)
+        with_values = helpers._p(params, "IncludePropertyValues").lower() == "true"
+        return _edited(response, _show_values if with_values else _fold)
 
     handlers._ACTION_HANDLERS["DescribeChangeSet"] = describe_values
 
 
-def _expand(change_set: _Record, root: _Record, params: Any, create: Callable[[Any], _Response]) -> None:
-    """Make a change set for every child that changes, depth first, and tie it to its parent's change."""
-    stack, template = _stacks[change_set["StackName"]], change_set["_template"]
-    _heed_conditions(change_set, stack["_resources"])
-    changes = {change["ResourceChange"]["LogicalResourceId"]: change for change in change_set["Changes"]}
-    changed: set[str] = set()
-    for logical_id, resource in _children(template, change_set["_resolved_params"]):
-        live = stack["_resources"].get(logical_id)
-        child = _child_change_set(logical_id, resource, live, changed, change_set, root, params, create)
-        _expand(child, root, params, create)
-        change = changes.get(logical_id)
-        if child["Status"] == "FAILED" and child["StatusReason"].startswith(_NO_CHANGES):
-            del _change_sets[child["ChangeSetId"]]
-            continue
-        changed.add(logical_id)
-        if change is None:
-            change = {"ResourceChange": _automatic_change(logical_id, live or {})}
-            change_set["Changes"].append(change)
-        change["ResourceChange"]["ChangeSetId"] = child["ChangeSetId"]
-    if change_set["Changes"] and change_set["StatusReason"].startswith(_NO_CHANGES):
+def _compare(change_set: _Record, root: _Record, params: Any, create: Callable[[Any], _Response]) -> None:
+    """Write the changes of a change set, and make one for every child that changes, depth first."""
+    if change_set["ChangeSetType"] == "IMPORT" or change_set["ImportExistingResources"]:
+        return  # what is imported is no matter of templates
+    stack = _stacks[change_set["StackName"]]
+    retagged = stacks._stack_tags_changed(stack, change_set["Tags"], change_set["_tags_given"])
+    comparison = Comparison(stack, change_set)
+    changes: dict[str, _Record] = {}
+    for logical_id in comparison.order:
+        change = comparison.change(logical_id, retagged=retagged)
+        if root["IncludeNestedStacks"] and comparison.definition(logical_id)["Type"] == STACK:
+            child = _child_change_set(logical_id, comparison, change_set, root, params, create)
+            if child is None:  # its outputs stay, whatever its URL is
+                comparison.effects.pop(logical_id, None)
+            else:
+                change = change or comparison.modified(logical_id, [_AUTOMATIC])
+                change["ChangeSetId"] = child["ChangeSetId"]
+        if change is not None:
+            changes[logical_id] = change
+    changes |= {change["LogicalResourceId"]: change for change in comparison.removals()}
+    change_set["Changes"] = [{"ResourceChange": changes[logical_id]} for logical_id in sorted(changes)]
+    if changes:
         change_set.update(Status="CREATE_COMPLETE", ExecutionStatus="AVAILABLE", StatusReason="")
+    else:
+        change_set.update(Status="FAILED", ExecutionStatus="UNAVAILABLE", StatusReason=_NO_CHANGES)
 
 
-def _heed_conditions(change_set: _Record, live: _Record) -> None:
-    """MiniStack compares templates: it adds what a condition leaves out, and what it left out before it modifies, or
-    shows no change of."""
-    template = change_set["_template"]
-    conditions = engine._evaluate_conditions(template, change_set["_resolved_params"])
-    for change in list(change_set["Changes"]):
-        raw = change["ResourceChange"]
-        resource = template["Resources"].get(raw["LogicalResourceId"])
-        if resource is None or raw["LogicalResourceId"] in live:
-            continue
-        if not conditions.get(resource.get("Condition"), True):
-            change_set["Changes"].remove(change)
-        elif raw["Action"] == "Modify":
-            raw["Action"] = "Add"
-            for name in ("Details", "PhysicalResourceId", "Replacement", "Scope"):
-                raw.pop(name, None)
-    shown = {change["ResourceChange"]["LogicalResourceId"] for change in change_set["Changes"]}
-    for logical_id, resource in template["Resources"].items():
-        new = logical_id not in live and logical_id not in shown and resource["Type"] != STACK
-        if new and conditions.get(resource.get("Condition"), True):
-            raw = {"Action": "Add", "LogicalResourceId": logical_id, "ResourceType": resource["Type"]}
-            change_set["Changes"].append({"ResourceChange": raw})
+_AUTOMATIC: Final = {
+    "Target": {"Attribute": "Properties", "RequiresRecreation": "Never"},
+    "Evaluation": "Dynamic",
+    "ChangeSource": "Automatic",
+}
+"""The detail of a child that changes although its properties in the parent do not."""
 
 
 def _child_change_set(
     logical_id: str,
-    resource: _Record,
-    live: _Record | None,
-    changed: set[str],
+    comparison: Comparison,
     parent: _Record,
     root: _Record,
     params: Any,
     create: Callable[[Any], _Response],
-) -> _Record:
+) -> _Record | None:
+    """A change set for a nested stack, None where nothing in it changes."""
     stack = _stacks[parent["StackName"]]
-    properties = resource.get("Properties") or {}
+    live = stack["_resources"].get(logical_id)
+    properties = comparison.definition(logical_id).get("Properties") or {}
     request = {key: value for key, value in params.items() if key.startswith("Capabilities")}
     request["ChangeSetName"] = [f"{root['ChangeSetName']}-{logical_id}-{uuid4().hex[:12].upper()}"[-128:].lstrip("-")]
-    request["TemplateURL"] = [_resolved(properties.get("TemplateURL"), parent, stack)]
+    request["TemplateURL"] = [comparison.resolved(properties.get("TemplateURL"))]
     for number, (key, value) in enumerate((properties.get("Parameters") or {}).items(), 1):
-        unknown = _is_unknown(value, parent["_template"], stack, changed)
-        text = f"{{{{IntrinsicFunction:{stack['StackId']}/{logical_id}/{key}/Fn::GetAtt}}}}"
         request[f"Parameters.member.{number}.ParameterKey"] = [key]
-        request[f"Parameters.member.{number}.ParameterValue"] = [
-            text if unknown else str(_resolved(value, parent, stack))
-        ]
+        request[f"Parameters.member.{number}.ParameterValue"] = [comparison.parameter(value)]
+    inherited = parent["Tags"] if parent["_tags_given"] else stack["Tags"]
+    tags = provisioners._tag_map(inherited) | provisioners._tag_map(comparison.resolved(properties.get("Tags")))
+    request["Tags"] = [""]  # given, even if there are none
+    for number, (key, value) in enumerate(tags.items(), 1):
+        request[f"Tags.member.{number}.Key"], request[f"Tags.member.{number}.Value"] = [key], [value]
     if live is None:
         name = f"{stack['StackName']}-{logical_id}-{uuid4().hex[:12].upper()}"
         request.update(StackName=[name], ChangeSetType=["CREATE"])
@@ -266,57 +243,11 @@ def _child_change_set(
         )
     child: _Record = _change_sets[_found(answer, "Id")]
     child.update(ParentChangeSetId=parent["ChangeSetId"], RootChangeSetId=root["ChangeSetId"], IncludeNestedStacks=True)
-    return child
-
-
-def _children(template: _Record, parameters: _Record) -> Iterator[tuple[str, _Record]]:
-    """The nested stacks of a template whose conditions hold, each after those that it takes outputs from."""
-    conditions = engine._evaluate_conditions(template, parameters)
-    for logical_id in engine._topological_sort(template["Resources"], conditions):
-        resource = template["Resources"][logical_id]
-        if resource.get("Type") == STACK and conditions.get(resource.get("Condition"), True):
-            yield logical_id, resource
-
-
-def _is_unknown(value: object, template: _Record, stack: _Record, changed: set[str]) -> bool:
-    """Whether a value is known only once the change set is executed: it reads what is yet to be made, or a
-    sibling that changes. AWS then shows a placeholder, and more changes than there will be
-    (https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/759)."""
-    return any(
-        name in template["Resources"] and (name not in stack["_resources"] or name in changed)
-        for name, _ in engine._intrinsic_references(value)
-    )
-
-
-def _resolved(value: object, change_set: _Record, stack: _Record) -> Any:
-    template, parameters = change_set["_template"], change_set["_resolved_params"]
-    return engine._resolve_refs(
-        copy.deepcopy(value),
-        stack["_resources"],
-        parameters,
-        engine._evaluate_conditions(template, parameters),
-        template.get("Mappings", {}),
-        stack["StackName"],
-        stack["StackId"],
-    )
-
-
-def _automatic_change(logical_id: str, live: _Record) -> _Record:
-    """A child that changes although its properties in the parent do not."""
-    detail = {
-        "Target": {"Attribute": "Properties", "Name": "TemplateURL", "RequiresRecreation": "Never"},
-        "Evaluation": "Dynamic",
-        "ChangeSource": "Automatic",
-    }
-    return {
-        "Action": "Modify",
-        "LogicalResourceId": logical_id,
-        "PhysicalResourceId": live.get("PhysicalResourceId", ""),
-        "ResourceType": STACK,
-        "Replacement": "False",
-        "Scope": ["Properties"],
-        "Details": [detail],
-    }
+    _compare(child, root, params, create)
+    if child["Changes"]:
+        return child
+    del _change_sets[child["ChangeSetId"]]
+    return None
 
 
 def _sweep() -> None:
@@ -340,55 +271,38 @@ def _show_nesting(root: Element) -> None:
         if tag in change_set:
             _append(result, tag, change_set[tag])
     _append(result, "IncludeNestedStacks", str(change_set.get("IncludeNestedStacks", False)).lower())
-    nested = {
-        change["ResourceChange"]["LogicalResourceId"]: change["ResourceChange"].get("ChangeSetId")
-        for change in change_set["Changes"]
-    }
-    for change in result.iter(f"{_NAMESPACE}ResourceChange"):
-        change_set_id = nested.get(_found(change, "LogicalResourceId"))
-        if change_set_id:
-            _append(change, "ChangeSetId", change_set_id)
+    for raw, change in _with_records(root):
+        if "ChangeSetId" in raw:
+            _append(change, "ChangeSetId", raw["ChangeSetId"])
 
 
 def _show_values(root: Element) -> None:
+    for raw, change in _with_records(root):
+        for tag, name in (("BeforeContext", "_before"), ("AfterContext", "_after")):
+            if name in raw:
+                _append(change, tag, json.dumps(raw[name]))
+        for detail, target in zip(raw.get("Details", ()), change.iter(f"{_NAMESPACE}Target"), strict=True):
+            for tag in ("Path", "AttributeChangeType", "BeforeValue", "AfterValue"):
+                if tag in detail["Target"]:
+                    _append(target, tag, detail["Target"][tag])
+
+
+def _fold(root: Element) -> None:
+    """Without values, the changes of one property are told once for each cause."""
+    for details in root.iter(f"{_NAMESPACE}Details"):
+        told = set()
+        for detail in list(details):
+            text = tostring(detail)
+            if text in told:
+                details.remove(detail)
+            told.add(text)
+
+
+def _with_records(root: Element) -> list[tuple[_Record, Element]]:
+    """Every change of the answer, with what is recorded of it."""
     change_set = _change_sets[_found(root, "ChangeSetId")]
-    stack = _stacks[change_set["StackName"]]
-    live = {"_template": stack["_template"], "_resolved_params": stack["_resolved_params"]}
-    for change in root.iter(f"{_NAMESPACE}ResourceChange"):
-        logical_id = _found(change, "LogicalResourceId")
-        before, after = (_properties(logical_id, source, stack) for source in (live, change_set))
-        if before is not None:
-            _append(change, "BeforeContext", json.dumps({"Properties": before}))
-        if after is not None:
-            _append(change, "AfterContext", json.dumps({"Properties": after}))
-        for target in change.iter(f"{_NAMESPACE}Target"):
-            name = target.findtext(f"{_NAMESPACE}Name")
-            if name is not None:
-                _show_change(target, name, before or {}, after or {})
-
-
-def _show_change(target: Element, name: str, before: _Record, after: _Record) -> None:
-    _append(target, "Path", f"/Properties/{name}")
-    kind = "Add" if name not in before else "Remove" if name not in after else "Modify"
-    _append(target, "AttributeChangeType", kind)
-    for tag, properties in (("BeforeValue", before), ("AfterValue", after)):
-        if name in properties:
-            value = properties[name]
-            _append(target, tag, value if isinstance(value, str) else json.dumps(value))
-
-
-def _properties(logical_id: str, source: _Record, stack: _Record) -> _Record | None:
-    """A resource's properties as far as they are known before execution, with every secret masked."""
-    template, parameters = source["_template"], source["_resolved_params"]
-    resource = template.get("Resources", {}).get(logical_id)
-    if resource is None:
-        return None
-    masked = {name: {**entry, "Value": _MASK} if entry["NoEcho"] else entry for name, entry in parameters.items()}
-    shown = {"_template": template, "_resolved_params": masked}
-    return {
-        name: _KNOWN_LATER if _is_unknown(value, template, stack, set()) else _resolved(value, shown, stack)
-        for name, value in (resource.get("Properties") or {}).items()
-    }
+    recorded = [change["ResourceChange"] for change in change_set["Changes"]]
+    return list(zip(recorded, root.iter(f"{_NAMESPACE}ResourceChange"), strict=True))
 
 
 def _edited(response: _Response, edit: Callable[[Element], None]) -> _Response:

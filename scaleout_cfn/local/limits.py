@@ -30,7 +30,6 @@ NOT_SHOWN: Final[tuple[str, ...]] = (
     "No container runs: ECS reports tasks as RUNNING without an image, and no target becomes healthy.",
     "Property values, quotas and the existence of images and certificates are not checked.",
     "An alarm on metric math exists, but is not evaluated.",
-    "In a change set, Replacement is Conditional for many types of which AWS says True or False.",
     "A stack policy is kept but not enforced.",
     "Time: what takes AWS minutes takes milliseconds.",
 )

@@ -78,8 +78,8 @@ PATCHES: Final = (
     Patch("parent-ids", changesets.parent_ids, (f"{_ACTIONS}[DescribeStacks]", f"{_ACTIONS}[ListStacks]")),
     Patch("review-stack-kept", changesets.review_stack_kept, (f"{_ACTIONS}[CreateChangeSet]", f"{_CFN}._change_sets")),
     Patch(
-        "nested-change-sets",
-        changesets.nested_change_sets,
+        "documented-changes",
+        changesets.documented_changes,
         (
             *(f"{_ACTIONS}[{verb}ChangeSet]" for verb in ("Create", "Describe", "Execute", "Delete")),
             f"{_ACTIONS}[DeleteStack]",
@@ -88,25 +88,23 @@ PATCHES: Final = (
             f"{_CFN}.changesets._track_change_set_execution",
             f"{_CFN}.engine._evaluate_conditions",
             f"{_CFN}.engine._intrinsic_references",
+            f"{_CFN}.engine._NO_VALUE",
             f"{_CFN}.engine._resolve_refs",
             f"{_CFN}.engine._topological_sort",
             f"{_CFN}.helpers.CFN_NS",
             f"{_CFN}.helpers._error",
+            f"{_CFN}.stacks._DIFFED_ATTRIBUTES",
+            f"{_CFN}.stacks._UNTAGGED_TYPES",
+            f"{_CFN}.stacks._policy_action",
+            f"{_CFN}.stacks._replacement",
+            f"{_CFN}.stacks._stack_tags_changed",
         ),
     ),
     Patch("no-echo-masked", changesets.no_echo_masked, (f"{_ACTIONS}[DescribeChangeSet]", f"{_CFN}._change_sets")),
     Patch(
         "property-values",
         changesets.property_values,
-        (
-            f"{_ACTIONS}[DescribeChangeSet]",
-            f"{_CFN}._change_sets",
-            f"{_CFN}.engine._intrinsic_references",
-            f"{_CFN}.engine._resolve_refs",
-        ),
-    ),
-    Patch(
-        "nested-stack-replacement", changesets.nested_stack_replacement, (f"{_CFN}.provisioners._REPLACING_PROPERTIES",)
+        (f"{_ACTIONS}[DescribeChangeSet]", f"{_CFN}._change_sets"),
     ),
     Patch("template-url-hosts", templates.template_url_hosts, (f"{_CFN}.helpers._resolve_document",)),
     Patch("ami-parameters", templates.ami_parameters, ("services.ssm._PUBLIC_AMI_PARAMETERS",)),

@@ -119,7 +119,7 @@ def test_nothing_to_do_is_said_and_costs_no_change_set(shell: Shell, web: str) -
 def test_a_new_image_shows_the_image_before_and_after(shell: Shell, web: str) -> None:
     done = shell.run("deploy", "--local", "--yes", "--stack", web, "--image", f"{IMAGE}:2")
     assert done.code == 0, done.err
-    assert re.search(r"ContainerDefinitions\[0\]\.Image +.*web:1 -> .*web:2", done.err)
+    assert re.search(r"ContainerDefinitions\.0\.Image +.*web:1 -> .*web:2", done.err)
 
 
 def test_a_failing_update_is_rolled_back_with_exit_code_4_and_its_cause(shell: Shell, web: str) -> None:

@@ -112,7 +112,7 @@ def _a_second_first_change_set_is_for_the_same_stack(account: Account) -> bool:
     return bool(first["StackId"] == second["StackId"])
 
 
-@probe("nested-change-sets")
+@probe("documented-changes")
 def _a_change_of_a_child_has_its_own_change_set(account: Account) -> bool:
     helpers.upload(account, sets.pair())
     url = f"https://s3.amazonaws.com/{account.bucket}"
@@ -139,14 +139,6 @@ def _a_change_shows_from_what_to_what(account: Account) -> bool:
     cfn = account.client("cloudformation")
     shown = cfn.describe_change_set(ChangeSetName=change["ChangeSetId"], IncludePropertyValues=True)
     return "BeforeContext" in shown["Changes"][0]["ResourceChange"]
-
-
-@probe("nested-stack-replacement")
-def _a_child_is_never_replaced(account: Account) -> bool:
-    deployed(account, sets.pair(), Word="one")
-    url = f"https://s3.amazonaws.com/{account.bucket}"
-    change = helpers.change_set(account, "demo", f"{url}/root.json", {"Url": url, "Word": "two"})
-    return all(entry["ResourceChange"]["Replacement"] == "False" for entry in change["Changes"])
 
 
 @probe("template-url-hosts")

@@ -1,0 +1,69 @@
+"""What a change of a property does to its resource, by the resource schemas that cfn-lint ships.
+
+https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html: a change of one of the
+`createOnlyProperties` replaces the resource, one of the `conditionalCreateOnlyProperties` may.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Final, Literal, TypeAlias
+
+from scaleout_cfn.local import REGION
+
+__all__ = ["Recreation", "is_tag", "recreation"]
+
+Recreation: TypeAlias = Literal["Always", "Conditionally", "Never"]
+"""The words of RequiresRecreation in API_ResourceTargetDefinition."""
+
+_LISTS: Final[tuple[tuple[str, Recreation], ...]] = (
+    ("createOnlyProperties", "Always"),
+    ("conditionalCreateOnlyProperties", "Conditionally"),
+)
+
+
+def recreation(kind: str, path: Sequence[str]) -> Recreation:
+    """Whether a resource of this type is recreated when the property at `path` (`("LogConfig", "Driver")`) changes.
+
+    A custom resource may be, and a type without a schema: only whoever makes it knows.
+    """
+    schema = _schema(kind)
+    if schema is None:
+        return "Conditionally"
+    for name, word in _LISTS:
+        if any(_meet(_steps(pointer), path) for pointer in schema.get(name) or ()):
+            return word
+    return "Never"
+
+
+def is_tag(kind: str, path: Sequence[str]) -> bool:
+    """Whether the property at `path` holds the tags of a resource of this type."""
+    tagging = (_schema(kind) or {}).get("tagging", {})
+    return bool(tagging.get("taggable")) and _meet(_steps(tagging.get("tagProperty", "/properties/Tags")), path)
+
+
+def _steps(pointer: str) -> list[str]:
+    """The names that a pointer into a schema goes through: `/properties/Rules/*/Name` is Rules, Name."""
+    return [step for step in pointer.split("/")[2:] if step != "*"]
+
+
+def _meet(steps: Sequence[str], path: Sequence[str]) -> bool:
+    """Whether the property at `path` lies within the one of the schema, or holds it."""
+    names = [step for step in path if not step.isdigit()]
+    length = min(len(steps), len(names))
+    return length > 0 and list(steps[:length]) == names[:length]
+
+
+@cache
+def _schema(kind: str) -> Mapping[str, Any] | None:
+    if kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource":
+        return None
+    # Here: reading cfn-lint in takes a second, and only a change of a stack that exists needs it.
+    from cfnlint.schema import PROVIDER_SCHEMA_MANAGER, ResourceNotFoundError
+
+    try:
+        schema: Mapping[str, Any] = PROVIDER_SCHEMA_MANAGER.get_resource_schema(REGION, kind).schema
+    except ResourceNotFoundError:
+        return None
+    return schema
