@@ -11,7 +11,7 @@ The rolling update of nodes is a separate matter and not looked at here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -30,9 +30,12 @@ __all__ = [
     "Supply",
     "UnknownInstanceType",
     "binding_limit",
+    "count",
+    "fitting_tasks",
     "instance_type",
     "limits",
     "most_tasks",
+    "nodes_needed",
     "problems",
     "registered_memory_mib",
     "tasks_per_node",
@@ -92,13 +95,16 @@ class Supply(Struct, frozen=True):
 class Problem(Struct, frozen=True):
     """Why it cannot be, with the arithmetic, and what would do.
 
-    `cure` lists alternatives, parted by `, or `; each alone ends the problem of this code. An alternative is
-    `key = value` in TOML, parted by ` and ` where it takes several. `instance-type-unknown` has a sentence.
+    `cures` are alternatives, values by dotted key of the config; each alone ends the problem of this code.
     """
 
     code: str
     message: str
-    cure: str
+    cures: tuple[dict[str, object], ...] = ()
+
+    def __str__(self) -> str:
+        ways = [" and ".join(f"{key} = {json.dumps(value)}" for key, value in cure.items()) for cure in self.cures]
+        return ": ".join([self.message, *filter(None, [", or ".join(ways)])])
 
 
 class UnknownInstanceType(ValueError):
@@ -151,15 +157,15 @@ def limits(type: InstanceType, demand: Demand) -> dict[str, int]:
     setting of the account, so it is not relied on.
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-eni.html
     """
-    found = {
+    by_limit = {
         "CPU": type.vcpus * 1024 // demand.cpu_units,
         "memory": max(0, registered_memory_mib(type.memory_mib)) // demand.memory_mib,
     }
     if demand.network_mode == "awsvpc":
-        found["network interfaces"] = type.max_enis - 1
+        by_limit["network interfaces"] = type.max_enis - 1
     else:
-        found["ports"] = 1 if demand.host_port_static else BRIDGE_TASKS
-    return found
+        by_limit["ports"] = 1 if demand.host_port_static else BRIDGE_TASKS
+    return by_limit
 
 
 def tasks_per_node(type: InstanceType, demand: Demand) -> int:
@@ -169,8 +175,8 @@ def tasks_per_node(type: InstanceType, demand: Demand) -> int:
 
 def binding_limit(type: InstanceType, demand: Demand) -> str:
     """The limit that is reached first: "CPU", "memory", "ports" or "network interfaces"."""
-    found = limits(type, demand)
-    return min(found, key=found.__getitem__)
+    by_limit = limits(type, demand)
+    return min(by_limit, key=by_limit.__getitem__)
 
 
 def most_tasks(demand: Demand, supply: Supply) -> int:
@@ -182,6 +188,50 @@ def most_tasks(demand: Demand, supply: Supply) -> int:
     return places if places >= _places_needed(demand, places) else max(0, places - 1)
 
 
+def nodes_needed(type: InstanceType, demands: Sequence[Demand], daemons: Sequence[Demand] = ()) -> int | None:
+    """How many nodes of a type hold the most tasks of several services, with room for a deployment of each.
+
+    By first fit, the largest tasks first: no placement of ECS does better, and of tasks of one size it wastes nothing.
+    Each of `daemons` has a task on every node. None where one task fits on no node. A size of 0 reserves nothing.
+    """
+    free: list[dict[str, int]] = []
+    for number, demand in sorted(enumerate(demands), key=lambda entry: -_share(type, entry[1])):
+        left = _places_needed(demand, demand.max_tasks) if demand.max_tasks else 0
+        for node in free:
+            left -= _place(node, number, demand, left)
+        while left > 0:
+            node = {
+                "CPU": type.vcpus * 1024,
+                "memory": max(0, registered_memory_mib(type.memory_mib)),
+                "network interfaces": type.max_enis - 1,
+                "ports": BRIDGE_TASKS,
+            }
+            held = [_place(node, -1 - index, daemon, 1) for index, daemon in enumerate(daemons)]
+            placed = _place(node, number, demand, left)
+            if not all(held) or not placed:
+                return None
+            left -= placed
+            free.append(node)
+    return len(free)
+
+
+def _place(node: dict[str, int], service: int, demand: Demand, tasks: int) -> int:
+    """Put as many of a service's tasks on a node as it has room for, and tell how many those are."""
+    awsvpc = demand.network_mode == "awsvpc"
+    sizes = {"CPU": demand.cpu_units, "memory": demand.memory_mib, "network interfaces" if awsvpc else "ports": 1}
+    if demand.host_port_static and not awsvpc:
+        sizes[f"port of {service}"] = 1
+        node.setdefault(f"port of {service}", 1)
+    placed = min(tasks, *(node[name] // size for name, size in sizes.items() if size))
+    for name, size in sizes.items():
+        node[name] -= placed * size
+    return placed
+
+
+def _share(type: InstanceType, demand: Demand) -> float:
+    return max(demand.cpu_units / (type.vcpus * 1024), demand.memory_mib / type.memory_mib)
+
+
 def problems(demand: Demand, supply: Supply) -> list[Problem]:
     """Every reason why it does not fit; empty when it does."""
     unknown = []
@@ -189,7 +239,7 @@ def problems(demand: Demand, supply: Supply) -> list[Problem]:
         try:
             instance_type(name)
         except UnknownInstanceType as error:
-            unknown.append(Problem("instance-type-unknown", f"cluster.instance_types: {error}", error.cure))
+            unknown.append(Problem("instance-type-unknown", f"cluster.instance_types: {error}; {error.cure}"))
     if unknown:
         return unknown
     return [*_architecture(supply), *_deployment(demand), *_task(demand, supply), *_room(demand, supply)]
@@ -202,8 +252,9 @@ def _architecture(supply: Supply) -> list[Problem]:
         return []
     named = ", ".join(f"{name} is {instance_type(name).architectures[0]}" for name in misfit)
     message = f"cluster.instance_types: {named}, where cluster.architecture is {supply.architecture}"
-    cure = _types(fit) if fit else f'cluster.architecture = "{instance_type(misfit[0]).architectures[0]}"'
-    return [Problem("architecture", message, cure)]
+    if fit:
+        return [Problem("architecture", message, (_types(fit),))]
+    return [Problem("architecture", message, ({"cluster.architecture": instance_type(misfit[0]).architectures[0]},))]
 
 
 def _deployment(demand: Demand) -> list[Problem]:
@@ -216,15 +267,15 @@ def _deployment(demand: Demand) -> list[Problem]:
     if _healthy(demand, tasks) < tasks or tasks * high // 100 > tasks:
         return []
     message = (
-        f"service.deployment: of {_count(tasks, 'task')}, minimum_healthy_percent = {low} keeps"
+        f"service.deployment: of {count(tasks, 'task')}, minimum_healthy_percent = {low} keeps"
         f" {_healthy(demand, tasks)} (rounded up) and maximum_percent = {high} allows {tasks * high // 100}"
         " (rounded down), so that a deployment can neither stop a task nor start one"
     )
-    cures = [f"service.deployment.maximum_percent = {_up(100 * (tasks + 1), tasks)}"]
+    cures: list[dict[str, object]] = [{"service.deployment.maximum_percent": _up(100 * (tasks + 1), tasks)}]
     enough = [_up(100, share) for share in (high - 100, 100 - low) if share > 0]
     if enough and min(enough) <= demand.max_tasks:
-        cures.append(f"scaling.min_tasks = {min(enough)}")
-    return [Problem("deployment-cannot-move", message, ", or ".join(cures))]
+        cures.append({"scaling.min_tasks": min(enough)})
+    return [Problem("deployment-cannot-move", message, tuple(cures))]
 
 
 def _task(demand: Demand, supply: Supply) -> list[Problem]:
@@ -236,14 +287,14 @@ def _task(demand: Demand, supply: Supply) -> list[Problem]:
     message = f"service: one task of {_size(demand)} does not fit on {named}"
     share = _up(_places_needed(demand, demand.max_tasks), supply.max_nodes)
     cures = _larger(demand, supply, share) or _larger(demand, supply, 1)
-    changes = []
+    changes: dict[str, object] = {}
     if (cpu := min(type.vcpus for type in types) * 1024) < demand.cpu_units:
-        changes.append(f"service.cpu_units = {cpu}")
+        changes["service.cpu_units"] = cpu
     if (memory := min(registered_memory_mib(type.memory_mib) for type in types)) < demand.memory_mib:
-        changes.append(f"service.memory_mib = {memory}")
+        changes["service.memory_mib"] = memory
     if demand.network_mode == "awsvpc" and min(type.max_enis for type in types) < 2:
-        changes.append('service.network_mode = "bridge"')
-    return [Problem("task-too-large", message, ", or ".join([*cures, " and ".join(changes)]))]
+        changes["service.network_mode"] = "bridge"
+    return [Problem("task-too-large", message, (*cures, changes))]
 
 
 def _room(demand: Demand, supply: Supply) -> list[Problem]:
@@ -259,24 +310,24 @@ def _room(demand: Demand, supply: Supply) -> list[Problem]:
         else ""
     )
     message = (
-        f"scaling.max_tasks: {_count(tasks, 'task')} of {_size(demand)}{spare} need {_up(needed, each)}"
+        f"scaling.max_tasks: {count(tasks, 'task')} of {_size(demand)}{spare} need {_up(needed, each)}"
         f" {type.name}, {each} a node by {binding_limit(type, demand)} ({_why(type, demand)});"
         f" cluster.max_nodes is {nodes}, room for {nodes * each}"
     )
-    cures = []
+    cures: list[dict[str, object]] = []
     if (most := most_tasks(demand, supply)) >= max(1, demand.min_tasks):
-        cures.append(f"scaling.max_tasks = {most}")
-    cures += [f"cluster.max_nodes = {_up(needed, each)}", *_larger(demand, supply, _up(needed, nodes))]
-    return [Problem("too-few-nodes", message, ", or ".join(cures))]
+        cures.append({"scaling.max_tasks": most})
+    cures += [{"cluster.max_nodes": _up(needed, each)}, *_larger(demand, supply, _up(needed, nodes))]
+    return [Problem("too-few-nodes", message, tuple(cures))]
 
 
-def _larger(demand: Demand, supply: Supply, tasks: int) -> list[str]:
+def _larger(demand: Demand, supply: Supply, tasks: int) -> list[dict[str, object]]:
     """The types, with the next size that takes so many tasks for each that takes fewer, or without it."""
-    found = []
+    larger: list[str] = []
     for type in map(instance_type, supply.instance_types):
         fit = [size for size in (type, *_sizes_above(type)) if tasks_per_node(size, demand) >= tasks]
-        found += [size.name for size in fit[:1]]
-    return [_types(dict.fromkeys(found))] if found else []
+        larger += [size.name for size in fit[:1]]
+    return [_types(dict.fromkeys(larger))] if larger else []
 
 
 def _sizes_above(type: InstanceType) -> list[InstanceType]:
@@ -317,15 +368,16 @@ def _why(type: InstanceType, demand: Demand) -> str:
         "CPU": f"{type.vcpus * 1024} CPU units",
         "memory": f"{type.memory_mib} MiB, of which about {memory} are for tasks",
         "ports": "one static host port" if demand.host_port_static else f"{BRIDGE_TASKS} on its Docker bridge",
-        "network interfaces": f"{type.max_enis} network interfaces, of which one is the node's own",
+        "network interfaces": f"{count(type.max_enis, 'network interface')}, of which one is the node's own",
     }[binding_limit(type, demand)]
 
 
-def _types(names: Iterable[str]) -> str:
-    return f"cluster.instance_types = {json.dumps(list(names))}"
+def _types(names: Iterable[str]) -> dict[str, object]:
+    return {"cluster.instance_types": list(names)}
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """`1 task`, `2 tasks`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
@@ -361,5 +413,5 @@ def fitting_tasks(config: Config) -> int:
         architecture=config.cluster.architecture,
     )
     if refusals := problems(demand, supply):
-        raise SetError([f"{problem.message}: {problem.cure}" for problem in refusals])
+        raise SetError([str(problem) for problem in refusals])
     return most_tasks(demand, supply)

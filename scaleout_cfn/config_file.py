@@ -33,7 +33,7 @@ Table = dict[str, Any]
 
 
 def load(
-    path: Path | None = None,
+    path: Path | str | None = None,
     *,
     environment: str | None = None,
     overrides: Sequence[str] = (),
@@ -50,7 +50,7 @@ def load(
         return base
     import tomllib  # here, for most runs have nothing to read
 
-    text = _read(path) if path else ""
+    text = _read(Path(path)) if path else ""
     try:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:

@@ -16,11 +16,12 @@ __all__ = ["is_ours", "templates_in", "write"]
 OURS = re.compile(r'^Metadata:\n  RenderedBy: scaleout_cfn$|"Metadata": \{\s*"RenderedBy": "scaleout_cfn"', re.M)
 
 
-def write(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+def write(folder: Path | str, texts: Mapping[str, str]) -> list[Path]:
     """Write a set to a folder, all of it or nothing, and remove templates of ours that are not of the set.
 
     Returns what was removed. Raises UsageError when the folder cannot be written to; the old files are intact then.
     """
+    folder = Path(folder)
     before: dict[Path, bytes | None] = {}
     temporary = {folder / name: folder / f".{name}.{os.getpid()}" for name in texts}
     try:

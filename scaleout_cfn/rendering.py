@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from scaleout_cfn.errors import SetError, WiringError
+from scaleout_cfn.fitting import misfits
 from scaleout_cfn.lint import check_set
 from scaleout_cfn.stack import Stack, file_name
 from scaleout_cfn.yaml_text import to_yaml
@@ -61,6 +62,8 @@ def set_of(stack: Stack, *, format: Format = "yaml", url: Url = folder_url) -> d
 
     `url` makes the TemplateURL of each child of its file name and its template.
     """
+    if not isinstance(stack, Stack):
+        raise WiringError(f"a set is made of a Stack, as compose(config) gives one; got {type(stack).__name__}")
     result: dict[str, Template] = {}
     _collect(stack, ROOT, format, url, result)
     return result
@@ -69,13 +72,13 @@ def set_of(stack: Stack, *, format: Format = "yaml", url: Url = folder_url) -> d
 def texts_of(templates: Mapping[str, Template], *, format: Format = "yaml") -> dict[str, str]:
     """The text of each template of a set.
 
-    Raises SetError when the set would fail on CloudFormation: no part of it is text then.
+    Raises SetError when the set would fail on CloudFormation, or has more tasks than its nodes hold: no part of it is
+    text then.
     """
-    found = check_set(templates)
-    if errors := [finding for finding in found if finding.severity == "error"]:
-        raise SetError(
-            [f"{one.file}: {one.path}: {one.message.rstrip('.')}; {one.cure} [{one.rule}]" for one in errors]
-        )
+    errors = [finding for finding in check_set(templates) if finding.severity == "error"]
+    refusals = [f"{f.file}: {f.path}: {f.message.rstrip('.')}; {f.cure} [{f.rule}]" for f in errors]
+    if refusals := [*refusals, *misfits(templates)]:
+        raise SetError(refusals)
     texts = {name: _text(template, format) for name, template in templates.items()}
     size = len(next(iter(texts.values())).encode())
     if size > MAX_ROOT_BYTES:

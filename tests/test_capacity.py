@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
-import tomllib
 from collections.abc import Iterator, Sequence
 from datetime import date
 from fractions import Fraction
@@ -50,17 +49,27 @@ def test_the_seeds_numbers_are_refused_with_the_arithmetic() -> None:
         " service.deployment.minimum_healthy_percent = 100 lets none stop first, need 7 t2.micro, 3 a node by"
         " memory (1024 MiB, of which about 783 are for tasks); cluster.max_nodes is 5, room for 15"
     )
-    assert problem.cure == (
-        'scaling.max_tasks = 14, or cluster.max_nodes = 7, or cluster.instance_types = ["t2.medium"]'
+    assert problem.cures == (
+        {"scaling.max_tasks": 14},
+        {"cluster.max_nodes": 7},
+        {"cluster.instance_types": ["t2.medium"]},
+    )
+    assert str(problem) == (
+        f"{problem.message}:"
+        ' scaling.max_tasks = 14, or cluster.max_nodes = 7, or cluster.instance_types = ["t2.medium"]'
     )
 
 
 def test_a_deployment_that_may_stop_tasks_first_needs_no_room_beside_them() -> None:
     stops_first = replace(SEED_DEMAND, minimum_healthy_percent=50)
     (problem,) = problems(stops_first, SEED_SUPPLY)
-    assert problem.cure == (
-        'scaling.max_tasks = 15, or cluster.max_nodes = 7, or cluster.instance_types = ["t2.small"]'
+    assert problem.cures == (
+        {"scaling.max_tasks": 15},
+        {"cluster.max_nodes": 7},
+        {"cluster.instance_types": ["t2.small"]},
     )
+    # Nothing is said of a place that no deployment takes.
+    assert "20 tasks of 256 CPU units and 256 MiB need 7 t2.micro, 3 a node" in problem.message
     full = replace(stops_first, max_tasks=15)
     assert problems(full, SEED_SUPPLY) == []
     assert codes(problems(replace(full, minimum_healthy_percent=100), SEED_SUPPLY)) == {"too-few-nodes"}
@@ -97,12 +106,14 @@ def test_a_task_larger_than_a_node_is_named_with_what_binds() -> None:
     (problem,) = problems(replace(SEED_DEMAND, memory_mib=900, max_tasks=3), SEED_SUPPLY)
     assert problem.code == "task-too-large"
     assert "does not fit on t2.micro (1024 MiB, of which about 783 are for tasks)" in problem.message
-    assert problem.cure == 'cluster.instance_types = ["t2.small"], or service.memory_mib = 783'
+    assert problem.cures == ({"cluster.instance_types": ["t2.small"]}, {"service.memory_mib": 783})
+    (problem,) = problems(replace(SEED_DEMAND, memory_mib=900, cpu_units=2000, max_tasks=3), SEED_SUPPLY)
+    assert str(problem).endswith(", or service.cpu_units = 1024 and service.memory_mib = 783")
 
 
 def test_a_larger_type_for_a_task_too_large_also_has_room_for_the_most_tasks() -> None:
     (problem,) = problems(replace(SEED_DEMAND, memory_mib=900), SEED_SUPPLY)
-    assert problem.cure.startswith('cluster.instance_types = ["t2.large"]')
+    assert problem.cures[0] == {"cluster.instance_types": ["t2.large"]}
     larger = replace(SEED_SUPPLY, instance_types=("t2.large",))
     assert problems(replace(SEED_DEMAND, memory_mib=900), larger) == []
 
@@ -110,15 +121,16 @@ def test_a_larger_type_for_a_task_too_large_also_has_room_for_the_most_tasks() -
 def test_a_node_with_one_interface_has_none_for_awsvpc_tasks() -> None:
     demand = replace(SEED_DEMAND, network_mode="awsvpc")
     (problem,) = problems(demand, replace(SEED_SUPPLY, instance_types=("hpc6id.32xlarge",)))
-    assert (problem.code, problem.cure) == ("task-too-large", 'service.network_mode = "bridge"')
+    assert (problem.code, problem.cures) == ("task-too-large", ({"service.network_mode": "bridge"},))
+    assert "(1 network interface, of which one is the node's own)" in problem.message
 
 
 def test_types_of_another_architecture_are_named() -> None:
     (problem,) = problems(SEED_DEMAND, replace(SEED_SUPPLY, instance_types=("t3.small", "t4g.small")))
     assert problem.message == "cluster.instance_types: t4g.small is arm64, where cluster.architecture is x86_64"
-    assert problem.cure == 'cluster.instance_types = ["t3.small"]'
+    assert problem.cures == ({"cluster.instance_types": ["t3.small"]},)
     (problem,) = problems(SEED_DEMAND, replace(SEED_SUPPLY, instance_types=("t4g.small",)))
-    assert problem.cure == 'cluster.architecture = "arm64"'
+    assert problem.cures == ({"cluster.architecture": "arm64"},)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +158,8 @@ def test_an_unknown_type_is_refused_with_the_nearest_and_the_cure() -> None:
     (problem,) = problems(SEED_DEMAND, replace(SEED_SUPPLY, instance_types=("t3.small", "t3.smal")))
     assert problem.code == "instance-type-unknown"
     assert problem.message.startswith("cluster.instance_types: got t3.smal")
-    assert "scripts/refresh_instance_types.py" in problem.cure
+    assert str(problem).endswith("does not run on them")
+    assert "; use a type that is known, or add a newer one with scripts/refresh_instance_types.py of" in str(problem)
 
 
 # --- the estimate of memory
@@ -332,12 +345,6 @@ def test_no_problem_is_found_exactly_where_tasks_placed_one_by_one_fit_and_roll_
         assert survives(mixed, demand, demand.max_tasks)
 
 
-def alternatives(problem: Problem) -> list[dict[str, Any]]:
-    """What a cure says, as values by key. Each alternative is TOML."""
-    ways = [[part.split(" = ", 1) for part in way.split(" and ")] for way in problem.cure.split(", or ")]
-    return [{key: tomllib.loads(f"x = {value}")["x"] for key, value in way} for way in ways]
-
-
 def cured(demand: Demand, supply: Supply, changes: dict[str, Any]) -> tuple[Demand, Supply]:
     for key, value in changes.items():
         field: dict[str, Any] = {key.split(".")[-1]: tuple(value) if isinstance(value, list) else value}
@@ -353,7 +360,7 @@ def test_each_way_of_a_cure_ends_its_problem_and_starts_no_other(demand: Demand,
     before = problems(demand, supply)
     assume(before)
     for problem in before:
-        for changes in alternatives(problem):
+        for changes in problem.cures:
             changed = cured(demand, supply, changes)
             assert changed[0].min_tasks <= changed[0].max_tasks
             after = codes(problems(*changed))
@@ -374,9 +381,11 @@ def test_a_smaller_change_than_the_cure_would_not_do(demand: Demand, supply: Sup
         "service.deployment.maximum_percent": -1,
     }
     for problem in problems(demand, supply):
-        for changes in alternatives(problem):
+        for changes in problem.cures:
             for key in set(changes) & set(smaller):
-                less = cured(demand, supply, {**changes, key: changes[key] + smaller[key]})
+                number = changes[key]
+                assert isinstance(number, int)
+                less = cured(demand, supply, {**changes, key: number + smaller[key]})
                 assert problem.code in codes(problems(*less)), key
 
 
@@ -398,6 +407,65 @@ def test_most_tasks_is_the_largest_maximum_that_has_room(demand: Demand, supply:
     assert codes(problems(replace(demand, max_tasks=most + 1), supply)) & no_room
     if most:
         assert not codes(problems(replace(demand, max_tasks=most), supply)) & no_room
+
+
+# --- several services on the same nodes
+
+
+@given(demands, supplies)
+def test_one_service_needs_as_many_nodes_as_its_tasks_and_deployment_fill(demand: Demand, supply: Supply) -> None:
+    kind = instance_type(supply.instance_types[0])
+    each = tasks_per_node(kind, demand)
+    needed = capacity.nodes_needed(kind, [demand])
+    if not each:
+        assert needed is None
+    else:
+        one_more = math.ceil(demand.max_tasks * demand.minimum_healthy_percent / 100) == demand.max_tasks
+        assert needed == math.ceil((demand.max_tasks + one_more) / each)
+
+
+@given(st.lists(demands, min_size=2, max_size=4), supplies, st.lists(demands, max_size=1))
+def test_several_services_fit_on_the_nodes_that_they_are_said_to_need_and_waste_little(
+    several: list[Demand], supply: Supply, daemons: list[Demand]
+) -> None:
+    kind = instance_type(supply.instance_types[0])
+    needed = capacity.nodes_needed(kind, several, daemons)
+    alone = [capacity.nodes_needed(kind, [demand], daemons) for demand in several]
+    if needed is None:
+        assert None in alone
+        return
+    known = [nodes for nodes in alone if nodes is not None]
+    assert len(known) == len(several)
+    assert max(known) <= needed <= sum(known)
+    # No more than all of one resource, and of what is left none is large enough for half of the nodes to be empty.
+    memory = capacity.registered_memory_mib(kind.memory_mib) - sum(daemon.memory_mib for daemon in daemons)
+    assert sum(demand.max_tasks * demand.memory_mib for demand in several) <= needed * memory
+    cpu = 1024 * kind.vcpus - sum(daemon.cpu_units for daemon in daemons)
+    assert sum(demand.max_tasks * demand.cpu_units for demand in several) <= needed * cpu
+    tasks = sum(demand.max_tasks for demand in several if demand.network_mode == "awsvpc")
+    held = sum(daemon.network_mode == "awsvpc" for daemon in daemons)
+    assert tasks <= needed * (kind.max_enis - 1 - held)
+    assert capacity.nodes_needed(kind, several[::-1], daemons) is not None
+
+
+def test_what_one_service_leaves_of_a_node_another_takes() -> None:
+    medium = instance_type("t3.medium")  # 2048 CPU units, 3540 MiB for tasks
+    large = replace(SEED_DEMAND, cpu_units=1536, max_tasks=3, minimum_healthy_percent=0)
+    small = replace(SEED_DEMAND, cpu_units=512, max_tasks=3, minimum_healthy_percent=0)
+    assert capacity.nodes_needed(medium, [small, large]) == 3
+    assert capacity.nodes_needed(medium, [replace(small, max_tasks=4), large]) == 4
+    # One more of each whose deployment may stop none first.
+    assert capacity.nodes_needed(medium, [replace(small, minimum_healthy_percent=100), large]) == 4
+    # A static port is one service's own: another's may be the same node's.
+    pinned = replace(small, cpu_units=128, host_port_static=True)
+    assert capacity.nodes_needed(medium, [pinned, pinned]) == 3
+    # What runs on every node takes its part of each, and reserves nothing where it says nothing.
+    assert capacity.nodes_needed(medium, [small], [replace(small, cpu_units=1024)]) == 2
+    assert capacity.nodes_needed(medium, [large], [replace(small, cpu_units=1024)]) is None
+    assert capacity.nodes_needed(medium, [replace(small, max_tasks=1)], [replace(small, memory_mib=9999)]) is None
+    assert capacity.nodes_needed(medium, [replace(small, cpu_units=0, memory_mib=0, max_tasks=1000)]) == 1
+    assert capacity.nodes_needed(medium, [replace(small, cpu_units=0, memory_mib=0, max_tasks=1001)]) == 2
+    assert capacity.nodes_needed(medium, [replace(small, max_tasks=0)]) == 0
 
 
 # --- the data file and the script that rewrites it

@@ -506,6 +506,12 @@ def test_a_root_that_is_too_large_for_a_body_is_refused() -> None:
     assert len(render(compose())["observability.yaml"]) > 5000
 
 
+@pytest.mark.parametrize("given", [Config(), None, "root.yaml"])
+def test_what_is_no_stack_is_refused_with_what_makes_one(given: Any) -> None:
+    with pytest.raises(WiringError, match=r"a set is made of a Stack, as compose\(config\) gives one; got \w+$"):
+        render(given)
+
+
 # --- files
 
 

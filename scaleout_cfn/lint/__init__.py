@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from scaleout_cfn.lint.rules import RULES, Rule
 from scaleout_cfn.templates.findings import Finding, in_order
 from scaleout_cfn.templates.sets import StackSet
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["RULES", "Finding", "Rule", "check_set", "lint_folder"]
 
@@ -26,7 +24,7 @@ def check_set(templates: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
     return in_order(finding for rule in RULES for finding in rule.check(stacks))
 
 
-def lint_folder(folder: Path, *, regions: Sequence[str] = ("us-east-1",)) -> list[Finding]:
+def lint_folder(folder: Path | str, *, regions: Sequence[str] = ("us-east-1",)) -> list[Finding]:
     """Every finding on a folder of templates: the text, the set, and cfn-lint's errors and warnings.
 
     Takes each .yaml, .yml, .json and .template file that is a template, and those in subfolders that
@@ -35,4 +33,4 @@ def lint_folder(folder: Path, *, regions: Sequence[str] = ("us-east-1",)) -> lis
     """
     from scaleout_cfn.lint.folder import lint  # cfn-lint costs half a second to import
 
-    return lint(folder, regions)
+    return lint(Path(folder), regions)

@@ -1,0 +1,192 @@
+"""Do the tasks of a composed set fit its nodes: by what the templates ask for, whoever wrote it into them.
+
+The config's own tasks are counted while the set is composed (`capacity.fitting_tasks`). Here every service counts that
+runs on a group of nodes of the set, with all its containers, and so does whatever was changed after composing. What
+nobody can know before a deployment is not guessed: it counts as nothing, and nodes of an unknown type hold anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from scaleout_cfn.capacity import (
+    Demand,
+    InstanceType,
+    UnknownInstanceType,
+    count,
+    instance_type,
+    nodes_needed,
+    registered_memory_mib,
+)
+from scaleout_cfn.lint.rules.services import Tasks, services
+from scaleout_cfn.templates.sets import StackSet
+from scaleout_cfn.templates.stacks import Scope, StackView, Symbol, Text, resource_of
+from scaleout_cfn.templates.values import as_number
+
+__all__ = ["misfits"]
+
+_ASSOCIATIONS = "AWS::ECS::ClusterCapacityProviderAssociations"
+_TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
+
+
+class _Load(Struct, frozen=True):
+    """What a service asks of the nodes that it runs on."""
+
+    file: str
+    path: str
+    size: str
+    demand: Demand
+    is_daemon: bool
+
+
+def misfits(templates: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Every reason why the most tasks of a set do not fit on its most nodes, with the arithmetic; empty if they do."""
+    stacks = StackSet(templates)
+    most_tasks = _most_tasks(stacks)
+    loads: dict[Symbol, list[_Load]] = {}
+    for stack, logical_id, properties, scope, tasks in services(stacks):
+        group = _group_of(stacks, properties, scope)
+        if group is not None and tasks is not None:
+            desired = as_number(scope.get(properties, "DesiredCount"))
+            most = most_tasks.get(stack.symbol(logical_id), 1 if desired is None else int(desired))
+            demand = _demand(tasks, most, properties, scope)
+            is_daemon = scope.get(properties, "SchedulingStrategy") == "DAEMON"
+            load = _Load(stack.file, _path(stack, logical_id), _size(tasks, demand), demand, is_daemon)
+            loads.setdefault(group, []).append(load)
+    return [reason for group, on_it in loads.items() for reason in _reasons(group, on_it)]
+
+
+def _reasons(group: Symbol, loads: Sequence[_Load]) -> list[str]:
+    types, most_nodes = _types(group), as_number(_get(group, "MaxSize"))
+    daemons = [load.demand for load in loads if load.is_daemon]
+    by_count = [load for load in loads if not load.is_daemon]
+    demands = [load.demand for load in by_count]
+    too_large = []
+    for load in by_count:
+        single = replace(load.demand, max_tasks=1)
+        if small := [type for type in types if nodes_needed(type, [single], daemons) is None]:
+            on = ", ".join(f"{type.name} ({_room(type)})" for type in small)
+            beside = " beside those that run on every node" if daemons else ""
+            too_large.append(
+                f"{load.file}: {load.path}: one task of {load.size} does not fit on {on}{beside}; give it less, or take"
+                " larger types (cluster.instance_types)"
+            )
+    if too_large or not types or most_nodes is None:
+        return too_large
+    needed, type = max(((nodes_needed(type, demands, daemons) or 0, type) for type in types), key=lambda pair: pair[0])
+    if needed <= most_nodes:
+        return []
+    asked = " and ".join(
+        f"{count(load.demand.max_tasks, 'task')} of {load.path}, each of {load.size}," for load in by_count
+    )
+    return [
+        f"{group.stack.file}: {group.name}: {asked} with room for a deployment need {needed} {type.name}"
+        f" ({_room(type)}); MaxSize is {most_nodes:g}; raise it to {needed} (cluster.max_nodes), take larger types"
+        " (cluster.instance_types), or ask for fewer or smaller tasks"
+    ]
+
+
+def _path(stack: StackView, logical_id: str) -> str:
+    """A resource with the nested stacks that it lies in: `Worker/Service`."""
+    if stack.parent is None or stack.nested is None:
+        return logical_id
+    return f"{_path(stack.parent, stack.nested.logical_id)}/{logical_id}"
+
+
+def _size(tasks: Tasks, demand: Demand) -> str:
+    together = f" ({' and '.join(tasks.names() or [])} together)" if len(tasks.names() or []) > 1 else ""
+    return f"{demand.cpu_units} CPU units and {demand.memory_mib} MiB{together}"
+
+
+def _room(type: InstanceType) -> str:
+    memory = registered_memory_mib(type.memory_mib)
+    return f"{type.vcpus * 1024} CPU units and about {memory} MiB for tasks, {type.max_enis} network interfaces"
+
+
+def _most_tasks(stacks: StackSet) -> dict[Symbol, int]:
+    """How many tasks scaling may give each service that it scales: by its own bounds, or by those of a schedule."""
+    most: dict[Symbol, int] = {}
+    for stack in stacks.stacks:
+        for _, properties, scope in stack.of_type(_TARGET):
+            resource_id = scope.get(properties, "ResourceId")
+            actions = scope.items(properties, "ScheduledActions") or []
+            bounds = [scope.get(properties, "MaxCapacity")]
+            bounds += [scope.get(action, "ScalableTargetAction", "MaxCapacity") for action in actions]
+            known = [int(bound) for bound in map(as_number, bounds) if bound is not None]
+            for part in resource_id.parts if isinstance(resource_id, Text) else (resource_id,):
+                if known and isinstance(part, Symbol) and part.type == "AWS::ECS::Service":
+                    most[part.bare] = max(known)
+    return most
+
+
+def _group_of(stacks: StackSet, properties: Mapping[str, Any], scope: Scope) -> Symbol | None:
+    """The group of the set on whose nodes a service runs; None where that cannot be told, or where it has none."""
+    strategy = scope.items(properties, "CapacityProviderStrategy")
+    providers = [scope.get(item, "CapacityProvider") for item in strategy or []]
+    if strategy == [] and scope.get(properties, "LaunchType") in (None, "EC2"):
+        cluster = resource_of(scope.get(properties, "Cluster"), "AWS::ECS::Cluster")
+        for stack in stacks.stacks:
+            for _, association, there in stack.of_type(_ASSOCIATIONS):
+                if cluster and resource_of(there.get(association, "Cluster"), cluster.type) == cluster:
+                    providers += there.items(association, "CapacityProviders") or []
+    provider = resource_of(providers[0], "AWS::ECS::CapacityProvider") if len(providers) == 1 else None
+    if provider is None:
+        return None
+    group = _get(provider, "AutoScalingGroupProvider", "AutoScalingGroupArn")
+    found = resource_of(group, "AWS::AutoScaling::AutoScalingGroup")
+    return found.bare if found else None
+
+
+def _types(group: Symbol) -> list[InstanceType]:
+    """The types that a group's nodes may have; empty where one is not known, or counts as more than one node."""
+    scope = group.stack.scope_of(group.stack.resource(group.name))
+    launched = _get(group, "MixedInstancesPolicy", "LaunchTemplate")
+    overrides = scope.items(launched, "Overrides") or []
+    names = [scope.get(override, "InstanceType") for override in overrides]
+    if not names:
+        specification = scope.get(launched, "LaunchTemplateSpecification") or _get(group, "LaunchTemplate")
+        template = resource_of(scope.get(specification, "LaunchTemplateId"), "AWS::EC2::LaunchTemplate")
+        names = [_get(template, "LaunchTemplateData", "InstanceType") if template else None]
+    if any(scope.get(override, "WeightedCapacity") is not None for override in overrides):
+        return []
+    try:
+        return [instance_type(str(name)) for name in names]
+    except UnknownInstanceType:
+        return []
+
+
+def _demand(tasks: Tasks, most: int, properties: Mapping[str, Any], scope: Scope) -> Demand:
+    """What a task of a definition reserves: its own size, or the sum of its containers'.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
+    """
+    containers, read = tasks.containers or [], tasks.scope
+    healthy = as_number(scope.get(properties, "DeploymentConfiguration", "MinimumHealthyPercent"))
+    ports = [port for container in containers for port in read.items(container, "PortMappings") or []]
+    cpu, memory = (as_number(read.get(tasks.properties, name)) for name in ("Cpu", "Memory"))
+    return Demand(
+        cpu_units=int(cpu or _sum(tasks, "Cpu")),
+        memory_mib=int(memory or _sum(tasks, "MemoryReservation", "Memory")),
+        network_mode="awsvpc" if tasks.network_mode == "awsvpc" else "bridge",
+        min_tasks=0,
+        max_tasks=most,
+        minimum_healthy_percent=100 if healthy is None else int(healthy),
+        maximum_percent=200,
+        host_port_static=any(as_number(read.get(port, "HostPort")) for port in ports),
+    )
+
+
+def _sum(tasks: Tasks, *names: str) -> float:
+    """What all containers of a task reserve, each by the first of some properties that it has."""
+    sizes = [[as_number(tasks.scope.get(container, name)) for name in names] for container in tasks.containers or []]
+    return sum(next(filter(None, size), 0) for size in sizes)
+
+
+def _get(symbol: Symbol, *path: str) -> Any:
+    """What is at a path of a resource's properties, read in the stack that makes it."""
+    resource = symbol.stack.resource(symbol.name)
+    return symbol.stack.scope_of(resource).get(resource.get("Properties"), *path)
