@@ -84,3 +84,17 @@ def allowing(*actions: str, resource: Any = "*") -> list[dict[str, Any]]:
     """Policies of a role with one statement."""
     statement = {"Effect": "Allow", "Action": list(actions), "Resource": resource}
     return [{"PolicyName": "it", "PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]}}]
+
+
+def put(where: Any, **values: Any) -> Any:
+    """A change that sets keys of what `where` finds; None takes one away."""
+
+    def change(templates: Set) -> None:
+        found = where(templates)
+        for key, value in values.items():
+            if value is None:
+                del found[key]
+            else:
+                found[key] = value
+
+    return change

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .cases import Case, container, fargate, nothing, resources, role, service, sidecar, tasks
+from .cases import Case, container, fargate, nothing, put, resources, role, service, sidecar, tasks
 from .sets import Set, passed
 
 TASKS = "service Resources.Tasks.Properties"
@@ -258,20 +258,6 @@ def daemon(templates: Set) -> None:
     for name in ("PlacementStrategies", "AvailabilityZoneRebalancing", "DeploymentConfiguration"):
         del service(templates)[name]
     service(templates)["SchedulingStrategy"] = "DAEMON"
-
-
-def put(where: Any, **values: Any) -> Any:
-    """A change that sets keys of what `where` finds; None takes one away."""
-
-    def change(templates: Set) -> None:
-        found = where(templates)
-        for key, value in values.items():
-            if value is None:
-                del found[key]
-            else:
-                found[key] = value
-
-    return change
 
 
 def first_wait(templates: Set) -> dict[str, Any]:

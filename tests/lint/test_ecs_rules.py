@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from scaleout_cfn.lint import RULES, check_set
 
-from . import cases_tasks
-from .cases import Case
-from .sets import good
+from . import cases_permissions, cases_tasks
+from .cases import Case, Change, allowing, container
+from .sets import Set, good, passed, properties
 
-CASES: tuple[Case, ...] = cases_tasks.CASES
+CASES: tuple[Case, ...] = (*cases_tasks.CASES, *cases_permissions.CASES)
 IDS = [f"{case.rule}-{case.wrong.__name__}-{number}" for number, case in enumerate(CASES)]
 
 
@@ -30,3 +32,46 @@ def test_a_right_set_is_silent_and_one_change_gives_one_finding(case: Case) -> N
 def test_each_of_these_rules_has_a_right_and_a_wrong_set() -> None:
     # The others have theirs in test_rules.py.
     assert {rule.id for rule in RULES if rule.id >= "S5"} == {case.rule for case in CASES}
+
+
+def reader_by(value: Any) -> Change:
+    """A secret whose execution role has, in place of the right policy, something that the set does not show."""
+
+    def change(templates: Set) -> None:
+        cases_permissions.by_ref(templates)
+        execution = properties(templates, "service", "Execution")
+        del execution["Policies"]
+        execution.update(value)
+
+    return change
+
+
+def told_to_others(templates: Set) -> None:
+    cases_permissions.by_ref(templates)
+    properties(templates, "service", "Execution")["Policies"] = []
+    templates["service.yaml"]["Outputs"] = {"Role": {"Value": {"Ref": "Execution"}, "Export": {"Name": "it"}}}
+
+
+def secret_of_elsewhere(templates: Set) -> None:
+    cases_permissions.by_ref(templates)
+    templates["service.yaml"]["Parameters"]["Given"] = {"Type": "String"}
+    passed(templates, "Service")["Given"] = {"Fn::ImportValue": "secret"}
+    container(templates)["Secrets"] = [{"Name": "KEY", "ValueFrom": {"Ref": "Given"}}]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        reader_by({"ManagedPolicyArns": ["arn:aws-cn:iam::123456789012:policy/reading"]}),
+        reader_by({"ManagedPolicyArns": [{"Fn::ImportValue": "policy"}]}),
+        reader_by({"Policies": {"Fn::If": ["Wide", [], []]}}),
+        reader_by({"Policies": allowing("secretsmanager:GetSecretValue", resource={"Fn::ImportValue": "secret"})}),
+        reader_by({"Policies": allowing("*")}),
+        told_to_others,
+        secret_of_elsewhere,
+    ],
+)
+def test_what_the_set_does_not_show_of_a_role_or_a_secret_is_not_judged(change: Change) -> None:
+    templates = good()
+    change(templates)
+    assert check_set(templates) == []

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from scaleout_cfn.lint.rules import balancing, capacity, documents, ecs_services, kinds, names, task_definitions, wiring
+from scaleout_cfn.lint.rules import (
+    balancing,
+    capacity,
+    documents,
+    ecs_services,
+    kinds,
+    names,
+    permissions,
+    task_definitions,
+    wiring,
+)
 from scaleout_cfn.lint.rules.base import Rule
 
 __all__ = ["RULES", "Rule"]
@@ -11,7 +21,17 @@ RULES: tuple[Rule, ...] = tuple(
     sorted(
         (
             cls()
-            for module in (wiring, kinds, names, balancing, capacity, documents, task_definitions, ecs_services)
+            for module in (
+                wiring,
+                kinds,
+                names,
+                balancing,
+                capacity,
+                documents,
+                task_definitions,
+                ecs_services,
+                permissions,
+            )
             for cls in vars(module).values()
             if isinstance(cls, type) and issubclass(cls, Rule) and cls.__module__ == module.__name__
         ),

@@ -13,11 +13,13 @@ from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Symbol, Text, resource_of
 from scaleout_cfn.templates.values import UNKNOWN, as_number
 
+__all__ = ["Container", "is_private_ecr", "on_fargate", "task_definitions"]
+
 _API = "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/"
 _NONE: tuple[Any, ...] = ()
 
 
-class _Container:
+class Container:
     """One container of a task definition, read where that is made."""
 
     def __init__(self, tasks: Tasks, index: int) -> None:
@@ -47,15 +49,15 @@ class _Container:
         return self.name if isinstance(self.name, str) else f"number {self.path.rpartition('.')[2]}"
 
 
-def _tasks(stacks: StackSet) -> Iterator[tuple[Tasks, list[_Container]]]:
+def task_definitions(stacks: StackSet) -> Iterator[tuple[Tasks, list[Container]]]:
     """Each task definition with those of its containers that can be read."""
     for stack in stacks.stacks:
         for logical_id, _, _ in stack.of_type("AWS::ECS::TaskDefinition"):
             tasks = Tasks(stack.symbol(logical_id))
-            yield tasks, [_Container(tasks, index) for index in range(len(tasks.containers or []))]
+            yield tasks, [Container(tasks, index) for index in range(len(tasks.containers or []))]
 
 
-def _named(tasks: Tasks, containers: Iterable[_Container]) -> dict[str, _Container] | None:
+def _named(tasks: Tasks, containers: Iterable[Container]) -> dict[str, Container] | None:
     """The containers by name; None where one is not known, so that nobody can say that a name is missing."""
     return None if tasks.names() is None else {str(container.name): container for container in containers}
 
@@ -84,7 +86,8 @@ def _runs_on(tasks: Tasks) -> list[Any] | None:
     return tasks.scope.items(tasks.properties, "RequiresCompatibilities")
 
 
-def _on_fargate(tasks: Tasks) -> bool:
+def on_fargate(tasks: Tasks) -> bool:
+    """Whether a task definition says that it is for Fargate."""
     return "FARGATE" in (_runs_on(tasks) or _NONE)
 
 
@@ -95,7 +98,7 @@ class MemoryOfTask(Rule):
     source = _API + "API_ContainerDefinition.html#ECS-Type-ContainerDefinition-memory"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             whole = _amount(tasks.scope.get(tasks.properties, "Memory"), "GB", 1024)
             if whole is None:
                 continue
@@ -132,10 +135,10 @@ class CpuOfTask(Rule):
     source = _API + "API_ContainerDefinition.html#ECS-Type-ContainerDefinition-cpu"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             whole = _amount(tasks.scope.get(tasks.properties, "Cpu"), "vCPU", 1024)
             total = sum(container.number("Cpu") or 0.0 for container in containers)
-            if whole is not None and total > whole and _on_fargate(tasks):
+            if whole is not None and total > whole and on_fargate(tasks):
                 yield self.finding(
                     tasks.file,
                     f"Resources.{tasks.symbol.name}.Properties.Cpu",
@@ -150,7 +153,7 @@ class NoMemory(Rule):
     source = _API + "API_ContainerDefinition.html#ECS-Type-ContainerDefinition-memoryReservation"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             if _runs_on(tasks) not in ([], ["EC2"]) or tasks.scope.get(tasks.properties, "Memory") is not None:
                 continue
             for container in containers:
@@ -170,7 +173,7 @@ class ReservationAboveLimit(Rule):
     source = _API + "API_ContainerDefinition.html#ECS-Type-ContainerDefinition-memoryReservation"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             for container in containers:
                 hard, soft = container.number("Memory"), container.number("MemoryReservation")
                 if hard is not None and soft is not None and soft > hard:
@@ -188,7 +191,7 @@ class DependsOnContainer(Rule):
     source = _API + "API_ContainerDependency.html"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             by_name = _named(tasks, containers)
             if by_name is None:
                 continue
@@ -230,7 +233,7 @@ def _ring(waits: dict[str, list[str]]) -> list[str]:
     return []
 
 
-def _dependencies(tasks: Tasks, containers: list[_Container]) -> Iterator[tuple[_Container, str, Any, _Container]]:
+def _dependencies(tasks: Tasks, containers: list[Container]) -> Iterator[tuple[Container, str, Any, Container]]:
     """Each dependency between containers that are there: who waits, the path, the condition, for whom."""
     by_name = _named(tasks, containers) or {}
     for container in by_name.values():
@@ -247,7 +250,7 @@ class HealthyWithoutCheck(Rule):
     source = _API + "API_ContainerDependency.html"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             for container, path, condition, other in _dependencies(tasks, containers):
                 if condition == "HEALTHY" and other.get("HealthCheck") is None:
                     yield self.finding(
@@ -265,7 +268,7 @@ class CompleteOfEssential(Rule):
     source = _API + "API_ContainerDependency.html"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             for container, path, condition, other in _dependencies(tasks, containers):
                 if condition in ("COMPLETE", "SUCCESS") and other.essential:
                     yield self.finding(
@@ -283,7 +286,7 @@ class MountedVolume(Rule):
     source = _API + "API_MountPoint.html"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             volumes = tasks.scope.items(tasks.properties, "Volumes")
             if volumes is None:
                 continue
@@ -317,7 +320,7 @@ class NamedContainer(Rule):
     source = _API + "API_VolumeFrom.html"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             by_name = _named(tasks, containers)
             if by_name is None:
                 continue
@@ -331,7 +334,7 @@ class NamedContainer(Rule):
                     )
 
 
-def _uses(tasks: Tasks, containers: list[_Container]) -> Iterator[tuple[str, str, Any]]:
+def _uses(tasks: Tasks, containers: list[Container]) -> Iterator[tuple[str, str, Any]]:
     """Each place that names a container, apart from DependsOn: its path, the property, the name."""
     for container in containers:
         for index, source in enumerate(container.items("VolumesFrom") or []):
@@ -351,7 +354,7 @@ class ContainerTwice(Rule):
     source = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             seen: set[Any] = set()
             for container in containers:
                 if isinstance(container.name, (str, Symbol, Text)) and container.name in seen:
@@ -370,11 +373,11 @@ class HostPortTwice(Rule):
     source = "https://github.com/aws/amazon-ecs-agent/issues/1220"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             mode = tasks.network_mode
             # With these, a container listens on the ports of the task itself.
             which = "ContainerPort" if mode in ("awsvpc", "host") else "HostPort"
-            first: dict[tuple[float, str], tuple[_Container, int]] = {}
+            first: dict[tuple[float, str], tuple[Container, int]] = {}
             for container in containers if mode is not UNKNOWN else _NONE:
                 for index, mapping in enumerate(container.items("PortMappings") or []):
                     port, protocol = as_number(tasks.scope.get(mapping, which)), tasks.scope.get(mapping, "Protocol")
@@ -400,7 +403,7 @@ class SecretWithoutRole(Rule):
     _PLACES = (("Secrets",), ("LogConfiguration", "SecretOptions"), ("RepositoryCredentials", "CredentialsParameter"))
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             if tasks.scope.get(tasks.properties, "ExecutionRoleArn") is not None:
                 continue
             for container in containers:
@@ -422,8 +425,8 @@ class FargateWithoutRole(Rule):
     source = "https://github.com/nathanpeck/aws-cloudformation-fargate/issues/1"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
-            if not _on_fargate(tasks) or tasks.scope.get(tasks.properties, "ExecutionRoleArn") is not None:
+        for tasks, containers in task_definitions(stacks):
+            if not on_fargate(tasks) or tasks.scope.get(tasks.properties, "ExecutionRoleArn") is not None:
                 continue
             for container in containers:
                 if container.get("LogConfiguration", "LogDriver") == "awslogs":
@@ -457,8 +460,8 @@ class StreamPrefix(Rule):
     source = _API + "API_LogConfiguration.html"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
-            for container in containers if _on_fargate(tasks) else _NONE:
+        for tasks, containers in task_definitions(stacks):
+            for container in containers if on_fargate(tasks) else _NONE:
                 options = container.get("LogConfiguration", "Options")
                 if container.get("LogConfiguration", "LogDriver") != "awslogs" or options in (None, UNKNOWN):
                     continue
@@ -477,7 +480,7 @@ class LogRouter(Rule):
     source = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/firelens-taskdef.html"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             if tasks.names() is None or any(c.get("FirelensConfiguration") is not None for c in containers):
                 continue
             for container in containers:
@@ -497,7 +500,7 @@ class FileSystemInTransit(Rule):
     source = _API + "API_EFSVolumeConfiguration.html"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, _ in _tasks(stacks):
+        for tasks, _ in task_definitions(stacks):
             for index, volume in enumerate(tasks.scope.items(tasks.properties, "Volumes") or []):
                 place = f"Resources.{tasks.symbol.name}.Properties.Volumes.{index}.EFSVolumeConfiguration"
                 key = "EFSVolumeConfiguration"
@@ -529,7 +532,7 @@ class TimeoutOnFargate(Rule):
     source = _API + "API_ContainerDefinition.html#ECS-Type-ContainerDefinition-stopTimeout"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             # A definition that is for instances, too, may never run on Fargate.
             for container in containers if _runs_on(tasks) == ["FARGATE"] else _NONE:
                 for name in ("StartTimeout", "StopTimeout"):
@@ -549,7 +552,7 @@ class NetworkOfContainer(Rule):
     source = _API + "API_ContainerDefinition.html"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             for container in containers if tasks.network_mode == "awsvpc" else _NONE:
                 for name in ("Links", "Hostname", "ExtraHosts"):
                     if container.get(name) not in (None, UNKNOWN, []):
@@ -567,7 +570,7 @@ class HealthCheckCommand(Rule):
     source = _API + "API_HealthCheck.html"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             for container in containers:
                 command = container.items("HealthCheck", "Command")
                 if command and isinstance(command[0], str) and command[0] not in ("CMD", "CMD-SHELL", "NONE"):
@@ -586,7 +589,7 @@ class MissingLogGroup(Rule):
     source = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using_awslogs.html"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             root = tasks.symbol.stack.root
             if not all(stack.facts.closed("Resources") for stack in root.tree()):
                 continue
@@ -627,7 +630,7 @@ class RegionOfLogs(Rule):
     severity = "warning"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in _tasks(stacks):
+        for tasks, containers in task_definitions(stacks):
             for container in containers:
                 group = resource_of(
                     container.get("LogConfiguration", "Options", "awslogs-group"), "AWS::Logs::LogGroup"
