@@ -64,7 +64,7 @@ def secret_of_elsewhere(templates: Set) -> None:
     [
         reader_by({"ManagedPolicyArns": ["arn:aws-cn:iam::123456789012:policy/reading"]}),
         reader_by({"ManagedPolicyArns": [{"Fn::ImportValue": "policy"}]}),
-        reader_by({"Policies": {"Fn::If": ["Wide", [], []]}}),
+        reader_by({"Policies": {"Fn::If": ["Wide", [{"PolicyName": "it", "PolicyDocument": {}}], []]}}),
         reader_by({"Policies": allowing("secretsmanager:GetSecretValue", resource={"Fn::ImportValue": "secret"})}),
         reader_by({"Policies": allowing("*")}),
         told_to_others,
