@@ -143,11 +143,16 @@ class ServicePolicies:
                 yield wanted, tracker.name
 
     def _in(self, now: int, tasks: Tasks) -> Iterator[tuple[int, str]]:
-        """In only if every policy that may scale in agrees, and to the most that any of them wants."""
+        """In only if every policy that may scale in agrees, and to the most that any of them wants.
+
+        From what runs, as out: tasks that wait for a place that never comes block nothing. AWS holds scale-in back
+        during deployments only, of which a simulation has none:
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/troubleshoot-service-auto-scaling.html
+        """
         able = [tracker for tracker in self.trackers if tracker.policy.scale_in]
         if not able or any(tracker.low < tracker.low_points for tracker in able):
             return
-        if any(tracker.high >= HIGH_POINTS for tracker in self.trackers) or tasks.running < tasks.desired:
+        if any(tracker.high >= HIGH_POINTS for tracker in self.trackers):
             return
         if not all(rules.may_shrink(now, self.in_at, tracker.policy.scale_in_cooldown_s) for tracker in able):
             return

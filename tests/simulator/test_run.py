@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 from scaleout_cfn.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.model import Delays, Model
 from scaleout_cfn.simulator.peers import PEERS
-from scaleout_cfn.simulator.run import Trace, at_each_second, phases, run
+from scaleout_cfn.simulator.prices import load_prices
+from scaleout_cfn.simulator.results import measure
+from scaleout_cfn.simulator.run import Phase, Trace, at_each_second, first_tasks, phases, run
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
 from .sets import SERVICE, model
 
+PRICES = load_prices()
 CROWD = synthetic("flash-crowd", {"base": 50, "peak": 500, "at": 1200, "hours": 2})
 
 
@@ -270,3 +273,88 @@ def test_a_cluster_has_no_more_than_five_thousand_instances() -> None:
     steady = Traffic("much", np.full(600, 1e6))
     trace = run(model(max_tasks=50_000, max_nodes=9000), SERVICE, Delays(), steady)
     assert max(state.size for state in trace.states) == 5000
+
+
+def test_a_service_comes_down_after_calm_hours_though_it_never_had_room_for_all_its_tasks() -> None:
+    """Forty tasks are asked for where thirty have a place: what waits for a place holds nothing back."""
+    crowd = synthetic("flash-crowd", {"base": 50, "peak": 900, "at": 1200, "hold": 3600, "hours": 6})
+    trace = run(model(max_tasks=40, max_nodes=5), SERVICE, Delays(), crowd)
+    desired = at_each_second(trace.states, "desired", 6 * 3600)
+    assert desired.max() == 40
+    assert trace.states[-1].desired == trace.states[-1].running <= 3
+
+
+_policies = st.one_of(
+    st.tuples(st.just(True), st.sampled_from([120, 300])),
+    # With a metric of minutes a cooldown of 120 s is over before its effect is seen, and the count swings.
+    st.tuples(st.just(False), st.just(300)),
+).flatmap(
+    lambda given_: st.builds(
+        lambda target, out_s: {
+            "cpu": TargetTracking(
+                enabled=True, target=target, scale_out_cooldown_s=out_s, scale_in_cooldown_s=given_[1]
+            ),
+            "high_resolution": given_[0],
+        },
+        st.sampled_from([40, 60, 75]),
+        st.sampled_from([0, 60, 300]),
+    )
+)
+_crowds = st.builds(
+    lambda base, times, rise, hold, fall: synthetic(
+        "flash-crowd",
+        {"base": base, "peak": base * times, "at": 900, "rise": rise, "hold": hold, "fall": fall, "hours": 3},
+    ),
+    st.sampled_from([20, 50, 100, 300]),
+    st.sampled_from([2, 3, 5, 10, 20]),
+    st.sampled_from([10, 60, 300, 900]),
+    st.sampled_from([120, 300, 1200, 2400]),
+    st.sampled_from([30, 300, 900]),
+)
+_grids = st.sampled_from(phases())
+
+
+def _missed(traffic: Traffic, phase: Phase, **changes: Any) -> float:
+    made = model(**changes)
+    return measure(run(made, SERVICE, Delays(), traffic, phase), made, SERVICE, PRICES, 0.0).objective_missed
+
+
+@settings(max_examples=25, deadline=None)
+@given(_crowds, _crowds, st.integers(1200, 7000), _policies, _grids, st.integers(2, 12), st.integers(1, 10))
+def test_more_nodes_never_miss_more(
+    one: Traffic, other: Traffic, apart: int, policies: dict[str, Any], phase: Phase, few: int, more: int
+) -> None:
+    """Nor do more nodes with more tasks. Where a second crowd comes just as tasks of the first go, by a little."""
+    both = Traffic("two", np.maximum(one.requests, np.pad(other.requests, (apart, 0), "edge")[: len(one.requests)]))
+    for traffic, by in ((one, 1e-9), (both, 0.02)):
+        for most in ({"max_tasks": 80}, {}):
+            fewer, larger = (
+                _missed(traffic, phase, **{"max_tasks": nodes * 6, **most}, max_nodes=nodes, **policies)
+                for nodes in (few, few + more)
+            )
+            assert larger <= fewer + by
+
+
+@settings(max_examples=25, deadline=None)
+@given(_crowds, _policies, _grids, st.integers(2, 60), st.integers(1, 60))
+def test_a_higher_maximum_of_tasks_never_misses_more(
+    crowd: Traffic, policies: dict[str, Any], phase: Phase, few: int, more: int
+) -> None:
+    fewer, larger = (_missed(crowd, phase, max_tasks=tasks, max_nodes=20, **policies) for tasks in (few, few + more))
+    assert larger <= fewer + 1e-9
+
+
+@settings(max_examples=25, deadline=None)
+@given(_crowds, _policies, _grids, st.integers(3, 12), st.integers(4, 80))
+def test_after_calm_hours_as_few_tasks_and_nodes_run_as_before_the_crowd(
+    crowd: Traffic, policies: dict[str, Any], phase: Phase, nodes: int, tasks: int
+) -> None:
+    """Three nodes are room enough for what the calm needs."""
+    calm = Traffic("calm after", np.concatenate([crowd.requests, np.full(3 * 3600, crowd.requests[0])]))
+    made = model(max_tasks=tasks, max_nodes=nodes, **policies)
+    states = run(made, SERVICE, Delays(), calm, phase).states
+    last, least = states[-1], first_tasks(made, SERVICE, float(crowd.requests[0]))
+    assert last.desired == last.running == last.ready
+    # Between 0.9 of the target and the target nothing moves.
+    assert last.desired <= max(least, least / 0.9 + 1)
+    assert last.nodes <= max(2, 1 + last.running)
