@@ -6,7 +6,7 @@ tracks its own CPU, sees instances and asks for more or fewer of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -40,7 +40,14 @@ class Tasks(Protocol):
     most: int
 
 
-Say = Callable[[int, str, str], None]  # time, what an alarm does, whose it is
+class Event(NamedTuple):
+    """Something that happened at `time` (s): `what` to `policy`, from a count to another where counts changed."""
+
+    time: int
+    what: str
+    policy: str
+    before: int = 0
+    after: int = 0
 
 
 @dataclass
@@ -58,7 +65,7 @@ class _Tracker:
     out_to: int = 0
     tried_at: int | None = None
 
-    def judge(self, now: int, value: float, say: Say) -> None:
+    def judge(self, now: int, value: float, events: list[Event]) -> None:
         target = self.policy.target
         self.value = value
         high, low = value > target, value < target * rules.LOW_SHARE
@@ -66,9 +73,9 @@ class _Tracker:
         self.high = self.high + 1 if high else 0
         self.low = self.low + 1 if low else 0
         if (self.high >= HIGH_POINTS) != was_high:
-            say(now, "alarm high " + ("off" if was_high else "on"), self.name)
+            events.append(Event(now, "alarm high " + ("off" if was_high else "on"), self.name))
         if (self.low >= self.low_points) != was_low:
-            say(now, "alarm low " + ("off" if was_low else "on"), self.name)
+            events.append(Event(now, "alarm low " + ("off" if was_low else "on"), self.name))
 
 
 @dataclass
@@ -84,9 +91,9 @@ class _Stepper:
 
 
 class ServicePolicies:
-    """The policies of a service, which move the number of its tasks."""
+    """The policies of a service, which move the number of its tasks. What their alarms do is noted in `events`."""
 
-    def __init__(self, scaling: Scaling, delays: Delays, say: Say) -> None:
+    def __init__(self, scaling: Scaling, delays: Delays, events: list[Event]) -> None:
         fast = scaling.high_resolution
         # CPU and memory: an alarm of any period sees metrics of 20 s as early as they come.
         lag = delays.metric_lag_20_s if fast else delays.metric_lag_60_s
@@ -105,7 +112,7 @@ class ServicePolicies:
         self.steppers = [_Stepper(policy, Source(policy.period_s, lag)) for policy in scaling.step_policies]
         self.share = delays.scale_in_share
         self.in_at: int | None = None
-        self.say = say
+        self.events = events
 
     @property
     def sources(self) -> set[Source]:
@@ -119,7 +126,7 @@ class ServicePolicies:
         """
         for tracker in self.trackers:
             if tracker.source == source:
-                tracker.judge(now, values[tracker.name], self.say)
+                tracker.judge(now, values[tracker.name], self.events)
         yield from self._out(now, source, tasks)
         yield from self._in(now, tasks)
         for stepper in self.steppers:
@@ -171,7 +178,7 @@ class ServicePolicies:
         stepper.breaches = stepper.breaches + 1 if step else 0
         is_on = stepper.breaches >= policy.periods
         if is_on != was_on:
-            self.say(now, "alarm on" if is_on else "alarm off", policy.name)
+            self.events.append(Event(now, "alarm on" if is_on else "alarm off", policy.name))
         if not step or not is_on:
             return
         if was_on and stepper.tried_at is not None and now - stepper.tried_at < _REPEAT_S:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaleout_cfn.simulator import rules
-from scaleout_cfn.simulator.decide import CapacityProvider, NodeTracking, ServicePolicies, Source
+from scaleout_cfn.simulator.decide import CapacityProvider, Event, NodeTracking, ServicePolicies, Source
 from scaleout_cfn.simulator.model import Delays, Model, Service
 from scaleout_cfn.simulator.placement import Nodes
 from scaleout_cfn.simulator.schedules import firings
@@ -40,16 +40,6 @@ class State(NamedTuple):
     waiting: int
     nodes: int
     size: int
-
-
-class Event(NamedTuple):
-    """Something that happened at `time` (s): `what` to `policy`, from a count to another where counts changed."""
-
-    time: int
-    what: str
-    policy: str
-    before: int
-    after: int
 
 
 @dataclass
@@ -124,6 +114,12 @@ def first_tasks(model: Model, service: Service, rps: float) -> int:
 
 
 class _Run:
+    """A run at work: all that changes is an attribute of this one object, and the policies look at it as it is.
+
+    Some thirty of them, on purpose: this is the inner loop, where each layer between costs. Nothing in it refers back
+    to the run, so that its lists go with the last name for it and wait for no garbage collector.
+    """
+
     def __init__(self, model: Model, service: Service, delays: Delays, traffic: Traffic, phase: Phase) -> None:
         self.model, self.service, self.delays, self.phase = model, service, delays, phase
         self.arrivals: list[float] = traffic.requests.tolist()
@@ -138,7 +134,7 @@ class _Run:
         self.trace = Trace(traffic.requests, np.zeros(self.end), np.zeros(self.end))
         self.cohorts: list[_Cohort] = []
         self.least, self.most = model.scaling.min_tasks, model.scaling.max_tasks
-        self.policies = ServicePolicies(model.scaling, delays, self.say)
+        self.policies = ServicePolicies(model.scaling, delays, self.trace.events)
         target = model.node_cpu_target
         self.provider = CapacityProvider(model, delays) if target is None else None
         self.tracking = NodeTracking(model, delays, target) if target is not None else None
@@ -396,7 +392,7 @@ class _Run:
             if cohort.started:
                 self.running -= more
 
-    def say(self, now: int, what: str, policy: str, before: int = 0, after: int = 0) -> None:
+    def say(self, now: int, what: str, policy: str, before: int, after: int) -> None:
         self.trace.events.append(Event(now, what, policy, before, after))
 
     def _note(self) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import itertools
+import weakref
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from scaleout_cfn.simulator.model import Delays, Model
 from scaleout_cfn.simulator.peers import PEERS
 from scaleout_cfn.simulator.prices import load_prices
 from scaleout_cfn.simulator.results import measure
-from scaleout_cfn.simulator.run import Phase, Trace, at_each_second, first_tasks, phases, run
+from scaleout_cfn.simulator.run import Phase, Trace, _Run, at_each_second, first_tasks, phases, run
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
 from .sets import SERVICE, model
@@ -77,6 +79,24 @@ def test_retries_bring_more_requests() -> None:
     again = dataclasses.replace(SERVICE, retry_share=0.5)
     trace = run(model(), again, Delays(), CROWD)
     assert trace.requests.sum() > CROWD.requests.sum()
+
+
+def test_a_finished_run_is_freed_without_the_garbage_collector() -> None:
+    """The command line lets garbage pile up: a run that refers to itself would be kept, with all its seconds."""
+    everything = model(requests=TargetTracking(enabled=True, target=1500), step_policies=(_growing(),))
+    gc.collect()
+    gc.disable()
+    try:
+        for made in (everything, model(node_cpu_target=30.0)):
+            at_work = _Run(made, SERVICE, Delays(), CROWD, phases()[3])
+            trace, gone = at_work.all(), weakref.ref(at_work)
+            left = weakref.ref(trace)
+            del at_work
+            assert gone() is None
+            del trace
+            assert left() is None
+    finally:
+        gc.enable()
 
 
 def test_without_a_task_every_request_is_dropped() -> None:
