@@ -198,7 +198,7 @@ class _Run:
         queue, served, dropped = self.queue, self.served, self.trace.dropped
         backlog: list[float] = []
         limit = rate * self.service.timeout_s
-        retry = self.service.retry_share
+        retry, patience = self.service.retry_share, max(1, ceil(self.service.timeout_s))
         for second in range(start, until):
             come = arrivals[second]
             if rate:
@@ -211,9 +211,11 @@ class _Run:
                 lost = queue - limit
                 dropped[second] = lost
                 queue = limit
-                if retry and second + 1 < self.end:
-                    arrivals[second + 1] += lost * retry
-                    self.disturbed_to = second + 2
+                # The balancer's own answer comes at once, and a client's patience ends at the timeout.
+                again = second + (patience if rate else 1)
+                if retry and again < self.end:
+                    arrivals[again] += lost * retry
+                    self.disturbed_to = max(self.disturbed_to, again + 1)
             backlog.append(queue)
         self.trace.backlog[start:until] = backlog
         self.queue, self.served = queue, served

@@ -81,6 +81,23 @@ def test_retries_bring_more_requests() -> None:
     assert trace.requests.sum() > CROWD.requests.sum()
 
 
+def test_who_gave_up_comes_back_after_the_timeout() -> None:
+    """Ten tasks' worth for a second: what is over the timeout's worth gives up, and half of it comes again."""
+    patient = dataclasses.replace(SERVICE, retry_share=0.5, timeout_s=7.5)
+    calm = model(min_tasks=2, max_tasks=2)
+    trace = run(calm, patient, Delays(), Traffic("burst", np.array([0.0] * 100 + [2000.0] + [0.0] * 99)))
+    gave_up = 2000 - 2 * 50 * (1 + 7.5)
+    again = trace.requests.nonzero()[0].tolist()
+    assert again == [100, 108]
+    assert trace.requests[108] == pytest.approx(0.5 * gave_up)
+
+
+def test_who_found_no_task_has_an_answer_at_once_and_comes_back_a_second_later() -> None:
+    again = dataclasses.replace(SERVICE, retry_share=0.5)
+    trace = run(model(min_tasks=0), again, Delays(), Traffic("late", np.array([0.0] * 600 + [8.0, 0, 0, 0, 0])))
+    assert trace.requests[600:].tolist() == [8, 4, 2, 1, 0.5]
+
+
 def test_a_finished_run_is_freed_without_the_garbage_collector() -> None:
     """The command line lets garbage pile up: a run that refers to itself would be kept, with all its seconds."""
     everything = model(requests=TargetTracking(enabled=True, target=1500), step_policies=(_growing(),))
