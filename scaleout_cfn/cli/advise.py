@@ -45,9 +45,9 @@ def advise(
     from scaleout_cfn.simulator.search import overlay
 
     model = model_at(folder)
-    traffic, service, prices = asked.all()
+    traffic, load, prices = asked.all()
     with progress(tries, "trying settings") as done:
-        advice = search(model, service, traffic, prices, allowed=allowed, count=tries, done=done)
+        advice = search(model, load, traffic, prices, allowed=allowed, count=tries, done=done)
     if as_json:
         frontier = [
             {"objective_missed": t.missed, "cost_usd": t.cost_usd, "overlay": overlay(t.model, environment)}

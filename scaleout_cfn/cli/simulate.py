@@ -37,15 +37,15 @@ def simulate(
     from scaleout_cfn.simulator.study import study
 
     model = model_at(folder)
-    traffic, service, prices = asked.all()
+    traffic, load, prices = asked.all()
     with progress(5, "simulating", len(traffic.requests) > 500_000) as done:
-        found = study(model, service, traffic, prices, done)
-    trace = run(model, service, Delays(), traffic)
+        found = study(model, load, traffic, prices, done)
+    trace = run(model, load, Delays(), traffic)
     # Before anything is printed: whoever reads the table may stop after its first lines.
     if html_file:
         write(html_file, page(found, trace, table(found)))
     if series_file:
-        write(series_file, series_csv(trace, service))
+        write(series_file, series_csv(trace, load))
     for plot_file in plot_files:
         plot(found, trace, plot_file)
         click.echo(f"{plot_file} written", err=True)
@@ -88,11 +88,11 @@ def compare(
     first = models[str(sets[0])]
     models.update({name: with_profile(first, scaling) for name, scaling in PROFILES.items()})
     models.update(peers(first))
-    traffic, service, prices = asked.all()
+    traffic, load, prices = asked.all()
     found = {}
     with progress(len(models), "simulating") as done:
         for name, model in models.items():
-            found[name] = study(model, service, traffic, prices)
+            found[name] = study(model, load, traffic, prices)
             done()
     if as_json:
         click.echo(json.dumps({"v": 1, "sets": {name: one.as_json() for name, one in found.items()}}, indent=1))

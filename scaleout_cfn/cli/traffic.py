@@ -25,7 +25,7 @@ except ImportError:
 
 if TYPE_CHECKING:
     from scaleout_cfn.simulator.measure import Stage
-    from scaleout_cfn.simulator.model import Model, Service
+    from scaleout_cfn.simulator.model import Load, Model
     from scaleout_cfn.simulator.prices import Prices
     from scaleout_cfn.simulator.traffic import Traffic
 
@@ -142,7 +142,7 @@ class Asked:
     memory_percent: float
     price_file: Path | None
 
-    def all(self) -> tuple[Traffic, Service, Prices]:
+    def all(self) -> tuple[Traffic, Load, Prices]:
         """What the options ask for, read or made up or measured: files first, for a measurement takes its time."""
         from scaleout_cfn.simulator.prices import load_prices
 
@@ -150,7 +150,7 @@ class Asked:
             got = "both" if self.url else "neither"
             raise UsageError(f"--task-rps and --measure: got {got}; give what one task can take, or have it measured")
         prices, traffic = load_prices(self.price_file), self._traffic()
-        return traffic, self._service(), prices
+        return traffic, self._load(), prices
 
     def _traffic(self) -> Traffic:
         from scaleout_cfn.simulator.traffic import from_access_logs, from_csv, synthetic
@@ -199,10 +199,10 @@ class Asked:
         aws = Aws(Target(profile=self.aws_profile, region=self.region))
         return from_cloudwatch(aws, metric, dimensions, self.days, datetime.now(UTC))
 
-    def _service(self) -> Service:
-        from scaleout_cfn.simulator.model import Service
+    def _load(self) -> Load:
+        from scaleout_cfn.simulator.model import Load
 
-        return Service(
+        return Load(
             task_rps=self.task_rps or _measured(str(self.url)),
             workers=self.workers,
             objective_s=self.objective_s,

@@ -15,7 +15,7 @@ from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.model import Delays, Model
 from scaleout_cfn.simulator.placement import Nodes
 
-__all__ = ["CapacityProvider", "NodeTracking", "ServicePolicies", "Source", "Tasks"]
+__all__ = ["CapacityProvider", "NodeTracking", "ServicePolicies", "Source", "TaskCounts"]
 
 HIGH_POINTS = 3  # of 3: https://github.com/aws/containers-roadmap/issues/1208
 _LOW_LOOKS = 15  # the low alarm of a capacity provider: https://github.com/aws/containers-roadmap/issues/638
@@ -31,7 +31,7 @@ class Source(NamedTuple):
     lag: int
 
 
-class Tasks(Protocol):
+class TaskCounts(Protocol):
     """The tasks as they are while policies look at them, and the bounds of their number."""
 
     running: int
@@ -40,7 +40,7 @@ class Tasks(Protocol):
     most: int
 
 
-class Event(NamedTuple):
+class Happening(NamedTuple):
     """Something that happened at `time` (s): `what` to `policy`, from a count to another where counts changed."""
 
     time: int
@@ -65,7 +65,7 @@ class _Tracker:
     out_to: int = 0
     tried_at: int | None = None
 
-    def judge(self, now: int, value: float, events: list[Event]) -> None:
+    def judge(self, now: int, value: float, events: list[Happening]) -> None:
         target = self.policy.target
         self.value = value
         high, low = value > target, value < target * rules.LOW_SHARE
@@ -73,9 +73,9 @@ class _Tracker:
         self.high = self.high + 1 if high else 0
         self.low = self.low + 1 if low else 0
         if (self.high >= HIGH_POINTS) != was_high:
-            events.append(Event(now, "alarm high " + ("off" if was_high else "on"), self.name))
+            events.append(Happening(now, "alarm high " + ("off" if was_high else "on"), self.name))
         if (self.low >= self.low_points) != was_low:
-            events.append(Event(now, "alarm low " + ("off" if was_low else "on"), self.name))
+            events.append(Happening(now, "alarm low " + ("off" if was_low else "on"), self.name))
 
 
 @dataclass
@@ -93,7 +93,7 @@ class _Stepper:
 class ServicePolicies:
     """The policies of a service, which move the number of its tasks. What their alarms do is noted in `events`."""
 
-    def __init__(self, scaling: Scaling, delays: Delays, events: list[Event]) -> None:
+    def __init__(self, scaling: Scaling, delays: Delays, events: list[Happening]) -> None:
         fast = scaling.high_resolution
         # CPU and memory: an alarm of any period sees metrics of 20 s as early as they come.
         lag = delays.metric_lag_20_s if fast else delays.metric_lag_60_s
@@ -119,7 +119,9 @@ class ServicePolicies:
         """What the alarms look at."""
         return {tracker.source for tracker in self.trackers} | {stepper.source for stepper in self.steppers}
 
-    def decide(self, now: int, source: Source, values: Mapping[str, float], tasks: Tasks) -> Iterator[tuple[int, str]]:
+    def decide(
+        self, now: int, source: Source, values: Mapping[str, float], tasks: TaskCounts
+    ) -> Iterator[tuple[int, str]]:
         """The numbers of tasks that are asked for on seeing a point, and by which policy.
 
         Each is to be carried out before the next is asked for: `tasks` is read anew.
@@ -133,7 +135,7 @@ class ServicePolicies:
             if stepper.source == source:
                 yield from self._step(now, stepper, values[stepper.policy.metric], tasks)
 
-    def _out(self, now: int, source: Source, tasks: Tasks) -> Iterator[tuple[int, str]]:
+    def _out(self, now: int, source: Source, tasks: TaskCounts) -> Iterator[tuple[int, str]]:
         """Out if any policy asks for it. The actions of an alarm repeat once a minute while it is on."""
         for tracker in self.trackers:
             if tracker.source != source or tracker.high < HIGH_POINTS:
@@ -149,7 +151,7 @@ class ServicePolicies:
                 tracker.out_at, tracker.out_to = now, wanted
                 yield wanted, tracker.name
 
-    def _in(self, now: int, tasks: Tasks) -> Iterator[tuple[int, str]]:
+    def _in(self, now: int, tasks: TaskCounts) -> Iterator[tuple[int, str]]:
         """In only if every policy that may scale in agrees, and to the most that any of them wants.
 
         From what runs, as out: tasks that wait for a place that never comes block nothing. AWS holds scale-in back
@@ -171,14 +173,14 @@ class ServicePolicies:
             self.in_at = now
             yield wanted, "+".join(tracker.name for tracker in able)
 
-    def _step(self, now: int, stepper: _Stepper, value: float, tasks: Tasks) -> Iterator[tuple[int, str]]:
+    def _step(self, now: int, stepper: _Stepper, value: float, tasks: TaskCounts) -> Iterator[tuple[int, str]]:
         policy = stepper.policy
         step = rules.step_of(policy, value)
         was_on = stepper.breaches >= policy.periods
         stepper.breaches = stepper.breaches + 1 if step else 0
         is_on = stepper.breaches >= policy.periods
         if is_on != was_on:
-            self.events.append(Event(now, "alarm on" if is_on else "alarm off", policy.name))
+            self.events.append(Happening(now, "alarm on" if is_on else "alarm off", policy.name))
         if not step or not is_on:
             return
         if was_on and stepper.tried_at is not None and now - stepper.tried_at < _REPEAT_S:

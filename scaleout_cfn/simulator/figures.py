@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaleout_cfn.scaling import NodeScaling, Scaling, Schedule, TargetTracking
-from scaleout_cfn.simulator.model import Delays, Model, Service
+from scaleout_cfn.simulator.model import Delays, Load, Model
 from scaleout_cfn.simulator.run import Trace, phases, run
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
@@ -69,7 +69,7 @@ def _after_a_step(fast: bool, event: Callable[[Trace], int]) -> float:
     scaling = Scaling(min_tasks=10, max_tasks=200, high_resolution=fast, cpu=TargetTracking(enabled=True, target=60))
     model = dataclasses.replace(_BASE, scaling=scaling)
     traffic = synthetic("step", {"base": 200, "peak": 1000, "at": _STEP_AT, "hours": 1})
-    traces = [run(model, Service(100), Delays(), traffic, phase) for phase in phases()]
+    traces = [run(model, Load(100), Delays(), traffic, phase) for phase in phases()]
     return float(np.mean([event(trace) - _STEP_AT for trace in traces]))
 
 
@@ -94,7 +94,7 @@ def _from_zero(reached: int, quota: int) -> float:
     traffic = Traffic("none", np.zeros(3600))
     delays = dataclasses.replace(Delays(), provisioning_quota=quota)
     times = [
-        next(state.time for state in run(model, Service(100), delays, traffic, phase).states if state.ready >= reached)
+        next(state.time for state in run(model, Load(100), delays, traffic, phase).states if state.ready >= reached)
         for phase in phases()
     ]
     return float(np.mean(times)) - 600
@@ -113,7 +113,7 @@ def _scale_in(most: float) -> float:
     delays = dataclasses.replace(Delays(), node_scale_in_most=most)
     lengths = []
     for phase in phases():
-        steps = [event for event in run(model, Service(100), delays, traffic, phase).events if event.what == "nodes"]
+        steps = [event for event in run(model, Load(100), delays, traffic, phase).events if event.what == "nodes"]
         last = steps[-1]
         # A step has taken effect when the next could follow.
         lengths.append(last.time - steps[0].time + delays.scale_in_step_s(last.before - last.after))

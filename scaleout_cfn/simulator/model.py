@@ -1,6 +1,6 @@
 """What a simulation is of: facts of the templates, of the service, and the delays of AWS.
 
-`Model` is read from templates (`read.py`), `Service` is asked of the user, `Delays` holds every constant that AWS does
+`Model` is read from templates (`read.py`), `Load` is asked of the user, `Delays` holds every constant that AWS does
 not publish or that was measured once, each with its band. A result is given over the bands, never for one value only.
 """
 
@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from scaleout_cfn.scaling import Scaling
 
-__all__ = ["BANDS", "Delays", "Model", "Network", "Service", "corners"]
+__all__ = ["BANDS", "Delays", "HourlyCosts", "Load", "Model", "corners"]
 
 
 @dataclass(frozen=True)
-class Network:
+class HourlyCosts:
     """What is paid by the hour whatever the traffic does."""
 
     nat_gateways: int = 0
@@ -46,12 +46,12 @@ class Model:
     health_check_interval_s: int = 30
     deregistration_delay_s: int = 300
     disk_gib: int = 30
-    network: Network = field(default_factory=Network)
+    network: HourlyCosts = field(default_factory=HourlyCosts)
     node_cpu_target: float | None = None
 
 
 @dataclass(frozen=True)
-class Service:
+class Load:
     """What one task can take, and what clients ask for.
 
     `task_rps`: requests a second that keep a task just busy. `workers`: requests that it works on at once; the mean

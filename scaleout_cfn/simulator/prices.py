@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.simulator.model import Model, Service
+from scaleout_cfn.simulator.model import Load, Model
 
 if TYPE_CHECKING:
     from scaleout_cfn.aws.client import Aws
@@ -86,7 +86,7 @@ def load_prices(path: Path | None = None) -> Prices:
 
 def cost(
     model: Model,
-    service: Service,
+    load: Load,
     prices: Prices,
     seconds: int,
     node_hours: float,
@@ -105,9 +105,7 @@ def cost(
         )
     hours, unit = seconds / 3600, prices.units
     whole = np.add.reduceat(requests, np.arange(0, len(requests), 3600))
-    lcu = np.maximum(
-        whole / 3600 / service.requests_per_connection / 25, whole * service.response_kib * 1024 / 1e9
-    ).sum()
+    lcu = np.maximum(whole / 3600 / load.requests_per_connection / 25, whole * load.response_kib * 1024 / 1e9).sum()
     network = model.network
     metrics = 2 if model.scaling.high_resolution else 0
     return Costs(

@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn
 from scaleout_cfn.capacity import Demand, InstanceType, UnknownInstanceType, instance_type, tasks_per_node
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
-from scaleout_cfn.simulator.model import Model, Network
+from scaleout_cfn.simulator.model import HourlyCosts, Model
 from scaleout_cfn.templates.reading import read_folder
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Scope, StackView
@@ -306,7 +306,7 @@ def _zones(subnets: list[_Found], group: _Found) -> int:
     return max(len(places), 1) if subnets else len(given) if isinstance(given, list) and given else 2
 
 
-def _network(every: Any, group: _Found) -> Network:
+def _network(every: Any, group: _Found) -> HourlyCosts:
     zones = _zones(list(every("AWS::EC2::Subnet")), group)
     gateways = list(every("AWS::EC2::NatGateway"))
     # A regional gateway is billed in each zone it has expanded to.
@@ -316,7 +316,7 @@ def _network(every: Any, group: _Found) -> Network:
     public = sum(item.get("Scheme") != "internal" for item in balancers)
     ways_out = len(gateways) + len(endpoints)
     subnets = list(every("AWS::EC2::Subnet"))
-    return Network(
+    return HourlyCosts(
         nat_gateways=nat,
         endpoint_addresses=len(endpoints) * zones,
         public_addresses=public * zones + nat,

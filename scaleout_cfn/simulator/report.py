@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.simulator.model import Service
+from scaleout_cfn.simulator.model import Load
 from scaleout_cfn.simulator.results import demand, waits_of
-from scaleout_cfn.simulator.run import Event, Trace, at_each_second
+from scaleout_cfn.simulator.run import Happening, Trace, at_each_second
 from scaleout_cfn.simulator.study import Study
 
 __all__ = ["Series", "page", "plot", "series", "series_csv"]
@@ -50,7 +50,7 @@ class Series:
     dropped_per_s: Array
 
 
-def series(trace: Trace, service: Service, step_s: int) -> Series:
+def series(trace: Trace, load: Load, step_s: int) -> Series:
     """A run in intervals of so many seconds; the last one may be shorter and is left out unless it is the only one."""
     length = len(trace.requests)
     step_s = max(1, min(step_s, length))
@@ -59,13 +59,13 @@ def series(trace: Trace, service: Service, step_s: int) -> Series:
     def mean(values: Array) -> Array:
         return np.asarray(values[: count * step_s].reshape(count, step_s).mean(axis=1), dtype=np.float64)
 
-    waiting, ready = waits_of(trace, service)
+    waiting, ready = waits_of(trace, load)
 
     def state(field: str) -> Array:
         return mean(at_each_second(trace.states, field, length))
 
-    over = np.where(ready > 0, waiting.share_over(service.objective_s), 1.0)
-    capacity = mean(ready) * service.task_rps
+    over = np.where(ready > 0, waiting.share_over(load.objective_s), 1.0)
+    capacity = mean(ready) * load.task_rps
     requests = mean(trace.requests)
     with np.errstate(divide="ignore", invalid="ignore"):
         used = np.where(capacity > 0, np.minimum(1, (requests - mean(trace.dropped)) / capacity), 0.0)
@@ -78,20 +78,20 @@ def series(trace: Trace, service: Service, step_s: int) -> Series:
         tasks_running=state("running"),
         tasks_serving=mean(ready),
         tasks_waiting=state("waiting"),
-        tasks_needed=mean(demand(trace.requests, service)),
+        tasks_needed=mean(demand(trace.requests, load)),
         nodes=state("nodes"),
         nodes_with_booting=state("size"),
         utilisation_percent=100 * np.maximum(used, 0.0),
         over_objective_share=mean(over),
         over_objective_per_s=mean(over * np.maximum(trace.requests - trace.dropped, 0.0) + trace.dropped),
-        mean_wait_s=mean(np.where(trace.requests > 0, np.minimum(waiting.mean_s(), service.timeout_s), 0.0)),
+        mean_wait_s=mean(np.where(trace.requests > 0, np.minimum(waiting.mean_s(), load.timeout_s), 0.0)),
         dropped_per_s=mean(trace.dropped),
     )
 
 
-def series_csv(trace: Trace, service: Service) -> str:
+def series_csv(trace: Trace, load: Load) -> str:
     """One row for every 10 s."""
-    found = series(trace, service, _CSV_STEP_S)
+    found = series(trace, load, _CSV_STEP_S)
     names = [name for name in vars(found) if name != "step_s"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -191,13 +191,13 @@ def plot(study: Study, trace: Trace, path: Path) -> None:
 
 
 def _series(study: Study, trace: Trace) -> Series:
-    return series(trace, study.service, max(1, len(trace.requests) // _POINTS))
+    return series(trace, study.load, max(1, len(trace.requests) // _POINTS))
 
 
 _LEFT, _WIDTH, _HEIGHT, _GAP = 56, 900, 110, 34
 
 
-def _svg(found: Series, events: Sequence[Event]) -> str:
+def _svg(found: Series, events: Sequence[Happening]) -> str:
     """All panels over one time axis, with a line for each change of the tasks."""
     end = float(found.time_s[-1]) + found.step_s
     total = len(_PANELS) * (_HEIGHT + _GAP) + 30

@@ -13,18 +13,18 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from scaleout_cfn.simulator.model import Delays, Model, Service
+from scaleout_cfn.simulator.model import Delays, Load, Model
 from scaleout_cfn.simulator.prices import Prices, cost
 from scaleout_cfn.simulator.queueing import Waits, calm_load, waits
 from scaleout_cfn.simulator.run import Trace, at_each_second
 
-__all__ = ["Outcome", "Range", "demand", "measure", "oracle_node_hours", "ranges", "waits_of"]
+__all__ = ["Range", "Result", "demand", "measure", "oracle_node_hours", "ranges", "waits_of"]
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Result:
     """One run in numbers. Shares are of requests or of time, 0 to 1; times in seconds; money in USD.
 
     `under_accuracy` and `over_accuracy` are the tasks missing or idle as a share of those needed, averaged over all
@@ -57,24 +57,24 @@ class Range:
     high: float
 
 
-def ranges(outcomes: Sequence[Outcome]) -> dict[str, Range]:
+def ranges(results: Sequence[Result]) -> dict[str, Range]:
     """Each number of several runs as a mean and a range."""
     found = {}
-    for field in fields(Outcome):
-        values = [float(getattr(outcome, field.name)) for outcome in outcomes]
+    for field in fields(Result):
+        values = [float(getattr(result, field.name)) for result in results]
         found[field.name] = Range(math.fsum(values) / len(values), min(values), max(values))
     return found
 
 
-def waits_of(trace: Trace, service: Service) -> tuple[Waits, Array]:
+def waits_of(trace: Trace, load: Load) -> tuple[Waits, Array]:
     """Waiting in each second, and the tasks that served."""
     ready = at_each_second(trace.states, "ready", len(trace.requests))
-    return waits(trace.requests, ready, service.workers, service.task_rps, service.timeout_s), ready
+    return waits(trace.requests, ready, load.workers, load.task_rps, load.timeout_s), ready
 
 
-def demand(requests: Array, service: Service) -> Array:
+def demand(requests: Array, load: Load) -> Array:
     """The fewest tasks in each second with which no more than 1 % wait longer than the objective."""
-    return np.ceil(requests / (service.task_rps * calm_load(service.workers, service.task_rps, service.objective_s)))
+    return np.ceil(requests / (load.task_rps * calm_load(load.workers, load.task_rps, load.objective_s)))
 
 
 def oracle_node_hours(tasks: Array, model: Model, delays: Delays) -> float:
@@ -107,21 +107,21 @@ def _quantiles(waiting: Waits, requests: Array, shares: Sequence[float], timeout
     return found
 
 
-def measure(trace: Trace, model: Model, service: Service, prices: Prices, oracle_hours: float) -> Outcome:
+def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours: float) -> Result:
     """One run in numbers. `oracle_hours` does not hang on the run, so the caller works it out once."""
-    waiting, ready = waits_of(trace, service)
+    waiting, ready = waits_of(trace, load)
     requests = trace.requests
     total = float(requests.sum())
-    over = np.where(ready > 0, waiting.share_over(service.objective_s), 1.0)
+    over = np.where(ready > 0, waiting.share_over(load.objective_s), 1.0)
     missed = over * np.maximum(requests - trace.dropped, 0.0)
     dropped = float(trace.dropped.sum())
-    p50, p95, p99 = _quantiles(waiting, requests, (0.5, 0.95, 0.99), service.timeout_s)
-    need = demand(requests, service)
+    p50, p95, p99 = _quantiles(waiting, requests, (0.5, 0.95, 0.99), load.timeout_s)
+    need = demand(requests, load)
     gap = need - ready
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(need > 0, np.abs(gap) / need, 0.0)
     hours = trace.node_seconds / 3600
-    return Outcome(
+    return Result(
         objective_missed=min(1.0, (float(missed.sum()) + dropped) / total) if total else 0.0,
         dropped=dropped / total if total else 0.0,
         wait_p50_s=p50,
@@ -136,7 +136,7 @@ def measure(trace: Trace, model: Model, service: Service, prices: Prices, oracle
         mean_tasks=float(ready.mean()),
         instance_hours=hours,
         oracle_instance_hours=oracle_hours,
-        cost_usd=cost(model, service, prices, len(requests), hours, trace.launches, requests).total,
+        cost_usd=cost(model, load, prices, len(requests), hours, trace.launches, requests).total,
     )
 
 

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaleout_cfn.simulator import rules
-from scaleout_cfn.simulator.decide import CapacityProvider, Event, NodeTracking, ServicePolicies, Source
-from scaleout_cfn.simulator.model import Delays, Model, Service
+from scaleout_cfn.simulator.decide import CapacityProvider, Happening, NodeTracking, ServicePolicies, Source
+from scaleout_cfn.simulator.model import Delays, Load, Model
 from scaleout_cfn.simulator.placement import Nodes
 from scaleout_cfn.simulator.schedules import firings
 from scaleout_cfn.simulator.traffic import Traffic
 
-__all__ = ["PHASES", "Event", "State", "Trace", "phases", "run"]
+__all__ = ["PHASES", "Happening", "State", "Trace", "phases", "run"]
 
 PHASES = 12
 """Alarm phases that a result is taken over."""
@@ -50,7 +50,7 @@ class Trace:
     backlog: NDArray[np.float64]
     dropped: NDArray[np.float64]
     states: list[State] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    events: list[Happening] = field(default_factory=list)
     node_seconds: float = 0.0
     launches: int = 0
 
@@ -95,21 +95,21 @@ class _Metrics:
     ready: float = 0.0
 
 
-def run(model: Model, service: Service, delays: Delays, traffic: Traffic, phase: Phase | None = None) -> Trace:
+def run(model: Model, load: Load, delays: Delays, traffic: Traffic, phase: Phase | None = None) -> Trace:
     """Simulate a traffic. Starts settled: as many tasks as the policies would keep at the first minute's traffic."""
-    return _Run(model, service, delays, traffic, phase or phases(1)[0]).all()
+    return _Run(model, load, delays, traffic, phase or phases(1)[0]).all()
 
 
-def first_tasks(model: Model, service: Service, rps: float) -> int:
+def first_tasks(model: Model, load: Load, rps: float) -> int:
     """How many tasks the policies settle at for a steady traffic."""
     scaling = model.scaling
     need = [1.0 * scaling.min_tasks]
     if scaling.cpu.enabled:
-        need.append(rps / service.task_rps * service.cpu_at_capacity / scaling.cpu.target)
+        need.append(rps / load.task_rps * load.cpu_at_capacity / scaling.cpu.target)
     if scaling.requests.enabled:
         need.append(rps * 60 / scaling.requests.target)
     if len(need) == 1:
-        need.append(rps / service.task_rps)
+        need.append(rps / load.task_rps)
     return rules.within(scaling.min_tasks, ceil(max(need) - 1e-9), scaling.max_tasks)
 
 
@@ -120,8 +120,8 @@ class _Run:
     to the run, so that its lists go with the last name for it and wait for no garbage collector.
     """
 
-    def __init__(self, model: Model, service: Service, delays: Delays, traffic: Traffic, phase: Phase) -> None:
-        self.model, self.service, self.delays, self.phase = model, service, delays, phase
+    def __init__(self, model: Model, load: Load, delays: Delays, traffic: Traffic, phase: Phase) -> None:
+        self.model, self.load, self.delays, self.phase = model, load, delays, phase
         self.arrivals: list[float] = traffic.requests.tolist()
         self.end = len(self.arrivals)
         self.started = traffic.start
@@ -142,7 +142,7 @@ class _Run:
         self.window = self.launched_in_window = 0
         self.launch_pending = False
         rps = self.sums[min(60, self.end)] / max(1, min(60, self.end))
-        self.desired = self.running = self.ready = first_tasks(model, service, rps)
+        self.desired = self.running = self.ready = first_tasks(model, load, rps)
         self.waiting = 0
         nodes = rules.wanted_nodes(-(-self.ready // model.tasks_per_node), model.scaling.nodes.target_capacity_percent)
         self.nodes = Nodes(model.zones, model.tasks_per_node, model.placement)
@@ -189,7 +189,7 @@ class _Run:
         self.ready_s += self.ready * passed
         self.node_s += (self.nodes.count + self.booting) * passed
         self.now = until
-        rate = self.ready * self.service.task_rps
+        rate = self.ready * self.load.task_rps
         if not self.queue and start >= self.disturbed_to and max(arrivals[start:until]) <= rate:
             taken = self.sums[until] - self.sums[start]
             self.served += taken
@@ -197,8 +197,8 @@ class _Run:
             return
         queue, served, dropped = self.queue, self.served, self.trace.dropped
         backlog: list[float] = []
-        limit = rate * self.service.timeout_s
-        retry, patience = self.service.retry_share, max(1, ceil(self.service.timeout_s))
+        limit = rate * self.load.timeout_s
+        retry, patience = self.load.retry_share, max(1, ceil(self.load.timeout_s))
         for second in range(start, until):
             come = arrivals[second]
             if rate:
@@ -237,8 +237,8 @@ class _Run:
         if not running:
             return  # no task, no point: an alarm keeps its state on missing data, and nothing scales
         values = {
-            "cpu": served / self.service.task_rps / running * self.service.cpu_at_capacity,
-            "memory": self.service.memory_percent,
+            "cpu": served / self.load.task_rps / running * self.load.cpu_at_capacity,
+            "memory": self.load.memory_percent,
             "requests": arrived * 60 / ready if ready else 0.0,
         }
         # Below a minute an alarm looks every 10 s.
@@ -395,7 +395,7 @@ class _Run:
                 self.running -= more
 
     def say(self, now: int, what: str, policy: str, before: int, after: int) -> None:
-        self.trace.events.append(Event(now, what, policy, before, after))
+        self.trace.events.append(Happening(now, what, policy, before, after))
 
     def _note(self) -> None:
         nodes = self.nodes.count

@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from scaleout_cfn.scaling import NodeScaling, Scaling, TargetTracking
-from scaleout_cfn.simulator.model import Delays, Model, Service
+from scaleout_cfn.simulator.model import Delays, Load, Model
 from scaleout_cfn.simulator.prices import Prices
-from scaleout_cfn.simulator.results import Outcome, demand, measure, ranges
+from scaleout_cfn.simulator.results import Result, demand, measure, ranges
 from scaleout_cfn.simulator.run import PHASES, phases, run
-from scaleout_cfn.simulator.study import Study, each, outcomes, study
+from scaleout_cfn.simulator.study import Study, each, over_phases, study
 from scaleout_cfn.simulator.traffic import Traffic
 
 __all__ = ["Advice", "Tried", "advise", "candidates", "overlay"]
@@ -47,7 +47,7 @@ class Advice:
     limit: str = ""
 
 
-def candidates(model: Model, service: Service, count: int) -> list[Model]:
+def candidates(model: Model, load: Load, count: int) -> list[Model]:
     """Settings around those of a model, which is the first. The same ones each time.
 
     Left as they are: bounds of tasks and nodes but for the fewest tasks, schedules, step policies, the instances.
@@ -75,7 +75,7 @@ def candidates(model: Model, service: Service, count: int) -> list[Model]:
             ),
             "requests": TargetTracking(
                 enabled=bool(requests),
-                target=max(1, round(60 * service.task_rps * requests)) if requests else base.requests.target,
+                target=max(1, round(60 * load.task_rps * requests)) if requests else base.requests.target,
                 scale_out_cooldown_s=out_s,
                 scale_in_cooldown_s=in_s,
             ),
@@ -98,7 +98,7 @@ def candidates(model: Model, service: Service, count: int) -> list[Model]:
 
 def advise(
     model: Model,
-    service: Service,
+    load: Load,
     traffic: Traffic,
     prices: Prices,
     *,
@@ -111,30 +111,30 @@ def advise(
     Every setting runs in one alarm phase; the best of them run in all, and the winner over the bands too. `done` is
     called after each setting.
     """
-    models = candidates(model, service, count)
+    models = candidates(model, load, count)
     tried = []
-    for one, (missed, cost_usd) in zip(models, _each_once(models, service, traffic, prices), strict=True):
+    for one, (missed, cost_usd) in zip(models, _each_once(models, load, traffic, prices), strict=True):
         tried.append(Tried(one, missed, cost_usd))
         done()
     # One phase may flatter: what is close enough to the objective goes on, the cheapest first.
     hopeful = sorted((t for t in tried if t.missed <= allowed * 1.2), key=lambda t: t.cost_usd)
     last = [t.model for t in _spread(hopeful)]
-    work = partial(_in_all_phases, service, traffic, prices)
+    work = partial(_in_all_phases, load, traffic, prices)
     finalists = list(each(work, last, len(last) * PHASES * len(traffic.requests)))
     kept = sorted((t for t in finalists if t.missed <= allowed), key=lambda t: t.cost_usd)
     frontier = _frontier(tried)
     if not kept:
-        return Advice(None, frontier, len(tried), _limit(model, service, traffic, prices, allowed, tried))
-    return Advice(_through_the_bands(kept, service, traffic, prices, allowed), frontier, len(tried))
+        return Advice(None, frontier, len(tried), _limit(model, load, traffic, prices, allowed, tried))
+    return Advice(_through_the_bands(kept, load, traffic, prices, allowed), frontier, len(tried))
 
 
-def _through_the_bands(kept: list[Tried], service: Service, traffic: Traffic, prices: Prices, allowed: float) -> Study:
+def _through_the_bands(kept: list[Tried], load: Load, traffic: Traffic, prices: Prices, allowed: float) -> Study:
     """The cheapest that keeps the objective over the bands, too; where none of them does, the cheapest."""
     first, most = None, allowed
     for one in kept:
         if one.missed > most:
             continue
-        found = study(one.model, service, traffic, prices)
+        found = study(one.model, load, traffic, prices)
         first = first or found
         high = found.band("objective_missed").high
         if high <= allowed:
@@ -151,20 +151,18 @@ def _spread(hopeful: list[Tried]) -> list[Tried]:
     return first + safe[: _FINALISTS - len(first)]
 
 
-def _once(service: Service, traffic: Traffic, prices: Prices, model: Model) -> tuple[float, float]:
+def _once(load: Load, traffic: Traffic, prices: Prices, model: Model) -> tuple[float, float]:
     # Not the first phase, whose grids all begin with the traffic.
-    outcome = measure(run(model, service, Delays(), traffic, phases()[5]), model, service, prices, 0.0)
-    return outcome.objective_missed, outcome.cost_usd
+    result = measure(run(model, load, Delays(), traffic, phases()[5]), model, load, prices, 0.0)
+    return result.objective_missed, result.cost_usd
 
 
-def _each_once(
-    models: list[Model], service: Service, traffic: Traffic, prices: Prices
-) -> Iterator[tuple[float, float]]:
-    return each(partial(_once, service, traffic, prices), models, len(models) * len(traffic.requests))
+def _each_once(models: list[Model], load: Load, traffic: Traffic, prices: Prices) -> Iterator[tuple[float, float]]:
+    return each(partial(_once, load, traffic, prices), models, len(models) * len(traffic.requests))
 
 
-def _in_all_phases(service: Service, traffic: Traffic, prices: Prices, model: Model) -> Tried:
-    found = ranges(outcomes(model, service, Delays(), traffic, prices))
+def _in_all_phases(load: Load, traffic: Traffic, prices: Prices, model: Model) -> Tried:
+    found = ranges(over_phases(model, load, Delays(), traffic, prices))
     return Tried(model, found["objective_missed"].mean, found["cost_usd"].mean, PHASES)
 
 
@@ -177,10 +175,10 @@ def _frontier(tried: list[Tried]) -> tuple[Tried, ...]:
     return tuple(found)
 
 
-def _limit(model: Model, service: Service, traffic: Traffic, prices: Prices, allowed: float, tried: list[Tried]) -> str:
+def _limit(model: Model, load: Load, traffic: Traffic, prices: Prices, allowed: float, tried: list[Tried]) -> str:
     """What keeps the best setting from the objective: found by lifting one limit after the other."""
     best = min(tried, key=lambda t: t.missed).model
-    need = float(demand(traffic.requests, service).max())
+    need = float(demand(traffic.requests, load).max())
     places = model.max_nodes * model.tasks_per_node
     if need > min(model.scaling.max_tasks, places):
         what = (
@@ -196,9 +194,9 @@ def _limit(model: Model, service: Service, traffic: Traffic, prices: Prices, all
         ("the delay of metrics and alarms", {"metric_lag_60_s": 0, "metric_lag_20_s": 0}),
     ):
         delays = dataclasses.replace(Delays(), **changed)
-        outcome: Outcome = measure(run(best, service, delays, traffic, phases()[5]), best, service, prices, 0.0)
-        if outcome.objective_missed <= allowed:
-            return f"{what}: without it the best setting would miss {outcome.objective_missed:.2%}"
+        result: Result = measure(run(best, load, delays, traffic, phases()[5]), best, load, prices, 0.0)
+        if result.objective_missed <= allowed:
+            return f"{what}: without it the best setting would miss {result.objective_missed:.2%}"
     return "the loops' reaction as a whole: no single delay explains it; a schedule or standing headroom would help"
 
 

@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from scaleout_cfn.errors import ScaleoutError
-from scaleout_cfn.simulator.model import BANDS, Delays, Model, Service, corners
+from scaleout_cfn.simulator.model import BANDS, Delays, Load, Model, corners
 from scaleout_cfn.simulator.prices import Prices
-from scaleout_cfn.simulator.results import Outcome, Range, as_numbers, demand, measure, oracle_node_hours, ranges
+from scaleout_cfn.simulator.results import Range, Result, as_numbers, demand, measure, oracle_node_hours, ranges
 from scaleout_cfn.simulator.run import PHASES, phases, run
 from scaleout_cfn.simulator.traffic import Traffic
 
-__all__ = ["Study", "each", "outcomes", "study"]
+__all__ = ["Study", "each", "over_phases", "study"]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -33,7 +33,7 @@ class Study:
     """Results by corner of the band: "middle" first. Each is a mean and a range over the alarm phases."""
 
     model: Model
-    service: Service
+    load: Load
     traffic: Traffic
     corners: dict[str, dict[str, Range]]
 
@@ -47,7 +47,7 @@ class Study:
         return Range(self.middle[name].mean, min(r.low for r in found), max(r.high for r in found))
 
     def as_json(self) -> dict[str, Any]:
-        """One object: every number of `Outcome`, the band, and the settings that it belongs to."""
+        """One object: every number of `Result`, the band, and the settings that it belongs to."""
         names = list(self.middle)
         return {
             "v": 1,
@@ -59,44 +59,40 @@ class Study:
             **as_numbers(self.middle),
             "band": as_numbers({name: self.band(name) for name in names}),
             "corners": {name: as_numbers(found) for name, found in self.corners.items()},
-            "settings": settings(self.model, self.service),
+            "settings": settings(self.model, self.load),
         }
 
 
-def settings(model: Model, service: Service) -> dict[str, Any]:
+def settings(model: Model, load: Load) -> dict[str, Any]:
     """What a result belongs to, as plain data."""
     found = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
     found["scaling"] = msgspec.to_builtins(model.scaling)
     found["network"] = dataclasses.asdict(model.network)
-    return {**found, "service": dataclasses.asdict(service), "delays": dataclasses.asdict(Delays()), "bands": BANDS}
+    return {**found, "load": dataclasses.asdict(load), "delays": dataclasses.asdict(Delays()), "bands": BANDS}
 
 
-def outcomes(
-    model: Model, service: Service, delays: Delays, traffic: Traffic, prices: Prices, count: int = PHASES
-) -> list[Outcome]:
+def over_phases(
+    model: Model, load: Load, delays: Delays, traffic: Traffic, prices: Prices, count: int = PHASES
+) -> list[Result]:
     """One run for each alarm phase."""
-    oracle = oracle_node_hours(demand(traffic.requests, service), model, delays)
-    return [
-        measure(run(model, service, delays, traffic, phase), model, service, prices, oracle) for phase in phases(count)
-    ]
+    oracle = oracle_node_hours(demand(traffic.requests, load), model, delays)
+    return [measure(run(model, load, delays, traffic, phase), model, load, prices, oracle) for phase in phases(count)]
 
 
-def study(
-    model: Model, service: Service, traffic: Traffic, prices: Prices, done: Callable[[], None] = lambda: None
-) -> Study:
+def study(model: Model, load: Load, traffic: Traffic, prices: Prices, done: Callable[[], None] = lambda: None) -> Study:
     """The model under the traffic, over all phases and corners. `done` is called after each corner."""
     every = corners()
-    work = partial(_at_corner, model, service, traffic, prices)
+    work = partial(_at_corner, model, load, traffic, prices)
     seconds = len(every) * PHASES * len(traffic.requests)
     found = {}
     for name, result in zip(every, each(work, every.values(), seconds), strict=True):
         found[name] = ranges(result)
         done()
-    return Study(model, service, traffic, found)
+    return Study(model, load, traffic, found)
 
 
-def _at_corner(model: Model, service: Service, traffic: Traffic, prices: Prices, delays: Delays) -> list[Outcome]:
-    return outcomes(model, service, delays, traffic, prices)
+def _at_corner(model: Model, load: Load, traffic: Traffic, prices: Prices, delays: Delays) -> list[Result]:
+    return over_phases(model, load, delays, traffic, prices)
 
 
 def each(work: Callable[[_Item], _Result], items: Iterable[_Item], seconds: int) -> Iterator[_Result]:

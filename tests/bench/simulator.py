@@ -17,7 +17,7 @@ from random import Random
 import numpy as np
 
 from scaleout_cfn.scaling import Scaling, TargetTracking
-from scaleout_cfn.simulator.model import Delays, Model, Service
+from scaleout_cfn.simulator.model import Delays, Load, Model
 from scaleout_cfn.simulator.prices import load_prices
 from scaleout_cfn.simulator.queueing import waits
 from scaleout_cfn.simulator.read import read
@@ -40,12 +40,12 @@ def week(low: float, high: float, tasks: int, target: float) -> tuple[float, flo
     """CPU seconds of the run and of its figures, and the most memory in MiB."""
     scaling = Scaling(max_tasks=tasks, cpu=TargetTracking(enabled=True, target=target))
     model = Model(scaling, 2, tasks, "m5.8xlarge", 24, 256, 2048, health_check_interval_s=10, deregistration_delay_s=30)
-    service, prices = Service(task_rps=50), load_prices()
+    load, prices = Load(task_rps=50), load_prices()
     traffic = synthetic("diurnal", {"days": 7, "low": low, "high": high})
     start = time.process_time()
-    trace = run(model, service, Delays(), traffic)
+    trace = run(model, load, Delays(), traffic)
     middle = time.process_time()
-    measure(trace, model, service, prices, 0.0)
+    measure(trace, model, load, prices, 0.0)
     end = time.process_time()
     # Not getrusage: Linux counts the peak of the process that it was forked from too.
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
@@ -68,7 +68,7 @@ def search() -> None:
     """CPU seconds of all processes; halved, what it takes on two cores that nobody else uses."""
     model = read(Path(__file__).parents[2] / "templates_out")
     begin, before = time.monotonic(), os.times()
-    tried = advise(model, Service(50), synthetic("diurnal"), load_prices(), allowed=0.01, count=500).tried
+    tried = advise(model, Load(50), synthetic("diurnal"), load_prices(), allowed=0.01, count=500).tried
     after = os.times()
     used = sum(after[:4]) - sum(before[:4])
     print(
@@ -90,7 +90,7 @@ def beside_simpy() -> None:
 
     random = Random(0)
 
-    def request(env: simpy.Environment, task: simpy.Resource) -> Generator[simpy.Event, object, None]:
+    def request(env: simpy.Environment, task: simpy.Resource) -> Generator[simpy.Happening, object, None]:
         nonlocal over
         came = env.now
         with task.request() as turn:
@@ -98,7 +98,7 @@ def beside_simpy() -> None:
             over += env.now - came > objective
             yield env.timeout(random.expovariate(task_rps / workers))
 
-    def clients(env: simpy.Environment, task: simpy.Resource) -> Generator[simpy.Event, object, None]:
+    def clients(env: simpy.Environment, task: simpy.Resource) -> Generator[simpy.Happening, object, None]:
         nonlocal count
         while True:
             yield env.timeout(random.expovariate(rate))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from scaleout_cfn.scaling import Scaling
-from scaleout_cfn.simulator.model import Model, Service
+from scaleout_cfn.simulator.model import Load, Model
 
-SERVICE = Service(task_rps=50)
+LOAD = Load(task_rps=50)
 
 
 def model(**changes: Any) -> Model:

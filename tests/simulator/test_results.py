@@ -21,49 +21,49 @@ from scaleout_cfn.errors import AccessError, ScaleoutError, UsageError
 from scaleout_cfn.profiles import PROFILES
 from scaleout_cfn.simulator import search
 from scaleout_cfn.simulator.figures import rows
-from scaleout_cfn.simulator.model import BANDS, Delays, Network, Service, corners
+from scaleout_cfn.simulator.model import BANDS, Delays, HourlyCosts, Load, corners
 from scaleout_cfn.simulator.peers import peers, with_profile
 from scaleout_cfn.simulator.prices import as_json, cost, load_prices, refresh
-from scaleout_cfn.simulator.results import Outcome, Range, demand, measure, oracle_node_hours, ranges
+from scaleout_cfn.simulator.results import Range, Result, demand, measure, oracle_node_hours, ranges
 from scaleout_cfn.simulator.run import PHASES, phases, run
 from scaleout_cfn.simulator.search import Tried, advise, candidates, overlay
-from scaleout_cfn.simulator.study import each, outcomes, study
+from scaleout_cfn.simulator.study import each, over_phases, study
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
-from .sets import SERVICE, model
+from .sets import LOAD, model
 
 PRICES = load_prices()
 CROWD = synthetic("flash-crowd", {"base": 50, "peak": 400, "at": 600, "hours": 1})
 
 
-def _outcome(**changes: Any) -> Outcome:
+def _result(**changes: Any) -> Result:
     made = model(**changes)
-    return measure(run(made, SERVICE, Delays(), CROWD), made, SERVICE, PRICES, 0.0)
+    return measure(run(made, LOAD, Delays(), CROWD), made, LOAD, PRICES, 0.0)
 
 
 def test_a_crowd_is_missed_in_part_and_a_calm_is_not() -> None:
-    assert 0.01 < _outcome().objective_missed < 0.5
-    assert _outcome(min_tasks=20, min_nodes=5).objective_missed < 0.001
+    assert 0.01 < _result().objective_missed < 0.5
+    assert _result(min_tasks=20, min_nodes=5).objective_missed < 0.001
 
 
 def test_dropped_requests_are_missed_too() -> None:
-    found = _outcome(max_tasks=3)
+    found = _result(max_tasks=3)
     assert 0 < found.dropped <= found.objective_missed <= 1
 
 
 def test_quantiles_rise_and_end_at_the_timeout() -> None:
-    found = _outcome(max_tasks=3)
-    assert 0 <= found.wait_p50_s <= found.wait_p95_s <= found.wait_p99_s <= SERVICE.timeout_s + 1e-6
+    found = _result(max_tasks=3)
+    assert 0 <= found.wait_p50_s <= found.wait_p95_s <= found.wait_p99_s <= LOAD.timeout_s + 1e-6
 
 
 def test_instance_hours_are_those_of_the_group_boot_included() -> None:
-    found = _outcome(min_nodes=4, max_nodes=4)
+    found = _result(min_nodes=4, max_nodes=4)
     assert found.instance_hours == pytest.approx(4.0)
     assert found.most_nodes == 4
 
 
 def test_shares_of_time_tell_too_few_from_too_many() -> None:
-    few, many = _outcome(max_tasks=2), _outcome(min_tasks=30, min_nodes=5)
+    few, many = _result(max_tasks=2), _result(min_tasks=30, min_nodes=5)
     assert few.under_provisioned_share > 0.2
     assert few.under_accuracy > 0
     assert many.under_provisioned_share == 0
@@ -76,7 +76,7 @@ def test_shares_of_time_tell_too_few_from_too_many() -> None:
 def test_no_run_without_misses_costs_less_than_perfect_foresight(seed: int) -> None:
     traffic = synthetic("noise", {"mean": 300, "spread": 0.6, "hours": 1, "seed": seed})
     made = model()
-    need = demand(traffic.requests, SERVICE)
+    need = demand(traffic.requests, LOAD)
     oracle = oracle_node_hours(need, made, Delays())
     # The least: the nodes that are needed, second by second, without any boot.
     least = np.maximum(np.ceil(need / made.tasks_per_node), made.min_nodes).sum() / 3600
@@ -97,8 +97,8 @@ def test_the_oracle_pays_a_boot_for_each_launch_and_bridges_short_gaps() -> None
 
 
 def test_everything_that_is_paid_by_the_hour_is_paid() -> None:
-    network = Network(nat_gateways=2, endpoint_addresses=4, public_addresses=3, public_nodes=True)
-    found = cost(model(network=network), SERVICE, PRICES, 7200, 10.0, 3, np.zeros(7200))
+    network = HourlyCosts(nat_gateways=2, endpoint_addresses=4, public_addresses=3, public_nodes=True)
+    found = cost(model(network=network), LOAD, PRICES, 7200, 10.0, 3, np.zeros(7200))
     unit = PRICES.units
     assert found.instances == pytest.approx(10 * PRICES.instances["t3.small"])
     assert found.load_balancer == pytest.approx(2 * unit["load_balancer_hour"])
@@ -111,7 +111,7 @@ def test_everything_that_is_paid_by_the_hour_is_paid() -> None:
 
 def test_an_instance_type_without_a_price_is_refused_with_the_cure() -> None:
     with pytest.raises(UsageError, match=r"m9z\.huge: no price of .* or run prices refresh"):
-        cost(model(instance_type="m9z.huge"), SERVICE, PRICES, 60, 1.0, 0, np.zeros(60))
+        cost(model(instance_type="m9z.huge"), LOAD, PRICES, 60, 1.0, 0, np.zeros(60))
 
 
 def test_the_default_instance_type_and_its_relatives_have_prices() -> None:
@@ -216,7 +216,7 @@ def test_every_price_says_where_it_is_from() -> None:
 
 
 def test_a_study_covers_twelve_phases_and_the_corners_of_the_bands() -> None:
-    found = study(model(), SERVICE, CROWD, PRICES)
+    found = study(model(), LOAD, CROWD, PRICES)
     assert PHASES >= 12
     assert len(set(phases())) == PHASES
     assert len(found.corners) == 5
@@ -237,9 +237,9 @@ def test_a_study_covers_twelve_phases_and_the_corners_of_the_bands() -> None:
 
 
 def test_a_study_is_the_same_each_time_and_on_any_number_of_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = study(model(), SERVICE, CROWD, PRICES).as_json()
+    alone = study(model(), LOAD, CROWD, PRICES).as_json()
     monkeypatch.setattr("scaleout_cfn.simulator.study._WORTH_A_POOL", 0)
-    assert study(model(), SERVICE, CROWD, PRICES).as_json() == alone
+    assert study(model(), LOAD, CROWD, PRICES).as_json() == alone
 
 
 def _ends_at_two(item: int) -> int:
@@ -271,7 +271,7 @@ def test_advice_keeps_the_objective_over_the_bands_where_a_setting_does(monkeypa
     monkeypatch.setattr(search, "study", lambda one, *_: Found(missed[one.scaling.max_tasks]))
 
     def chosen(allowed: float) -> Any:
-        return search._through_the_bands(kept, SERVICE, CROWD, PRICES, allowed)
+        return search._through_the_bands(kept, LOAD, CROWD, PRICES, allowed)
 
     assert chosen(1.0).missed == 0.4
     assert chosen(2.0).missed == 0.9
@@ -285,7 +285,7 @@ def test_every_band_holds_its_middle_and_every_corner_its_band() -> None:
 
 
 def test_ranges_are_means_between_the_least_and_the_most() -> None:
-    found = ranges(outcomes(model(), SERVICE, Delays(), CROWD, PRICES, 4))
+    found = ranges(over_phases(model(), LOAD, Delays(), CROWD, PRICES, 4))
     assert all(r.low <= r.mean + 1e-9 and r.mean <= r.high + 1e-9 for r in found.values())
 
 
@@ -325,7 +325,7 @@ def test_the_defaults_miss_at_most_half_of_cdk_in_a_crowd_at_no_more_than_1_3_of
     made = model(max_tasks=400, max_nodes=80)
     numbers = {"base": 300, "peak": 300 * times, "rise": rise, "hold": 1200, "fall": 900}
     crowd = synthetic("flash-crowd", numbers)
-    ours, theirs = (ranges(outcomes(one, SERVICE, Delays(), crowd, PRICES)) for one in (made, peers(made)["cdk"]))
+    ours, theirs = (ranges(over_phases(one, LOAD, Delays(), crowd, PRICES)) for one in (made, peers(made)["cdk"]))
     assert ours["objective_missed"].mean <= 0.5 * theirs["objective_missed"].mean
     assert ours["cost_usd"].mean <= 1.3 * theirs["cost_usd"].mean
     assert ours["instance_hours"].mean <= 1.3 * theirs["instance_hours"].mean
@@ -335,7 +335,7 @@ def test_profiles_go_from_cheap_to_few_misses() -> None:
     made = model(max_tasks=400, max_nodes=80)
     crowd = synthetic("flash-crowd", {"base": 300, "peak": 1500})
     found = {
-        name: ranges(outcomes(with_profile(made, profile), SERVICE, Delays(), crowd, PRICES, 6))
+        name: ranges(over_phases(with_profile(made, profile), LOAD, Delays(), crowd, PRICES, 6))
         for name, profile in PROFILES.items()
     }
     misses = [one["objective_missed"].mean for one in found.values()]
@@ -347,7 +347,7 @@ def test_profiles_go_from_cheap_to_few_misses() -> None:
 
 def test_the_cheapest_settings_that_keep_the_objective_are_found() -> None:
     traffic = synthetic("ramp", {"base": 100, "peak": 400, "rise": 1800, "hours": 1.5})
-    advice = advise(model(), SERVICE, traffic, PRICES, allowed=0.02, count=40)
+    advice = advise(model(), LOAD, traffic, PRICES, allowed=0.02, count=40)
     assert advice.tried == 40
     assert advice.best is not None
     assert advice.best.middle["objective_missed"].mean <= 0.02
@@ -367,27 +367,27 @@ def test_the_cheapest_settings_that_keep_the_objective_are_found() -> None:
 def test_a_traffic_that_nothing_survives_is_told_with_what_limits_it(traffic: dict[str, float], says: str) -> None:
     import re
 
-    advice = advise(model(), SERVICE, synthetic("flash-crowd", traffic), PRICES, allowed=0.001, count=12)
+    advice = advise(model(), LOAD, synthetic("flash-crowd", traffic), PRICES, allowed=0.001, count=12)
     assert advice.best is None
     assert re.search(says, advice.limit)
 
 
 def test_candidates_are_the_same_each_time_and_begin_with_the_set_itself() -> None:
     made = model()
-    assert candidates(made, SERVICE, 30) == candidates(made, SERVICE, 30)
-    assert candidates(made, SERVICE, 30)[0] == made
+    assert candidates(made, LOAD, 30) == candidates(made, LOAD, 30)
+    assert candidates(made, LOAD, 30)[0] == made
 
 
 def test_spread_tasks_are_never_advised_a_target_capacity_below_100() -> None:
-    assert {one.scaling.nodes.target_capacity_percent for one in candidates(model(), SERVICE, 300)} == {100}
-    packed = candidates(model(placement="binpack"), SERVICE, 300)
+    assert {one.scaling.nodes.target_capacity_percent for one in candidates(model(), LOAD, 300)} == {100}
+    packed = candidates(model(placement="binpack"), LOAD, 300)
     assert min(one.scaling.nodes.target_capacity_percent for one in packed) == 60
 
 
 def test_an_overlay_gives_the_advised_settings_back(tmp_path: Path) -> None:
     from scaleout_cfn.config_file import load
 
-    for one in candidates(model(max_tasks=12), SERVICE, 20)[1:]:
+    for one in candidates(model(max_tasks=12), LOAD, 20)[1:]:
         file = tmp_path / "scaleout.toml"
         file.write_text("[scaling]\nmax_tasks = 12\n" + overlay(one, "advised"))
         assert load(file, environment="advised").scaling == one.scaling
@@ -430,18 +430,18 @@ def test_figures_that_are_missed_stay_in_the_table() -> None:
 
 def test_an_idle_traffic_has_neither_misses_nor_waiting() -> None:
     made = model()
-    found = measure(run(made, SERVICE, Delays(), Traffic("none", np.zeros(600))), made, SERVICE, PRICES, 0.0)
+    found = measure(run(made, LOAD, Delays(), Traffic("none", np.zeros(600))), made, LOAD, PRICES, 0.0)
     assert (found.objective_missed, found.wait_p99_s, found.under_provisioned_share) == (0, 0, 0)
 
 
 def test_a_slow_service_needs_more_tasks_for_the_same_objective() -> None:
     requests = np.array([400.0])
-    assert demand(requests, Service(50, objective_s=0.05))[0] > demand(requests, Service(50, objective_s=1))[0]
+    assert demand(requests, Load(50, objective_s=0.05))[0] > demand(requests, Load(50, objective_s=1))[0]
 
 
 def test_a_crowd_comes_to_the_same_six_digits_on_every_machine() -> None:
     """Noted down once. Whoever changes the model changes these, and says why."""
-    found = study(model(), SERVICE, CROWD, PRICES).as_json()
+    found = study(model(), LOAD, CROWD, PRICES).as_json()
     assert {name: found[name]["mean"] for name in ("objective_missed", "dropped", "wait_p95_s", "cost_usd")} == {
         "objective_missed": 0.0763702,
         "dropped": 0.0197164,

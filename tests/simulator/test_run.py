@@ -21,14 +21,14 @@ from scaleout_cfn.simulator.results import measure
 from scaleout_cfn.simulator.run import Phase, Trace, _Run, at_each_second, first_tasks, phases, run
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
-from .sets import SERVICE, model
+from .sets import LOAD, model
 
 PRICES = load_prices()
 CROWD = synthetic("flash-crowd", {"base": 50, "peak": 500, "at": 1200, "hours": 2})
 
 
 def _trace(**changes: object) -> Trace:
-    return run(model(**changes), SERVICE, Delays(), CROWD, phases()[3])
+    return run(model(**changes), LOAD, Delays(), CROWD, phases()[3])
 
 
 def test_the_same_input_gives_the_same_run() -> None:
@@ -62,7 +62,7 @@ def test_twenty_second_metrics_trigger_sooner() -> None:
 
 def test_no_request_is_lost_without_being_counted() -> None:
     trace = _trace()
-    capacity = at_each_second(trace.states, "ready", 7200) * SERVICE.task_rps
+    capacity = at_each_second(trace.states, "ready", 7200) * LOAD.task_rps
     carried = np.concatenate([[0.0], trace.backlog[:-1]])
     served = trace.requests + carried - trace.backlog - trace.dropped
     assert (served >= -1e-6).all()
@@ -71,19 +71,19 @@ def test_no_request_is_lost_without_being_counted() -> None:
 
 def test_nobody_waits_longer_than_the_timeout() -> None:
     trace = _trace()
-    capacity = at_each_second(trace.states, "ready", 7200) * SERVICE.task_rps
-    assert (trace.backlog <= capacity * SERVICE.timeout_s + 1e-6).all()
+    capacity = at_each_second(trace.states, "ready", 7200) * LOAD.task_rps
+    assert (trace.backlog <= capacity * LOAD.timeout_s + 1e-6).all()
 
 
 def test_retries_bring_more_requests() -> None:
-    again = dataclasses.replace(SERVICE, retry_share=0.5)
+    again = dataclasses.replace(LOAD, retry_share=0.5)
     trace = run(model(), again, Delays(), CROWD)
     assert trace.requests.sum() > CROWD.requests.sum()
 
 
 def test_who_gave_up_comes_back_after_the_timeout() -> None:
     """Ten tasks' worth for a second: what is over the timeout's worth gives up, and half of it comes again."""
-    patient = dataclasses.replace(SERVICE, retry_share=0.5, timeout_s=7.5)
+    patient = dataclasses.replace(LOAD, retry_share=0.5, timeout_s=7.5)
     calm = model(min_tasks=2, max_tasks=2)
     trace = run(calm, patient, Delays(), Traffic("burst", np.array([0.0] * 100 + [2000.0] + [0.0] * 99)))
     gave_up = 2000 - 2 * 50 * (1 + 7.5)
@@ -93,7 +93,7 @@ def test_who_gave_up_comes_back_after_the_timeout() -> None:
 
 
 def test_who_found_no_task_has_an_answer_at_once_and_comes_back_a_second_later() -> None:
-    again = dataclasses.replace(SERVICE, retry_share=0.5)
+    again = dataclasses.replace(LOAD, retry_share=0.5)
     trace = run(model(min_tasks=0), again, Delays(), Traffic("late", np.array([0.0] * 600 + [8.0, 0, 0, 0, 0])))
     assert trace.requests[600:].tolist() == [8, 4, 2, 1, 0.5]
 
@@ -105,7 +105,7 @@ def test_a_finished_run_is_freed_without_the_garbage_collector() -> None:
     gc.disable()
     try:
         for made in (everything, model(node_cpu_target=30.0)):
-            at_work = _Run(made, SERVICE, Delays(), CROWD, phases()[3])
+            at_work = _Run(made, LOAD, Delays(), CROWD, phases()[3])
             trace, gone = at_work.all(), weakref.ref(at_work)
             left = weakref.ref(trace)
             del at_work
@@ -117,7 +117,7 @@ def test_a_finished_run_is_freed_without_the_garbage_collector() -> None:
 
 
 def test_without_a_task_every_request_is_dropped() -> None:
-    trace = run(model(min_tasks=0), SERVICE, Delays(), Traffic("late", np.array([0.0] * 600 + [5.0] * 600)))
+    trace = run(model(min_tasks=0), LOAD, Delays(), Traffic("late", np.array([0.0] * 600 + [5.0] * 600)))
     assert trace.dropped.sum() == pytest.approx(3000)
 
 
@@ -174,7 +174,7 @@ def test_a_step_to_an_exact_capacity_sets_the_tasks() -> None:
 def test_an_alarm_of_30_s_over_20_s_metrics_acts_before_one_of_a_minute() -> None:
     def first(**changes: Any) -> float:
         made = model(cpu=TargetTracking(), step_policies=(_growing(**changes),))
-        traces = [run(made, SERVICE, Delays(), CROWD, phase) for phase in phases()]
+        traces = [run(made, LOAD, Delays(), CROWD, phase) for phase in phases()]
         return float(np.mean([next(e.time for e in trace.events if e.what == "tasks") for trace in traces]))
 
     assert first(period_s=30) < first() - 10
@@ -201,7 +201,7 @@ def test_a_step_acts_once_a_minute_while_its_alarm_is_on() -> None:
     """Not at every point, though a task that starts in a second would let it."""
     one = _growing(adjustment_type="ChangeInCapacity", steps=(StepAdjustment(adjustment=1),), period_s=30, cooldown_s=0)
     made = model(cpu=TargetTracking(), step_policies=(one,), min_nodes=10)
-    trace = run(made, SERVICE, Delays(task_start_s=1), CROWD, phases()[3])
+    trace = run(made, LOAD, Delays(task_start_s=1), CROWD, phases()[3])
     times = [event.time for event in trace.events if event.what == "tasks"]
     assert len(times) > 3
     assert all(later - earlier >= 60 for earlier, later in itertools.pairwise(times))
@@ -211,7 +211,7 @@ def test_two_points_of_30_s_come_each_minute() -> None:
     def on(period_s: int) -> float:
         policy = _growing(period_s=period_s, periods=6)
         made = model(cpu=TargetTracking(), step_policies=(policy,))
-        traces = [run(made, SERVICE, Delays(), CROWD, phase) for phase in phases()]
+        traces = [run(made, LOAD, Delays(), CROWD, phase) for phase in phases()]
         return float(np.mean([next(e.time for e in trace.events if e.what == "alarm on") for trace in traces]))
 
     # Six of them are three minutes, and six of a minute are six.
@@ -232,7 +232,7 @@ def test_the_place_of_a_task_that_drains_is_not_free() -> None:
         Schedule(name="up", at="at(2026-01-05T00:10:20)", min_tasks=12, max_tasks=12),
     )
     made = model(min_tasks=12, max_tasks=12, max_nodes=2, cpu=TargetTracking(), schedules=schedules)
-    trace = run(made, SERVICE, Delays(), Traffic("calm", np.full(900, 10.0)))
+    trace = run(made, LOAD, Delays(), Traffic("calm", np.full(900, 10.0)))
     waiting = at_each_second(trace.states, "waiting", 900)
     drained = 600 + made.deregistration_delay_s + Delays().stop_s
     assert waiting[620:drained].tolist() == [10] * (drained - 620)
@@ -250,7 +250,7 @@ def test_a_node_that_warms_up_blocks_the_next_scale_out() -> None:
     ramp = synthetic("ramp", {"base": 100, "peak": 2000, "rise": 1800, "hours": 1})
     times = {}
     for warmup in (0, 300):
-        trace = run(model(nodes=NodeScaling(min_step=1, warmup_s=warmup)), SERVICE, Delays(), ramp)
+        trace = run(model(nodes=NodeScaling(min_step=1, warmup_s=warmup)), LOAD, Delays(), ramp)
         times[warmup] = [event.time for event in trace.events if event.what == "nodes"]
         assert len(times[warmup]) > 2
         assert all(later - earlier >= warmup for earlier, later in zip(times[warmup], times[warmup][1:], strict=False))
@@ -263,7 +263,7 @@ def test_a_target_capacity_below_100_runs_away_under_spread_but_not_under_binpac
     most = {}
     for placement in ("spread", "binpack"):
         odd = model(placement=placement, zones=3, nodes=NodeScaling(target_capacity_percent=80), max_nodes=40)
-        most[placement] = run(odd, SERVICE, Delays(), steady).states[-1].nodes
+        most[placement] = run(odd, LOAD, Delays(), steady).states[-1].nodes
     assert most["binpack"] <= most["spread"]
 
 
@@ -277,7 +277,7 @@ def test_the_load_test_of_the_seed_brings_containers_and_nodes_and_takes_them_aw
     """As its README reports, for its settings and for ours."""
     traffic = synthetic("seed-load-test", {"rest": 90})
     made = model(max_tasks=40) if policies == "ours" else PEERS["seed"](model(max_tasks=40))
-    trace = run(made, SERVICE, Delays(), traffic)
+    trace = run(made, LOAD, Delays(), traffic)
     tasks = at_each_second(trace.states, "ready", len(traffic.requests))
     nodes = at_each_second(trace.states, "nodes", len(traffic.requests))
     assert tasks.max() > 2 * tasks[0]
@@ -293,7 +293,7 @@ def test_the_load_test_of_the_seed_brings_containers_and_nodes_and_takes_them_aw
 def test_counts_stay_within_their_bounds(seed: int, phase: int, placement: str, fast: bool, least: int) -> None:
     traffic = synthetic("noise", {"mean": 700, "spread": 0.9, "hours": 1, "seed": seed})
     made = model(min_tasks=least, high_resolution=fast, placement=placement, max_tasks=40)
-    trace = run(made, SERVICE, Delays(), traffic, phases()[phase])
+    trace = run(made, LOAD, Delays(), traffic, phases()[phase])
     _check(trace, made)
 
 
@@ -308,14 +308,14 @@ def _check(trace: Trace, made: Model) -> None:
 
 def test_a_cluster_has_no_more_than_five_thousand_instances() -> None:
     steady = Traffic("much", np.full(600, 1e6))
-    trace = run(model(max_tasks=50_000, max_nodes=9000), SERVICE, Delays(), steady)
+    trace = run(model(max_tasks=50_000, max_nodes=9000), LOAD, Delays(), steady)
     assert max(state.size for state in trace.states) == 5000
 
 
 def test_a_service_comes_down_after_calm_hours_though_it_never_had_room_for_all_its_tasks() -> None:
     """Forty tasks are asked for where thirty have a place: what waits for a place holds nothing back."""
     crowd = synthetic("flash-crowd", {"base": 50, "peak": 900, "at": 1200, "hold": 3600, "hours": 6})
-    trace = run(model(max_tasks=40, max_nodes=5), SERVICE, Delays(), crowd)
+    trace = run(model(max_tasks=40, max_nodes=5), LOAD, Delays(), crowd)
     desired = at_each_second(trace.states, "desired", 6 * 3600)
     assert desired.max() == 40
     assert trace.states[-1].desired == trace.states[-1].running <= 3
@@ -353,7 +353,7 @@ _grids = st.sampled_from(phases())
 
 def _missed(traffic: Traffic, phase: Phase, **changes: Any) -> float:
     made = model(**changes)
-    return measure(run(made, SERVICE, Delays(), traffic, phase), made, SERVICE, PRICES, 0.0).objective_missed
+    return measure(run(made, LOAD, Delays(), traffic, phase), made, LOAD, PRICES, 0.0).objective_missed
 
 
 @settings(max_examples=25, deadline=None)
@@ -389,8 +389,8 @@ def test_after_calm_hours_as_few_tasks_and_nodes_run_as_before_the_crowd(
     """Three nodes are room enough for what the calm needs."""
     calm = Traffic("calm after", np.concatenate([crowd.requests, np.full(3 * 3600, crowd.requests[0])]))
     made = model(max_tasks=tasks, max_nodes=nodes, **policies)
-    states = run(made, SERVICE, Delays(), calm, phase).states
-    last, least = states[-1], first_tasks(made, SERVICE, float(crowd.requests[0]))
+    states = run(made, LOAD, Delays(), calm, phase).states
+    last, least = states[-1], first_tasks(made, LOAD, float(crowd.requests[0]))
     assert last.desired == last.running == last.ready
     # Between 0.9 of the target and the target nothing moves.
     assert last.desired <= max(least, least / 0.9 + 1)
