@@ -1,11 +1,13 @@
 """Which settings to ship: many of them on flash crowds, beside CDK's documented example, then the profiles on all.
 
-    python tests/bench/profiles.py [--explore] [--csv requests_per_minute.csv]
+    python tests/bench/profiles.py [--explore | --bins | --csv requests_per_minute.csv]
 
 Everything runs on one infrastructure, the committed set with room for 1000 tasks; each number is a multiple of what
 CDK's example comes to there, at the same corner of the bands. `--explore` puts 300 settings on the crowds that were
 tuned on, in three alarm phases and three corners. The profiles take all twelve phases in every corner, on these
-crowds, on crowds that no setting was chosen by, and on calm traffic. Nothing here passes or fails.
+crowds, on crowds that no setting was chosen by, on crowds before tasks of 200 requests a second and more, and on calm
+traffic. `--csv` puts them on a trace, as a whole and day by day, in the middle of the bands. `--bins` tells what is
+missed of one day as its bins grow. Nothing here passes or fails.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ import argparse
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -23,7 +26,7 @@ import numpy as np
 
 from scaleout_cfn.profiles import PROFILES
 from scaleout_cfn.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking
-from scaleout_cfn.simulator.model import Delays, Model, Service, corners
+from scaleout_cfn.simulator.model import Delays, Load, Model, corners
 from scaleout_cfn.simulator.peers import cdk, with_profile
 from scaleout_cfn.simulator.prices import load_prices
 from scaleout_cfn.simulator.read import read
@@ -33,13 +36,14 @@ from scaleout_cfn.simulator.study import each
 from scaleout_cfn.simulator.traffic import Traffic, from_csv, synthetic
 
 PRICES = load_prices()
+DAY_S = 86400
 
 
-class Load(NamedTuple):
-    """A traffic and the service that it is for."""
+class Case(NamedTuple):
+    """A traffic and what its tasks take."""
 
     traffic: Traffic
-    service: Service
+    load: Load
 
 
 class Cost(NamedTuple):
@@ -50,26 +54,26 @@ class Cost(NamedTuple):
     usd: float
 
 
-def crowd(base: float, times: float, rise_s: float, service: Service | None = None, **numbers: float) -> Load:
+def crowd(base: float, times: float, rise_s: float, load: Load | None = None, **numbers: float) -> Case:
     given = {"at": 1800.0, "hold": 1200.0, "fall": 900.0, "hours": 2.0, **numbers}
     traffic = synthetic("flash-crowd", {"base": base, "peak": base * times, "rise": rise_s, **given})
-    return Load(traffic, service or Service(50))
+    return Case(traffic, load or Load(50))
 
 
-def twice(base: float, times: float, rise_s: float, service: Service) -> Load:
+def twice(base: float, times: float, rise_s: float, load: Load) -> Case:
     """Two crowds, the second when the first is over and its tasks are not all gone."""
     one = crowd(base, times, rise_s, hold=300, fall=300).traffic.requests
     two = crowd(base, times, rise_s, hold=600, fall=300, at=4200).traffic.requests
-    return Load(Traffic("twice", np.maximum(one, two)), service)
+    return Case(Traffic("twice", np.maximum(one, two)), load)
 
 
-def on_a_day(low: float, high: float, times: float, rise_s: float, at: int) -> Load:
+def on_a_day(low: float, high: float, times: float, rise_s: float, at: int) -> Case:
     """A crowd on top of a day with noise, from two hours before it to three after."""
     day = synthetic("diurnal", {"low": low, "high": high}).requests
     since = np.arange(len(day)) - at
     up = np.clip(since / rise_s, 0, 1) - np.clip((since - rise_s - 1200) / 900, 0, 1)
     requests = np.round(day * (1 + (times - 1) * up), 6)[at - 7200 : at + 10800]
-    return Load(Traffic("on a day", requests), Service(50))
+    return Case(Traffic("on a day", requests), Load(50))
 
 
 TUNED = {
@@ -85,36 +89,36 @@ TUNED = {
 }
 HELD_BACK = {
     "2x in 600 s, 2000/s": crowd(2000, 2, 600),
-    "3x in 30 s, 50/s, tasks of 10/s": crowd(50, 3, 30, Service(10)),
+    "3x in 30 s, 50/s, tasks of 10/s": crowd(50, 3, 30, Load(10)),
     "4x in 30 s, 1000/s": crowd(1000, 4, 30),
     "4x in 120 s on a day": on_a_day(100, 800, 4, 120, 50000),
-    "5x in 60 s, 500/s, tasks of 5/s": crowd(500, 5, 60, Service(5, workers=2, objective_s=0.5)),
-    "6x in 120 s, 5000/s, tasks of 100/s": crowd(5000, 6, 120, Service(100)),
+    "5x in 60 s, 500/s, tasks of 5/s": crowd(500, 5, 60, Load(5, workers=2, objective_s=0.5)),
+    "6x in 120 s, 5000/s, tasks of 100/s": crowd(5000, 6, 120, Load(100)),
     "10x in 60 s in a night": on_a_day(100, 800, 10, 60, 20000),
     "15x in 900 s, 200/s": crowd(200, 15, 900, hold=1800),
-    "20x in 30 s, 50/s, tasks of 20/s": crowd(50, 20, 30, Service(20)),
-    "twice 5x in 60 s, 300/s": twice(300, 5, 60, Service(50)),
-    "twice 10x in 120 s, 100/s, tasks of 200/s": twice(100, 10, 120, Service(200, workers=16)),
+    "20x in 30 s, 50/s, tasks of 20/s": crowd(50, 20, 30, Load(20)),
+    "twice 5x in 60 s, 300/s": twice(300, 5, 60, Load(50)),
+    "twice 10x in 120 s, 100/s, tasks of 200/s": twice(100, 10, 120, Load(200, workers=16)),
     "8x in 180 s for 4 minutes, 150/s": crowd(150, 8, 180, hold=240, fall=120),
 }
 CALM = {
-    "quiet, 20/s": Load(Traffic("quiet", np.full(6 * 3600, 20.0)), Service(50)),
-    "a day, 20 to 150/s": Load(synthetic("diurnal", {"low": 20, "high": 150}), Service(50)),
-    "a day, 200 to 2000/s": Load(synthetic("diurnal", {"low": 200, "high": 2000}), Service(50)),
-    "ramp, 300 to 2400/s in an hour": Load(
-        synthetic("ramp", {"base": 300, "peak": 2400, "rise": 3600, "hours": 3}), Service(50)
+    "quiet, 20/s": Case(Traffic("quiet", np.full(6 * 3600, 20.0)), Load(50)),
+    "a day, 20 to 150/s": Case(synthetic("diurnal", {"low": 20, "high": 150}), Load(50)),
+    "a day, 200 to 2000/s": Case(synthetic("diurnal", {"low": 200, "high": 2000}), Load(50)),
+    "ramp, 300 to 2400/s in an hour": Case(
+        synthetic("ramp", {"base": 300, "peak": 2400, "rise": 3600, "hours": 3}), Load(50)
     ),
-    "noise of 30 %, 1000/s": Load(synthetic("noise", {"mean": 1000, "spread": 0.3}), Service(50)),
-    "noise of 60 %, 300/s": Load(synthetic("noise", {"mean": 300, "spread": 0.6}), Service(50)),
+    "noise of 30 %, 1000/s": Case(synthetic("noise", {"mean": 1000, "spread": 0.3}), Load(50)),
+    "noise of 60 %, 300/s": Case(synthetic("noise", {"mean": 300, "spread": 0.6}), Load(50)),
 }
 
 
-def busiest_days(csv: Path, count: int = 3) -> dict[str, Load]:
-    """The days of a file with the highest peaks."""
-    whole = from_csv(csv)
-    days = [whole.window(day * 86400, (day + 1) * 86400) for day in range(len(whole.requests) // 86400)]
-    busiest = sorted(range(len(days)), key=lambda day: -days[day].requests.max())[:count]
-    return {f"{csv.stem}, day {day}": Load(days[day], Service(50)) for day in busiest}
+LIGHT = {
+    f"{times}x in 60 s, {task_rps}/s and task, {base}/s": crowd(base, times, 60, Load(task_rps, workers=16))
+    for task_rps, base in ((200, 200), (200, 1200), (500, 500), (500, 3000))
+    for times in (3, 10, 20)
+}
+"""Crowds before tasks of 200 requests a second and more, so that few tasks are there when they come."""
 
 
 def changed(
@@ -175,12 +179,12 @@ def settings(base: Model) -> dict[str, Model]:
     return found
 
 
-Job = tuple[Model, Load, Delays, list[Phase]]
+Job = tuple[Model, Case, Delays, list[Phase]]
 
 
 def judged(job: Job) -> Cost:
-    model, (traffic, service), delays, over = job
-    found = [measure(run(model, service, delays, traffic, one), model, service, PRICES, 0.0) for one in over]
+    model, (traffic, load), delays, over = job
+    found = [measure(run(model, load, delays, traffic, one), model, load, PRICES, 0.0) for one in over]
     return Cost(
         fmean(one.objective_missed for one in found),
         fmean(one.instance_hours for one in found),
@@ -188,26 +192,26 @@ def judged(job: Job) -> Cost:
     )
 
 
-Ratios = dict[str, dict[str, Cost]]  # by load, by corner
+Ratios = dict[str, dict[str, Cost]]  # by case, by corner
 
 
 def ratios(
-    base: Model, models: Mapping[str, Model], loads: Mapping[str, Load], ends: Mapping[str, Delays], over: list[Phase]
+    base: Model, models: Mapping[str, Model], cases: Mapping[str, Case], ends: Mapping[str, Delays], over: list[Phase]
 ) -> dict[str, Ratios]:
-    """Every model on every load at every corner, as multiples of CDK's example there."""
+    """Every model on every case at every corner, as multiples of CDK's example there."""
     every = {"CDK": cdk(base), **models}
-    keys = list(itertools.product(every, loads, ends))
-    jobs = [(every[name], loads[load], ends[end], over) for name, load, end in keys]
+    keys = list(itertools.product(every, cases, ends))
+    jobs = [(every[name], cases[case], ends[end], over) for name, case, end in keys]
     found = dict(zip(keys, each(judged, jobs, 10**9), strict=True))
     return {
         name: {
-            load: {
+            case: {
                 end: Cost(
-                    *(a / max(1e-9, b) for a, b in zip(found[name, load, end], found["CDK", load, end], strict=True))
+                    *(a / max(1e-9, b) for a, b in zip(found[name, case, end], found["CDK", case, end], strict=True))
                 )
                 for end in ends
             }
-            for load in loads
+            for case in cases
         }
         for name in models
     }
@@ -229,33 +233,72 @@ def explore(base: Model) -> None:
         print(f"   {cells}  USD {worst(name, 2):.2f}   {name}")
 
 
-def verify(base: Model, groups: Mapping[str, Mapping[str, Load]]) -> None:
-    """The profiles on every load, in every corner, over twelve phases: in the middle, and the range of the corners."""
+def verify(base: Model, groups: Mapping[str, Mapping[str, Case]]) -> None:
+    """The profiles on every case, in every corner, over twelve phases: in the middle, and the range of the corners."""
     models = {name: with_profile(base, scaling) for name, scaling in PROFILES.items()}
-    for group, loads in groups.items():
-        found = ratios(base, models, loads, corners(), phases())
+    for group, cases in groups.items():
+        found = ratios(base, models, cases, corners(), phases())
         for name in models:
             print(f"\n{name}, {group}: multiples of CDK's example, middle (corners)")
-            for load, by_end in found[name].items():
+            for case, by_end in found[name].items():
                 cells = []
                 for what in range(3):
                     values = [cost[what] for cost in by_end.values()]
                     cells.append(f"{by_end['middle'][what]:.2f} ({min(values):.2f} to {max(values):.2f})")
-                print(f"   {load:<46} misses {cells[0]:<22} hours {cells[1]:<22} USD {cells[2]}")
+                print(f"   {case:<46} misses {cells[0]:<22} hours {cells[1]:<22} USD {cells[2]}")
+
+
+def on_a_trace(base: Model, csv: Path) -> None:
+    """The profiles on a trace from its first midnight on: in one go, and day by day."""
+    whole = from_csv(csv)
+    assert whole.start is not None
+    first = -int(whole.start.timestamp()) % DAY_S
+    days = {
+        f"{whole.start + timedelta(seconds=at):%d %B}": Case(whole.window(at, at + DAY_S), Load(50))
+        for at in range(first, len(whole.requests) - DAY_S + 1, DAY_S)
+    }
+    models = {name: with_profile(base, scaling) for name, scaling in PROFILES.items()}
+    middle = {"middle": Delays()}
+    for name, by_case in ratios(base, models, {"as a whole": Case(whole, Load(50)), **days}, middle, phases()).items():
+        every = by_case.pop("as a whole")["middle"]
+        print(f"\n{name} on {csv.stem}, {len(days)} days: misses {every.missed:.2f}, hours {every.instance_hours:.2f}")
+        for what, values in (
+            ("misses", sorted(by_end["middle"].missed for by_end in by_case.values())),
+            ("hours", sorted(by_end["middle"].instance_hours for by_end in by_case.values())),
+        ):
+            print(f"   {what} by day: median {median(values):.2f}, {values[0]:.2f} to {values[-1]:.2f}")
+        for case, by_end in by_case.items():
+            print(f"      {case:<14} misses {by_end['middle'].missed:.2f}  hours {by_end['middle'].instance_hours:.2f}")
+
+
+def bins(base: Model) -> None:
+    """One day with a crowd of five times for four minutes in each hour, in bins of a second to an hour."""
+    day = synthetic("diurnal", {"low": 60, "high": 240}).requests
+    day[np.arange(len(day)) % 3600 // 240 == 7] *= 5
+    for width in (1, 60, 300, 3600):
+        binned = np.repeat(day.reshape(-1, width).mean(axis=1), width)
+        found = judged((base, Case(Traffic("day", binned), Load(50)), Delays(), phases()))
+        print(f"bins of {width:>4} s: {found.missed:.2%} missed")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--explore", action="store_true", help="put the settings that were tried on the tuned crowds")
-    parser.add_argument("--csv", type=Path, help="a trace whose busiest days are among the calm traffic")
+    parser.add_argument("--bins", action="store_true", help="what is missed of one day in bins of a second to an hour")
+    parser.add_argument("--csv", type=Path, help="put the profiles on a trace, as a whole and day by day")
     given = parser.parse_args()
     base = read(Path(__file__).parents[2] / "templates_out")
     base = dataclasses.replace(base, max_nodes=200, scaling=msgspec.structs.replace(base.scaling, max_tasks=1000))
     if given.explore:
         explore(base)
         return
-    calm = {**CALM, **(busiest_days(given.csv) if given.csv else {})}
-    verify(base, {"crowds tuned on": TUNED, "crowds held back": HELD_BACK, "calm traffic": calm})
+    if given.bins:
+        bins(base)
+        return
+    if given.csv:
+        on_a_trace(base, given.csv)
+        return
+    verify(base, {"crowds tuned on": TUNED, "crowds held back": HELD_BACK, "light tasks": LIGHT, "calm traffic": CALM})
 
 
 if __name__ == "__main__":
