@@ -8,11 +8,11 @@ import pytest
 
 from scaleout_cfn.lint import RULES, check_set
 
-from . import cases_permissions, cases_tasks
+from . import cases_permissions, cases_scaling, cases_tasks
 from .cases import Case, Change, allowing, container
 from .sets import Set, good, passed, properties
 
-CASES: tuple[Case, ...] = (*cases_tasks.CASES, *cases_permissions.CASES)
+CASES: tuple[Case, ...] = (*cases_tasks.CASES, *cases_permissions.CASES, *cases_scaling.CASES)
 IDS = [f"{case.rule}-{case.wrong.__name__}-{number}" for number, case in enumerate(CASES)]
 
 
@@ -74,4 +74,36 @@ def secret_of_elsewhere(templates: Set) -> None:
 def test_what_the_set_does_not_show_of_a_role_or_a_secret_is_not_judged(change: Change) -> None:
     templates = good()
     change(templates)
+    assert check_set(templates) == []
+
+
+def scaled_by(value: Any) -> Change:
+    def change(templates: Set) -> None:
+        parameters = templates["service.yaml"]["Parameters"]
+        parameters["Given"] = {"Type": "String"}
+        passed(templates, "Service")["Given"] = {"Fn::ImportValue": "it"}
+        templates["root.yaml"]["Parameters"]["Free"] = {"Type": "String"}
+        parameters["Free"] = {"Type": "String"}
+        passed(templates, "Service")["Free"] = {"Ref": "Free"}
+        properties(templates, "service", "Scaling")["ResourceId"] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"Ref": "Given"},
+        {"Ref": "Free"},
+        {"Fn::Sub": "service/${Free}"},
+        {"Fn::Sub": "service/${Free}/web"},
+        {"Fn::Sub": "service/${Cluster}/${Free}"},
+        {"Fn::Sub": "service/${Given}/${Service.Name}"},
+        "service/somebody/web",
+    ],
+    ids=str,
+)
+def test_a_resource_id_that_only_the_deployment_knows_is_not_judged(value: Any) -> None:
+    templates = good()
+    scaled_by(value)(templates)
     assert check_set(templates) == []

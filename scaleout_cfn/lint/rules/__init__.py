@@ -10,6 +10,7 @@ from scaleout_cfn.lint.rules import (
     kinds,
     names,
     permissions,
+    scaling_policies,
     task_definitions,
     wiring,
 )
@@ -31,6 +32,7 @@ RULES: tuple[Rule, ...] = tuple(
                 task_definitions,
                 ecs_services,
                 permissions,
+                scaling_policies,
             )
             for cls in vars(module).values()
             if isinstance(cls, type) and issubclass(cls, Rule) and cls.__module__ == module.__name__

@@ -160,7 +160,7 @@ class ServiceBeforeListener(Rule):
             if forwards is None or entry.group is None or handed_out(entry.stack.root, entry.group.bare, outputs=True):
                 continue
             listeners = forwards.get(entry.group.bare, [])
-            if listeners and not any(_after((entry.stack, entry.service), listener) for listener in listeners):
+            if listeners and not any(after((entry.stack, entry.service), listener) for listener in listeners):
                 stack, listener = listeners[0]
                 yield self.finding(
                     entry.stack.file,
@@ -173,7 +173,7 @@ class ServiceBeforeListener(Rule):
                 )
 
 
-def _after(later: tuple[StackView, str], earlier: tuple[StackView, str]) -> bool:
+def after(later: tuple[StackView, str], earlier: tuple[StackView, str]) -> bool:
     """Whether one resource of a tree is made only after another."""
     upper, lower = dict(_chain(*later)), dict(_chain(*earlier))
     for stack, name in upper.items():

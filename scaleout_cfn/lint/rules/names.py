@@ -13,8 +13,10 @@ from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import StackView, Symbol, Text
 
+__all__ = ["Holder", "exports", "place_of", "taken"]
 
-class _Holder(Struct, frozen=True):
+
+class Holder(Struct, frozen=True):
     """What has a name: an entry of a stack, when it is there, and where it says the name."""
 
     stack: StackView
@@ -23,9 +25,9 @@ class _Holder(Struct, frozen=True):
     path: str
 
 
-def _taken(named: Iterator[tuple[Any, _Holder]]) -> Iterator[tuple[Any, _Holder, _Holder]]:
+def taken(named: Iterator[tuple[Any, Holder]]) -> Iterator[tuple[Any, Holder, Holder]]:
     """Each name that one deployment can use twice: the name, its first holder, and a second one, once a place."""
-    holders: dict[Any, list[_Holder]] = {}
+    holders: dict[Any, list[Holder]] = {}
     told: set[tuple[str, str]] = set()
     for name, holder in named:
         before = holders.setdefault(name, [])
@@ -50,16 +52,16 @@ class DuplicateExport(Rule):
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for root in stacks.roots:
-            for name, first, second in _taken(exports(root)):
+            for name, first, second in taken(exports(root)):
                 yield self.finding(
                     second.stack.file,
                     second.path,
-                    f'"{_shown(name)}" is exported already by {_place(first, second)}.',
+                    f'"{_shown(name)}" is exported already by {place_of(first, second)}.',
                     "Put ${AWS::StackName} into the name, or drop the export: nested stacks pass outputs.",
                 )
 
 
-def exports(root: StackView) -> Iterator[tuple[str | Symbol | Text, _Holder]]:
+def exports(root: StackView) -> Iterator[tuple[str | Symbol | Text, Holder]]:
     """The exports of a tree, by name as far as it is known."""
     for stack in root.tree():
         for entry, output in stack.facts.outputs.items():
@@ -67,7 +69,7 @@ def exports(root: StackView) -> Iterator[tuple[str | Symbol | Text, _Holder]]:
             if isinstance(export, Mapping) and presence is not False:
                 name = stack.scope_of(output).value(export.get("Name"))
                 if isinstance(name, (str, Symbol, Text)):
-                    yield name, _Holder(stack, entry, presence, f"Outputs.{entry}.Export.Name")
+                    yield name, Holder(stack, entry, presence, f"Outputs.{entry}.Export.Name")
 
 
 # Properties that fix a physical name, unique in an account and region (or in the whole world).
@@ -107,16 +109,16 @@ class DuplicateName(Rule):
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for root in stacks.roots:
-            for (kind, name), first, second in _taken(_physical_names(root)):
+            for (kind, name), first, second in taken(_physical_names(root)):
                 yield self.finding(
                     second.stack.file,
                     second.path,
-                    f'{kind} "{_shown(name)}" is made already by {_place(first, second)}.',
+                    f'{kind} "{_shown(name)}" is made already by {place_of(first, second)}.',
                     f"Leave {_NAME_PROPERTIES[kind]} out, so that CloudFormation makes a name of its own.",
                 )
 
 
-def _physical_names(root: StackView) -> Iterator[tuple[tuple[str, str | Symbol | Text], _Holder]]:
+def _physical_names(root: StackView) -> Iterator[tuple[tuple[str, str | Symbol | Text], Holder]]:
     for stack in root.tree():
         for kind, name_property in _NAME_PROPERTIES.items():
             for logical_id, properties, scope in stack.of_type(kind):
@@ -124,7 +126,7 @@ def _physical_names(root: StackView) -> Iterator[tuple[tuple[str, str | Symbol |
                 if name and isinstance(name, (str, Symbol, Text)):
                     presence = stack.presence(stack.resource(logical_id))
                     path = f"Resources.{logical_id}.Properties.{name_property}"
-                    yield (kind, name), _Holder(stack, logical_id, presence, path)
+                    yield (kind, name), Holder(stack, logical_id, presence, path)
 
 
 def _shown(value: Any) -> str:
@@ -133,7 +135,7 @@ def _shown(value: Any) -> str:
     return f"${{{value.name}}}" if isinstance(value, Symbol) else str(value)
 
 
-def _place(first: _Holder, second: _Holder) -> str:
+def place_of(first: Holder, second: Holder) -> str:
     """Where the first is, as told to a reader of the second."""
     said = f"{first.entry} of {first.stack.file}"
     if first.stack is second.stack or first.stack.file != second.stack.file:
