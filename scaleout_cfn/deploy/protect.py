@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.deploy.changes.plan import Change, is_marked, is_stateful, takes
+from scaleout_cfn.deploy.changes.plan import Change, is_marked, takes
+from scaleout_cfn.deploy.changes.stateful import is_stateful
 from scaleout_cfn.deploy.live import Resource, resources_of, template_body
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.errors import AccessError, ApiError, ScaleoutError

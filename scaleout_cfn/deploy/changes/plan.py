@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from scaleout_cfn.deploy.changes.stateful import DISRUPTIVE, held_by, is_stateful
 from scaleout_cfn.deploy.watch.events import NESTED
 from scaleout_cfn.errors import UsageError
 
 __all__ = [
-    "DISRUPTIVE",
     "MARK",
     "Change",
     "Plan",
@@ -26,7 +26,6 @@ __all__ = [
     "change_of",
     "destroys",
     "is_marked",
-    "is_stateful",
     "kind_of",
     "takes",
 ]
@@ -38,53 +37,6 @@ UNKNOWN = "(known after it is applied)"
 
 #: The Metadata by which a resource of another type says that it holds data: {"scaleout:stateful": true}.
 MARK = "scaleout:stateful"
-# Types whose loss is loss of data.
-STATEFUL = (
-    "AWS::RDS::",
-    "AWS::DocDB::",
-    "AWS::Neptune::",
-    "AWS::DynamoDB::Table",
-    "AWS::DynamoDB::GlobalTable",
-    "AWS::S3::Bucket",
-    "AWS::EFS::FileSystem",
-    "AWS::FSx::",
-    "AWS::ElastiCache::",
-    "AWS::MemoryDB::",
-    "AWS::OpenSearchService::Domain",
-    "AWS::Elasticsearch::Domain",
-    "AWS::Redshift::",
-    "AWS::ECR::Repository",
-    "AWS::KMS::Key",
-    "AWS::SecretsManager::Secret",
-    "AWS::Cognito::UserPool",
-    "AWS::Logs::LogGroup",
-    "AWS::Kinesis::Stream",
-    "AWS::MSK::Cluster",
-    "AWS::EC2::Volume",
-)
-# What clients reach the service through: nothing is lost with it, but everybody notices.
-DISRUPTIVE = {
-    "AWS::ElasticLoadBalancingV2::LoadBalancer",
-    "AWS::ElasticLoadBalancingV2::TargetGroup",
-    "AWS::EC2::EIP",
-    "AWS::Route53::HostedZone",
-    "AWS::ECS::Cluster",
-}
-# Satellites of stateful types, which hold nothing themselves, by the ends of their names.
-STATELESS = (
-    "Attachment",
-    "BucketPolicy",
-    "ClusterPolicy",
-    "EventSubscription",
-    "OptionGroup",
-    "ParameterGroup",
-    "Proxy",
-    "ProxyEndpoint",
-    "SecurityGroup",
-    "SecurityGroupIngress",
-    "SubnetGroup",
-    "TargetGroup",
-)
 
 
 @dataclass(frozen=True)
@@ -181,7 +133,7 @@ def destroys(change: Change) -> str:
     if not takes(change) or change.policy in KEEPS:
         return ""
     if change.action == "Remove" or change.policy == "Delete":
-        return "would be deleted, with what it holds"
+        return f"would be deleted, with {held_by(change.type)}"
     sure = "would" if change.replacement == "certain" else "might"
     return f"{sure} be replaced and the old one deleted, because of {change.why or 'its properties'}"
 
@@ -215,11 +167,6 @@ def change_of(raw: Mapping[str, Any], path: str, stack_id: str = "") -> Change:
         stack_id=stack_id,
         properties=properties,
     )
-
-
-def is_stateful(kind: str) -> bool:
-    """Whether a resource of this type holds data."""
-    return kind.startswith(STATEFUL) and not kind.endswith(STATELESS)
 
 
 def _context(text: str | None) -> Mapping[str, Any]:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.deploy.changes.plan import DISRUPTIVE, Change, Plan, change_of, is_marked, is_stateful
+from scaleout_cfn.deploy.changes.plan import Change, Plan, change_of, is_marked
 from scaleout_cfn.deploy.changes.reasons import warnings
+from scaleout_cfn.deploy.changes.stateful import DISRUPTIVE, is_stateful
 from scaleout_cfn.deploy.live import NESTED, resources_of, template_body
 from scaleout_cfn.errors import BusyError, ScaleoutError
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.deploy.changes.plan import is_marked, is_stateful
+from scaleout_cfn.deploy.changes.plan import is_marked
+from scaleout_cfn.deploy.changes.stateful import is_stateful
 from scaleout_cfn.deploy.live import NESTED, Live, Resource, resources_of, template_body
 from scaleout_cfn.deploy.messages import Fact, Note, Tell
 from scaleout_cfn.errors import AccessError, ApiError, ScaleoutError, UsageError
