@@ -62,7 +62,7 @@ def load(
     if environment is not None and environment not in environments:
         known = ", ".join(map(one_line, sorted(environments))) or "none"
         raise ConfigError([f"{places.file}: environment {environment!r} is not there; it has {known}"])
-    chosen = merged(tables, environments.get(environment, {}), base)
+    chosen = overlaid(tables, environments.get(environment, {}), environment, base)
     places.environment = environment
     for override in overrides:
         chosen = merged(chosen, places.override(override), base)
@@ -70,7 +70,7 @@ def load(
     # A broken overlay of another environment is found now, not on the day it is deployed.
     for name, overlay in environments.items():
         if name != environment:
-            _, others = resolved(merged(tables, overlay, base), Places(places.file, text, name), base)
+            _, others = resolved(overlaid(tables, overlay, name, base), Places(places.file, text, name), base)
             problems += [problem for problem in others if problem not in problems]
     if problems or config is None:
         raise ConfigError(problems)
@@ -118,6 +118,15 @@ def merged(under: Table, over: Mapping[str, Any], default: object) -> Table:
                 result[key] = merged(old, value, there)
                 continue
         result[key] = value
+    return result
+
+
+def overlaid(tables: Table, overlay: Mapping[str, Any], environment: str | None, base: Config) -> Table:
+    """Tables under the overlay of an environment, which has a stack of its own: `web-prod`, unless it names one."""
+    result = merged(tables, overlay, base)
+    name = result.get("stack_name", base.stack_name)
+    if environment is not None and "stack_name" not in overlay and isinstance(name, str):
+        result["stack_name"] = f"{name}-{environment}"
     return result
 
 

@@ -158,6 +158,22 @@ def test_a_newline_at_the_end_is_no_part_of_a_name(read: Loader) -> None:
     assert "stack_name: got 'web\\n'" in problem_of(read, 'stack_name = "web\\n"')
 
 
+def test_an_environment_has_a_stack_of_its_own(read: Loader) -> None:
+    text = 'stack_name = "shop"\n[environments.prod]\n[environments.test]\nstack_name = "elsewhere"\n'
+    assert read(text, environment="prod").stack_name == "shop-prod"
+    assert read(text, environment="test").stack_name == "elsewhere"
+    assert read(text).stack_name == "shop"
+    assert read("[environments.prod]\n", environment="prod").stack_name == "web-prod"
+    assert read("[environments.prod]\n", environment="prod", base=Config(stack_name="mine")).stack_name == "mine-prod"
+    assert read(text, environment="prod", overrides=["stack_name=other"]).stack_name == "other"
+
+
+def test_an_environment_whose_name_makes_no_stack_name_has_to_set_one(read: Loader) -> None:
+    assert "got 'web-prod_eu'" in problem_of(read, "[environments.prod_eu]\n", environment="prod_eu")
+    text = '[environments.prod_eu]\nstack_name = "web-eu"\n'
+    assert read(text, environment="prod_eu").stack_name == "web-eu"
+
+
 def test_an_unknown_environment_is_refused_with_those_there_are(read: Loader) -> None:
     problem = problem_of(read, "[environments.prod]\n[environments.dev]\n", environment="pord")
     assert problem.endswith("environment 'pord' is not there; it has dev, prod")

@@ -10,13 +10,15 @@ from msgspec import structs
 
 from scaleout_cfn.cli.options import bucket_option, composed
 from scaleout_cfn.cli.views import LinesView
-from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
+from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_options, command, timeout_option
 from scaleout_cfn.config_file import checked
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.bootstrap import bootstrap, exists
 from scaleout_cfn.deploy.changes.plan import Plan
+from scaleout_cfn.deploy.desired import ENVIRONMENT
 from scaleout_cfn.deploy.live import find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell, Uploaded
+from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.publish import Published, bucket_at, bucket_name, prepare, quick_create, upload
 from scaleout_cfn.deploy.start import Wish, desired_of
 from scaleout_cfn.errors import ConfigError, RefusedError, UsageError
@@ -59,6 +61,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask. It is no cons
 )
 @bucket_option
 @yes_option
+@adopt_option
 @allow_option
 @nested_option
 @timeout_option
@@ -70,6 +73,7 @@ def deploy(
     folder: str | None,
     bucket: str,
     yes: bool,
+    adopt: bool,
     allowed: tuple[str, ...],
     nested_plan: bool,
     timeout_min: float | None,
@@ -94,6 +98,7 @@ def deploy(
             work,
             image,
             bucket,
+            adopt=adopt,
             allowed=allowed,
             nested_plan=nested_plan,
             timeout_min=timeout_min,
@@ -112,7 +117,9 @@ def deploy(
             return bring(work, image)
         from scaleout_cfn.cli.image import build_source, push_built, repository_in
 
-        place = repository_in(work, find(work.aws, work.stack_name))
+        live = find(work.aws, work.stack_name)
+        require_ours(work.aws, live, work.environment, adopt=adopt)
+        place = repository_in(work, live)
         # Before anything is made: a Dockerfile that does not build costs no infrastructure.
         tag, built = build_source(work, folder, place)
         if place is None:
@@ -151,13 +158,14 @@ def publish(options: Options, image: str | None, bucket: str) -> None:
 @aws_options
 @image_option
 @bucket_option
+@adopt_option
 @nested_option
 @click.option("--exit-code", is_flag=True, help="Exit with 3 when there are changes.")
-def diff(options: Options, image: str | None, bucket: str, nested_plan: bool, exit_code: bool) -> None:
+def diff(options: Options, image: str | None, bucket: str, adopt: bool, nested_plan: bool, exit_code: bool) -> None:
     """Show what `deploy` would change, and change nothing: the change set is deleted again."""
 
     def body(work: Work) -> Outcome:
-        wish = wish_of(work, image, bucket, nested_plan=nested_plan)
+        wish = wish_of(work, image, bucket, adopt=adopt, nested_plan=nested_plan)
         outcome = deployment.plan(work.aws, work.identity, wish, _on_stdout(work), keep=False)
         changes = outcome.outcome == "planned"
         return replace(outcome, outputs={}, exit_code=3 if exit_code and changes else outcome.exit_code)
@@ -169,15 +177,16 @@ def diff(options: Options, image: str | None, bucket: str, nested_plan: bool, ex
 @aws_options
 @image_option
 @bucket_option
+@adopt_option
 @nested_option
-def plan(options: Options, image: str | None, bucket: str, nested_plan: bool) -> None:
+def plan(options: Options, image: str | None, bucket: str, adopt: bool, nested_plan: bool) -> None:
     """Make a change set, show it, and leave it there: `apply` with its ARN executes it, and nothing else.
 
     Nothing is changed. On a new stack it plans the first phase, everything but the service.
     """
 
     def body(work: Work) -> Outcome:
-        wish = wish_of(work, image, bucket, nested_plan=nested_plan)
+        wish = wish_of(work, image, bucket, adopt=adopt, nested_plan=nested_plan)
         outcome = deployment.plan(work.aws, work.identity, wish, _on_stdout(work), keep=True)
         return replace(outcome, outputs={"ChangeSet": outcome.change_set} if outcome.change_set else {})
 
@@ -187,9 +196,10 @@ def plan(options: Options, image: str | None, bucket: str, nested_plan: bool) ->
 @click.command()
 @click.argument("change_set", metavar="ARN")
 @aws_options
+@adopt_option
 @allow_option
 @timeout_option
-def apply(options: Options, change_set: str, allowed: tuple[str, ...], timeout_min: float | None) -> None:
+def apply(options: Options, change_set: str, adopt: bool, allowed: tuple[str, ...], timeout_min: float | None) -> None:
     """Execute the change set that `plan` made, by its ARN, and follow it. Approving the ARN is the consent.
 
     What holds data needs its path by --allow-replace all the same.
@@ -203,6 +213,7 @@ def apply(options: Options, change_set: str, allowed: tuple[str, ...], timeout_m
             work.identity,
             change_set,
             work.view.tell,
+            adopt=adopt,
             allowed=allowed,
             wait_s=None if timeout_min is None else timeout_min * 60,
             patience_s=work.patience_s,
@@ -216,6 +227,7 @@ def wish_of(
     image: str | None,
     bucket: str,
     *,
+    adopt: bool = False,
     allowed: tuple[str, ...] = (),
     nested_plan: bool = True,
     timeout_min: float | None = None,
@@ -239,7 +251,8 @@ def wish_of(
         work.stack_name,
         published,
         image=image,
-        tags=work.config.tags,
+        tags={**work.config.tags, **({ENVIRONMENT: work.environment} if work.environment else {})},
+        adopt=adopt,
         allowed=allowed,
         recreate=recreate,
         nested_plan=nested_plan,

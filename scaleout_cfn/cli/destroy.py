@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from scaleout_cfn.cli.recover import consent, patience
-from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
+from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_options, command, timeout_option
 from scaleout_cfn.deploy.messages import Note, Outcome
 from scaleout_cfn.deploy.teardown import destroy as steps
 
@@ -14,6 +14,7 @@ from scaleout_cfn.deploy.teardown import destroy as steps
 @aws_options
 @timeout_option
 @click.option("--yes", is_flag=True, help="Do not ask. It is no consent to lose data: --empty is.")
+@adopt_option
 @click.option(
     "--empty",
     "empty",
@@ -29,7 +30,12 @@ from scaleout_cfn.deploy.teardown import destroy as steps
     help="Leave this resource behind, which could not be deleted before: Network/Vpc. Repeatable.",
 )
 def destroy(
-    options: Options, yes: bool, timeout_min: float | None, empty: tuple[str, ...], retain: tuple[str, ...]
+    options: Options,
+    yes: bool,
+    adopt: bool,
+    timeout_min: float | None,
+    empty: tuple[str, ...],
+    retain: tuple[str, ...],
 ) -> None:
     """Take the stack down: take stock, drain the service, delete, and list what is retained.
 
@@ -47,6 +53,8 @@ def destroy(
             patience(work, timeout_min),
             options.role_arn,
             retain,
+            environment=work.environment,
+            adopt=adopt,
         )
         if work.local and outcome.exit_code == 0 and not _others(work):
             from scaleout_cfn.cli.local import release

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
+from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_options, command, timeout_option
 from scaleout_cfn.deploy import recover
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.deploy.watch.follow import Patience
@@ -18,6 +18,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 @click.command()
 @aws_options
 @yes_option
+@adopt_option
 @timeout_option
 @click.option(
     "--skip",
@@ -26,7 +27,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
     metavar="PATH",
     help="Leave this resource as it is: Service/Service. Only what could not be rolled back; repeatable.",
 )
-def rollback(options: Options, yes: bool, timeout_min: float | None, skip: tuple[str, ...]) -> None:
+def rollback(options: Options, yes: bool, adopt: bool, timeout_min: float | None, skip: tuple[str, ...]) -> None:
     """Lead a failed stack back to the version that worked, and follow it.
 
     Which call does it follows from the stack's status: RollbackStack after CREATE_FAILED or UPDATE_FAILED,
@@ -43,6 +44,8 @@ def rollback(options: Options, yes: bool, timeout_min: float | None, skip: tuple
             consent(work, yes),
             patience(work, timeout_min),
             options.role_arn,
+            environment=work.environment,
+            adopt=adopt,
         )
 
     command(options, "rollback", body)
@@ -51,8 +54,9 @@ def rollback(options: Options, yes: bool, timeout_min: float | None, skip: tuple
 @click.command()
 @aws_options
 @yes_option
+@adopt_option
 @timeout_option
-def cancel(options: Options, yes: bool, timeout_min: float | None) -> None:
+def cancel(options: Options, yes: bool, adopt: bool, timeout_min: float | None) -> None:
     """End an update that runs, and watch it go back to the version before.
 
     Only an update can be cancelled. A creation that shall not go on is deleted: scaleout-cfn destroy.
@@ -60,7 +64,13 @@ def cancel(options: Options, yes: bool, timeout_min: float | None) -> None:
 
     def body(work: Work) -> Outcome:
         return recover.cancel(
-            work.aws, work.stack_name, work.view.tell, consent(work, yes), patience(work, timeout_min)
+            work.aws,
+            work.stack_name,
+            work.view.tell,
+            consent(work, yes),
+            patience(work, timeout_min),
+            environment=work.environment,
+            adopt=adopt,
         )
 
     command(options, "cancel", body)

@@ -25,7 +25,7 @@ from scaleout_cfn.deploy.messages import Note, Outcome, Started
 from scaleout_cfn.deploy.outcome import interrupted, outcome_of_error
 from scaleout_cfn.errors import ScaleoutError, UsageError
 
-__all__ = ["Options", "Stopped", "Work", "aws_options", "command", "timeout_option"]
+__all__ = ["Options", "Stopped", "Work", "adopt_option", "aws_options", "command", "timeout_option"]
 
 #: SIGTERM is answered within two seconds, whatever a call to AWS is doing.
 TERM_S = 1.8
@@ -65,6 +65,7 @@ class Work:
     identity: Identity
     view: View
     local: bool
+    environment: str = ""
 
     @property
     def interactive(self) -> bool:
@@ -97,6 +98,13 @@ def aws_options(body: Callable[..., Any]) -> Callable[..., Any]:
     ):
         gathered = option(gathered)
     return config_options(gathered)
+
+
+adopt_option = click.option(
+    "--adopt",
+    is_flag=True,
+    help="Take over a stack that scaleout-cfn did not make, or that is of another environment.",
+)
 
 
 def timeout_option(body: Callable[..., Any]) -> Callable[..., Any]:
@@ -208,7 +216,7 @@ def _begin(options: Options, name: str, view: View, opened: ExitStack, *, keep: 
         pinned(identity, account_id=config.account_id, region=config.region)
     stack = options.stack or config.stack_name
     view.tell(Started(name, stack, identity.account_id, identity.region, identity.arn, options.role_arn))
-    return Work(config, stack, aws, identity, view, options.local)
+    return Work(config, stack, aws, identity, view, options.local, options.environment or "")
 
 
 @contextmanager

@@ -16,10 +16,11 @@ from scaleout_cfn.deploy import protect
 from scaleout_cfn.deploy.changes import changeset, quota
 from scaleout_cfn.deploy.changes.plan import Plan, blocked
 from scaleout_cfn.deploy.changes.reading import read_plan
-from scaleout_cfn.deploy.desired import Desired, fingerprint_in, token
-from scaleout_cfn.deploy.live import Live, find, resources_of
+from scaleout_cfn.deploy.desired import ENVIRONMENT, Desired, fingerprint_in, token
+from scaleout_cfn.deploy.live import Live, find, resources_of, tags_of
 from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell, Uploaded
 from scaleout_cfn.deploy.outcome import interrupted, nothing_to_do, outcome_of, redacted
+from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.publish import upload
 from scaleout_cfn.deploy.services.rollout import services_in, verify
 from scaleout_cfn.deploy.start import Wish, make_startable, operation_at_work, phases_of, same
@@ -51,6 +52,7 @@ class Run:
     allowed: tuple[str, ...] = ()
     nested: bool = True
     marked: bool = True
+    adopt: bool = False
     uploaded: bool = False
     lifted: bool = False
     looked_at: bool = False
@@ -70,7 +72,7 @@ def deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confir
 
 
 def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confirm) -> Outcome:
-    run = Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed, wish.nested_plan, wish.marked)
+    run = _run(aws, identity, wish, tell)
     live = find(aws, wish.stack_name)
     phases = phases_of(wish, live, aws.target.role_arn)
     earlier: Outcome | None = None
@@ -82,6 +84,8 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
             return earlier
         live = find(aws, wish.stack_name)
     else:
+        if wish.recreate:  # this may delete it
+            require_ours(aws, live, phases[0].environment, adopt=wish.adopt)
         live = make_startable(aws, live, recreate=wish.recreate, tell=tell)
     phases = phases_of(wish, live, aws.target.role_arn)
     for number, desired in enumerate(phases, 1):
@@ -94,6 +98,11 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
             tell(Note(f"✓ {outcome.what}"))
             live = find(aws, wish.stack_name)
     return earlier if earlier and outcome.outcome == "no_change" else outcome
+
+
+def _run(aws: Aws, identity: Identity, wish: Wish, tell: Tell) -> Run:
+    asked = (wish.wait_s, wish.patience_s, wish.allowed, wish.nested_plan, wish.marked, wish.adopt)
+    return Run(aws, identity, tell, *asked)
 
 
 def plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -> Outcome:
@@ -117,12 +126,13 @@ def _discreet(wish: Wish, tell: Tell, body: Callable[[Tell], Outcome]) -> Outcom
 
 
 def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -> Outcome:
-    run = Run(aws, identity, tell, wish.wait_s, wish.patience_s, wish.allowed, wish.nested_plan, wish.marked)
+    run = _run(aws, identity, wish, tell)
     live = find(aws, wish.stack_name)
     live = make_startable(aws, live, recreate=False, tell=tell)
     desired = phases_of(wish, live, aws.target.role_arn)[0]
     if live is not None and same(aws, desired, live):
         return nothing_to_do(live)
+    require_ours(aws, live, desired.environment, adopt=wish.adopt)
     try:
         made = propose(run, desired, live)
         if made is None:
@@ -135,13 +145,14 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
             tell(Blocked(held))
         if keep:
             what = f"{wish.stack_name}: planned; nothing was changed"
+            consents = ["--adopt"] * wish.adopt + [f"--allow-replace {path}" for path in held]
             return Outcome(
                 "planned",
                 0,
                 what,
                 stack_id=found.stack_id,
                 change_set=made.arn,
-                next_command=f"scaleout-cfn apply {made.arn}" + "".join(f" --allow-replace {path}" for path in held),
+                next_command=" ".join(["scaleout-cfn apply", made.arn, *consents]),
             )
         changeset.discard(aws, made.arn, made.stack_id, placeholder=made.made_stack)
         return Outcome(
@@ -157,6 +168,7 @@ def apply(
     change_set: str,
     tell: Tell,
     *,
+    adopt: bool = False,
     allowed: tuple[str, ...] = (),
     wait_s: float | None = None,
     patience_s: float | None = 120.0,
@@ -180,6 +192,8 @@ def apply(
         mark = fingerprint_in(described.get("Description", "")) or "0" * 16
         operation = Operation(described["StackId"], token("deploy", mark, described["ChangeSetId"]))
         return watch_deployment(run, operation, described["StackName"])
+    environment = tags_of(described).get(ENVIRONMENT, "")
+    require_ours(aws, find(aws, described["StackId"]), environment, adopt=adopt)
     found = read_plan(aws, change_set)
     tell(Planned(found, allowed))
     return confirm_and_execute(run, found, lambda _: True)
@@ -187,6 +201,8 @@ def apply(
 
 def _phase(run: Run, desired: Desired, live: Live | None, confirm: Confirm) -> Outcome:
     content = live is not None and same(run.aws, desired, live)
+    if not content and not run.looked_at:  # a stack that is what we would make of it is ours
+        require_ours(run.aws, live, desired.environment, adopt=run.adopt)
     if live is not None and live.meaning.start == "update" and not run.looked_at:
         # A run that was cut short may have left data unprotected. What was never protected waits for consent, where
         # there are changes.
@@ -227,6 +243,7 @@ def propose(run: Run, desired: Desired, live: Live | None) -> changeset.ChangeSe
         again = find(run.aws, desired.stack_name)
         if error.kind not in ("missing", "refused") or (again and again.status) == (live and live.status):
             raise
+        require_ours(run.aws, again, desired.environment, adopt=run.adopt)
         return changeset.propose(run.aws, desired, again, run.draft, run.tell, nested=nested)
 
 

@@ -17,8 +17,10 @@ from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.deploy.publish import Published
 from scaleout_cfn.errors import UsageError
 
-__all__ = ["IMAGE", "Desired", "fingerprint_in", "parameters_for", "token"]
+__all__ = ["ENVIRONMENT", "IMAGE", "Desired", "fingerprint_in", "parameters_for", "token"]
 
+#: The tag of a stack that says which environment of a config it is: without it, none.
+ENVIRONMENT = "scaleout:environment"
 IMAGE = "ImageUri"
 HIDDEN = "****"
 _TOKEN = re.compile(r"scfn-[a-z]+-(?P<fingerprint>[0-9a-f]{16})-[0-9a-f-]+")
@@ -33,6 +35,11 @@ class Desired:
     parameters: Mapping[str, str | None]
     tags: Mapping[str, str] = field(default_factory=dict)
     role_arn: str = ""
+
+    @property
+    def environment(self) -> str:
+        """The environment of the config that this is; empty for none."""
+        return self.tags.get(ENVIRONMENT, "")
 
     @property
     def fingerprint(self) -> str:

@@ -11,7 +11,7 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.states import Status, meaning
 from scaleout_cfn.errors import ApiError, UsageError
 
-__all__ = ["NESTED", "Live", "Resource", "find", "parsed", "resources_of", "template_body", "template_text"]
+__all__ = ["NESTED", "Live", "Resource", "find", "parsed", "resources_of", "tags_of", "template_body", "template_text"]
 
 NESTED = "AWS::CloudFormation::Stack"
 
@@ -73,12 +73,17 @@ def parsed(raw: Mapping[str, Any]) -> Live:
         reason=raw.get("StackStatusReason", ""),
         parameters={one["ParameterKey"]: one.get("ParameterValue", "") for one in parameters},
         resolved={one["ParameterKey"]: one["ResolvedValue"] for one in parameters if "ResolvedValue" in one},
-        tags={one["Key"]: one["Value"] for one in raw.get("Tags", [])},
+        tags=tags_of(raw),
         outputs={one["OutputKey"]: one.get("OutputValue", "") for one in raw.get("Outputs", [])},
         version=hashlib.sha256(times.encode()).hexdigest()[:8],
         protected=bool(raw.get("EnableTerminationProtection")),
         role_arn=raw.get("RoleARN", ""),
     )
+
+
+def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of a stack or a change set, as it is described."""
+    return {tag["Key"]: tag["Value"] for tag in raw.get("Tags", [])}
 
 
 def template_text(aws: Aws, stack_id: str) -> str:

@@ -12,6 +12,7 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.live import NESTED, Live, Resource, find, resources_of
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
 from scaleout_cfn.deploy.outcome import outcome_of
+from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.protect import restore
 from scaleout_cfn.deploy.watch.events import Event, Operation
 from scaleout_cfn.deploy.watch.follow import Patience, begin, unsure, watch
@@ -114,6 +115,9 @@ def rollback(
     confirm: Callable[[str], bool],
     patience: Patience,
     role_arn: str = "",
+    *,
+    environment: str = "",
+    adopt: bool = False,
 ) -> Outcome:
     """Lead a failed stack back to the version that worked. Does nothing where it is there already.
 
@@ -130,6 +134,7 @@ def rollback(
         what = f"{stack}: {way.what}"
         return Outcome("no_change", 0, what, live.status, live.stack_id, next_command=way.next_command)
     _refuse(way, live)
+    require_ours(aws, live, environment, adopt=adopt)
     arguments: dict[str, Any] = {"RoleARN": role_arn} if role_arn else {}
     sentence = f"{stack} is {live.status}: it {way.what}"
     if way.verb == "continue_update_rollback":
@@ -152,7 +157,16 @@ def rollback(
     return watch(aws, operation, stack, tell, _conclusion(aws, stack, tell), patience)
 
 
-def cancel(aws: Aws, stack: str, tell: Tell, confirm: Callable[[str], bool], patience: Patience) -> Outcome:
+def cancel(
+    aws: Aws,
+    stack: str,
+    tell: Tell,
+    confirm: Callable[[str], bool],
+    patience: Patience,
+    *,
+    environment: str = "",
+    adopt: bool = False,
+) -> Outcome:
     """End an update that runs, and watch it go back to the version before. Does nothing where none runs."""
     live = _there(aws, stack)
     if live.status != "UPDATE_IN_PROGRESS":
@@ -167,6 +181,7 @@ def cancel(aws: Aws, stack: str, tell: Tell, confirm: Callable[[str], bool], pat
             )
         what = f"{stack}: no update runs, so there is none to cancel"
         return Outcome("no_change", 0, what, live.status, live.stack_id)
+    require_ours(aws, live, environment, adopt=adopt)
     _ask(confirm, f"{stack} is being updated: the update is given up, and the version before comes back")
     try:
         operation = begin(aws, live, "cancel", "cancel_update_stack")

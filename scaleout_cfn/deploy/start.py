@@ -22,9 +22,10 @@ __all__ = ["Wish", "busy", "desired_of", "make_startable", "operation_at_work", 
 class Wish:
     """What the user asks for.
 
-    `allowed` are the logical paths that may be replaced or deleted though they hold data; `recreate` agrees to delete
-    a stack whose creation failed. `nested_plan` asks for the changes inside nested stacks. `wait_s` bounds the
-    watching, `patience_s` how long expired credentials are put up with; None is no bound.
+    `adopt` agrees to take over a stack that is not ours; `allowed` are the logical paths that may be replaced or
+    deleted though they hold data; `recreate` agrees to delete a stack whose creation failed. `nested_plan` asks for
+    the changes inside nested stacks. `wait_s` bounds the watching, `patience_s` how long expired credentials are put
+    up with; None is no bound.
     """
 
     stack_name: str
@@ -32,6 +33,7 @@ class Wish:
     image: str | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    adopt: bool = False
     allowed: tuple[str, ...] = ()
     recreate: bool = False
     nested_plan: bool = True

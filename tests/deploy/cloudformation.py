@@ -297,7 +297,7 @@ class CloudFormation:
     ) -> dict[str, Any]:
         made = self._found(ChangeSetName, StackName)
         whole = {key: value for key, value in made.items() if not key.startswith("_") and key != "Changes"}
-        return {**whole, **_page("Changes", made["Changes"], NextToken)}
+        return {**whole, "Tags": made.get("_tags", []), **_page("Changes", made["Changes"], NextToken)}
 
     def _found(self, name: str, stack_name: str) -> dict[str, Any]:
         if name in self.sets:

@@ -16,7 +16,7 @@ from local.helpers import Account
 import scaleout_cfn as sc
 from scaleout_cfn.aws.pace import Pace
 from scaleout_cfn.cli import main
-from scaleout_cfn.deploy.changes.plan import is_stateful
+from scaleout_cfn.deploy.changes.stateful import is_stateful
 from scaleout_cfn.deploy.live import NESTED, Resource
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.teardown.destroy import destroy
@@ -143,8 +143,9 @@ def test_what_cannot_be_looked_into_counts_as_full() -> None:
 def test_a_template_that_cannot_be_read_keeps_nothing_for_safe() -> None:
     deployer = whole(images=["sha256:1"])
     deployer.world.faults.append(Fault("GetTemplate", "ValidationError", times=9))
+    aws = deployer.world.aws()
     with pytest.raises(RefusedError) as caught:
-        destroyed(deployer)
+        destroy(aws, "web", [TABLE], deployer.said.append, lambda _: True, Patience(), adopt=True)
     assert "Repository holds 1 images and would be deleted" in str(caught.value)
 
 

@@ -413,10 +413,11 @@ def test_over_http_a_failed_update_goes_back(
     fail = partial(faults, {"resource": "Two", "operation": "update", "message": "no place for a task"})
     assert updated(faulty, files, files, fail, DisableRollback=True) == "UPDATE_FAILED"
     faults()
-    assert over_http(faulty, monkeypatch, "rollback") == 6  # nobody is there to be asked
-    assert over_http(faulty, monkeypatch, "rollback", "--yes") == 0
+    assert over_http(faulty, monkeypatch, "rollback", "--yes") == 6  # the emulator's stack is not ours
+    assert over_http(faulty, monkeypatch, "rollback", "--adopt") == 6  # nobody is there to be asked
+    assert over_http(faulty, monkeypatch, "rollback", "--yes", "--adopt") == 0
     assert "rolled back; the previous version is in place" in capsys.readouterr().err
-    assert over_http(faulty, monkeypatch, "rollback", "--yes") == 0
+    assert over_http(faulty, monkeypatch, "rollback", "--yes", "--adopt") == 0
 
 
 def test_over_http_the_first_cause_is_found_at_any_later_time(
@@ -440,9 +441,9 @@ def test_over_http_the_first_cause_is_found_at_any_later_time(
     assert "first cause  Second/Value  AWS::SSM::Parameter  UPDATE_FAILED" in said.out
     assert "no place for a task" in said.out
     faults()
-    assert over_http(faulty, monkeypatch, "rollback", "--yes", "--json") == 0
+    assert over_http(faulty, monkeypatch, "rollback", "--yes", "--adopt", "--json") == 0
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (last["type"], last["outcome"], last["exit"]) == ("result", "rolled_back", 0)
-    assert over_http(faulty, monkeypatch, "cancel", "--yes") == 0
-    assert over_http(faulty, monkeypatch, "destroy", "--yes") == 0
-    assert over_http(faulty, monkeypatch, "destroy", "--yes") == 0
+    assert over_http(faulty, monkeypatch, "cancel", "--yes", "--adopt") == 0
+    assert over_http(faulty, monkeypatch, "destroy", "--yes", "--adopt") == 0
+    assert over_http(faulty, monkeypatch, "destroy", "--yes", "--adopt") == 0

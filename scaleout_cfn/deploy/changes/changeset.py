@@ -122,11 +122,9 @@ def _make_or_find(
         }
         if desired.role_arn:
             arguments["RoleARN"] = desired.role_arn
-        found = _send(aws, arguments)
-        if found is None:  # it is new
-            return aws.read(
-                "cloudformation", "describe_change_set", StackName=desired.stack_name, ChangeSetName=draft.name
-            )
+        found, new = _send(aws, arguments)
+        if new:
+            return {"ChangeSetId": found["Id"], "StackId": found["StackId"]}
         ours = fingerprint_in(found.get("Description", "")) == desired.fingerprint
         usable = found["Status"] in PENDING or found["ExecutionStatus"] == "AVAILABLE"
         if ours and usable:
@@ -135,23 +133,22 @@ def _make_or_find(
     raise BusyError(f"stack {desired.stack_name} has {MOST_NAMES} change sets of this state; delete some of them")
 
 
-def _send(aws: Aws, arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """Send the request. None when the change set was made by it, else the one that has its name already.
+def _send(aws: Aws, arguments: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """Send the request. Its answer and True when the change set was made by it, else the one that has its name.
 
     An unclear answer is settled by looking for the change set; only where there is none is it sent again.
     """
     name = {key: arguments[key] for key in ("StackName", "ChangeSetName")}
     for last in (False, False, True):
         try:
-            aws.write("cloudformation", "create_change_set", **arguments)
-            return None
+            return aws.write("cloudformation", "create_change_set", **arguments), True
         except ApiError as error:
             if error.kind == "exists":
-                return aws.read("cloudformation", "describe_change_set", **name)
+                return aws.read("cloudformation", "describe_change_set", **name), False
             if error.kind != "unclear":
                 raise _rejected(error) from None
             try:
-                return aws.read("cloudformation", "describe_change_set", **name)
+                return aws.read("cloudformation", "describe_change_set", **name), False
             except ApiError as missing:
                 if missing.kind != "missing" or last:
                     raise

@@ -14,6 +14,7 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.live import NESTED, Live, Resource, find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell
 from scaleout_cfn.deploy.outcome import outcome_of
+from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.recover import pick
 from scaleout_cfn.deploy.teardown.drain import delete_contents, drain, release
 from scaleout_cfn.deploy.teardown.inventory import EMPTIED, Inventory, held_back, take_inventory
@@ -37,6 +38,9 @@ def destroy(
     patience: Patience,
     role_arn: str = "",
     retain: Sequence[str] = (),
+    *,
+    environment: str = "",
+    adopt: bool = False,
 ) -> Outcome:
     """Take a stack down. Finishes what an earlier run began; does nothing where there is no stack.
 
@@ -48,6 +52,7 @@ def destroy(
         return Outcome("no_change", 0, f"{stack}: there is no such stack, so there is nothing to do")
     if live.status == "DELETE_IN_PROGRESS":
         return watch(aws, Operation(live.stack_id, ""), stack, tell, _conclusion(stack, Inventory(())), patience)
+    require_ours(aws, live, environment, adopt=adopt)
     _refuse_unless_deletable(live)
     taken = take_inventory(aws, live, tell)
     tell(taken.message(stack))
