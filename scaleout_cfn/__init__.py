@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from scaleout_cfn.errors import ConfigError, ScaleoutError, SetError, UsageError, WiringError
     from scaleout_cfn.files import write
     from scaleout_cfn.graph import mermaid
-    from scaleout_cfn.lint import Finding, check_set, lint_folder
+    from scaleout_cfn.lint import Finding, check_set
+    from scaleout_cfn.lint.files import Report, lint_files
     from scaleout_cfn.profiles import PROFILES
     from scaleout_cfn.rendering import folder_url, local_url, render, set_of, texts_of
     from scaleout_cfn.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
@@ -75,7 +76,8 @@ _HOMES = {
     "config_text": "json_schema starter",
     "errors": "ConfigError ScaleoutError SetError UsageError WiringError",
     "graph": "mermaid",
-    "lint": "Finding check_set lint_folder",
+    "lint": "Finding check_set",
+    "lint.files": "Report lint_files",
     "profiles": "PROFILES",
     "composing": "compose",
     "files": "write",
@@ -115,6 +117,7 @@ __all__ = [
     "Outputs",
     "Registry",
     "RegistryPipeline",
+    "Report",
     "RoleArn",
     "ScaleoutError",
     "Scaling",
@@ -141,7 +144,7 @@ __all__ = [
     "compose",
     "folder_url",
     "json_schema",
-    "lint_folder",
+    "lint_files",
     "load",
     "local_url",
     "main",

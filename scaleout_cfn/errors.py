@@ -41,7 +41,7 @@ EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
     {
         0: "done, or nothing to do",
         1: "our own fault, or a call to AWS that failed",
-        2: "usage, config or lint",
+        2: "usage or config",
         3: "changes present (`diff --exit-code`, `render --check`)",
         4: "failed and rolled back; the stack is usable",
         5: "failed; the stack needs a hand",
@@ -49,6 +49,8 @@ EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
         7: "busy, or the plan is stale",
         8: "credentials or permissions",
         9: "stopped waiting; still running",
+        10: "lint found an error",
+        11: "lint found warnings, and no error",
         130: "interrupted by Ctrl-C; what had begun is still running",
         143: "ended by SIGTERM; what had begun is still running",
     }

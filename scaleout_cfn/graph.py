@@ -23,8 +23,8 @@ def mermaid(templates: Mapping[str, Mapping[str, Any]]) -> str:
     root = StackSet(templates).view(next(iter(templates)))
     lines = ["flowchart LR"]
     for title in root.nestings:
-        child = root.children.get(title)
-        lines.append(f'    {title}["<b>{title}</b>{_kinds(child) if child else ""}"]')
+        inside = "".join(_kinds(child) for child in root.children.get(title, ()))
+        lines.append(f'    {title}["<b>{title}</b>{inside}"]')
     fed: dict[tuple[str, str], dict[str, None]] = {}
     for (_, title, *_), source, attribute in root.facts.attributes:
         head, _, output = attribute.partition(".")

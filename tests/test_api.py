@@ -112,6 +112,6 @@ def test_a_path_may_be_a_string(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     config = scaleout_cfn.load("web.toml")
     assert config.scaling.max_tasks == 12
     assert scaleout_cfn.write("out", scaleout_cfn.render(scaleout_cfn.compose(config))) == []
-    assert scaleout_cfn.lint_folder("out") == []
+    assert scaleout_cfn.lint_files("out").findings == []
     with pytest.raises(scaleout_cfn.UsageError, match=r"^nope\.toml: no such file"):
         scaleout_cfn.load("nope.toml")

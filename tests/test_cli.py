@@ -229,10 +229,16 @@ GOOD = "AWSTemplateFormatVersion: '2010-09-09'\nResources:\n  Topic:\n    Type: 
 
 def test_lint_of_a_clean_folder_says_so(run: Run, here: Path) -> None:
     (here / "a.yaml").write_text(GOOD, encoding="utf-8")
-    assert run("lint", ".") == (0, "", ".: 0 errors, 0 warnings\n")
+    assert run("lint", ".") == (
+        0,
+        "",
+        "1 templates; followed 0 of 0 nested stacks\n.: 0 errors, 0 warnings, 0 for information\n",
+    )
     result = run("lint", "--json", "--region", "us-east-1", "--region", "eu-central-1", ".")
     assert (result.code, result.err) == (0, "")
-    assert json.loads(result.out) == {"v": 1, "errors": 0, "warnings": 0, "findings": []}
+    counts = {"errors": 0, "warnings": 0, "infos": 0}
+    seen = {"findings": [], "templates": 1, "followed": 0, "unfollowed": []}
+    assert json.loads(result.out) == {"v": 1, **counts, **seen}
 
 
 def test_lint_shows_each_finding_with_place_rule_and_cure(run: Run, here: Path) -> None:
@@ -241,11 +247,12 @@ def test_lint_shows_each_finding_with_place_rule_and_cure(run: Run, here: Path) 
     (here / "b.yaml").write_text(GOOD + "Parameters: {Name: {Type: String, Default: a}}\n", encoding="utf-8")
     text = run("lint", ".")
     as_json = run("lint", "--json", ".")
-    assert text.code == as_json.code == 2
+    assert text.code == as_json.code == 10
     found = json.loads(as_json.out)
     assert found["errors"] == sum(finding["severity"] == "error" for finding in found["findings"]) > 0
     assert found["warnings"] == len(found["findings"]) - found["errors"]
-    assert text.err == f".: {found['errors']} errors, {found['warnings']} warnings\n"
+    totals = f"{found['errors']} errors, {found['warnings']} warnings, 0 for information"
+    assert text.err == f"2 templates; followed 1 of 1 nested stacks\n.: {totals}\n"
     for finding in found["findings"]:
         place = f"{finding['file']}:{finding['line']}"
         assert f"{place}: {finding['severity']} {finding['rule']} at {finding['path']}: " in text.out
@@ -330,8 +337,7 @@ BAD = [
     (["init", "nowhere/a.toml"], "error: nowhere/a.toml: No such file or directory; give a path that can be "),
     (["init", "/proc/nowhere"], "error: /proc/nowhere: "),
     (["schema", "x"], "Error: Got unexpected extra argument (x)"),
-    (["lint", "nowhere"], "error: nowhere: No such file or directory; give a folder of templates"),
-    (["lint", "file"], "error: file: Not a directory; give a folder of templates"),
+    (["lint", "nowhere"], "error: nowhere: No such file or directory; give folders of templates, or files"),
     (["lint", "--region", "mars-1", "good"], "error: --region: Regions ['mars-1'] are unsupported."),
     (["graph", "nowhere"], "error: nowhere: No such file or directory; give a folder of templates"),
     (["graph", "file"], "error: file: Not a directory; give a folder of templates"),

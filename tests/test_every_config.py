@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from strategies import configs, sections
 
 import scaleout_cfn as sc
-from scaleout_cfn.lint import check_set, lint_folder
+from scaleout_cfn.lint import check_set
+from scaleout_cfn.lint.files import lint_files
 
 REGIONS = ("us-east-1", "us-east-2", "eu-central-1", "ap-southeast-2")
 Templates = dict[str, dict[str, Any]]
@@ -47,7 +48,7 @@ def walk(value: Any) -> Iterator[Any]:
 def test_lint_finds_nothing_in_any_region(config: sc.Config, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("set")
     sc.write(folder, sc.render(sc.compose(config)))
-    assert lint_folder(folder, regions=REGIONS) == []
+    assert lint_files(folder, regions=REGIONS).findings == []
 
 
 @every_config

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.lint import lint_folder
+from scaleout_cfn.lint.files import lint_files
 from scaleout_cfn.templates.reading import read_folder
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -41,7 +41,7 @@ def rendered(run: Run, name: str, folder: Path, *options: str) -> dict[str, dict
 @pytest.mark.parametrize("name", EXAMPLE_NAMES)
 def test_every_example_renders_a_set_without_findings(run: Run, name: str, tmp_path: Path) -> None:
     rendered(run, name, tmp_path)
-    assert lint_folder(tmp_path) == []
+    assert lint_files(tmp_path).findings == []
 
 
 def test_numbers_of_ones_own_reach_the_templates(run: Run, tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_the_cache_lets_in_the_tasks_alone_and_the_tasks_know_where_it_is(run: R
     templates: dict[str, Any] = rendered(
         run, "own_stack", tmp_path, "--set", f"service.network_mode={mode}", "--set", "scaling.max_tasks=9"
     )
-    assert lint_folder(tmp_path) == []
+    assert lint_files(tmp_path).findings == []
     owner, condition = {"bridge": ("Cluster", None), "awsvpc": ("Service", "HasImage")}[mode]
     resources = templates["root.yaml"]["Resources"]
     group = templates["cache.yaml"]["Resources"]["SecurityGroup"]["Properties"]

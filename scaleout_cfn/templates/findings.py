@@ -17,7 +17,7 @@ class Finding(Struct, frozen=True, order=True):
 
     `path` is the place as keys joined by dots, `Resources.Service.Properties.Parameters.VpcId`.
     `line` counts from 1 and is None where only the parsed template was at hand.
-    `source` is the page that states what AWS or cfn-lint expects.
+    `source` is the page that states what AWS or cfn-lint expects. `count` says how often it is true of the place.
     """
 
     file: str
@@ -28,11 +28,9 @@ class Finding(Struct, frozen=True, order=True):
     message: str
     cure: str
     source: str
+    count: int = 1
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
     """Each finding once, in reading order: file, line (unknown first), path, rule."""
-    return sorted(
-        dict.fromkeys(findings),
-        key=lambda f: (f.file, f.line or 0, f.path, f.rule, f.message, f.cure),
-    )
+    return sorted(dict.fromkeys(findings), key=lambda f: (f.file, f.line or 0, f.path, f.rule, f.message, f.cure))

@@ -8,19 +8,22 @@ CloudFormation sees; the other plain scalars follow YAML 1.1.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 from yaml.constructor import SafeConstructor
 
+from scaleout_cfn.templates.facts import Facts
 from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.locations import SUFFIXES, locations
+from scaleout_cfn.templates.stacks import StackView
 
-__all__ = ["Template", "is_template", "load", "read_folder", "read_template", "templates_of"]
+__all__ = ["Reader", "Source", "load", "read_folder", "read_template"]
 
 ANATOMY = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-anatomy.html"
 FORMATS = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html"
@@ -28,21 +31,31 @@ FORMATS = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/templa
 # PyYAML is sometimes installed without libyaml; its own parser gives the same, about ten times slower.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _YAML = "tag:yaml.org,2002:"
-_SECTIONS = re.compile(r"""^\s*["']?(AWSTemplateFormatVersion|Resources)["']?\s*:""", re.MULTILINE)
+# CloudFormation takes a template of 1 MB, as text: no alias can make more of it, and no file of five times that is one.
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+_WRITTEN_OUT = 1_000_000
+_LARGEST = 5_000_000
+# Real templates are some thirty levels deep. Python's own stack ends at some hundreds, wherever it stands just then.
+_DEEPEST = 100
+# A file that says so is a template, however broken and however it is laid out.
+_MENTIONS = re.compile(rb"""AWSTemplateFormatVersion|(?:^|[\s{,])["']?Resources["']?\s*:""", re.MULTILINE)
+# Folders in which nobody keeps templates of their own.
+_FOREIGN = ("node_modules", "__pycache__")
 
 
 @dataclass(frozen=True)
-class Template:
+class Source:
     """One template file.
 
     `body` is the long form, empty where the text cannot be read. `lines` maps a dotted path to its
-    line, counted from 1. `problems` says what is wrong with the text itself.
+    line, counted from 1. `problems` says what is wrong with the text itself, `size` counts its bytes.
     """
 
     name: str
     body: dict[str, Any]
     lines: Mapping[str, int] = field(default_factory=dict, repr=False)
     problems: tuple[Finding, ...] = ()
+    size: int = 0
 
     def line(self, path: str) -> int | None:
         """The line of a path, or of the nearest thing around it that is written down."""
@@ -53,7 +66,7 @@ class Template:
         return None
 
 
-def load(text: str, name: str) -> Template:
+def load(text: str, name: str) -> Source:
     """Read one template. Text that cannot be read is no exception but `problems`."""
     try:
         loader = _Loader(text)
@@ -63,9 +76,10 @@ def load(text: str, name: str) -> Template:
             loader.dispose()
         if not isinstance(node, yaml.MappingNode):
             what = "empty" if node is None else "a list" if isinstance(node, yaml.SequenceNode) else "one value"
-            return Template(name, {}, problems=(_problem(name, 1, f"The file is {what}, not a template."),))
-        reader = _Reader(name)
-        return Template(name, reader.mapping(node, ""), reader.lines, tuple(reader.problems))
+            return Source(name, {}, problems=(_problem(name, 1, f"The file is {what}, not a template."),))
+        reader = _Builder(name)
+        body = reader.mapping(node, "")
+        return _bounded(Source(name, body, reader.lines, tuple(reader.problems)))
     except yaml.YAMLError as error:
         # libyaml has a limit of its own from 0.2.6 on; before, Python's is met first.
         if "maximum nesting depth" in str(error):
@@ -75,7 +89,7 @@ def load(text: str, name: str) -> Template:
         return _too_deep(name)
 
 
-def read_template(text: str, name: str = "template") -> Template:
+def read_template(text: str, name: str = "template") -> Source:
     """Read one template, for callers that need a good one.
 
     Raises ValueError with the place and the reason where the text is no template.
@@ -88,59 +102,139 @@ def read_template(text: str, name: str = "template") -> Template:
 
 
 def read_folder(path: Path) -> dict[str, dict[str, Any]]:
-    """The templates of a folder by file name: its own, and those in subfolders that they nest.
+    """The templates of a folder by file name: its own, and those elsewhere that they nest.
 
     Raises ValueError where a template cannot be read, OSError where the folder cannot be.
     """
     found = {}
-    for template, _ in templates_of(path):
-        if template.problems:
-            first = template.problems[0]
+    reader = Reader(path)
+    reader.folder(path)
+    for source in reader.sources():
+        if source.problems:
+            first = source.problems[0]
             raise ValueError(f"{first.file}:{first.line}: {first.message} {first.cure}")
-        found[template.name] = template.body
+        found[source.name] = source.body
     return found
 
 
-def templates_of(folder: Path) -> Iterator[tuple[Template, int]]:
-    """Each template of a folder with its size in bytes, those of subfolders once something nests them.
+class Reader:
+    """Finds templates in files and folders, and wherever those nest others. Names are relative to `base`.
 
-    Other YAML and JSON files (build specifications, parameter files) are passed over.
+    `published` fills with the files behind the names that CDK's asset manifests give them.
     """
-    waiting = sorted(
-        (entry.name for entry in folder.iterdir() if entry.suffix in SUFFIXES and entry.is_file()),
-        reverse=True,
-    )
-    seen = set(waiting)
-    nested: set[str] = set()
-    while waiting:
-        name = waiting.pop()
-        raw = (folder / name).read_bytes()
+
+    def __init__(self, base: Path) -> None:
+        self.base = base.absolute()
+        self.published: dict[str, str] = {}
+        self._waiting: list[tuple[str, bool]] = []
+        self._seen: set[str] = set()
+        # The repositories, or else the folders, in which a URL's file is looked for.
+        self._tops: set[Path] = set()
+
+    def file(self, path: Path) -> None:
+        """Take one file for a template, whatever it looks like. Raises OSError where it is not there."""
+        path.stat()
+        self._take(self._name(path), True)
+        self._tops.add(_top(path.absolute().parent))
+
+    def folder(self, path: Path, *, deep: bool = False) -> None:
+        """Look through a folder, and with `deep` through those in it. Raises OSError where it cannot be read."""
+        self._tops.add(_top(path.absolute()))
+        folders = [path]
+        while folders:
+            folder = folders.pop()
+            entries = sorted(folder.iterdir())
+            for entry in entries:
+                if entry.name.endswith(".assets.json"):
+                    self.published.update(self._manifest(entry))
+                elif entry.suffix in SUFFIXES and entry.is_file():
+                    self._take(self._name(entry), False)
+            if deep:
+                folders += [
+                    entry
+                    for entry in reversed(entries)
+                    if not entry.name.startswith(".")
+                    and entry.name not in _FOREIGN
+                    and entry.is_dir()
+                    and not entry.is_symlink()
+                ]
+
+    def sources(self) -> Iterator[Source]:
+        """Each template, those that others nest after them. Other YAML and JSON files are passed over."""
+        for name, meant in self._waiting:
+            source = self._read(name, meant)
+            if source is not None:
+                yield source
+                self._follow(source)
+
+    def _take(self, name: str, meant: bool) -> None:
+        if name not in self._seen:
+            self._seen.add(name)
+            self._waiting.append((name, meant))
+
+    def _follow(self, source: Source) -> None:
+        for place in locations(StackView(source.name, Facts(source.body), {})):
+            for path in place.candidates(source.name):
+                file = self.base / path
+                inside = place.path is not None or any(file.is_relative_to(top) for top in self._tops)
+                if inside and _is_file(file):
+                    self._take(path, True)
+
+    def _read(self, name: str, meant: bool) -> Source | None:
+        """The template in a file; None where the file is something else."""
+        path = self.base / name
+        try:
+            size = path.stat().st_size
+            raw = path.read_bytes() if size <= _LARGEST else b""
+            if size > _LARGEST:
+                with path.open("rb") as file:
+                    raw = file.read(100_000)
+        except OSError as error:
+            return Source(name, {}, problems=(_problem(name, 1, f"The file cannot be read: {error.strerror}."),))
+        mentions = bool(_MENTIONS.search(raw.replace(b"\0", b"")))
+        if not mentions and not meant:
+            return None
+        if size > _LARGEST:
+            return _too_large(name, size)
         try:
             text = raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             problem = _problem(name, 1, f"The file is not UTF-8 text: {error.reason} at byte {error.start}.")
-            yield Template(name, {}, problems=(problem,)), len(raw)
-            continue
-        template = load(text, name)
-        if name not in nested and not is_template(template, text):
-            continue
-        yield template, len(raw)
-        found = {
-            path
-            for location in locations(template.body)
-            for path in location.candidates(name)
-            if not path.startswith(("../", "/")) and (folder / path).is_file()
-        }
-        nested |= found
-        waiting.extend(sorted(found - seen, reverse=True))
-        seen |= found
+            return Source(name, {}, problems=(problem,), size=size)
+        source = load(text, name)
+        if not meant and source.body and not source.body.keys() & {"Resources", "AWSTemplateFormatVersion"}:
+            return None
+        return replace(source, size=size)
+
+    def _name(self, path: Path) -> str:
+        path = Path(os.path.normpath(path.absolute()))
+        return path.relative_to(self.base).as_posix() if path.is_relative_to(self.base) else path.as_posix()
+
+    def _manifest(self, path: Path) -> dict[str, str]:
+        """The files behind object keys, as CDK's asset manifest has them; nothing where it cannot be read."""
+        found = {}
+        try:
+            files = json.loads(path.read_text("utf-8"))["files"].values()
+            for file in files:
+                for destination in file["destinations"].values():
+                    published = path.parent / destination["objectKey"].rpartition("/")[2]
+                    found[self._name(published)] = self._name(path.parent / file["source"]["path"])
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            return {}
+        return found
 
 
-def is_template(template: Template, text: str) -> bool:
-    """Whether a file means to be a template, broken or not."""
-    if template.body:
-        return "Resources" in template.body or "AWSTemplateFormatVersion" in template.body
-    return bool(_SECTIONS.search(text))
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        # A name that is too long, or that no file system takes.
+        return False
+
+
+def _top(folder: Path) -> Path:
+    """The folder of the repository that a folder lies in; the folder itself where it lies in none."""
+    return next((above for above in (folder, *folder.parents) if (above / ".git").exists()), folder)
 
 
 def _problem(name: str, line: int, message: str, path: str = "") -> Finding:
@@ -156,29 +250,58 @@ def _problem(name: str, line: int, message: str, path: str = "") -> Finding:
     )
 
 
-def _too_deep(name: str) -> Template:
-    return Template(name, {}, problems=(_problem(name, 1, "The file is nested too deeply."),))
+def _too_deep(name: str) -> Source:
+    return Source(name, {}, problems=(_problem(name, 1, "The file is nested too deeply."),))
 
 
-def _load_json(text: str, name: str, error: yaml.YAMLError) -> Template:
+def _too_large(name: str, size: int) -> Source:
+    message = f"The template has more than {size:,} bytes with its aliases written out; CloudFormation takes 1,000,000."
+    if size > _WRITTEN_OUT:
+        message = f"The file has {size:,} bytes; CloudFormation takes 1,000,000."
+    return Source(name, {}, problems=(_problem(name, 1, message),), size=size)
+
+
+def _bounded(source: Source) -> Source:
+    """The same, unless it is deeper or larger than any template: aliases multiply what they stand for."""
+    known: dict[int, tuple[int, int]] = {}
+
+    def measure(node: Any) -> tuple[int, int]:
+        """How many characters, at least, and how many levels."""
+        if not isinstance(node, (dict, list)):
+            return len(node) if isinstance(node, str) else 1, 0
+        if id(node) not in known:
+            size, deepest = 2, 0
+            for item in node.values() if isinstance(node, dict) else node:
+                more, levels = measure(item)
+                size, deepest = size + more + 1, max(deepest, levels)
+            known[id(node)] = size + (sum(map(len, node)) if isinstance(node, dict) else 0), deepest + 1
+        return known[id(node)]
+
+    size, levels = measure(source.body)
+    if levels > _DEEPEST:
+        return _too_deep(source.name)
+    return source if size <= _WRITTEN_OUT else _too_large(source.name, _WRITTEN_OUT)
+
+
+def _load_json(text: str, name: str, error: yaml.YAMLError) -> Source:
     # libyaml refuses some JSON (tabs as indentation, \/ in strings); then the JSON reader decides.
     if text.lstrip().startswith("{"):
         try:
             body = json.loads(text)
         except json.JSONDecodeError as fault:
-            return Template(name, {}, problems=(_problem(name, fault.lineno, f"Not JSON: {fault.msg}."),))
+            return Source(name, {}, problems=(_problem(name, fault.lineno, f"Not JSON: {fault.msg}."),))
         except RecursionError:
             return _too_deep(name)
         if isinstance(body, dict):
-            return Template(name, body)
+            return _bounded(Source(name, body))
     mark = getattr(error, "problem_mark", None)
     what = " ".join(str(part) for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part)
     line = mark.line + 1 if mark is not None else 1
     what = " ".join((what or str(error)).split())
-    return Template(name, {}, problems=(_problem(name, line, f"Not YAML: {what}."),))
+    return Source(name, {}, problems=(_problem(name, line, f"Not YAML: {what}."),))
 
 
-class _Reader:
+class _Builder:
     """Builds plain data from PyYAML's nodes and notes each path's line on the way."""
 
     def __init__(self, name: str) -> None:

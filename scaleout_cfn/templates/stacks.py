@@ -159,8 +159,8 @@ class Scope(Struct, frozen=True):
             return UNKNOWN
         head, _, output = attribute.partition(".")
         if head == "Outputs" and name in stack.nestings:
-            child = stack.children.get(name)
-            if child is None or output not in child.facts.outputs:
+            child, *others = stack.children.get(name, (None,))
+            if child is None or others or output not in child.facts.outputs:
                 return UNKNOWN
             return child.remembered(("output", output, self.doubtful), lambda: self._output(child, output))
         return stack.symbol(name, attribute)
@@ -258,7 +258,8 @@ class Nested(Struct, frozen=True):
     """One nested stack as its parent writes it.
 
     `child` is its file in the set, None where that cannot be told or is not there. `missing` names the file that should
-    be there and is not. `why` says in words why a child is not followed.
+    be there and is not. `why` says in words why a child is not followed, `when` where a condition chooses this one of
+    several templates.
     """
 
     parent: str
@@ -267,6 +268,7 @@ class Nested(Struct, frozen=True):
     child: str | None = None
     missing: str | None = None
     why: str = ""
+    when: Formula = True
 
     @property
     def path(self) -> str:
@@ -295,7 +297,8 @@ class StackView:
         self.nestings = nestings
         self.parent = parent
         self.nested = nested
-        self.children: dict[str, StackView] = {}
+        # One for each nested stack that is followed, or one for each template that a condition chooses between.
+        self.children: dict[str, list[StackView]] = {}
         self.root: StackView = parent.root if parent else self
         # Expressions of the tree being read just now, so that a value that depends on itself ends as UNKNOWN.
         self.active: set[tuple[int, int]] = set()
@@ -309,13 +312,14 @@ class StackView:
         if parent is not None and nested is not None:
             resource = parent.resource(nested.logical_id)
             self.doubtful = parent.doubtful | parent.deciders(resource.get("Condition"))
-            self.exists = parent.presence(resource)
+            self.exists = every([parent.presence(resource), nested.when])
 
     def tree(self) -> Iterator[StackView]:
         """This stack and all that hang on it."""
         yield self
-        for child in self.children.values():
-            yield from child.tree()
+        for children in self.children.values():
+            for child in children:
+                yield from child.tree()
 
     def resource(self, logical_id: str) -> Mapping[str, Any]:
         return self.facts.resources.get(logical_id, {})

@@ -72,12 +72,12 @@ def growth() -> None:
 
 
 def lint_growth(set_folder: Path) -> None:
-    from scaleout_cfn.lint import lint_folder
+    from scaleout_cfn.lint.files import lint_files
 
     for count in (1, 10, 100):
         start = time.perf_counter()
         for _ in range(count):
-            lint_folder(set_folder)
+            lint_files(set_folder)
         print(f"{f'lint, {count} sets in one process':<44} {(time.perf_counter() - start) * 1000 / count:5.0f} ms each")
 
 

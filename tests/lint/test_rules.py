@@ -353,7 +353,7 @@ def s403_parameters(templates: Set) -> None:
 # The mistake, the file and the path of its finding, and words of its message or cure.
 MISTAKES: tuple[tuple[Change, str, str, str], ...] = (
     (s101_missing_file, "root", "Resources.Cluster.Properties.TemplateURL", "cluster.yaml"),
-    (s102_ring, "network", "Resources.Again", "network.yaml -> network.yaml"),
+    (s102_ring, "network", "Resources.Again", "network.yaml nests itself"),
     (s103_unknown_parameter, "root", "Resources.Network.Properties.Parameters.Tenancy", "no parameter Tenancy"),
     (s103_misspelt_parameter, "root", "Resources.Network.Properties.Parameters.CIDR", "Did you mean Cidr?"),
     (s104_missing_parameter, "root", f"{SERVICE}.Parameters", "Listener (String)"),

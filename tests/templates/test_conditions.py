@@ -51,7 +51,7 @@ def test_conditions_can_hold_at_once_where_some_choice_of_parameters_makes_them(
 
 
 def test_a_condition_of_a_child_hangs_on_what_its_parent_passes() -> None:
-    child = {
+    body = {
         "Parameters": {"Make": {"Type": "String"}},
         "Conditions": {"Made": {"Fn::Equals": [{"Ref": "Make"}, "yes"]}},
         "Resources": {},
@@ -66,8 +66,8 @@ def test_a_condition_of_a_child_hangs_on_what_its_parent_passes() -> None:
         "Conditions": {"No": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Wanted"}, "yes"]}]}},
         "Resources": nested,
     }
-    (whole,) = StackSet({"root.yaml": root, "child.yaml": child}).roots
-    made = {name: stack.when("Made") for name, stack in whole.children.items()}
+    (whole,) = StackSet({"root.yaml": root, "child.yaml": body}).roots
+    made = {name: child.when("Made") for name, (child,) in whole.children.items()}
     assert possible(made["A"]) and not possible(made["A"], whole.when("No"))
     assert (made["B"], made["C"]) == (True, False)
 

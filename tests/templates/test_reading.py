@@ -93,9 +93,15 @@ def test_anchors_and_merges_are_followed() -> None:
     }
 
 
-def test_aliases_that_multiply_cost_nothing() -> None:
-    lines = ["Resources:", "  a0: &a0 [x, x]", *(f"  a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 60))]
-    assert len(read_template("\n".join(lines)).body["Resources"]) == 60
+def test_aliases_that_multiply_are_a_finding_where_they_make_more_than_cloudformation_takes() -> None:
+    def bomb(depth: int) -> str:
+        doubled = (f"  a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, depth))
+        return "\n".join(["Resources:", "  a0: &a0 [x, x]", *doubled])
+
+    assert len(read_template(bomb(12)).body["Resources"]) == 12
+    (problem,) = load(bomb(60), "a.yaml").problems
+    assert (problem.rule, problem.severity) == ("E0000", "error")
+    assert "aliases" in problem.message
 
 
 def test_an_alias_within_itself_and_bottomless_nesting_are_findings() -> None:

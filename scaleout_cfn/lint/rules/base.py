@@ -18,7 +18,7 @@ class Rule:
     """One mistake that the set shows and a single template does not.
 
     `sentence` states what holds in a good set, `source` where AWS (or who met it) says so. `overlaps`
-    are the cfn-lint rules that report the same thing where they can see it; `lint_folder` then gives
+    are the cfn-lint rules that report the same thing where they can see it; `lint_files` then gives
     this rule's finding alone.
     """
 

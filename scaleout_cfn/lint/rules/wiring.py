@@ -52,12 +52,12 @@ class FileCycle(Rule):
         for start in stacks.facts:
             ring = _ring(stacks, start, (), done)
             if ring:
-                last, *_ = ring
-                chain = " -> ".join([*(nested.parent for nested in ring), ring[0].parent])
+                first, *others = ring
+                chain = " -> ".join([*(nested.parent for nested in ring), first.parent])
                 yield self.finding(
-                    last.parent,
-                    f"Resources.{last.logical_id}",
-                    f"The templates nest each other in a ring: {chain}.",
+                    first.parent,
+                    f"Resources.{first.logical_id}",
+                    f"The templates nest each other in a ring: {chain}." if others else f"{first.parent} nests itself.",
                     "Nested stacks form a tree: take one of these nested stacks out.",
                 )
 

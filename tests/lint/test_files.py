@@ -1,8 +1,7 @@
-"""A folder of templates: the set-level rules and cfn-lint together, with lines."""
+"""Templates in files: the set-level rules and cfn-lint together, with lines."""
 
 from __future__ import annotations
 
-import gc
 import json
 import subprocess
 import sys
@@ -12,7 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.lint import RULES, check_set, lint_folder
+from scaleout_cfn.lint import RULES, check_set
+from scaleout_cfn.lint.files import lint_files
 from scaleout_cfn.templates.reading import read_folder
 
 from .sets import TEXTS, write
@@ -65,15 +65,21 @@ Resources:
 """
 
 
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are named relative to the current directory."""
+    monkeypatch.chdir(tmp_path)
+
+
 def test_a_good_set_has_no_finding(tmp_path: Path) -> None:
     write(tmp_path)
-    assert lint_folder(tmp_path, regions=("us-east-1", "eu-central-1")) == []
+    assert lint_files(tmp_path, regions=("us-east-1", "eu-central-1")).findings == []
 
 
 def test_set_level_findings_are_those_of_check_set_with_lines(tmp_path: Path) -> None:
     write(tmp_path, lambda name, text: text.replace("MaxNodes: '4'", "MaxNodes: 0").replace("Port: 8080", "Port: 80\n"))
     (tmp_path / "service.yaml").write_text(TEXTS["service.yaml"].replace("ContainerName: web", "ContainerName: wbe"))
-    found = lint_folder(tmp_path)
+    found = lint_files(tmp_path).findings
     expected = check_set(read_folder(tmp_path))
     assert {replace(finding, line=None) for finding in found} == set(expected)
     lines = {(f.file, f.rule): f.line for f in found}
@@ -92,7 +98,7 @@ def test_everything_that_the_cfn_lint_command_reports_is_reported(tmp_path: Path
         text=True,
         check=False,
     )
-    found = lint_folder(tmp_path)
+    found = lint_files(tmp_path).findings
     ours = {(f.file, f.rule, f.line, f.message) for f in found}
     overlaps = {rule.id: rule.overlaps for rule in RULES}
     rules = set()
@@ -113,7 +119,7 @@ def test_everything_that_the_cfn_lint_command_reports_is_reported(tmp_path: Path
 def test_nothing_is_said_twice(tmp_path: Path) -> None:
     (tmp_path / "root.yaml").write_text(BROKEN)
     (tmp_path / "child.yaml").write_text(CHILD)
-    rules = {f.rule for f in lint_folder(tmp_path)}
+    rules = {f.rule for f in lint_files(tmp_path).findings}
     assert {"S103", "S104", "S105", "S106", "S302", "S308"} <= rules
     assert not rules & {"E3043", "E6101", "W3697", "E3706"}
 
@@ -122,7 +128,7 @@ def test_nothing_is_said_twice(tmp_path: Path) -> None:
 def test_the_form_of_a_location_hides_no_wrong_wire(tmp_path: Path, url: str) -> None:
     (tmp_path / "root.yaml").write_text(BROKEN.replace("./child.yaml", url))
     (tmp_path / "child.yaml").write_text(CHILD)
-    found = {(f.rule, f.path) for f in lint_folder(tmp_path) if f.rule.startswith("S10")}
+    found = {(f.rule, f.path) for f in lint_files(tmp_path).findings if f.rule.startswith("S10")}
     assert found == {
         ("S103", "Resources.Child.Properties.Parameters.Nmae"),
         ("S104", "Resources.Child.Properties.Parameters"),
@@ -137,7 +143,7 @@ def test_a_broken_file_is_one_finding_and_the_others_are_checked(tmp_path: Path)
     (tmp_path / "more.yaml").write_text("Resources:\n  A: {Type: 'AWS::SNS::Topic'}\n  A: {Type: 'AWS::SNS::Topic'}\n")
     (tmp_path / "half.yaml").write_text("Resources:\n  A: {Type: \n")
     (tmp_path / "root.yaml").write_text(TEXTS["root.yaml"].replace("        Port: 8080\n", ""))
-    assert [(f.file, f.line, f.rule) for f in lint_folder(tmp_path)] == [
+    assert [(f.file, f.line, f.rule) for f in lint_files(tmp_path).findings] == [
         ("half.yaml", 3, "E0000"),
         ("more.yaml", 3, "E0000"),
         ("root.yaml", 1 + TEXTS["root.yaml"].splitlines().index("        ImageUri: !Ref ImageUri") - 1, "S104"),
@@ -146,7 +152,7 @@ def test_a_broken_file_is_one_finding_and_the_others_are_checked(tmp_path: Path)
 
 def test_text_that_is_not_utf8_is_a_finding(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes("Resources: {}\nDescription: caf\u00e9\n".encode("latin-1"))
-    (finding,) = lint_folder(tmp_path)
+    (finding,) = lint_files(tmp_path).findings
     assert (finding.rule, finding.file) == ("E0000", "latin.yaml")
     assert "UTF-8" in finding.message
 
@@ -155,7 +161,7 @@ def test_a_root_too_large_to_be_sent_as_text_is_a_warning_and_a_huge_child_an_er
     write(tmp_path)
     (tmp_path / "root.yaml").write_text(TEXTS["root.yaml"] + "#" * 51_200)
     (tmp_path / "network.yaml").write_text(TEXTS["network.yaml"] + "#" * 999_999)
-    assert [(f.file, f.rule, f.severity) for f in lint_folder(tmp_path)] == [
+    assert [(f.file, f.rule, f.severity) for f in lint_files(tmp_path).findings] == [
         ("network.yaml", "E1002", "error"),
         ("root.yaml", "S404", "warning"),
     ]
@@ -163,26 +169,15 @@ def test_a_root_too_large_to_be_sent_as_text_is_a_warning_and_a_huge_child_an_er
 
 def test_a_folder_without_templates_and_a_missing_one_are_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no templates in it"):
-        lint_folder(tmp_path)
+        lint_files(tmp_path)
     with pytest.raises(FileNotFoundError):
-        lint_folder(tmp_path / "nowhere")
+        lint_files(tmp_path / "nowhere")
 
 
 def test_an_unknown_region_is_refused(tmp_path: Path) -> None:
     write(tmp_path)
     with pytest.raises(ValueError, match="mars-1"):
-        lint_folder(tmp_path, regions=("mars-1",))
-
-
-def test_the_garbage_collector_is_left_as_it_was(tmp_path: Path) -> None:
-    write(tmp_path)
-    before = gc.get_threshold()
-    gc.set_threshold(701, 11, 12)
-    try:
-        lint_folder(tmp_path)
-        assert gc.isenabled() and gc.get_threshold() == (701, 11, 12)
-    finally:
-        gc.set_threshold(*before)
+        lint_files(tmp_path, regions=("mars-1",))
 
 
 def test_checking_a_set_imports_neither_yaml_nor_cfn_lint() -> None:

@@ -1,0 +1,117 @@
+"""cfn-lint on one template after another, in a process of its own.
+
+There are templates on which cfn-lint crashes, and some on which it does not end: a pattern that backtracks, a loop of
+loops. In its own process it can be given a bound of time and memory, and what happens to it happens to one template.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock, Timer
+
+import msgspec
+from msgspec import Struct
+
+from scaleout_cfn.templates.findings import Severity
+
+__all__ = ["Answer", "Match", "cfn_lint"]
+
+# The largest templates of real sets take a few seconds.
+TIME_S = 60.0
+
+
+class Match(Struct, frozen=True):
+    """What cfn-lint finds at one place."""
+
+    line: int
+    path: str
+    rule: str
+    severity: Severity
+    message: str
+    source: str
+
+
+class Answer(Struct, frozen=True):
+    """What cfn-lint says of one template.
+
+    `failed` says how it failed on it, if it did. Rules whose ids begin with one of `ignored` are not wanted, by the
+    template's Metadata or the settings, but for those that begin with one of `mandatory`.
+    """
+
+    found: list[Match] = []
+    failed: str = ""
+    ignored: list[str] = []
+    mandatory: list[str] = []
+    region: str = ""
+
+
+class CfnLint:
+    """cfn-lint's process: started when it is first asked, and again when a template has been the end of it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._lock = Lock()
+
+    def __call__(self, template: Path, settings: Path, regions: Sequence[str]) -> Answer:
+        """What it says of a template, by the settings (.cfnlintrc) that it finds in a folder and in the home folder.
+
+        Raises ValueError for a region that it does not know.
+        """
+        request = {"template": str(template.absolute()), "settings": str(settings.absolute()), "regions": regions}
+        with self._lock:
+            said = self._ask(json.dumps(request))
+        if said.startswith("{"):
+            answer = msgspec.json.decode(said, type=Answer)
+            if answer.region:
+                raise ValueError(answer.region)
+            return answer
+        return Answer(failed=said)
+
+    def start(self) -> subprocess.Popen[str]:
+        """Its process, loading already while the caller does something else."""
+        if self._process is None:
+            command = [sys.executable, "-P", str(Path(__file__).with_name("worker.py"))]
+            pipe = subprocess.PIPE
+            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8")
+            atexit.register(_end, self._process)
+        return self._process
+
+    def _ask(self, request: str) -> str:
+        """Its answer as JSON, or how it ended."""
+        process = self.start()
+        assert process.stdin is not None and process.stdout is not None
+        end = time.monotonic() + TIME_S
+        timer = Timer(TIME_S, process.kill)
+        timer.start()
+        try:
+            process.stdin.write(request + "\n")
+            process.stdin.flush()
+            said = process.stdout.readline()
+        except OSError:
+            said = ""
+        finally:
+            timer.cancel()
+        if said:
+            return said
+        self._process = None
+        code = _end(process)
+        return f"it takes longer than {TIME_S:g} s" if time.monotonic() >= end else f"its process ended with {code}"
+
+
+def _end(process: subprocess.Popen[str]) -> int:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            # What is left to be written to a process that is gone.
+            with suppress(OSError):
+                pipe.close()
+    return process.wait()
+
+
+cfn_lint = CfnLint()

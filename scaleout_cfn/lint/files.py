@@ -1,0 +1,195 @@
+"""Templates in files through every check: the text, the set-level rules, and cfn-lint.
+
+cfn-lint follows a nested stack's parameters and outputs only through a local TemplateURL (E3043, E1010, E1019, E6101),
+where the set-level rules S103 to S105 follow every form; what both report is given once, with the set-level rule's
+cure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from scaleout_cfn.errors import UsageError
+from scaleout_cfn.lint.cfn_lint import Answer, cfn_lint
+from scaleout_cfn.lint.rules import RULES, Rule
+from scaleout_cfn.templates.findings import Finding, in_order
+from scaleout_cfn.templates.reading import Reader, Source
+from scaleout_cfn.templates.sets import StackSet
+
+__all__ = ["Report", "Unfollowed", "lint_files"]
+
+CFN_LINT = "https://github.com/aws-cloudformation/cfn-lint"
+# https://github.com/aws-cloudformation/cfn-lint/blob/main/docs/rules.md: "E0002: Error processing rule on the template"
+CRASHED = "E0002"
+SETTINGS = (".cfnlintrc", ".cfnlintrc.yaml", ".cfnlintrc.yml")
+
+
+class Unfollowed(Struct, frozen=True, order=True):
+    """A nested stack whose template was not followed, and why not."""
+
+    file: str
+    line: int
+    logical_id: str
+    why: str
+
+
+class Report(Struct, frozen=True):
+    """What was found, and how much of the set was seen: `followed` nested stacks, and those that were not."""
+
+    findings: list[Finding]
+    templates: int
+    followed: int
+    unfollowed: list[Unfollowed]
+
+
+def lint_files(*paths: Path | str, regions: Sequence[str] = ()) -> Report:
+    """Every finding on templates: on their text, on the set, and cfn-lint's.
+
+    Takes each .yaml, .yml, .json and .template file of the folders in `paths` and of their subfolders that is a
+    template, the files in `paths` whatever they are, and the files that they nest, wherever those lie. Files are named
+    relative to the current directory. cfn-lint checks against `regions`, or else those of its settings, or else
+    us-east-1. Its settings are those of the folder, or else those of the current directory.
+
+    Raises OSError where a path cannot be read, UsageError where there are no templates, and ValueError for a region
+    that cfn-lint does not know.
+    """
+    places = [Path(path) for path in paths]
+    reader = Reader(Path.cwd())
+    for path in places:
+        if path.is_dir():
+            reader.folder(path, deep=True)
+        else:
+            reader.file(path)
+    sources = {source.name: source for source in reader.sources()}
+    if not sources:
+        said = ", ".join(str(path) for path in places)
+        raise UsageError(f"{said}: no templates in it; give folders of templates, or files")
+    # Loads while the rules of the set are at work.
+    cfn_lint.start()
+    sizes = {name: source.size for name, source in sources.items()}
+    stacks = StackSet({name: source.body for name, source in sources.items()}, sizes, reader.published)
+    own = [problem for source in sources.values() for problem in source.problems]
+    for finding in findings_of(stacks):
+        own.append(replace(finding, line=sources[finding.file].line(finding.path) or 1))
+    # What cannot be read, cfn-lint cannot check: its E0000 is the finding that is there already.
+    answers = {
+        name: cfn_lint(reader.base / name, _settings(reader.base / name, places), regions)
+        for name, source in sources.items()
+        if not source.problems
+    }
+    own = [finding for finding in own if _is_wanted(finding, sources[finding.file], answers.get(finding.file))]
+    overlaps = {rule.id: rule.overlaps for rule in RULES}
+    said_already = [(finding, overlaps[finding.rule]) for finding in own if overlaps.get(finding.rule)]
+    foreign = [
+        finding
+        for name, answer in answers.items()
+        for finding in _foreign(name, answer)
+        if not any(finding.rule in rules and _same_place(finding, before) for before, rules in said_already)
+    ]
+    unfollowed = [
+        Unfollowed(nested.parent, sources[nested.parent].line(nested.path) or 1, nested.logical_id, nested.why)
+        for nested in stacks.nested
+        if nested.child is None
+    ]
+    followed = len(stacks.nested) - len(unfollowed)
+    return Report(in_order([*own, *foreign]), len(sources), followed, sorted(unfollowed))
+
+
+def findings_of(stacks: StackSet) -> Iterator[Finding]:
+    """What the set-level rules find. A rule that fails is a finding, too, and the others go on."""
+    for rule in RULES:
+        try:
+            yield from rule.check(stacks)
+        except Exception as error:
+            yield from _crash(rule, stacks, error)
+
+
+def _crash(rule: Rule, stacks: StackSet, error: Exception) -> Iterator[Finding]:
+    """A rule that fails, told once, and what it finds in the trees on which it does not."""
+    place = stacks.roots[0].file
+    for root in stacks.roots:
+        part = StackSet({stack.file: stack.facts.body for stack in root.tree()})
+        try:
+            yield from list(rule.check(part))
+        except Exception as fault:
+            place, error = root.file, fault
+    yield Finding(
+        file=place,
+        line=None,
+        path="",
+        rule=CRASHED,
+        severity="error",
+        message=f"Rule {rule.id} fails on this template: {type(error).__name__}: {error}.",
+        cure="This is a fault of scaleout-cfn, not yours: please report it with the template.",
+        source=rule.source,
+    )
+
+
+def _foreign(name: str, answer: Answer) -> Iterator[Finding]:
+    """cfn-lint's findings on one file. What it says of one place again and again is one finding with a count."""
+    alike: dict[tuple[Any, ...], list[Finding]] = {}
+    for match in answer.found:
+        finding = Finding(
+            name,
+            match.line,
+            match.path,
+            match.rule,
+            match.severity,
+            match.message,
+            f"See {match.source}.",
+            match.source,
+        )
+        # W3005: 'X' dependency already enforced by a 'Ref' at 'Resources/Y/Properties/Z', once for each such Ref.
+        said = re.sub(r" at '[^']*'$", "", match.message)
+        alike.setdefault((match.line, match.path, match.rule, said), []).append(finding)
+    for first, *others in alike.values():
+        yield replace(first, count=1 + len(others))
+    if answer.failed:
+        yield Finding(
+            file=name,
+            line=1,
+            path="",
+            rule=CRASHED,
+            severity="error",
+            message=f"cfn-lint fails on this template: {answer.failed}.",
+            cure="What it would say of this template is not known; look for what no other template has.",
+            source=CFN_LINT,
+        )
+
+
+def _same_place(one: Finding, other: Finding) -> bool:
+    """Whether two findings are of one file and the path of one holds that of the other."""
+    shorter, longer = sorted((f"{one.path}.", f"{other.path}."), key=len)
+    return one.file == other.file and longer.startswith(shorter)
+
+
+def _is_wanted(finding: Finding, source: Source, answer: Answer | None) -> bool:
+    """Whether nothing switches the rule off: cfn-lint's settings, the template's Metadata or the resource's."""
+    if answer is None:
+        return True
+    if any(finding.rule.startswith(rule) for rule in answer.mandatory):
+        return True
+    if any(finding.rule.startswith(rule) for rule in answer.ignored):
+        return False
+    section, _, rest = finding.path.partition(".")
+    resources = source.body.get("Resources")
+    if section != "Resources" or not isinstance(resources, Mapping):
+        return True
+    # https://github.com/aws-cloudformation/cfn-lint#resource-based-metadata
+    place: Any = resources.get(rest.partition(".")[0])
+    for key in ("Metadata", "cfn-lint", "config", "ignore_checks"):
+        place = place.get(key) if isinstance(place, Mapping) else None
+    return not isinstance(place, list) or finding.rule not in place
+
+
+def _settings(template: Path, paths: Sequence[Path]) -> Path:
+    """The folder whose settings of cfn-lint hold for a template: the one that is linted, or the current one."""
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    around = [folder for folder in folders if template.is_relative_to(folder.absolute())]
+    return next((one for one in around if any((one / name).is_file() for name in SETTINGS)), Path.cwd())

@@ -1,0 +1,88 @@
+"""cfn-lint in a process of its own: a request a line on stdin, an answer a line on stdout. See cfn_lint.py.
+
+Run as a file and importing nothing of this package, so that the folder it stands in need not be on Python's path.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+# cfn-lint takes a fifth of it on the largest templates that CloudFormation takes.
+MEMORY = 2 << 30
+
+SEVERITIES = {"error": "error", "warning": "warning", "informational": "info"}
+
+
+def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+    """What cfn-lint finds in one template, which rules its settings ignore, and how it failed, if it did."""
+    from cfnlint.config import ConfigMixIn
+    from cfnlint.runner import InvalidRegionException, run_template_by_file_path
+
+    os.chdir(request["settings"])
+    regions = request["regions"]
+    config = ConfigMixIn([], regions=regions) if regions else ConfigMixIn([])
+    found: list[dict[str, Any]] = []
+    failed = ""
+    try:
+        for match in run_template_by_file_path(request["template"], config, _rules(tuple(config.append_rules)), False):
+            finding = {
+                "line": match.linenumber,
+                "path": ".".join(str(part) for part in getattr(match, "path", None) or ()),
+                "rule": match.rule.id,
+                "severity": SEVERITIES[match.rule.severity],
+                "message": match.message,
+                "source": match.rule.source_url,
+            }
+            found.append(finding)
+    except InvalidRegionException as error:
+        return {"region": str(error)}
+    except MemoryError:
+        failed = "it needs more than 2 GiB of memory"
+    except Exception as error:
+        failed = f"{type(error).__name__}: {error}"[:200]
+    ignored = [rule for rule in config.ignore_checks if isinstance(rule, str)]
+    return {"found": found, "failed": failed, "ignored": ignored, "mandatory": list(config.mandatory_checks)}
+
+
+@cache
+def _rules(folders: Sequence[str]) -> Any:
+    """The rules of some folders, loaded once."""
+    from cfnlint.rules import Rules
+
+    rules = Rules()
+    for folder in folders:
+        rules.update(Rules.create_from_directory(folder))
+    # Some hundred thousand objects that live as long as the process: no collection need look at them.
+    gc.freeze()
+    return rules
+
+
+def main() -> None:
+    # cfn-lint makes many objects at once and drops few in cycles: with the usual thresholds a sixth of its time goes
+    # into collections that find next to nothing.
+    gc.set_threshold(200_000, 50, 1_000)
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    except (ImportError, ValueError, OSError):
+        # Windows has no such limit, and macOS does not keep to it.
+        pass
+    # What cfn-lint says when no region is given is the same everywhere.
+    os.environ.pop("AWS_REGION", None)
+    os.environ.pop("AWS_DEFAULT_REGION", None)
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
+    # Taking hundreds of thousands of objects down one by one helps nobody.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
