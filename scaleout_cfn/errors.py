@@ -20,7 +20,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
+from msgspec import Struct
+
 __all__ = [
+    "AGAIN",
     "EXIT_CODES",
     "AccessError",
     "ApiError",
@@ -29,10 +32,12 @@ __all__ = [
     "DeployError",
     "Failure",
     "NeedsHandError",
+    "Next",
     "RefusedError",
     "RejectedError",
     "ScaleoutError",
     "SetError",
+    "Stopped",
     "UsageError",
     "WiringError",
 ]
@@ -61,16 +66,45 @@ Failure: TypeAlias = Literal["expired", "denied", "throttled", "unclear", "missi
 """How a call to AWS failed. `unclear`: it may have been carried out all the same."""
 
 
+class Next(Struct, frozen=True):
+    """What to do next: a command as its verb and options, and words about it, or only words; and what to do instead.
+
+    The command line makes text of it, with its own name and the options that say where to.
+    """
+
+    verb: str = ""
+    options: tuple[str, ...] = ()
+    words: str = ""
+    instead: Next | None = None
+
+
+#: The verb of the command that was given, once more.
+AGAIN: Final = "the same command again"
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that ends the command, by its number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(number)
+
+
 class ScaleoutError(Exception):
     """The base of all errors that this package raises on purpose."""
 
     exit_code = 1
+    next: Next | None = None
 
 
 class UsageError(ScaleoutError):
     """A path, a name or an option that cannot be used as asked."""
 
     exit_code = 2
+
+    def __init__(self, message: str, *, next: Next | None = None) -> None:
+        self.next = next
+        super().__init__(message)
 
 
 class ConfigError(ScaleoutError):
@@ -100,11 +134,11 @@ class SetError(ScaleoutError):
 
 
 class DeployError(ScaleoutError):
-    """A deployment that cannot go on. `state` says how things are, `next_command` what to do about it."""
+    """A deployment that cannot go on. `state` says how things are, `next` what to do about it."""
 
-    def __init__(self, message: str, *, state: str = "", next_command: str = "") -> None:
+    def __init__(self, message: str, *, state: str = "", next: Next | None = None) -> None:
         self.state = state
-        self.next_command = next_command
+        self.next = next
         super().__init__(message)
 
 
@@ -137,9 +171,9 @@ class AccessError(DeployError):
 
     exit_code = 8
 
-    def __init__(self, message: str, *, kind: Failure = "denied", state: str = "", next_command: str = "") -> None:
+    def __init__(self, message: str, *, kind: Failure = "denied", state: str = "", next: Next | None = None) -> None:
         self.kind = kind
-        super().__init__(message, state=state, next_command=next_command)
+        super().__init__(message, state=state, next=next)
 
 
 class ApiError(DeployError):
@@ -150,5 +184,5 @@ class ApiError(DeployError):
         self.kind = kind
         self.code = code
         self.reason = message
-        again = "the same command again" if kind in ("throttled", "unclear") else ""
-        super().__init__(f"{operation}: {code}: {message}", next_command=again)
+        again = Next(AGAIN) if kind in ("throttled", "unclear") else None
+        super().__init__(f"{operation}: {code}: {message}", next=again)

@@ -14,7 +14,7 @@ from typing import Any
 
 from scaleout_cfn.aws.failures import setup_error, translated
 from scaleout_cfn.aws.pace import Pace
-from scaleout_cfn.errors import ApiError, RefusedError, UsageError
+from scaleout_cfn.errors import ApiError, Next, RefusedError, UsageError
 
 __all__ = ["Aws", "Identity", "Target", "pinned"]
 
@@ -225,5 +225,5 @@ def pinned(identity: Identity, *, account_id: str, region: str) -> None:
             raise RefusedError(
                 f"{what}: the config says {wanted}, the credentials and options lead to {got}",
                 state="nothing was written",
-                next_command="use the profile of that account, or another --env of the config",
+                next=Next(words="use the profile of that account, or another --env of the config"),
             )

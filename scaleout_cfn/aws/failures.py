@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scaleout_cfn.errors import AccessError, ApiError, Failure, UsageError
+from scaleout_cfn.errors import AccessError, ApiError, Failure, Next, UsageError
 
 __all__ = ["classify", "setup_error", "translated"]
 
@@ -59,17 +59,15 @@ def translated(error: Exception, service: str, operation: str) -> ApiError | Acc
         if name in _CREDENTIALS:
             kind: Failure = "expired" if name in _LOGIN else "denied"
             hint = "log in again: aws sso login" if name in _LOGIN else "set up credentials: aws configure"
-            return AccessError(f"{error}; {hint}", kind=kind, next_command="scaleout-cfn doctor")
+            return AccessError(f"{error}; {hint}", kind=kind, next=Next("doctor"))
         refused = name in ("ParamValidationError", "NoRegionError", "UnknownServiceError")
         return ApiError(operation, "refused" if refused else "unclear", name, str(error))
     code, message = str(response["Error"].get("Code", "")), str(response["Error"].get("Message", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     kind = classify(code, message, status)
     if kind in ("expired", "denied"):
-        cure = "renew the credentials" if kind == "expired" else "scaleout-cfn policies writes what is needed"
-        return AccessError(
-            f"{service} {operation}: {code}: {message}; {cure}", kind=kind, next_command="scaleout-cfn doctor"
-        )
+        cure = "renew the credentials" if kind == "expired" else "`policies` writes what is needed"
+        return AccessError(f"{service} {operation}: {code}: {message}; {cure}", kind=kind, next=Next("doctor"))
     return ApiError(operation, kind, code, message)
 
 

@@ -129,7 +129,7 @@ def main(
             from scaleout_cfn.cli.views import JsonView
             from scaleout_cfn.deploy.messages import Outcome
 
-            JsonView().tell(Outcome("refused", error.exit_code, error.format_message()))
+            JsonView().tell(Outcome("invalid", error.format_message(), code=error.exit_code))
         sys.exit(error.exit_code)
     except ScaleoutError as error:
         for line in str(error).splitlines():

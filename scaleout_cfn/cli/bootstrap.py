@@ -9,6 +9,7 @@ from scaleout_cfn.cli.work import Options, Work, aws_options, command
 from scaleout_cfn.deploy import bootstrap as bucket_maker
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.deploy.publish import bucket_name
+from scaleout_cfn.errors import Next
 
 
 @click.command()
@@ -21,6 +22,6 @@ def bootstrap(options: Options, bucket: str) -> None:
         name = bucket or bucket_name(work.identity)
         new = bucket_maker.bootstrap(work.aws, work.identity, name)
         what = f"bucket {name} {'is made' if new else 'was there, its settings are as they should be'}"
-        return Outcome("done", 0, what, outputs={"Bucket": name}, next_command="scaleout-cfn deploy")
+        return Outcome("done", what, outputs={"Bucket": name}, next=Next("deploy"))
 
     command(options, "bootstrap", body)

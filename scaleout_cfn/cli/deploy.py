@@ -21,7 +21,7 @@ from scaleout_cfn.deploy.messages import Note, Outcome, Tell, Uploaded
 from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.publish import Published, bucket_at, bucket_name, prepare, quick_create, upload
 from scaleout_cfn.deploy.start import Wish, desired_of
-from scaleout_cfn.errors import ConfigError, RefusedError, UsageError
+from scaleout_cfn.errors import AGAIN, ConfigError, Next, RefusedError, UsageError
 from scaleout_cfn.image.repository import is_short
 
 image_option = click.option(
@@ -149,7 +149,8 @@ def publish(options: Options, image: str | None, bucket: str) -> None:
         given = {name: value for name, value in values.items() if value}
         links = {"TemplateUrl": url, "QuickCreate": quick_create(work.identity, wish.published, work.stack_name, given)}
         what = f"{len(wish.published.files)} templates are in {wish.published.bucket.name}"
-        return Outcome("done", 0, what, outputs=links, next_command="open the QuickCreate link, or scaleout-cfn deploy")
+        following = Next(words="open the QuickCreate link", instead=Next("deploy"))
+        return Outcome("done", what, outputs=links, next=following)
 
     command(options, "publish", body)
 
@@ -167,8 +168,7 @@ def diff(options: Options, image: str | None, bucket: str, adopt: bool, nested_p
     def body(work: Work) -> Outcome:
         wish = wish_of(work, image, bucket, adopt=adopt, nested_plan=nested_plan)
         outcome = deployment.plan(work.aws, work.identity, wish, _on_stdout(work), keep=False)
-        changes = outcome.outcome == "planned"
-        return replace(outcome, outputs={}, exit_code=3 if exit_code and changes else outcome.exit_code)
+        return replace(outcome, outputs={}, end="changes" if exit_code and outcome.end == "planned" else outcome.end)
 
     command(options, "diff", body)
 
@@ -271,7 +271,7 @@ def consent(work: Work, yes: bool) -> deployment.Confirm:
             raise RefusedError(
                 "nobody is there to confirm the changes",
                 state="nothing was changed",
-                next_command="the same command with --yes, or scaleout-cfn plan and then apply",
+                next=Next(AGAIN, ("--yes",), instead=Next("plan", words="and then apply")),
             )
         return work.view.ask(f"Apply this to {found.stack}?")
 
@@ -280,16 +280,14 @@ def consent(work: Work, yes: bool) -> deployment.Confirm:
 
 def with_next_step(work: Work, wish: Wish, outcome: Outcome, keep: bool) -> Outcome:
     """After success: the image, where there is none yet; after a rehearsal, how to go on with it."""
-    if outcome.exit_code or outcome.next_command:
+    if outcome.exit_code or outcome.next:
         return outcome
     if work.local and keep:
-        return replace(outcome, next_command="scaleout-cfn status, or scaleout-cfn destroy --yes")
+        return replace(outcome, next=Next("status", instead=Next("destroy", ("--yes",))))
     repository = outcome.outputs.get("RepositoryUri", "")
     if not outcome.outputs.get("ServiceName") and repository:
-        return replace(
-            outcome,
-            next_command=f"scaleout-cfn deploy --build FOLDER, or push an image to {repository} and deploy --image TAG",
-        )
+        pushed = Next("deploy", ("--image", "TAG"), f"once an image is pushed to {repository}")
+        return replace(outcome, next=Next("deploy", ("--build", "FOLDER"), instead=pushed))
     return outcome
 
 

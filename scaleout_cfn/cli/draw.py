@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from scaleout_cfn.deploy.changes.plan import Change, Plan, Property, destroys, kind_of
 from scaleout_cfn.deploy.messages import Outcome, Rollout, Watched
 from scaleout_cfn.deploy.watch.events import NESTED, Event, Progress
+from scaleout_cfn.errors import AGAIN, Next
 
-__all__ = ["Screen", "cut", "duration", "event_line", "outcome_lines", "plan_lines", "rollout_line"]
+__all__ = ["Screen", "command_line", "cut", "duration", "event_line", "outcome_lines", "plan_lines", "rollout_line"]
 
 SIGNS = {"add": "+", "change": "~", "replace": "!", "delete": "-"}
 MOST_PROPERTIES = 6
@@ -142,7 +144,24 @@ def rollout_line(found: Rollout) -> str:
     return "  ".join(words)
 
 
-def outcome_lines(outcome: Outcome, width: int) -> list[str]:
+#: Commands that take no option that says where to.
+_NOWHERE = ("ci", "graph", "init", "lint", "policies", "render", "schema")
+
+
+def command_line(step: Next | None, program: str = "scaleout-cfn", where: str = "") -> str:
+    """What to do next, as it can be typed: `where` are the options that say where to. Empty where there is nothing."""
+    if step is None:
+        return ""
+    options = shlex.join(step.options)
+    if step.verb == AGAIN:
+        text = AGAIN + (f", with {options}" if options else "") + (f": {step.words}" if step.words else "")
+    else:
+        command = f"{program} {step.verb}{'' if step.verb in _NOWHERE else where} {options}".rstrip()
+        text = ", ".join(part for part in (command if step.verb else "", step.words) if part)
+    return f"{text}, or {command_line(step.instead, program, where)}" if step.instead else text
+
+
+def outcome_lines(outcome: Outcome, width: int, typed: Callable[[Next | None], str] = command_line) -> list[str]:
     """How it ended: what happened, the first cause, the state, the next command and the exit code."""
     mark = "✓" if outcome.exit_code in (0, 3) else "✗"
     status = outcome.status if outcome.status not in outcome.what.split() else ""
@@ -152,8 +171,8 @@ def outcome_lines(outcome: Outcome, width: int) -> list[str]:
         lines.append(f"  cause  {cause.path or 'the root'}  {cause.type}  {cause.status}  {cause.time:%H:%M:%SZ}")
     if outcome.reason:
         lines.append(f"  {'why  ' if outcome.cause else 'state'}  {outcome.reason}")
-    if outcome.next_command:
-        lines.append(f"  next   {outcome.next_command}")
+    if outcome.next:
+        lines.append(f"  next   {typed(outcome.next)}")
     if outcome.exit_code:
         lines.append(f"  exit   {outcome.exit_code}")
     return lines

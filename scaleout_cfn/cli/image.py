@@ -11,14 +11,13 @@ from typing import Any
 import click
 
 from scaleout_cfn.cli.options import config_options, load_config
-from scaleout_cfn.cli.views import view_for
-from scaleout_cfn.cli.work import Options, Stopped, Work, aws_options, command
+from scaleout_cfn.cli.work import Options, Work, aws_options, command, view_for
 from scaleout_cfn.config import Config
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.outcome import interrupted, outcome_of_error
 from scaleout_cfn.deploy.services.service import stack_of
-from scaleout_cfn.errors import ScaleoutError, UsageError
+from scaleout_cfn.errors import Next, ScaleoutError, Stopped, UsageError
 from scaleout_cfn.image import delivery, repository
 from scaleout_cfn.image.context import PLATFORMS, Source
 from scaleout_cfn.image.delivery import Built
@@ -78,13 +77,12 @@ def build(
         words = "built" if built.new else "there already"
         outcome = Outcome(
             "done" if built.new else "no_change",
-            0,
             f"{built.name}: {words}",
             outputs={"LocalImage": built.name},
-            next_command="scaleout-cfn image push, or scaleout-cfn deploy --build",
+            next=Next("image push", instead=Next("deploy", ("--build",))),
         )
     except KeyboardInterrupt as stop:
-        outcome = interrupted(getattr(stop, "number", signal.SIGINT), "image build", running=False)
+        outcome = interrupted(stop, "image build", running=False)
     except ScaleoutError as error:
         outcome = outcome_of_error(error)
     finally:
@@ -108,14 +106,14 @@ def push(options: Options, folder: str, arguments: tuple[str, ...], tag: str) ->
         if place is None:
             raise _no_repository(work.stack_name)
         source, name, asked, tell = *_wanted(work.config, work.stack_name, folder, arguments, tag), work.view.tell
-        found = repository.one(work.aws, place, asked)
-        if found is None:
-            found = delivery.push(work.aws, place, delivery.build(source, name, asked, tell), tell)
-            what, word = f"{place.uri}:{asked} is pushed", "done"
-        else:
-            what, word = f"{place.uri}:{asked} is there already", "no_change"
-        uri = f"{place.uri}@{found.digest}"
-        return Outcome(word, 0, what, outputs={"ImageUri": uri}, next_command=f"scaleout-cfn deploy --image {asked}")
+        there = repository.one(work.aws, place, asked)
+        found = there or delivery.push(work.aws, place, delivery.build(source, name, asked, tell), tell)
+        return Outcome(
+            "no_change" if there else "done",
+            f"{place.uri}:{asked} is {'there already' if there else 'pushed'}",
+            outputs={"ImageUri": f"{place.uri}@{found.digest}"},
+            next=Next("deploy", ("--image", asked)),
+        )
 
     command(options, "image push", body)
 
@@ -149,9 +147,9 @@ def list_(options: Options) -> None:
                 "current": current,
             }
             work.view.tell(Fact("image", (line,), data))
-        following = "scaleout-cfn deploy --image DIGEST" if found else "scaleout-cfn deploy --build"
+        following = ("--image", "DIGEST") if found else ("--build",)
         count = "1 image" if len(found) == 1 else f"{len(found)} images"
-        return Outcome("done", 0, f"{place.uri}: {count}", next_command=following)
+        return Outcome("done", f"{place.uri}: {count}", next=Next("deploy", following))
 
     command(options, "image list", body)
 
@@ -203,4 +201,4 @@ def _wanted(config: Config, stack: str, folder: str, arguments: tuple[str, ...],
 
 
 def _no_repository(stack: str, what: str = "") -> UsageError:
-    return UsageError(f"{what}stack {stack} has no repository yet; make it with: scaleout-cfn deploy --build")
+    return UsageError(f"{what}stack {stack} has no repository yet", next=Next("deploy", ("--build",)))

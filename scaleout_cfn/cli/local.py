@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from scaleout_cfn.aws.client import Target
-from scaleout_cfn.errors import UsageError
+from scaleout_cfn.errors import Next, UsageError
 from scaleout_cfn.local import Emulator, EmulatorError, attach, running, start
 
 __all__ = ["PLACEHOLDER_IMAGE", "emulator", "release", "target"]
@@ -42,7 +42,7 @@ def emulator(*, may_start: bool, keep: bool = False) -> Iterator[Emulator]:
     if found is not None:
         yield found
     elif not may_start:
-        raise UsageError("--local: no emulator is kept; start one with: scaleout-cfn deploy --keep")
+        raise UsageError("--local: no emulator is kept", next=Next("deploy", ("--keep",)))
     elif keep:
         found = start()
         path = state_file()

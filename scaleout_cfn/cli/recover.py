@@ -10,7 +10,7 @@ from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_options, comm
 from scaleout_cfn.deploy import recover
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.deploy.watch.follow import Patience
-from scaleout_cfn.errors import RefusedError
+from scaleout_cfn.errors import AGAIN, Next, RefusedError
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
@@ -86,7 +86,7 @@ def consent(work: Work, yes: bool) -> Callable[[str], bool]:
             raise RefusedError(
                 f"nobody is there to confirm: {sentence}",
                 state="nothing was changed",
-                next_command="the same command again, with --yes",
+                next=Next(AGAIN, ("--yes",)),
             )
         return work.view.ask(f"{sentence}. Go on?")
 

@@ -12,10 +12,11 @@ import click
 
 from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
 from scaleout_cfn.deploy.messages import Note, Outcome
+from scaleout_cfn.deploy.outcome import code_of
 from scaleout_cfn.deploy.services import logs as lines
 from scaleout_cfn.deploy.services import service as services
 from scaleout_cfn.deploy.services import tasks
-from scaleout_cfn.errors import UsageError
+from scaleout_cfn.errors import Next, UsageError
 
 
 @click.command()
@@ -36,8 +37,7 @@ def rollout(options: Options, timeout_min: float | None) -> None:
             return services.follow_rollout(work.aws, work.stack_name, work.view.tell, end=end)
         except KeyboardInterrupt as stop:
             what = f"{work.stack_name}: stopped watching; a deployment that runs goes on in AWS"
-            number = 128 + getattr(stop, "number", 2)
-            return Outcome("still_running", number, what, next_command="scaleout-cfn rollout")
+            return Outcome("still_running", what, next=Next("rollout"), code=code_of(stop))
 
     command(options, "rollout", body)
 
@@ -59,7 +59,7 @@ def logs(options: Options, follow: bool, since: str) -> None:
         live = services.stack_of(work.aws, work.stack_name)
         group = live.outputs.get("LogGroupName", "")
         if not group:
-            raise UsageError(f"stack {live.name}: it has no log group yet; scaleout-cfn deploy")
+            raise UsageError(f"stack {live.name}: it has no log group yet", next=Next("deploy"))
         count = 0
         try:
             for line in lines.tail(work.aws, group, start, follow=follow):
@@ -67,11 +67,12 @@ def logs(options: Options, follow: bool, since: str) -> None:
                 count += 1
         except KeyboardInterrupt as stop:
             what = f"{group}: stopped after {count} lines"
-            return Outcome("interrupted", 128 + getattr(stop, "number", 2), what, next_command="scaleout-cfn logs")
+            return Outcome("interrupted", what, next=Next("logs"), code=code_of(stop))
         if not count and work.local:
             work.view.tell(Note("the emulator runs no container, so nothing writes"))
-        following = "" if count else "a longer --since, or scaleout-cfn rollout to see whether tasks run"
-        return Outcome("done", 0, f"{group}: {count} lines since {start:%Y-%m-%d %H:%M:%SZ}", next_command=following)
+        following = Next(words="a longer --since", instead=Next("rollout", words="to see whether tasks run"))
+        what = f"{group}: {count} lines since {start:%Y-%m-%d %H:%M:%SZ}"
+        return Outcome("done", what, next=None if count else following)
 
     command(options, "logs", body)
 
@@ -97,7 +98,7 @@ def exec(options: Options, task_id: str, words: tuple[str, ...]) -> None:
         program = tasks.exec_command(work.aws, service, task_id, words or ("/bin/sh",))
         work.view.close()
         code = _in_foreground(program)
-        return Outcome("done" if code == 0 else "failed", min(code, 1), f"the session ended with {code}")
+        return Outcome("failed" if code else "done", f"the session ended with {code}", code=min(code, 1))
 
     command(options, "exec", body)
 
@@ -117,7 +118,7 @@ def run(options: Options, attach: str, words: tuple[str, ...]) -> None:
     Exits with 5 where the command did not run, 7 where the cluster has no room.
     """
     if bool(words) == bool(attach):
-        raise click.UsageError("give a command: scaleout-cfn run -- COMMAND; or a task: scaleout-cfn run --attach ID")
+        raise click.UsageError("give a command: run -- COMMAND; or a task: run --attach ID")
     _not_local(options, "run")
 
     def body(work: Work) -> Outcome:
@@ -128,9 +129,9 @@ def run(options: Options, attach: str, words: tuple[str, ...]) -> None:
         try:
             task = tasks.start(work.aws, service, words, token)
         except KeyboardInterrupt as stop:
-            find = f"aws ecs list-tasks --region {work.aws.region} --cluster {service.cluster} --started-by {token}"
+            find = Next(words=tasks.list_command(service, work.aws.region, token))
             what = "interrupted while the task was asked for; it may have begun"
-            return Outcome("still_running", 128 + getattr(stop, "number", 2), what, next_command=find)
+            return Outcome("still_running", what, next=find, code=code_of(stop))
         work.view.tell(Note(f"task {task.arn} begins; to stop it: {tasks.stop_command(task, work.aws.region)}"))
         return tasks.watch_task(work.aws, task, work.view.tell)
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from scaleout_cfn.cli.draw import Screen, event_line, outcome_lines, plan_lines
-from scaleout_cfn.cli.views import confirmed, printable, show_outputs
+from scaleout_cfn.cli.draw import Screen, command_line, event_line, outcome_lines, plan_lines
+from scaleout_cfn.cli.views import Typed, confirmed, printable, show_outputs
 from scaleout_cfn.deploy.messages import (
     Blocked,
     Fact,
@@ -47,7 +47,8 @@ def styled(line: str) -> Text:
 class TreeView:
     """Draws on stderr; what failed is printed above the tree, so that it stays."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, typed: Typed = command_line, console: Console | None = None) -> None:
+        self._typed = typed
         self.console = console or Console(stderr=True, highlight=False)
         self._screen = Screen()
         self._live: Live | None = None
@@ -84,11 +85,13 @@ class TreeView:
                 self._stop()
                 for line in message.lines:
                     click.echo(printable(line))
+                if message.next:
+                    click.echo(printable(f"    {self._typed(message.next)}"))
             case Note():
                 self._print([f"{'warning: ' if message.level == 'warning' else ''}{message.text}"])
             case Outcome():
                 self._stop()
-                self._print(outcome_lines(message, self.console.width), wrap=True)
+                self._print(outcome_lines(message, self.console.width, self._typed), wrap=True)
                 show_outputs(message)
 
     def close(self) -> None:

@@ -13,11 +13,11 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import click
 
-from scaleout_cfn.cli.draw import event_line, outcome_lines, plan_lines, rollout_line
+from scaleout_cfn.cli.draw import command_line, event_line, outcome_lines, plan_lines, rollout_line
 from scaleout_cfn.deploy.messages import (
     Blocked,
     Fact,
@@ -30,10 +30,14 @@ from scaleout_cfn.deploy.messages import (
     Uploaded,
     Watched,
 )
+from scaleout_cfn.errors import Next
 
-__all__ = ["JsonView", "LinesView", "View", "confirmed", "view_for"]
+__all__ = ["JsonView", "LinesView", "Typed", "View", "confirmed", "printable", "show_outputs"]
 
 HEARTBEAT_S = 30.0
+
+Typed: TypeAlias = Callable[[Next | None], str]
+"""How a next command is written: called as this one was, and sent to the same place."""
 
 
 class View(Protocol):
@@ -47,17 +51,6 @@ class View(Protocol):
 
     def ask(self, question: str) -> bool:
         """A yes or a no. Raises KeyboardInterrupt on Ctrl-C."""
-
-
-def view_for(*, as_json: bool) -> View:
-    """JSON where it is asked for; a tree on a terminal; else lines, as in CI."""
-    if as_json:
-        return JsonView()
-    if sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb":
-        from scaleout_cfn.cli.tree import TreeView
-
-        return TreeView()
-    return LinesView()
 
 
 def confirmed(question: str) -> bool:
@@ -81,13 +74,16 @@ def confirmed(question: str) -> bool:
 class JsonView:
     """One object a line on stdout, with the version of the schema. The last line is always the result."""
 
+    def __init__(self, typed: Typed = command_line) -> None:
+        self._typed = typed
+
     def tell(self, message: Message) -> None:
         if isinstance(message, Watched):
             for event in message.events:
                 self._put("event", dataclasses.asdict(event))
             self._put("progress", {"status": message.status, **dataclasses.asdict(message.progress)})
         else:
-            self._put(*_fields(message))
+            self._put(*_fields(message, self._typed))
 
     def close(self) -> None:
         sys.stdout.flush()
@@ -95,10 +91,9 @@ class JsonView:
     def ask(self, question: str) -> bool:
         return False
 
-    @staticmethod
-    def line(message: Message) -> str:
+    def line(self, message: Message) -> str:
         """A message as it is printed."""
-        kind, fields = _fields(message)
+        kind, fields = _fields(message, self._typed)
         return json.dumps({"v": 1, "type": kind, **fields}, default=_plain) + "\n"
 
     def _put(self, kind: str, fields: Mapping[str, Any]) -> None:
@@ -106,12 +101,14 @@ class JsonView:
         sys.stdout.flush()
 
 
-def _fields(message: Message) -> tuple[str, dict[str, Any]]:
+def _fields(message: Message, typed: Typed) -> tuple[str, dict[str, Any]]:
     fields = dataclasses.asdict(message)
     if isinstance(message, Outcome):
         cause = message.cause
         fields["cause"] = {"path": cause.path, "reason": cause.reason, "status": cause.status} if cause else None
-        return "result", {"exit": fields.pop("exit_code"), **fields}
+        fields["next_command"] = typed(fields.pop("next"))
+        del fields["code"]
+        return "result", {"exit": message.exit_code, "outcome": fields.pop("end"), **fields}
     if isinstance(message, Planned):
         plan = message.plan
         changes = [{**dataclasses.asdict(change), "why": change.why} for change in plan.changes]
@@ -123,7 +120,8 @@ def _fields(message: Message) -> tuple[str, dict[str, Any]]:
             "warnings": plan.warnings,
         }
     if isinstance(message, Fact):
-        return message.kind, {**message.data, "level": message.level, "lines": message.lines}
+        following = {"next_command": typed(message.next)} if message.next else {}
+        return message.kind, {**message.data, **following, "level": message.level, "lines": message.lines}
     names = {Started: "start", Uploaded: "upload", Blocked: "blocked", Rollout: "rollout", Note: "note"}
     if isinstance(message, Blocked):
         fields = {"changes": dict(message.changes)}
@@ -141,7 +139,14 @@ class LinesView:
     https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
     """
 
-    def __init__(self, *, now: Callable[[], datetime] = lambda: datetime.now(UTC), width: int | None = None) -> None:
+    def __init__(
+        self,
+        typed: Typed = command_line,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        width: int | None = None,
+    ) -> None:
+        self._typed = typed
         self._now = now
         self._width = width or shutil.get_terminal_size((120, 40)).columns
         self._stack = ""
@@ -175,6 +180,8 @@ class LinesView:
             case Fact():
                 for line in message.lines:
                     click.echo(printable(line))
+                if message.next:
+                    click.echo(printable(f"    {self._typed(message.next)}"))
             case Note(level="warning") if self._github:
                 self._command("warning", message.text)
             case Note():
@@ -229,7 +236,7 @@ class LinesView:
 
     def ended(self, outcome: Outcome) -> None:
         self._fold("")
-        lines = outcome_lines(outcome, self._width)
+        lines = outcome_lines(outcome, self._width, self._typed)
         if self._github and outcome.exit_code not in (0, 3):
             self._command("error", "\n".join(lines))
         else:

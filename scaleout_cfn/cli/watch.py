@@ -63,7 +63,7 @@ def events(options: Options, timeout_min: float | None, go_on: bool, failed: boo
         work.view.tell(Watched(live.status, shown, history.progress, 0))
         cause = first_cause(history.events)
         what = f"{live.name}: {len(shown)} events" + (f" of {len(fresh)}" if failed else "")
-        return Outcome("done", 0, what, live.status, live.stack_id, cause=cause, reason=cause.reason if cause else "")
+        return Outcome("done", what, live.status, live.stack_id, cause=cause, reason=cause.reason if cause else "")
 
     command(options, "events", body)
 
@@ -85,12 +85,11 @@ def _there(work: Work) -> Live:
 def _outcome(live: Live) -> Outcome:
     return Outcome(
         "done",
-        0,
         f"{live.name}: {live.status}",
         live.status,
         live.stack_id,
         outputs=live.outputs,
-        next_command=live.meaning.next_command,
+        next=live.meaning.next,
     )
 
 

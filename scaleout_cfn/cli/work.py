@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 import shlex
 import signal
 import sys
@@ -12,31 +11,25 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import FrameType
 from typing import Any
 
 import click
 
 from scaleout_cfn.aws.client import Aws, Identity, Target, pinned
+from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.cli.options import Finite, config_options, load_config, project
-from scaleout_cfn.cli.views import JsonView, View, view_for
+from scaleout_cfn.cli.views import JsonView, LinesView, Typed, View
 from scaleout_cfn.config import Config
 from scaleout_cfn.deploy.messages import Note, Outcome, Started
 from scaleout_cfn.deploy.outcome import interrupted, outcome_of_error
-from scaleout_cfn.errors import ScaleoutError, UsageError
+from scaleout_cfn.errors import AGAIN, Next, ScaleoutError, Stopped, UsageError
 
-__all__ = ["Options", "Stopped", "Work", "adopt_option", "aws_options", "command", "timeout_option"]
+__all__ = ["Options", "Work", "adopt_option", "aws_options", "command", "timeout_option", "view_for"]
 
 #: SIGTERM is answered within two seconds, whatever a call to AWS is doing.
 TERM_S = 1.8
-
-
-class Stopped(KeyboardInterrupt):
-    """A signal that ends the command, by its number."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        super().__init__(number)
 
 
 @dataclass(frozen=True)
@@ -122,13 +115,14 @@ def command(
     options: Options, name: str, body: Callable[[Work], Outcome], *, keep: bool = False, may_start: bool = False
 ) -> None:
     """Run the body of a command and exit as its outcome says. Whatever happens, the outcome is told last."""
-    view = view_for(as_json=options.as_json)
+    typed = typed_for(options)
+    view = view_for(as_json=options.as_json, typed=typed)
     stack = options.stack or ""
 
     def last_words(number: int) -> tuple[int, str]:
         what = f"{stack or name}: ended at once, before all was cleaned up; what had begun may go on in AWS"
-        outcome = Outcome("still_running", 128 + number, what, next_command="the same command again")
-        return (1, JsonView.line(outcome)) if options.as_json else (2, f"{outcome.what}\n")
+        outcome = Outcome("still_running", what, next=Next(AGAIN), code=128 + number)
+        return (1, JsonView(typed).line(outcome)) if options.as_json else (2, f"{outcome.what}\n")
 
     try:
         with ExitStack() as opened, _signals(last_words):
@@ -137,17 +131,16 @@ def command(
                 stack = work.stack_name
                 outcome = body(work)
             except KeyboardInterrupt as stop:
-                outcome = interrupted(getattr(stop, "number", 2), stack or name, running=False)
+                outcome = interrupted(stop, stack or name, running=False)
             except ScaleoutError as error:
                 outcome = outcome_of_error(error)
-            if options.local and outcome.outcome == "still_running":
+            if options.local and outcome.end == "still_running":
                 outcome = _on_emulator(outcome, kept=keep or not may_start)
-            outcome = addressed(outcome, options)
             view.tell(outcome)
             view.close()
     except Exception as error:
         if options.as_json:
-            view.tell(Outcome("error", 1, f"internal error: {type(error).__name__}: {error}"))
+            view.tell(Outcome("error", f"internal error: {type(error).__name__}: {error}"))
         raise
     raise SystemExit(outcome.exit_code)
 
@@ -159,31 +152,28 @@ def _on_emulator(outcome: Outcome, *, kept: bool) -> Outcome:
     if kept or local.kept():
         return replace(outcome, what=outcome.what.replace("goes on in AWS", "goes on in the emulator"))
     what = outcome.what.partition(":")[0] + ": stopped; the emulator ends with this command, and nothing is left"
-    return replace(outcome, outcome="interrupted", what=what, next_command="the same command again")
+    return replace(outcome, end="interrupted", what=what, next=Next(AGAIN))
 
 
-#: A command in a sentence, and whether it takes the options that say where to.
-_COMMAND = re.compile(r"scaleout-cfn ((?:image )?[a-z]+)")
-_ELSEWHERE = {"ci", "graph", "init", "lint", "policies", "render", "schema"}
+def view_for(*, as_json: bool, typed: Typed = command_line) -> View:
+    """JSON where it is asked for; a tree on a terminal; else lines, as in CI."""
+    if as_json:
+        return JsonView(typed)
+    if sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb":
+        from scaleout_cfn.cli.tree import TreeView
+
+        return TreeView(typed)
+    return LinesView(typed)
 
 
-def addressed(outcome: Outcome, options: Options) -> Outcome:
-    """An outcome whose commands can be typed as they stand: called as this one was, and sent to the same place."""
+def typed_for(options: Options) -> Typed:
+    """How the next command is written: called as this one was, and sent to the same place."""
     given = [("-c", str(options.config_path or "")), ("--env", options.environment or "")]
     given += [("--set", value) for value in options.overrides]
     given += [("--stack", options.stack or ""), ("--profile", options.profile), ("--region", options.region)]
     given += [("--role-arn", options.role_arn), ("--endpoint-url", options.endpoint_url)]
     where = "".join(f" {name} {shlex.quote(value)}" for name, value in given if value)
-    where += " --local" if options.local else ""
-
-    def whole(found: re.Match[str]) -> str:
-        return f"{project().program} {found[1]}{'' if found[1] in _ELSEWHERE else where}"
-
-    return replace(
-        outcome,
-        what=_COMMAND.sub(whole, outcome.what),
-        next_command=_COMMAND.sub(whole, outcome.next_command),
-    )
+    return partial(command_line, program=project().program, where=where + (" --local" if options.local else ""))
 
 
 def _begin(options: Options, name: str, view: View, opened: ExitStack, *, keep: bool, may_start: bool) -> Work:

@@ -7,7 +7,7 @@ does nothing.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -19,14 +19,14 @@ from scaleout_cfn.deploy.changes.reading import read_plan
 from scaleout_cfn.deploy.desired import ENVIRONMENT, Desired, fingerprint_in, token
 from scaleout_cfn.deploy.live import Live, find, resources_of, tags_of
 from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell, Uploaded
-from scaleout_cfn.deploy.outcome import interrupted, nothing_to_do, outcome_of, redacted
+from scaleout_cfn.deploy.outcome import code_of, interrupted, nothing_to_do, outcome_of, redacted
 from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.publish import upload
 from scaleout_cfn.deploy.services.rollout import services_in, verify
 from scaleout_cfn.deploy.start import Wish, make_startable, operation_at_work, phases_of, same
 from scaleout_cfn.deploy.watch.events import History, Operation
 from scaleout_cfn.deploy.watch.follow import StoppedWaiting, follow, left_behind
-from scaleout_cfn.errors import ApiError, BusyError, DeployError, RefusedError, ScaleoutError
+from scaleout_cfn.errors import AGAIN, ApiError, BusyError, DeployError, Next, RefusedError, ScaleoutError
 
 __all__ = ["Confirm", "apply", "deploy", "plan"]
 
@@ -97,7 +97,7 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
         if number < len(phases):
             tell(Note(f"✓ {outcome.what}"))
             live = find(aws, wish.stack_name)
-    return earlier if earlier and outcome.outcome == "no_change" else outcome
+    return earlier if earlier and outcome.end == "no_change" else outcome
 
 
 def _run(aws: Aws, identity: Identity, wish: Wish, tell: Tell) -> Run:
@@ -145,19 +145,15 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
             tell(Blocked(held))
         if keep:
             what = f"{wish.stack_name}: planned; nothing was changed"
-            consents = ["--adopt"] * wish.adopt + [f"--allow-replace {path}" for path in held]
             return Outcome(
                 "planned",
-                0,
                 what,
                 stack_id=found.stack_id,
                 change_set=made.arn,
-                next_command=" ".join(["scaleout-cfn apply", made.arn, *consents]),
+                next=Next("apply", (made.arn, *(["--adopt"] * wish.adopt), *_allowing(held))),
             )
         changeset.discard(aws, made.arn, made.stack_id, placeholder=made.made_stack)
-        return Outcome(
-            "planned", 0, f"{wish.stack_name}: changes present; nothing was changed", next_command="scaleout-cfn deploy"
-        )
+        return Outcome("planned", f"{wish.stack_name}: changes present; nothing was changed", next=Next("deploy"))
     except KeyboardInterrupt as stop:
         return clean_up(run, stop)
 
@@ -186,7 +182,7 @@ def apply(
         raise BusyError(
             f"change set {change_set} is gone: another one was executed since, or it was deleted",
             state="nothing was changed by this run",
-            next_command="scaleout-cfn plan, to make a new one",
+            next=Next("plan", words="to make a new one"),
         ) from None
     if described["ExecutionStatus"].startswith("EXECUTE_"):
         mark = fingerprint_in(described.get("Description", "")) or "0" * 16
@@ -258,12 +254,10 @@ def confirm_and_execute(run: Run, found: Plan, confirm: Confirm, *, made_stack: 
                 raise RefusedError(
                     "; ".join(f"{path} {reason}" for path, reason in held.items()),
                     state="nothing was changed",
-                    next_command="the same command again, with" + "".join(f" --allow-replace {path}" for path in held),
+                    next=Next(AGAIN, _allowing(held)),
                 )
             if not confirm(found):
-                raise RefusedError(
-                    "not confirmed", state="nothing was changed", next_command="the same command again, with --yes"
-                )
+                raise RefusedError("not confirmed", state="nothing was changed", next=Next(AGAIN, ("--yes",)))
         except ScaleoutError:
             if not approved:
                 changeset.discard(run.aws, found.change_set, found.stack_id, placeholder=made_stack)
@@ -310,20 +304,23 @@ def watch_deployment(run: Run, operation: Operation, stack: str) -> Outcome:
     except StoppedWaiting as error:
         return Outcome(
             "still_running",
-            9,
             f"{stack}: {error}",
             stack_id=operation.stack_id,
-            next_command="the same command again: it goes on watching",
+            next=Next(AGAIN, words="it goes on watching"),
         )
     except KeyboardInterrupt as stop:
-        return interrupted(getattr(stop, "number", 2), stack, running=True, stack_id=operation.stack_id)
+        return interrupted(stop, stack, running=True, stack_id=operation.stack_id)
+
+
+def _allowing(held: Iterable[str]) -> tuple[str, ...]:
+    return tuple(word for path in held for word in ("--allow-replace", path))
 
 
 def clean_up(
     run: Run, stop: KeyboardInterrupt, found: Plan | None = None, *, made_stack: bool | None = None, keep: bool = False
 ) -> Outcome:
     """After an interrupt before the execution, or while it was being sent: nothing of ours is left, or it runs."""
-    number, draft = getattr(stop, "number", 2), run.draft
+    by_ctrl_c, draft = code_of(stop) == 128 + signal.SIGINT, run.draft
     stack = found.stack if found else draft.stack_name
     placeholder = draft.made_stack if made_stack is None else made_stack
     end = "discarded"
@@ -342,11 +339,11 @@ def clean_up(
     except ScaleoutError as error:
         run.tell(Note(f"the change set could not be deleted: {error}", "warning"))
         end = "left"
-    if found and end != "running" and number == signal.SIGINT and not found.creates:
+    if found and end != "running" and by_ctrl_c and not found.creates:
         protect.restore(run.aws, found.stack_id, run.tell)  # after SIGTERM there is no time: the next run does it
-    outcome = interrupted(number, stack, running=end == "running", left=end == "left")
+    outcome = interrupted(stop, stack, running=end == "running", left=end == "left")
     if end == "kept":
         outcome = replace(outcome, what=f"{stack}: interrupted; nothing was changed, the change set is kept")
-    if run.lifted and end != "running" and number != signal.SIGINT:
+    if run.lifted and end != "running" and not by_ctrl_c:
         outcome = replace(outcome, what=f"{outcome.what}; stack policies are lifted until the next deploy sets them")
     return outcome

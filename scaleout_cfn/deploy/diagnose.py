@@ -18,7 +18,7 @@ from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
 from scaleout_cfn.deploy.services.evidence import tell_evidence
 from scaleout_cfn.deploy.watch.events import STARTS, Event, History, first_cause, refusing_hooks
-from scaleout_cfn.errors import AccessError, ApiError, UsageError
+from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
 
 __all__ = ["PastOperation", "diagnose", "hint", "newest_failure", "past_operations"]
 
@@ -97,21 +97,25 @@ def diagnose(aws: Aws, stack: str, tell: Tell) -> Outcome:
         tell(Fact("hint", (f"hint: {cure}",), {"text": cure}))
     if cause is None:
         what = "an operation is at work, and nothing has failed so far" if running else "nothing has failed"
-        return Outcome("healthy", 0, f"{live.name}: {what}", live.status, live.stack_id, reason=live.reason)
+        return Outcome("healthy", f"{live.name}: {what}", live.status, live.stack_id, reason=live.reason)
     ago = f", {since} operation{'s' if since > 1 else ''} ago; it went well since" if since else ""
     return Outcome(
         "diagnosed",
-        0,
         f"{live.name}: {cause.path or 'the root'} failed first{ago}",
         live.status,
         live.stack_id,
         cause=cause,
         reason=cause.reason or live.reason,
-        next_command="" if since else live.meaning.next_command.replace("scaleout-cfn diagnose", _AGAIN),
+        next=None if since else _after_diagnosis(live),
     )
 
 
-_AGAIN = "put right what the cause says, then scaleout-cfn deploy"
+def _after_diagnosis(live: Live) -> Next | None:
+    """What leads on, but for what has just been done."""
+    following = live.meaning.next
+    if following and following.verb == "diagnose":
+        return Next("deploy", words="once what the cause says is put right")
+    return following
 
 
 def _read(aws: Aws, live: Live, past: PastOperation, tell: Tell) -> list[Event]:
@@ -213,7 +217,7 @@ HINTS = (
     ),
     (
         r"not authorized|AccessDenied|is not allowed|UnauthorizedOperation",
-        "a permission is missing: scaleout-cfn policies prints what CloudFormation's role needs",
+        "a permission is missing: the command `policies` prints what CloudFormation's role needs",
     ),
     (
         r"already exists",
@@ -221,7 +225,7 @@ HINTS = (
     ),
     (
         r"not empty|contains images",
-        "it still holds data: scaleout-cfn destroy --empty with its path",
+        "it still holds data: `destroy` empties it, given --empty and its path",
     ),
     (
         r"did not stabilize|failed to stabilize|Exceeded attempts to wait",

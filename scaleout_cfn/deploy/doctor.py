@@ -11,7 +11,7 @@ from scaleout_cfn.deploy.bootstrap import exists
 from scaleout_cfn.deploy.changes import quota
 from scaleout_cfn.deploy.live import find
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
-from scaleout_cfn.errors import AccessError, ApiError
+from scaleout_cfn.errors import AccessError, ApiError, Next
 
 __all__ = ["Check", "Level", "doctor", "judged", "principal", "simulated"]
 
@@ -26,14 +26,14 @@ class Check:
     name: str
     level: Level
     text: str
-    cure: str = ""
+    cure: Next | None = None
     access: bool = False
 
     def message(self) -> Fact:
         sign = {"ok": "✓", "warning": "!", "failed": "✗"}[self.level]
-        lines = [f"{sign} {self.name}: {self.text}"] + ([f"    {self.cure}"] if self.cure else [])
-        data = {"name": self.name, "result": self.level, "text": self.text, "cure": self.cure}
-        return Fact("check", tuple(lines), data, "info" if self.level == "ok" else "warning")
+        data = {"name": self.name, "result": self.level, "text": self.text}
+        line = f"{sign} {self.name}: {self.text}"
+        return Fact("check", (line,), data, "info" if self.level == "ok" else "warning", self.cure)
 
 
 def doctor(
@@ -69,11 +69,9 @@ def judged(checks: Iterable[Check]) -> Outcome:
     if failed:
         worst = next((check for check in failed if check.access), failed[0])
         what = f"{len(failed)} of {len(checks)} checks failed: {', '.join(check.name for check in failed)}"
-        return Outcome("failed", 8 if worst.access else 5, what, reason=worst.text, next_command=worst.cure)
+        return Outcome("no_access" if worst.access else "failed", what, reason=worst.text, next=worst.cure)
     more = f", {len(warned)} with a warning" if warned else ""
-    return Outcome(
-        "done", 0, f"{len(checks)} checks passed{more}", next_command="" if warned else "scaleout-cfn deploy"
-    )
+    return Outcome("done", f"{len(checks)} checks passed{more}", next=None if warned else Next("deploy"))
 
 
 def _look(name: str, look: Callable[[], list[Check]]) -> list[Check]:
@@ -81,10 +79,10 @@ def _look(name: str, look: Callable[[], list[Check]]) -> list[Check]:
         return look()
     except AccessError as error:
         if error.kind == "expired":
-            return [Check(name, "failed", str(error), "renew the credentials", access=True)]
+            return [Check(name, "failed", str(error), Next(words="renew the credentials"), access=True)]
         return [Check(name, "warning", f"not known: {error}")]
     except ApiError as error:
-        return [Check(name, "warning", f"not known: {error}", "try again")]
+        return [Check(name, "warning", f"not known: {error}", Next(words="try again"))]
 
 
 def principal(arn: str) -> str:
@@ -109,7 +107,9 @@ def _permissions(aws: Aws, identity: Identity, statements: Sequence[Mapping[str,
     """Ask IAM, which does not count what an organisation's policies forbid."""
     entity = principal(identity.arn)
     if not entity:
-        return [Check("permissions", "warning", "the credentials are the account's root", "use a role instead")]
+        return [
+            Check("permissions", "warning", "the credentials are the account's root", Next(words="use a role instead"))
+        ]
     if ":role/" in entity:
         entity = aws.read("iam", "get_role", RoleName=entity.rpartition("/")[2])["Role"]["Arn"]
     denied: list[str] = []
@@ -133,13 +133,13 @@ def _permissions(aws: Aws, identity: Identity, statements: Sequence[Mapping[str,
             arguments["Marker"] = answer["Marker"]
     if denied:
         what = f"IAM would deny {', '.join(denied[:6])}" + (f" and {len(denied) - 6} more" if len(denied) > 6 else "")
-        cure = f"scaleout-cfn policies prints what {entity.rpartition('/')[2]} needs"
+        cure = Next("policies", words=f"which writes what {entity.rpartition('/')[2]} needs")
         return [Check("permissions", "failed", what, cure, access=True)]
     return [Check("permissions", "ok", "IAM allows all that the deployer does")]
 
 
 def _bucket(aws: Aws, identity: Identity, bucket: str) -> list[Check]:
-    make = f"scaleout-cfn bootstrap --bucket {bucket}"
+    make = Next("bootstrap", ("--bucket", bucket))
     if not exists(aws, identity, bucket):
         return [Check("bucket", "failed", f"{bucket} is not there", make)]
     own = {"Bucket": bucket, "ExpectedBucketOwner": identity.account_id}
@@ -164,7 +164,7 @@ def _linked_role(aws: Aws) -> list[Check]:
     except ApiError as error:
         if error.kind != "missing":
             raise
-        cure = "aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com"
+        cure = Next(words="aws iam create-service-linked-role --aws-service-name ecs.amazonaws.com")
         text = f"the account has no {LINKED_ROLE}: a first cluster may fail for want of it"
         return [Check("service-linked role", "warning", text, cure)]
     return [Check("service-linked role", "ok", f"{LINKED_ROLE} is there")]
@@ -176,13 +176,13 @@ def _stack(aws: Aws, stack: str) -> list[Check]:
         return [Check("stack", "ok", f"{stack} is not there yet")]
     ended = live.meaning.end
     level: Level = "ok" if ended in ("done", "rolled_back", "gone") else "warning"
-    checks = [Check("stack", level, f"{stack} is {live.status}", "" if level == "ok" else live.meaning.next_command)]
+    checks = [Check("stack", level, f"{stack} is {live.status}", None if level == "ok" else live.meaning.next)]
     most, path = quota.fullest(aws, live.stack_id)
     if not path:
         return checks
     text = f"{most} at most, in {path}, of {quota.MOST} that fit"
     if most >= quota.MANY:
-        cure = f"a change of {path} itself, of its Metadata for instance, removes them when it is deployed"
+        cure = Next(words=f"a change of {path} itself, of its Metadata for instance, removes them when it is deployed")
         return [*checks, Check("nested change sets", "warning", text, cure)]
     return [*checks, Check("nested change sets", "ok", text)]
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypeAlias
 
 from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.watch.events import Event, Progress
+from scaleout_cfn.errors import Next
 
 __all__ = [
+    "EXITS",
     "Blocked",
+    "Exit",
     "Fact",
     "Message",
     "Note",
@@ -101,25 +105,63 @@ class Fact:
     lines: tuple[str, ...]
     data: Mapping[str, Any] = field(default_factory=dict)
     level: Literal["info", "warning"] = "info"
+    next: Next | None = None
+
+
+Exit: TypeAlias = Literal[
+    "done", "error", "invalid", "changes", "rolled_back", "failed", "refused", "busy", "no_access", "still_running",
+    "no_change", "planned", "healthy", "diagnosed", "destroyed", "recovered", "gone", "interrupted",
+]  # fmt: skip
+"""How a command ended."""
+
+#: The exit code of each. The first of a code is what an error with that code ends in.
+EXITS: Final[Mapping[Exit, int]] = MappingProxyType(
+    {
+        "done": 0,
+        "error": 1,
+        "invalid": 2,
+        "changes": 3,
+        "rolled_back": 4,
+        "failed": 5,
+        "refused": 6,
+        "busy": 7,
+        "no_access": 8,
+        "still_running": 9,
+        "no_change": 0,
+        "planned": 0,
+        "healthy": 0,
+        "diagnosed": 0,
+        "destroyed": 0,
+        "recovered": 0,
+        "gone": 5,
+        "interrupted": 130,
+    }
+)
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a command ended: what happened, the first cause, the state things are in, and the next command.
 
-    `outcome` is one word for programs; `exit_code` one of `scaleout_cfn.errors.EXIT_CODES`.
+    `end` is one word for programs. `code` is the exit code where it is not ours to choose: a signal's, or that of a
+    command which ran in a task.
     """
 
-    outcome: str
-    exit_code: int
+    end: Exit
     what: str
     status: str = ""
     stack_id: str = ""
     cause: Event | None = None
     reason: str = ""
     outputs: Mapping[str, str] = field(default_factory=dict)
-    next_command: str = ""
+    next: Next | None = None
     change_set: str = ""
+    code: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """One of `scaleout_cfn.errors.EXIT_CODES`, unless `code` is given."""
+        return EXITS[self.end] if self.code is None else self.code
 
 
 Message: TypeAlias = Started | Uploaded | Planned | Blocked | Watched | Rollout | Note | Fact | Outcome

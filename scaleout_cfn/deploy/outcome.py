@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from scaleout_cfn.deploy.live import Live
-from scaleout_cfn.deploy.messages import Outcome
+from scaleout_cfn.deploy.messages import EXITS, Exit, Outcome
 from scaleout_cfn.deploy.watch.events import Event, first_cause, refusing_hooks
-from scaleout_cfn.errors import ScaleoutError
+from scaleout_cfn.errors import AGAIN, Next, ScaleoutError, Stopped
 
-__all__ = ["interrupted", "nothing_to_do", "outcome_of", "outcome_of_error", "redacted"]
+__all__ = ["code_of", "interrupted", "nothing_to_do", "outcome_of", "outcome_of_error", "redacted"]
 
 WORDS = {
     "CREATE_COMPLETE": "created",
@@ -32,66 +33,61 @@ WORDS = {
 def outcome_of(live: Live | None, stack: str, events: Sequence[Event], ecs: str = "", change_set: str = "") -> Outcome:
     """The outcome of a deployment, of the stack's status and what ECS says (`ecs`: why it does not run it)."""
     if live is None or live.meaning.end == "gone":
-        return Outcome(
-            "gone", 5, f"{stack}: the stack is gone", status="DELETE_COMPLETE", next_command="scaleout-cfn deploy"
-        )
+        return Outcome("gone", f"{stack}: the stack is gone", status="DELETE_COMPLETE", next=Next("deploy"))
     what = WORDS.get(live.status, live.status)
-    base = Outcome(
-        "done", 0, f"{stack}: {what}", live.status, live.stack_id, outputs=live.outputs, change_set=change_set
-    )
+    base = Outcome("done", f"{stack}: {what}", live.status, live.stack_id, outputs=live.outputs, change_set=change_set)
     if live.meaning.end == "done":
         if not ecs:
             return base
         return replace(
             base,
-            outcome="rolled_back",
-            exit_code=4,
+            end="rolled_back",
             what=f"{stack}: CloudFormation is content, but ECS does not run the new version",
             reason=ecs,
-            next_command="scaleout-cfn diagnose",
+            next=Next("diagnose"),
         )
     cause = first_cause(events)
     hooks = [f"; {one.type}: {one.reason}" for one in refusing_hooks(events, cause)] if cause else []
     back = live.meaning.end == "rolled_back"
     return replace(
         base,
-        outcome="rolled_back" if back else "failed",
-        exit_code=4 if back else 5,
+        end="rolled_back" if back else "failed",
         cause=cause,
         reason=cause.reason + "".join(hooks) if cause else live.reason,
-        next_command=live.meaning.next_command,
+        next=live.meaning.next,
     )
 
 
 def nothing_to_do(live: Live) -> Outcome:
     """The stack is what is desired already."""
-    return Outcome("no_change", 0, f"{live.name}: nothing to do", live.status, live.stack_id, outputs=live.outputs)
+    return Outcome("no_change", f"{live.name}: nothing to do", live.status, live.stack_id, outputs=live.outputs)
 
 
 def outcome_of_error(error: ScaleoutError) -> Outcome:
     """An error as the end of a command."""
-    words = {2: "refused", 5: "failed", 6: "refused", 7: "busy", 8: "no_access", 9: "still_running"}
-    return Outcome(
-        words.get(error.exit_code, "error"),
-        error.exit_code,
-        str(error),
-        reason=getattr(error, "state", ""),
-        next_command=getattr(error, "next_command", ""),
-    )
+    end = next(end for end, code in EXITS.items() if code == error.exit_code)
+    return Outcome(end, str(error), reason=getattr(error, "state", ""), next=error.next)
 
 
-def interrupted(number: int, stack: str, *, running: bool, left: bool = False, stack_id: str = "") -> Outcome:
+def code_of(stop: KeyboardInterrupt) -> int:
+    """The exit code after a signal: Ctrl-C's where nobody says which it was."""
+    return 128 + (stop.number if isinstance(stop, Stopped) else signal.SIGINT)
+
+
+def interrupted(
+    stop: KeyboardInterrupt, stack: str, *, running: bool, left: bool = False, stack_id: str = ""
+) -> Outcome:
     """The end by a signal. Before the execution all is cleaned up; after it, it goes on without us."""
     if running:
-        what, following = f"{stack}: stopped watching; the deployment goes on in AWS", "scaleout-cfn events --follow"
-        following += ", or scaleout-cfn cancel"
+        what = f"{stack}: stopped watching; the deployment goes on in AWS"
+        following = Next("events", ("--follow",), instead=Next("cancel"))
     elif left:
         what = f"{stack}: interrupted while CloudFormation made the change set; it is left, and nothing else changed"
-        following = "the same command again: it goes on with this change set"
+        following = Next(AGAIN, words="it goes on with this change set")
     else:
-        what, following = f"{stack}: interrupted; nothing was changed and nothing is left", "the same command again"
-    state = "interrupted" if not running else "still_running"
-    return Outcome(state, 128 + number, what, stack_id=stack_id, next_command=following)
+        what, following = f"{stack}: interrupted; nothing was changed and nothing is left", Next(AGAIN)
+    end: Exit = "still_running" if running else "interrupted"
+    return Outcome(end, what, stack_id=stack_id, next=following, code=code_of(stop))
 
 
 def hidden(text: str, secrets: Collection[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.desired import ENVIRONMENT, fingerprint_in
 from scaleout_cfn.deploy.live import Live, template_body
-from scaleout_cfn.errors import RefusedError, UsageError
+from scaleout_cfn.errors import AGAIN, Next, RefusedError, UsageError
 from scaleout_cfn.rendering import MARK
 
 __all__ = ["require_ours"]
@@ -23,17 +23,19 @@ def require_ours(aws: Aws, live: Live | None, environment: str, *, adopt: bool) 
         raise RefusedError(
             f"stack {live.name} is not one of scaleout-cfn: its template's Metadata does not say {said}",
             state="nothing was changed",
-            next_command="another stack_name in the config, or another --stack; or, to take this one over with"
-            " whatever is in it, the same command again with --adopt",
+            next=Next(
+                words="another stack_name in the config, or another --stack",
+                instead=Next(AGAIN, ("--adopt",), "it takes this one over with whatever is in it"),
+            ),
         )
     theirs = live.tags.get(ENVIRONMENT, "")
     if theirs != environment and live.status != "REVIEW_IN_PROGRESS":
-        cure = f"--env {theirs}" if theirs else "no --env"
+        move = Next(AGAIN, ("--adopt",), f"it moves the stack to {_named(environment)}")
+        rename = Next(words="with another stack_name in the config", instead=move)
         raise RefusedError(
             f"stack {live.name} is of {_named(theirs)}, and this command is of {_named(environment)}",
             state="nothing was changed",
-            next_command=f"the same command again with {cure}, or with another stack_name in the config; or, to move"
-            f" the stack to {_named(environment)}, with --adopt",
+            next=Next(AGAIN, ("--env", theirs) if theirs else (), "" if theirs else "without --env", rename),
         )
 
 

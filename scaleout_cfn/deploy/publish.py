@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from scaleout_cfn.aws.client import Aws, Identity
-from scaleout_cfn.errors import AccessError, ApiError, UsageError
+from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
 from scaleout_cfn.rendering import Template, set_of, texts_of
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.yaml_text import to_yaml
@@ -150,7 +150,7 @@ def _put(aws: Aws, bucket: str, file: File, owner: str) -> bool:
         if error.code == "ConditionalRequestConflict":  # another upload of the same content is on its way
             return _put(aws, bucket, file, owner)
         if error.code == "NoSuchBucket":
-            raise UsageError(f"bucket {bucket}: not there; make it with: scaleout-cfn bootstrap") from None
+            raise UsageError(f"bucket {bucket}: not there", next=Next("bootstrap", ("--bucket", bucket))) from None
         if error.code in ("PermanentRedirect", "301", "AuthorizationHeaderMalformed"):
             raise UsageError(f"bucket {bucket}: is in another region; use one in the region of the stack") from None
         raise
@@ -158,7 +158,7 @@ def _put(aws: Aws, bucket: str, file: File, owner: str) -> bool:
         if error.kind != "denied":
             raise
         cure = f"; or it is of another account than {owner}: give one of yours by --bucket"
-        raise AccessError(f"bucket {bucket}: {error}{cure}", next_command=error.next_command) from None
+        raise AccessError(f"bucket {bucket}: {error}{cure}", next=error.next) from None
     return True
 
 

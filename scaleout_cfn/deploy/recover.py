@@ -16,7 +16,7 @@ from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.protect import restore
 from scaleout_cfn.deploy.watch.events import Event, Operation
 from scaleout_cfn.deploy.watch.follow import Patience, begin, unsure, watch
-from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, RefusedError, UsageError
+from scaleout_cfn.errors import AGAIN, ApiError, BusyError, NeedsHandError, Next, RefusedError, UsageError
 
 __all__ = ["Recovery", "Verb", "cancel", "pick", "rollback", "skippable", "skips"]
 
@@ -31,27 +31,27 @@ class Recovery:
 
     verb: Verb
     what: str
-    next_command: str = ""
+    next: Next | None = None
 
 
-_EARLIER = "scaleout-cfn deploy, with the image or the config of the earlier version"
-_BACK = Recovery("nothing", "is rolled back already", "scaleout-cfn diagnose")
-_BUSY = Recovery("busy", "is at work", "scaleout-cfn events --follow, then the same command again")
+_EARLIER = Next("deploy", words="with the image or the config of the earlier version")
+_BACK = Recovery("nothing", "is rolled back already", Next("diagnose"))
+_BUSY = Recovery("busy", "is at work", Next("events", ("--follow",), words="then the same command again"))
 _GOING_BACK = Recovery("watch", "is rolling back already")
-_DELETE = "scaleout-cfn destroy"
+_DELETE = Next("destroy")
 
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackStack.html
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html
 RECOVERIES: Final[Mapping[str, Recovery]] = MappingProxyType(
     {
         "REVIEW_IN_PROGRESS": Recovery("nothing", "is a placeholder: nothing was ever deployed"),
-        "CREATE_IN_PROGRESS": Recovery("busy", "is being created", "scaleout-cfn cancel"),
+        "CREATE_IN_PROGRESS": Recovery("busy", "is being created", Next("cancel")),
         "CREATE_FAILED": Recovery("rollback_stack", "what its creation made is deleted; the empty stack stays"),
         "CREATE_COMPLETE": Recovery("refuse", "was created well: there is no earlier version", _DELETE),
         "ROLLBACK_IN_PROGRESS": _GOING_BACK,
         "ROLLBACK_FAILED": Recovery("stuck", "cannot be rolled back again: it can only be deleted", _DELETE),
-        "ROLLBACK_COMPLETE": Recovery("nothing", "is rolled back already", "scaleout-cfn deploy --recreate"),
-        "UPDATE_IN_PROGRESS": Recovery("busy", "is being updated", "scaleout-cfn cancel"),
+        "ROLLBACK_COMPLETE": Recovery("nothing", "is rolled back already", Next("deploy", ("--recreate",))),
+        "UPDATE_IN_PROGRESS": Recovery("busy", "is being updated", Next("cancel")),
         "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": Recovery("refuse", "is updated; old resources are removed", _EARLIER),
         "UPDATE_COMPLETE": Recovery("refuse", "was updated well: CloudFormation keeps no way back", _EARLIER),
         "UPDATE_FAILED": Recovery("rollback_stack", "goes back to the version before the failed update"),
@@ -59,14 +59,14 @@ RECOVERIES: Final[Mapping[str, Recovery]] = MappingProxyType(
         "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS": _GOING_BACK,
         "UPDATE_ROLLBACK_COMPLETE": _BACK,
         "UPDATE_ROLLBACK_FAILED": Recovery("continue_update_rollback", "goes on with the rollback that failed"),
-        "DELETE_IN_PROGRESS": Recovery("busy", "is being deleted", "scaleout-cfn destroy, to watch it"),
+        "DELETE_IN_PROGRESS": Recovery("busy", "is being deleted", Next("destroy", words="to watch it")),
         "DELETE_FAILED": Recovery("stuck", "is half deleted: it can only be deleted on", _DELETE),
-        "DELETE_COMPLETE": Recovery("nothing", "is gone", "scaleout-cfn deploy"),
+        "DELETE_COMPLETE": Recovery("nothing", "is gone", Next("deploy")),
         "IMPORT_IN_PROGRESS": _BUSY,
         "IMPORT_COMPLETE": Recovery("refuse", "took its resources over well", _EARLIER),
         "IMPORT_ROLLBACK_IN_PROGRESS": _GOING_BACK,
         "IMPORT_ROLLBACK_COMPLETE": _BACK,
-        "IMPORT_ROLLBACK_FAILED": Recovery("stuck", "cannot be rolled back again", "scaleout-cfn diagnose"),
+        "IMPORT_ROLLBACK_FAILED": Recovery("stuck", "cannot be rolled back again", Next("diagnose")),
     }
 )
 
@@ -77,7 +77,7 @@ def pick(status: str) -> Recovery:
         return RECOVERIES[status]
     if status.endswith("_IN_PROGRESS"):
         return _BUSY
-    return Recovery("stuck", "is in a status that this version does not know", "scaleout-cfn diagnose")
+    return Recovery("stuck", "is in a status that this version does not know", Next("diagnose"))
 
 
 def skippable(resources: Iterable[Resource]) -> list[str]:
@@ -132,7 +132,7 @@ def rollback(
         return watch(aws, Operation(live.stack_id, ""), stack, tell, _conclusion(aws, stack, tell), patience)
     if way.verb == "nothing":
         what = f"{stack}: {way.what}"
-        return Outcome("no_change", 0, what, live.status, live.stack_id, next_command=way.next_command)
+        return Outcome("no_change", what, live.status, live.stack_id, next=way.next)
     _refuse(way, live)
     require_ours(aws, live, environment, adopt=adopt)
     arguments: dict[str, Any] = {"RoleARN": role_arn} if role_arn else {}
@@ -177,10 +177,10 @@ def cancel(
             raise RefusedError(
                 f"stack {stack} is {live.status}: CloudFormation can cancel an update only, no {verb}",
                 state="nothing was changed by this run",
-                next_command="scaleout-cfn destroy" if verb == "create" else "scaleout-cfn events --follow",
+                next=Next("destroy") if verb == "create" else Next("events", ("--follow",)),
             )
         what = f"{stack}: no update runs, so there is none to cancel"
-        return Outcome("no_change", 0, what, live.status, live.stack_id)
+        return Outcome("no_change", what, live.status, live.stack_id)
     require_ours(aws, live, environment, adopt=adopt)
     _ask(confirm, f"{stack} is being updated: the update is given up, and the version before comes back")
     try:
@@ -210,7 +210,7 @@ def _refuse(way: Recovery, live: Live) -> None:
     raise kind(
         f"stack {live.name} is {live.status}: it {way.what}",
         state="nothing was changed by this run",
-        next_command=way.next_command,
+        next=way.next,
     )
 
 
@@ -219,7 +219,7 @@ def _ask(confirm: Callable[[str], bool], sentence: str) -> None:
         raise RefusedError(
             f"not confirmed: {sentence}",
             state="nothing was changed",
-            next_command="the same command again, with --yes",
+            next=Next(AGAIN, ("--yes",)),
         )
 
 
@@ -238,7 +238,7 @@ def _too_late(live: Live) -> RefusedError:
     return RefusedError(
         f"stack {live.name} is {live.status}: the update had ended before it could be cancelled",
         state="nothing was changed by this run",
-        next_command=_EARLIER if live.meaning.end == "done" else live.meaning.next_command,
+        next=_EARLIER if live.meaning.end == "done" else live.meaning.next,
     )
 
 
@@ -252,16 +252,14 @@ def _conclusion(aws: Aws, stack: str, tell: Tell) -> Callable[[Live | None, Sequ
         restore(aws, live.stack_id, tell)
         if live.meaning.end == "done":
             late = _too_late(live)
-            return replace(
-                outcome, outcome="refused", exit_code=late.exit_code, what=str(late), next_command=late.next_command
-            )
+            return replace(outcome, end="refused", what=str(late), next=late.next)
         if live.meaning.end == "rolled_back" or live.status == "ROLLBACK_COMPLETE":
             what = (
                 "the previous version is in place"
                 if live.meaning.end == "rolled_back"
                 else "the stack is empty and can only be made anew"
             )
-            return replace(outcome, outcome="rolled_back", exit_code=0, what=f"{stack}: rolled back; {what}")
+            return replace(outcome, end="recovered", what=f"{stack}: rolled back; {what}")
         return outcome
 
     return conclude

@@ -13,7 +13,7 @@ from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.deploy.publish import Published
 from scaleout_cfn.deploy.watch.events import Event, History, Operation
 from scaleout_cfn.deploy.watch.follow import follow, read_events
-from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, ScaleoutError
+from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, Next, ScaleoutError
 
 __all__ = ["Wish", "busy", "desired_of", "make_startable", "operation_at_work", "phases_of", "same"]
 
@@ -98,7 +98,7 @@ def busy(live: Live, begin: Event | None, mark: str, problems: list[Exception]) 
     return BusyError(
         f"stack {live.name} is {live.status}: {whose} is at work on it{since}{unread}",
         state="nothing was changed by this run",
-        next_command="scaleout-cfn events --follow, then the same command again",
+        next=Next("events", ("--follow",), words="then the same command again"),
     )
 
 
@@ -122,19 +122,19 @@ def make_startable(aws: Aws, live: Live | None, *, recreate: bool, tell: Tell) -
         raise NeedsHandError(
             f"stack {live.name} is {live.status} and still holds {', '.join(one.path for one in left[:5])}",
             state="nothing was changed by this run",
-            next_command="scaleout-cfn destroy",
+            next=Next("destroy"),
         )
     if live.meaning.start == "recreate":
         raise NeedsHandError(
             f"stack {live.name} is {live.status}: its creation failed and was rolled back. CloudFormation can only"
             " delete it and make it anew",
             state="nothing was changed by this run",
-            next_command=live.meaning.next_command,
+            next=live.meaning.next,
         )
     raise NeedsHandError(
         f"stack {live.name} is {live.status}: {live.reason or 'no reason given'}",
         state="nothing was changed by this run",
-        next_command=live.meaning.next_command,
+        next=live.meaning.next,
     )
 
 
@@ -153,7 +153,7 @@ def _watch_deletion(aws: Aws, operation: Operation, live: Live, tell: Tell) -> N
     """Watch a deletion to its end."""
     left = follow(aws, operation, History(live.stack_id, operation.token), tell)
     if left is not None and left.meaning.end != "gone":
-        raise NeedsHandError(f"stack {live.name} is {left.status}: {left.reason}", next_command="scaleout-cfn destroy")
+        raise NeedsHandError(f"stack {live.name} is {left.status}: {left.reason}", next=Next("destroy"))
 
 
 def same(aws: Aws, desired: Desired, live: Live) -> bool:

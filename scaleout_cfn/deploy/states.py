@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
+from scaleout_cfn.errors import Next
+
 __all__ = ["STATUSES", "End", "Start", "Status", "meaning"]
 
 Start: TypeAlias = Literal["create", "update", "busy", "recreate", "stuck"]
@@ -25,38 +27,38 @@ class Status:
 
     start: Start
     end: End
-    next_command: str = ""
+    next: Next | None = None
 
 
 _BUSY = Status("busy", "running")
 _DONE = Status("update", "done")
-_BACK = Status("update", "rolled_back", "scaleout-cfn diagnose")
+_BACK = Status("update", "rolled_back", Next("diagnose"))
 
 STATUSES: Final[Mapping[str, Status]] = MappingProxyType(
     {
         "REVIEW_IN_PROGRESS": Status("create", "gone"),
         "CREATE_IN_PROGRESS": _BUSY,
         "CREATE_COMPLETE": _DONE,
-        "CREATE_FAILED": Status("update", "failed", "scaleout-cfn deploy, or scaleout-cfn destroy"),
+        "CREATE_FAILED": Status("update", "failed", Next("deploy", instead=Next("destroy"))),
         "ROLLBACK_IN_PROGRESS": _BUSY,
-        "ROLLBACK_COMPLETE": Status("recreate", "failed", "scaleout-cfn deploy --recreate"),
-        "ROLLBACK_FAILED": Status("stuck", "failed", "scaleout-cfn destroy"),
+        "ROLLBACK_COMPLETE": Status("recreate", "failed", Next("deploy", ("--recreate",))),
+        "ROLLBACK_FAILED": Status("stuck", "failed", Next("destroy")),
         "UPDATE_IN_PROGRESS": _BUSY,
         "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": _BUSY,
         "UPDATE_COMPLETE": _DONE,
-        "UPDATE_FAILED": Status("update", "failed", "scaleout-cfn rollback"),
+        "UPDATE_FAILED": Status("update", "failed", Next("rollback")),
         "UPDATE_ROLLBACK_IN_PROGRESS": _BUSY,
         "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS": _BUSY,
         "UPDATE_ROLLBACK_COMPLETE": _BACK,
-        "UPDATE_ROLLBACK_FAILED": Status("stuck", "failed", "scaleout-cfn rollback"),
+        "UPDATE_ROLLBACK_FAILED": Status("stuck", "failed", Next("rollback")),
         "DELETE_IN_PROGRESS": _BUSY,
         "DELETE_COMPLETE": Status("create", "gone"),
-        "DELETE_FAILED": Status("stuck", "failed", "scaleout-cfn destroy"),
+        "DELETE_FAILED": Status("stuck", "failed", Next("destroy")),
         "IMPORT_IN_PROGRESS": _BUSY,
         "IMPORT_COMPLETE": _DONE,
         "IMPORT_ROLLBACK_IN_PROGRESS": _BUSY,
         "IMPORT_ROLLBACK_COMPLETE": _BACK,
-        "IMPORT_ROLLBACK_FAILED": Status("stuck", "failed", "scaleout-cfn diagnose"),
+        "IMPORT_ROLLBACK_FAILED": Status("stuck", "failed", Next("diagnose")),
     }
 )
 
@@ -65,4 +67,4 @@ def meaning(status: str) -> Status:
     """The meaning of a status, also of one that AWS added since: it waits for what is in progress."""
     if status in STATUSES:
         return STATUSES[status]
-    return _BUSY if status.endswith("_IN_PROGRESS") else Status("stuck", "failed", "scaleout-cfn diagnose")
+    return _BUSY if status.endswith("_IN_PROGRESS") else Status("stuck", "failed", Next("diagnose"))

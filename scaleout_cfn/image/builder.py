@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from scaleout_cfn.errors import DeployError, UsageError
+from scaleout_cfn.errors import DeployError, Next, UsageError
 
 __all__ = ["Builder", "BuilderError", "Say", "find"]
 
@@ -40,10 +40,10 @@ class BuilderError(DeployError):
 
     exit_code = 2
 
-    def __init__(self, what: str, lines: Sequence[str], *, state: str = "", next_command: str = "") -> None:
+    def __init__(self, what: str, lines: Sequence[str], *, state: str = "", next: Next | None = None) -> None:
         self.lines = tuple(lines)
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "it wrote nothing")
-        super().__init__(f"{what}: {last}", state=state, next_command=next_command)
+        last = ([line.strip() for line in lines if line.strip()] or ["it wrote nothing"])[-1]
+        super().__init__(f"{what}: {last}", state=state, next=next)
 
 
 def find() -> Builder:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.messages import Note, Tell
-from scaleout_cfn.errors import DeployError, UsageError
+from scaleout_cfn.errors import AGAIN, DeployError, Next, UsageError
 from scaleout_cfn.image.builder import Builder, BuilderError, find
 from scaleout_cfn.image.context import Source
 from scaleout_cfn.image.repository import Image, Repository, one, password
@@ -78,7 +78,7 @@ def push(aws: Aws, repository: Repository, built: Built, tell: Tell) -> Image:
         raise DeployError(
             str(error),
             state=f"the image is not in {repository.uri}; what runs is as it was",
-            next_command="the same command again: it sends what is missing",
+            next=Next(AGAIN, words="it sends what is missing"),
         ) from None
     for _ in range(READS):
         if found := one(aws, repository, built.tag):
@@ -87,7 +87,7 @@ def push(aws: Aws, repository: Repository, built: Built, tell: Tell) -> Image:
     raise DeployError(
         f"{repository.uri}:{built.tag} was pushed, but ECR does not show it",
         state="what runs is as it was",
-        next_command="scaleout-cfn image list, then the same command again",
+        next=Next("image list", words="then the same command again"),
     )
 
 

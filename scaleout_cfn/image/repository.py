@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.live import Live
-from scaleout_cfn.errors import ApiError, UsageError
+from scaleout_cfn.errors import ApiError, Next, UsageError
 
 __all__ = ["Image", "Repository", "images", "is_short", "is_tag", "one", "password", "pinned_uri", "repository_of"]
 
+LIST = Next("image list", words="which prints what is there")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
@@ -97,10 +98,10 @@ def is_tag(text: str) -> bool:
 def pinned_uri(aws: Aws, repository: Repository, name: str) -> str:
     """`REPOSITORY@sha256:...` of a tag or a digest. Raises UsageError for one that is not there."""
     if name.startswith("sha256:") and not _DIGEST.fullmatch(name):
-        raise UsageError(f"image {name}: a digest is sha256: and 64 hex digits; scaleout-cfn image list prints them")
+        raise UsageError(f"image {name}: a digest is sha256: and 64 hex digits", next=LIST)
     found = one(aws, repository, name)
     if found is None:
-        raise UsageError(f"image {name}: there is none in {repository.uri}; scaleout-cfn image list prints what is")
+        raise UsageError(f"image {name}: there is none in {repository.uri}", next=LIST)
     return f"{repository.uri}@{found.digest}"
 
 
@@ -130,4 +131,4 @@ def _image(raw: dict[str, Any]) -> Image:
 def _gone(repository: Repository, error: ApiError) -> Exception:
     if error.code != "RepositoryNotFoundException":
         return error
-    return UsageError(f"repository {repository.uri}: it is gone, though the stack names it; scaleout-cfn deploy")
+    return UsageError(f"repository {repository.uri}: it is gone, though the stack names it", next=Next("deploy"))

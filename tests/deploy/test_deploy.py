@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scaleout_cfn.aws.client import Aws, Target
-from scaleout_cfn.cli.draw import plan_lines
+from scaleout_cfn.cli.draw import command_line, plan_lines
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.messages import Fact
 from scaleout_cfn.errors import AccessError, BusyError, NeedsHandError, RefusedError, RejectedError, UsageError
@@ -19,7 +19,7 @@ from .helpers import Deployer, Small, running
 def test_a_new_stack_with_an_image_is_made_in_two_phases() -> None:
     deployer = Deployer()
     outcome = deployer.deploy(image="web:1")
-    assert (outcome.exit_code, outcome.outcome, outcome.status) == (0, "done", "UPDATE_COMPLETE")
+    assert (outcome.exit_code, outcome.end, outcome.status) == (0, "done", "UPDATE_COMPLETE")
     assert [sorted(one.path for one in plan.changes) for plan in deployer.plans] == [
         ["Data", "Data/Table", "Word"],
         ["Service", "Service/Service", "Service/TaskDefinition"],
@@ -63,14 +63,14 @@ def test_without_an_image_the_one_that_runs_is_kept() -> None:
 def test_nothing_to_do_makes_no_change_set_and_no_upload() -> None:
     deployer = running()
     outcome = deployer.deploy(image="web:1")
-    assert (outcome.outcome, outcome.exit_code, outcome.outputs["ServiceName"] != "") == ("no_change", 0, True)
+    assert (outcome.end, outcome.exit_code, outcome.outputs["ServiceName"] != "") == ("no_change", 0, True)
     assert deployer.world.sent() == ["GetCallerIdentity", "DescribeStacks", "GetTemplate", "GetStackPolicy"]
 
 
 def test_changed_tags_are_a_change() -> None:
     deployer = running()
-    assert deployer.deploy(image="web:1", tags={"team": "a"}).outcome == "done"
-    assert deployer.deploy(image="web:1", tags={"team": "a"}).outcome == "no_change"
+    assert deployer.deploy(image="web:1", tags={"team": "a"}).end == "done"
+    assert deployer.deploy(image="web:1", tags={"team": "a"}).end == "no_change"
 
 
 def test_a_change_set_without_changes_is_deleted_and_no_failure() -> None:
@@ -78,7 +78,7 @@ def test_a_change_set_without_changes_is_deleted_and_no_failure() -> None:
     stack = deployer.world.cfn.live("web")
     assert stack is not None
     stack.text += "\n# the same, but for a comment\n"
-    assert deployer.deploy(image="web:1").outcome == "no_change"
+    assert deployer.deploy(image="web:1").end == "no_change"
     left = [one for one in deployer.world.cfn.sets.values() if one["ExecutionStatus"] != "EXECUTE_COMPLETE"]
     assert (left, deployer.world.executions()) == ([], 0)
 
@@ -98,10 +98,10 @@ def test_a_failed_update_is_rolled_back_and_its_first_cause_is_told() -> None:
     deployer = running()
     deployer.world.cfn.failures["Service/Service"] = ("ECS Deployment Circuit Breaker was triggered", 1)
     outcome = deployer.deploy(image="web:2")
-    assert (outcome.exit_code, outcome.outcome, outcome.status) == (4, "rolled_back", "UPDATE_ROLLBACK_COMPLETE")
+    assert (outcome.exit_code, outcome.end, outcome.status) == (4, "rolled_back", "UPDATE_ROLLBACK_COMPLETE")
     assert outcome.cause is not None
     assert (outcome.cause.path, outcome.reason) == ("Service/Service", "ECS Deployment Circuit Breaker was triggered")
-    assert outcome.next_command
+    assert command_line(outcome.next)
     assert deployer.deploy(image="web:2").exit_code == 0  # the cause is gone
 
 
@@ -112,7 +112,7 @@ def test_a_failed_creation_needs_a_hand_and_recreate_is_that_hand() -> None:
     assert (outcome.exit_code, outcome.status, outcome.reason) == (5, "ROLLBACK_COMPLETE", "Limit exceeded")
     with pytest.raises(NeedsHandError, match="ROLLBACK_COMPLETE") as refusal:
         deployer.deploy()
-    assert refusal.value.next_command == "scaleout-cfn deploy --recreate"
+    assert command_line(refusal.value.next) == "scaleout-cfn deploy --recreate"
     assert deployer.deploy(recreate=True).exit_code == 0
 
 
@@ -156,8 +156,9 @@ def test_the_reason_of_a_nested_change_set_is_found_behind_the_roots() -> None:
 def test_a_missing_bucket_is_named_with_its_cure() -> None:
     deployer = Deployer()
     deployer.world.buckets.clear()
-    with pytest.raises(UsageError, match="bucket artifacts: not there; make it with: scaleout-cfn bootstrap"):
+    with pytest.raises(UsageError, match="bucket artifacts: not there") as refusal:
         deployer.deploy()
+    assert command_line(refusal.value.next) == "scaleout-cfn bootstrap --bucket artifacts"
 
 
 def test_a_bucket_of_another_account_is_named_with_its_cure() -> None:
@@ -244,9 +245,9 @@ def test_our_own_deployment_of_another_state_is_busy_too() -> None:
 def test_stopping_to_wait_leaves_it_running_and_the_same_command_watches_on() -> None:
     deployer = running()
     outcome = deployer.deploy(image="web:2", wait_s=1)
-    assert (outcome.exit_code, outcome.outcome, deployer.status()) == (9, "still_running", "UPDATE_IN_PROGRESS")
+    assert (outcome.exit_code, outcome.end, deployer.status()) == (9, "still_running", "UPDATE_IN_PROGRESS")
     outcome = deployer.deploy(image="web:2")
-    assert (outcome.exit_code, outcome.outcome, deployer.world.executions()) == (0, "done", 1)
+    assert (outcome.exit_code, outcome.end, deployer.world.executions()) == (0, "done", 1)
     assert "going on with it" in deployer.notes
 
 
@@ -298,7 +299,7 @@ def test_a_stale_read_after_the_execution_is_not_the_end() -> None:
 
     cfn.DescribeStacks = stale_at_first  # type: ignore[method-assign, assignment]
     outcome = deployer.deploy(image="web:2")
-    assert (outcome.outcome, deployer.status()) == ("done", "UPDATE_COMPLETE")
+    assert (outcome.end, deployer.status()) == ("done", "UPDATE_COMPLETE")
 
 
 @pytest.mark.parametrize("status", ["ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED", "DELETE_FAILED"])
@@ -309,5 +310,5 @@ def test_a_stuck_stack_says_what_leads_on(status: str) -> None:
     stack.status = status
     with pytest.raises(NeedsHandError, match=status) as refusal:
         deployer.deploy(image="web:2")
-    assert refusal.value.next_command.startswith("scaleout-cfn ")
+    assert command_line(refusal.value.next).startswith("scaleout-cfn ")
     assert not deployer.world.sent("CreateChangeSet", "PutObject")

@@ -16,6 +16,7 @@ from local.helpers import Account
 import scaleout_cfn as sc
 from scaleout_cfn.aws.pace import Pace
 from scaleout_cfn.cli import main
+from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy.changes.stateful import is_stateful
 from scaleout_cfn.deploy.live import NESTED, Resource
 from scaleout_cfn.deploy.messages import Fact, Outcome
@@ -60,7 +61,7 @@ def whole(**world: Any) -> Operator:
 def test_a_set_goes_and_what_is_retained_is_listed() -> None:
     deployer = whole()
     outcome = destroyed(deployer)
-    assert (outcome.exit_code, outcome.outcome, outcome.status) == (0, "destroyed", "DELETE_COMPLETE")
+    assert (outcome.exit_code, outcome.end, outcome.status) == (0, "destroyed", "DELETE_COMPLETE")
     assert outcome.reason == "retained: Repository web-images"
     assert deployer.status() == "none"
 
@@ -110,7 +111,7 @@ def test_data_goes_only_with_consent_by_its_path() -> None:
     deployer = whole(versions=[("a", "1")])
     with pytest.raises(RefusedError) as caught:
         destroyed(deployer)
-    assert caught.value.next_command.endswith("--empty Bucket")
+    assert command_line(caught.value.next).endswith("--empty Bucket")
     assert deployer.world.sent(*WRITES) == []
     assert destroyed(deployer, TABLE, "Bucket").exit_code == 0
 
@@ -162,7 +163,7 @@ def test_termination_protection_is_never_switched_off() -> None:
     deployer.world.cfn.protected = True
     with pytest.raises(RefusedError) as caught:
         destroyed(deployer)
-    assert "--no-enable-termination-protection" in caught.value.next_command
+    assert "--no-enable-termination-protection" in command_line(caught.value.next)
     assert deployer.world.sent(*WRITES, "UpdateTerminationProtection") == []
 
 
@@ -171,15 +172,15 @@ def test_a_stack_that_is_being_updated_is_left_alone() -> None:
     deployer.world.cfn._own(deployer.root, "UPDATE_IN_PROGRESS", "somebody")
     with pytest.raises(BusyError) as caught:
         destroyed(deployer)
-    assert caught.value.next_command == "scaleout-cfn cancel"
+    assert command_line(caught.value.next) == "scaleout-cfn cancel"
 
 
 def test_a_deletion_that_runs_is_watched_and_a_stack_that_is_gone_is_nothing_to_do() -> None:
     deployer = whole(still_running=0)
     assert destroyed(deployer, wait_s=0).exit_code == 9
     assert deployer.root.status == "DELETE_IN_PROGRESS"
-    assert destroyed(deployer).outcome == "destroyed"
-    assert destroyed(deployer).outcome == "no_change"
+    assert destroyed(deployer).end == "destroyed"
+    assert destroyed(deployer).end == "no_change"
     assert deployer.world.sent("DeleteStack") == ["DeleteStack"]
 
 
@@ -197,7 +198,7 @@ def test_a_deletion_that_fails_says_what_stopped_it_and_the_same_command_finishe
     deployer.world.cfn.stuck["Bucket"] = ("The bucket you tried to delete is not empty", 1)
     outcome = destroyed(deployer)
     assert (outcome.exit_code, outcome.status) == (5, "DELETE_FAILED")
-    assert outcome.next_command == "scaleout-cfn destroy --empty Bucket"
+    assert command_line(outcome.next) == "scaleout-cfn destroy --empty Bucket"
     # The table that was consented to is gone already: its name is no mistake.
     assert destroyed(deployer, TABLE, "Bucket").exit_code == 0
 
@@ -221,10 +222,10 @@ def test_what_cannot_be_deleted_is_left_behind_by_its_path_also_in_a_nested_stac
     deployer.world.cfn.stuck = {"Data/Table": ("it is in use", 99), "Word": ("it is in use, too", 99)}
     outcome = destroyed(deployer, "Data/Table")
     assert (outcome.exit_code, outcome.status) == (5, "DELETE_FAILED")
-    assert "--retain " in outcome.next_command
+    assert "--retain " in command_line(outcome.next)
     table = deployer.world.cfn.physical_id("Table")
     outcome = left_behind(deployer, "Data/Table", "Word")
-    assert (outcome.exit_code, outcome.outcome) == (0, "destroyed")
+    assert (outcome.exit_code, outcome.end) == (0, "destroyed")
     assert f"Data/Table {table}" in outcome.reason and "Word " in outcome.reason
     sent = [given for _, name, given in deployer.world.calls if name == "DeleteStack" and "RetainResources" in given]
     assert [given["RetainResources"] for given in sent] == [["Table"], ["Word"]]
@@ -272,7 +273,7 @@ def test_an_interrupt_before_the_deletion_says_that_the_stack_is_there() -> None
 
     deployer.world.at_sleep = interrupt
     outcome = destroyed(deployer)
-    assert (outcome.exit_code, outcome.outcome, deployer.status()) == (130, "interrupted", "UPDATE_COMPLETE")
+    assert (outcome.exit_code, outcome.end, deployer.status()) == (130, "interrupted", "UPDATE_COMPLETE")
     deployer.world.at_sleep = None
     assert destroyed(deployer).exit_code == 0
 
@@ -285,7 +286,7 @@ def test_an_interrupt_while_one_watches_says_that_it_goes_on() -> None:
 
     deployer.world.at_sleep = interrupt
     outcome = destroyed(deployer)
-    assert (outcome.exit_code, outcome.outcome) == (130, "still_running")
+    assert (outcome.exit_code, outcome.end) == (130, "still_running")
     assert deployer.root.status == "DELETE_IN_PROGRESS"
 
 

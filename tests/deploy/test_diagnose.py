@@ -52,7 +52,7 @@ def task(code: int | None = 1, *, reason: str = "Essential container in task exi
 def test_the_cause_is_the_resource_that_failed_first_in_a_nested_stack() -> None:
     deployer = broken()
     outcome = diagnosed(deployer)
-    assert (outcome.exit_code, outcome.outcome, outcome.status) == (0, "diagnosed", "UPDATE_ROLLBACK_COMPLETE")
+    assert (outcome.exit_code, outcome.end, outcome.status) == (0, "diagnosed", "UPDATE_ROLLBACK_COMPLETE")
     assert outcome.cause is not None and outcome.cause.path == "Service/Service"
     (cause,) = told(deployer, "cause")
     assert cause.data["reason"] == "ECS Deployment Circuit Breaker was triggered"
@@ -66,7 +66,7 @@ def test_a_failure_is_found_after_later_operations_went_well() -> None:
     outcome = diagnosed(deployer)
     assert outcome.reason == "no such image"
     assert "1 operation ago; it went well since" in outcome.what
-    assert not outcome.next_command
+    assert not outcome.next
 
 
 def test_what_failed_in_a_later_operation_that_went_well_is_no_part_of_it() -> None:
@@ -92,7 +92,7 @@ def test_of_two_failures_the_newer_one_is_told() -> None:
 
 def test_where_nothing_failed_it_says_so() -> None:
     outcome = diagnosed(wider())
-    assert (outcome.outcome, outcome.exit_code, outcome.cause) == ("healthy", 0, None)
+    assert (outcome.end, outcome.exit_code, outcome.cause) == ("healthy", 0, None)
 
 
 def test_no_stack_is_a_mistake_in_the_name() -> None:
@@ -291,7 +291,7 @@ def test_tasks_that_failed_come_before_those_that_were_told_to_go() -> None:
         ("exec /app: exec format error", "another CPU"),
         ("ResourceInitializationError: unable to pull secrets or registry auth", "secret"),
         ("(service web) (task x) failed ELB health checks in (target-group y)", "health_check"),
-        ("User: x is not authorized to perform: ec2:CreateVpc", "scaleout-cfn policies"),
+        ("User: x is not authorized to perform: ec2:CreateVpc", "`policies`"),
         ("web-images already exists in stack arn:x", "rename it"),
         ('Resource handler returned message: "quota exceeded"', "Service Quotas"),
     ],

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scaleout_cfn as sc
+from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy.changes.quota import MANY
 from scaleout_cfn.deploy.doctor import Check, doctor, judged, principal
 from scaleout_cfn.deploy.messages import Fact, Outcome
@@ -58,12 +59,12 @@ def test_permissions_that_iam_would_deny_are_named() -> None:
     outcome = looked(Operator(Wider(denied={"ecs:UpdateService", "s3:PutObject"})))
     assert outcome.exit_code == 8
     assert "ecs:UpdateService" in outcome.reason and "s3:PutObject" in outcome.reason
-    assert outcome.next_command.startswith("scaleout-cfn policies")
+    assert command_line(outcome.next).startswith("scaleout-cfn policies")
 
 
 def test_a_bucket_that_is_not_there_is_made_by_the_next_command() -> None:
     outcome = looked(Operator(Wider()), bucket="none")
-    assert (outcome.exit_code, outcome.next_command) == (5, "scaleout-cfn bootstrap --bucket none")
+    assert (outcome.exit_code, command_line(outcome.next)) == (5, "scaleout-cfn bootstrap --bucket none")
 
 
 def test_an_account_without_the_role_of_ecs_is_warned() -> None:

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy.states import STATUSES
 from scaleout_cfn.errors import EXIT_CODES, DeployError, ScaleoutError
 
@@ -36,7 +37,7 @@ class Deployments(RuleBasedStateMachine):
             return self.deployer.deploy(**options).exit_code
         except DeployError as error:
             self.refusals.append(error)
-            assert error.next_command or error.exit_code == 1
+            assert command_line(error.next) or error.exit_code == 1
             return error.exit_code
 
     @rule(image=IMAGES, word=st.sampled_from(["one", "two"]), recreate=st.booleans())
@@ -104,7 +105,7 @@ def test_from_every_status_a_deployment_ends_as_its_meaning_says(status: str) ->
         code = deployer.deploy(image="web:2").exit_code
     except DeployError as error:
         code = error.exit_code
-        assert error.next_command
+        assert command_line(error.next)
     assert code in EXIT_CODES
     wanted = {"create": {0, 1, 2}, "update": {0}, "busy": {7}, "recreate": {5}, "stuck": {5}}
     assert code in wanted[STATUSES[status].start]

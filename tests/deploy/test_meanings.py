@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import botocore.exceptions
 import botocore.session
@@ -17,8 +17,10 @@ from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from scaleout_cfn import errors
 from scaleout_cfn.aws.failures import classify, translated
+from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy.changes.plan import KEEPS, Change, destroys, kind_of
 from scaleout_cfn.deploy.changes.stateful import HELD, is_stateful
+from scaleout_cfn.deploy.messages import EXITS, Exit
 from scaleout_cfn.deploy.outcome import WORDS
 from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS
 from scaleout_cfn.deploy.states import STATUSES, meaning
@@ -48,7 +50,7 @@ def test_a_status_is_busy_exactly_while_something_runs() -> None:
     for name, one in STATUSES.items():
         assert (one.start == "busy") == (name.endswith("_IN_PROGRESS") and name != "REVIEW_IN_PROGRESS")
         assert (one.start == "busy") == (one.end == "running")
-        assert one.end != "failed" or one.next_command
+        assert one.end != "failed" or command_line(one.next)
 
 
 def test_a_status_that_aws_adds_is_waited_for_or_needs_a_hand() -> None:
@@ -146,6 +148,12 @@ def test_every_exit_code_of_the_code_is_listed() -> None:
     assert {one.exit_code for one in all_errors(errors.ScaleoutError)} <= set(errors.EXIT_CODES)
     source = "".join(path.read_text() for path in (DOCS.parent / "scaleout_cfn").rglob("*.py"))
     assert {int(one) for one in re.findall(r"exit_code(?:: int)? = (\d+)", source)} <= set(errors.EXIT_CODES)
+
+
+def test_every_end_of_a_command_has_an_exit_code_that_is_listed() -> None:
+    assert set(get_args(Exit)) == set(EXITS)
+    assert set(EXITS.values()) <= set(errors.EXIT_CODES)
+    assert {one.exit_code for one in all_errors(errors.ScaleoutError)} <= set(EXITS.values())
 
 
 def test_the_drawing_in_errors_is_true() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy import recover
 from scaleout_cfn.deploy.desired import ENVIRONMENT
 from scaleout_cfn.deploy.messages import Outcome
@@ -79,7 +80,7 @@ def test_a_stack_of_somebody_else_is_changed_only_with_adopt(name: str) -> None:
         command(operator, False)
     assert caught.value.exit_code == 6
     assert "stack web is not one of scaleout-cfn" in str(caught.value)
-    assert "--adopt" in caught.value.next_command
+    assert "--adopt" in command_line(caught.value.next)
     assert operator.world.sent(*WRITES) == []
     assert command(operator, True).exit_code == 0
 
@@ -87,7 +88,7 @@ def test_a_stack_of_somebody_else_is_changed_only_with_adopt(name: str) -> None:
 def test_a_change_set_of_a_foreign_stack_is_applied_only_with_adopt() -> None:
     operator = foreign()
     planned = operator.plan(image="web:2", adopt=True)
-    assert planned.next_command == f"scaleout-cfn apply {planned.change_set} --adopt --allow-replace Jobs"
+    assert command_line(planned.next) == f"scaleout-cfn apply {planned.change_set} --adopt --allow-replace Jobs"
     with pytest.raises(RefusedError, match="not one of scaleout-cfn"):
         operator.apply(planned.change_set, allowed=("Jobs",))
     assert operator.world.sent("ExecuteChangeSet") == []
@@ -162,13 +163,13 @@ def test_the_stack_of_another_environment_is_refused_with_the_cure(theirs: str, 
     with pytest.raises(RefusedError) as caught:
         operator.deploy(image="web:1", tags=tags(mine))
     assert caught.value.exit_code == 6
-    assert f"--env {theirs}" in caught.value.next_command or "no --env" in caught.value.next_command
+    assert f"--env {theirs}" in command_line(caught.value.next) or "without --env" in command_line(caught.value.next)
     assert operator.world.sent(*WRITES) == []
     with pytest.raises(RefusedError):
         destroy(operator.world.aws(), "web", (), print, lambda _: True, Patience(), environment=mine)
-    assert operator.deploy(image="web:1", tags=tags(theirs)).outcome == "no_change"
+    assert operator.deploy(image="web:1", tags=tags(theirs)).end == "no_change"
     assert operator.deploy(image="web:1", tags=tags(mine), adopt=True).exit_code == 0
-    assert operator.deploy(image="web:1", tags=tags(mine)).outcome == "no_change"
+    assert operator.deploy(image="web:1", tags=tags(mine)).end == "no_change"
 
 
 def test_an_approved_change_set_of_an_environment_needs_no_env_again() -> None:

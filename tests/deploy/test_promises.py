@@ -11,11 +11,11 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.cli.views import JsonView
-from scaleout_cfn.cli.work import Stopped
 from scaleout_cfn.deploy.desired import Desired
 from scaleout_cfn.deploy.messages import Blocked
-from scaleout_cfn.errors import AccessError, ApiError, BusyError, RefusedError, ScaleoutError, UsageError
+from scaleout_cfn.errors import AccessError, ApiError, BusyError, RefusedError, ScaleoutError, Stopped, UsageError
 
 from .cloudformation import Refused
 from .helpers import Deployer, Small, published, running
@@ -101,8 +101,8 @@ def test_p2_a_lost_execution_is_not_sent_again() -> None:
 def test_p3_the_same_command_again_attaches_finishes_or_does_nothing() -> None:
     deployer = Deployer()
     assert deployer.deploy(image="web:1", wait_s=1).exit_code == 9
-    assert deployer.deploy(image="web:1").outcome == "done"
-    assert deployer.deploy(image="web:1").outcome == "no_change"
+    assert deployer.deploy(image="web:1").end == "done"
+    assert deployer.deploy(image="web:1").end == "no_change"
     assert deployer.world.executions() == 2  # infrastructure, then the service
 
 
@@ -165,7 +165,7 @@ def test_p4_a_change_set_that_is_gone_when_the_answer_to_its_execution_is_lost_i
 
 def test_p4_diff_leaves_nothing_behind() -> None:
     deployer = Deployer()
-    assert deployer.plan(keep=False).outcome == "planned"
+    assert deployer.plan(keep=False).end == "planned"
     assert (deployer.status(), deployer.world.cfn.sets) == ("none", {})
 
 
@@ -173,7 +173,7 @@ def test_p5_data_is_not_replaced_without_consent_by_path() -> None:
     deployer = running()
     with pytest.raises(RefusedError, match="Data/Table would be replaced and the old one deleted") as refusal:
         deployer.deploy(Small(key="pk"))
-    assert refusal.value.next_command.endswith("--allow-replace Data/Table")
+    assert command_line(refusal.value.next).endswith("--allow-replace Data/Table")
     assert deployer.world.executions() == 0
     assert [one for one in deployer.said if isinstance(one, Blocked)]
     assert deployer.deploy(Small(key="pk"), allowed=("Data/Table",)).exit_code == 0
@@ -217,7 +217,7 @@ def test_p6_an_interrupt_before_the_execution_cleans_up(number: int, operation: 
     deployer.world.cfn.set_s = 0.5
     interrupt_at(deployer, operation, number)
     outcome = deployer.deploy(image="web:2")
-    assert (outcome.exit_code, outcome.outcome) == (128 + number, "interrupted")
+    assert (outcome.exit_code, outcome.end) == (128 + number, "interrupted")
     assert deployer.state() == before
     assert [one for one in deployer.world.cfn.sets.values() if one["ExecutionStatus"] == "AVAILABLE"] == []
     assert deployer.world.executions() == 0
@@ -241,12 +241,12 @@ def test_p6_an_interrupt_after_the_execution_only_stops_watching(number: int) ->
     deployer = running()
     interrupt_at(deployer, "DescribeStackEvents", number)
     outcome = deployer.deploy(image="web:2")
-    assert (outcome.exit_code, outcome.outcome, deployer.status()) == (
+    assert (outcome.exit_code, outcome.end, deployer.status()) == (
         128 + number,
         "still_running",
         "UPDATE_IN_PROGRESS",
     )
-    assert "scaleout-cfn events --follow" in outcome.next_command
+    assert "scaleout-cfn events --follow" in command_line(outcome.next)
     assert not deployer.world.sent("DeleteStack", "CancelUpdateStack", "DeleteChangeSet")
     assert deployer.deploy(image="web:2").exit_code == 0
     assert deployer.world.executions() == 1
@@ -262,7 +262,7 @@ def test_p6_an_interrupt_while_it_is_sent_is_settled_by_reading() -> None:
 
     deployer.world.cfn.ExecuteChangeSet = interrupted  # type: ignore[method-assign, assignment]
     outcome = deployer.deploy(image="web:2")
-    assert (outcome.outcome, deployer.status()) == ("still_running", "UPDATE_IN_PROGRESS")
+    assert (outcome.end, deployer.status()) == ("still_running", "UPDATE_IN_PROGRESS")
 
 
 def test_p7_every_end_says_what_happened_and_the_next_command() -> None:
@@ -279,7 +279,7 @@ def test_p7_every_end_says_what_happened_and_the_next_command() -> None:
     assert len(ends) == 4
     for end in ends:
         assert getattr(end, "what", str(end))
-        assert end.exit_code == 0 or end.next_command
+        assert end.exit_code == 0 or command_line(end.next)
 
 
 def test_p8_no_secret_is_in_any_message_error_or_token() -> None:
@@ -288,7 +288,7 @@ def test_p8_no_secret_is_in_any_message_error_or_token() -> None:
     small = Small(secret=True)
     deployer.world.cfn.failures["Data/Table"] = (f"bad password {secret}", 1)
     outcome = deployer.deploy(small, parameters={"Password": secret})
-    lines = [JsonView.line(one) if "Watched" not in type(one).__name__ else repr(one) for one in deployer.said]
+    lines = [JsonView().line(one) if "Watched" not in type(one).__name__ else repr(one) for one in deployer.said]
     assert outcome.exit_code == 5 and outcome.reason == "bad password ****"
     assert secret not in "".join(lines) + repr(outcome)
     tokens = [given.get("ClientToken", "") + given.get("Description", "") for _, _, given in deployer.world.calls]
@@ -366,7 +366,7 @@ def interrupt_at(deployer: Deployer, operation: str, number: int) -> None:
 def test_the_schema_of_json_lines_is_stable() -> None:
     deployer = running()
     outcome = deployer.deploy(image="web:2")
-    line = json.loads(JsonView.line(outcome))
+    line = json.loads(JsonView().line(outcome))
     assert set(line) == {
         "v", "type", "exit", "outcome", "what", "status", "stack_id", "cause", "reason", "outputs", "next_command",
         "change_set",

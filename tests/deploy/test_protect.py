@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.cli.work import Stopped
 from scaleout_cfn.deploy import recover
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.deploy.watch.follow import Patience
-from scaleout_cfn.errors import ScaleoutError
+from scaleout_cfn.errors import ScaleoutError, Stopped
 
 from .cloudformation import denied
 from .helpers import Deployer, Small, running
@@ -59,7 +58,7 @@ def test_after_watching_was_broken_off_the_next_deployment_protects_it_again(fai
         deployer.deploy(Small(key="id" if fails else "pk", word="three"))
     else:
         outcome = deployer.deploy(Small(key="id" if fails else "pk", word="one" if fails else "two"))
-        assert outcome.outcome == "no_change"
+        assert outcome.end == "no_change"
     assert protected(deployer)
 
 
@@ -80,7 +79,7 @@ def test_an_interrupt_before_the_execution_leaves_data_protected() -> None:
             raise Stopped(2)
 
     deployer.world.at_call = at
-    assert replaced(deployer).outcome == "interrupted"
+    assert replaced(deployer).end == "interrupted"
     assert protected(deployer)
 
 
@@ -145,7 +144,7 @@ def test_a_killed_run_is_found_out_by_one_call() -> None:
     deployer.world.at_call = None
     assert not protected(deployer)
     deployer.world.calls.clear()
-    assert deployer.deploy(image="web:1").outcome == "no_change"
+    assert deployer.deploy(image="web:1").end == "no_change"
     assert protected(deployer)
     deployer.world.calls.clear()
     deployer.deploy(image="web:1")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.cli.draw import plan_lines
+from scaleout_cfn.cli.draw import command_line, plan_lines
 from scaleout_cfn.deploy.changes.quota import FULL, MANY, MOST, FullError
 from scaleout_cfn.deploy.messages import Blocked
 from scaleout_cfn.errors import NeedsHandError, RefusedError
@@ -70,7 +70,7 @@ def test_p5_without_a_nested_plan_no_data_is_replaced_without_consent_by_path() 
     deployer = running()
     with pytest.raises(RefusedError, match=r"Data/Table might be .* because of changes that are not shown") as refusal:
         deployer.deploy(Small(key="pk"), nested_plan=False)
-    assert refusal.value.next_command.endswith("--allow-replace Data/Table")
+    assert command_line(refusal.value.next).endswith("--allow-replace Data/Table")
     assert [one for one in deployer.said if isinstance(one, Blocked)]
     assert (deployer.world.executions(), deployer.world.sent("SetStackPolicy")) == (0, [])
     table = deployer.world.cfn.physical_id("Table")
@@ -177,7 +177,7 @@ def test_a_root_that_stays_full_needs_a_hand_and_nothing_is_changed() -> None:
     with pytest.raises(FullError, match="ChangeSet limit exceeded") as refusal:
         deployer.deploy(image="web:2")
     assert (refusal.value.exit_code, deployer.world.executions()) == (5, 0)
-    assert "list-change-sets" in refusal.value.next_command
+    assert "list-change-sets" in command_line(refusal.value.next)
 
 
 def test_another_quota_that_is_used_up_is_told_as_aws_says_it() -> None:

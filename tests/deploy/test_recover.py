@@ -18,6 +18,7 @@ from local.helpers import Account
 
 from scaleout_cfn.aws.pace import Pace
 from scaleout_cfn.cli import main
+from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy import recover
 from scaleout_cfn.deploy.live import NESTED, Resource
 from scaleout_cfn.deploy.messages import Fact, Outcome
@@ -77,7 +78,7 @@ def updating() -> Operator:
 def test_every_status_of_botocore_has_its_recovery(status: str) -> None:
     assert status in recover.RECOVERIES
     found = pick(status)
-    assert found.verb not in ("busy", "refuse", "stuck") or found.next_command
+    assert found.verb not in ("busy", "refuse", "stuck") or command_line(found.next)
 
 
 @given(st.text())
@@ -120,20 +121,20 @@ def test_the_status_picks_the_call(status: str, call: str, end: str) -> None:
     deployer = in_status(status)
     outcome = rolled_back(deployer)
     assert deployer.world.sent(*CHANGES) == [call]
-    assert (outcome.exit_code, outcome.outcome, outcome.status) == (0, "rolled_back", end)
+    assert (outcome.exit_code, outcome.end, outcome.status) == (0, "recovered", end)
 
 
 def test_an_update_that_went_well_is_not_rolled_back_and_the_way_is_told() -> None:
     with pytest.raises(RefusedError) as caught:
         rolled_back(wider())
-    assert "earlier version" in caught.value.next_command
+    assert "earlier version" in command_line(caught.value.next)
 
 
 def test_rolled_back_again_does_nothing() -> None:
     deployer = in_status("UPDATE_FAILED")
     rolled_back(deployer)
     outcome = rolled_back(deployer)
-    assert (outcome.outcome, outcome.exit_code) == ("no_change", 0)
+    assert (outcome.end, outcome.exit_code) == ("no_change", 0)
     assert deployer.world.sent(*CHANGES) == ["RollbackStack"]
 
 
@@ -150,7 +151,7 @@ def test_a_rollback_that_fails_again_needs_a_hand_and_can_be_tried_again() -> No
     outcome = rolled_back(deployer)
     assert (outcome.exit_code, outcome.status) == (5, "UPDATE_ROLLBACK_FAILED")
     assert outcome.cause is not None and outcome.cause.reason == "the topic is gone"
-    assert outcome.next_command == "scaleout-cfn rollback"
+    assert command_line(outcome.next) == "scaleout-cfn rollback"
     # The same state by its name, and another operation all the same: its token must be another one.
     assert rolled_back(deployer).exit_code == 0
     assert len(set(deployer.world.cfn.begun)) == 2
@@ -225,7 +226,7 @@ def test_an_update_that_runs_is_cancelled_and_the_version_before_comes_back() ->
 def test_a_creation_is_not_cancelled_but_deleted() -> None:
     with pytest.raises(RefusedError) as caught:
         cancelled(in_status("CREATE_IN_PROGRESS"))
-    assert caught.value.next_command == "scaleout-cfn destroy"
+    assert command_line(caught.value.next) == "scaleout-cfn destroy"
 
 
 def test_an_update_that_ended_in_the_meantime_is_told_and_nothing_is_cancelled() -> None:
@@ -316,7 +317,7 @@ def test_an_interrupt_while_the_call_is_sent_says_what_is_true(
     monkeypatch.setattr(deployer.world.cfn, "RollbackStack", interrupted)
     outcome = rolled_back(deployer)
     assert outcome.exit_code == 130
-    assert outcome.outcome == ("still_running" if carried_out else "interrupted")
+    assert outcome.end == ("still_running" if carried_out else "interrupted")
     assert outcome.status == deployer.status()
 
 
@@ -328,7 +329,7 @@ def test_credentials_that_stay_expired_end_the_watching_and_not_the_rollback() -
     deployer = in_status("UPDATE_FAILED")
     deployer.world.faults.append(Fault("DescribeStacks", "ExpiredToken", times=999, skip=1))
     outcome = rolled_back(deployer)
-    assert (outcome.exit_code, outcome.outcome) == (8, "no_access")
+    assert (outcome.exit_code, outcome.end) == (8, "no_access")
     assert deployer.world.sent(*CHANGES) == ["RollbackStack"]
 
 
@@ -443,7 +444,7 @@ def test_over_http_the_first_cause_is_found_at_any_later_time(
     faults()
     assert over_http(faulty, monkeypatch, "rollback", "--yes", "--adopt", "--json") == 0
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (last["type"], last["outcome"], last["exit"]) == ("result", "rolled_back", 0)
+    assert (last["type"], last["outcome"], last["exit"]) == ("result", "recovered", 0)
     assert over_http(faulty, monkeypatch, "cancel", "--yes", "--adopt") == 0
     assert over_http(faulty, monkeypatch, "destroy", "--yes", "--adopt") == 0
     assert over_http(faulty, monkeypatch, "destroy", "--yes", "--adopt") == 0

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy.messages import Fact, Message, Note, Outcome
 from scaleout_cfn.deploy.services.service import follow_rollout
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
@@ -57,7 +58,7 @@ def test_both_versions_their_health_the_targets_and_what_the_breaker_counts_are_
         "  (service web) has started 2 tasks.",
     )
     assert (first.data["failures"], first.data["threshold"]) == (1, 3)
-    assert (outcome.outcome, outcome.exit_code) == ("done", 0)
+    assert (outcome.end, outcome.exit_code) == ("done", 0)
 
 
 def test_a_change_is_shown_once_and_reads_keep_their_distance() -> None:
@@ -73,8 +74,8 @@ def test_a_deployment_that_was_given_up_ends_with_4_its_reason_and_the_next_comm
     reason = "ECS deployment circuit breaker: tasks failed to start."
     world = midway(states=[state("ROLLBACK_IN_PROGRESS"), state(status, 3, rollback={"reason": reason})])
     outcome, _ = followed(world)
-    assert (outcome.outcome, outcome.exit_code, outcome.reason) == ("rolled_back", 4, reason)
-    assert outcome.next_command == "scaleout-cfn diagnose"
+    assert (outcome.end, outcome.exit_code, outcome.reason) == ("rolled_back", 4, reason)
+    assert command_line(outcome.next) == "scaleout-cfn diagnose"
 
 
 def test_reads_that_fail_now_and_then_decide_nothing() -> None:
@@ -106,13 +107,14 @@ def test_expired_credentials_are_put_up_with_for_a_while() -> None:
 
 def test_after_the_time_that_was_given_it_goes_on_without_us() -> None:
     outcome, _ = followed(midway(states=[state("IN_PROGRESS")]), end=60)
-    assert (outcome.exit_code, outcome.next_command) == (9, "scaleout-cfn rollout")
+    assert (outcome.exit_code, command_line(outcome.next)) == (9, "scaleout-cfn rollout")
 
 
 def test_a_stack_without_a_service_says_what_to_do() -> None:
     world = Services(missing=True)
-    with pytest.raises(UsageError, match=r"no service yet.*deploy --build"):
+    with pytest.raises(UsageError, match="no service yet") as refusal:
         followed(world)
+    assert command_line(refusal.value.next) == "scaleout-cfn deploy --build"
     world.cfn.outputs = {"ServiceName": ""}
     with pytest.raises(UsageError, match="no service yet"):
         followed(world)

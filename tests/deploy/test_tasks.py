@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy.messages import Fact, Message, Outcome
 from scaleout_cfn.deploy.services import tasks
 from scaleout_cfn.deploy.services.service import LiveService, service_of
-from scaleout_cfn.errors import BusyError, DeployError, RefusedError, UsageError
+from scaleout_cfn.errors import BusyError, DeployError, RefusedError, Stopped, UsageError
 
 from .services import ECS, TASK, Services
 from .world import Fault
@@ -70,7 +71,7 @@ def test_profile_and_endpoint_go_with_it_and_no_key_does() -> None:
 def test_with_exec_off_it_is_refused_with_the_setting_to_change() -> None:
     with pytest.raises(RefusedError, match=r"service\.exec is off") as error:
         session(Services(tasks=[task(1)]))
-    assert "--set service.exec=true --set service.read_only=false" in error.value.next_command
+    assert "--set service.exec=true --set service.read_only=false" in command_line(error.value.next)
     assert error.value.state == "nothing was changed"
 
 
@@ -124,7 +125,7 @@ def test_no_clear_answer_says_how_to_find_the_task() -> None:
     world = Services(faults=[Fault("RunTask", carried_out=True, times=99)])
     with pytest.raises(DeployError, match="no clear answer") as error:
         begun(world)
-    assert "--started-by scfn-run-1" in error.value.next_command
+    assert "--started-by scfn-run-1" in command_line(error.value.next)
 
 
 def test_no_room_is_told_as_such() -> None:
@@ -167,7 +168,7 @@ def test_a_task_that_is_not_shown_at_first_is_waited_for_but_not_without_end() -
     world.unseen = 5
     assert watched(world)[0].exit_code == 0
     world.unseen = 99
-    assert watched(world)[0].outcome == "gone"
+    assert watched(world)[0].end == "error"
     assert 20 <= len(world.sent("DescribeTasks")) < 40
 
 
@@ -181,16 +182,14 @@ def test_a_signal_stops_watching_and_says_how_to_come_back_and_how_to_stop_the_t
     world = Services(ends=[{"lastStatus": "RUNNING"}])
 
     def signalled(seconds: float) -> None:
-        stop = KeyboardInterrupt()
-        stop.number = number  # type: ignore[attr-defined]
-        raise stop
+        raise Stopped(number)
 
     world.at_sleep = signalled
     outcome, _ = watched(world)
     name = TASK.rpartition("/")[2]
     assert outcome.exit_code == 128 + number
-    assert f"scaleout-cfn run --attach {name}" in outcome.next_command
-    assert f"aws ecs stop-task --region eu-west-1 --cluster main --task {name}" in outcome.next_command
+    assert f"scaleout-cfn run --attach {name}" in command_line(outcome.next)
+    assert f"aws ecs stop-task --region eu-west-1 --cluster main --task {name}" in command_line(outcome.next)
 
 
 @pytest.mark.parametrize(("fault", "code"), [("ServerException", 9), ("AccessDeniedException", 8)])
@@ -198,7 +197,7 @@ def test_reads_that_fail_for_good_say_the_same(fault: str, code: int) -> None:
     status = 500 if code == 9 else 400
     outcome, _ = watched(Services(faults=[Fault("DescribeTasks", fault, status=status, times=99)]))
     assert outcome.exit_code == code
-    assert "run --attach" in outcome.next_command
+    assert "run --attach" in command_line(outcome.next)
 
 
 def test_a_task_of_an_earlier_run_is_watched_again() -> None:

@@ -16,11 +16,10 @@ from rich.console import Console
 from scaleout_cfn.cli.draw import Screen, cut, duration, outcome_lines, plan_lines
 from scaleout_cfn.cli.tree import TreeView
 from scaleout_cfn.cli.views import JsonView, LinesView, confirmed
-from scaleout_cfn.cli.work import Stopped
 from scaleout_cfn.deploy.changes.plan import Change, Plan, Property
 from scaleout_cfn.deploy.messages import Blocked, Message, Note, Outcome, Planned, Rollout, Started, Uploaded, Watched
 from scaleout_cfn.deploy.outcome import outcome_of_error
-from scaleout_cfn.errors import RefusedError
+from scaleout_cfn.errors import RefusedError, Stopped
 
 from .helpers import Deployer, Small, running
 
@@ -109,10 +108,10 @@ def test_json_looks_like_this_and_ends_with_the_result(capsys: pytest.CaptureFix
 def test_every_message_has_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
     every: list[Message] = [
         Started("x", "web", "1", "r", "a"), Uploaded(1, 2, "u"), Planned(plan()), Blocked({"A": "b"}),
-        Rollout("s", "PENDING"), Note("n"), Outcome("done", 0, "w"), outcome_of_error(RefusedError("no", state="s")),
+        Rollout("s", "PENDING"), Note("n"), Outcome("done", "w"), outcome_of_error(RefusedError("no", state="s")),
     ]  # fmt: skip
     for message in every:
-        assert json.loads(JsonView.line(message))["v"] == 1
+        assert json.loads(JsonView().line(message))["v"] == 1
 
 
 def test_a_heartbeat_comes_while_nothing_happens(capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,7 +163,7 @@ def test_elsewhere_there_are_no_workflow_commands(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_tree_on_a_terminal_ends_with_what_failed_and_what_to_do(width: int) -> None:
     out = io.StringIO()
-    view = TreeView(Console(file=out, width=width, height=30, force_terminal=True, no_color=True))
+    view = TreeView(console=Console(file=out, width=width, height=30, force_terminal=True, no_color=True))
     for message in messages():
         view.tell(message)
     view.close()

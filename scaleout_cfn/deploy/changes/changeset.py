@@ -14,7 +14,7 @@ from scaleout_cfn.deploy.desired import Desired, fingerprint_in, token
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.deploy.watch.events import Operation
-from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, RejectedError, ScaleoutError
+from scaleout_cfn.errors import AGAIN, ApiError, BusyError, NeedsHandError, Next, RejectedError, ScaleoutError
 
 __all__ = ["ChangeSet", "Draft", "discard", "execute", "propose"]
 
@@ -90,7 +90,7 @@ def _propose_once(
     raise RejectedError(
         f"CloudFormation refuses the change: {why}",
         state="nothing was changed; the change set is deleted",
-        next_command="correct the config, then the same command again",
+        next=Next(words="correct the config, then the same command again"),
     )
 
 
@@ -163,13 +163,13 @@ def _rejected(error: ApiError) -> ScaleoutError:
         return NeedsHandError(  # another quota: of stacks, for instance
             f"CloudFormation takes no more: {error.reason}",
             state="nothing was changed",
-            next_command="delete what nobody needs, or ask AWS for a higher quota; then the same command again",
+            next=Next(words="delete what nobody needs, or ask AWS for a higher quota; then the same command again"),
         )
     if error.kind == "refused" and error.code in ("ValidationError", "InsufficientCapabilitiesException"):
         return RejectedError(
             f"CloudFormation refuses the change: {error.reason}",
             state="nothing was changed",
-            next_command="correct the config, then the same command again",
+            next=Next(words="correct the config, then the same command again"),
         )
     return error
 
@@ -185,7 +185,7 @@ def _wait_until_made(aws: Aws, arn: str, patience_s: float) -> dict[str, Any]:
             raise BusyError(
                 f"change set {described['ChangeSetName']} is still {described['Status']}",
                 state="nothing was changed; CloudFormation goes on making the change set",
-                next_command="the same command again: it goes on with this change set",
+                next=Next(AGAIN, words="it goes on with this change set"),
             )
         aws.pace.wait()
 
@@ -204,7 +204,7 @@ def execute(aws: Aws, plan: Plan) -> Operation:
     stale = BusyError(
         f"stack {plan.stack} changed since the plan was made",
         state="nothing was changed by this run",
-        next_command="the same command again: it makes a new plan",
+        next=Next(AGAIN, words="it makes a new plan"),
     )
     for _ in range(TRIES):
         try:
@@ -238,7 +238,7 @@ def execute(aws: Aws, plan: Plan) -> Operation:
     raise BusyError(
         f"change set {plan.change_set} could not be executed: AWS gives no clear answer",
         state="the change set is there and was not executed",
-        next_command=f"scaleout-cfn apply {plan.change_set}",
+        next=Next("apply", (plan.change_set,)),
     )
 
 

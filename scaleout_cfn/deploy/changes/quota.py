@@ -13,7 +13,7 @@ from typing import Any
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.live import NESTED, Live, resources_of
 from scaleout_cfn.deploy.messages import Note, Tell
-from scaleout_cfn.errors import ApiError, DeployError, NeedsHandError
+from scaleout_cfn.errors import ApiError, DeployError, NeedsHandError, Next
 
 __all__ = ["FULL", "FULL_WORDS", "MANY", "MOST", "FullError", "clear", "fullest", "has_room"]
 
@@ -30,7 +30,9 @@ class FullError(NeedsHandError):
         super().__init__(
             reason,
             state="nothing was changed",
-            next_command="delete change sets that nobody needs: aws cloudformation list-change-sets, delete-change-set",
+            next=Next(
+                words="delete change sets that nobody needs: aws cloudformation list-change-sets, delete-change-set"
+            ),
         )
 
 

@@ -11,7 +11,7 @@ from scaleout_cfn.deploy.changes.plan import Change, Plan, change_of, is_marked
 from scaleout_cfn.deploy.changes.reasons import warnings
 from scaleout_cfn.deploy.changes.stateful import DISRUPTIVE, is_stateful
 from scaleout_cfn.deploy.live import NESTED, resources_of, template_body
-from scaleout_cfn.errors import BusyError, ScaleoutError
+from scaleout_cfn.errors import BusyError, Next, ScaleoutError
 
 __all__ = ["read_plan"]
 
@@ -25,7 +25,7 @@ def read_plan(aws: Aws, change_set: str) -> Plan:
         raise BusyError(
             f"change set {root['ChangeSetName']} cannot be executed: it is {root['ExecutionStatus']}",
             state="nothing was changed by this run",
-            next_command="scaleout-cfn plan, to make a new one",
+            next=Next("plan", words="to make a new one"),
         )
     sets = [root["ChangeSetId"]]
     changes = tuple(_walk(aws, root, "", sets))

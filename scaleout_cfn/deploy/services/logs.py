@@ -10,7 +10,7 @@ from typing import Any
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.messages import Fact
-from scaleout_cfn.errors import ApiError, UsageError
+from scaleout_cfn.errors import ApiError, Next, UsageError
 
 __all__ = ["Line", "fact", "since", "stream", "tail"]
 
@@ -66,7 +66,9 @@ def tail(aws: Aws, group: str, start: datetime, *, follow: bool) -> Iterator[Lin
         except ApiError as error:
             if error.kind != "missing":
                 raise
-            raise UsageError(f"log group {group}: there is none; the stack names it, so: scaleout-cfn deploy") from None
+            raise UsageError(
+                f"log group {group}: there is none, though the stack names it", next=Next("deploy")
+            ) from None
         if not follow:
             return
         begin = max(begin, newest - OVERLAP_MS)

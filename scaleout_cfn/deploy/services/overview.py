@@ -9,7 +9,7 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.live import NESTED, Live, find, resources_of
 from scaleout_cfn.deploy.messages import Rollout
 from scaleout_cfn.deploy.services.rollout import rollout
-from scaleout_cfn.errors import AccessError, ApiError, UsageError
+from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
 
 __all__ = ["Overview", "overview_of"]
 
@@ -29,7 +29,7 @@ def overview_of(aws: Aws, stack: str) -> Overview:
     """The state of a set. Raises UsageError when there is no such stack; what else cannot be read is only told."""
     live = find(aws, stack)
     if live is None:
-        raise UsageError(f"stack {stack}: there is none in {aws.region}; make it with: scaleout-cfn deploy")
+        raise UsageError(f"stack {stack}: there is none in {aws.region}", next=Next("deploy"))
     resources = list(resources_of(aws, live.stack_id))
     services: list[Rollout] = []
     targets: dict[str, int] = {}

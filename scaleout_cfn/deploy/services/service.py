@@ -10,7 +10,7 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Rollout, Tell
 from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, rollout
-from scaleout_cfn.errors import AccessError, ApiError, UsageError
+from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
 
 __all__ = [
     "LiveService",
@@ -75,7 +75,7 @@ def stack_of(aws: Aws, name: str) -> Live:
     """The stack. Raises UsageError where there is none."""
     live = find(aws, name)
     if live is None:
-        raise UsageError(f"stack {name}: there is none in {aws.region}; make it with: scaleout-cfn deploy")
+        raise UsageError(f"stack {name}: there is none in {aws.region}", next=Next("deploy"))
     return live
 
 
@@ -91,7 +91,9 @@ def service_of(aws: Aws, stack: str) -> LiveService:
             if error.kind != "missing":
                 raise
     if not found or found[0].get("status") == "INACTIVE":
-        raise UsageError(f"stack {live.name}: it has no service yet; give it an image: scaleout-cfn deploy --build")
+        raise UsageError(
+            f"stack {live.name}: it has no service yet; give it an image", next=Next("deploy", ("--build",))
+        )
     return LiveService(live, found[0]["serviceArn"], found[0])
 
 
@@ -200,7 +202,7 @@ def follow_rollout(aws: Aws, stack: str, tell: Tell, *, end: float | None) -> Ou
             return _outcome_of(service, sight, failed=verdict == "failed")
         if end is not None and aws.pace.clock() >= end:
             what = f"{service.name}: stopped watching; the deployment goes on"
-            return Outcome("still_running", 9, what, sight.rollout.state, next_command="scaleout-cfn rollout")
+            return Outcome("still_running", what, sight.rollout.state, next=Next("rollout"))
         aws.pace.wait()
 
 
@@ -221,12 +223,11 @@ def _fact(sight: Sight) -> Fact:
 
 def _outcome_of(service: LiveService, sight: Sight, *, failed: bool) -> Outcome:
     if not failed:
-        return Outcome("done", 0, f"{service.name}: the deployment is complete", sight.rollout.state)
+        return Outcome("done", f"{service.name}: the deployment is complete", sight.rollout.state)
     return Outcome(
         "rolled_back",
-        4,
         f"{service.name}: the deployment failed",
         sight.rollout.state,
         reason=sight.rollout.reason or sight.message,
-        next_command="scaleout-cfn diagnose",
+        next=Next("diagnose"),
     )

@@ -9,13 +9,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.deploy.messages import Note, Outcome, Tell
+from scaleout_cfn.deploy.messages import Exit, Note, Outcome, Tell
+from scaleout_cfn.deploy.outcome import code_of
 from scaleout_cfn.deploy.services import logs
 from scaleout_cfn.deploy.services.evidence import log_place
 from scaleout_cfn.deploy.services.service import LiveService, tasks_of
-from scaleout_cfn.errors import AccessError, ApiError, BusyError, DeployError, RefusedError, UsageError
+from scaleout_cfn.errors import AccessError, ApiError, BusyError, DeployError, Next, RefusedError, UsageError
 
-__all__ = ["RunningTask", "container_of", "exec_command", "running_task", "start", "stop_command", "watch_task"]
+__all__ = [
+    "RunningTask",
+    "container_of",
+    "exec_command",
+    "list_command",
+    "running_task",
+    "start",
+    "stop_command",
+    "watch_task",
+]
 
 PLUGIN = "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html"
 AWS_CLI = "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
@@ -42,8 +52,12 @@ def exec_command(
         raise RefusedError(
             f"service {service.name}: service.exec is off, so its tasks take no session",
             state="nothing was changed",
-            next_command="scaleout-cfn deploy --set service.exec=true --set service.read_only=false,"
-            " which replaces the tasks; or scaleout-cfn run -- COMMAND, which needs neither",
+            next=Next(
+                "deploy",
+                ("--set", "service.exec=true", "--set", "service.read_only=false"),
+                "which replaces the tasks",
+                Next("run", ("--", "COMMAND"), "which needs neither"),
+            ),
         )
     program = which("aws")
     needed = {"aws": AWS_CLI, "session-manager-plugin": PLUGIN}
@@ -69,15 +83,20 @@ def _to_enter(tasks: Sequence[Mapping[str, Any]], task_id: str, service: LiveSer
         running = [one for one in running if str(one["taskArn"]).rpartition("/")[2].startswith(task_id)]
     if not running:
         which = f"task {task_id} of it" if task_id else "task of it"
-        raise UsageError(f"service {service.name}: no {which} runs; scaleout-cfn rollout shows what does")
+        raise UsageError(f"service {service.name}: no {which} runs", next=Next("rollout", words="to see what does"))
     ready = [one for one in running if _has_agent(one)]
     if not ready:
         raise RefusedError(
             f"service {service.name}: of {len(running)} running tasks none takes a session. They are older than"
             " service.exec, or the agent in them does not run",
             state="nothing was changed",
-            next_command="scaleout-cfn rollout; or, for new tasks, aws ecs update-service --force-new-deployment"
-            f" --cluster {service.cluster} --service {service.name}",
+            next=Next(
+                "rollout",
+                instead=Next(
+                    words="for new tasks, aws ecs update-service --force-new-deployment"
+                    f" --cluster {service.cluster} --service {service.name}"
+                ),
+            ),
         )
     return max(ready, key=lambda one: str(one.get("startedAt", "")))
 
@@ -145,7 +164,7 @@ def start(aws: Aws, service: LiveService, command: Sequence[str], token: str) ->
     raise DeployError(
         "run_task: AWS gives no clear answer",
         state="the task may have begun",
-        next_command=f"aws ecs list-tasks --region {aws.region} --cluster {service.cluster} --started-by {token}",
+        next=Next(words=list_command(service, aws.region, token)),
     )
 
 
@@ -157,7 +176,7 @@ def _task_in(
         raise BusyError(
             f"cluster {service.cluster}: it has no place for the task: {reasons}",
             state="no task was begun",
-            next_command="the same command later, or raise cluster.max_nodes",
+            next=Next(words="the same command later, or raise cluster.max_nodes"),
         )
     arn = str(answer["tasks"][0]["taskArn"])
     place = log_place(definition, container, arn)
@@ -184,15 +203,17 @@ def watch_task(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
     An interrupt only stops watching, and so does a read that fails: the outcome says how to come back, and how to stop
     the task.
     """
-    again = f"scaleout-cfn run --attach {_id(task.arn)}; to stop the task: {stop_command(task, aws.region)}"
+    again = Next(
+        "run", ("--attach", _id(task.arn)), instead=Next(words=f"to stop the task: {stop_command(task, aws.region)}")
+    )
     try:
         return _watch_to_end(aws, task, tell)
     except KeyboardInterrupt as stop:
         what = f"task {_id(task.arn)}: stopped watching; the task goes on in AWS"
-        return Outcome("still_running", 128 + getattr(stop, "number", 2), what, next_command=again)
+        return Outcome("still_running", what, next=again, code=code_of(stop))
     except (ApiError, AccessError) as error:
-        words, code = ("no_access", 8) if isinstance(error, AccessError) else ("still_running", 9)
-        return Outcome(words, code, f"task {_id(task.arn)}: {error}", reason="the task may go on", next_command=again)
+        end: Exit = "no_access" if isinstance(error, AccessError) else "still_running"
+        return Outcome(end, f"task {_id(task.arn)}: {error}", reason="the task may go on", next=again)
 
 
 def _watch_to_end(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
@@ -221,24 +242,32 @@ def _watch_to_end(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
 def _outcome_of(task: RunningTask, found: Mapping[str, Any] | None) -> Outcome:
     if found is None:
         what = f"task {_id(task.arn)}: ECS does not know it any more"
-        return Outcome("gone", 1, what, next_command="scaleout-cfn logs")
+        return Outcome("error", what, next=Next("logs"))
     own: Mapping[str, Any] = next((one for one in found.get("containers", []) if one.get("name") == task.container), {})
     code = own.get("exitCode")
     reason = str(own.get("reason") or found.get("stoppedReason") or "")
     if code is None:
         return Outcome(
             "failed",
-            5,
             f"task {_id(task.arn)}: the command did not run",
             str(found["lastStatus"]),
             reason=reason or "ECS gives no reason",
-            next_command="scaleout-cfn diagnose, or scaleout-cfn logs",
+            next=Next("diagnose", instead=Next("logs")),
         )
-    word = "done" if code == 0 else "failed"
     what = f"task {_id(task.arn)}: the command ended with {code}"
     return Outcome(
-        word, code, what, str(found["lastStatus"]), reason=reason if code else "", outputs={"ExitCode": str(code)}
+        "failed" if code else "done",
+        what,
+        str(found["lastStatus"]),
+        reason=reason if code else "",
+        outputs={"ExitCode": str(code)},
+        code=code,
     )
+
+
+def list_command(service: LiveService, region: str, token: str) -> str:
+    """What finds a task that was asked for by a token."""
+    return f"aws ecs list-tasks --region {region} --cluster {service.cluster} --started-by {token}"
 
 
 def stop_command(task: RunningTask, region: str) -> str:

@@ -20,7 +20,7 @@ from scaleout_cfn.deploy.teardown.drain import delete_contents, drain, release
 from scaleout_cfn.deploy.teardown.inventory import EMPTIED, Inventory, held_back, take_inventory
 from scaleout_cfn.deploy.watch.events import Event, History, Operation, first_cause
 from scaleout_cfn.deploy.watch.follow import Patience, begin, follow, unsure, watch
-from scaleout_cfn.errors import BusyError, DeployError, NeedsHandError, RefusedError, UsageError
+from scaleout_cfn.errors import AGAIN, BusyError, DeployError, NeedsHandError, Next, RefusedError, UsageError
 
 __all__ = ["destroy"]
 
@@ -49,7 +49,7 @@ def destroy(
     """
     live = find(aws, stack)
     if live is None or live.status == "DELETE_COMPLETE":
-        return Outcome("no_change", 0, f"{stack}: there is no such stack, so there is nothing to do")
+        return Outcome("no_change", f"{stack}: there is no such stack, so there is nothing to do")
     if live.status == "DELETE_IN_PROGRESS":
         return watch(aws, Operation(live.stack_id, ""), stack, tell, _conclusion(stack, Inventory(())), patience)
     require_ours(aws, live, environment, adopt=adopt)
@@ -62,11 +62,11 @@ def destroy(
         raise RefusedError(
             "; ".join(f"{item.resource.path} holds {item.holds} and would be deleted" for item in held),
             state="nothing was changed",
-            next_command="the same command again, with" + "".join(f" --empty {item.resource.path}" for item in held),
+            next=Next(AGAIN, tuple(word for item in held for word in ("--empty", item.resource.path))),
         )
     sentence = f"{stack} is taken down" + (f", and {', '.join(empty)} emptied" if empty else "")
     if not confirm(sentence + (f", and {', '.join(left)} left behind" if left else "")):
-        raise RefusedError("not confirmed", state="nothing was changed", next_command="the same command, with --yes")
+        raise RefusedError("not confirmed", state="nothing was changed", next=Next(AGAIN, ("--yes",)))
     role: dict[str, Any] = {"RoleARN": role_arn} if role_arn else {}
     try:
         drain(aws, taken, tell, patience)
@@ -83,7 +83,7 @@ def destroy(
         return unsure(aws, live, stack, stop, BEGUN)
     except DeployError as error:
         error.state = error.state or f"{BEGUN}; the stack is not deleted"
-        error.next_command = error.next_command or "the same command again: it goes on"
+        error.next = error.next or Next(AGAIN, words="it goes on")
         raise
     return watch(aws, operation, stack, tell, _conclusion(stack, taken, left), patience)
 
@@ -125,7 +125,7 @@ def _delete_without(
         cause = first_cause(history.events)
         raise NeedsHandError(
             f"nested stack {live.name} is {after.status}: {cause.reason if cause else after.reason}",
-            next_command="scaleout-cfn diagnose",
+            next=Next("diagnose"),
         )
 
 
@@ -134,14 +134,16 @@ def _refuse_unless_deletable(live: Live) -> None:
         raise RefusedError(
             f"stack {live.name}: termination protection is on, and is never switched off for you",
             state="nothing was changed",
-            next_command="aws cloudformation update-termination-protection --no-enable-termination-protection"
-            f" --stack-name {live.name}",
+            next=Next(
+                words="aws cloudformation update-termination-protection --no-enable-termination-protection"
+                f" --stack-name {live.name}"
+            ),
         )
     if live.meaning.end == "running" and live.status not in DELETABLE:
         raise BusyError(
             f"stack {live.name} is {live.status}, and CloudFormation deletes no stack that is at work",
             state="nothing was changed by this run",
-            next_command=pick(live.status).next_command or "scaleout-cfn events --follow, then the same command again",
+            next=pick(live.status).next or Next("events", ("--follow",), "then the same command again"),
         )
 
 
@@ -159,7 +161,6 @@ def _conclusion(
         kept = "; ".join(f"{path} {physical_id}" for path, physical_id in left.items())
         return Outcome(
             "destroyed",
-            0,
             what,
             "DELETE_COMPLETE",
             live.stack_id if live else "",
@@ -175,6 +176,6 @@ def _outcome_of_failure(outcome: Outcome, taken: Inventory) -> Outcome:
     cause = outcome.cause
     blocker = next((item for item in taken.items if cause and item.resource.path == cause.path), None)
     if blocker is not None and blocker.resource.type in EMPTIED:
-        return replace(outcome, next_command=f"scaleout-cfn destroy --empty {blocker.resource.path}")
-    leave = f", or leave it behind: --retain {cause.path}" if cause and cause.path else ""
-    return replace(outcome, next_command=f"put right what the cause says, then scaleout-cfn destroy again{leave}")
+        return replace(outcome, next=Next("destroy", ("--empty", blocker.resource.path)))
+    leave = Next("destroy", ("--retain", cause.path), "to leave it behind") if cause and cause.path else None
+    return replace(outcome, next=Next("destroy", words="once what the cause says is put right", instead=leave))

@@ -12,7 +12,7 @@ from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.deploy.services.rollout import rollout
 from scaleout_cfn.deploy.teardown.inventory import BATCH, BUCKET, REPOSITORY, Inventory, images_in
 from scaleout_cfn.deploy.watch.follow import Patience, StoppedWaiting
-from scaleout_cfn.errors import AccessError, ApiError
+from scaleout_cfn.errors import AGAIN, AccessError, ApiError, Next
 
 __all__ = ["delete_contents", "drain", "release"]
 
@@ -70,7 +70,7 @@ def drain(aws: Aws, taken: Inventory, tell: Tell, patience: Patience) -> None:
                 raise StoppedWaiting(
                     f"stopped waiting: {running} tasks of {one.path} are still ending",
                     state="the service is drained, and nothing is deleted yet",
-                    next_command="the same command again: it goes on",
+                    next=Next(AGAIN, words="it goes on"),
                 )
             aws.pace.wait()
 

@@ -15,7 +15,7 @@ from scaleout_cfn.deploy.outcome import interrupted
 from scaleout_cfn.deploy.services.evidence import last_stop
 from scaleout_cfn.deploy.services.rollout import rollout
 from scaleout_cfn.deploy.watch.events import NESTED, Event, History, Operation
-from scaleout_cfn.errors import AccessError, ApiError, BusyError, DeployError, ScaleoutError
+from scaleout_cfn.errors import AGAIN, AccessError, ApiError, BusyError, DeployError, Next, ScaleoutError
 
 __all__ = [
     "Patience",
@@ -222,7 +222,7 @@ def begin(aws: Aws, live: Live, verb: str, call: str, **arguments: object) -> Op
     raise BusyError(
         f"{call} on stack {live.name}: AWS gives no clear answer",
         state=f"the stack is {live.status}, as before",
-        next_command="the same command again",
+        next=Next(AGAIN),
     )
 
 
@@ -236,7 +236,7 @@ def unsure(aws: Aws, live: Live, stack: str, stop: KeyboardInterrupt, done: str 
     except ScaleoutError:
         now = live
     running = now is None or now.status != live.status
-    outcome = interrupted(getattr(stop, "number", 2), stack, running=running, stack_id=live.stack_id)
+    outcome = interrupted(stop, stack, running=running, stack_id=live.stack_id)
     outcome = replace(outcome, status=now.status if now else "DELETE_COMPLETE")
     if running:
         return replace(outcome, what=f"{stack}: stopped watching; what was begun goes on in AWS")
@@ -259,19 +259,18 @@ def watch(
     try:
         live = follow(aws, operation, history, tell, end=end, patience_s=patience.access_s)
     except StoppedWaiting as error:
-        again = "the same command again: it goes on watching"
-        return Outcome("still_running", 9, f"{stack}: {error}", stack_id=operation.stack_id, next_command=again)
+        again = Next(AGAIN, words="it goes on watching")
+        return Outcome("still_running", f"{stack}: {error}", stack_id=operation.stack_id, next=again)
     except KeyboardInterrupt as stop:
-        outcome = interrupted(getattr(stop, "number", 2), stack, running=True, stack_id=operation.stack_id)
+        outcome = interrupted(stop, stack, running=True, stack_id=operation.stack_id)
         return replace(outcome, what=f"{stack}: stopped watching; what was begun goes on in AWS")
     except AccessError as error:
         return Outcome(
             "no_access",
-            8,
             f"{stack}: {error}",
             stack_id=operation.stack_id,
             reason=error.state,
-            next_command=error.next_command,
+            next=error.next,
         )
     return conclude(live, history.events)
 
@@ -299,7 +298,7 @@ class _Access:
                 str(error),
                 kind=error.kind,
                 state="the operation goes on in AWS",
-                next_command="renew the credentials, then the same command again: it goes on watching",
+                next=Next(words="renew the credentials, then the same command again: it goes on watching"),
             ) from None
         if now - self._renewed >= RENEW_S:
             self._aws.renew()
