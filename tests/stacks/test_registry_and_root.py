@@ -1,0 +1,187 @@
+"""The registry, and the wiring page: which stack is fed by which, and what the set tells."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+import scaleout_cfn as sc
+from stacks.helpers import AWSVPC, PINNED, Templates, att, made, properties, ref, references, resource
+
+# --- the registry
+
+
+def repository(**settings: Any) -> dict[str, Any]:
+    return resource(made(registry=sc.Registry(**settings)), "registry", "Repository")
+
+
+def test_tags_are_immutable_but_for_those_that_may_move() -> None:
+    assert repository()["Properties"]["ImageTagMutability"] == "IMMUTABLE"
+    assert "ImageTagMutabilityExclusionFilters" not in repository()["Properties"]
+    moving = repository(mutable_tags=("latest", "dev-*"))["Properties"]
+    assert moving["ImageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
+    assert moving["ImageTagMutabilityExclusionFilters"] == [
+        {"ImageTagMutabilityExclusionFilterType": "WILDCARD", "ImageTagMutabilityExclusionFilterValue": tag}
+        for tag in ("latest", "dev-*")
+    ]
+
+
+def test_the_newest_images_are_kept_whatever_their_age() -> None:
+    """https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html"""
+    policy = repository(keep_images=7)["Properties"]["LifecyclePolicy"]["LifecyclePolicyText"]
+    (rule,) = json.loads(policy)["rules"]
+    assert rule["rulePriority"] == 1
+    assert rule["action"] == {"type": "expire"}
+    assert rule["selection"] == {
+        # Layers of a manifest list have no tag and go with it.
+        "tagStatus": "tagged",
+        "tagPatternList": ["*"],
+        "countType": "imageCountMoreThan",
+        "countNumber": 7,
+    }
+    assert "7" in rule["description"]
+
+
+@pytest.mark.parametrize(("emptied", "policy"), [(False, "RetainExceptOnCreate"), (True, "Delete")])
+def test_images_outlive_the_stack_unless_they_shall_not(emptied: bool, policy: str) -> None:
+    body = repository(empty_on_delete=emptied)
+    assert body["Properties"]["EmptyOnDelete"] is emptied
+    # A repository that holds something cannot be deleted, unless it is emptied before.
+    assert (body["DeletionPolicy"], body["UpdateReplacePolicy"]) == (policy, "Retain")
+
+
+@pytest.mark.parametrize("encryption", ["AES256", "KMS"])
+def test_images_are_encrypted(encryption: Any) -> None:
+    properties = repository(encryption=encryption)["Properties"]
+    assert properties["EncryptionConfiguration"] == {"EncryptionType": encryption}
+
+
+def test_the_registry_tells_where_to_push_and_its_name_only_to_who_watches_it() -> None:
+    assert {name: output["Value"] for name, output in made()["registry.yaml"]["Outputs"].items()} == {
+        "RepositoryUri": att("Repository", "RepositoryUri"),
+        "RepositoryArn": att("Repository", "Arn"),
+    }
+    watched = made(
+        cluster=sc.Cluster(node_image=PINNED),
+        registry=sc.Registry(mutable_tags=("latest",)),
+        pipeline=sc.RegistryPipeline(),
+    )
+    assert watched["registry.yaml"]["Outputs"]["RepositoryName"]["Value"] == ref("Repository")
+
+
+# --- the wiring page
+
+EXISTING = sc.Config(network=sc.ExistingVpc())
+#: Which stack takes what from which, `<` from. The names say what should fit: a wrong sibling of one kind shows here.
+WIRES = """
+LoadBalancer.VpcId < Network.VpcId
+Cluster.VpcId < Network.VpcId
+Cluster.Subnets < Network.NodeSubnets
+Observability.LoadBalancerName < LoadBalancer.LoadBalancerName
+Observability.TargetGroupName < LoadBalancer.TargetGroupName
+Observability.ClusterName < Cluster.ClusterName
+Observability.CapacityProvider < Cluster.CapacityProvider
+Observability.GroupName < Cluster.GroupName
+Service.RepositoryArn < Registry.RepositoryArn
+Service.ClusterName < Cluster.ClusterName
+Service.CapacityProvider < Cluster.CapacityProvider
+Service.TargetGroup < LoadBalancer.TargetGroup
+Service.LogGroupName < Observability.LogGroupName
+Service.LogGroupArn < Observability.LogGroupArn
+Autoscaling.ClusterName < Cluster.ClusterName
+Autoscaling.ServiceName < Service.ServiceName
+Autoscaling.LoadBalancerName < LoadBalancer.LoadBalancerName
+Autoscaling.TargetGroupName < LoadBalancer.TargetGroupName
+Autoscaling.Topic < Observability.Topic
+"""
+
+
+@pytest.mark.parametrize("wire", WIRES.strip().splitlines())
+def test_a_wire_leads_from_where_its_name_says(wire: str) -> None:
+    taker, giver = (end.split(".") for end in wire.split(" < "))
+    taken = properties(made(), "root", taker[0])["Parameters"][taker[1]]
+    assert taken == att(giver[0], f"Outputs.{giver[1]}")
+
+
+@pytest.mark.parametrize(
+    ("stack", "parameter"),
+    [
+        ("Cluster", "NodeImage"),
+        ("Cluster", "CreateServiceLinkedRole"),
+        ("Observability", "AlarmEmail"),
+        ("Service", "ImageUri"),
+        ("Autoscaling", "MinTasks"),
+        ("Autoscaling", "MaxTasks"),
+    ],
+)
+def test_what_whoever_creates_the_set_says_reaches_the_stack_that_it_is_for(stack: str, parameter: str) -> None:
+    assert properties(made(), "root", stack)["Parameters"][parameter] == ref(parameter)
+
+
+def test_only_awsvpc_takes_the_tasks_network_to_the_service() -> None:
+    wires = properties(made(AWSVPC), "root", "Service")["Parameters"]
+    assert wires["VpcId"] == att("Network", "Outputs.VpcId")
+    assert wires["Subnets"] == att("Network", "Outputs.NodeSubnets")
+    assert wires["LoadBalancerSecurityGroup"] == att("LoadBalancer", "Outputs.SecurityGroup")
+    assert "LoadBalancerSecurityGroup" not in properties(made(AWSVPC), "root", "Cluster")["Parameters"]
+
+
+@pytest.mark.parametrize("scheme", ["internet-facing", "internal"])
+def test_an_existing_network_is_used_as_it_is_given(scheme: Any) -> None:
+    templates = made(network=sc.ExistingVpc(), load_balancer=sc.LoadBalancer(scheme=scheme))
+    assert "network.yaml" not in templates
+    for stack in ("LoadBalancer", "Cluster"):
+        assert properties(templates, "root", stack)["Parameters"]["VpcId"] == ref("VpcId")
+    # The balancer's subnets are the balancer's, be it internal or not.
+    given = {"LoadBalancer": "LoadBalancerSubnets", "Cluster": "NodeSubnets"}
+    for stack, parameter in given.items():
+        subnets = properties(templates, "root", stack)["Parameters"]["Subnets"]
+        assert subnets == {"Fn::Join": [",", ref(parameter)]}
+    outputs = templates["root.yaml"]["Outputs"]
+    assert outputs["VpcId"]["Value"] == ref("VpcId")
+    assert outputs["NodeSubnets"]["Value"] == {"Fn::Join": [",", ref("NodeSubnets")]}
+
+
+def told(templates: Templates) -> dict[str, Any]:
+    return {name: output["Value"] for name, output in templates["root.yaml"]["Outputs"].items()}
+
+
+def test_the_set_tells_where_it_answers_where_to_push_and_where_to_look() -> None:
+    outputs = told(made())
+    link = outputs.pop("DashboardUrl")
+    assert outputs == {
+        "ServiceUrl": att("LoadBalancer", "Outputs.Url"),
+        "RepositoryUri": att("Registry", "Outputs.RepositoryUri"),
+        "ClusterName": att("Cluster", "Outputs.ClusterName"),
+        "ServiceName": att("Service", "Outputs.ServiceName"),
+        "LogGroupName": att("Observability", "Outputs.LogGroupName"),
+        "VpcId": att("Network", "Outputs.VpcId"),
+        "NodeSubnets": att("Network", "Outputs.NodeSubnets"),
+    }
+    assert all(output["Description"].endswith(".") for output in made()["root.yaml"]["Outputs"].values())
+    text, given = link["Fn::Sub"]
+    assert text == "https://${Host}/cloudwatch/home?region=${AWS::Region}#dashboards/dashboard/${Dashboard}"
+    assert given["Dashboard"] == att("Observability", "Outputs.DashboardName")
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html: a console each partition.
+    assert given["Host"] == {"Fn::FindInMap": ["Console", ref("AWS::Partition"), "Host"]}
+    hosts = {partition: row["Host"] for partition, row in made()["root.yaml"]["Mappings"]["Console"].items()}
+    assert hosts == {
+        "aws": "console.aws.amazon.com",
+        "aws-cn": "console.amazonaws.cn",
+        "aws-us-gov": "console.amazonaws-us-gov.com",
+    }
+
+
+def test_what_comes_with_an_image_is_told_only_once_there_is_one() -> None:
+    outputs = made()["root.yaml"]["Outputs"]
+    assert [name for name, output in outputs.items() if output.get("Condition") == "HasImage"] == ["ServiceName"]
+
+
+def test_nothing_but_scaling_takes_an_output_of_the_service() -> None:
+    """What changes with an image is last: CloudFormation calls all that takes its outputs a possible replacement."""
+    resources = made()["root.yaml"]["Resources"]
+    takers = {title for title, body in resources.items() if "Service" in set(references(body["Properties"]))}
+    assert takers == {"Autoscaling"}
+    assert not [title for title, body in resources.items() if "Autoscaling" in set(references(body["Properties"]))]
