@@ -225,7 +225,23 @@ def test_schedules_fire_when_aws_says(at: str, zone: str, hours: list[float]) ->
     assert [second / 3600 for second, _, _ in firings([schedule], 7 * 86400, monday)] == hours
 
 
-def test_a_form_of_cron_that_is_not_simulated_says_so() -> None:
-    schedule = Schedule(name="s", at="cron(0 8 L * ? *)", min_tasks=1, max_tasks=2)
-    with pytest.raises(UsageError, match="not simulated"):
+@pytest.mark.parametrize(
+    ("at", "zone", "says"),
+    [
+        ("cron(0 8 * * *)", "UTC", r"schedule s: cron\(0 8 \* \* \*\): 5 fields, .* has six"),
+        ("cron(61 8 * * ? *)", "UTC", r"minutes 61 \(allowed: 0 to 59"),
+        ("every day", "UTC", r"schedule s: every day: allowed are cron\(...\)"),
+        ("cron(0 8 * * ? *)", "Europe/Berlim", "schedule s: timezone Europe/Berlim: .* did you mean Europe/Berlin"),
+        ("rate(1 day)", "", "schedule s: timezone : the tz database has no such time zone"),
+    ],
+)
+def test_a_schedule_that_aws_would_refuse_is_one_clear_message(at: str, zone: str, says: str) -> None:
+    """Templates of others may hold one."""
+    schedule = Schedule(name="s", at=at, timezone=zone, min_tasks=1, max_tasks=2)
+    with pytest.raises(UsageError, match=says):
         firings([schedule], 86400, None)
+
+
+def test_the_last_day_of_a_month_is_simulated_too() -> None:
+    schedule = Schedule(name="s", at="cron(0 8 L * ? *)", min_tasks=1, max_tasks=2)
+    assert firings([schedule], 3 * 86400, datetime(2026, 1, 30, tzinfo=UTC)) == [(86400 + 8 * 3600, 1, 2)]
