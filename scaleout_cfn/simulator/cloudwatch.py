@@ -65,7 +65,8 @@ def from_cloudwatch(aws: Aws, metric: str, dimensions: Mapping[str, str], days: 
     if sums.min() < 0:
         raise UsageError(f"--cloudwatch {metric}: it has sums below 0, so it does not count requests; give another")
     notes = (f"{metric} with {says}: {points} of {len(sums)} sums over {period_s} s, the rest without a request",)
-    return Traffic(f"{metric}, {says}", np.repeat(sums / period_s, period_s), datetime.fromtimestamp(start, UTC), notes)
+    requests = np.repeat(sums / period_s, period_s)
+    return Traffic(f"{metric}, {says}", requests, datetime.fromtimestamp(start, UTC), notes, period_s)
 
 
 def only_balancer(aws: Aws, namespace: str, name: str) -> dict[str, str]:

@@ -11,8 +11,9 @@ import itertools
 import math
 import re
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -28,26 +29,41 @@ __all__ = ["KINDS", "Traffic", "from_access_logs", "from_csv", "synthetic"]
 MAX_SECONDS = 400 * 86400
 """The longest span of a file; what is longer is a time with a typing error."""
 _HEAD = 1000  # rows that the interval is read off
-_BAD_SHARE = 0.01  # of log lines that may be unreadable: real logs have torn lines
+_COARSE_S = 300  # bins that are wider than most crowds take to come
+_MOST_UNREADABLE = 0.5  # of a log's lines: with more it is no log, or none of this format
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """Requests that arrive in each second from `start` on; `notes` says what was done to a file's gaps."""
+    """Requests that arrive in each second from `start` on, known by sums over `bin_s` seconds.
+
+    `notes` says what was left out of a file, or put in.
+    """
 
     name: str
     requests: NDArray[np.float64]
     start: datetime | None = None
     notes: tuple[str, ...] = ()
+    bin_s: int = 1
+
+    @property
+    def caution(self) -> str:
+        """What wide bins hide, as a sentence; empty where they are narrow."""
+        if self.bin_s < _COARSE_S:
+            return ""
+        return (
+            f"Only sums over {self.bin_s} s are known, taken as even: crowds inside of them are not seen, and more will"
+            " be missed than this says."
+        )
 
     def window(self, first: int, last: int) -> Traffic:
         """The seconds from `first` up to `last`."""
         start = self.start + timedelta(seconds=first) if self.start else None
-        return Traffic(self.name, self.requests[first:last], start, self.notes)
+        return replace(self, requests=self.requests[first:last], start=start)
 
     def times(self, factor: float) -> Traffic:
         """The same traffic, so many times as much."""
-        return Traffic(self.name, self.requests * factor, self.start, self.notes)
+        return replace(self, requests=self.requests * factor)
 
 
 def _shape(length: float, value: Callable[[float], float]) -> list[float]:
@@ -242,7 +258,7 @@ def from_csv(path: Path) -> Traffic:
         (f"{gaps} of {len(counts)} intervals of {interval:g} s are missing; each takes the one before",) if gaps else ()
     )
     values = np.repeat(np.frombuffer(counts, dtype=np.float64) / interval, int(interval))
-    return Traffic(path.name, values, datetime.fromtimestamp(start, UTC), notes)
+    return Traffic(path.name, values, datetime.fromtimestamp(start, UTC), notes, int(interval))
 
 
 def _rows(reader: Iterator[list[str]], path: Path) -> Iterator[tuple[float, float, int]]:
@@ -267,8 +283,6 @@ def _rows(reader: Iterator[list[str]], path: Path) -> Iterator[tuple[float, floa
 def _next(reader: Iterator[list[str]], path: Path) -> list[str] | None:
     try:
         return next(reader, None)
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: byte {error.start} is not UTF-8; give a text file") from None
     except (csv.Error, EOFError, gzip.BadGzipFile, OSError) as error:
         raise UsageError(f"{path}: {error}; give a whole CSV file") from None
 
@@ -297,7 +311,8 @@ def _opened(path: Path) -> IO[str]:
         with path.open("rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
         opener = gzip.open if zipped else open
-        return opener(path, "rt", encoding="utf-8-sig", newline="")
+        # What is no UTF-8 makes its own line unreadable, not the file.
+        return opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; give a file that can be read") from None
 
@@ -312,51 +327,69 @@ _MONTHS = {name: number for number, name in enumerate("Jan Feb Mar Apr May Jun J
 def from_access_logs(paths: Sequence[Path]) -> Traffic:
     """Requests a second counted from access logs: common, combined and ALB, gzipped or not, in any order.
 
-    Holds one count for each second that has a request. Raises UsageError when it is no such log, or when more than
-    one line in a hundred cannot be read.
+    A line that cannot be read is left out and told, for real logs have torn ones. Holds one count for each second that
+    has a request. Raises UsageError when more than half of a file's lines cannot be read, or there is none.
     """
-    counts: dict[int, int] = {}
-    lines = bad = 0
+    counts: Counter[int] = Counter()
+    lines = unreadable = 0
+    first = ""
     for path in paths:
-        first_bad: int | None = None
-        before, seconds = "", None
+        here: Counter[int] = Counter()
+        wrong, wrong_first = 0, ""
+        before, second, why = "", None, ""
         with _opened(path) as file:
             for number, line in _lines(file, path):
-                lines += 1
+                if not line.strip():
+                    continue
                 match = _ALB.match(line) or _COMMON.match(line)
                 if match is None:
-                    bad += 1
-                    first_bad = first_bad or number
-                    if number == 1:
-                        raise UsageError(
-                            f"{path}:1: no line of a common, combined or ALB access log; give one of these"
-                        )
+                    second, why, before = None, "is not of a common, combined or ALB log", ""
+                elif match[0] != before:
+                    before, second, why = match[0], _log_time(match), "has a time that does not exist"
+                if second is not None:
+                    here[second] += 1
                     continue
-                if match[0] != before:
-                    before, seconds = match[0], _log_time(match)
-                if seconds is None:
-                    bad += 1
-                    continue
-                counts[seconds] = counts.get(seconds, 0) + 1
-        if bad > _BAD_SHARE * lines:
-            raise UsageError(f"{path}: {bad} of {lines} lines cannot be read, line {first_bad} first; give a whole log")
+                wrong += 1
+                wrong_first = wrong_first or f"line {number} of {path}, which {why}: {line.strip()[:60]!r}"
+        every = here.total() + wrong
+        if wrong > _MOST_UNREADABLE * every:
+            raise UsageError(
+                f"{path}: {wrong} of {every} lines cannot be read: {wrong_first}; give an access log of which at least"
+                " half can"
+            )
+        counts += here
+        lines += every
+        unreadable += wrong
+        first = first or wrong_first
     if not counts:
         raise UsageError(f"{', '.join(map(str, paths))}: no request in it; give a log with lines")
-    first, last = min(counts), max(counts)
-    if last - first >= MAX_SECONDS:
-        raise UsageError(f"{paths[0]}: from first to last request {(last - first) / 86400:.0f} days; 400 at most")
-    requests = np.zeros(last - first + 1)
+    notes = (
+        [f"{unreadable} of {lines} lines cannot be read and are left out, the first of them {first}"] if first else []
+    )
+    if max(counts) - min(counts) >= MAX_SECONDS:
+        notes.append(_without_strays(counts))
+    start = min(counts)
+    requests = np.zeros(max(counts) - start + 1)
     for second, count in counts.items():
-        requests[second - first] = count
-    notes = (f"{bad} of {lines} lines could not be read and are left out",) if bad else ()
-    return Traffic(paths[0].name, requests, datetime.fromtimestamp(first, UTC), notes)
+        requests[second - start] = count
+    return Traffic(paths[0].name, requests, datetime.fromtimestamp(start, UTC), tuple(notes))
+
+
+def _without_strays(counts: Counter[int]) -> str:
+    """Takes the times away that are far from most, as a clock that is wrong makes them; returns a note of it."""
+    seconds = sorted(counts)
+    middle = seconds[int(np.searchsorted(np.cumsum([counts[second] for second in seconds]), counts.total() / 2))]
+    strays = [second for second in seconds if abs(second - middle) >= MAX_SECONDS // 2]
+    left_out = sum(counts.pop(second) for second in strays)
+    return (
+        f"{left_out} requests are more than {MAX_SECONDS // 2 // 86400} days from the middle one and are left out, the"
+        f" first of them of {datetime.fromtimestamp(strays[0], UTC):%Y-%m-%d %H:%M:%S} UTC"
+    )
 
 
 def _lines(file: Iterable[str], path: Path) -> Iterator[tuple[int, str]]:
     try:
         yield from enumerate(file, 1)
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: byte {error.start} is not UTF-8; give a text file") from None
     except (EOFError, OSError) as error:
         raise UsageError(f"{path}: {error}; give a whole file") from None
 

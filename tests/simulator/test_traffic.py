@@ -132,10 +132,10 @@ def test_a_bad_csv_gets_one_clear_message(tmp_path: Path, text: str, says: str) 
     assert "\n" not in str(error.value)
 
 
-def test_bytes_that_are_no_text_get_one_clear_message(tmp_path: Path) -> None:
+def test_bytes_that_are_no_text_are_told_with_their_line(tmp_path: Path) -> None:
     file = tmp_path / "bad.csv"
-    file.write_bytes(b"t,n\n0,\xff\xfe\n")
-    with pytest.raises(UsageError, match="not UTF-8"):
+    file.write_bytes(b"t,n\n0,1\n60,\xff\xfe\n")
+    with pytest.raises(UsageError, match=":3: '\ufffd\ufffd' requests; give a number"):
         from_csv(file)
     with pytest.raises(UsageError, match="No such file"):
         from_csv(tmp_path / "nowhere.csv")
@@ -178,6 +178,16 @@ def test_access_logs_are_counted_by_the_second(tmp_path: Path, line: str, zipped
     assert traffic.start == datetime(2026, 10, 10, 20, 55, 1, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(("interval", "cautious"), [(60, False), (299, False), (300, True), (3600, True)])
+def test_sums_over_five_minutes_and_more_come_with_a_caution(tmp_path: Path, interval: int, cautious: bool) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("t,n\n" + "".join(f"{interval * place},600\n" for place in range(4)))
+    for traffic in (from_csv(file), from_csv(file).times(3), from_csv(file).window(0, 60)):
+        assert traffic.bin_s == interval
+        assert traffic.caution.startswith(f"Only sums over {interval} s are known") == cautious
+        assert bool(traffic.caution) == cautious
+
+
 def test_several_logs_make_one_traffic(tmp_path: Path) -> None:
     for name, second in (("a", 1), ("b", 3)):
         (tmp_path / name).write_text(ALB.format(second))
@@ -189,16 +199,78 @@ def test_a_torn_last_line_is_left_out_and_told(tmp_path: Path) -> None:
     file.write_text(COMMON.format(1) * 300 + COMMON.format(2)[:30])
     traffic = from_access_logs([file])
     assert traffic.requests.tolist() == [300]
-    assert traffic.notes == ("1 of 301 lines could not be read and are left out",)
+    assert traffic.notes == (
+        f"1 of 301 lines cannot be read and are left out, the first of them line 301 of {file}, which is not of a"
+        " common, combined or ALB log: '127.0.0.1 - frank [10/Oct/2026'",
+    )
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (b"what", "is not of a common, combined or ALB log: 'what'"),
+        (b"\xff\x00\xfe", "is not of a common, combined or ALB log"),
+        (b"x" * 100_000, "is not of a common, combined or ALB log"),
+        (COMMON.format(77).encode(), "has a time that does not exist"),
+        (COMMON.format(3).replace("Oct", "Okt").encode(), "has a time that does not exist"),
+        (COMMON.format(3).replace("2026", "0000").encode(), "has a time that does not exist"),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_one_unreadable_line_of_four_spoils_nothing_and_is_told(
+    tmp_path: Path, bad: bytes, why: str, place: int
+) -> None:
+    lines = [COMMON.format(second).rstrip().encode() for second in (1, 2, 2)]
+    lines.insert(place, bad.rstrip())
+    file = tmp_path / "access.log"
+    file.write_bytes(b"\n".join(lines) + b"\n")
+    traffic = from_access_logs([file])
+    assert traffic.requests.tolist() == [1, 2]
+    (note,) = traffic.notes
+    assert note.startswith("1 of 4 lines cannot be read and are left out")
+    assert f"line {place + 1} of {file}, which {why}" in note
+    assert len(note) < 500
+
+
+def test_empty_lines_are_none_and_an_empty_log_among_others_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("\n" + COMMON.format(1) + "\n \n")
+    (tmp_path / "b").write_text("")
+    traffic = from_access_logs([tmp_path / "a", tmp_path / "b"])
+    assert (traffic.requests.tolist(), traffic.notes) == ([1], ())
+
+
+def test_the_unreadable_lines_of_several_logs_are_counted_together(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_text(COMMON.format(1) + f"what {name}\n" + COMMON.format(2))
+    (note,) = from_access_logs([tmp_path / "a", tmp_path / "b"]).notes
+    assert note.startswith("2 of 6 lines")
+    assert "line 2 of" in note
+    assert "'what a'" in note
+
+
+@pytest.mark.parametrize("year", ["1970", "2095"])
+def test_a_request_that_is_decades_off_is_left_out_and_told(tmp_path: Path, year: str) -> None:
+    """A clock that was wrong would make years of silence of a day."""
+    file = tmp_path / "access.log"
+    file.write_text(COMMON.format(1) * 3 + COMMON.format(5).replace("2026", year) + COMMON.format(2))
+    traffic = from_access_logs([file])
+    assert traffic.requests.tolist() == [3, 1]
+    assert traffic.notes == (
+        f"1 requests are more than 200 days from the middle one and are left out, the first of them of {year}-10-10"
+        " 20:55:05 UTC",
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("", "no request in it"),
-        ("time,requests\n1,2\n", "no line of a common, combined or ALB access log"),
-        (COMMON.format(1) + "what\n" * 5, "5 of 6 lines cannot be read, line 2 first"),
-        (COMMON.format(77) * 3, "3 of 3 lines cannot be read"),
+        (
+            "time,requests\n1,2\n",
+            "2 of 2 lines cannot be read: line 1 of .*, which is not of a common, comb",
+        ),
+        (COMMON.format(1) + "what\n" * 2, "2 of 3 lines cannot be read: line 2 of .* at least half can"),
+        (COMMON.format(77) * 3, "3 of 3 lines cannot be read: line 1 of .* has a time that does not exist"),
     ],
 )
 def test_a_bad_log_gets_one_clear_message(tmp_path: Path, text: str, says: str) -> None:
