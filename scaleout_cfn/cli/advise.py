@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from scaleout_cfn.cli.options import Finite
-from scaleout_cfn.cli.tables import progress, write
-from scaleout_cfn.cli.traffic import Asked, json_option, model_at, path_type, traffic_options
+from scaleout_cfn.cli.tables import heading, progress, write
+from scaleout_cfn.cli.traffic import Asked, env_option, json_option, model_at, path_type, traffic_options
 from scaleout_cfn.errors import UsageError
 
 
 @click.command()
 @click.argument("folder", type=path_type, default=Path("templates_out"))
+@env_option
 @traffic_options
 @click.option(
     "--allow",
@@ -25,15 +26,16 @@ from scaleout_cfn.errors import UsageError
     help="Share of requests that may wait longer than the objective.",
 )
 @click.option("--tries", type=click.IntRange(1, 20000), default=500, show_default=True, help="Settings to try.")
-@click.option("--env", "environment", default="advised", show_default=True, help="Name of the overlay.")
+@click.option("--overlay", "name", metavar="NAME", default="advised", show_default=True, help="What it is called.")
 @click.option("-o", "--out", type=path_type, help="Write the overlay to a file instead of stdout.")
 @json_option
 def advise(
     folder: Path,
+    environment: str | None,
     asked: Asked,
     allowed: float,
     tries: int,
-    environment: str,
+    name: str,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -44,13 +46,14 @@ def advise(
     from scaleout_cfn.simulator.search import advise as search
     from scaleout_cfn.simulator.search import overlay
 
-    model = model_at(folder)
+    model = model_at(folder, environment)
     traffic, load, prices = asked.all()
+    click.echo("\n".join(heading(traffic, load)), err=True)
     with progress(tries, "trying settings") as done:
         advice = search(model, load, traffic, prices, allowed=allowed, count=tries, done=done)
     if as_json:
         frontier = [
-            {"objective_missed": t.missed, "cost_usd": t.cost_usd, "overlay": overlay(t.model, environment)}
+            {"objective_missed": t.missed, "cost_usd": t.cost_usd, "overlay": overlay(t.model, name)}
             for t in advice.frontier
         ]
         best = advice.best.as_json() if advice.best else None
@@ -91,7 +94,7 @@ def advise(
         )
     text = (
         f"# Advised for {traffic.name}: misses {missed.mean:.3%}, {band.low:.3%} to {band.high:.3%} over the bands.\n"
-        + overlay(advice.best.model, environment)
+        + overlay(advice.best.model, name)
     )
     if out:
         write(out, text)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import click
 
-from scaleout_cfn.cli.tables import print_table, progress, says, table, write
-from scaleout_cfn.cli.traffic import Asked, json_option, model_at, path_type, traffic_options
+from scaleout_cfn.cli.tables import heading, print_table, progress, remarks, says, table, write
+from scaleout_cfn.cli.traffic import Asked, env_option, json_option, model_at, path_type, traffic_options
 
 
 @click.command()
 @click.argument("folder", type=path_type, default=Path("templates_out"))
+@env_option
 @traffic_options
 @json_option
 @click.option("--html", "html_file", type=path_type, help="Write one page that needs no network.")
@@ -20,6 +21,7 @@ from scaleout_cfn.cli.traffic import Asked, json_option, model_at, path_type, tr
 @click.option("--series", "series_file", type=path_type, help="Write a CSV, one row for every 10 s.")
 def simulate(
     folder: Path,
+    environment: str | None,
     asked: Asked,
     as_json: bool,
     html_file: Path | None,
@@ -28,7 +30,8 @@ def simulate(
 ) -> None:
     """Say what the set in FOLDER does under a traffic: misses, tasks and instances, alarms, money.
 
-    FOLDER is a folder of rendered templates, ours or others of this shape; templates_out by default. Every number is a
+    FOLDER is a folder of rendered templates, ours or others of this shape, or a config file; templates_out by default.
+    Every number is a
     mean over 12 alarm phases, with its range over the phases and over what AWS does not publish.
     """
     from scaleout_cfn.simulator.model import Delays
@@ -36,14 +39,14 @@ def simulate(
     from scaleout_cfn.simulator.run import run
     from scaleout_cfn.simulator.study import study
 
-    model = model_at(folder)
+    model = model_at(folder, environment)
     traffic, load, prices = asked.all()
     with progress(5, "simulating", len(traffic.requests) > 500_000) as done:
         found = study(model, load, traffic, prices, done)
     trace = run(model, load, Delays(), traffic)
     # Before anything is printed: whoever reads the table may stop after its first lines.
     if html_file:
-        write(html_file, page(found, trace, table(found)))
+        write(html_file, page(found, trace, table(found), heading(traffic, load), remarks(found)))
     if series_file:
         write(series_file, series_csv(trace, load))
     for plot_file in plot_files:
@@ -53,7 +56,10 @@ def simulate(
         events = [event._asdict() for event in trace.events]
         click.echo(json.dumps({**found.as_json(), "prices_as_of": prices.as_of, "events": events}, indent=1))
     else:
+        click.echo("\n".join(heading(traffic, load)) + "\n")
         print_table(("", "mean", "over the phases", "over the bands"), table(found))
+        for remark in remarks(found):
+            click.echo(f"\n{remark}")
         acted = [event for event in trace.events if event.what in ("tasks", "nodes")]
         if acted:
             click.echo("\nActions in the first alarm phase:")
@@ -69,10 +75,12 @@ def simulate(
 
 @click.command()
 @click.argument("sets", type=path_type, nargs=-1, required=True)
+@env_option
 @traffic_options
 @json_option
 def compare(
     sets: tuple[Path, ...],
+    environment: str | None,
     asked: Asked,
     as_json: bool,
 ) -> None:
@@ -84,7 +92,7 @@ def compare(
     from scaleout_cfn.simulator.peers import peers, with_profile
     from scaleout_cfn.simulator.study import study
 
-    models = {str(path): model_at(path) for path in sets}
+    models = {str(path): model_at(path, environment) for path in sets}
     first = models[str(sets[0])]
     models.update({name: with_profile(first, scaling) for name, scaling in PROFILES.items()})
     models.update(peers(first))
@@ -116,6 +124,10 @@ def compare(
                 ),
             )
         )
+    click.echo("\n".join(heading(traffic, load)) + "\n")
     print_table(
         ("", "over the objective", "over the phases", "over the bands", "dropped", "instance-hours", "USD"), rows
     )
+    for path in sets:
+        if limit := found[str(path)].limit:
+            click.echo(f"\nWhat limits {path} is {limit}.")

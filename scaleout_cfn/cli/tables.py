@@ -12,7 +12,9 @@ import click
 from scaleout_cfn.errors import UsageError
 
 if TYPE_CHECKING:
+    from scaleout_cfn.simulator.model import Load
     from scaleout_cfn.simulator.study import Study
+    from scaleout_cfn.simulator.traffic import Traffic
 
 _ROWS = (
     # what, field, format
@@ -54,6 +56,36 @@ def table(study: Study) -> list[tuple[str, str, str, str]]:
         )
         rows.append((what, says(kind, middle.mean), spread, wide))
     return rows
+
+
+def heading(traffic: Traffic, load: Load) -> list[str]:
+    """What was read, before any result of it: what it hides first, then how much it is, and what it is measured by."""
+    from scaleout_cfn.simulator.report import length
+
+    lines = [traffic.caution] if traffic.caution else []
+    every = "second" if traffic.bin_s == 1 else f"{traffic.bin_s} s"
+    lines.append(
+        f"{traffic.name}: {length(len(traffic.requests))}, a number for each {every};"
+        f" {traffic.requests.mean():.4g} requests/s on average, {traffic.requests.max():.4g} at the peak"
+    )
+    lines.append(
+        f"A task takes {load.task_rps:g} requests/s, {load.workers} at once; a request may wait {load.objective_s:g} s,"
+        f" and its client leaves after {load.timeout_s:g} s"
+    )
+    return lines + list(traffic.notes)
+
+
+def remarks(study: Study) -> list[str]:
+    """What the numbers of a table need to be understood."""
+    lines = []
+    if study.middle["under_provisioned_share"].mean > study.middle["objective_missed"].mean:
+        lines.append(
+            "Too few tasks are fewer than keep 99 % of a second's requests under the objective: a second that misses"
+            " 2 % of them counts as a whole, so that this share of the time may be far above that of the requests."
+        )
+    if study.limit:
+        lines.append(f"What limits is {study.limit}.")
+    return lines
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -182,8 +182,6 @@ class Asked:
             found = self._from_cloudwatch(self.metric)
         else:
             found = synthetic(str(self.kind), _numbers(self.numbers))
-        for note in found.notes:
-            click.echo(f"note: {note}", err=True)
         return found if self.scale == 1 else found.times(self.scale)
 
     def _from_cloudwatch(self, metric: str) -> Traffic:
@@ -250,16 +248,26 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")(command)
 
 
-def model_at(path: Path) -> Model:
+env_option = click.option(
+    "--env", "environment", metavar="NAME", help="Overlay [environments.NAME] of a config file that is given."
+)
+
+
+def model_at(path: Path, environment: str | None) -> Model:
     """Of a folder of templates, or of a config file, which is rendered first."""
     from scaleout_cfn.simulator.read import model_of, read
 
     if path.suffix != ".toml":
+        if environment:
+            raise UsageError(
+                f"--env {environment}: {path} is no config file, so it has no environments; give a .toml file, or"
+                f" render it with --env {environment} first"
+            )
         return read(path)
     from scaleout_cfn.cli.options import composed, load_config
     from scaleout_cfn.rendering import set_of
 
-    return model_of(set_of(composed(load_config(path, None, ()))), str(path))
+    return model_of(set_of(composed(load_config(path, environment, ()))), str(path))
 
 
 def _numbers(texts: tuple[str, ...]) -> dict[str, float]:

@@ -21,7 +21,7 @@ from scaleout_cfn.simulator.results import demand, waits_of
 from scaleout_cfn.simulator.run import Happening, Trace, at_each_second
 from scaleout_cfn.simulator.study import Study
 
-__all__ = ["Series", "page", "plot", "series", "series_csv"]
+__all__ = ["Series", "length", "page", "plot", "series", "series_csv"]
 
 Array = NDArray[np.float64]
 _POINTS = 600  # of a curve on a page: more than a screen tells apart
@@ -178,7 +178,8 @@ def plot(study: Study, trace: Trace, path: Path) -> None:
     axes[-1].set_xticks(ticks, [_clock(time) for time in ticks])
     name, missed = study.traffic.name, study.band("objective_missed")
     figure.suptitle(
-        f"{name}: {missed.mean:.1%} of the requests over the objective ({missed.low:.1%} to {missed.high:.1%} over"
+        (f"{study.traffic.caution}\n" if study.traffic.caution else "")
+        + f"{name}: {missed.mean:.1%} of the requests over the objective ({missed.low:.1%} to {missed.high:.1%} over"
         " phases and bands); the first alarm phase",
         fontsize="medium",
     )
@@ -292,17 +293,24 @@ def _tiles(study: Study) -> str:
     )
 
 
-def _length(seconds: int) -> str:
+def length(seconds: int) -> str:
     """1 h 40 min for 6000 s; what is left of a minute is left out where there are hours."""
     days, rest = divmod(seconds, 86400)
     parts = [(days, "d"), (rest // 3600, "h"), (rest % 3600 // 60, "min"), (rest % 60 if seconds < 3600 else 0, "s")]
     return " ".join(f"{count} {unit}" for count, unit in parts if count)
 
 
-def page(study: Study, trace: Trace, rows: Sequence[tuple[str, str, str, str]]) -> str:
+def page(
+    study: Study,
+    trace: Trace,
+    rows: Sequence[tuple[str, str, str, str]],
+    heading: Sequence[str] = (),
+    remarks: Sequence[str] = (),
+) -> str:
     """One HTML page of a study: its table, the first alarm phase over time, its events, the settings.
 
-    `rows` are the lines of the table: what, mean, range over the phases, range over the bands.
+    `rows` are the lines of the table: what, mean, range over the phases, range over the bands. `heading` are sentences
+    above it, `remarks` below.
     """
     found = _series(study, trace)
     template, script = get_data(__package__, "page.html"), get_data(__package__, "page.js")
@@ -334,7 +342,9 @@ def page(study: Study, trace: Trace, rows: Sequence[tuple[str, str, str, str]]) 
         for e in trace.events
     )
     parts: dict[str, Any] = {
-        "TITLE": html.escape(f"{study.traffic.name}, {_length(len(trace.requests))}"),
+        "TITLE": html.escape(f"{study.traffic.name}, {length(len(trace.requests))}"),
+        "HEADING": "".join(f"<p>{html.escape(line)}</p>" for line in heading),
+        "REMARKS": "".join(f"<p>{html.escape(line)}</p>" for line in remarks),
         "TILES": _tiles(study),
         "TABLE": table,
         "CHART": _svg(found, trace.events),

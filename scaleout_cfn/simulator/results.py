@@ -18,7 +18,7 @@ from scaleout_cfn.simulator.prices import Prices, cost
 from scaleout_cfn.simulator.queueing import Waits, calm_load, waits
 from scaleout_cfn.simulator.run import Trace, at_each_second
 
-__all__ = ["Range", "Result", "demand", "measure", "oracle_node_hours", "ranges", "waits_of"]
+__all__ = ["Range", "Result", "demand", "maximum_that_limits", "measure", "oracle_node_hours", "ranges", "waits_of"]
 
 Array = NDArray[np.float64]
 
@@ -75,6 +75,19 @@ def waits_of(trace: Trace, load: Load) -> tuple[Waits, Array]:
 def demand(requests: Array, load: Load) -> Array:
     """The fewest tasks in each second with which no more than 1 % wait longer than the objective."""
     return np.ceil(requests / (load.task_rps * calm_load(load.workers, load.task_rps, load.objective_s)))
+
+
+def maximum_that_limits(model: Model, load: Load, requests: Array) -> str:
+    """Which maximum is below what the traffic needs, and for how long, in words; empty where none is."""
+    scaling = model.scaling
+    tasks = max(scaling.max_tasks, *(schedule.max_tasks for schedule in scaling.schedules), 0)
+    places = model.max_nodes * model.tasks_per_node
+    need = demand(requests, load)
+    short = float((need > min(tasks, places)).mean())
+    if not short:
+        return ""
+    what = f"at most {tasks} tasks" if tasks <= places else f"at most {model.max_nodes} nodes, room for {places} tasks"
+    return f"the maximum: {what}, where the peak needs {need.max():.0f}; too few for {short:.2%} of the time"
 
 
 def oracle_node_hours(tasks: Array, model: Model, delays: Delays) -> float:

@@ -16,7 +16,7 @@ import msgspec
 from scaleout_cfn.scaling import NodeScaling, Scaling, TargetTracking
 from scaleout_cfn.simulator.model import Delays, Load, Model
 from scaleout_cfn.simulator.prices import Prices
-from scaleout_cfn.simulator.results import Result, demand, measure, ranges
+from scaleout_cfn.simulator.results import Result, maximum_that_limits, measure, ranges
 from scaleout_cfn.simulator.run import PHASES, phases, run
 from scaleout_cfn.simulator.study import Study, each, over_phases, study
 from scaleout_cfn.simulator.traffic import Traffic
@@ -178,15 +178,8 @@ def _frontier(tried: list[Tried]) -> tuple[Tried, ...]:
 def _limit(model: Model, load: Load, traffic: Traffic, prices: Prices, allowed: float, tried: list[Tried]) -> str:
     """What keeps the best setting from the objective: found by lifting one limit after the other."""
     best = min(tried, key=lambda t: t.missed).model
-    need = float(demand(traffic.requests, load).max())
-    places = model.max_nodes * model.tasks_per_node
-    if need > min(model.scaling.max_tasks, places):
-        what = (
-            f"at most {model.scaling.max_tasks} tasks"
-            if model.scaling.max_tasks <= places
-            else (f"at most {model.max_nodes} nodes, room for {places} tasks")
-        )
-        return f"the maximum: {what}, where the peak needs {need:.0f}"
+    if maximum := maximum_that_limits(model, load, traffic.requests):
+        return maximum
     instant = {"node_launch_s": 0, "node_join_s": 0, "image_pull_s": 0}
     for what, changed in (
         ("the boot time of nodes", instant),

@@ -16,7 +16,16 @@ import msgspec
 from scaleout_cfn.errors import ScaleoutError
 from scaleout_cfn.simulator.model import BANDS, Delays, Load, Model, corners
 from scaleout_cfn.simulator.prices import Prices
-from scaleout_cfn.simulator.results import Range, Result, as_numbers, demand, measure, oracle_node_hours, ranges
+from scaleout_cfn.simulator.results import (
+    Range,
+    Result,
+    as_numbers,
+    demand,
+    maximum_that_limits,
+    measure,
+    oracle_node_hours,
+    ranges,
+)
 from scaleout_cfn.simulator.run import PHASES, phases, run
 from scaleout_cfn.simulator.traffic import Traffic
 
@@ -41,6 +50,11 @@ class Study:
     def middle(self) -> dict[str, Range]:
         return self.corners["middle"]
 
+    @property
+    def limit(self) -> str:
+        """Which maximum is below what the traffic needs, in words; empty where none is."""
+        return maximum_that_limits(self.model, self.load, self.traffic.requests)
+
     def band(self, name: str) -> Range:
         """A number over all corners and phases: the middle's mean, the least and the most of any run."""
         found = [corner[name] for corner in self.corners.values()]
@@ -54,7 +68,12 @@ class Study:
             "traffic": self.traffic.name,
             "seconds": len(self.traffic.requests),
             "requests": float(f"{self.traffic.requests.sum():.6g}"),
+            "mean_rps": float(f"{self.traffic.requests.mean():.6g}"),
+            "peak_rps": float(f"{self.traffic.requests.max():.6g}"),
+            "bin_s": self.traffic.bin_s,
+            "caution": self.traffic.caution,
             "notes": list(self.traffic.notes),
+            "limit": self.limit,
             "phases": PHASES,
             **as_numbers(self.middle),
             "band": as_numbers({name: self.band(name) for name in names}),

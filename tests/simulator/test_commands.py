@@ -16,8 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from scaleout_cfn.cli import cli
-from scaleout_cfn.errors import UsageError
-from scaleout_cfn.simulator.report import _length
+from scaleout_cfn.errors import ConfigError, SetError, UsageError
+from scaleout_cfn.simulator.report import length
 
 FOLDER = str(Path(__file__).parents[2] / "templates_out")
 CROWD = ["--traffic", "flash-crowd", "--with", "hours=1", "--with", "at=600", "--task-rps", "50"]
@@ -45,6 +45,104 @@ def test_simulate_gives_one_json_object_the_same_each_time() -> None:
     assert 0 < data["objective_missed"]["low"] <= data["objective_missed"]["mean"] <= data["objective_missed"]["high"]
     assert data["settings"]["tasks_per_node"] == 6
     assert data["events"]
+
+
+def test_simulate_says_what_it_read_before_what_came_of_it() -> None:
+    lines = _run("simulate", FOLDER, *CROWD, "--objective", "0.5").stdout.splitlines()
+    assert lines[0] == "flash-crowd: 1 h, a number for each second; 241.2 requests/s on average, 500 at the peak"
+    assert lines[1] == (
+        "A task takes 50 requests/s, 4 at once; a request may wait 0.5 s, and its client leaves after 10 s"
+    )
+
+
+@pytest.fixture
+def hours(tmp_path: Path) -> Path:
+    file = tmp_path / "hours.csv"
+    file.write_text("t,n\n" + "".join(f"{3600 * i},{360000 if i == 2 else 36000}\n" for i in range(4)))
+    return file
+
+
+def test_that_wide_bins_hide_crowds_is_the_first_line_of_every_report(hours: Path, tmp_path: Path) -> None:
+    given = ("--csv", str(hours), "--task-rps", "50")
+    says = "Only sums over 3600 s are known, taken as even: crowds inside of them are not seen"
+    page = tmp_path / "page.html"
+    assert _run("simulate", FOLDER, *given, "--html", str(page)).stdout.startswith(says)
+    assert f"</h1>\n<p>{says}" in page.read_text()
+    assert json.loads(_run("simulate", FOLDER, *given, "--json").stdout)["caution"].startswith(says)
+    assert _run("compare", FOLDER, *given).stdout.startswith(says)
+    assert _run("advise", FOLDER, *given, "--tries", "5").stderr.startswith(says)
+
+
+def test_what_was_left_out_of_a_log_is_on_the_report(tmp_path: Path) -> None:
+    log = tmp_path / "access.log"
+    line = '127.0.0.1 - frank [10/Oct/2026:13:{:02}:00 -0700] "GET /a HTTP/1.0" 200 2326\n'
+    log.write_text("what\n" + "".join(line.format(minute) for minute in range(10)))
+    page = tmp_path / "page.html"
+    output = _run("simulate", FOLDER, "--access-log", str(log), "--task-rps", "50", "--html", str(page)).stdout
+    says = f"1 of 11 lines cannot be read and are left out, the first of them line 1 of {log}"
+    assert says in output
+    assert says in page.read_text()
+
+
+def test_the_maximum_is_named_where_it_is_what_limits(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    limited = _run("simulate", FOLDER, *CROWD[:-1], "20", "--html", str(page)).stdout
+    says = "What limits is the maximum: at most 20 tasks, where the peak needs 54; too few for"
+    assert says in limited
+    assert says in page.read_text()
+    assert "What limits" not in _run("simulate", FOLDER, *CROWD).stdout
+    assert f"What limits {FOLDER} is the maximum: at most 20 tasks" in _run("compare", FOLDER, *CROWD[:-1], "20").stdout
+
+
+def test_time_with_too_few_tasks_has_a_sentence_where_it_is_more_than_the_misses(tmp_path: Path) -> None:
+    """Two tasks, always at nine tenths: 3 % of the requests wait too long, in each second."""
+    says = "a second that misses 2 % of them counts as a whole"
+    narrow = tmp_path / "scaleout.toml"
+    narrow.write_text("[scaling]\nmax_tasks = 2\n")
+    steady = ("--traffic", "step", "--with", "base=90", "--with", "peak=90", "--task-rps", "50")
+    output = _run("simulate", str(narrow), *steady).stdout
+    assert re.search(r"time with too few tasks +100.00%", output)
+    assert says in output
+    assert says not in _run("simulate", FOLDER, *steady).stdout
+
+
+@pytest.fixture
+def environments(tmp_path: Path) -> str:
+    file = tmp_path / "scaleout.toml"
+    file.write_text("[scaling]\nmax_tasks = 900\n[environments.prod.scaling]\nmax_tasks = 12\nmin_tasks = 3\n")
+    return str(file)
+
+
+def test_a_config_file_is_simulated_in_an_environment_though_its_defaults_do_not_fit(environments: str) -> None:
+    with pytest.raises(SetError, match="900 tasks"):
+        _run("compare", environments, *CROWD)
+    in_prod = json.loads(_run("compare", environments, *CROWD, "--env", "prod", "--json").stdout)
+    assert in_prod["sets"][environments]["settings"]["scaling"]["max_tasks"] == 12
+    alone = json.loads(_run("simulate", environments, *CROWD, "--env", "prod", "--json").stdout)
+    assert alone["settings"]["scaling"]["min_tasks"] == 3
+    with pytest.raises(ConfigError, match="staging"):
+        _run("simulate", environments, *CROWD, "--env", "staging")
+
+
+def test_templates_have_no_environments_and_that_is_told(environments: str) -> None:
+    for arguments in (("simulate", FOLDER), ("compare", environments, FOLDER), ("advise", FOLDER)):
+        with pytest.raises(UsageError, match=r"--env prod: .* is no config file.* render it with --env prod first"):
+            _run(*arguments, *CROWD, "--env", "prod")
+
+
+def test_a_template_s_time_zone_that_does_not_exist_is_one_clear_message(tmp_path: Path) -> None:
+    shutil.copytree(FOLDER, tmp_path / "set")
+    scaling = tmp_path / "set" / "autoscaling.yaml"
+    text = scaling.read_text()
+    actions = (
+        "      ScheduledActions:\n        - ScheduledActionName: day\n          Schedule: cron(0 8 * * ? *)\n"
+        "          Timezone: Europe/Berlim\n          ScalableTargetAction: {MinCapacity: 2, MaxCapacity: 4}\n"
+    )
+    anchor = "      ScalableDimension: ecs:service:DesiredCount\n"
+    assert anchor in text
+    scaling.write_text(text.replace(anchor, anchor + actions))
+    with pytest.raises(UsageError, match=r"schedule day: timezone Europe/Berlim: .* did you mean Europe/Berlin"):
+        _run("simulate", str(tmp_path / "set"), *CROWD)
 
 
 def test_a_config_file_is_simulated_as_it_renders(tmp_path: Path) -> None:
@@ -127,9 +225,9 @@ class _Links(HTMLParser):
         assert tag not in ("link", "iframe", "img", "object")
 
 
-def test_the_page_is_named_for_its_traffic_and_length(page: Path) -> None:
+def test_the_page_is_named_for_its_traffic_andlength(page: Path) -> None:
     assert "<h1>Simulation: flash-crowd, 1 h</h1>" in page.read_text()
-    assert [_length(seconds) for seconds in (6000, 90, 86400, 694861)] == [
+    assert [length(seconds) for seconds in (6000, 90, 86400, 694861)] == [
         "1 h 40 min",
         "1 min 30 s",
         "1 d",
@@ -221,7 +319,7 @@ def test_an_error_on_a_page_would_be_seen(tmp_path: Path) -> None:
 
 def test_compare_puts_the_profiles_and_the_peers_beside_the_sets(tmp_path: Path) -> None:
     lines = _run("compare", FOLDER, *CROWD).stdout.splitlines()
-    assert [line.split("  ")[0] for line in lines[2:]] == [
+    assert [line.split("  ")[0] for line in lines[5:13]] == [
         "thrifty",
         "balanced",
         "resilient",
