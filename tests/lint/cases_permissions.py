@@ -164,6 +164,8 @@ def trust_instances(templates: Set) -> None:
 def scheduled(templates: Set) -> None:
     """Tasks that a rule of EventBridge runs each night."""
     arn = role(templates, "Night", Policies=allowing("ecs:RunTask", "iam:PassRole"))
+    trust = resources(templates, "service")["Night"]["Properties"]["AssumeRolePolicyDocument"]
+    trust["Statement"][0]["Principal"]["Service"] = "events.amazonaws.com"
     tasks(templates)["ExecutionRoleArn"] = {"Fn::ImportValue": "role"}
     network = service(templates)["NetworkConfiguration"]["AwsvpcConfiguration"]
     resources(templates, "service")["Nightly"] = {

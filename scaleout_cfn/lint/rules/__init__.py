@@ -8,9 +8,11 @@ from scaleout_cfn.lint.rules import (
     documents,
     ecs_services,
     kinds,
+    listeners,
     names,
     permissions,
     scaling_policies,
+    schedules,
     task_definitions,
     wiring,
 )
@@ -29,10 +31,12 @@ RULES: tuple[Rule, ...] = tuple(
                 balancing,
                 capacity,
                 documents,
+                listeners,
                 task_definitions,
                 ecs_services,
                 permissions,
                 scaling_policies,
+                schedules,
             )
             for cls in vars(module).values()
             if isinstance(cls, type) and issubclass(cls, Rule) and cls.__module__ == module.__name__

@@ -14,6 +14,8 @@ from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import StackView, Symbol, Text, resource_of
 from scaleout_cfn.templates.values import UNKNOWN
 
+__all__ = ["trusts"]
+
 _GUIDE = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/"
 _SECRET = "AWS::SecretsManager::Secret"
 
@@ -230,7 +232,7 @@ class TrustOfTasks(Rule):
         for tasks, _ in task_definitions(stacks):
             for name in ("ExecutionRoleArn", "TaskRoleArn"):
                 role = resource_of(tasks.scope.get(tasks.properties, name), "AWS::IAM::Role")
-                if role is not None and not _trusts(role, "ecs-tasks"):
+                if role is not None and not trusts(role, "ecs-tasks"):
                     yield self.finding(
                         tasks.file,
                         f"Resources.{tasks.symbol.name}.Properties.{name}",
@@ -240,7 +242,7 @@ class TrustOfTasks(Rule):
                     )
 
 
-def _trusts(role: Symbol, service: str) -> bool:
+def trusts(role: Symbol, service: str) -> bool:
     """Whether a role may be assumed by a service of AWS; true where its trust policy is not wholly known."""
     resource = role.stack.resource(role.name)
     scope = role.stack.scope_of(resource)
