@@ -6,13 +6,16 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from scaleout_cfn.aws.client import Target
+from scaleout_cfn.config import Config, Domain, ExistingVpc
+from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.errors import Next, UsageError
-from scaleout_cfn.local import Emulator, EmulatorError, attach, running, start
+from scaleout_cfn.local import GAP, Emulator, EmulatorError, attach, running, start
 
-__all__ = ["PLACEHOLDER_IMAGE", "emulator", "release", "target"]
+__all__ = ["PLACEHOLDER_IMAGE", "as_gap", "emulator", "release", "stand_in", "target"]
 
 #: What a rehearsal without an image deploys. The emulator runs no container, so it need not exist.
 PLACEHOLDER_IMAGE = "public.ecr.aws/docker/library/hello-world:latest"
@@ -75,4 +78,31 @@ def target(emulator: Emulator, role_arn: str = "") -> Target:
         endpoint_url=emulator.endpoint_url,
         keys=(emulator.account_id, "local"),
         poll_s=0.1,
+    )
+
+
+def stand_in(emulator: Emulator, config: Config) -> None:
+    """Make in the emulator what the config takes as given in the account: its hosted zone, its VPC and subnets."""
+    listener, network = config.load_balancer.listener, config.network
+    zones = {listener.hosted_zone_id: listener.domain_name} if isinstance(listener, Domain) else {}
+    vpcs = {}
+    if isinstance(network, ExistingVpc) and network.vpc_id:
+        vpcs[network.vpc_id] = list(dict.fromkeys((*network.load_balancer_subnets, *network.node_subnets)))
+    if zones or vpcs:
+        emulator.stand_in(hosted_zones=zones, vpcs=vpcs)
+
+
+def as_gap(outcome: Outcome) -> Outcome:
+    """How a rehearsal ended, told as the emulator's fault where it is that."""
+    words = (outcome.what, outcome.reason, outcome.cause.reason if outcome.cause else "")
+    said = next((text[text.index(GAP) :] for text in words if GAP in text), "")
+    if not said:
+        return outcome
+    return replace(
+        outcome,
+        end="error",
+        what=f"{said}. The rehearsal ends here, and says nothing against the templates",
+        cause=None,
+        reason="",
+        next=Next("lint", words="and a deployment without --local"),
     )

@@ -32,6 +32,10 @@ __all__ = ["Options", "Work", "adopt_option", "aws_options", "command", "timeout
 TERM_S = 1.8
 
 
+#: The commands with --local whose answer AWS may well not give: they say what the emulator does not show.
+_REHEARSED = {"apply", "deploy", "destroy", "diff", "plan"}
+
+
 @dataclass(frozen=True)
 class Options:
     """The options that every such command has."""
@@ -134,8 +138,8 @@ def command(
                 outcome = interrupted(stop, stack or name, running=False)
             except ScaleoutError as error:
                 outcome = outcome_of_error(error)
-            if options.local and outcome.end == "still_running":
-                outcome = _on_emulator(outcome, kept=keep or not may_start)
+            if options.local:
+                outcome = _of_rehearsal(outcome, kept=keep or not may_start)
             view.tell(outcome)
             view.close()
     except Exception as error:
@@ -145,10 +149,13 @@ def command(
     raise SystemExit(outcome.exit_code)
 
 
-def _on_emulator(outcome: Outcome, *, kept: bool) -> Outcome:
-    """What was left running by a rehearsal: it goes on in the emulator, or ends with it."""
+def _of_rehearsal(outcome: Outcome, *, kept: bool) -> Outcome:
+    """How a rehearsal ended: what is left running goes on in the emulator, or ends with it; what the emulator lacks is
+    no fault of the templates."""
     from scaleout_cfn.cli import local
 
+    if outcome.end != "still_running":
+        return local.as_gap(outcome)
     if kept or local.kept():
         return replace(outcome, what=outcome.what.replace("goes on in AWS", "goes on in the emulator"))
     what = outcome.what.partition(":")[0] + ": stopped; the emulator ends with this command, and nothing is left"
@@ -192,10 +199,10 @@ def _begin(options: Options, name: str, view: View, opened: ExitStack, *, keep: 
 
         emulator = opened.enter_context(local.emulator(may_start=may_start, keep=keep))
         target = local.target(emulator, options.role_arn)
-        if may_start and emulator.process is None:
-            view.tell(Note("a rehearsal on the emulator that an earlier command kept, not on AWS"))
-        elif may_start:
-            view.tell(Note("a rehearsal on an emulator on 127.0.0.1, not on AWS. What it does not show:"))
+        local.stand_in(emulator, config)
+        where = "an emulator on 127.0.0.1" if emulator.process else "the emulator that an earlier command kept"
+        if name in _REHEARSED:
+            view.tell(Note(f"a rehearsal on {where}, not on AWS. What it does not show:"))
             for sentence in NOT_SHOWN:
                 view.tell(Note(f"  {sentence}"))
     else:

@@ -27,10 +27,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.local.limits import NOT_SHOWN, STUBS
+from scaleout_cfn.local.limits import GAP, NOT_SHOWN, STUBS
 
 __all__ = [
     "ACCOUNT_ID",
+    "GAP",
     "MINISTACK",
     "NOT_SHOWN",
     "REGION",
@@ -77,6 +78,14 @@ class Emulator:
             "AWS_REGION": self.region,
             "NO_PROXY": "127.0.0.1",
         }
+
+    def stand_in(self, *, hosted_zones: Mapping[str, str], vpcs: Mapping[str, Sequence[str]]) -> None:
+        """Make what a set takes as given, where it is not there: hosted zones, id -> name, and VPCs, id -> ids of
+        its subnets. Raises `EmulatorError` when the emulator does not answer."""
+        try:
+            _request(self.endpoint_url, "POST", "/_scaleout/stand-ins", {"hosted_zones": hosted_zones, "vpcs": vpcs})
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise EmulatorError(f"The local emulator at {self.endpoint_url} does not answer ({error}).") from error
 
     def stop(self) -> None:
         """End the emulator and wait until it is gone. Stopping one that is already gone does nothing.
@@ -233,11 +242,11 @@ def _child_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def _request(endpoint_url: str, method: str, path: str) -> dict[str, Any]:
+def _request(endpoint_url: str, method: str, path: str, content: object = None) -> dict[str, Any]:
     """Ask the emulator itself, past any proxy that the environment names."""
     connection = http.client.HTTPConnection(urlsplit(endpoint_url).netloc, timeout=_STOP_DEADLINE_S)
     try:
-        connection.request(method, path)
+        connection.request(method, path, None if content is None else json.dumps(content))
         answer = json.loads(connection.getresponse().read())
     finally:
         connection.close()

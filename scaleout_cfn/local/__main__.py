@@ -1,7 +1,8 @@
 """`python -m scaleout_cfn.local`: run the emulator in the foreground until SIGTERM or Ctrl-C.
 
 Its first line on standard output is JSON: `{"endpoint_url": ..., "pid": ..., "patches": [...]}` once it answers,
-or `{"error": ...}`. `GET /_scaleout/health` answers the same, and `POST /_scaleout/stop` ends it.
+or `{"error": ...}`. `GET /_scaleout/health` answers the same, `POST /_scaleout/stop` ends it, and `POST
+/_scaleout/stand-ins` makes what a set takes as given: `{"hosted_zones": {ID: NAME}, "vpcs": {ID: [SUBNET, ...]}}`.
 """
 
 from __future__ import annotations
@@ -96,6 +97,8 @@ async def _serve(listener: socket.socket, health: dict[str, Any], *, until_stdin
     from hypercorn.config import Config
     from ministack.app import app
 
+    from scaleout_cfn.local.standins import stand_in
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -115,7 +118,9 @@ async def _serve(listener: socket.socket, health: dict[str, Any], *, until_stdin
         path = scope.get("path", "")
         if scope["type"] == "lifespan":
             await app(scope, receive, announcing)
-        elif path in ("/_scaleout/health", "/_scaleout/stop"):
+        elif path in ("/_scaleout/health", "/_scaleout/stop", "/_scaleout/stand-ins"):
+            if path == "/_scaleout/stand-ins" and scope["method"] == "POST":
+                stand_in(**json.loads(await _body(receive)))
             await _answer(send, health)
             if path == "/_scaleout/stop" and scope["method"] == "POST":
                 stop.set()
@@ -135,6 +140,14 @@ def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
         pass
     with suppress(RuntimeError):  # the loop is closed: the server has ended already
         loop.call_soon_threadsafe(stop.set)
+
+
+async def _body(receive: _Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    return body
 
 
 async def _answer(send: _Send, content: dict[str, Any]) -> None:

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["NOT_SHOWN", "STUBS"]
+__all__ = ["GAP", "NOT_SHOWN", "STUBS"]
+
+GAP: Final = "The emulator does not know"
+"""How the emulator begins to say that the template is good, and that it is the one who cannot follow."""
 
 STUBS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -28,8 +31,12 @@ NOT_SHOWN: Final[tuple[str, ...]] = (
     "No instance is launched: the Auto Scaling group stays empty, and its CreationPolicy and UpdatePolicy"
     " are not awaited.",
     "No container runs: ECS reports tasks as RUNNING without an image, and no target becomes healthy.",
-    "Property values, quotas and the existence of images and certificates are not checked.",
+    "Nothing scales: a service runs the least tasks that its scaling allows, whatever alarms and schedules say.",
+    "Property values, quotas, permissions and the existence of images, certificates, secrets and domains are not"
+    " checked. The hosted zone, the VPC and the subnets that the config names are made for the rehearsal.",
     "An alarm on metric math exists, but is not evaluated.",
+    "A pipeline and its connection exist in the stack only, and never run.",
+    "IPv6 addresses exist in the stack only.",
     "A stack policy is kept but not enforced.",
     "Time: what takes AWS minutes takes milliseconds.",
 )

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Final
 
-from scaleout_cfn.local import MINISTACK, EmulatorError, changesets, nested, templates
-from scaleout_cfn.local.types import application_autoscaling, cloudwatch, delivery, ec2, ecs, iam
+from scaleout_cfn.local import MINISTACK, EmulatorError, changesets, gaps, nested, standins, templates
+from scaleout_cfn.local.types import application_autoscaling, cloudwatch, delivery, ec2, ecs, iam, protection, rds, waf
 
 __all__ = ["PATCHES", "Patch", "apply"]
 
@@ -106,6 +106,23 @@ PATCHES: Final = (
         changesets.property_values,
         (f"{_ACTIONS}[DescribeChangeSet]", f"{_CFN}._change_sets"),
     ),
+    Patch(
+        "gaps-told",
+        gaps.gaps_told,
+        (
+            *(f"{_CFN}.{module}.validate_template_support" for module in ("engine", "changesets", "handlers")),
+            f"{_CFN}.engine._unknown_attribute_message",
+        ),
+    ),
+    Patch(
+        "network-parameters",
+        standins.network_parameters,
+        (
+            *(f"{_CFN}.{module}._resolve_parameters" for module in ("engine", "changesets", "handlers")),
+            "services.ec2._vpcs",
+            "services.ec2._subnets",
+        ),
+    ),
     Patch("template-url-hosts", templates.template_url_hosts, (f"{_CFN}.helpers._resolve_document",)),
     Patch("ami-parameters", templates.ami_parameters, ("services.ssm._PUBLIC_AMI_PARAMETERS",)),
     Patch("ec2-vpc-attributes", ec2.vpc_attributes, (f"{_TYPES}[AWS::EC2::VPC]", "services.ec2._vpcs")),
@@ -175,6 +192,30 @@ PATCHES: Final = (
         "cloudwatch-metric-math-alarms",
         cloudwatch.metric_math_alarms,
         (f"{_CFN}.provisioners._cw_metric_alarm_record",),
+    ),
+    Patch(
+        "deletion-protection",
+        protection.deletion_protection,
+        (
+            f"{_TYPES}[AWS::ElasticLoadBalancingV2::LoadBalancer]",
+            f"{_TYPES}[AWS::RDS::DBInstance]",
+            f"{_TYPES}[AWS::RDS::DBCluster]",
+            f"{_TYPES}[AWS::DynamoDB::Table]",
+            "services.alb._lb_attrs",
+            "services.rds._instances",
+            "services.rds._clusters",
+            "services.dynamodb._tables",
+        ),
+    ),
+    Patch(
+        "rds-master-user-secret",
+        rds.master_user_secret,
+        (f"{_TYPES}[AWS::RDS::DBInstance]", f"{_TYPES}[AWS::RDS::DBCluster]"),
+    ),
+    Patch(
+        "waf-association",
+        waf.association,
+        (_TYPES, "services.waf._associate_web_acl", "services.waf._disassociate_web_acl"),
     ),
     Patch("codepipeline", delivery.pipeline, (_TYPES, _TAGS, f"{_CFN}.provisioners._physical_name")),
     Patch("codeconnections", delivery.connection, (_TYPES, _TAGS)),

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from scaleout_cfn.local import REGION
 
-__all__ = ["Recreation", "is_tag", "recreation"]
+__all__ = ["Recreation", "has_attribute", "is_known", "is_tag", "recreation"]
 
 Recreation: TypeAlias = Literal["Always", "Conditionally", "Never"]
 """The words of RequiresRecreation in API_ResourceTargetDefinition."""
@@ -41,6 +41,17 @@ def is_tag(kind: str, path: Sequence[str]) -> bool:
     """Whether the property at `path` holds the tags of a resource of this type."""
     tagging = (_schema(kind) or {}).get("tagging", {})
     return bool(tagging.get("taggable")) and _meet(_steps(tagging.get("tagProperty", "/properties/Tags")), path)
+
+
+def is_known(kind: str) -> bool:
+    """Whether AWS has a resource type of this name."""
+    return _schema(kind) is not None
+
+
+def has_attribute(kind: str, name: str) -> bool:
+    """Whether a resource of this type has an attribute `name` (`MasterUserSecret.SecretArn`) for Fn::GetAtt."""
+    read_only = (_schema(kind) or {}).get("readOnlyProperties") or ()
+    return f"/properties/{name.replace('.', '/')}" in read_only
 
 
 def _steps(pointer: str) -> list[str]:

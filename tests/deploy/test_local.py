@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import scaleout_cfn
-from scaleout_cfn.local import NOT_SHOWN, running
+from scaleout_cfn.local import GAP, NOT_SHOWN, running
 
 HERE = Path(scaleout_cfn.__file__).parents[1]
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -106,6 +106,80 @@ def test_a_rehearsal_says_first_what_it_does_not_show_and_needs_no_emulator_to_b
     done = Shell(tmp_path).run("deploy", "--local")
     assert done.code == 6  # nobody is there to confirm
     assert all(sentence in done.err for sentence in NOT_SHOWN)
+
+
+def test_a_later_command_says_it_again(shell: Shell, web: str) -> None:
+    done = shell.run("diff", "--local", "--stack", web)
+    assert "the emulator that an earlier command kept, not on AWS" in done.err
+    assert all(sentence in done.err for sentence in NOT_SHOWN)
+
+
+OWN = """
+import scaleout_cfn as sc
+from troposphere import GetAtt, Output, {module}
+
+def compose(config):
+    stack = sc.compose(config)
+    it = stack.template.add_resource({resource})
+    {output}
+    return stack
+
+sc.main(compose=compose)
+"""
+DATABASE = (
+    'rds.DBInstance("Db", DBInstanceClass="db.t4g.micro", Engine="postgres", AllocatedStorage="20",'
+    ' MasterUsername="web", ManageMasterUserPassword=True, StorageEncrypted=True)'
+)
+
+
+@pytest.mark.parametrize(
+    ("resource", "attribute", "said"),
+    [
+        ('cloudwatch.CompositeAlarm("Both", AlarmRule="FALSE")', "", "AWS::CloudWatch::CompositeAlarm; AWS does"),
+        (DATABASE, "CertificateDetails.CAIdentifier", "the attribute CertificateDetails.CAIdentifier of AWS::RDS"),
+    ],
+)
+def test_what_the_emulator_does_not_know_is_its_own_fault(
+    shell: Shell, tmp_path: Path, resource: str, attribute: str, said: str
+) -> None:
+    output = f"stack.template.add_output(Output('It', Value=GetAtt(it, '{attribute}')))" if attribute else ""
+    module = resource.partition(".")[0]
+    (tmp_path / "own.py").write_text(OWN.format(module=module, resource=resource, output=output))
+    own = replace(shell, program=(str(tmp_path / "own.py"),))
+    done = own.run("deploy", "--local", "--yes", "--json", "--stack", "gap")
+    result = done.lines[-1]
+    assert (done.code, result["outcome"]) == (1, "error")
+    assert result["what"].startswith(f"{GAP} {said}")
+    assert "says nothing against the templates" in result["what"]
+    assert "lint" in result["next_command"]
+
+
+GIVEN = """
+stack_name = "given"
+[load_balancer]
+deletion_protection = true
+[load_balancer.listener]
+kind = "domain"
+domain_name = "shop.example.com"
+hosted_zone_id = "Z0123456789ABCDEFGHIJ"
+[network]
+kind = "existing"
+vpc_id = "vpc-0a"
+load_balancer_subnets = ["subnet-0a", "subnet-0b"]
+node_subnets = ["subnet-0a", "subnet-0b"]
+"""
+
+
+def test_what_the_config_names_is_there_and_a_protected_balancer_stays(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "scaleout.toml"
+    path.write_text(GIVEN)
+    done = shell.run("deploy", "--local", "--yes", "-c", str(path), "--image", f"{IMAGE}:1")
+    assert done.code == 0, done.err
+    assert "running 2/2" in done.err
+    assert "https://shop.example.com" in done.out
+    refused = shell.run("destroy", "--local", "--yes", "-c", str(path))
+    assert refused.code != 0
+    assert "deletion protection" in refused.err
 
 
 def test_nothing_to_do_is_said_and_costs_no_change_set(shell: Shell, web: str) -> None:

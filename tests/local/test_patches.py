@@ -8,13 +8,14 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
 
-from scaleout_cfn.local import STUBS, Emulator, running
+from scaleout_cfn.local import GAP, STUBS, Emulator, running
 
 from . import helpers, sets
 from .helpers import Account
@@ -359,6 +360,121 @@ def _an_alarm_on_metric_math_is_made(account: Account) -> bool:
     created(account, {"It": {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}})
     alarms = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
     return [alarm["AlarmName"] for alarm in alarms] == ["errors"]
+
+
+def database(**properties: Any) -> sets.Template:
+    small = {"DBInstanceClass": "db.t4g.micro", "Engine": "postgres", "AllocatedStorage": "20", "MasterUsername": "web"}
+    return {"Type": "AWS::RDS::DBInstance", "Properties": {**small, **properties}}
+
+
+PROTECTED: dict[str, sets.Template] = {
+    "LoadBalancer": {
+        "Type": "AWS::ElasticLoadBalancingV2::LoadBalancer",
+        "Properties": {"LoadBalancerAttributes": [{"Key": "deletion_protection.enabled", "Value": "true"}]},
+    },
+    "Instance": database(DeletionProtection=True),
+    "Cluster": {
+        "Type": "AWS::RDS::DBCluster",
+        "Properties": {"Engine": "aurora-postgresql", "MasterUsername": "web", "DeletionProtection": "true"},
+    },
+    "Table": {
+        "Type": "AWS::DynamoDB::Table",
+        "Properties": {
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "BillingMode": "PAY_PER_REQUEST",
+            "DeletionProtectionEnabled": True,
+        },
+    },
+}
+
+
+@probe("deletion-protection")
+def _what_is_protected_is_not_deleted(account: Account) -> bool:
+    stack = created(account, {**PROTECTED, "Topic": {"Type": "AWS::SNS::Topic"}})
+    assert stack["StackStatus"] == "CREATE_COMPLETE", helpers.failures(account)
+    deleted = helpers.delete(account, stack["StackId"])
+    names = ", ".join(sorted(PROTECTED))
+    reason = f"The following resource(s) failed to delete: [{names}]."
+    return (deleted["StackStatus"], deleted.get("StackStatusReason")) == ("DELETE_FAILED", reason)
+
+
+@probe("rds-master-user-secret")
+def _a_database_names_the_secret_of_its_master_user(account: Account) -> bool:
+    attribute = {"Fn::GetAtt": ["It", "MasterUserSecret.SecretArn"]}
+    stack = created(account, {"It": database(ManageMasterUserPassword=True)}, {"Secret": attribute})
+    return helpers.outputs(stack).get("Secret", "").startswith("arn:aws:secretsmanager:us-east-1:")
+
+
+@probe("waf-association")
+def _a_web_acl_is_associated_and_let_go(account: Account) -> bool:
+    visibility = {"CloudWatchMetricsEnabled": False, "MetricName": "x", "SampledRequestsEnabled": False}
+    acl = {"Scope": "REGIONAL", "DefaultAction": {"Allow": {}}, "VisibilityConfig": visibility}
+    resources = {
+        "Acl": {"Type": "AWS::WAFv2::WebACL", "Properties": acl},
+        "Balancer": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"},
+        "It": {
+            "Type": "AWS::WAFv2::WebACLAssociation",
+            "Properties": {"ResourceArn": {"Ref": "Balancer"}, "WebACLArn": {"Fn::GetAtt": ["Acl", "Arn"]}},
+        },
+    }
+    given = {"Acl": {"Fn::GetAtt": ["Acl", "Arn"]}, "Balancer": {"Ref": "Balancer"}}
+    stack = created(account, resources, given)
+    made, waf = helpers.outputs(stack), account.client("wafv2")
+    there = waf.list_resources_for_web_acl(WebACLArn=made["Acl"])["ResourceArns"]
+    gone = helpers.delete(account, stack["StackId"])["StackStatus"] == "DELETE_COMPLETE"
+    left = helpers.refused(lambda: waf.get_web_acl_for_resource(ResourceArn=made["Balancer"]))
+    return there == [made["Balancer"]] and gone and left.startswith("No WebACL associated")
+
+
+def why_not(account: Account, **template: Any) -> str:
+    """Why a stack of this template is not made: the refusal, or the reason of the first failure."""
+    cfn = account.client("cloudformation")
+    try:
+        made = cfn.create_stack(StackName=f"it-{len(template)}", TemplateBody=json.dumps(template))
+    except ClientError as error:
+        return str(error.response["Error"]["Message"])
+    helpers.settled(account, made["StackId"])
+    return " ".join(helpers.failures(account))
+
+
+@probe("gaps-told")
+def _what_is_missing_is_told_as_a_gap_and_what_does_not_exist_as_on_aws(account: Account) -> bool:
+    missing = {"Alarm": {"Type": "AWS::CloudWatch::CompositeAlarm"}}
+    nobodys = {"Nope": {"Type": "AWS::ECS::Nope"}}
+    attribute = {"Value": {"Fn::GetAtt": ["It", "CertificateDetails.CAIdentifier"]}}
+    typo = {"Value": {"Fn::GetAtt": ["It", "Adress"]}}
+    return (
+        why_not(account, Resources=missing) == f"{GAP} AWS::CloudWatch::CompositeAlarm; AWS does"
+        and why_not(account, Resources={**missing, **nobodys}).endswith("Unrecognized resource types: [AWS::ECS::Nope]")
+        and GAP in why_not(account, Resources={"It": database()}, Outputs={"It": attribute})
+        and GAP not in why_not(Account(account.emulator), Resources={"It": database()}, Outputs={"It": typo})
+    )
+
+
+@probe("network-parameters")
+def _a_network_that_is_not_there_is_refused(account: Account) -> bool:
+    ec2 = account.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
+    kinds = {"Vpc": "AWS::EC2::VPC::Id", "Subnets": "List<AWS::EC2::Subnet::Id>"}
+    template = sets.root({"It": sets.parameter("x")}, {name: {"Type": kind} for name, kind in kinds.items()})
+    url, address = helpers.upload(account, {"root.json": template}), f"https://s3.amazonaws.com/{account.bucket}"
+
+    def refusal(**network: str) -> str:
+        change = partial(helpers.change_set, account, "demo", f"{address}/root.json")
+        return helpers.refused(lambda: change({"Url": url, **network}, kind="CREATE"))
+
+    said = "Parameter validation failed: parameter value {} for parameter name {} does not exist"
+    try:
+        wrong = [refusal(Vpc="vpc-0abc", Subnets=subnet), refusal(Vpc=vpc, Subnets=f"{subnet},subnet-0abc")]
+    except AssertionError:  # it was taken
+        return False
+    right = helpers.change_set(
+        account, "demo", f"{address}/root.json", {"Url": url, "Vpc": vpc, "Subnets": subnet}, kind="CREATE"
+    )
+    expected = [said.format("vpc-0abc", "Vpc"), said.format("subnet-0abc", "Subnets")]
+    return wrong == expected and bool(right["Status"] == "CREATE_COMPLETE")
 
 
 @probe("codepipeline")

@@ -38,6 +38,27 @@ def test_a_service_is_created_gets_a_new_image_and_a_new_maximum_and_goes(accoun
     assert helpers.leftovers(account) == []
 
 
+def test_a_service_runs_the_least_tasks_that_its_scaling_allows(account: Account) -> None:
+    files = sets.scaled_service()
+    files["service.json"]["Resources"]["Target"]["Properties"]["MinCapacity"] = 3
+    url = helpers.upload(account, files)
+    values = {"Url": url, "Image": "web:1", "Most": "4"}
+    helpers.deploy(account, "demo", f"{url}/root.json", values, kind="CREATE")
+    assert running_tasks(account) == 3
+    values["Image"] = "web:2"
+    helpers.deploy(account, "demo", f"{url}/root.json", values)
+    assert running_tasks(account) == 3
+
+    scaling = account.client("application-autoscaling")
+    (target,) = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
+    identity = {name: target[name] for name in ("ServiceNamespace", "ResourceId", "ScalableDimension")}
+    scaling.register_scalable_target(**identity, MinCapacity=0, MaxCapacity=2)
+    assert running_tasks(account) == 2
+    suspended = {"DynamicScalingOutSuspended": True}
+    scaling.register_scalable_target(**identity, MinCapacity=4, MaxCapacity=4, SuspendedState=suspended)
+    assert running_tasks(account) == 2
+
+
 def test_a_target_for_a_service_that_does_not_exist_is_refused(account: Account) -> None:
     files = sets.scaled_service()
     target = files["service.json"]["Resources"]["Target"]["Properties"]
@@ -50,12 +71,22 @@ def test_a_target_for_a_service_that_does_not_exist_is_refused(account: Account)
     assert any("ECS service doesn't exist: service/demo-Cluster-" in failure for failure in helpers.failures(account))
 
 
-def running_image(account: Account) -> str:
-    """The image of the one task definition that the one service runs."""
+def running_tasks(account: Account) -> int:
+    return int(the_service(account)["runningCount"])
+
+
+def the_service(account: Account) -> dict[str, Any]:
+    """The one service of the one cluster."""
     ecs = account.client("ecs")
     (cluster,) = ecs.list_clusters()["clusterArns"]
     services = ecs.list_services(cluster=cluster)["serviceArns"]
     (service,) = ecs.describe_services(cluster=cluster, services=services)["services"]
+    return dict(service)
+
+
+def running_image(account: Account) -> str:
+    """The image of the one task definition that the one service runs."""
+    ecs, service = account.client("ecs"), the_service(account)
     definition: dict[str, Any] = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])[
         "taskDefinition"
     ]

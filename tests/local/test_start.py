@@ -19,6 +19,8 @@ import pytest
 from scaleout_cfn import local
 from scaleout_cfn.local import Emulator, EmulatorError, attach, running, start
 
+from .helpers import Account
+
 HERE = Path(local.__file__).resolve().parents[2]
 
 
@@ -203,3 +205,25 @@ def test_accounts_do_not_see_each_other(emulator: Emulator) -> None:
         return len(ssm.describe_parameters()["Parameters"])
 
     assert [queues("111111111111"), queues("222222222222")] == [1, 1]
+
+
+def test_what_a_set_takes_as_given_is_made_once_and_stays(emulator: Emulator) -> None:
+    account = Account(emulator, emulator.account_id)
+    for _ in range(2):
+        emulator.stand_in(hosted_zones={"Z0GIVEN": "example.com"}, vpcs={"vpc-0a": ["subnet-0a", "subnet-0b"]})
+    zone = account.client("route53").get_hosted_zone(Id="Z0GIVEN")["HostedZone"]
+    assert zone["Name"] == "example.com."
+    ec2 = account.client("ec2")
+    (vpc,) = ec2.describe_vpcs(VpcIds=["vpc-0a"])["Vpcs"]
+    assert not vpc["IsDefault"]
+    subnets = ec2.describe_subnets(Filters=[{"Name": "vpc-id", "Values": ["vpc-0a"]}])["Subnets"]
+    assert [subnet["SubnetId"] for subnet in subnets] == ["subnet-0a", "subnet-0b"]
+    assert len({subnet["AvailabilityZone"] for subnet in subnets}) == 2
+    groups = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": ["vpc-0a"]}])["SecurityGroups"]
+    assert [group["GroupName"] for group in groups] == ["default"]
+
+
+def test_what_is_no_list_of_stand_ins_is_refused_and_the_emulator_lives_on(emulator: Emulator) -> None:
+    with pytest.raises(EmulatorError, match="does not answer"):
+        emulator.stand_in(hosted_zones={"Z0": "x"}, vpcs={"vpc-0": 7})  # type: ignore[dict-item]
+    assert attach(emulator.endpoint_url).pid == emulator.pid

@@ -19,7 +19,7 @@ from ministack.core.responses import (
 )
 from ministack.services import ecs
 
-from scaleout_cfn.local.types.registry import Properties, numbers, register
+from scaleout_cfn.local.types.registry import Properties, numbers, register, rpc
 
 __all__ = ["application_autoscaling"]
 
@@ -57,15 +57,26 @@ def application_autoscaling() -> None:
 def _create_target(logical_id: str, properties: Properties, stack_name: str) -> tuple[str, dict[str, Any]]:
     _require_service(properties)
     target_id = "|".join(properties[name] for name in ("ResourceId", "ScalableDimension", "ServiceNamespace"))
-    _targets[target_id] = {**numbers(properties, _NUMBERS), "CreationTime": time.time()}
+    _keep_target(target_id, {**numbers(properties, _NUMBERS), "CreationTime": time.time()})
     return target_id, {"Id": target_id}
 
 
 def _update_target(physical_id: str, old: Properties, new: Properties, stack_name: str) -> tuple[str, dict[str, Any]]:
     if any(old[name] != new[name] for name in _IDENTITY):
         return _create_target("", new, stack_name)
-    _targets[physical_id] = {**numbers(new, _NUMBERS), "CreationTime": _targets[physical_id]["CreationTime"]}
+    _keep_target(physical_id, {**numbers(new, _NUMBERS), "CreationTime": _targets[physical_id]["CreationTime"]})
     return physical_id, {"Id": physical_id}
+
+
+def _keep_target(target_id: str, record: dict[str, Any]) -> None:
+    """Keep a target, and bring the ECS service within its bounds, which nothing else does here."""
+    _targets[target_id] = record
+    key = record["ResourceId"].partition("/")[2]
+    if record["ServiceNamespace"] != "ecs" or record.get("SuspendedState", {}).get("DynamicScalingOutSuspended"):
+        return
+    wanted = min(max(ecs._services[key]["desiredCount"], record["MinCapacity"]), record["MaxCapacity"])
+    cluster, _, service = key.partition("/")
+    rpc(ecs._ACTION_MAP, "UpdateService", {"cluster": cluster, "service": service, "desiredCount": wanted})
 
 
 def _delete_target(physical_id: str, properties: Properties) -> None:
@@ -143,7 +154,7 @@ def _register_target(request: Mapping[str, Any]) -> dict[str, Any]:
     """Bounds and suspension of a target, new or known: what is not given stays as it was."""
     _require_service(request)
     target_id = "|".join(request[name] for name in ("ResourceId", "ScalableDimension", "ServiceNamespace"))
-    _targets[target_id] = {"CreationTime": time.time(), **_targets.get(target_id, {}), **request}
+    _keep_target(target_id, {"CreationTime": time.time(), **_targets.get(target_id, {}), **request})
     return {"ScalableTargetARN": f"arn:aws:application-autoscaling:{get_region()}:{get_account_id()}:scalable-target/1"}
 
 

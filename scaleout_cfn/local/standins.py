@@ -1,0 +1,71 @@
+"""What a set takes as given, in the emulator: whatever is not there is refused, as AWS refuses it, and what a
+rehearsal needs is made to stand in for it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from ministack.services import ec2, route53
+from ministack.services.cloudformation import changesets, engine, handlers
+
+from scaleout_cfn.local.differences import UNKNOWN_PARAMETER
+from scaleout_cfn.local.types.registry import query
+
+__all__ = ["network_parameters", "stand_in"]
+
+_RESOURCE_ID: Final = re.compile(r"(?:List<)?AWS::EC2::(?P<kind>VPC|Subnet)::Id>?")
+_ZONES: Final = "abcdef"
+
+
+def network_parameters() -> None:
+    """MiniStack takes any id for a parameter of the types AWS::EC2::VPC::Id and AWS::EC2::Subnet::Id. AWS "validates
+    the input values against existing values in a customer's account" (cloudformation-supplied-parameter-types)."""
+    resolve = engine._resolve_parameters
+
+    def resolve_checking(template: Mapping[str, Any], *rest: Any) -> Any:
+        resolved = resolve(template, *rest)
+        there = {"VPC": ec2._vpcs, "Subnet": ec2._subnets}
+        for name, definition in (template.get("Parameters") or {}).items():
+            declared = _RESOURCE_ID.fullmatch(str(definition.get("Type")))
+            if declared is None:
+                continue
+            for value in map(str.strip, str(resolved[name]["Value"]).split(",")):
+                if value not in there[declared["kind"]] and not value.startswith(UNKNOWN_PARAMETER):
+                    raise ValueError(
+                        f"Parameter validation failed: parameter value {value} for parameter name {name} does not exist"
+                    )
+        return resolved
+
+    for module in (engine, changesets, handlers):
+        module._resolve_parameters = resolve_checking
+
+
+def stand_in(hosted_zones: Mapping[str, str], vpcs: Mapping[str, Sequence[str]]) -> None:
+    """Make hosted zones (id -> name) and VPCs (id -> ids of its subnets), where they are not there yet."""
+    for zone_id, name in hosted_zones.items():
+        if zone_id not in route53._zones:
+            zone = {"id": zone_id, "name": f"{name}.", "caller_reference": zone_id, "comment": "", "private": False}
+            route53._zones[zone_id] = {**zone, "vpcs": []}
+            route53._records[zone_id] = route53._default_records(f"{name}.")
+    for vpc_id, subnet_ids in vpcs.items():
+        if vpc_id not in ec2._vpcs:
+            _make_vpc(vpc_id, subnet_ids)
+
+
+def _make_vpc(vpc_id: str, subnet_ids: Sequence[str]) -> None:
+    block = ipaddress.ip_network("10.0.0.0/16")
+    answer = query(ec2._ACTION_MAP, "CreateVpc", CidrBlock=str(block))
+    made = answer.findtext(".//{*}vpcId")
+    for table in (ec2._network_acls, ec2._route_tables, ec2._security_groups):
+        for record in table.values():
+            if record["VpcId"] == made:
+                record["VpcId"] = vpc_id
+    ec2._vpcs[vpc_id] = {**ec2._vpcs.pop(made), "VpcId": vpc_id}
+    for number, (subnet_id, part) in enumerate(zip(subnet_ids, block.subnets(new_prefix=24), strict=False)):
+        zone = f"{ec2.get_region()}{_ZONES[number % len(_ZONES)]}"
+        answer = query(ec2._ACTION_MAP, "CreateSubnet", VpcId=vpc_id, CidrBlock=str(part), AvailabilityZone=zone)
+        made = answer.findtext(".//{*}subnetId")
+        ec2._subnets[subnet_id] = {**ec2._subnets.pop(made), "SubnetId": subnet_id}
