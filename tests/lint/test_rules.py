@@ -741,8 +741,9 @@ def test_percentages_of_other_deployments_are_not_judged() -> None:
 
 def test_a_network_balancers_check_may_take_its_whole_interval() -> None:
     def change(templates: Set) -> None:
-        targets = properties(templates, "balancer", "Targets")
-        targets.update(Protocol="TCP", HealthCheckTimeoutSeconds=10)
+        properties(templates, "balancer", "Balancer").update(Type="network", LoadBalancerAttributes=[])
+        properties(templates, "balancer", "Listener")["Protocol"] = "TLS"
+        properties(templates, "balancer", "Targets").update(Protocol="TCP", HealthCheckTimeoutSeconds=10)
 
     silent(change)
 
