@@ -191,8 +191,9 @@ def most_tasks(demand: Demand, supply: Supply) -> int:
 def nodes_needed(type: InstanceType, demands: Sequence[Demand], daemons: Sequence[Demand] = ()) -> int | None:
     """How many nodes of a type hold the most tasks of several services, with room for a deployment of each.
 
-    By first fit, the largest tasks first: no placement of ECS does better, and of tasks of one size it wastes nothing.
-    Each of `daemons` has a task on every node. None where one task fits on no node. A size of 0 reserves nothing.
+    By first fit, the largest tasks first. A cleverer packing may at times do with fewer, but ECS places one task after
+    the other, too; of tasks of one size nothing is wasted. Each of `daemons` has a task on every node. A size of 0
+    reserves nothing. None where one task fits on no node.
     """
     free: list[dict[str, int]] = []
     for number, demand in sorted(enumerate(demands), key=lambda entry: -_share(type, entry[1])):

@@ -136,9 +136,9 @@ def _group_of(stacks: StackSet, properties: Mapping[str, Any], scope: Scope) -> 
     provider = resource_of(providers[0], "AWS::ECS::CapacityProvider") if len(providers) == 1 else None
     if provider is None:
         return None
-    group = _get(provider, "AutoScalingGroupProvider", "AutoScalingGroupArn")
-    found = resource_of(group, "AWS::AutoScaling::AutoScalingGroup")
-    return found.bare if found else None
+    arn = _get(provider, "AutoScalingGroupProvider", "AutoScalingGroupArn")
+    group = resource_of(arn, "AWS::AutoScaling::AutoScalingGroup")
+    return group.bare if group else None
 
 
 def _types(group: Symbol) -> list[InstanceType]:

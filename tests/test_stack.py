@@ -92,6 +92,11 @@ def without_outputs_either(stack: Stack, config: None) -> NothingEither:
     return NothingEither()
 
 
+def passing_through(stack: Stack, config: None) -> Nothing:
+    stack.add(s3.Bucket("Bucket"))
+    return Nothing()
+
+
 def not_a_dataclass(stack: Stack, config: None) -> str:
     return "outputs"
 
@@ -520,6 +525,12 @@ def test_a_template_is_described_by_the_first_line_of_its_function_or_module(top
     assert network.__doc__ is not None
     top.nest("Network", network.build, Config())
     assert template(top.children["Network"])["Description"] == network.__doc__.splitlines()[0]
+
+
+def test_a_stack_without_a_sentence_of_its_own_is_described_by_its_name(top: Stack) -> None:
+    top.nest("Shop", passing_through, None)
+    # Not by that of the module, which holds other things too.
+    assert template(top.children["Shop"])["Description"] == "passing_through"
 
 
 # --- nested in nested

@@ -1,0 +1,107 @@
+"""What holds for each stack alike."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import scaleout_cfn as sc
+from scaleout_cfn import stacks
+from stacks.helpers import CERTIFICATE, PARAMETER, PINNED, SECRET, Templates, made
+
+STEP = sc.StepScaling(name="Surge", threshold_percent=80, steps=(sc.StepAdjustment(adjustment=1),))
+#: Sets that between them have every resource there is.
+SETS: dict[str, Templates] = {
+    "default": made(),
+    "endpoints": made(
+        network=sc.NewVpc(egress="endpoints", ipv6=True, flow_logs=True),
+        load_balancer=sc.LoadBalancer(access_logs=True, listener=sc.Certificate(certificate_arn=CERTIFICATE)),
+        service=sc.Service(network_mode="awsvpc", exec=True, read_only=False, secrets={"A": SECRET, "B": PARAMETER}),
+        scaling=sc.Scaling(max_tasks=9, step_policies=(STEP,)),
+        permissions_boundary="arn:aws:iam::123456789012:policy/boundary",
+    ),
+    "pipeline": made(
+        cluster=sc.Cluster(node_image=PINNED),
+        registry=sc.Registry(mutable_tags=("latest",)),
+        pipeline=sc.RegistryPipeline(approval=True),
+    ),
+}
+every_set = pytest.mark.parametrize("name", SETS)
+MODULES = sorted(path.stem for path in Path(stacks.__file__).parent.glob("*.py") if "def build(" in path.read_text())
+
+
+def nodes(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every part of a template, with its place."""
+    yield path, value
+    if isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from nodes(item, f"{path}.{key}")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_outputs_are_facts_that_nobody_changes(module: str) -> None:
+    outputs = importlib.import_module(f"scaleout_cfn.stacks.{module}").Outputs
+    assert outputs.__struct_config__.frozen
+
+
+@every_set
+def test_what_a_resource_says_of_itself_is_a_sentence_or_a_name(name: str) -> None:
+    """It is all that whoever looks at a console has."""
+    said = 0
+    for file, template in SETS[name].items():
+        for path, text in nodes(template["Resources"], file):
+            key = path.rpartition(".")[2]
+            if key in ("AlarmDescription", "GroupDescription"):
+                assert re.fullmatch(r"\w.*[^.]\.", text), path
+            elif key != "Description" or not isinstance(text, str):
+                continue
+            said += 1
+            # Of one line, in letters that every API of AWS takes.
+            assert re.fullmatch(r"[ -~]{1,255}", text), path
+            # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateSecurityGroup.html
+            assert key != "GroupDescription" or re.fullmatch(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]+", text), path
+    assert said > 8
+
+
+@every_set
+def test_a_title_is_named_for_what_it_is_without_its_stack_s_name(name: str) -> None:
+    for file, template in SETS[name].items():
+        for title in template["Resources"]:
+            assert re.fullmatch(r"([A-Z][a-z0-9]+)+", title), (file, title)
+
+
+@every_set
+def test_policies_of_a_role_have_names_of_their_own(name: str) -> None:
+    for file, template in SETS[name].items():
+        for title, body in template["Resources"].items():
+            if body["Type"] == "AWS::IAM::Role":
+                policies = [policy["PolicyName"] for policy in body["Properties"].get("Policies", [])]
+                assert len(set(policies)) == len(policies), (file, title)
+                assert all(re.fullmatch("[a-z]+(-[a-z]+)*", policy) for policy in policies)
+
+
+@every_set
+def test_no_rule_opens_more_than_tcp_but_to_nowhere(name: str) -> None:
+    for file, template in SETS[name].items():
+        for path, node in nodes(template["Resources"], file):
+            if isinstance(node, dict) and "IpProtocol" in node:
+                nowhere = node.get("CidrIp") == "255.255.255.255/32"
+                assert node["IpProtocol"] == "tcp" or nowhere, path
+                assert nowhere or 0 < node["FromPort"] <= node["ToPort"], path
+
+
+@every_set
+def test_what_is_at_rest_is_encrypted(name: str) -> None:
+    for file, template in SETS[name].items():
+        for path, node in nodes(template["Resources"], file):
+            if isinstance(node, dict) and node.get("Type") == "AWS::S3::Bucket":
+                assert node["Properties"]["BucketEncryption"], path
+            if isinstance(node, dict) and node.get("Type") == "AWS::ECR::Repository":
+                assert node["Properties"]["EncryptionConfiguration"]["EncryptionType"] in ("AES256", "KMS"), path
+            if path.endswith(".Ebs"):
+                assert node["Encrypted"] is True, path
