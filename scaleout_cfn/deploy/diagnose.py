@@ -17,7 +17,8 @@ from scaleout_cfn.deploy.changes.reasons import hook_words
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
 from scaleout_cfn.deploy.services.evidence import tell_evidence
-from scaleout_cfn.deploy.watch.events import STARTS, Event, History, first_cause, refusing_hooks
+from scaleout_cfn.deploy.states import meaning
+from scaleout_cfn.deploy.watch.events import Event, History, first_cause, refusing_hooks
 from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
 
 __all__ = ["PastOperation", "diagnose", "hint", "newest_failure", "past_operations"]
@@ -51,7 +52,7 @@ def past_operations(pages: Iterable[Mapping[str, Any]]) -> Iterator[PastOperatio
         for raw in page.get("StackEvents", []):
             events.append(raw)
             own = raw.get("PhysicalResourceId") == raw["StackId"]
-            if own and raw.get("ResourceStatus") in STARTS:
+            if own and meaning(raw.get("ResourceStatus", "")).begins == "operation":
                 yield PastOperation(tuple(events), until)
                 until = raw["Timestamp"]
                 events = []

@@ -14,27 +14,12 @@ from scaleout_cfn.errors import AGAIN, Next, ScaleoutError, Stopped
 
 __all__ = ["code_of", "interrupted", "nothing_to_do", "outcome_of", "outcome_of_error", "redacted"]
 
-WORDS = {
-    "CREATE_COMPLETE": "created",
-    "UPDATE_COMPLETE": "updated",
-    "IMPORT_COMPLETE": "imported",
-    "UPDATE_ROLLBACK_COMPLETE": "the update failed and was rolled back; the previous version is in place",
-    "IMPORT_ROLLBACK_COMPLETE": "the import failed and was rolled back",
-    "ROLLBACK_COMPLETE": "the creation failed and was rolled back; the stack is empty and can only be made anew",
-    "ROLLBACK_FAILED": "the creation failed, and so did rolling it back",
-    "CREATE_FAILED": "the creation failed, and what was made so far is there",
-    "UPDATE_FAILED": "the update failed and was not rolled back",
-    "UPDATE_ROLLBACK_FAILED": "the update failed, and so did rolling it back",
-    "DELETE_FAILED": "the deletion failed; what could not be deleted is still there",
-    "DELETE_COMPLETE": "the stack is gone",
-}
-
 
 def outcome_of(live: Live | None, stack: str, events: Sequence[Event], ecs: str = "", change_set: str = "") -> Outcome:
     """The outcome of a deployment, of the stack's status and what ECS says (`ecs`: why it does not run it)."""
     if live is None or live.meaning.end == "gone":
         return Outcome("gone", f"{stack}: the stack is gone", status="DELETE_COMPLETE", next=Next("deploy"))
-    what = WORDS.get(live.status, live.status)
+    what = live.meaning.words or live.status
     base = Outcome("done", f"{stack}: {what}", live.status, live.stack_id, outputs=live.outputs, change_set=change_set)
     if live.meaning.end == "done":
         if not ecs:

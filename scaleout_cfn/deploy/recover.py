@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.live import NESTED, Live, Resource, find, resources_of
@@ -14,70 +13,15 @@ from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
 from scaleout_cfn.deploy.outcome import outcome_of
 from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.protect import restore
+from scaleout_cfn.deploy.states import EARLIER, Recovery
 from scaleout_cfn.deploy.watch.events import Event, Operation
 from scaleout_cfn.deploy.watch.follow import Patience, begin, unsure, watch
 from scaleout_cfn.errors import AGAIN, ApiError, BusyError, NeedsHandError, Next, RefusedError, UsageError
 
-__all__ = ["Recovery", "Verb", "cancel", "pick", "rollback", "skippable", "skips"]
+__all__ = ["cancel", "rollback", "skippable", "skips"]
 
-Verb: TypeAlias = Literal["rollback_stack", "continue_update_rollback", "watch", "nothing", "refuse", "busy", "stuck"]
 #: What ResourcesToSkip takes: a logical id of the root, or the name of a nested stack and a logical id in it.
 SKIP = re.compile(r"[a-zA-Z0-9]+|[a-zA-Z][-a-zA-Z0-9]*\.[a-zA-Z0-9]+")
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """What leads out of a status: the call that does it, or why there is none, and the command to use instead."""
-
-    verb: Verb
-    what: str
-    next: Next | None = None
-
-
-_EARLIER = Next("deploy", words="with the image or the config of the earlier version")
-_BACK = Recovery("nothing", "is rolled back already", Next("diagnose"))
-_BUSY = Recovery("busy", "is at work", Next("events", ("--follow",), words="then the same command again"))
-_GOING_BACK = Recovery("watch", "is rolling back already")
-_DELETE = Next("destroy")
-
-#: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackStack.html
-#: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ContinueUpdateRollback.html
-RECOVERIES: Final[Mapping[str, Recovery]] = MappingProxyType(
-    {
-        "REVIEW_IN_PROGRESS": Recovery("nothing", "is a placeholder: nothing was ever deployed"),
-        "CREATE_IN_PROGRESS": Recovery("busy", "is being created", Next("cancel")),
-        "CREATE_FAILED": Recovery("rollback_stack", "what its creation made is deleted; the empty stack stays"),
-        "CREATE_COMPLETE": Recovery("refuse", "was created well: there is no earlier version", _DELETE),
-        "ROLLBACK_IN_PROGRESS": _GOING_BACK,
-        "ROLLBACK_FAILED": Recovery("stuck", "cannot be rolled back again: it can only be deleted", _DELETE),
-        "ROLLBACK_COMPLETE": Recovery("nothing", "is rolled back already", Next("deploy", ("--recreate",))),
-        "UPDATE_IN_PROGRESS": Recovery("busy", "is being updated", Next("cancel")),
-        "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": Recovery("refuse", "is updated; old resources are removed", _EARLIER),
-        "UPDATE_COMPLETE": Recovery("refuse", "was updated well: CloudFormation keeps no way back", _EARLIER),
-        "UPDATE_FAILED": Recovery("rollback_stack", "goes back to the version before the failed update"),
-        "UPDATE_ROLLBACK_IN_PROGRESS": _GOING_BACK,
-        "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS": _GOING_BACK,
-        "UPDATE_ROLLBACK_COMPLETE": _BACK,
-        "UPDATE_ROLLBACK_FAILED": Recovery("continue_update_rollback", "goes on with the rollback that failed"),
-        "DELETE_IN_PROGRESS": Recovery("busy", "is being deleted", Next("destroy", words="to watch it")),
-        "DELETE_FAILED": Recovery("stuck", "is half deleted: it can only be deleted on", _DELETE),
-        "DELETE_COMPLETE": Recovery("nothing", "is gone", Next("deploy")),
-        "IMPORT_IN_PROGRESS": _BUSY,
-        "IMPORT_COMPLETE": Recovery("refuse", "took its resources over well", _EARLIER),
-        "IMPORT_ROLLBACK_IN_PROGRESS": _GOING_BACK,
-        "IMPORT_ROLLBACK_COMPLETE": _BACK,
-        "IMPORT_ROLLBACK_FAILED": Recovery("stuck", "cannot be rolled back again", Next("diagnose")),
-    }
-)
-
-
-def pick(status: str) -> Recovery:
-    """What `rollback` does with a stack in a status, also in one that AWS added since."""
-    if status in RECOVERIES:
-        return RECOVERIES[status]
-    if status.endswith("_IN_PROGRESS"):
-        return _BUSY
-    return Recovery("stuck", "is in a status that this version does not know", Next("diagnose"))
 
 
 def skippable(resources: Iterable[Resource]) -> list[str]:
@@ -125,7 +69,7 @@ def rollback(
     where nothing was begun.
     """
     live = _there(aws, stack)
-    way = pick(live.status)
+    way = live.meaning.rollback
     if skip and way.verb != "continue_update_rollback":
         raise UsageError(f"--skip: only a stack in UPDATE_ROLLBACK_FAILED can skip; {stack} is {live.status}")
     if way.verb == "watch":
@@ -170,9 +114,9 @@ def cancel(
     """End an update that runs, and watch it go back to the version before. Does nothing where none runs."""
     live = _there(aws, stack)
     if live.status != "UPDATE_IN_PROGRESS":
-        if pick(live.status).verb == "watch":
+        if live.meaning.rollback.verb == "watch":
             return watch(aws, Operation(live.stack_id, ""), stack, tell, _conclusion(aws, stack, tell), patience)
-        if live.status in ("CREATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"):
+        if live.meaning.rollback.verb == "busy":
             verb = live.status.split("_")[0].lower()
             raise RefusedError(
                 f"stack {stack} is {live.status}: CloudFormation can cancel an update only, no {verb}",
@@ -238,7 +182,7 @@ def _too_late(live: Live) -> RefusedError:
     return RefusedError(
         f"stack {live.name} is {live.status}: the update had ended before it could be cancelled",
         state="nothing was changed by this run",
-        next=_EARLIER if live.meaning.end == "done" else live.meaning.next,
+        next=EARLIER if live.meaning.end == "done" else live.meaning.next,
     )
 
 

@@ -11,6 +11,7 @@ from scaleout_cfn.deploy.desired import IMAGE, Desired, fingerprint_in, paramete
 from scaleout_cfn.deploy.live import NESTED, Live, resources_of, template_text
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.deploy.publish import Published
+from scaleout_cfn.deploy.states import WATCH
 from scaleout_cfn.deploy.watch.events import Event, History, Operation
 from scaleout_cfn.deploy.watch.follow import follow, read_events
 from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, Next, ScaleoutError
@@ -98,7 +99,7 @@ def busy(live: Live, begin: Event | None, mark: str, problems: list[Exception]) 
     return BusyError(
         f"stack {live.name} is {live.status}: {whose} is at work on it{since}{unread}",
         state="nothing was changed by this run",
-        next=Next("events", ("--follow",), words="then the same command again"),
+        next=WATCH,
     )
 
 

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from scaleout_cfn.deploy.diagnose import diagnose, hint, newest_failure, past_operations
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.services.evidence import LOG_LINES, log_place, stops
-from scaleout_cfn.deploy.watch.events import STARTS
+from scaleout_cfn.deploy.states import STATUSES
 from scaleout_cfn.errors import AccessError, UsageError
 
 from .operations import Operator, wider
 from .world import Fault
 
+STARTS = sorted(name for name, one in STATUSES.items() if one.begins == "operation")
 ROOT = "arn:aws:cloudformation:eu-west-1:123456789012:stack/web/1"
 TASK = "arn:aws:ecs:eu-west-1:123456789012:task/main/0123456789abcdef0123456789abcdef"
 MUTATING = ("Create", "Delete", "Update", "Execute", "Set", "Put", "Register", "Rollback", "Continue", "Cancel")
@@ -216,7 +217,13 @@ def histories(draw: st.DrawFn) -> tuple[list[list[dict[str, Any]]], list[bool]]:
 
     operations, failed = [], []
     for end in draw(st.lists(KINDS, max_size=5)):
-        events = [event("web", draw(st.sampled_from(sorted(STARTS))), own=True)]
+        events = [
+            event(
+                "web",
+                draw(st.sampled_from(STARTS)),
+                own=True,
+            )
+        ]
         events += [event("Topic", "UPDATE_IN_PROGRESS", own=False) for _ in range(draw(st.integers(0, 3)))]
         if end != "UPDATE_COMPLETE":
             events.append(event("Topic", "UPDATE_FAILED", own=False))

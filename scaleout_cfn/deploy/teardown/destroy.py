@@ -15,7 +15,7 @@ from scaleout_cfn.deploy.live import NESTED, Live, Resource, find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell
 from scaleout_cfn.deploy.outcome import outcome_of
 from scaleout_cfn.deploy.ownership import require_ours
-from scaleout_cfn.deploy.recover import pick
+from scaleout_cfn.deploy.states import WATCH
 from scaleout_cfn.deploy.teardown.drain import delete_contents, drain, release
 from scaleout_cfn.deploy.teardown.inventory import EMPTIED, Inventory, held_back, take_inventory
 from scaleout_cfn.deploy.watch.events import Event, History, Operation, first_cause
@@ -24,8 +24,6 @@ from scaleout_cfn.errors import AGAIN, BusyError, DeployError, NeedsHandError, N
 
 __all__ = ["destroy"]
 
-#: DeleteStack takes these. An update has to be cancelled first.
-DELETABLE = ("CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "REVIEW_IN_PROGRESS")
 BEGUN = "the service may be drained, and what was named may be emptied"
 
 
@@ -139,11 +137,11 @@ def _refuse_unless_deletable(live: Live) -> None:
                 f" --stack-name {live.name}"
             ),
         )
-    if live.meaning.end == "running" and live.status not in DELETABLE:
+    if not live.meaning.deletable:
         raise BusyError(
             f"stack {live.name} is {live.status}, and CloudFormation deletes no stack that is at work",
             state="nothing was changed by this run",
-            next=pick(live.status).next or Next("events", ("--follow",), "then the same command again"),
+            next=live.meaning.rollback.next or WATCH,
         )
 
 

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from scaleout_cfn.deploy.states import Begins, meaning
+
 __all__ = ["NESTED", "Event", "History", "Hook", "Operation", "Progress", "first_cause", "parsed", "refusing_hooks"]
 
 NESTED = "AWS::CloudFormation::Stack"
-#: A root event of these begins an operation.
-STARTS = {"CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS", "REVIEW_IN_PROGRESS"}
-#: So do these where they carry the operation's own token: RollbackStack and ContinueUpdateRollback.
-ROLLBACKS = {"ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS"}
 #: A failure that is only the consequence of another one.
 CONSEQUENCES = ("cancelled", "canceled", "Embedded stack", "The following resource(s) failed", "Nested stack")
 
@@ -57,6 +55,11 @@ class Event:
     def of_stack(self) -> bool:
         """Whether it is about the stack that it was read from, not about a resource in it."""
         return self.physical_id == self.stack_id
+
+    @property
+    def begins(self) -> Begins:
+        """What it begins, as an event of the root."""
+        return meaning(self.status).begins
 
     @property
     def failed(self) -> bool:
@@ -152,7 +155,7 @@ class History:
                     return fresh
                 if is_root and self.begun is None and event.of_stack:
                     own = bool(self.token) and event.token == self.token
-                    if event.status in STARTS or (own and event.status in ROLLBACKS):
+                    if event.begins == "operation" or (own and event.begins == "rollback"):
                         # Another operation's start: ours is not to be seen yet, and all of this is older.
                         if event.status == "REVIEW_IN_PROGRESS" or (self.token and not own):
                             return []
