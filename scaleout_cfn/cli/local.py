@@ -41,31 +41,31 @@ def emulator(*, may_start: bool, keep: bool = False) -> Iterator[Emulator]:
 
     Raises UsageError when there is none and none may be started, EmulatorError when it cannot be.
     """
-    found = kept()
-    if found is not None:
-        yield found
+    emulator = kept()
+    if emulator is not None:
+        yield emulator
     elif not may_start:
         raise UsageError("--local: no emulator is kept", next=Next("deploy", ("--keep",)))
     elif keep:
-        found = start()
+        emulator = start()
         path = state_file()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"endpoint_url": found.endpoint_url, "pid": found.pid}))
+            path.write_text(json.dumps({"endpoint_url": emulator.endpoint_url, "pid": emulator.pid}))
         except OSError as error:
-            found.stop()
+            emulator.stop()
             raise UsageError(f"{path}: {error.strerror or error}; set XDG_RUNTIME_DIR to a folder of yours") from None
-        yield found
+        yield emulator
     else:
-        with running() as found:
-            yield found
+        with running() as emulator:
+            yield emulator
 
 
 def release() -> None:
     """Stop the kept emulator and forget it."""
-    found = kept()
-    if found is not None:
-        found.stop()
+    emulator = kept()
+    if emulator is not None:
+        emulator.stop()
     with suppress(OSError):
         state_file().unlink()
 

@@ -225,11 +225,11 @@ def _first_line(process: subprocess.Popen[bytes]) -> dict[str, Any]:
 def _check_version() -> None:
     cure = "Install it with: pip install 'scaleout-cfn[local]'."
     try:
-        found = metadata.version("ministack")
+        version = metadata.version("ministack")
     except metadata.PackageNotFoundError:
         raise EmulatorError(f"The local emulator needs ministack {MINISTACK}, which is missing. {cure}") from None
-    if found != MINISTACK:
-        raise EmulatorError(f"The local emulator needs ministack {MINISTACK}, found {found}. {cure}")
+    if version != MINISTACK:
+        raise EmulatorError(f"The local emulator needs ministack {MINISTACK}, found {version}. {cure}")
 
 
 def _child_environment(environment: Mapping[str, str]) -> dict[str, str]:

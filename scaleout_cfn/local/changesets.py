@@ -48,7 +48,7 @@ def documented_changes() -> None:
     def create_compared(params: Any) -> _Response:
         response: _Response = create(params)
         if response[0] == 200:
-            root = _change_sets[_found(fromstring(response[2]), "Id")]
+            root = _change_sets[_text_at(fromstring(response[2]), "Id")]
             root["IncludeNestedStacks"] = helpers._p(params, "IncludeNestedStacks").lower() == "true"
             try:
                 _compare(root, root, params, create)
@@ -145,10 +145,10 @@ def no_echo_masked() -> None:
     describe = handlers._ACTION_HANDLERS["DescribeChangeSet"]
 
     def mask(root: Element) -> None:
-        parameters = _change_sets[_found(root, "ChangeSetId")]["_resolved_params"]
+        parameters = _change_sets[_text_at(root, "ChangeSetId")]["_resolved_params"]
         for value in root.iter(f"{_NAMESPACE}Parameters"):
             for member in value:
-                if parameters[_found(member, "ParameterKey")]["NoEcho"]:
+                if parameters[_text_at(member, "ParameterKey")]["NoEcho"]:
                     for text in member.iter(f"{_NAMESPACE}ParameterValue"):
                         text.text = _MASK
 
@@ -188,7 +188,7 @@ def _compare(change_set: _Record, root: _Record, params: Any, create: Callable[[
             changes[logical_id] = change
     changes |= {change["LogicalResourceId"]: change for change in comparison.removals()}
     change_set["Changes"] = [{"ResourceChange": changes[logical_id]} for logical_id in sorted(changes)]
-    if changes:
+    if changes or comparison.changes_outputs():
         change_set.update(Status="CREATE_COMPLETE", ExecutionStatus="AVAILABLE", StatusReason="")
     else:
         change_set.update(Status="FAILED", ExecutionStatus="UNAVAILABLE", StatusReason=_NO_CHANGES)
@@ -235,16 +235,16 @@ def _child_change_set(
     answer = fromstring(body)
     if status != 200:
         raise _ChildRefusedError(
-            f"Nested change set for {logical_id} was not successfully created: {_found(answer, 'Message')}"
+            f"Nested change set for {logical_id} was not successfully created: {_text_at(answer, 'Message')}"
         )
     if live is None:
         _stacks[name].update(
             ParentId=stack["StackId"], RootId=stack.get("RootId", stack["StackId"]), _logical_id=logical_id
         )
-    child: _Record = _change_sets[_found(answer, "Id")]
+    child: _Record = _change_sets[_text_at(answer, "Id")]
     child.update(ParentChangeSetId=parent["ChangeSetId"], RootChangeSetId=root["ChangeSetId"], IncludeNestedStacks=True)
     _compare(child, root, params, create)
-    if child["Changes"]:
+    if child["Status"] == "CREATE_COMPLETE":
         return child
     del _change_sets[child["ChangeSetId"]]
     return None
@@ -266,7 +266,7 @@ def _sweep() -> None:
 def _show_nesting(root: Element) -> None:
     result = root.find(f"{_NAMESPACE}DescribeChangeSetResult")
     assert result is not None
-    change_set = _change_sets[_found(result, "ChangeSetId")]
+    change_set = _change_sets[_text_at(result, "ChangeSetId")]
     for tag in ("ParentChangeSetId", "RootChangeSetId"):
         if tag in change_set:
             _append(result, tag, change_set[tag])
@@ -300,7 +300,7 @@ def _fold(root: Element) -> None:
 
 def _with_records(root: Element) -> list[tuple[_Record, Element]]:
     """Every change of the answer, with what is recorded of it."""
-    change_set = _change_sets[_found(root, "ChangeSetId")]
+    change_set = _change_sets[_text_at(root, "ChangeSetId")]
     recorded = [change["ResourceChange"] for change in change_set["Changes"]]
     return list(zip(recorded, root.iter(f"{_NAMESPACE}ResourceChange"), strict=True))
 
@@ -320,5 +320,5 @@ def _append(parent: Element, tag: str, text: str) -> None:
     SubElement(parent, f"{_NAMESPACE}{tag}").text = text
 
 
-def _found(element: Element, tag: str) -> str:
+def _text_at(element: Element, tag: str) -> str:
     return element.findtext(f".//{_NAMESPACE}{tag}") or ""

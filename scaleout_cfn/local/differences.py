@@ -164,6 +164,11 @@ class Comparison:
                 "_before": self._context(old, self._before),
             }
 
+    def changes_outputs(self) -> bool:
+        """Whether an output changes. It is no change of a resource, and has to be executed all the same:
+        https://github.com/jenkinsci/pipeline-aws-plugin/issues/210."""
+        return bool(self._outputs(self._before) != self._outputs(self._after))
+
     def parameter(self, value: object) -> str:
         """A nested stack's parameter. What is known later is named as AWS names it."""
         tree = self._tree(self._after.chosen(value), self._after)
@@ -229,16 +234,21 @@ class Comparison:
             if side is self._after and self._is_unknown(value):
                 return _Leaf(KNOWN_LATER, KNOWN_LATER, value)
             try:
-                found, shown = side.resolved(value), side.resolved(value, masked=True)
+                resolved, shown = side.resolved(value), side.resolved(value, masked=True)
             except (LookupError, TypeError, ValueError):  # what does not exist is found out when it is executed
                 return _Leaf(KNOWN_LATER, KNOWN_LATER, value)
-            return _ABSENT if found is engine._NO_VALUE else _spread(found, shown, value)
+            return _ABSENT if resolved is engine._NO_VALUE else _spread(resolved, shown, value)
         if isinstance(value, dict):
             members = {key: self._tree(member, side) for key, member in value.items()}
             return {key: member for key, member in members.items() if member is not _ABSENT}
         if isinstance(value, list):
             return [tree for tree in (self._tree(member, side) for member in value) if tree is not _ABSENT]
         return _Leaf(value, value, value)
+
+    def _outputs(self, side: _Side) -> Any:
+        outputs = (side.template.get("Outputs") or {}).items()
+        there = {name: output for name, output in outputs if side.conditions.get(output.get("Condition"), True)}
+        return _shown(self._tree(side.chosen(there), side))
 
     def _context(self, definition: _Record, side: _Side | None = None) -> _Record:
         """BeforeContext or AfterContext: the resource's properties as they are shown."""
@@ -292,8 +302,8 @@ def _leaves(tree: Any, path: _Path = ()) -> dict[_Path, _Leaf]:
     if isinstance(tree, _Leaf):
         return {path: tree}
     members = tree.items() if isinstance(tree, dict) else ((str(number), member) for number, member in enumerate(tree))
-    found = {place: leaf for key, member in members for place, leaf in _leaves(member, (*path, key)).items()}
-    return found or ({path: _Leaf(tree, tree, tree)} if path else {})
+    leaves = {place: leaf for key, member in members for place, leaf in _leaves(member, (*path, key)).items()}
+    return leaves or ({path: _Leaf(tree, tree, tree)} if path else {})
 
 
 def _shown(tree: Any) -> Any:

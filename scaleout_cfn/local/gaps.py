@@ -37,9 +37,9 @@ def gaps_told() -> None:
 
 
 def _told(refusal: str) -> str:
-    found = _UNRECOGNIZED.fullmatch(refusal)
-    if found is None:
+    match = _UNRECOGNIZED.fullmatch(refusal)
+    if match is None:
         return refusal
-    kinds = found["kinds"].split(", ")
+    kinds = match["kinds"].split(", ")
     nobodys = [kind for kind in kinds if not schemas.is_known(kind)]
-    return f"{found['said']}[{', '.join(nobodys)}]" if nobodys else f"{GAP} {', '.join(kinds)}; AWS does"
+    return f"{match['said']}[{', '.join(nobodys)}]" if nobodys else f"{GAP} {', '.join(kinds)}; AWS does"

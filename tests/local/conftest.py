@@ -16,8 +16,8 @@ Faults = Callable[..., None]
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
-    with running() as one:
-        yield one
+    with running() as emulator:
+        yield emulator
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def account(emulator: Emulator) -> Account:
 @pytest.fixture(scope="session")
 def _faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, Path]]:
     path = tmp_path_factory.mktemp("faults") / "faults.json"
-    with running(faults=path) as one:
-        yield one, path
+    with running(faults=path) as emulator:
+        yield emulator, path
 
 
 @pytest.fixture

@@ -98,6 +98,27 @@ def test_nothing_changed_is_said_in_the_words_that_tools_look_for(account: Accou
     assert root["StatusReason"].startswith("The submitted information didn't contain changes.")
 
 
+def test_outputs_that_change_alone_are_a_change_without_rows(account: Account) -> None:
+    files = sets.pair()
+    values = begun(account, files)
+    files["root.json"]["Outputs"]["Third"] = {"Value": {"Fn::GetAtt": ["First", "Outputs.Word"]}}
+    helpers.upload(account, files)
+    root = proposed(account, values)
+    assert (root["Status"], root["ExecutionStatus"], root["Changes"]) == ("CREATE_COMPLETE", "AVAILABLE", [])
+    assert helpers.outputs(helpers.execute(account, root))["Third"] == "one"
+
+
+def test_a_child_s_outputs_that_change_alone_are_a_change_of_the_child(account: Account) -> None:
+    files = sets.pair()
+    values = begun(account, files)
+    files["child.json"]["Outputs"]["Word"]["Value"] = {"Fn::Sub": "a ${Word}"}
+    helpers.upload(account, files)
+    root = proposed(account, values)
+    assert changes(root) == [("Modify", "First"), ("Modify", "Second")]
+    assert [changes(child) for child in nested(account, root).values()] == [[], [("Modify", "Value")]]
+    assert helpers.outputs(helpers.execute(account, root))["Second"].startswith("a one ")
+
+
 def test_a_child_that_is_refused_fails_the_whole_change_set(account: Account) -> None:
     files = sets.pair()
     values = begun(account, files)

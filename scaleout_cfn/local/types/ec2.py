@@ -30,7 +30,7 @@ def elastic_ip() -> None:
 
     def create(logical_id: str, properties: Properties, stack_name: str) -> tuple[str, dict[str, Any]]:
         answer = query(_CALL, "AllocateAddress", Domain=properties.get("Domain", "vpc"))
-        allocation_id, address = _found(answer, "allocationId"), _found(answer, "publicIp")
+        allocation_id, address = _text_at(answer, "allocationId"), _text_at(answer, "publicIp")
         provisioners._ec2_apply_tags(allocation_id, properties)
         return address, {"AllocationId": allocation_id, "PublicIp": address}
 
@@ -62,7 +62,7 @@ def nat_gateway() -> None:
             AllocationId=allocation_id,
             ConnectivityType=properties.get("ConnectivityType"),
         )
-        gateway_id = _found(answer, "natGatewayId")
+        gateway_id = _text_at(answer, "natGatewayId")
         if regional:
             ec2._nat_gateways[gateway_id].update(SubnetId="", VpcId=properties.get("VpcId", ""))
         provisioners._ec2_apply_tags(gateway_id, properties)
@@ -99,7 +99,7 @@ def _security_group_rule(direction: str, peer: str) -> None:
         if other is not None and other not in ec2._security_groups:
             raise ValueError(f"The security group '{other}' does not exist (Error Code: InvalidGroup.NotFound)")
         answer = query(_CALL, f"AuthorizeSecurityGroup{direction}", **members(properties))
-        rule_id = _found(answer, "securityGroupRuleId")
+        rule_id = _text_at(answer, "securityGroupRuleId")
         return rule_id, {"Id": rule_id}
 
     def delete(physical_id: str, properties: Properties) -> None:
@@ -121,7 +121,7 @@ def flow_log() -> None:
             "LogDestination": properties.get("LogDestination"),
             "LogGroupName": properties.get("LogGroupName"),
         }
-        flow_log_id = _found(query(_CALL, "CreateFlowLogs", **members), "flowLogIdSet/{*}item")
+        flow_log_id = _text_at(query(_CALL, "CreateFlowLogs", **members), "flowLogIdSet/{*}item")
         provisioners._ec2_apply_tags(flow_log_id, properties)
         return flow_log_id, {"Id": flow_log_id}
 
@@ -136,7 +136,7 @@ def egress_only_internet_gateway() -> None:
 
     def create(logical_id: str, properties: Properties, stack_name: str) -> tuple[str, dict[str, Any]]:
         answer = query(_CALL, "CreateEgressOnlyInternetGateway", VpcId=properties["VpcId"])
-        gateway_id = _found(answer, "egressOnlyInternetGatewayId")
+        gateway_id = _text_at(answer, "egressOnlyInternetGatewayId")
         provisioners._ec2_apply_tags(gateway_id, properties)
         return gateway_id, {"Id": gateway_id}
 
@@ -203,7 +203,7 @@ def _nothing(physical_id: str, properties: Properties) -> None:
     """Delete what exists in the stack only."""
 
 
-def _found(answer: Any, path: str) -> str:
+def _text_at(answer: Any, path: str) -> str:
     text = answer.findtext(f".//{{*}}{path}")
     if not text:
         raise ValueError(f"the emulator's answer has no {path}")
