@@ -10,6 +10,30 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from scaleout_cfn.grammars import (
+    or_empty,
+    problem_of_account,
+    problem_of_boundary,
+    problem_of_branch,
+    problem_of_bucket,
+    problem_of_certificate,
+    problem_of_cidr,
+    problem_of_connection,
+    problem_of_email,
+    problem_of_folder,
+    problem_of_host_name,
+    problem_of_hosted_zone,
+    problem_of_image,
+    problem_of_oidc_provider,
+    problem_of_path,
+    problem_of_region,
+    problem_of_repository,
+    problem_of_resource_id,
+    problem_of_secret,
+    problem_of_stack_name,
+    problem_of_tag_key,
+    problem_of_tag_value,
+)
 from scaleout_cfn.scaling import Scaling
 from scaleout_cfn.tunables import Section, tunable
 
@@ -43,6 +67,19 @@ RetentionDays = Literal[
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
 
 
+TLS = tunable(
+    "The security policy of the listener.",
+    pattern="^ELBSecurityPolicy-",
+    allowed=f"the name of one of Elastic Load Balancing's policies, as {TLS_POLICY}",
+)
+SUBNET = tunable("A subnet.", pattern="^subnet-[0-9a-f]+$", problem_of=problem_of_resource_id("subnet"))
+VARIABLE = tunable(
+    "A name.",
+    pattern="^[A-Za-z_][A-Za-z0-9_]*$",
+    allowed="a name of letters, digits and underscores, no digit at first",
+)
+
+
 class NewVpc(Section, frozen=True, kw_only=True, tag_field="kind", tag="new"):
     """A VPC of the set's own."""
 
@@ -51,6 +88,7 @@ class NewVpc(Section, frozen=True, kw_only=True, tag_field="kind", tag="new"):
         tunable(
             "IPv4 range of the VPC, /16 to /24; it is cut into eight equal subnets, of which a zone takes two.",
             pattern=r"^\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}/\d{1,2}$",
+            problem_of=problem_of_cidr,
         ),
     ] = "10.0.0.0/16"
     zones: Annotated[int, tunable("Availability zones to spread over.", unit="zones", ge=2, le=4)] = 2
@@ -68,13 +106,15 @@ class NewVpc(Section, frozen=True, kw_only=True, tag_field="kind", tag="new"):
 class ExistingVpc(Section, frozen=True, kw_only=True, tag_field="kind", tag="existing"):
     """A VPC that is there already. The root stack asks for its ids; what is given here is their default."""
 
-    vpc_id: Annotated[str, tunable("The VPC.", pattern="^(vpc-[0-9a-f]+)?$")] = ""
+    vpc_id: Annotated[
+        str, tunable("The VPC.", pattern="^(vpc-[0-9a-f]+)?$", problem_of=or_empty(problem_of_resource_id("vpc")))
+    ] = ""
     load_balancer_subnets: Annotated[
-        tuple[Annotated[str, tunable("A subnet.", pattern="^subnet-[0-9a-f]+$")], ...],
+        tuple[Annotated[str, SUBNET], ...],
         tunable("Subnets of the load balancer, in two zones at least.", max_length=6),
     ] = ()
     node_subnets: Annotated[
-        tuple[Annotated[str, tunable("A subnet.", pattern="^subnet-[0-9a-f]+$")], ...],
+        tuple[Annotated[str, SUBNET], ...],
         tunable("Subnets of the nodes and tasks; they need a way out to the AWS services in use.", max_length=16),
     ] = ()
     ipv6: Annotated[bool, tunable("Whether the load balancer's subnets have IPv6 ranges to serve on.")] = False
@@ -84,7 +124,17 @@ class Registry(Section, frozen=True, kw_only=True):
     """The ECR repository of the service's image."""
 
     mutable_tags: Annotated[
-        tuple[Annotated[str, tunable("A tag with * as wildcard.", pattern=r"^[A-Za-z0-9._*-]{1,128}$")], ...],
+        tuple[
+            Annotated[
+                str,
+                tunable(
+                    "A tag with * as wildcard.",
+                    pattern=r"^[A-Za-z0-9._*-]{1,128}$",
+                    allowed="a tag of 1 to 128 letters, digits and . _ -, with * for any of them",
+                ),
+            ],
+            ...,
+        ],
         tunable("Tags that may be moved to another image; all others are immutable.", max_length=5),
     ] = ()
     keep_images: Annotated[int, tunable("Tagged images to keep; older ones expire.", unit="images", ge=1, le=10000)] = (
@@ -109,12 +159,12 @@ class Certificate(Section, frozen=True, kw_only=True, tag_field="kind", tag="cer
     certificate_arn: Annotated[
         str,
         tunable(
-            "An issued ACM certificate in the stack's region.", pattern=ARN + "acm:[a-z0-9-]+:[0-9]{12}:certificate/.+$"
+            "An issued ACM certificate in the stack's region.",
+            pattern=ARN + "acm:[a-z0-9-]+:[0-9]{12}:certificate/.+$",
+            problem_of=problem_of_certificate,
         ),
     ]
-    tls_policy: Annotated[str, tunable("The security policy of the listener.", pattern="^ELBSecurityPolicy-")] = (
-        TLS_POLICY
-    )
+    tls_policy: Annotated[str, TLS] = TLS_POLICY
 
 
 class Domain(Section, frozen=True, kw_only=True, tag_field="kind", tag="domain"):
@@ -125,20 +175,26 @@ class Domain(Section, frozen=True, kw_only=True, tag_field="kind", tag="domain")
         tunable(
             "The service's name.",
             pattern=r"^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$",
+            problem_of=problem_of_host_name,
         ),
     ]
     hosted_zone_id: Annotated[
-        str, tunable("The public Route 53 hosted zone that holds the name.", pattern="^Z[A-Z0-9]{1,31}$")
+        str,
+        tunable(
+            "The public Route 53 hosted zone that holds the name.",
+            pattern="^Z[A-Z0-9]{1,31}$",
+            problem_of=problem_of_hosted_zone,
+        ),
     ]
-    tls_policy: Annotated[str, tunable("The security policy of the listener.", pattern="^ELBSecurityPolicy-")] = (
-        TLS_POLICY
-    )
+    tls_policy: Annotated[str, TLS] = TLS_POLICY
 
 
 class HealthCheck(Section, frozen=True, kw_only=True):
     """How the load balancer finds out whether a task can serve."""
 
-    path: Annotated[str, tunable("The path that is asked for.", pattern=r"^/[!-~]{0,1023}$")] = "/health"
+    path: Annotated[
+        str, tunable("The path that is asked for.", pattern=r"^/[!-~]{0,1023}$", problem_of=problem_of_path)
+    ] = "/health"
     interval_s: Annotated[int, tunable("Time between two checks.", unit="seconds", ge=5, le=300)] = 10
     timeout_s: Annotated[
         int, tunable("Time for an answer, shorter than the interval.", unit="seconds", ge=2, le=120)
@@ -177,7 +233,17 @@ class Cluster(Section, frozen=True, kw_only=True):
 
     architecture: Annotated[Literal["x86_64", "arm64"], tunable("Of the nodes and of the image.")] = "x86_64"
     instance_types: Annotated[
-        tuple[Annotated[str, tunable("An EC2 instance type.", pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")], ...],
+        tuple[
+            Annotated[
+                str,
+                tunable(
+                    "An EC2 instance type.",
+                    pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$",
+                    allowed="a family and a size with a dot between them, as in t3.small",
+                ),
+            ],
+            ...,
+        ],
         tunable(
             "Types to use, the preferred one first; several make Spot capacity easier to find.",
             min_length=1,
@@ -196,6 +262,7 @@ class Cluster(Section, frozen=True, kw_only=True):
             "The public SSM parameter that names the machine image; by default the newest Amazon Linux 2023 ECS image."
             " A path with a version in it pins the image, so that an update of the stack does not roll the nodes.",
             pattern="^(/aws/service/[A-Za-z0-9_./-]+)?$",
+            allowed="the path of a public parameter, which begins with /aws/service/, or nothing",
         ),
     ] = ""
     disk_gib: Annotated[int, tunable("Root volume of a node, encrypted gp3.", unit="GiB", ge=30, le=16384)] = 30
@@ -248,6 +315,7 @@ class Service(Section, frozen=True, kw_only=True):
             "The image to run, best by digest. Empty on the first deployment: everything but the service is made then,"
             " so that there is a repository to push to.",
             pattern=r"^([a-zA-Z0-9][a-zA-Z0-9._/:-]*(@sha256:[0-9a-f]{64})?)?$",
+            problem_of=or_empty(problem_of_image),
             max_length=1024,
         ),
     ] = ""
@@ -259,18 +327,19 @@ class Service(Section, frozen=True, kw_only=True):
         tunable("bridge: tasks share the node's address, on dynamic ports. awsvpc: each task has a network interface."),
     ] = "bridge"
     environment: Annotated[
-        dict[Annotated[str, tunable("A name.", pattern="^[A-Za-z_][A-Za-z0-9_]*$")], str],
+        dict[Annotated[str, VARIABLE], str],
         tunable("Environment variables of the container; no secrets, for anybody who may read the stack sees them."),
     ] = {}
     secrets: Annotated[
         dict[
-            Annotated[str, tunable("A name.", pattern="^[A-Za-z_][A-Za-z0-9_]*$")],
+            Annotated[str, VARIABLE],
             Annotated[
                 str,
                 tunable(
                     "An ARN.",
                     pattern=ARN
                     + "(ssm:[a-z0-9-]+:[0-9]{12}:parameter/.+|secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+)$",
+                    problem_of=problem_of_secret,
                 ),
             ],
         ],
@@ -279,7 +348,14 @@ class Service(Section, frozen=True, kw_only=True):
     read_only: Annotated[bool, tunable("Whether the container's root file system is read-only.")] = True
     tmpfs_mib: Annotated[
         dict[
-            Annotated[str, tunable("A path.", pattern="^/[A-Za-z0-9._/-]+$")],
+            Annotated[
+                str,
+                tunable(
+                    "A path.",
+                    pattern="^/[A-Za-z0-9._/-]+$",
+                    allowed="a path that begins with a slash, of letters, digits and . _ / -",
+                ),
+            ],
             Annotated[int, tunable("A size.", unit="MiB", ge=1, le=65536)],
         ],
         tunable(
@@ -308,7 +384,12 @@ class Observability(Section, frozen=True, kw_only=True):
     keep_logs: Annotated[bool, tunable("Keep the log groups when the stack is deleted.")] = False
     alarm_email: Annotated[
         str,
-        tunable("Who is told of alarms; empty for nobody.", pattern=r"^([^\s@]+@[^\s@]+\.[^\s@]+)?$", max_length=254),
+        tunable(
+            "Who is told of alarms; empty for nobody.",
+            pattern=r"^([^\s@]+@[^\s@]+\.[^\s@]+)?$",
+            problem_of=or_empty(problem_of_email),
+            max_length=254,
+        ),
     ] = ""
     error_percent: Annotated[
         float, tunable("Share of 5xx answers, over five minutes, that raises an alarm.", unit="percent", gt=0, le=100)
@@ -339,6 +420,7 @@ class Pipeline(Section, frozen=True, kw_only=True):
             "The bucket that the set's templates lie in, which a deployment reads; empty for the one that"
             " `bootstrap` makes.",
             pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
+            problem_of=or_empty(problem_of_bucket),
         ),
     ] = ""
 
@@ -351,12 +433,23 @@ class SourcePipeline(Pipeline, frozen=True, kw_only=True, tag_field="kind", tag=
         tunable(
             "An available connection of AWS CodeConnections in the stack's region.",
             pattern=ARN + "(codeconnections|codestar-connections):[a-z0-9-]+:[0-9]{12}:connection/[0-9a-f-]+$",
+            problem_of=problem_of_connection,
         ),
     ]
-    repository: Annotated[str, tunable("The repository, as owner/name.", pattern=r"^[\w.-]+(/[\w.-]+)+$")]
-    branch: Annotated[str, tunable("The branch whose pushes are deployed.", pattern=r"^[\w./-]{1,255}$")] = "main"
+    repository: Annotated[
+        str,
+        tunable("The repository, as owner/name.", pattern=r"^[\w.-]+(/[\w.-]+)+$", problem_of=problem_of_repository),
+    ]
+    branch: Annotated[
+        str, tunable("The branch whose pushes are deployed.", pattern=r"^[\w./-]{1,255}$", problem_of=problem_of_branch)
+    ] = "main"
     context: Annotated[
-        str, tunable("The folder of the repository that holds the Dockerfile.", pattern=r"^[\w.][\w./-]*$")
+        str,
+        tunable(
+            "The folder of the repository that holds the Dockerfile.",
+            pattern=r"^[\w.][\w./-]*$",
+            problem_of=problem_of_folder,
+        ),
     ] = "."
 
 
@@ -368,6 +461,7 @@ class RegistryPipeline(Pipeline, frozen=True, kw_only=True, tag_field="kind", ta
         tunable(
             "The tag whose pushes are deployed; one of registry.mutable_tags, for it moves.",
             pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$",
+            allowed="a tag of 1 to 128 letters, digits and . _ -, no . or - at first",
         ),
     ] = "latest"
 
@@ -381,17 +475,27 @@ class GitHubPipeline(Pipeline, frozen=True, kw_only=True, tag_field="kind", tag=
             "The repository, as the subject of its tokens names it: owner/name, with the numbers of both after a @"
             " where GitHub adds them.",
             pattern=r"^[\w.-]+(@\d+)?/[\w.-]+(@\d+)?$",
+            allowed="owner/name, with one slash",
+            problem_of=problem_of_repository,
         ),
     ]
-    branch: Annotated[str, tunable("The branch whose pushes are deployed.", pattern=r"^[\w./-]{1,255}$")] = "main"
+    branch: Annotated[
+        str, tunable("The branch whose pushes are deployed.", pattern=r"^[\w./-]{1,255}$", problem_of=problem_of_branch)
+    ] = "main"
     context: Annotated[
-        str, tunable("The folder of the repository that holds the Dockerfile.", pattern=r"^[\w.][\w./-]*$")
+        str,
+        tunable(
+            "The folder of the repository that holds the Dockerfile.",
+            pattern=r"^[\w.][\w./-]*$",
+            problem_of=problem_of_folder,
+        ),
     ] = "."
     provider_arn: Annotated[
         str,
         tunable(
             "The account's OIDC provider for GitHub; empty to make it, once an account.",
             pattern=f"^$|{ARN}iam::[0-9]{{12}}:oidc-provider/token\\.actions\\.githubusercontent\\.com$",
+            problem_of=or_empty(problem_of_oidc_provider),
         ),
     ] = ""
 
@@ -405,12 +509,13 @@ class Config(Section, frozen=True, kw_only=True):
             "Name of the root stack. The capacity provider's name starts with it, and must not start with aws, ecs or"
             " fargate.",
             pattern="^(?![aA][wW][sS]|[eE][cC][sS]|[fF][aA][rR][gG][aA][tT][eE])[A-Za-z][A-Za-z0-9-]{0,63}$",
+            problem_of=problem_of_stack_name,
         ),
     ] = "web"
     tags: Annotated[
         dict[
-            Annotated[str, tunable("A key.", pattern=r"^(?!aws:)[\w .:/=+@-]{1,128}$")],
-            Annotated[str, tunable("A value.", pattern=r"^[\w .:/=+@-]{1,256}$")],
+            Annotated[str, tunable("A key.", pattern=r"^(?!aws:)[\w .:/=+@-]{1,128}$", problem_of=problem_of_tag_key)],
+            Annotated[str, tunable("A value.", pattern=r"^[\w .:/=+@-]{1,256}$", problem_of=problem_of_tag_value)],
         ],
         tunable("Tags of every resource that takes tags.", max_length=40),
     ] = {}
@@ -419,6 +524,7 @@ class Config(Section, frozen=True, kw_only=True):
         tunable(
             "The only account that may be deployed to, checked before anything is written; empty for any.",
             pattern=r"^(\d{12})?$",
+            problem_of=or_empty(problem_of_account),
         ),
     ] = ""
     region: Annotated[
@@ -426,10 +532,16 @@ class Config(Section, frozen=True, kw_only=True):
         tunable(
             "The region to deploy to, and the only one that may be; empty for that of the profile or environment.",
             pattern=r"^([a-z]{2,}(-[a-z]+)+-\d+)?$",
+            problem_of=or_empty(problem_of_region),
         ),
     ] = ""
     permissions_boundary: Annotated[
-        str, tunable("ARN of the policy that bounds every role; empty for none.", pattern=f"^$|{ARN}iam::.+:policy/.+$")
+        str,
+        tunable(
+            "ARN of the policy that bounds every role; empty for none.",
+            pattern=f"^$|{ARN}iam::.+:policy/.+$",
+            problem_of=or_empty(problem_of_boundary),
+        ),
     ] = ""
     network: Annotated[NewVpc | ExistingVpc, tunable("A new VPC or an existing one.")] = NewVpc()
     registry: Annotated[Registry, tunable("The ECR repository.")] = Registry()
@@ -462,20 +574,6 @@ def _network(config: Config) -> list[str]:
         if network.load_balancer_subnets and len(set(network.load_balancer_subnets)) < 2:
             found.append("network.load_balancer_subnets: a load balancer needs subnets in two zones at least; name two")
         return found
-    import ipaddress  # here, for the default needs no check
-
-    try:
-        prefix = ipaddress.IPv4Network(network.cidr).prefixlen
-    except ValueError as error:
-        found.append(f"network.cidr: {error}")
-    else:
-        # An ALB wants /27 subnets at least; eight of them are a /24. A VPC is a /16 at most.
-        # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
-        if not 16 <= prefix <= 24:
-            found.append(
-                f"network.cidr: got {network.cidr}; its eight subnets would be /{prefix + 3}, where a load balancer"
-                " needs /27 at least and a VPC is a /16 at most; give a range of /16 to /24"
-            )
     if network.egress == "public-subnets" and config.service.network_mode == "awsvpc":
         found.append(
             'network.egress: "public-subnets" gives a way out only to addresses of nodes, and service.network_mode'

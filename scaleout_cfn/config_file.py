@@ -8,20 +8,23 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, Meta
 
 from scaleout_cfn.config import Config, conflicts
 from scaleout_cfn.errors import ConfigError, UsageError
+from scaleout_cfn.toml_lines import key_lines, statements
 from scaleout_cfn.tunables import (
     Section,
+    allowed_by,
     bare,
     bounds_of,
     choices_of,
     default_of,
     fields_of,
+    problem_with,
     section_items,
     sections_of,
     unit_of,
@@ -51,12 +54,12 @@ def load(
     import tomllib  # here, for most runs have nothing to read
 
     text = _read(Path(path)) if path else ""
+    places = Places(str(path) if path else "the default config", text)
     try:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError([f"{path}: {error}; this is not TOML"]) from None
+        raise ConfigError([places.not_toml(error)]) from None
     environments = tables.pop("environments", {})
-    places = Places(str(path) if path else "the default config", text)
     if not isinstance(environments, dict) or not all(isinstance(overlay, dict) for overlay in environments.values()):
         raise ConfigError([f"{places.file}: environments: holds one table a name, as in [environments.prod]"])
     if environment is not None and environment not in environments:
@@ -132,13 +135,18 @@ def overlaid(tables: Table, overlay: Mapping[str, Any], environment: str | None,
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        raw = path.read_bytes()
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; `init` writes one with every tunable in it") from None
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path}: byte {error.start} is not UTF-8, which TOML files are") from None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; give a file that can be read") from None
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or (b"\0" in raw[:2] and len(raw) > 1):
+        raise UsageError(f"{path}: is UTF-16, which editors on Windows call Unicode; save it as UTF-8")
+    try:
+        # Editors on Windows put a byte order mark at the beginning.
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: byte {error.start} is not UTF-8, which TOML files are; save it as UTF-8") from None
 
 
 class Places:
@@ -175,31 +183,38 @@ class Places:
                 return f"--set {one_line(text)}: {'' if key == part else f'{one_line(key)}: '}{what}"
         if self._lines is None:
             self._lines = key_lines(self._text)
-        full = f"environments.{self.environment}.{key}" if self.environment else key
-        for candidate in (full, key):
-            if line := self._lines.get(re.sub(r"\[\d+\]", "", candidate)):
-                return f"{self.file}:{line}: {candidate}: {what}"
+        prefixes = [f"environments.{self.environment}.", ""] if self.environment else [""]
+        above = key
+        while above:
+            for prefix in prefixes:
+                if line := self._lines.get(prefix + above):
+                    return f"{self.file}:{line}: {one_line(prefix + key)}: {what}"
+            # What is not written has no line: the table that it belongs to has one.
+            above = above[: max(above.rfind("."), above.rfind("["), 0)]
         return f"{self.file}: {one_line(key)}: {what}" if key else f"{self.file}: {what}"
+
+    def not_toml(self, error: Exception) -> str:
+        """One line of an error message: why tomllib cannot read the text."""
+        place = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+        if place is None:
+            return f"{self.file}: {error}; this is not TOML"
+        line, what = int(place[1]), str(error)[: place.start()]
+        # "Cannot declare ... twice" of tables, "Cannot overwrite a value" and "Duplicate inline table key" of keys.
+        if re.match("Cannot|Duplicate", what):
+            written = list(statements(self._text))
+            for key in [key for key, at in written if at == line]:
+                first = next(at for other, at in written if other == key)
+                if first < line or "Duplicate" in what:
+                    again = f"first in line {first}; delete one of the two" if first < line else "delete one of them"
+                    return f"{self.file}:{line}: {one_line(key)}: is there twice, {again}"
+        if what == "Invalid value":
+            what += ": texts stand in quotes, and true and false are lower case"
+        return f"{self.file}:{line}: {what}; this is not TOML"
 
 
 def one_line(text: str) -> str:
     """Text from a file or an option with its line ends and control characters escaped."""
     return text if text.isprintable() else repr(text)[1:-1]
-
-
-def key_lines(text: str) -> dict[str, int]:
-    """The line of each dotted key of a TOML file. tomllib keeps no places; of a key that is there twice (in an
-    array of tables) the first is taken."""
-    lines: dict[str, int] = {}
-    table = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\[?\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$", line):
-            table = header[1].replace('"', "").replace(" ", "")
-            lines.setdefault(table, number)
-        elif assignment := re.match(r"\s*([A-Za-z0-9_.\"'/ -]+?)\s*=", line):
-            key = assignment[1].replace('"', "").replace("'", "").replace(" ", "")
-            lines.setdefault(f"{table}.{key}" if table else key, number)
-    return lines
 
 
 def convert(
@@ -232,28 +247,12 @@ def convert(
             problems.append(places.say(here, f"unknown; {hint}"))
             continue
         inner, meta = bare(fields[key].type)
-        sections = sections_of(inner)
-        if sections:
+        if sections := sections_of(inner):
             kept = getattr(default, key) if default is not None else default_of(fields[key])
             values[key] = _convert_section(sections, value, kept, here, places, problems)
-        elif (item := section_items(inner)) and isinstance(value, (list, tuple)):
-            values[key] = tuple(
-                convert(item, one, None, f"{here}[{index}]", places, problems) for index, one in enumerate(value)
-            )
-            if meta and meta.max_length is not None and len(value) > meta.max_length:
-                problems.append(places.say(here, f"got {len(value)} of them; at most {meta.max_length} are allowed"))
-            if meta and meta.min_length is not None and len(value) < meta.min_length:
-                problems.append(places.say(here, f"got {len(value)} of them; at least {meta.min_length} is needed"))
         else:
-            if inner is str and not isinstance(value, str) and here in places.overridden:
-                value = places.overridden[here].partition("=")[2].strip()  # --set account_id=123456789012
-            try:
-                converted = msgspec.convert(value, fields[key].type)
-                # 60 and 60.0 mean the same and have to render the same.
-                whole = isinstance(converted, float) and converted.is_integer()
-                values[key] = int(converted) if whole else converted
-            except msgspec.ValidationError as error:
-                problems.append(places.say(here, refusal(value, error, inner, meta)))
+            assert meta is not None, f"{here} has no tunable()"
+            values[key] = _convert_value(fields[key].type, value, meta.description or "", here, places, problems)
     for name, field in fields.items():
         if name in values or name in given:
             continue
@@ -293,17 +292,86 @@ def _convert_section(
     return convert(section, given, base, path, places, problems)
 
 
-def refusal(value: object, error: msgspec.ValidationError, inner: object, meta: Meta | None) -> str:
-    """What was given, what is allowed and what it means, in one line."""
-    reason, _, place = str(error).partition(" - at ")
-    reason = re.sub(r"\(\?:(.*)\)\(\?!\\+n\)", r"\1", reason)  # what `tunable` puts around a pattern
-    place = re.sub(r"[`$]", "", place).removesuffix(" in ")
-    unit = f" {unit_of(meta)}" if meta and unit_of(meta) else ""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+def _convert_value(annotation: Any, value: object, meaning: str, path: str, places: Places, problems: list[str]) -> Any:
+    """The value of a tunable. Each entry of a list or a table is converted, and refused, by itself."""
+    inner, meta = bare(annotation)
+    arguments = get_args(inner)
+    if get_origin(inner) is tuple and isinstance(value, (list, tuple)):
+        item = section_items(inner)
+        entries: Any = tuple(
+            convert(item, entry, None, f"{path}[{index}]", places, problems)
+            if item
+            else _convert_value(arguments[0], entry, meaning, f"{path}[{index}]", places, problems)
+            for index, entry in enumerate(value)
+        )
+    elif get_origin(inner) is dict and isinstance(value, dict):
+        entries = {}
+        for name, entry in value.items():
+            here = f"{path}.{name}"
+            _convert_value(arguments[0], name, meaning, here, places, problems)
+            entries[name] = _convert_value(arguments[1], entry, meaning, here, places, problems)
+    else:
+        return _convert_scalar(annotation, value, meaning, path, places, problems)
+    for bound, is_broken, words in (
+        (meta and meta.max_length, int.__gt__, "at most"),
+        (meta and meta.min_length, int.__lt__, "at least"),
+    ):
+        if bound is not None and is_broken(len(entries), bound):
+            problems.append(places.say(path, f"got {len(entries)} of them; allowed are {words} {bound} ({meaning})"))
+    return entries
+
+
+def _convert_scalar(
+    annotation: Any, value: object, meaning: str, path: str, places: Places, problems: list[str]
+) -> Any:
+    inner, meta = bare(annotation)
+    if inner is str and not isinstance(value, str) and path in places.overridden:
+        value = places.overridden[path].partition("=")[2].strip()  # --set account_id=123456789012
+    try:
+        converted = msgspec.convert(value, annotation)
+        what = problem_with(converted, meta) if meta and isinstance(converted, str) else ""
+    except msgspec.ValidationError:
+        what = refusal(value, inner, meta)
+    if what:
+        problems.append(places.say(path, f"got {_shown(value)}; {one_line(what)} ({meaning})"))
+        return None
+    # 60 and 60.0 mean the same and have to render the same.
+    return int(converted) if isinstance(converted, float) and converted.is_integer() else converted
+
+
+def _shown(value: object) -> str:
+    """A value as it is written."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if hasattr(value, "isoformat") else repr(value)
+
+
+def refusal(value: object, inner: object, meta: Meta | None) -> str:
+    """Why a value is none of a type, what is allowed, and the cure, in words."""
     if choices := choices_of(inner):
-        reason = f"allowed are {choices}"
-    elif meta and is_number and (bounds := bounds_of(meta)):
-        wrong_type = f"{reason}; " if ", got" in reason else ""
-        reason = f"{wrong_type}allowed is {bounds}{unit}"
-    meaning = f" ({meta.description})" if meta and meta.description else ""
-    return f"got {value!r}{' at ' + place if place else ''}; {reason[0].lower() + reason[1:]}{meaning}"
+        return f"allowed are {choices}"
+    if inner is bool:
+        return "allowed are true and false"
+    if inner is int or inner is float:
+        number = "a whole number" if inner is int else "a number"
+        bounds, unit = (bounds_of(meta), unit_of(meta)) if meta else ("", None)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        right_kind = is_number and (inner is float or isinstance(value, int))
+        allowed = ", ".join(part for part in ("" if right_kind else number, bounds) if part)
+        quotes = "; write it without quotes" if isinstance(value, str) and value.strip().lstrip("-").isdigit() else ""
+        return f"allowed is {allowed}{f' {unit}' if unit else ''}{quotes}"
+    if inner is str:
+        if not isinstance(value, str):
+            plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+            shown = f': "{value}"' if plain else ""
+            return (
+                f"allowed is a text; write it in quotes{shown}"
+                if not isinstance(value, (list, dict))
+                else "allowed is a text"
+            )
+        if meta and (what := problem_with(value, meta)):
+            return what
+        if meta and meta.max_length is not None and len(value) > meta.max_length:
+            return f"it has {len(value)} characters; allowed are at most {meta.max_length}"
+        return f"allowed is {allowed_by(meta)}" if meta else "allowed is a text"
+    return "allowed is a table of name = value" if get_origin(inner) is dict else "allowed is a list, as in [...]"

@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cluster-auto-scaling
 
 from typing import Annotated, Literal
 
+from scaleout_cfn.schedules import problem_of_schedule, problem_of_timezone
 from scaleout_cfn.tunables import Section, tunable
 
 __all__ = ["NodeScaling", "Scaling", "Schedule", "StepAdjustment", "StepScaling", "TargetTracking"]
@@ -53,7 +54,14 @@ class StepAdjustment(Section, frozen=True, kw_only=True):
 class StepScaling(Section, frozen=True, kw_only=True):
     """Changes the number of tasks by steps while an alarm is on."""
 
-    name: Annotated[str, tunable("A name, part of logical ids.", pattern="^[A-Z][A-Za-z0-9]{0,31}$")]
+    name: Annotated[
+        str,
+        tunable(
+            "A name, part of logical ids.",
+            pattern="^[A-Z][A-Za-z0-9]{0,31}$",
+            allowed="a capital letter and up to 31 letters and digits",
+        ),
+    ]
     metric: Annotated[Literal["cpu", "memory"], tunable("The service's average utilisation that is watched.")] = "cpu"
     when: Annotated[Literal["above", "below"], tunable("The side of the threshold that raises the alarm.")] = "above"
     threshold_percent: Annotated[float, tunable("The threshold of the alarm.", unit="percent", gt=0, le=1000)]
@@ -76,15 +84,26 @@ class StepScaling(Section, frozen=True, kw_only=True):
 class Schedule(Section, frozen=True, kw_only=True):
     """Sets other bounds to the number of tasks at a time."""
 
-    name: Annotated[str, tunable("A name, unique among the schedules.", pattern="^[A-Za-z0-9_.-]{1,64}$")]
+    name: Annotated[
+        str,
+        tunable(
+            "A name, unique among the schedules.",
+            pattern="^[A-Za-z0-9_.-]{1,64}$",
+            allowed="1 to 64 letters, digits and . _ -",
+        ),
+    ]
     at: Annotated[
         str,
         tunable(
             "cron(minute hour day month weekday year), at(yyyy-mm-ddThh:mm:ss) or rate(n unit).",
             pattern=r"^(cron\([^()]+\)|rate\([1-9][0-9]* (minute|minutes|hour|hours|day|days)\)|at\([0-9T:-]+\))$",
+            problem_of=problem_of_schedule,
         ),
     ]
-    timezone: Annotated[str, tunable("A name of the tz database.", pattern="^[A-Za-z0-9_+/-]{1,64}$")] = "UTC"
+    timezone: Annotated[
+        str,
+        tunable("A name of the tz database.", pattern="^[A-Za-z0-9_+/-]{1,64}$", problem_of=problem_of_timezone),
+    ] = "UTC"
     min_tasks: Annotated[int, tunable("Least tasks from then on.", unit="tasks", ge=0, le=5000)]
     max_tasks: Annotated[int, tunable("Most tasks from then on.", unit="tasks", ge=0, le=5000)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
@@ -11,12 +11,14 @@ from msgspec import NODEFAULT, Meta
 
 __all__ = [
     "Section",
+    "allowed_by",
     "bare",
     "bounds_of",
     "choices_of",
     "default_of",
     "fields_of",
     "pattern_of",
+    "problem_with",
     "section_items",
     "sections_of",
     "tunable",
@@ -29,10 +31,22 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A part of the config: a table of the TOML file."""
 
 
-def tunable(meaning: str, *, unit: str | None = None, **bounds: Any) -> Meta:
-    """What a tunable means, in one sentence, with its unit and its bounds (msgspec's: ge, le, pattern, ...)."""
-    extra = {"unit": unit, "pattern": bounds.get("pattern")}
+def tunable(
+    meaning: str,
+    *,
+    unit: str | None = None,
+    allowed: str = "",
+    problem_of: Callable[[str], str] | None = None,
+    **bounds: Any,
+) -> Meta:
+    """What a tunable means, in one sentence, with its unit and its bounds (msgspec's: ge, le, pattern, ...).
+
+    Of a text, `allowed` says in words what its pattern says to an editor, and `problem_of` what is wrong with one:
+    empty when nothing is.
+    """
+    extra = {"unit": unit, "pattern": bounds.get("pattern"), "allowed": allowed, "problem_of": problem_of}
     if extra["pattern"]:
+        assert allowed or problem_of, f"{meaning}: a pattern is no word"
         # Python's $ also matches before a newline at the end; JSON Schema's and CloudFormation's do not.
         bounds["pattern"] = f"(?:{extra['pattern']})(?!\\n)"
     return Meta(description=meaning, extra=extra, **bounds)
@@ -52,6 +66,17 @@ def unit_of(meta: Meta) -> str | None:
 def pattern_of(meta: Meta) -> str | None:
     """The pattern that a tunable was declared with."""
     return (meta.extra or {}).get("pattern")
+
+
+def problem_with(text: str, meta: Meta) -> str:
+    """What the check of a tunable says of a text, in words; empty when nothing is wrong with it, or nobody looks."""
+    check = (meta.extra or {}).get("problem_of")
+    return str(check(text)) if check else ""
+
+
+def allowed_by(meta: Meta) -> str:
+    """What a text may be, in words; empty where there is no pattern."""
+    return str((meta.extra or {}).get("allowed", ""))
 
 
 def bare(annotation: Any) -> tuple[Any, Meta | None]:

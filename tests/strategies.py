@@ -26,8 +26,8 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "permissions_boundary": st.sampled_from(["", "arn:aws-cn:iam::123456789012:policy/boundary"]),
     "cidr": st.sampled_from(["10.0.0.0/16", "172.31.0.0/20", "192.168.7.0/24"]),
     "vpc_id": st.sampled_from(["", "vpc-0123456789abcdef0"]),
-    "load_balancer_subnets": st.sampled_from([(), ("subnet-0a1", "subnet-0b2")]),
-    "node_subnets": st.sampled_from([(), ("subnet-0c3", "subnet-0d4", "subnet-0e5")]),
+    "load_balancer_subnets": st.sampled_from([(), ("subnet-0a1b2c3d", "subnet-0b1b2c3d")]),
+    "node_subnets": st.sampled_from([(), ("subnet-0c1b2c3d", "subnet-0d1b2c3d", "subnet-0e1b2c3d")]),
     "mutable_tags": st.sampled_from([(), ("latest",), ("latest", "dev-*")]),
     "certificate_arn": st.just(
         "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d-1234-1234-1234-0123456789ab"

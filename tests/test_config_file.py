@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,8 +130,10 @@ def test_overlays_merge_tables_and_replace_lists(read: Loader) -> None:
 
 
 def test_another_kind_replaces_the_whole_table(read: Loader) -> None:
-    text = '[network]\nkind = "new"\nzones = 3\n[environments.prod.network]\nkind = "existing"\nvpc_id = "vpc-0a"\n'
-    assert read(text, environment="prod").network == ExistingVpc(vpc_id="vpc-0a")
+    text = (
+        '[network]\nkind = "new"\nzones = 3\n[environments.prod.network]\nkind = "existing"\nvpc_id = "vpc-0a1b2c3d"\n'
+    )
+    assert read(text, environment="prod").network == ExistingVpc(vpc_id="vpc-0a1b2c3d")
     assert read(text).network == NewVpc(zones=3)
 
 
@@ -206,7 +209,7 @@ def test_a_part_of_a_table_in_another_overlay_is_enough(read: Loader) -> None:
 
 
 def test_another_overlay_is_checked_over_the_kind_that_the_file_chooses(read: Loader) -> None:
-    text = '[network]\nkind = "existing"\n[environments.prod.network]\nvpc_id = "vpc-0a"\n'
+    text = '[network]\nkind = "existing"\n[environments.prod.network]\nvpc_id = "vpc-0a1b2c3d"\n'
     assert read(text).network == ExistingVpc()
 
 
@@ -291,15 +294,16 @@ def test_every_tunable_of_a_wrong_type_is_told_in_one_run_with_its_line_and_mean
     lines = [line for table in tables.values() for line in table]
     problems = problems_of(read, "\n".join(lines))
     for key, _, _, meta in tunables(Config()):
-        (problem,) = (line for line in problems if f": {key}: " in line)
-        place, _, said = problem.partition(f": {key}: ")
+        *_, problem = (line for line in problems if re.search(rf": {re.escape(key)}(\.x)?: ", line))
+        place, _, said = re.sub(rf"(: {re.escape(key)})\.x: ", r"\1: ", problem).partition(f": {key}: ")
         number = int(place.removeprefix(f"{file}:"))
         section, _, name = key.rpartition(".")
         assert lines[number - 1].startswith(f"{name} = ")
         assert number > (lines.index(f"[{section}]") if section else 0)
-        assert said.startswith("got {'x': [1]}")
+        assert said.startswith(("got {'x': [1]}; allowed", "got [1]; allowed"))
         assert said.endswith(f"({meta.description})")
-    assert len(problems) == len(list(tunables(Config())))
+    wrong_names = [problem for problem in problems if "got 'x'; allowed is a path" in problem]
+    assert len(problems) - len(wrong_names) == len(list(tunables(Config())))
 
 
 def _out_of_bounds(config: Config) -> list[tuple[str, Any, str, str]]:
@@ -381,17 +385,35 @@ def test_unknown_keys_are_told_with_the_nearest_or_with_all(read: Loader, file: 
         ("[network]\nkind = 'old'", '2: network.kind: got \'old\'; allowed are "new", "existing"'),
         ("[network]\nkind = ['new']", '2: network.kind: got [\'new\']; allowed are "new", "existing"'),
         ("[scaling]\nschedules = [1]", "2: scaling.schedules[0]: got 1, which is not a table; "),
-        ("[scaling]\nschedules = 'x'", "2: scaling.schedules: got 'x'; expected `array`, got `str`"),
-        ("[cluster]\ninstance_types = []", "2: cluster.instance_types: got []; expected `array` of length >= 1"),
-        ("[cluster]\ninstance_types = ['A']", "2: cluster.instance_types: got ['A'] at [0]; expected `str` matching"),
-        ("[service]\nhealth_command = ['a', 1]", "2: service.health_command: got ['a', 1] at [1]; expected `str`, got"),
-        ("[service.environment]\nA = 1", "1: service.environment: got {'A': 1} at [...]; expected `str`, got `int`"),
-        ("[service.environment]\n1A = ''", "1: service.environment: got {'1A': ''} at key; expected `str` matching"),
-        ("[scaling]\nmax_tasks = '9'", "2: scaling.max_tasks: got '9'; expected `int`, got `str`"),
-        ("[scaling]\nmax_tasks = 9.0", "2: scaling.max_tasks: got 9.0; expected `int`, got `float`; allowed is 1 to "),
-        ("[scaling]\nhigh_resolution = 1", "2: scaling.high_resolution: got 1; expected `bool`, got `int`"),
+        ("[scaling]\nschedules = 'x'", "2: scaling.schedules: got 'x'; allowed is a list, as in [...] (Bounds"),
+        (
+            "[cluster]\ninstance_types = []",
+            "2: cluster.instance_types: got 0 of them; allowed are at least 1 (Types to",
+        ),
+        (
+            "[cluster]\ninstance_types = ['A']",
+            "2: cluster.instance_types[0]: got 'A'; allowed is a family and a size with",
+        ),
+        (
+            "[service]\nhealth_command = ['a', 1]",
+            "2: service.health_command[1]: got 1; allowed is a text; write it in quotes: ",
+        ),
+        (
+            "[service.environment]\nA = 1",
+            '2: service.environment.A: got 1; allowed is a text; write it in quotes: "1" (En',
+        ),
+        (
+            "[service.environment]\n1A = ''",
+            "2: service.environment.1A: got '1A'; allowed is a name of letters, digits and ",
+        ),
+        (
+            "[scaling]\nmax_tasks = '9'",
+            "2: scaling.max_tasks: got '9'; allowed is a whole number, 1 to 5000 tasks; write it without quotes (M",
+        ),
+        ("[scaling]\nmax_tasks = 9.0", "2: scaling.max_tasks: got 9.0; allowed is a whole number, 1 to 5000 tasks (M"),
+        ("[scaling]\nhigh_resolution = 1", "2: scaling.high_resolution: got 1; allowed are true and false (CPU"),
         ("[observability]\nlatency_s = nan", "2: observability.latency_s: got nan; allowed is more than 0 to 900 sec"),
-        ("stack_name = 2020-01-01", "1: stack_name: got datetime.date(2020, 1, 1); expected `str`, got `date`"),
+        ("stack_name = 2020-01-01", "1: stack_name: got 2020-01-01; allowed is a text; write it in quotes (Na"),
     ],
 )
 def test_what_is_not_what_it_should_be_is_told_with_its_line(read: Loader, file: Path, text: str, said: str) -> None:
@@ -413,9 +435,15 @@ def test_what_must_be_given_is_told_with_its_meaning(read: Loader, file: Path) -
 @pytest.mark.parametrize(
     ("text", "allowed"),
     [
-        ("[scaling]\nstep_policies = [{name = 'A', threshold_percent = 9, steps = []}]", "at least 1 is needed"),
-        (f"[scaling]\nschedules = [{'{name = 1}, ' * 51}]", "got 51 of them; at most 50 are allowed"),
-        ("[service.tmpfs_mib]\n" + "".join(f"'/{n}' = 1\n" for n in range(11)), "of length <= 10"),
+        (
+            "[scaling]\nstep_policies = [{name = 'A', threshold_percent = 9, steps = []}]",
+            "got 0 of them; allowed are at least 1",
+        ),
+        (f"[scaling]\nschedules = [{'{name = 1}, ' * 51}]", "got 51 of them; allowed are at most 50"),
+        (
+            "[service.tmpfs_mib]\n" + "".join(f"'/{n}' = 1\n" for n in range(11)),
+            "got 11 of them; allowed are at most 10",
+        ),
     ],
 )
 def test_too_many_and_too_few_are_refused(read: Loader, text: str, allowed: str) -> None:
@@ -454,8 +482,8 @@ def test_a_file_that_is_not_utf8_is_told_with_the_byte(file: Path) -> None:
 )
 def test_what_is_not_toml_is_told(read: Loader, file: Path, text: str) -> None:
     problem = problem_of(read, text)
-    assert problem.startswith(f"{file}: ")
-    assert problem.endswith("; this is not TOML")
+    assert problem.startswith((f"{file}: ", f"{file}:1: "))
+    assert problem.endswith(("; this is not TOML", "delete one of the two"))
 
 
 def test_a_number_of_thousands_of_digits_is_told(read: Loader) -> None:
@@ -468,13 +496,13 @@ STEPS = "name = 'A', threshold_percent = 50"
 DAY = "at = 'rate(1 day)', min_tasks = 2, max_tasks = 3"
 CONFLICTS = [
     (
-        ['network={kind = "existing", load_balancer_subnets = ["subnet-0a", "subnet-0a"]}'],
+        ['network={kind = "existing", load_balancer_subnets = ["subnet-0a1b2c3d", "subnet-0a1b2c3d"]}'],
         "network.load_balancer_subnets: a load balancer needs subnets in two zones at least; name two",
     ),
-    (["network.cidr=10.0.0.1/16"], "network.cidr: 10.0.0.1/16 has host bits set"),
-    (["network.cidr=10.0.0.300/16"], "network.cidr: Octet 300 (> 255) not permitted in '10.0.0.300'"),
-    (["network.cidr=10.0.0.0/25"], "network.cidr: got 10.0.0.0/25; its eight subnets would be /28, where a load"),
-    (["network.cidr=10.0.0.0/15"], "network.cidr: got 10.0.0.0/15; its eight subnets would be /18, where a load"),
+    (["network.cidr=10.0.0.1/16"], "network.cidr: it has host bits set, which a range has not; write 10.0.0.0/16"),
+    (["network.cidr=10.0.0.300/16"], "network.cidr: 300 in 10.0.0.300 is not 0 to 255"),
+    (["network.cidr=10.0.0.0/25"], "network.cidr: its length is /25: its eight subnets would be /28, where a load"),
+    (["network.cidr=10.0.0.0/15"], "network.cidr: its length is /15: its eight subnets would be /18, where a load"),
     (
         ["network.egress=public-subnets", "service.network_mode=awsvpc"],
         'network.egress: "public-subnets" gives a way out only to addresses of nodes',

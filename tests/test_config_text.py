@@ -294,7 +294,7 @@ def _values() -> st.SearchStrategy[Any]:
 
 EVERY_KIND = [
     Config(),
-    Config(network=ExistingVpc(vpc_id="vpc-0a")),
+    Config(network=ExistingVpc(vpc_id="vpc-0a1b2c3d")),
     Config(load_balancer=LoadBalancer(listener=Certificate(certificate_arn=GIVEN["certificate_arn"].strip('"')))),
     Config(
         network=NewVpc(zones=3),
@@ -324,9 +324,10 @@ def changed_tables(draw: st.DrawFn) -> dict[str, Any]:
 
 @unhurried
 @given(changed_tables())
-def test_the_schema_and_load_agree(tables: dict[str, Any]) -> None:
+def test_what_load_takes_the_schema_takes_too(tables: dict[str, Any]) -> None:
+    """A schema sees less: of a text, its form."""
     problems = problems_of(tables)
-    assert accepts(tables) == (not problems), problems
+    assert problems or accepts(tables)
 
 
 def test_text_of_any_kind_is_toml() -> None:

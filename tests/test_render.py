@@ -422,10 +422,10 @@ def test_every_parameter_of_the_root_is_constrained_where_it_can_be() -> None:
 
 
 def test_a_default_of_an_existing_network_is_what_the_config_says() -> None:
-    network = ExistingVpc(vpc_id="vpc-0a", load_balancer_subnets=("subnet-0a", "subnet-0b"))
+    network = ExistingVpc(vpc_id="vpc-0a1b2c3d", load_balancer_subnets=("subnet-0a1b2c3d", "subnet-0b1b2c3d"))
     asked = set_of(compose(Config(network=network)))["root.yaml"]["Parameters"]
-    assert asked["VpcId"]["Default"] == "vpc-0a"
-    assert asked["LoadBalancerSubnets"]["Default"] == "subnet-0a,subnet-0b"
+    assert asked["VpcId"]["Default"] == "vpc-0a1b2c3d"
+    assert asked["LoadBalancerSubnets"]["Default"] == "subnet-0a1b2c3d,subnet-0b1b2c3d"
     assert "Default" not in asked["NodeSubnets"]
     assert asked["NodeSubnets"]["Description"].endswith("No default: it differs from account to account.")
 

@@ -1,0 +1,468 @@
+"""What AWS asks of a text, by kind: each function tells in words what is wrong with one, and nothing when it is right.
+
+Of what nobody can know without an account (whether a certificate exists, whether a region has opened) nothing is said.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+__all__ = [
+    "Arn",
+    "arn_of",
+    "or_empty",
+    "partition_of",
+    "problem_of_account",
+    "problem_of_boundary",
+    "problem_of_branch",
+    "problem_of_bucket",
+    "problem_of_certificate",
+    "problem_of_cidr",
+    "problem_of_connection",
+    "problem_of_email",
+    "problem_of_folder",
+    "problem_of_host_name",
+    "problem_of_hosted_zone",
+    "problem_of_image",
+    "problem_of_oidc_provider",
+    "problem_of_path",
+    "problem_of_region",
+    "problem_of_repository",
+    "problem_of_resource_id",
+    "problem_of_secret",
+    "problem_of_stack_name",
+    "problem_of_tag_key",
+    "problem_of_tag_value",
+]
+
+#: By partition: the forms of its regions, and those there are, as botocore's partitions.json of 2026 has them.
+PARTITIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "aws": (
+        r"(us|eu|ap|sa|ca|me|af|il|mx)-\w+-\d",
+        (
+            *("af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3"),
+            *("ap-south-1", "ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4"),
+            *("ap-southeast-5", "ap-southeast-6", "ap-southeast-7", "ca-central-1", "ca-west-1", "eu-central-1"),
+            *("eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3"),
+            *("il-central-1", "me-central-1", "me-south-1", "mx-central-1", "sa-east-1", "us-east-1", "us-east-2"),
+            *("us-west-1", "us-west-2"),
+        ),
+    ),
+    "aws-cn": (r"cn-\w+-\d", ("cn-north-1", "cn-northwest-1")),
+    "aws-us-gov": (r"us-gov-\w+-\d", ("us-gov-east-1", "us-gov-west-1")),
+    "aws-eusc": (r"eusc-de-\w+-\d", ("eusc-de-east-1",)),
+    "aws-iso": (r"us-iso-\w+-\d", ("us-iso-east-1", "us-iso-west-1")),
+    "aws-iso-b": (r"us-isob-\w+-\d", ("us-isob-east-1", "us-isob-west-1")),
+    "aws-iso-e": (r"eu-isoe-\w+-\d", ("eu-isoe-west-1",)),
+    "aws-iso-f": (r"us-isof-\w+-\d", ("us-isof-east-1", "us-isof-south-1")),
+}
+DIRECTIONS = ("central", "east", "north", "northeast", "northwest", "south", "southeast", "southwest", "west")
+
+
+def or_empty(problem_of: Callable[[str], str]) -> Callable[[str], str]:
+    """The same check, for a text that may be left empty."""
+    return lambda text: problem_of(text) if text else ""
+
+
+def partition_of(region: str) -> str:
+    """The partition whose regions are named like this one; empty when none is."""
+    forms = ((partition, form) for partition, (form, _) in PARTITIONS.items())
+    return next((partition for partition, form in forms if re.fullmatch(form, region, re.ASCII)), "")
+
+
+def problem_of_region(text: str) -> str:
+    """A region that is not known passes when it is named like one: AWS opens several a year."""
+    known = [region for _, regions in PARTITIONS.values() for region in regions]
+    if text in known or (partition_of(text) and text.split("-")[-2] in DIRECTIONS):
+        return ""
+    if text[:-1] in known and text[-1].isalpha():
+        return f"it is an availability zone; write its region, {text[:-1]}"
+    if near := _near(text.lower().replace("_", "-"), known):
+        return f"no region is named so; did you mean {near}?"
+    return (
+        "no region is named so, as in eu-west-1; for one that this version does not know, leave it empty and give"
+        " --region"
+    )
+
+
+def problem_of_account(text: str) -> str:
+    """https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html"""
+    if re.fullmatch(r"\d{12}", text, re.ASCII):
+        return ""
+    if re.fullmatch(r"\d{4}-\d{4}-\d{4}", text, re.ASCII):
+        return f"write it without hyphens: {text.replace('-', '')}"
+    digits = re.sub(r"\D", "", text)
+    return f"an account has twelve digits, as in 123456789012{f'; it has {len(digits)}' if digits == text else ''}"
+
+
+# --- ARNs: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
+
+
+class Arn(NamedTuple):
+    """An ARN taken apart. `resource` is all that follows the account."""
+
+    partition: str
+    service: str
+    region: str
+    account: str
+    resource: str
+
+
+def arn_of(text: str) -> Arn | None:
+    """The parts of an ARN; None when the text has not got six of them."""
+    parts = text.split(":", 5)
+    return Arn(*parts[1:]) if len(parts) == 6 and parts[0] == "arn" else None
+
+
+def problem_of_certificate(text: str) -> str:
+    """https://docs.aws.amazon.com/acm/latest/APIReference/API_CertificateDetail.html"""
+    return _problem_of_arn(
+        text,
+        "an ACM certificate",
+        {"acm": r"certificate/[A-Za-z0-9-]+"},
+        "arn:aws:acm:eu-west-1:123456789012:certificate/12345678-1234-1234-1234-123456789012",
+    )
+
+
+def problem_of_secret(text: str) -> str:
+    """An SSM parameter, or a secret with the six characters that Secrets Manager adds to its name, and perhaps a JSON
+    key, a version's stage and a version's id behind colons, of which one of the last two stays empty.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-ssm-paramstore.html
+    """
+    example = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/db-AbCdEf"
+    what = "a Secrets Manager secret or an SSM parameter"
+    if problem := _problem_of_arn(text, what, {"ssm": r"parameter/[\w./-]+", "secretsmanager": "secret:.+"}, example):
+        return problem
+    arn = arn_of(text)
+    if arn is None or arn.service == "ssm":
+        return ""
+    _, name, *extra = arn.resource.split(":")
+    if not re.fullmatch(r"[\w/+=.@-]+-[A-Za-z0-9]{6}", name, re.ASCII):
+        return (
+            f"the name {name} does not end in a hyphen and the six characters that Secrets Manager adds; copy the whole"
+            f" ARN, as in {example}"
+        )
+    if extra and len(extra) != 3:
+        return "behind the name stands nothing, or :json-key:version-stage:version-id, each of which may be empty"
+    if extra and extra[1] and extra[2]:
+        return f"version-stage {extra[1]} and version-id {extra[2]} exclude each other; leave one empty"
+    return ""
+
+
+def problem_of_boundary(text: str) -> str:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
+    return _problem_of_arn(
+        text,
+        "an IAM policy",
+        {"iam": r"policy/[\w+=,.@/-]+"},
+        "arn:aws:iam::123456789012:policy/boundary",
+        accounts=r"\d{12}|aws",
+    )
+
+
+def problem_of_oidc_provider(text: str) -> str:
+    """https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws"""
+    return _problem_of_arn(
+        text,
+        "GitHub's OIDC provider in IAM",
+        {"iam": r"oidc-provider/token\.actions\.githubusercontent\.com"},
+        "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com",
+    )
+
+
+def problem_of_connection(text: str) -> str:
+    """https://docs.aws.amazon.com/codeconnections/latest/APIReference/API_Connection.html"""
+    return _problem_of_arn(
+        text,
+        "a connection of CodeConnections",
+        dict.fromkeys(("codeconnections", "codestar-connections"), r"connection/[0-9a-f-]+"),
+        "arn:aws:codeconnections:eu-west-1:123456789012:connection/12345678-1234-1234-1234-123456789012",
+    )
+
+
+def _problem_of_arn(
+    text: str, what: str, resources: Mapping[str, str], example: str, *, accounts: str = r"\d{12}"
+) -> str:
+    """Whether it is the ARN of one of some services, each with the form of its resource."""
+    arn = arn_of(text)
+    wanted = f"the ARN of {what} is wanted, as in {example}"
+    if arn is None:
+        return wanted
+    if arn.service not in resources:
+        return f"it is of {arn.service or 'no service'}; {wanted}"
+    if arn.partition not in PARTITIONS:
+        near = _near(arn.partition, list(PARTITIONS))
+        return f"its partition {arn.partition} is unknown; {f'did you mean {near}?' if near else wanted}"
+    if arn.service == "iam":
+        if arn.region:
+            return f"an ARN of IAM has no region, where this has {arn.region}; {wanted}"
+    elif problem := problem_of_region(arn.region):
+        return f"its region is {arn.region or 'empty'}: {problem}"
+    elif partition_of(arn.region) != arn.partition:
+        return (
+            f"its region {arn.region} is in the partition {partition_of(arn.region)}, where it says {arn.partition};"
+            " copy the ARN from AWS"
+        )
+    if not re.fullmatch(accounts, arn.account, re.ASCII):
+        return f"its account is {arn.account or 'empty'}: an account has twelve digits; {wanted}"
+    if not re.fullmatch(resources[arn.service], arn.resource, re.ASCII):
+        return f"its last part is {arn.resource or 'empty'}; {wanted}"
+    return ""
+
+
+# --- networks and names
+
+
+def problem_of_cidr(text: str) -> str:
+    """The range of a VPC that is cut into eight subnets.
+
+    A VPC is a /16 at most, a balancer's subnets a /27 at least, and eight of them a /24. EC2 takes none of the ranges
+    that are not for hosts.
+    https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
+    """
+    import ipaddress  # here, for the default needs no check
+
+    example = "as in 10.0.0.0/16"
+    address, slash, prefix = text.partition("/")
+    numbers = address.split(".")
+    if len(numbers) != 4 or not all(re.fullmatch(r"\d{1,3}", number, re.ASCII) for number in numbers):
+        return f"an IPv4 range is wanted: four numbers with dots, a slash and a length, {example}"
+    if wrong := [number for number in numbers if int(number) > 255 or str(int(number)) != number]:
+        return f"{wrong[0]} in {address} is not 0 to 255, without zeros before it; {example}"
+    if not slash or not re.fullmatch(r"\d{1,2}", prefix, re.ASCII) or not 16 <= int(prefix) <= 24:
+        cut = f"its eight subnets would be /{int(prefix) + 3}" if prefix.isdecimal() and int(prefix) < 30 else ""
+        because = f": {cut}, where a load balancer needs /27 at least and a VPC is a /16 at most" if cut else ""
+        return f"its length is {f'/{prefix}' if slash else 'missing'}{because}; allowed is /16 to /24, {example}"
+    network = ipaddress.IPv4Network(text, strict=False)
+    if str(network.network_address) != address:
+        return f"it has host bits set, which a range has not; write {network}"
+    if network.is_loopback or network.is_link_local or network.is_multicast or int(numbers[0]) in (0, *range(240, 256)):
+        return f"{network} is not for hosts (this host, loopback, link-local, multicast or reserved); {example}"
+    return ""
+
+
+def problem_of_resource_id(kind: str) -> Callable[[str], str]:
+    """The check for ids of EC2: `vpc-` or `subnet-`, and 8 or 17 hexadecimal digits.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resource-ids.html
+    """
+
+    def problem_of(text: str) -> str:
+        if re.fullmatch(f"{kind}-([0-9a-f]{{8}}|[0-9a-f]{{17}})", text):
+            return ""
+        return f"allowed is {kind}- and 17 (or, of old, 8) digits of 0 to 9 and a to f, as in {kind}-0123456789abcdef0"
+
+    return problem_of
+
+
+def problem_of_host_name(text: str) -> str:
+    """https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DomainNameFormat.html, and RFC 1123"""
+    example = "as in shop.example.com"
+    if scheme := re.match(r"[a-z]+://", text):
+        return f"a name is wanted, without {scheme[0]} and what follows the name, {example}"
+    if not text.isascii():
+        return f"write a name of other letters in its ASCII form, which begins with xn--, {example}"
+    if text != text.lower():
+        return f"write it in lower case: {text.lower()}"
+    if text.endswith("."):
+        return f"write it without the dot at its end: {text.rstrip('.')}"
+    if text.startswith("*"):
+        return f"one name is wanted, no wildcard, {example}"
+    if len(text) > 253:
+        return f"it has {len(text)} characters; allowed are 253"
+    labels = text.split(".")
+    if len(labels) < 2:
+        return f"a full name has two parts at least, with a dot between them, {example}"
+    for label in labels:
+        if not 1 <= len(label) <= 63:
+            return f"a part between dots has 1 to 63 characters, {label or 'an empty one'} has {len(label)}; {example}"
+        if not re.fullmatch("[a-z0-9]([a-z0-9-]*[a-z0-9])?", label):
+            return f"the part {label} may hold a to z, 0 to 9 and, inside, hyphens; {example}"
+    if not re.fullmatch(r"[a-z]{2,}|xn--[a-z0-9-]+", labels[-1]):
+        return f"no domain ends in {labels[-1]}; {example}"
+    return ""
+
+
+def problem_of_hosted_zone(text: str) -> str:
+    """https://docs.aws.amazon.com/Route53/latest/APIReference/API_HostedZone.html"""
+    if text.startswith("/hostedzone/"):
+        return f"write the id alone: {text.removeprefix('/hostedzone/')}"
+    if re.fullmatch("Z[A-Z0-9]{1,31}", text):
+        return ""
+    return "the id of a hosted zone is Z and up to 31 of A to Z and 0 to 9, as in Z0123456789ABCDEFGHIJ"
+
+
+def problem_of_email(text: str) -> str:
+    """An address as SNS takes it: RFC 5321 without quotes and comments."""
+    example = "as in ops@example.com"
+    local, at, domain = text.rpartition("@")
+    if not at or not local or "@" in local:
+        return f"a mail address has one @ between a name and a domain, {example}"
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*", local):
+        return f"the name {local} may hold letters, digits and signs, no spaces, and dots inside only, {example}"
+    if len(local) > 64:
+        return f"the name before the @ has {len(local)} characters; allowed are 64"
+    if problem := problem_of_host_name(domain.lower()):
+        return f"the domain {domain}: {problem.replace('shop.example.com', 'example.com')}"
+    return ""
+
+
+def problem_of_path(text: str) -> str:
+    """The path of a health check.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
+    """
+    if re.match(r"[a-z]+://", text):
+        return "a path is wanted, without scheme and host, as in /health"
+    if not text.startswith("/"):
+        return f"a path begins with a slash: /{text}" if text else "a path begins with a slash, as in /health"
+    if len(text) > 1024:
+        return f"it has {len(text)} characters; allowed are 1024"
+    if not re.fullmatch("[!-~]+", text):
+        return "a path holds visible ASCII characters; write others as percent and their code, a space as %20"
+    return ""
+
+
+def problem_of_bucket(text: str) -> str:
+    """https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
+    example = "as in my-templates"
+    if text.startswith("s3://"):
+        return f"write the name alone: {text.removeprefix('s3://').partition('/')[0]}"
+    if not 3 <= len(text) <= 63:
+        return f"a bucket's name has 3 to 63 characters, {text or 'this'} has {len(text)}; {example}"
+    if not re.fullmatch("[a-z0-9][a-z0-9.-]*[a-z0-9]", text):
+        return f"a bucket's name holds a to z, 0 to 9 and, inside, dots and hyphens, {example}"
+    if ".." in text or re.fullmatch(r"\d+\.\d+\.\d+\.\d+", text):
+        return f"a bucket's name has no two dots together and is no IP address, {example}"
+    begins = next((part for part in ("xn--", "sthree-", "amzn-s3-demo-") if text.startswith(part)), "")
+    ends = next((part for part in ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3") if text.endswith(part)), "")
+    if begins or ends:
+        return f"names that {f'begin with {begins}' if begins else f'end in {ends}'} are kept by S3, {example}"
+    return ""
+
+
+# --- what runs
+
+
+def problem_of_image(text: str) -> str:
+    """A reference to an image: `[registry/]repository[:tag][@digest]`.
+
+    https://github.com/distribution/reference/blob/main/reference.go
+    """
+    example = "as in 123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v1"
+    if scheme := re.match(r"[a-z]+://", text):
+        return f"a reference to an image has no {scheme[0]}, {example}"
+    if bad := re.search(r"[^!-~]", text):
+        return f"it holds {'a space' if bad[0] == ' ' else repr(bad[0])}, {example}"
+    name, at, digest = text.partition("@")
+    if at and not re.fullmatch("sha256:[0-9a-f]{64}", digest):
+        return "behind the @ stands a digest: sha256: and 64 digits of 0 to 9 and a to f"
+    path, colon, tag = name.rpartition(":") if ":" in name.rpartition("/")[2] else (name, "", "")
+    if colon and not re.fullmatch(r"\w[\w.-]{0,127}", tag, re.ASCII):
+        return (
+            f"the tag {tag or 'is empty; one'} holds 1 to 128 letters, digits, _ and, but at first, . and -; {example}"
+        )
+    first, slash, rest = path.partition("/")
+    has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
+    repository = rest if has_registry else path
+    if repository != repository.lower():
+        return f"the name of a repository is lower case: {repository.lower()}"
+    if not re.fullmatch(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*", repository):
+        return (
+            f"the repository {repository or 'is empty; one'} holds a to z and 0 to 9, with one of . _ - between them"
+            f" and slashes between its parts, {example}"
+        )
+    if has_registry and not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?", first):
+        return f"the registry {first} is no host name with or without a port, {example}"
+    if registry := re.fullmatch(r"(\w+)\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(amazonaws|on)\..+", first):
+        account, region, _ = registry.groups()
+        return problem_of_account(account) or (problem_of_region(region) and f"{region}: {problem_of_region(region)}")
+    return ""
+
+
+def problem_of_stack_name(text: str) -> str:
+    """Letters, digits and hyphens: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
+
+    CloudFormation takes 128 characters. It makes the name of a nested stack of this one, a hyphen, up to 40 characters
+    of our titles and 13 of its own; and the name of a capacity provider of the first of these, which may not begin as
+    AWS's own do: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateCapacityProvider.html
+    """
+    example = "as in shop-prod"
+    if not 1 <= len(text) <= 64:
+        return f"a name has 1 to 64 characters, for those of nested stacks are longer; it has {len(text)}"
+    if not re.fullmatch("[A-Za-z][A-Za-z0-9-]*", text):
+        return f"a name holds letters, digits and hyphens, and begins with a letter, {example}"
+    if taken := next((word for word in ("aws", "ecs", "fargate") if text.lower().startswith(word)), ""):
+        return f"the capacity provider is named after it, and such names may not begin with {taken}; {example}"
+    return ""
+
+
+# --- https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html, the narrowest of all services
+
+
+def problem_of_tag_key(text: str) -> str:
+    if text.lower().startswith("aws:"):
+        return "keys that begin with aws: are AWS's own"
+    if not 1 <= len(text) <= 128:
+        return f"a key has 1 to 128 characters, this has {len(text)}"
+    return _problem_of_tag("a key", text)
+
+
+def problem_of_tag_value(text: str) -> str:
+    if not 1 <= len(text) <= 256:
+        return f"a value has 1 to 256 characters, this has {len(text)}"
+    return _problem_of_tag("a value", text)
+
+
+def _problem_of_tag(what: str, text: str) -> str:
+    bad = re.search(r"[^\w .:/=+@-]", text)
+    return f"{what} holds letters, digits, spaces and _ . : / = + - @, and {bad[0]!r} is none of them" if bad else ""
+
+
+# --- repositories of source
+
+
+def problem_of_repository(text: str) -> str:
+    if url := re.match(r"(https?://|git@)[^/:]+[/:](.+?)(\.git)?/?$", text):
+        return f"write owner and name alone: {url[2]}"
+    if re.fullmatch(r"[\w.-]+(@\d+)?(/[\w.-]+(@\d+)?)+", text, re.ASCII):
+        return ""
+    return "owner and name are wanted, with a slash between them, of letters, digits and . _ -, as in example/shop"
+
+
+def problem_of_branch(text: str) -> str:
+    """https://git-scm.com/docs/git-check-ref-format"""
+    if text.startswith("refs/heads/"):
+        return f"write the branch alone: {text.removeprefix('refs/heads/')}"
+    if not re.fullmatch(r"[\w./-]{1,255}", text):
+        return "a branch has 1 to 255 letters, digits and . _ / -, as in main"
+    parts = text.split("/")
+    if (
+        text[0] == "-"
+        or ".." in text
+        or any(not part or part[0] == "." or part.endswith((".", ".lock")) for part in parts)
+    ):
+        return (
+            "git has no branch of that name: no part between slashes is empty, begins or ends with a dot or ends in"
+            " .lock, and no two dots stand together"
+        )
+    return ""
+
+
+def problem_of_folder(text: str) -> str:
+    if text.startswith("/") or ".." in text.split("/"):
+        return "a folder inside the repository is wanted, as in . or services/web"
+    if not re.fullmatch(r"[\w.][\w./-]*", text):
+        return "a folder holds letters, digits and . _ / -, as in . or services/web"
+    return ""
+
+
+def _near(text: str, known: list[str]) -> str:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(text, known, n=1, cutoff=0.7)), "")
