@@ -195,18 +195,25 @@ class Places:
 
     def not_toml(self, error: Exception) -> str:
         """One line of an error message: why tomllib cannot read the text."""
-        place = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+        place = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", str(error))
         if place is None:
             return f"{self.file}: {error}; this is not TOML"
-        line, what = int(place[1]), str(error)[: place.start()]
+        what = str(error)[: place.start()]
+        line = int(place[1] or self._text.count("\n") + 1)
         # "Cannot declare ... twice" of tables, "Cannot overwrite a value" and "Duplicate inline table key" of keys.
         if re.match("Cannot|Duplicate", what):
-            written = list(statements(self._text))
-            for key in [key for key, at in written if at == line]:
-                first = next(at for other, at in written if other == key)
-                if first < line or "Duplicate" in what:
-                    again = f"first in line {first}; delete one of the two" if first < line else "delete one of them"
-                    return f"{self.file}:{line}: {one_line(key)}: is there twice, {again}"
+            written = [(key, at) for key, at in statements(self._text) if at <= line]
+            for key in [key for key, at in reversed(written) if at == line]:
+                first, *more = [at for other, at in written if other == key]
+                if more:
+                    twice = f"is there twice, first in line {first}; delete one of them"
+                    return f"{self.file}:{line}: {one_line(key)}: {twice}"
+                above = next(((other, at) for other, at in written if key.startswith(f"{other}.")), None)
+                if above:
+                    return (
+                        f"{self.file}:{line}: {one_line(key)}: line {above[1]} gives {one_line(above[0])} already, in"
+                        " another way; keep one of them"
+                    )
         if what == "Invalid value":
             what += ": texts stand in quotes, and true and false are lower case"
         return f"{self.file}:{line}: {what}; this is not TOML"
@@ -362,8 +369,7 @@ def refusal(value: object, inner: object, meta: Meta | None) -> str:
         return f"allowed is {allowed}{f' {unit}' if unit else ''}{quotes}"
     if inner is str:
         if not isinstance(value, str):
-            plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-            shown = f': "{value}"' if plain else ""
+            shown = f': "{_shown(value)}"' if isinstance(value, (int, float)) else ""
             return (
                 f"allowed is a text; write it in quotes{shown}"
                 if not isinstance(value, (list, dict))

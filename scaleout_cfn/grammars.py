@@ -463,6 +463,9 @@ def problem_of_folder(text: str) -> str:
 
 
 def _near(text: str, known: list[str]) -> str:
+    """What is nearest, or what are, with an or between them; empty when nothing is near."""
     import difflib
 
-    return next(iter(difflib.get_close_matches(text, known, n=1, cutoff=0.7)), "")
+    ratios = {word: difflib.SequenceMatcher(None, text, word).ratio() for word in known}
+    best = max(ratios.values())
+    return " or ".join(word for word, ratio in ratios.items() if ratio == best) if best >= 0.8 else ""

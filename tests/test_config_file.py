@@ -483,7 +483,7 @@ def test_a_file_that_is_not_utf8_is_told_with_the_byte(file: Path) -> None:
 def test_what_is_not_toml_is_told(read: Loader, file: Path, text: str) -> None:
     problem = problem_of(read, text)
     assert problem.startswith((f"{file}: ", f"{file}:1: "))
-    assert problem.endswith(("; this is not TOML", "delete one of the two"))
+    assert problem.endswith(("; this is not TOML", "delete one of them"))
 
 
 def test_a_number_of_thousands_of_digits_is_told(read: Loader) -> None:
