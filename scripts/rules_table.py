@@ -9,7 +9,11 @@ from scaleout_cfn.lint import RULES
 HEAD = """# The rules of `lint`
 
 `lint` runs cfn-lint on each template, and these rules on the set as a whole: what no linter of single templates can
-see. Each has a source. An error stops `render` too; a warning does not.
+see. Each has a source. An error stops `render` too; a warning does not, and what is for information does not even count
+in `lint`'s exit code.
+
+Rules are switched off as cfn-lint's own are, by their id or how it begins: `ignore_checks` in a `.cfnlintrc` in the
+folder, or under `Metadata: cfn-lint: config:` of a template or (the whole id) of a resource.
 
 A rule is a class in `scaleout_cfn/lint/rules`; this page is written by `python scripts/rules_table.py`.
 

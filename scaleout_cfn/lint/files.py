@@ -163,10 +163,11 @@ def _foreign(name: str, answer: Answer) -> Iterator[Finding]:
         )
 
 
-def _same_place(one: Finding, other: Finding) -> bool:
-    """Whether two findings are of one file and the path of one holds that of the other."""
-    shorter, longer = sorted((f"{one.path}.", f"{other.path}."), key=len)
-    return one.file == other.file and longer.startswith(shorter)
+def _same_place(foreign: Finding, own: Finding) -> bool:
+    """Whether a finding of cfn-lint's is of the file of one of ours, and one's path holds the other's."""
+    mine = f"{foreign.path}."
+    paths = [f"{path}." for path in (own.path, *own.also)]
+    return foreign.file == own.file and any(mine.startswith(path) or path.startswith(mine) for path in paths)
 
 
 def _is_wanted(finding: Finding, source: Source, answer: Answer | None) -> bool:

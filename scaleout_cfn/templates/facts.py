@@ -22,6 +22,8 @@ class Facts:
         self.attributes: list[tuple[tuple[str, ...], str, str]] = []
         self.splits: list[tuple[tuple[str, ...], str, str]] = []
         self.arns: list[tuple[tuple[str, ...], str]] = []
+        # (path, the name as an expression)
+        self.imports: list[tuple[tuple[str, ...], Any]] = []
         for section in ("Resources", "Outputs", "Conditions"):
             if section in body:
                 self._walk(body[section], (section,))
@@ -107,6 +109,8 @@ class Facts:
                         self.attributes.append((path, name, attribute))
                 elif key == "Fn::Sub":
                     self._sub(value, path)
+                elif key == "Fn::ImportValue":
+                    self.imports.append((path, value))
                 elif key in ("Fn::Select", "Fn::Split"):
                     self._split(key, value, path)
             for key, value in node.items():

@@ -48,7 +48,8 @@ class Source:
     """One template file.
 
     `body` is the long form, empty where the text cannot be read. `lines` maps a dotted path to its
-    line, counted from 1. `problems` says what is wrong with the text itself, `size` counts its bytes.
+    line, counted from 1. `problems` says what is wrong with the text itself, `size` counts its bytes,
+    `is_read` says that it is good YAML or JSON.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Source:
     lines: Mapping[str, int] = field(default_factory=dict, repr=False)
     problems: tuple[Finding, ...] = ()
     size: int = 0
+    is_read: bool = False
 
     def line(self, path: str) -> int | None:
         """The line of a path, or of the nearest thing around it that is written down."""
@@ -76,10 +78,11 @@ def load(text: str, name: str) -> Source:
             loader.dispose()
         if not isinstance(node, yaml.MappingNode):
             what = "empty" if node is None else "a list" if isinstance(node, yaml.SequenceNode) else "one value"
-            return Source(name, {}, problems=(_problem(name, 1, f"The file is {what}, not a template."),))
+            problem = _problem(name, 1, f"The file is {what}, not a template.")
+            return Source(name, {}, problems=(problem,), is_read=True)
         reader = _Builder(name)
         body = reader.mapping(node, "")
-        return _bounded(Source(name, body, reader.lines, tuple(reader.problems)))
+        return _bounded(Source(name, body, reader.lines, tuple(reader.problems), is_read=True))
     except yaml.YAMLError as error:
         # libyaml has a limit of its own from 0.2.6 on; before, Python's is met first.
         if "maximum nesting depth" in str(error):
@@ -202,7 +205,8 @@ class Reader:
             problem = _problem(name, 1, f"The file is not UTF-8 text: {error.reason} at byte {error.start}.")
             return Source(name, {}, problems=(problem,), size=size)
         source = load(text, name)
-        if not meant and source.body and not source.body.keys() & {"Resources", "AWSTemplateFormatVersion"}:
+        is_template = not source.is_read or source.body.keys() & {"Resources", "AWSTemplateFormatVersion"}
+        if not meant and not is_template:
             return None
         return replace(source, size=size)
 
@@ -293,7 +297,7 @@ def _load_json(text: str, name: str, error: yaml.YAMLError) -> Source:
         except RecursionError:
             return _too_deep(name)
         if isinstance(body, dict):
-            return _bounded(Source(name, body))
+            return _bounded(Source(name, body, is_read=True))
     mark = getattr(error, "problem_mark", None)
     what = " ".join(str(part) for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part)
     line = mark.line + 1 if mark is not None else 1

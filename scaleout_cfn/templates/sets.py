@@ -122,11 +122,14 @@ class StackSet:
             # A URL that ends in the parent's own name may mean somebody else's file of that name.
             if path in self.facts and (place.path is not None or path != parent):
                 return path
-        # In a folder beside the parent's, where only one file of the set can be meant.
+        # Another folder, or a name of which only the end is known: where only one file of the set can be meant.
         tail = "/".join(place.segments)
-        named = self._by_name.get(posixpath.basename(tail), []) if place.exact else []
-        several = [name for name in named if name.endswith(f"/{tail}") and name != parent]
-        return several[0] if len(several) == 1 else None
+        if place.exact:
+            several = [name for name in self._by_name.get(posixpath.basename(tail), ()) if name.endswith(f"/{tail}")]
+        else:
+            folder = posixpath.dirname(parent)
+            several = [name for name in self.facts if name.endswith(tail) and posixpath.dirname(name) == folder]
+        return several[0] if tail and len(several) == 1 and several[0] != parent else None
 
     def _child(
         self, parent: str, place: Location, hit: str | None, homes: Mapping[str, str]

@@ -8,7 +8,7 @@ the child's output says.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -348,6 +348,20 @@ class StackView:
         """When a resource or an output of this stack exists."""
         return every([self.exists, self.when(entry.get("Condition"))])
 
+    def presence_at(self, path: Sequence[str]) -> Formula:
+        """When a place within a resource or an output counts: where the entry exists, and by each Fn::If on the way."""
+        node: Any = self.facts.body
+        formulas = [self.exists]
+        for depth, key in enumerate(path):
+            if depth == 2 and isinstance(node, Mapping):
+                formulas.append(self.when(node.get("Condition")))
+            inner = node.get(key) if isinstance(node, Mapping) else node[int(key)] if isinstance(node, list) else None
+            if key == "Fn::If" and isinstance(inner, list) and len(inner) == 3 and depth + 1 < len(path):
+                holds = self.when(inner[0])
+                formulas.append(holds if path[depth + 1] == "1" else negation(holds))
+            node = inner
+        return every(formulas)
+
     def condition(self, name: Any) -> bool | None:
         """Whether a condition holds; None where that depends on what is chosen at deploy time."""
         formula = self.when(name)
@@ -424,6 +438,13 @@ class StackView:
         if name in self.facts.resources:
             return Symbol(self, name, attribute, self.facts.resources[name]["Type"], True)
         return Symbol(self, name, "", str(self.facts.parameters[name].get("Type", "String")), False)
+
+    def is_fixed(self, parameter: str) -> bool:
+        """Whether what the parent passes is the same whatever is chosen for the root's parameters."""
+        if self.parent is None or self.nested is None or not self.nested.arguments:
+            return False
+        scope = self.parent.scope_of(self.parent.resource(self.nested.logical_id))
+        return is_plain(replace(scope, doubtful=EVERYTHING).value(self.nested.arguments.get(parameter)))
 
     def fed_by_sibling(self, parameter: str) -> bool:
         """Whether a parameter gets its value from the output of another nested stack."""

@@ -153,6 +153,41 @@ def s113_child_nested_twice(templates: Set) -> None:
     nest(templates, "Second", "cluster.yaml", {**passed(templates, "Cluster")})
 
 
+def s105_output_that_is_never_there(templates: Set) -> None:
+    balancer = templates["balancer.yaml"]
+    balancer["Conditions"] = {"Internal": {"Fn::Equals": [{"Ref": "TargetType"}, "instance"]}}
+    balancer["Outputs"]["DnsName"]["Condition"] = "Internal"
+
+
+def s109_outputs_swapped_beyond_ecs(templates: Set) -> None:
+    templates["database.yaml"] = {
+        "Parameters": {"One": {"Type": "String"}, "Two": {"Type": "String"}, "Group": {"Type": "String"}},
+        "Resources": {
+            "Subnets": {
+                "Type": "AWS::RDS::DBSubnetGroup",
+                "Properties": {
+                    "DBSubnetGroupDescription": "Two.",
+                    "SubnetIds": [{"Ref": "One"}, {"Ref": "Two"}],
+                },
+            },
+        },
+    }
+    outputs = {
+        "One": "Balancer.Outputs.Group",
+        "Two": "Network.Outputs.SubnetTwo",
+        "Group": "Network.Outputs.SubnetOne",
+    }
+    nest(templates, "Database", "database.yaml", {name: {"Fn::Sub": f"${{{out}}}"} for name, out in outputs.items()})
+
+
+def s114_import(templates: Set) -> None:
+    templates["network.yaml"]["Outputs"]["VpcId"]["Export"] = {"Name": {"Fn::Sub": "${AWS::StackName}-VpcId"}}
+    name = {"Fn::ImportValue": {"Fn::Sub": "${Cluster}-VpcID"}}
+    properties(templates, "service", "Tasks")["ContainerDefinitions"][0]["Environment"][0]["Value"] = name
+    passed(templates, "Service")["Cluster"] = {"Ref": "Name"}
+    templates["root.yaml"]["Parameters"]["Name"] = {"Type": "String", "Default": "shop"}
+
+
 def s201_container(templates: Set) -> None:
     properties(templates, "service", "Service")["LoadBalancers"][0]["ContainerName"] = "wbe"
 
@@ -378,6 +413,9 @@ MISTAKES: tuple[tuple[Change, str, str, str], ...] = (
     (s110_circle, "root", "Resources.Network", "Network -> Cluster -> Network"),
     (s111_select, "cluster", "Resources.Nodes.Properties.VPCZoneIdentifier.0", "takes Subnets apart"),
     (s112_export, "balancer", "Outputs.DnsName.Export.Name", "${AWS::Region}-it"),
+    (s114_import, "service", "Resources.Tasks.Properties.ContainerDefinitions.0.Environment.0.Value", '"*-VpcId"'),
+    (s105_output_that_is_never_there, "root", "Outputs.Url.Value", "only where Internal holds"),
+    (s109_outputs_swapped_beyond_ecs, "database", "Resources.Subnets.Properties.SubnetIds.0", "AWS::EC2::Subnet"),
     (s113_name, "cluster", "Resources.Cluster.Properties.ClusterName", '"shop"'),
     (s113_child_nested_twice, "cluster", "Resources.Template.Properties.LaunchTemplateName", "nested twice"),
     (s201_container, "service", f"{SERVICE}.LoadBalancers.0.ContainerName", "Did you mean web?"),
@@ -463,7 +501,7 @@ def test_a_mistake_gives_its_own_finding_and_no_other(change: Change, file: str,
 
 
 def test_every_rule_has_a_mistake_that_shows_it() -> None:
-    # S404 judges the size of files; its test is in test_folder.py.
+    # S404 judges the size of files; its test is in test_files.py.
     shown = {change.__name__.partition("_")[0].upper() for change, *_ in MISTAKES} | {case.rule for case in CASES}
     assert {rule.id for rule in RULES} - shown == {"S404"}
 
@@ -474,7 +512,7 @@ def test_rules_are_listed_by_id_each_with_a_sentence_and_a_source() -> None:
     for rule in RULES:
         assert rule.sentence.endswith(".") and rule.sentence[0].isupper()
         assert rule.source.startswith("https://")
-        assert rule.severity in ("error", "warning")
+        assert rule.severity in ("error", "warning", "info")
 
 
 def test_checking_changes_nothing_and_repeats_itself() -> None:
@@ -680,6 +718,100 @@ def test_protection_with_a_custom_resource_that_clears_it_is_good() -> None:
         }
 
     silent(change)
+
+
+@pytest.mark.parametrize("by", ["code", "policy"])
+def test_protection_that_the_function_of_a_custom_resource_clears_is_good(by: str) -> None:
+    def change(templates: Set) -> None:
+        s307_protection(templates)
+        resources = templates["cluster.yaml"]["Resources"]
+        named = {"Fn::Sub": "const group = '${Nodes}', region = '${AWS::Region}', key = '${Elsewhere.Arn}';"}
+        resources["Role"] = {"Type": "AWS::IAM::Role", "Properties": {}}
+        function = {"Role": {"Fn::GetAtt": ["Role", "Arn"]}, "Code": {"ZipFile": named if by == "code" else "code"}}
+        resources["Function"] = {"Type": "AWS::Lambda::Function", "Properties": function}
+        token = {"Fn::GetAtt": ["Function", "Arn"]}
+        resources["Destroyer"] = {"Type": "Custom::GroupDestroyer", "Properties": {"ServiceToken": token}}
+        if by == "policy":
+            statement = {"Action": "autoscaling:DeleteAutoScalingGroup", "Resource": {"Fn::GetAtt": ["Nodes", "Arn"]}}
+            policy = {"Roles": [{"Ref": "Role"}], "PolicyDocument": {"Statement": [statement]}}
+            resources["Policy"] = {"Type": "AWS::IAM::Policy", "Properties": policy}
+
+    silent(change)
+
+
+@pytest.mark.parametrize("protocol", ["UDP", "TCP_UDP"])
+def test_a_listener_of_datagrams_is_let_in_by_udp(protocol: str) -> None:
+    templates = good()
+    properties(templates, "balancer", "Group")["SecurityGroupIngress"] = [
+        {"IpProtocol": "udp", "FromPort": 443, "ToPort": 443, "CidrIp": "0.0.0.0/0"},
+        {"IpProtocol": "tcp", "FromPort": 2020, "ToPort": 2020, "CidrIp": "0.0.0.0/0"},
+    ]
+    listener = properties(templates, "balancer", "Listener")
+    assert "S207" in {finding.rule for finding in check_set(templates)}
+    listener["Protocol"] = protocol
+    assert "S207" not in {finding.rule for finding in check_set(templates)}
+
+
+def test_what_a_macro_makes_of_a_parent_is_not_judged() -> None:
+    def change(templates: Set) -> None:
+        templates["root.yaml"]["Transform"] = ["Resolver"]
+        passed(templates, "Balancer")["TargetType"] = "~~/balancer/TargetType~~"
+        passed(templates, "Network").clear()
+        passed(templates, "Cluster")["MinNodes"] = "~~/nodes~~"
+
+    silent(change)
+
+
+def test_a_default_of_a_stack_that_must_be_asked_for_is_only_a_warning() -> None:
+    templates = good()
+    templates["root.yaml"]["Parameters"]["Path"] = {"Type": "String", "Default": ""}
+    templates["service.yaml"]["Parameters"]["Listener"] |= {"AllowedPattern": ".+"}
+    passed(templates, "Service")["Listener"] = {"Ref": "Path"}
+    assert [(finding.rule, finding.severity) for finding in check_set(templates)] == [("S107", "warning")]
+
+
+def test_a_parameter_that_a_condition_takes_away_is_not_unknown() -> None:
+    def change(templates: Set) -> None:
+        passed(templates, "Network")["Tenancy"] = {"Fn::If": ["HasImage", {"Ref": "AWS::NoValue"}, "default"]}
+
+    silent(change)
+
+
+@pytest.mark.parametrize("condition", ["Internal", "HasImage"])
+def test_an_output_that_is_read_where_it_may_be_there_is_good(condition: str) -> None:
+    def change(templates: Set) -> None:
+        root, balancer = templates["root.yaml"], templates["balancer.yaml"]
+        root["Conditions"]["Internal"] = {"Fn::Equals": [{"Ref": "Kind"}, "instance"]}
+        root["Parameters"]["Kind"] = {"Type": "String", "Default": "ip"}
+        passed(templates, "Balancer")["TargetType"] = "ip"
+        balancer["Parameters"]["Kind"] = {"Type": "String"}
+        passed(templates, "Balancer")["Kind"] = {"Ref": "Kind"}
+        balancer["Conditions"] = {"Made": {"Fn::Equals": [{"Ref": "Kind"}, "instance"]}}
+        balancer["Outputs"]["DnsName"]["Condition"] = "Made"
+        address = root["Outputs"]["Url"].pop("Value")
+        root["Outputs"]["Url"] |= {"Value": {"Fn::If": [condition, address, "none"]}}
+
+    silent(change)
+
+
+@pytest.mark.parametrize("name", ["net-SubnetB", "net-Subnet1", "other-Thing", "${AWS::StackName}-SubnetA"])
+def test_an_import_that_resembles_no_export_is_good(name: str) -> None:
+    def change(templates: Set) -> None:
+        templates["network.yaml"]["Outputs"]["VpcId"]["Export"] = {"Name": "net-SubnetA"}
+        value = {"Fn::ImportValue": {"Fn::Sub": name}}
+        properties(templates, "service", "Tasks")["ContainerDefinitions"][0]["Environment"][0]["Value"] = value
+
+    silent(change)
+
+
+def test_a_parameter_taken_apart_in_many_places_is_told_once() -> None:
+    templates = good()
+    s111_select(templates)
+    resources = templates["cluster.yaml"]["Resources"]
+    resources["More"] = copy.deepcopy(resources["Nodes"])
+    nest(templates, "Again", "cluster.yaml", passed(templates, "Cluster"))
+    (finding,) = check_set(templates)
+    assert finding.rule == "S111" and "places more" in finding.message
 
 
 def test_what_an_unseen_stack_is_told_of_may_be_attached_there() -> None:

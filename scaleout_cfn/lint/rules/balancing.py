@@ -206,31 +206,33 @@ class ClosedPort(Rule):
                 "SecurityGroups",
             )
             if entry.port is not None and entry.tasks and entry.tasks.network_mode == "awsvpc":
-                yield from self._judge(entry.stack, groups, entry.port, f"{entry.path}.ContainerPort", entry.service)
+                over = entry.mapping["Protocol"] if entry.mapping else UNKNOWN
+                path = f"{entry.path}.ContainerPort"
+                yield from self._judge(entry.stack, groups, entry.port, over or "tcp", path, entry.service)
         for stack in stacks.stacks:
             for logical_id, properties, scope in stack.of_type(_ELB + "Listener"):
                 port = as_number(scope.get(properties, "Port"))
                 balancer = resource_of(scope.get(properties, "LoadBalancerArn"), _ELB + "LoadBalancer")
                 if port is not None and balancer is not None:
-                    groups = property_of(balancer, "SecurityGroups")
-                    yield from self._judge(
-                        stack, groups, port, f"Resources.{logical_id}.Properties.Port", balancer.name
-                    )
+                    groups, over = property_of(balancer, "SecurityGroups"), scope.get(properties, "Protocol")
+                    path = f"Resources.{logical_id}.Properties.Port"
+                    yield from self._judge(stack, groups, port, over, path, balancer.name)
 
-    def _judge(self, stack: StackView, groups: Any, port: float, path: str, owner: str) -> Iterator[Finding]:
-        if not isinstance(groups, list):
+    def _judge(self, stack: StackView, groups: Any, port: float, over: Any, path: str, owner: str) -> Iterator[Finding]:
+        transports = _TRANSPORTS.get(str(over).upper()) if isinstance(over, str) else None
+        if not isinstance(groups, list) or transports is None:
             return
         opened: list[tuple[float, float]] = []
         for group in groups:
             symbol = resource_of(group, "AWS::EC2::SecurityGroup")
             known = symbol is not None and not handed_out(symbol.stack.root, symbol.bare, outputs=True)
-            ranges = _ingress(symbol) if symbol and known else None
+            ranges = _ingress(symbol, transports) if symbol and known else None
             if ranges is None:
                 return
             opened += ranges
         # No rule at all may mean that somebody else adds them; rules for other ports only do not.
         if opened and not any(low <= port <= high for low, high in opened):
-            listed = ", ".join(f"{low:g}" if low == high else f"{low:g}-{high:g}" for low, high in opened)
+            listed = ", ".join(f"{low:g}" if low == high else f"{low:g}-{high:g}" for low, high in sorted({*opened}))
             yield self.finding(
                 stack.file,
                 path,
@@ -239,8 +241,18 @@ class ClosedPort(Rule):
             )
 
 
-def _ingress(group: Symbol) -> list[tuple[float, float]] | None:
-    """The port ranges that a security group lets in over TCP; None where one is not known."""
+# What each protocol of a listener, and of a container's port, travels by: names and numbers of IpProtocol.
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-listeners.html
+_TCP, _UDP = frozenset({"tcp", "6"}), frozenset({"udp", "17"})
+_TRANSPORTS = {
+    **dict.fromkeys(("HTTP", "HTTPS", "TCP", "TLS"), _TCP),
+    **dict.fromkeys(("UDP", "QUIC"), _UDP),
+    **dict.fromkeys(("TCP_UDP", "TCP_QUIC"), _TCP | _UDP),
+}
+
+
+def _ingress(group: Symbol, transports: frozenset[str]) -> list[tuple[float, float]] | None:
+    """The port ranges that a security group lets in over some protocols; None where one is not known."""
     resource = group.stack.resource(group.name)
     scope = group.stack.scope_of(resource)
     inline = scope.items(resource.get("Properties"), "SecurityGroupIngress")
@@ -260,7 +272,7 @@ def _ingress(group: Symbol) -> list[tuple[float, float]] | None:
         low, high = as_number(reader.get(rule, "FromPort")), as_number(reader.get(rule, "ToPort"))
         if str(protocol) == "-1":
             found.append((0.0, 65535.0))
-        elif str(protocol).lower() in ("tcp", "6"):
+        elif str(protocol).lower() in transports:
             if low is None or high is None:
                 return None
             found.append((low, high))

@@ -17,9 +17,8 @@ TEMPLATE_REFERENCE = "https://docs.aws.amazon.com/AWSCloudFormation/latest/Templ
 class Rule:
     """One mistake that the set shows and a single template does not.
 
-    `sentence` states what holds in a good set, `source` where AWS (or who met it) says so. `overlaps`
-    are the cfn-lint rules that report the same thing where they can see it; `lint_files` then gives
-    this rule's finding alone.
+    `sentence` states what holds in a good set, `source` where AWS (or who met it) says so. `overlaps` are the cfn-lint
+    rules that report the same thing where they can see it; `lint_files` then gives this rule's finding alone.
     """
 
     id: ClassVar[str]
@@ -32,8 +31,11 @@ class Rule:
         """Every place of the set that breaks the rule. A place seen in several stacks may come twice."""
         raise NotImplementedError
 
-    def finding(self, file: str, path: str, message: str, cure: str, severity: Severity | None = None) -> Finding:
-        return Finding(file, None, path, self.id, severity or self.severity, message, cure, self.source)
+    def finding(
+        self, file: str, path: str, message: str, cure: str, severity: Severity | None = None, also: Iterable[str] = ()
+    ) -> Finding:
+        of = severity or self.severity
+        return Finding(file, None, path, self.id, of, message, cure, self.source, also=tuple(also))
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -78,7 +78,8 @@ class Partition(Rule):
     id = "S402"
     sentence = "No ARN without an account number names the partition aws, which fails in China and GovCloud."
     source = "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/pseudo-parameter-reference.html"
-    severity = "warning"
+    severity = "info"
+    overlaps = frozenset({"I3042"})
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for file, facts in stacks.facts.items():

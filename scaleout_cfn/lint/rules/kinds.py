@@ -8,7 +8,7 @@ from typing import Any
 
 from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Rule
 from scaleout_cfn.lint.rules.tables import FAMILIAR_TYPES
-from scaleout_cfn.lint.rules.wiring import passed
+from scaleout_cfn.lint.rules.wiring import is_placeholder, passed
 from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Scope, Symbol, Text
@@ -72,9 +72,10 @@ def _is_wrong(symbol: Symbol, good: frozenset[tuple[str, str]]) -> bool:
     if not symbol.is_resource:
         kind = _inner_type(symbol.type)
         return kind in _ID_KINDS and _ID_KINDS[kind][1] != good
-    if symbol.type not in FAMILIAR_TYPES or (symbol.type, symbol.attribute) in good:
+    given = (symbol.type, symbol.attribute)
+    if symbol.type not in FAMILIAR_TYPES or given in good:
         return False
-    return symbol.attribute == "" or symbol.attribute.endswith("Arn")
+    return symbol.attribute == "" or symbol.attribute.endswith("Arn") or any(given in kind for kind in _KINDS)
 
 
 class WrongKind(Rule):
@@ -95,6 +96,7 @@ class WrongKind(Rule):
                     f"{nested.path}.Parameters.{name}",
                     f"{name} of {stack.file} is a {declared}, but {reason}.",
                     f"Pass {'values' if is_list_type(declared) else 'one value'} of type {kind}.",
+                    "warning" if is_placeholder(stack, name) else None,
                 )
 
     def _reason(self, value: Any, declared: str, kind: str) -> str | None:
@@ -124,39 +126,155 @@ def _items(value: Any, scalar: bool) -> list[Any]:
     return [value] if isinstance(value, (str, Symbol)) else []
 
 
+def _giving(resource: str, *attributes: str) -> frozenset[tuple[str, str]]:
+    """What gives the id of a kind of resource: these attributes, "" for Ref."""
+    return frozenset((resource, attribute) for attribute in attributes)
+
+
 _VPC = _ID_KINDS["AWS::EC2::VPC::Id"][1]
 _SUBNET = _ID_KINDS["AWS::EC2::Subnet::Id"][1]
 _GROUP = _ID_KINDS["AWS::EC2::SecurityGroup::Id"][1]
+_INSTANCE = _ID_KINDS["AWS::EC2::Instance::Id"][1]
 _ELB = "AWS::ElasticLoadBalancingV2::"
-_TARGETS = frozenset({(_ELB + "TargetGroup", ""), (_ELB + "TargetGroup", "TargetGroupArn")})
-_LISTENER = frozenset({(_ELB + "Listener", ""), (_ELB + "Listener", "ListenerArn")})
-_BALANCER = frozenset({(_ELB + "LoadBalancer", ""), (_ELB + "LoadBalancer", "LoadBalancerArn")})
-_CLUSTER = frozenset({("AWS::ECS::Cluster", ""), ("AWS::ECS::Cluster", "Arn")})
-
-# Where a property wants the id of one kind of resource: type, path ("*" is each item), what gives one.
-_ID_PROPERTIES: tuple[tuple[str, str, frozenset[tuple[str, str]]], ...] = (
-    (_ELB + "TargetGroup", "VpcId", _VPC),
-    (_ELB + "LoadBalancer", "Subnets.*", _SUBNET),
-    (_ELB + "LoadBalancer", "SecurityGroups.*", _GROUP),
-    (_ELB + "Listener", "LoadBalancerArn", _BALANCER),
-    (_ELB + "ListenerRule", "ListenerArn", _LISTENER),
-    (_ELB + "ListenerCertificate", "ListenerArn", _LISTENER),
-    ("AWS::EC2::SecurityGroup", "VpcId", _VPC),
-    ("AWS::EC2::Subnet", "VpcId", _VPC),
-    ("AWS::EC2::RouteTable", "VpcId", _VPC),
-    ("AWS::EC2::VPCEndpoint", "VpcId", _VPC),
-    ("AWS::EC2::VPCEndpoint", "SubnetIds.*", _SUBNET),
-    ("AWS::EC2::VPCEndpoint", "SecurityGroupIds.*", _GROUP),
-    ("AWS::EC2::SecurityGroupIngress", "GroupId", _GROUP),
-    ("AWS::EC2::SecurityGroupIngress", "SourceSecurityGroupId", _GROUP),
-    ("AWS::EC2::SecurityGroupEgress", "GroupId", _GROUP),
-    ("AWS::EC2::SecurityGroupEgress", "DestinationSecurityGroupId", _GROUP),
-    ("AWS::AutoScaling::AutoScalingGroup", "VPCZoneIdentifier.*", _SUBNET),
-    ("AWS::ECS::Service", "Cluster", _CLUSTER),
-    ("AWS::ECS::Service", "LoadBalancers.*.TargetGroupArn", _TARGETS),
-    ("AWS::ECS::Service", "NetworkConfiguration.AwsvpcConfiguration.Subnets.*", _SUBNET),
-    ("AWS::ECS::Service", "NetworkConfiguration.AwsvpcConfiguration.SecurityGroups.*", _GROUP),
+_TARGETS = _giving(_ELB + "TargetGroup", "", "TargetGroupArn")
+_LISTENER = _giving(_ELB + "Listener", "", "ListenerArn")
+_BALANCER = _giving(_ELB + "LoadBalancer", "", "LoadBalancerArn")
+_CLUSTER = _giving("AWS::ECS::Cluster", "", "Arn")
+_ROUTES = _giving("AWS::EC2::RouteTable", "", "RouteTableId")
+_GATEWAY = _giving("AWS::EC2::InternetGateway", "", "InternetGatewayId")
+_NAT = _giving("AWS::EC2::NatGateway", "", "NatGatewayId")
+_ADDRESS = _giving("AWS::EC2::EIP", "AllocationId")
+_FILES = _giving("AWS::EFS::FileSystem", "", "FileSystemId")
+_ROLE = _giving("AWS::IAM::Role", "Arn")
+_ROLE_NAME = _giving("AWS::IAM::Role", "")
+_TOPIC = _giving("AWS::SNS::Topic", "", "TopicArn")
+_BUCKET = _giving("AWS::S3::Bucket", "")
+_CERTIFICATE = _giving("AWS::CertificateManager::Certificate", "", "CertificateArn")
+_FUNCTION = _giving("AWS::Lambda::Function", "", "Arn", "FunctionName")
+_LOGS = _giving("AWS::Logs::LogGroup", "", "LogGroupName")
+_QUEUE = _giving("AWS::SQS::Queue", "", "QueueUrl")
+_KEY = _giving("AWS::KMS::Key", "", "Arn", "KeyId")
+_KINDS = (
+    *(good for _, good in _ID_KINDS.values()),
+    *(_TARGETS, _LISTENER, _BALANCER, _CLUSTER, _ROUTES, _GATEWAY, _NAT, _ADDRESS, _FILES, _ROLE, _TOPIC, _BUCKET),
+    *(_CERTIFICATE, _FUNCTION, _LOGS, _QUEUE, _KEY),
 )
+
+# Where properties want the id of one kind of resource: type, what gives one, paths ("*" is each item). From the types'
+# pages, https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-template-resource-type-ref.html
+_ID_TABLE: tuple[tuple[str, frozenset[tuple[str, str]], str], ...] = (
+    (_ELB + "TargetGroup", _VPC, "VpcId"),
+    (_ELB + "LoadBalancer", _SUBNET, "Subnets.*"),
+    (_ELB + "LoadBalancer", _GROUP, "SecurityGroups.*"),
+    (_ELB + "Listener", _BALANCER, "LoadBalancerArn"),
+    (_ELB + "Listener", _CERTIFICATE, "Certificates.*.CertificateArn"),
+    (_ELB + "Listener", _TARGETS, "DefaultActions.*.TargetGroupArn"),
+    (_ELB + "ListenerRule", _LISTENER, "ListenerArn"),
+    (_ELB + "ListenerRule", _TARGETS, "Actions.*.TargetGroupArn"),
+    (_ELB + "ListenerCertificate", _LISTENER, "ListenerArn"),
+    (_ELB + "ListenerCertificate", _CERTIFICATE, "Certificates.*.CertificateArn"),
+    ("AWS::ElasticLoadBalancing::LoadBalancer", _SUBNET, "Subnets.*"),
+    ("AWS::ElasticLoadBalancing::LoadBalancer", _GROUP, "SecurityGroups.*"),
+    ("AWS::EC2::SecurityGroup", _VPC, "VpcId"),
+    ("AWS::EC2::SecurityGroup", _GROUP, "SecurityGroupIngress.*.SourceSecurityGroupId"),
+    ("AWS::EC2::SecurityGroup", _GROUP, "SecurityGroupEgress.*.DestinationSecurityGroupId"),
+    ("AWS::EC2::SecurityGroupIngress", _GROUP, "GroupId SourceSecurityGroupId"),
+    ("AWS::EC2::SecurityGroupEgress", _GROUP, "GroupId DestinationSecurityGroupId"),
+    ("AWS::EC2::Subnet", _VPC, "VpcId"),
+    ("AWS::EC2::RouteTable", _VPC, "VpcId"),
+    ("AWS::EC2::NetworkAcl", _VPC, "VpcId"),
+    ("AWS::EC2::VPCCidrBlock", _VPC, "VpcId"),
+    ("AWS::EC2::VPCDHCPOptionsAssociation", _VPC, "VpcId"),
+    ("AWS::EC2::VPCGatewayAttachment", _VPC, "VpcId"),
+    ("AWS::EC2::VPCGatewayAttachment", _GATEWAY, "InternetGatewayId"),
+    ("AWS::EC2::VPCPeeringConnection", _VPC, "VpcId PeerVpcId"),
+    ("AWS::EC2::TransitGatewayAttachment", _VPC, "VpcId"),
+    ("AWS::EC2::TransitGatewayAttachment", _SUBNET, "SubnetIds.*"),
+    ("AWS::EC2::VPCEndpoint", _VPC, "VpcId"),
+    ("AWS::EC2::VPCEndpoint", _SUBNET, "SubnetIds.*"),
+    ("AWS::EC2::VPCEndpoint", _GROUP, "SecurityGroupIds.*"),
+    ("AWS::EC2::VPCEndpoint", _ROUTES, "RouteTableIds.*"),
+    ("AWS::EC2::Route", _ROUTES, "RouteTableId"),
+    ("AWS::EC2::Route", _NAT, "NatGatewayId"),
+    ("AWS::EC2::Route", _INSTANCE, "InstanceId"),
+    ("AWS::EC2::SubnetRouteTableAssociation", _SUBNET, "SubnetId"),
+    ("AWS::EC2::SubnetRouteTableAssociation", _ROUTES, "RouteTableId"),
+    ("AWS::EC2::SubnetNetworkAclAssociation", _SUBNET, "SubnetId"),
+    ("AWS::EC2::NatGateway", _SUBNET, "SubnetId"),
+    ("AWS::EC2::NatGateway", _ADDRESS, "AllocationId"),
+    ("AWS::EC2::EIPAssociation", _INSTANCE, "InstanceId"),
+    ("AWS::EC2::EIPAssociation", _ADDRESS, "AllocationId"),
+    ("AWS::EC2::NetworkInterface", _SUBNET, "SubnetId"),
+    ("AWS::EC2::NetworkInterface", _GROUP, "GroupSet.*"),
+    ("AWS::EC2::Instance", _SUBNET, "SubnetId NetworkInterfaces.*.SubnetId"),
+    ("AWS::EC2::Instance", _GROUP, "SecurityGroupIds.* NetworkInterfaces.*.GroupSet.*"),
+    ("AWS::EC2::LaunchTemplate", _GROUP, "LaunchTemplateData.SecurityGroupIds.*"),
+    ("AWS::EC2::LaunchTemplate", _GROUP, "LaunchTemplateData.NetworkInterfaces.*.Groups.*"),
+    ("AWS::EC2::LaunchTemplate", _SUBNET, "LaunchTemplateData.NetworkInterfaces.*.SubnetId"),
+    ("AWS::AutoScaling::LaunchConfiguration", _GROUP, "SecurityGroups.*"),
+    ("AWS::AutoScaling::AutoScalingGroup", _SUBNET, "VPCZoneIdentifier.*"),
+    ("AWS::AutoScaling::AutoScalingGroup", _TARGETS, "TargetGroupARNs.*"),
+    ("AWS::ECS::Service", _CLUSTER, "Cluster"),
+    ("AWS::ECS::Service", _TARGETS, "LoadBalancers.*.TargetGroupArn"),
+    ("AWS::ECS::Service", _SUBNET, "NetworkConfiguration.AwsvpcConfiguration.Subnets.*"),
+    ("AWS::ECS::Service", _GROUP, "NetworkConfiguration.AwsvpcConfiguration.SecurityGroups.*"),
+    ("AWS::ECS::TaskDefinition", _ROLE | _ROLE_NAME, "ExecutionRoleArn TaskRoleArn"),
+    ("AWS::ECS::TaskDefinition", _FILES, "Volumes.*.EFSVolumeConfiguration.FilesystemId"),
+    ("AWS::EFS::MountTarget", _FILES, "FileSystemId"),
+    ("AWS::EFS::MountTarget", _SUBNET, "SubnetId"),
+    ("AWS::EFS::MountTarget", _GROUP, "SecurityGroups.*"),
+    ("AWS::EFS::AccessPoint", _FILES, "FileSystemId"),
+    ("AWS::RDS::DBSubnetGroup", _SUBNET, "SubnetIds.*"),
+    ("AWS::RDS::DBInstance", _GROUP, "VPCSecurityGroups.*"),
+    ("AWS::RDS::DBCluster", _GROUP, "VpcSecurityGroupIds.*"),
+    ("AWS::RDS::DBProxy", _SUBNET, "VpcSubnetIds.*"),
+    ("AWS::RDS::DBProxy", _GROUP, "VpcSecurityGroupIds.*"),
+    ("AWS::RDS::DBProxy", _ROLE, "RoleArn"),
+    ("AWS::Redshift::ClusterSubnetGroup", _SUBNET, "SubnetIds.*"),
+    ("AWS::Redshift::Cluster", _GROUP, "VpcSecurityGroupIds.*"),
+    ("AWS::ElastiCache::SubnetGroup", _SUBNET, "SubnetIds.*"),
+    ("AWS::ElastiCache::ReplicationGroup", _GROUP, "SecurityGroupIds.*"),
+    ("AWS::ElastiCache::CacheCluster", _GROUP, "VpcSecurityGroupIds.*"),
+    ("AWS::DocDB::DBSubnetGroup", _SUBNET, "SubnetIds.*"),
+    ("AWS::DocDB::DBCluster", _GROUP, "VpcSecurityGroupIds.*"),
+    ("AWS::Neptune::DBSubnetGroup", _SUBNET, "SubnetIds.*"),
+    ("AWS::Neptune::DBCluster", _GROUP, "VpcSecurityGroupIds.*"),
+    ("AWS::DMS::ReplicationSubnetGroup", _SUBNET, "SubnetIds.*"),
+    ("AWS::OpenSearchService::Domain", _SUBNET, "VPCOptions.SubnetIds.*"),
+    ("AWS::OpenSearchService::Domain", _GROUP, "VPCOptions.SecurityGroupIds.*"),
+    ("AWS::MSK::Cluster", _SUBNET, "BrokerNodeGroupInfo.ClientSubnets.*"),
+    ("AWS::MSK::Cluster", _GROUP, "BrokerNodeGroupInfo.SecurityGroups.*"),
+    ("AWS::AmazonMQ::Broker", _SUBNET, "SubnetIds.*"),
+    ("AWS::AmazonMQ::Broker", _GROUP, "SecurityGroups.*"),
+    ("AWS::EKS::Cluster", _SUBNET, "ResourcesVpcConfig.SubnetIds.*"),
+    ("AWS::EKS::Cluster", _GROUP, "ResourcesVpcConfig.SecurityGroupIds.*"),
+    ("AWS::EKS::Cluster", _ROLE, "RoleArn"),
+    ("AWS::EKS::Nodegroup", _SUBNET, "Subnets.*"),
+    ("AWS::EKS::Nodegroup", _ROLE, "NodeRole"),
+    ("AWS::Lambda::Function", _SUBNET, "VpcConfig.SubnetIds.*"),
+    ("AWS::Lambda::Function", _GROUP, "VpcConfig.SecurityGroupIds.*"),
+    ("AWS::Lambda::Function", _ROLE, "Role"),
+    ("AWS::Lambda::Permission", _FUNCTION, "FunctionName"),
+    ("AWS::Lambda::EventSourceMapping", _FUNCTION, "FunctionName"),
+    ("AWS::CodeBuild::Project", _VPC, "VpcConfig.VpcId"),
+    ("AWS::CodeBuild::Project", _SUBNET, "VpcConfig.Subnets.*"),
+    ("AWS::CodeBuild::Project", _GROUP, "VpcConfig.SecurityGroupIds.*"),
+    ("AWS::CodePipeline::Pipeline", _ROLE, "RoleArn"),
+    ("AWS::CodePipeline::Pipeline", _BUCKET, "ArtifactStore.Location"),
+    ("AWS::IAM::InstanceProfile", _ROLE_NAME, "Roles.*"),
+    ("AWS::IAM::Policy", _ROLE_NAME, "Roles.*"),
+    ("AWS::S3::BucketPolicy", _BUCKET, "Bucket"),
+    ("AWS::SNS::Subscription", _TOPIC, "TopicArn"),
+    ("AWS::SNS::TopicPolicy", _TOPIC, "Topics.*"),
+    ("AWS::SQS::QueuePolicy", _QUEUE, "Queues.*"),
+    ("AWS::Logs::SubscriptionFilter", _LOGS, "LogGroupName"),
+    ("AWS::Logs::MetricFilter", _LOGS, "LogGroupName"),
+    ("AWS::CloudTrail::Trail", _BUCKET, "S3BucketName"),
+    ("AWS::KMS::Alias", _KEY, "TargetKeyId"),
+    ("AWS::Route53::HostedZone", _VPC, "VPCs.*.VPCId"),
+    ("AWS::ServiceDiscovery::PrivateDnsNamespace", _VPC, "Vpc"),
+)
+_ID_PROPERTIES = tuple((kind, path, good) for kind, good, paths in _ID_TABLE for path in paths.split())
 
 
 class WrongProperty(Rule):

@@ -1,17 +1,20 @@
-"""Names that may be used once in a set: of exports, and of the resources that have a fixed one."""
+"""Names of exports, and of the resources that have a fixed one: used once in a set, and imported as they are."""
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Rule
 from scaleout_cfn.templates.conditions import Formula, possible
 from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.sets import StackSet
-from scaleout_cfn.templates.stacks import StackView, Symbol, Text
+from scaleout_cfn.templates.stacks import EVERYTHING, Everything, Scope, StackView, Symbol, Text
 
 __all__ = ["Holder", "exports", "place_of", "taken"]
 
@@ -61,15 +64,75 @@ class DuplicateExport(Rule):
                 )
 
 
-def exports(root: StackView) -> Iterator[tuple[str | Symbol | Text, Holder]]:
-    """The exports of a tree, by name as far as it is known."""
+def exports(
+    root: StackView, doubtful: frozenset[Symbol] | Everything | None = None
+) -> Iterator[tuple[str | Symbol | Text, Holder]]:
+    """The exports of a tree, by name as far as it is known; `doubtful` parameters are not taken at their defaults."""
     for stack in root.tree():
         for entry, output in stack.facts.outputs.items():
             export, presence = output.get("Export"), stack.presence(output)
             if isinstance(export, Mapping) and presence is not False:
-                name = stack.scope_of(output).value(export.get("Name"))
+                scope = stack.scope_of(output)
+                name = (replace(scope, doubtful=doubtful) if doubtful else scope).value(export.get("Name"))
                 if isinstance(name, (str, Symbol, Text)):
                     yield name, Holder(stack, entry, presence, f"Outputs.{entry}.Export.Name")
+
+
+class MisspeltImport(Rule):
+    id = "S114"
+    sentence = "An import of a name that nobody in the set exports is no slip of one that somebody does."
+    source = TEMPLATE_REFERENCE + "intrinsic-function-reference-importvalue.html"
+    severity = "warning"
+
+    def check(self, stacks: StackSet) -> Iterator[Finding]:
+        exported: dict[str, list[Holder]] = {}
+        for root in stacks.roots:
+            for name, holder in exports(root, EVERYTHING):
+                exported.setdefault(_shape(name), []).append(holder)
+        if not exported:
+            return
+        for stack in stacks.stacks:
+            for path, expression in stack.facts.imports:
+                name = Scope(stack, EVERYTHING, frozenset()).value(expression)
+                if not isinstance(name, (str, Symbol, Text)) or _shape(name) in exported:
+                    continue
+                meant = next((n for n, holders in exported.items() if _is_slip(_shape(name), n, stack, holders)), None)
+                if meant is not None:
+                    holder = exported[meant][0]
+                    yield self.finding(
+                        stack.file,
+                        ".".join(path),
+                        f'"{_shown(name)}" is imported here, and nobody in the set exports it.',
+                        f'Did you mean "{meant.replace(_HOLE, "*")}", which {holder.stack.file} exports?',
+                    )
+
+
+_HOLE = "\0"
+
+
+def _shape(name: str | Symbol | Text) -> str:
+    """A name with a hole for whatever is chosen at deploy time: exports are named by another stack's parameters."""
+    parts = name.parts if isinstance(name, Text) else (name,)
+    return "".join(part if isinstance(part, str) else _HOLE for part in parts)
+
+
+def _is_slip(name: str, known: str, stack: StackView, holders: list[Holder]) -> bool:
+    """Whether two names are one but for case, a separator or a letter, in one tree or folder."""
+    folder = posixpath.dirname(stack.file)
+    near = any(h.stack.root is stack.root or posixpath.dirname(h.stack.file) == folder for h in holders)
+    if not near or name.count(_HOLE) != known.count(_HOLE) or abs(len(name) - len(known)) > 3:
+        return False
+    plain, wanted = (re.sub(r"[-_:./]", "", text).lower() for text in (name, known))
+    if plain == wanted:
+        return True
+    # One letter too many, too few, another, or two in the wrong order; names that differ in a digit or in the last
+    # letter are brothers.
+    start = len(posixpath.commonprefix([plain, wanted]))
+    rest, other = plain[start:], wanted[start:]
+    swapped = rest[:2] == other[1::-1] and rest[2:] == other[2:]
+    once = rest[1:] == other or rest == other[1:] or (rest[1:] == other[1:] != "")
+    letters = (rest[:1] + other[:1]).replace(_HOLE, "0").isalpha()
+    return len(plain) > 5 and letters and (once or swapped)
 
 
 # Properties that fix a physical name, unique in an account and region (or in the whole world).
@@ -115,6 +178,7 @@ class DuplicateName(Rule):
                     second.path,
                     f'{kind} "{_shown(name)}" is made already by {place_of(first, second)}.',
                     f"Leave {_NAME_PROPERTIES[kind]} out, so that CloudFormation makes a name of its own.",
+                    also=[first.path] if first.stack.file == second.stack.file else [],
                 )
 
 

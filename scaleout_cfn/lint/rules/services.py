@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from scaleout_cfn.templates.facts import VARIABLE, sub_parts
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Scope, StackView, Symbol, Text, resource_of
 from scaleout_cfn.templates.values import UNKNOWN, as_number
@@ -60,7 +61,7 @@ class Tasks:
         return [str(name) for name in names] if names and all(isinstance(name, str) for name in names) else None
 
     def mappings(self, container: Any) -> list[Mapping[str, Any]] | None:
-        """The port mappings of a container, ports as numbers (None where absent); None if one is unknown."""
+        """The port mappings of a container, ports as numbers (None where absent), Protocol; None if one is unknown."""
         for definition in self.containers or []:
             if self.scope.get(definition, "Name") == container and isinstance(container, str):
                 items = self.scope.items(definition, "PortMappings")
@@ -73,7 +74,8 @@ class Tasks:
                     }
                     if any(port is not None and as_number(port) is None for port in ports.values()):
                         return None
-                    found.append({key: as_number(port) for key, port in ports.items()})
+                    numbers = {key: as_number(port) for key, port in ports.items()}
+                    found.append({**numbers, "Protocol": self.scope.get(item, "Protocol")})
                 return found
         return None
 
@@ -126,9 +128,27 @@ def _told(stack: StackView, outputs: bool) -> Iterator[tuple[Scope, Any]]:
         kind = resource["Type"]
         if logical_id in unseen or kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource":
             yield stack.scope_of(resource), resource.get("Properties")
+            yield from _code(stack.scope_of(resource).get(resource.get("Properties"), "ServiceToken"))
     for output in stack.facts.outputs.values() if outputs else ():
         if stack.parent is None or "Export" in output:
             yield stack.scope_of(output), output.get("Value")
+
+
+def _code(token: Any) -> Iterator[tuple[Scope, Any]]:
+    """The function behind a custom resource's token, whose code may name things, and what its role may do."""
+    function = resource_of(token, "AWS::Lambda::Function", "AWS::Serverless::Function", "AWS::SNS::Topic")
+    if function is None:
+        return
+    stack = function.stack
+    resource = stack.resource(function.name)
+    yield stack.scope_of(resource), resource.get("Properties")
+    role = resource_of(property_of(function, "Role"), "AWS::IAM::Role")
+    if role is not None:
+        resource = role.stack.resource(role.name)
+        yield role.stack.scope_of(resource), resource.get("Properties")
+        for _, properties, scope in role.stack.of_type("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
+            if role.bare in _resources(scope, properties.get("Roles")):
+                yield scope, properties
 
 
 def _resources(scope: Scope, node: Any) -> set[Symbol]:
@@ -140,8 +160,15 @@ def _resources(scope: Scope, node: Any) -> set[Symbol]:
         return {part.bare for part in value.parts if isinstance(part, Symbol)}
     if isinstance(value, (Mapping, list)):
         return {found for item in _children(value) for found in _resources(scope, item)}
+    if value is not UNKNOWN:
+        return set()
     # A function whose value is unknown may still pass on what stands in it.
-    return {found for item in _children(node) for found in _resources(scope, item)} if value is UNKNOWN else set()
+    if isinstance(node, Mapping) and "Fn::Sub" in node:
+        text, given = sub_parts(node["Fn::Sub"])
+        variables = {name for name in VARIABLE.findall(text) if not name.startswith("!")}
+        parts = [*given.values(), *({"Fn::Sub": f"${{{name}}}"} for name in variables - given.keys())]
+        return {found for part in parts if part != node for found in _resources(scope, part)}
+    return {found for item in _children(node) for found in _resources(scope, item)}
 
 
 def _children(node: Any) -> Iterable[Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Rule, nearest
+from scaleout_cfn.templates.conditions import possible
 from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Nested, StackView
@@ -77,6 +78,13 @@ def _ring(stacks: StackSet, file: str, above: tuple[Nested, ...], done: set[str]
     return ()
 
 
+def _is_written_out(stacks: StackSet, nested: Nested) -> bool:
+    """Whether what is passed and what is wanted are there as written: no macro makes anything else of them."""
+    if nested.child is None or "Fn::Transform" in nested.properties:
+        return False
+    return stacks.facts[nested.parent].closed("Resources") and stacks.facts[nested.child].closed("Parameters")
+
+
 class UnknownParameter(Rule):
     id = "S103"
     sentence = "A parent passes a nested stack only parameters that its template declares."
@@ -85,11 +93,11 @@ class UnknownParameter(Rule):
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for nested in stacks.nested:
-            if nested.child is None or not stacks.facts[nested.child].closed("Parameters"):
+            if nested.child is None or not _is_written_out(stacks, nested):
                 continue
             declared = stacks.facts[nested.child].parameters
-            for name in nested.arguments or {}:
-                if name not in declared:
+            for name, value in (nested.arguments or {}).items():
+                if name not in declared and not _may_be_left_out(value):
                     yield self.finding(
                         nested.parent,
                         f"{nested.path}.Parameters.{name}",
@@ -106,7 +114,7 @@ class MissingParameter(Rule):
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for nested in stacks.nested:
-            if nested.child is None or nested.arguments is None:
+            if nested.child is None or nested.arguments is None or not _is_written_out(stacks, nested):
                 continue
             passed = nested.arguments
             for name, definition in stacks.facts[nested.child].parameters.items():
@@ -144,6 +152,26 @@ class UnknownOutput(Rule):
                         f"{child} has no output {output}, which is read here as {name}.{attribute}.",
                         _spelling(output, outputs, f"Its outputs are {_listed(outputs)}."),
                     )
+        for stack in stacks.stacks:
+            yield from self._never_there(stack)
+
+    def _never_there(self, stack: StackView) -> Iterator[Finding]:
+        """Outputs whose condition no deployment makes true that reads them."""
+        for path, name, attribute in stack.facts.attributes:
+            head, _, output = attribute.partition(".")
+            child, *others = stack.children.get(name, (None,))
+            if child is None or others or head != "Outputs" or output not in child.facts.outputs:
+                continue
+            condition = child.facts.outputs[output].get("Condition")
+            reading = stack.presence_at(path)
+            if condition and possible(reading) and possible(reading, child.when(condition)) is False:
+                yield self.finding(
+                    stack.file,
+                    ".".join(path),
+                    f"{child.file} has output {output} only where {condition} holds, and with what is passed it never "
+                    f"does where {name}.{attribute} is read.",
+                    f"Read it under a condition that goes with {condition}, or pass what makes that hold.",
+                )
 
 
 class ListPassed(Rule):
@@ -184,21 +212,38 @@ class BrokenConstraint(Rule):
         for stack, nested, name, definition, value in passed(stacks):
             kind = str(definition.get("Type", "String"))
             items = _literals(value, is_list_type(kind) or kind == "CommaDelimitedList")
+            by_default = is_placeholder(stack, name)
             for reason in (_broken(item, kind, definition) for item in items):
                 if reason:
                     yield self.finding(
                         nested.parent,
                         f"{nested.path}.Parameters.{name}",
-                        f"{name} of {stack.file} {reason}.",
+                        f"{name} of {stack.file} {reason}{', by a default' if by_default else ''}.",
                         str(definition.get("ConstraintDescription") or f"Pass a value that {stack.file} allows."),
+                        "warning" if by_default else None,
                     )
                     break
+
+
+def is_placeholder(stack: StackView, name: str) -> bool:
+    """Whether a stack is made only when asked for, so that a root's default may say no more than that nobody has."""
+    return stack.exists is not True and not stack.is_fixed(name)
+
+
+def _may_be_left_out(value: Any) -> bool:
+    """Whether a condition may take the parameter away."""
+    argument = value.get("Fn::If") if isinstance(value, Mapping) and len(value) == 1 else None
+    return isinstance(argument, list) and any(
+        side == {"Ref": "AWS::NoValue"} or _may_be_left_out(side) for side in argument[1:]
+    )
 
 
 def passed(stacks: StackSet) -> Iterator[tuple[StackView, Nested, str, Mapping[str, Any], Any]]:
     """Each parameter that a parent passes a stack: the child, the nesting, name, definition and value."""
     for stack in stacks.stacks:
         if stack.parent is None or stack.nested is None or stack.exists is False:
+            continue
+        if not _is_written_out(stacks, stack.nested):
             continue
         scope = stack.parent.scope_of(stack.parent.resource(stack.nested.logical_id))
         for name, expression in (stack.nested.arguments or {}).items():
@@ -258,6 +303,7 @@ class StackCycle(Rule):
     id = "S110"
     sentence = "Nested stacks do not wait for each other in a circle."
     source = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html"
+    overlaps = frozenset({"E3004"})
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for file, facts in stacks.facts.items():
@@ -271,6 +317,7 @@ class StackCycle(Rule):
                         f"Resources.{name}",
                         f"These wait for each other: {' -> '.join([*ring, ring[0]])}.",
                         "Break the circle: move what both sides need into one stack that neither waits for.",
+                        also=[f"Resources.{other}" for other in ring],
                     )
 
 
@@ -295,15 +342,21 @@ class SplitOutput(Rule):
     severity = "warning"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
+        told: set[tuple[str, str]] = set()
         for stack in stacks.stacks:
-            if stack.parent is None:
-                continue
+            uses: dict[str, list[tuple[tuple[str, ...], str]]] = {}
             for path, function, parameter in stack.facts.splits:
-                if parameter in stack.facts.parameters and stack.fed_by_sibling(parameter):
-                    yield self.finding(
-                        stack.file,
-                        ".".join(path),
-                        f"{function} takes {parameter} apart, which {stack.parent.file} feeds from another "
-                        "stack's output; a change set of the whole tree cannot know it and fails or lies.",
-                        "Pass each value by a parameter of its own, or take the list apart in the parent.",
-                    )
+                uses.setdefault(parameter, []).append((path, function))
+            for parameter, ((path, function), *more) in uses.items():
+                known = (stack.file, parameter) in told or parameter not in stack.facts.parameters
+                if known or stack.parent is None or not stack.fed_by_sibling(parameter):
+                    continue
+                told.add((stack.file, parameter))
+                again = f", here and in {len(more)} places more" if more else ""
+                yield self.finding(
+                    stack.file,
+                    ".".join(path),
+                    f"{function} takes {parameter} apart{again}, which {stack.parent.file} feeds from another "
+                    "stack's output; a change set of the whole tree cannot know it and fails or lies.",
+                    "Pass each value by a parameter of its own, or take the list apart in the parent.",
+                )
