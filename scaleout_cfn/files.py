@@ -21,6 +21,8 @@ def write(folder: Path | str, texts: Mapping[str, str]) -> list[Path]:
 
     Returns what was removed. Raises UsageError when the folder cannot be written to; the old files are intact then.
     """
+    if not isinstance(texts, Mapping) or not all(isinstance(text, str) for text in texts.values()):
+        raise UsageError("what is written is texts by file name, as render(stack) gives them")
     folder = Path(folder)
     before: dict[Path, bytes | None] = {}
     temporary = {folder / name: folder / f".{name}.{os.getpid()}" for name in texts}

@@ -219,6 +219,8 @@ def describe(build: Callable[..., object]) -> str:
 @functools.cache
 def wires_of(build: Callable[..., object]) -> dict[str, inspect.Parameter]:
     """The keyword-only arguments of a build function, by name."""
+    if not inspect.isroutine(build):
+        raise WiringError(f"a stack is a function of a Stack and a config; got {type(build).__name__}")
     arguments = inspect.signature(build).parameters.items()
     return {name: argument for name, argument in arguments if argument.kind is inspect.Parameter.KEYWORD_ONLY}
 

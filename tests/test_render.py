@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,8 @@ from scaleout_cfn.config import Config, ExistingVpc, Observability
 from scaleout_cfn.config_file import load
 from scaleout_cfn.errors import ConfigError, SetError, UsageError, WiringError
 from scaleout_cfn.files import templates_in, write
+from scaleout_cfn.graph import mermaid
+from scaleout_cfn.lint import check_set
 from scaleout_cfn.rendering import local_url, render, set_of, texts_of
 from scaleout_cfn.scaling import Scaling, Schedule
 from scaleout_cfn.stack import Stack
@@ -510,6 +513,28 @@ def test_a_root_that_is_too_large_for_a_body_is_refused() -> None:
 def test_what_is_no_stack_is_refused_with_what_makes_one(given: Any) -> None:
     with pytest.raises(WiringError, match=r"a set is made of a Stack, as compose\(config\) gives one; got \w+$"):
         render(given)
+
+
+@pytest.mark.parametrize("what", [texts_of, check_set, mermaid])
+@pytest.mark.parametrize(("given", "said"), [(Stack("Root", "A root."), "Stack"), ({}, "nothing"), (None, "nothing")])
+def test_what_is_no_set_of_templates_is_refused_with_what_makes_one(what: Any, given: Any, said: str) -> None:
+    with pytest.raises(
+        UsageError, match=rf"^a set is templates by file name, as set_of\(stack\) gives them; got {said}$"
+    ):
+        what(given)
+
+
+@pytest.mark.parametrize("given", [{"root.yaml": {}}, None, Stack("Root", "A root.")])
+def test_what_is_no_text_is_not_written(tmp_path: Path, given: Any) -> None:
+    with pytest.raises(UsageError, match=r"^what is written is texts by file name, as render\(stack\) gives them$"):
+        write(tmp_path / "out", given)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("given", ["root", partial(wired, owner=Text("me"))])
+def test_what_is_no_function_is_no_root(given: Any) -> None:
+    with pytest.raises(WiringError, match=r"^a stack is a function of a Stack and a config; got (str|partial)$"):
+        compose(Config(), given)
 
 
 # --- files

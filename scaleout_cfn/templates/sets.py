@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from scaleout_cfn.errors import UsageError
 from scaleout_cfn.templates.facts import Facts
 from scaleout_cfn.templates.locations import SUFFIXES, Location, locations
 from scaleout_cfn.templates.stacks import Nested, StackView
@@ -33,6 +34,9 @@ class StackSet:
         sizes: Mapping[str, int] | None = None,
         published: Mapping[str, str] | None = None,
     ) -> None:
+        if not isinstance(templates, Mapping) or not templates:
+            what = type(templates).__name__ if templates else "nothing"
+            raise UsageError(f"a set is templates by file name, as set_of(stack) gives them; got {what}")
         self.facts = {name: Facts(body) for name, body in sorted(templates.items())}
         self.sizes = dict(sizes or {})
         self._published = dict(published or {})

@@ -144,6 +144,8 @@ def test_an_update_keeps_the_fewest_nodes_but_where_it_could_not_begin(least: in
     assert (group["MinSize"], group["MaxSize"]) == (str(least), str(most))
     assert rolling["MinInstancesInService"] == (least if least < most else most - 1)
     assert (rolling["MaxBatchSize"], rolling["PauseTime"]) == (3, "PT7M")
+    # The number of nodes is ECS's: an update does not set it back.
+    assert body["UpdatePolicy"]["AutoScalingScheduledAction"]["IgnoreUnmodifiedGroupSizeProperties"] is True
     # Of what would interfere all but what the update itself needs: to launch, to terminate, to add to the balancer.
     assert {"HealthCheck", "ReplaceUnhealthy", "AZRebalance", "AlarmNotification", "ScheduledActions"} == set(
         rolling["SuspendProcesses"]
