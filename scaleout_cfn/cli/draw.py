@@ -5,18 +5,30 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from scaleout_cfn.deploy.changes.plan import Change, Plan, Property, destroys, kind_of
+from scaleout_cfn.deploy.changes.plan import Change, Kind, Plan, Property, destroys, kind_of
 from scaleout_cfn.deploy.messages import Outcome, Rollout, Watched
 from scaleout_cfn.deploy.watch.events import NESTED, Event, Progress
 from scaleout_cfn.errors import AGAIN, Next
 
 __all__ = ["Screen", "command_line", "cut", "duration", "event_line", "outcome_lines", "plan_lines", "rollout_line"]
 
-SIGNS = {"add": "+", "change": "~", "replace": "!", "delete": "-"}
+SIGNS: dict[Kind, str] = {"add": "+", "change": "~", "replace": "!", "possible": "?", "follow": "=", "delete": "-"}
+#: The words of a kind in the first line of a plan, where there are some; the first four are always there.
+COUNTED: dict[Kind, str] = {
+    "add": "add",
+    "change": "change",
+    "replace": "replace",
+    "delete": "delete",
+    "possible": "whose replacement cannot be ruled out",
+    "follow": "that follow and stay",
+}
 MOST_PROPERTIES = 6
+#: A type that has fewer characters than this says nothing.
+LEAST_TYPE = 16
 
 
 def cut(text: str, width: int) -> str:
@@ -35,32 +47,85 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
-def plan_lines(plan: Plan, width: int, allowed: Iterable[str] = ()) -> list[str]:
-    """A plan as a tree: every resource that changes, from what to what, and what it means."""
+def plan_lines(plan: Plan, width: int, allowed: Iterable[str] = (), *, whole: bool = True) -> list[str]:
+    """A plan as a tree: every resource that changes, from what to what, and what it means.
+
+    Unless `whole`, a new stack is told by the numbers of its nested stacks. Where a line is too narrow its type goes
+    first, and what is said of the resource never does.
+    """
     counts = plan.counts
-    lines = [
-        f"{plan.stack}  {counts['add']} add, {counts['change']} change, {counts['replace']} replace,"
-        f" {counts['delete']} delete"
-    ]
-    for change in plan.changes:
-        depth = change.path.count("/")
-        name = change.path.rpartition("/")[2]
-        indent = "  " * (depth + 1)
-        if change.nested:
-            word = {"Add": "new nested stack", "Remove": "nested stack REMOVED"}.get(change.action, "")
-            word = "changes not shown" if change.unseen else word
-            lines.append(cut(f"{indent}{name}/  {word}".rstrip(), width) if word else f"{indent}{name}/")
-            continue
-        words = _words(change, change.path in set(allowed))
-        lines.append(
-            indent + cut(f"{SIGNS[kind_of(change)]} {name}  {change.type}  {words}".rstrip(), width - len(indent))
-        )
-        if change.action == "Modify":
-            lines += _property_lines(change, indent + "    ", width)
+    told = [f"{counts[kind]} {words}" for kind, words in COUNTED.items() if counts[kind] or " " not in words]
+    lines = _wrapped(f"{plan.stack}  {', '.join(told)}", "", width)
+    if short := _in_short(plan):
+        lines += _wrapped(short, "  ", width)
+    if plan.creates and not whole:
+        lines += [cut(line, width) for line in _numbers(plan)]
+    else:
+        for change in plan.changes:
+            lines += _change_lines(change, width, consented=change.path in set(allowed))
     if plan.capabilities:
-        lines.append(f"  acknowledges {', '.join(plan.capabilities)}")
+        lines += _wrapped(f"acknowledges {', '.join(plan.capabilities)}", "  ", width)
     lines += [cut(f"warning: {warning}", width * 3) for warning in plan.warnings]
     return lines
+
+
+def _in_short(plan: Plan) -> str:
+    """One sentence for a deployment that takes nothing away, as that of an image is."""
+    counts = plan.counts
+    if plan.creates or counts["replace"] or counts["possible"] or counts["delete"] or not counts["change"]:
+        return ""
+    revisions = [one.path for one in plan.changes if one.routine and one.action == "Modify" and not one.follows]
+    return f"new revision of {', '.join(revisions)}; nothing is replaced" if revisions else "nothing is replaced"
+
+
+def _numbers(plan: Plan) -> Iterator[str]:
+    """How many resources each stack of a new set gets."""
+    numbers = Counter(change.path.rpartition("/")[0] for change in plan.changes if not change.nested)
+    for path, number in sorted(numbers.items()):
+        yield f"  + {number:>3} in {path + '/' if path else 'the root'}"
+    yield "  each of them: by `diff`, or with --json"
+
+
+def _change_lines(change: Change, width: int, *, consented: bool) -> Iterator[str]:
+    indent = "  " * (change.path.count("/") + 1)
+    name = change.path.rpartition("/")[2]
+    if change.nested:
+        words = {"Add": "new nested stack", "Remove": f"nested stack{FIRM}REMOVED"}.get(change.action, "")
+        yield from _fitted(f"{name}/", "", "changes not shown" if change.unseen else words, indent, width)
+        return
+    yield from _fitted(f"{SIGNS[kind_of(change)]} {name}", change.type, _words(change, consented), indent, width)
+    if change.action == "Modify" and not change.follows:
+        yield from _property_lines(change, indent + "    ", width)
+
+
+#: A space at which no line ends: what is said of a resource is read as one, or it says something else.
+FIRM = "\N{NO-BREAK SPACE}"
+
+
+def _fitted(head: str, kind: str, words: str, indent: str, width: int) -> Iterator[str]:
+    """A resource, its type and what is said of it: on one line, without the type, or on several."""
+    room = max(8, width - len(indent))
+    space = room - len(head) - len(words) - 4
+    if len(kind) <= space or space >= LEAST_TYPE:
+        line = "  ".join(part for part in (head, cut(kind, max(space, 0)), words) if part)
+        yield indent + line.replace(FIRM, " ")
+    elif len(head) + len(words) + 2 <= room:
+        yield indent + f"{head}  {words}".rstrip().replace(FIRM, " ")
+    else:
+        yield indent + cut(head, room)
+        yield from _wrapped(words, indent + "    ", width)
+
+
+def _wrapped(text: str, indent: str, width: int) -> list[str]:
+    """Text on as many lines as it takes, which end at spaces that are not firm."""
+    room = max(8, width - len(indent))
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and len(lines[-1]) + 1 + len(word) <= room:
+            lines[-1] += f" {word}"
+        else:
+            lines += [word[start : start + room] for start in range(0, max(1, len(word)), room)]
+    return [indent + line.replace(FIRM, " ") for line in lines]
 
 
 def _words(change: Change, consented: bool) -> str:
@@ -71,21 +136,23 @@ def _words(change: Change, consented: bool) -> str:
         kept = {"Retain": "removed from the stack, but kept", "Snapshot": "deleted, with a snapshot kept"}
         said.append(kept.get(change.policy, "deleted"))
     elif change.replacement != "none":
-        said.append("REPLACED" if change.replacement == "certain" else "may be REPLACED")
-        if change.why:
-            said.append(f"because of {change.why}")
+        said.append("REPLACED" if change.replacement == "certain" else f"may{FIRM}be{FIRM}REPLACED")
         if "Retain" in change.policy or "Snapshot" in change.policy:
             said.append("the old one is kept" if "Retain" in change.policy else "a snapshot is kept")
+    elif change.follows:
+        said.append(f"follows {change.follows}, unchanged")
     if destroys(change):
-        said.append("HOLDS DATA" + (", allowed" if consented else ""))
+        said.append(f"HOLDS{FIRM}DATA" + (", allowed" if consented else ""))
     elif change.disruptive and (change.replacement != "none" or change.action == "Remove"):
         said.append("disruptive")
+    if change.replacement != "none" and change.why:
+        said.append(f"because of {change.why}")
     return ", ".join(said)
 
 
 def _property_lines(change: Change, indent: str, width: int) -> Iterator[str]:
     room = width - len(indent)
-    shown = [line for one in change.properties for line in _differences(one)]
+    shown = [line for one in change.properties if not one.follows for line in _differences(one)]
     for name, before, after in shown[:MOST_PROPERTIES]:
         if not before and not after:
             yield indent + cut(name, room)

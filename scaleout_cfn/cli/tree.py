@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from scaleout_cfn.cli.draw import Screen, command_line, event_line, outcome_lines, plan_lines
-from scaleout_cfn.cli.views import Typed, confirmed, printable, show_outputs
+from scaleout_cfn.cli.views import WHOLE, Typed, confirmed, printable, show_outputs
 from scaleout_cfn.deploy.messages import (
     Blocked,
     Fact,
@@ -30,11 +30,12 @@ __all__ = ["TreeView"]
 
 STYLES = (
     (re.compile(r"^\s*✗|BLOCKED|HOLDS DATA|REMOVED|^warning"), "bold red"),
-    (re.compile(r"^\s*!"), "yellow"),
+    (re.compile(r"^\s*!"), "bold yellow"),
+    (re.compile(r"^\s*\?"), "yellow"),
     (re.compile(r"^\s*\+"), "green"),
     (re.compile(r"^\s*-"), "red"),
     (re.compile(r"^\s*✓"), "green"),
-    (re.compile(r"routine|^\s{6,}|^Ctrl-C"), "dim"),
+    (re.compile(r"routine|^\s*=|^\s{6,}|^Ctrl-C"), "dim"),
 )
 
 
@@ -52,11 +53,12 @@ class TreeView:
         self.console = console or Console(stderr=True, highlight=False)
         self._screen = Screen()
         self._live: Live | None = None
+        self._whole = True
 
     def tell(self, message: Message) -> None:
         match message:
             case Started():
-                self._screen = Screen(stack=message.stack)
+                self._screen, self._whole = Screen(stack=message.stack), message.command in WHOLE
                 role = f"  role {message.role_arn}" if message.role_arn else ""
                 self._print(
                     [f"{message.command} {message.stack}  account {message.account_id}  {message.region}{role}"]
@@ -65,7 +67,7 @@ class TreeView:
                 self._print([f"uploaded {message.new} of {message.total} templates"])
             case Planned():
                 self._stop()
-                self._print(plan_lines(message.plan, self.console.width, message.allowed))
+                self._print(plan_lines(message.plan, self.console.width, message.allowed, whole=self._whole))
             case Blocked():
                 self._print([f"BLOCKED {path} {reason}" for path, reason in message.changes.items()])
             case Watched():

@@ -35,6 +35,8 @@ from scaleout_cfn.errors import Next
 __all__ = ["JsonView", "LinesView", "Typed", "View", "confirmed", "printable", "show_outputs"]
 
 HEARTBEAT_S = 30.0
+#: The commands that are there to show a plan: of a new stack every resource, where others give numbers.
+WHOLE = ("diff", "plan")
 
 Typed: TypeAlias = Callable[[Next | None], str]
 """How a next command is written: called as this one was, and sent to the same place."""
@@ -150,6 +152,7 @@ class LinesView:
         self._now = now
         self._width = width or shutil.get_terminal_size((120, 40)).columns
         self._stack = ""
+        self._whole = True
         self._spoken_s = 0.0
         self._github = bool(os.environ.get("GITHUB_ACTIONS"))
         self._group = ""
@@ -158,7 +161,7 @@ class LinesView:
     def tell(self, message: Message) -> None:
         match message:
             case Started():
-                self._stack = message.stack
+                self._stack, self._whole = message.stack, message.command in WHOLE
                 role = f"  role {message.role_arn}" if message.role_arn else ""
                 self.say(f"{message.command} {message.stack}  account {message.account_id}  {message.region}{role}")
             case Uploaded():
@@ -167,7 +170,7 @@ class LinesView:
                 self.say(f"change set ready {message.plan.change_set.split('/')[1]}")
                 if self.plans_to is sys.stderr:
                     self._fold(f"changes to {message.plan.stack}")
-                for line in plan_lines(message.plan, self._width, message.allowed):
+                for line in plan_lines(message.plan, self._width, message.allowed, whole=self._whole):
                     click.echo(printable(line), file=self.plans_to)
                 self._fold("")
             case Blocked():

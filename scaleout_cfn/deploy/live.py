@@ -92,14 +92,15 @@ def template_text(aws: Aws, stack_id: str) -> str:
     return body if isinstance(body, str) else ""
 
 
-def template_body(aws: Aws, stack_id: str) -> Mapping[str, Any]:
-    """The template of a stack, parsed. Raises ScaleoutError when it cannot be read."""
+def template_body(aws: Aws, arn: str) -> Mapping[str, Any]:
+    """The template of a stack or a change set, parsed. Raises ScaleoutError when it cannot be read."""
     from scaleout_cfn.templates.reading import load
 
-    body = aws.read("cloudformation", "get_template", StackName=stack_id, TemplateStage="Original")["TemplateBody"]
+    name = {"ChangeSetName" if ":changeSet/" in arn else "StackName": arn}
+    body = aws.read("cloudformation", "get_template", **name, TemplateStage="Original")["TemplateBody"]
     found: Mapping[str, Any] = body if isinstance(body, Mapping) else load(body, "template").body
     if not isinstance(found.get("Resources"), Mapping):
-        raise UsageError(f"template of {stack_id.split('/')[1]}: no Resources can be read in it")
+        raise UsageError(f"template of {arn.split('/')[1]}: no Resources can be read in it")
     return found
 
 

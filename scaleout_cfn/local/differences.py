@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from ministack.services.cloudformation import engine, stacks
 
-from scaleout_cfn.local import schemas
+from scaleout_cfn.templates import schemas
 
 __all__ = ["UNKNOWN_PARAMETER", "Comparison"]
 

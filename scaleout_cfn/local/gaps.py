@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from ministack.services.cloudformation import changesets, engine, handlers
 
-from scaleout_cfn.local import schemas
 from scaleout_cfn.local.limits import GAP
+from scaleout_cfn.templates import schemas
 
 __all__ = ["gaps_told"]
 

@@ -10,8 +10,8 @@ import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 import scaleout_cfn as sc
-from scaleout_cfn.local.schemas import recreation
 from scaleout_cfn.templates.reading import read_template
+from scaleout_cfn.templates.schemas import recreation
 
 from . import helpers, sets
 from .helpers import Account

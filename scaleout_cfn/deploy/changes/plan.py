@@ -9,16 +9,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias, get_args
 
 from scaleout_cfn.deploy.changes.stateful import DISRUPTIVE, held_by, is_stateful
 from scaleout_cfn.deploy.watch.events import NESTED
 from scaleout_cfn.errors import UsageError
+from scaleout_cfn.templates.schemas import recreation
 
 __all__ = [
     "MARK",
+    "UNKNOWN",
     "Change",
+    "Kind",
     "Plan",
     "Property",
     "Replacement",
@@ -31,6 +34,8 @@ __all__ = [
 ]
 
 Replacement: TypeAlias = Literal["none", "possible", "certain"]
+Kind: TypeAlias = Literal["add", "change", "replace", "possible", "follow", "delete"]
+"""`possible`: that it is replaced cannot be ruled out. `follow`: it takes a value from what stays, and stays too."""
 #: The policies under which nothing is lost.
 KEEPS = {"Retain", "Snapshot", "ReplaceAndRetain", "ReplaceAndSnapshot", "RetainExceptOnCreate"}
 UNKNOWN = "(known after it is applied)"
@@ -41,13 +46,18 @@ MARK = "scaleout:stateful"
 
 @dataclass(frozen=True)
 class Property:
-    """One property that changes. `forces_replacement` is AWS's word for this property alone."""
+    """One property that changes. `forces_replacement` is what AWS and the resource's schema say of this one alone.
+
+    `causes` are what it takes its value from, a change source and its entity each: `ResourceReference Target`;
+    `follows` the path of that, where it is the name or the ARN of what stays.
+    """
 
     name: str
     before: str
     after: str
     forces_replacement: Replacement = "none"
-    cause: str = ""
+    causes: tuple[str, ...] = ()
+    follows: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,13 @@ class Change:
     @property
     def nested(self) -> bool:
         return self.type == NESTED
+
+    @property
+    def follows(self) -> str:
+        """The paths of what all that changes here follows; empty where something changes by itself."""
+        followed = [one.follows for one in self.properties]
+        stays = self.replacement == "none" and followed and all(followed)
+        return ", ".join(dict.fromkeys(followed)) if stays else ""
 
     @property
     def routine(self) -> bool:
@@ -101,21 +118,23 @@ class Plan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Adds, changes in place, replacements and deletions, nested stacks not counted."""
-        found = {"add": 0, "change": 0, "replace": 0, "delete": 0}
+        """How many there are of each kind, nested stacks not counted."""
+        found: dict[str, int] = dict.fromkeys(get_args(Kind), 0)
         for one in self.changes:
             if not one.nested:
                 found[kind_of(one)] += 1
         return found
 
 
-def kind_of(change: Change) -> str:
-    """add, change, replace or delete. A new revision of a task definition is a change, as everybody sees it."""
+def kind_of(change: Change) -> Kind:
+    """What becomes of a resource. A new revision of a task definition is a change, as everybody sees it."""
     if change.action in ("Add", "Import"):
         return "add"
     if change.action == "Remove":
         return "delete"
-    return "change" if change.replacement == "none" or change.routine else "replace"
+    if change.routine or change.replacement == "none":
+        return "follow" if change.follows else "change"
+    return "replace" if change.replacement == "certain" else "possible"
 
 
 def takes(change: Change) -> bool:
@@ -155,12 +174,14 @@ def change_of(raw: Mapping[str, Any], path: str, stack_id: str = "") -> Change:
     contexts = [_context(raw.get(name)) for name in ("BeforeContext", "AfterContext")]
     properties = tuple(_properties(raw))
     kind = raw["ResourceType"]
+    replacement = _replacement(raw, properties)
+    policy = raw.get("PolicyAction", "")
     return Change(
         path=f"{path}/{raw['LogicalResourceId']}".lstrip("/"),
         type=kind,
         action=raw["Action"],
-        replacement=_replacement(raw, properties),
-        policy=raw.get("PolicyAction", ""),
+        replacement=replacement,
+        policy="" if replacement == "none" and policy.startswith("Replace") else policy,
         stateful=is_stateful(kind) or any(is_marked(context) for context in contexts),
         disruptive=kind in DISRUPTIVE,
         physical_id=raw.get("PhysicalResourceId", ""),
@@ -190,17 +211,46 @@ def _properties(raw: Mapping[str, Any]) -> Iterator[Property]:
         target = detail.get("Target", {})
         place = target.get("Path", "").removeprefix("/Properties/").replace("/", ".") or target.get("Name", "")
         name = place or target.get("Attribute", "")
-        force = {"Always": "certain", "Conditionally": "possible"}.get(target.get("RequiresRecreation", ""), "none")
-        after = _value(target.get("AfterValue", ""))
-        if force == "certain" and (detail.get("Evaluation") == "Dynamic" or UNKNOWN in after):
-            # The value is known only once it is applied, and may turn out to be what it was.
-            # https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/759
-            force = "possible"
-        new = Property(name, _value(target.get("BeforeValue", "")), after, force, detail.get("CausingEntity", ""))  # type: ignore[arg-type]
+        before, after = _value(target.get("BeforeValue", "")), _value(target.get("AfterValue", ""))
+        if before and before == after:  # or both were cut off
+            after = UNKNOWN
+        force = _force(raw["ResourceType"], detail, known=UNKNOWN not in after)
+        new = Property(name, before, after, force, tuple(_causes(detail)))
         old = found.get(name)
-        if old is None or (old.forces_replacement != "certain" and new.forces_replacement == "certain"):
-            found[name] = new
+        if old is not None:
+            first = new if (new.forces_replacement, old.forces_replacement) == ("certain", "possible") else old
+            new = replace(first, causes=tuple(dict.fromkeys((*old.causes, *new.causes))))
+        found[name] = new
     yield from found.values()
+
+
+def _force(kind: str, detail: Mapping[str, Any], *, known: bool) -> Replacement:
+    """Whether one property forces a replacement: AWS's word, but for where it can only guess.
+
+    A value that is known once it is applied may turn out to be what it was
+    (https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/759), and `Conditionally` is said of
+    what the resource's schema lists neither as create-only nor as conditionally so: that never replaces it.
+    """
+    target = detail.get("Target", {})
+    said = target.get("RequiresRecreation", "Never")
+    if said == "Never" or target.get("Attribute", "Properties") != "Properties":
+        return "none" if said == "Never" else "possible"
+    if said == "Always" and known and detail.get("Evaluation") != "Dynamic":
+        return "certain"
+    steps = target.get("Path", "").split("/")[2:] or [target.get("Name", "")]
+    lists = recreation(kind, steps)
+    if lists == "Always" and known and detail.get("Evaluation") != "Dynamic":
+        return "certain"
+    return "none" if lists == "Never" else "possible"
+
+
+def _causes(detail: Mapping[str, Any]) -> Iterator[str]:
+    """Where a property's new value comes from. AWS tells of a value that it evaluates later a second time, without."""
+    source = detail.get("ChangeSource", "")
+    if source != "DirectModification":
+        yield f"{source} {detail.get('CausingEntity', '')}"
+    elif detail.get("Evaluation") != "Dynamic":
+        yield source
 
 
 def _value(text: str) -> str:
@@ -213,7 +263,10 @@ def _replacement(raw: Mapping[str, Any], properties: tuple[Property, ...]) -> Re
     if raw["Action"] not in ("Modify", "Dynamic", "SyncWithActual") or said == "False":
         return "possible" if raw["Action"] == "Dynamic" else "none"
     forces = {one.forces_replacement for one in properties}
-    if said == "True":
-        return "certain" if "certain" in forces or not forces - {"none"} else "possible"
+    if "certain" in forces or "possible" in forces:
+        return "certain" if "certain" in forces else "possible"
+    words = {detail.get("Target", {}).get("RequiresRecreation", "Never") for detail in raw.get("Details", [])}
+    if said == "True":  # by no property that is named, or by one that its schema refutes
+        return "none" if words - {"Never"} else "certain"
     # Conditional: possible, unless each property by itself never forces it.
-    return "none" if properties and forces == {"none"} else "possible"
+    return "none" if properties else "possible"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.changes.following import with_followers
 from scaleout_cfn.deploy.changes.plan import Change, Plan, change_of, is_marked
 from scaleout_cfn.deploy.changes.reasons import warnings
 from scaleout_cfn.deploy.changes.stateful import DISRUPTIVE, is_stateful
@@ -28,7 +30,8 @@ def read_plan(aws: Aws, change_set: str) -> Plan:
             next=Next("plan", words="to make a new one"),
         )
     sets = [root["ChangeSetId"]]
-    changes = tuple(_walk(aws, root, "", sets))
+    arns: dict[str, str] = {}
+    changes = with_followers(_walk(aws, root, "", sets, arns), cache(lambda path: _outputs(aws, arns.get(path, ""))))
     return Plan(
         stack=root["StackName"],
         stack_id=root["StackId"],
@@ -74,7 +77,18 @@ def _all_pages(aws: Aws, change_set: str, *, values: bool) -> dict[str, Any]:
     return whole
 
 
-def _walk(aws: Aws, description: Mapping[str, Any], path: str, sets: list[str]) -> Iterator[Change]:
+def _outputs(aws: Aws, change_set: str) -> Mapping[str, Any]:
+    """The Outputs of the template of a change set; empty where it cannot be read."""
+    try:
+        found = template_body(aws, change_set).get("Outputs", {}) if change_set else {}
+    except ScaleoutError:
+        return {}
+    return {name: one for name, one in found.items() if isinstance(one, Mapping)}
+
+
+def _walk(
+    aws: Aws, description: Mapping[str, Any], path: str, sets: list[str], arns: dict[str, str]
+) -> Iterator[Change]:
     for one in description["Changes"]:
         raw = one["ResourceChange"]
         change = change_of(raw, path, description["StackId"])
@@ -85,7 +99,8 @@ def _walk(aws: Aws, description: Mapping[str, Any], path: str, sets: list[str]) 
         yield change
         if change.nested and child:
             sets.append(child)
-            yield from _walk(aws, _described(aws, child), change.path, sets)
+            arns[change.path] = child
+            yield from _walk(aws, _described(aws, child), change.path, sets, arns)
         elif hidden and (change.unseen or change.action == "Remove"):
             yield from _hidden(aws, change)
 

@@ -1,4 +1,4 @@
-"""What a change of a property does to its resource, by the resource schemas that cfn-lint ships.
+"""What the resource schemas that cfn-lint ships say of a type, an attribute, and the change of a property.
 
 https://docs.aws.amazon.com/cloudformation-cli/latest/userguide/resource-type-schema.html: a change of one of the
 `createOnlyProperties` replaces the resource, one of the `conditionalCreateOnlyProperties` may.
@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, Literal, TypeAlias
 
-from scaleout_cfn.local import REGION
-
-__all__ = ["Recreation", "has_attribute", "is_known", "is_tag", "recreation"]
+__all__ = ["Recreation", "has_attribute", "is_identity", "is_known", "is_tag", "recreation"]
 
 Recreation: TypeAlias = Literal["Always", "Conditionally", "Never"]
 """The words of RequiresRecreation in API_ResourceTargetDefinition."""
 
+#: The resource schemas of this region are asked: it has every type.
+REGION = "us-east-1"
 _LISTS: Final[tuple[tuple[str, Recreation], ...]] = (
     ("createOnlyProperties", "Always"),
     ("conditionalCreateOnlyProperties", "Conditionally"),
@@ -52,6 +52,16 @@ def has_attribute(kind: str, name: str) -> bool:
     """Whether a resource of this type has an attribute `name` (`MasterUserSecret.SecretArn`) for Fn::GetAtt."""
     read_only = (_schema(kind) or {}).get("readOnlyProperties") or ()
     return f"/properties/{name.replace('.', '/')}" in read_only
+
+
+def is_identity(kind: str, attribute: str) -> bool:
+    """Whether an attribute of a resource is another one only when the resource is: its name, its ARN, its id."""
+    schema = _schema(kind) or {}
+    path = attribute.split(".")
+    if any(_steps(pointer) == path for key in ("primaryIdentifier", _LISTS[0][0]) for pointer in schema.get(key) or ()):
+        return True
+    read_only = [_steps(pointer) for pointer in schema.get("readOnlyProperties") or ()]
+    return path in read_only and attribute.endswith(("Arn", "ARN", "Id", "Name"))
 
 
 def _steps(pointer: str) -> list[str]:
