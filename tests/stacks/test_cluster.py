@@ -9,7 +9,7 @@ import pytest
 
 import scaleout_cfn as sc
 from scaleout_cfn import capacity
-from stacks.helpers import AWSVPC, Templates, at, att, made, properties, ref, resource
+from stacks.helpers import AWSVPC, PINNED, Templates, at, att, made, properties, ref, resource
 
 
 def nodes(cluster: sc.Cluster | None = None, **sections: Any) -> dict[str, Any]:
@@ -98,13 +98,14 @@ def test_a_node_acts_as_its_role_from_the_image_that_is_asked_for() -> None:
     assert at(role, "AssumeRolePolicyDocument.Statement.0.Principal") == {"Service": "ec2.amazonaws.com"}
     assert [policy["PolicyName"] for policy in role["Policies"]] == ["join-cluster", "session-manager"]
     assert str(att("Cluster", "Arn")) in str(role["Policies"][0])
-    assert templates["root.yaml"]["Parameters"]["NodeImage"]["Default"].endswith(
-        "/amazon-linux-2023/recommended/image_id"
-    )
-    arm = made(cluster=sc.Cluster(architecture="arm64", instance_types=("t4g.small",)))
-    assert arm["root.yaml"]["Parameters"]["NodeImage"]["Default"].endswith(
-        "/amazon-linux-2023/arm64/recommended/image_id"
-    )
+    assert node_image(sc.Cluster()).endswith("/amazon-linux-2023/recommended/image_id")
+    arm = sc.Cluster(architecture="arm64", instance_types=("t4g.small",))
+    assert node_image(arm).endswith("/amazon-linux-2023/arm64/recommended/image_id")
+    assert node_image(sc.Cluster(node_image=PINNED)) == PINNED
+
+
+def node_image(cluster: sc.Cluster) -> str:
+    return str(made(cluster=cluster)["root.yaml"]["Parameters"]["NodeImage"]["Default"])
 
 
 # --- the group of nodes
