@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scaleout_cfn.lint import check_set
 
 from .sets import good
+from .test_ecs_rules import CASES
 
 FUNCTIONS = (
     "Ref",
@@ -41,10 +42,11 @@ def places(node: Any) -> list[tuple[Any, Any]]:
     return [place for key in keys for place in ((node, key), *places(node[key]))]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_set_with_anything_anywhere_is_checked_without_an_error(data: st.DataObject) -> None:
     templates = good()
+    data.draw(st.sampled_from(CASES)).right(templates)
     for _ in range(data.draw(st.integers(1, 6))):
         # One template at least stays a mapping.
         found = [place for place in places(templates) if place[0] is not templates or place[1] != "root.yaml"]
