@@ -73,7 +73,11 @@ def role_of(value: Any) -> Role | None:
     symbol = resource_of(value, _ROLE)
     if symbol is None:
         return None
-    role = symbol.bare
+    found: Role | None = symbol.stack.remembered(("role", symbol.name), lambda: _read(symbol.bare))
+    return found
+
+
+def _read(role: Symbol) -> Role | None:
     if handed_out(role.stack.root, role, outputs=True):
         return None
     statements: list[_Statement] = []

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaleout_cfn.lint.rules.base import Rule
 from scaleout_cfn.lint.rules.permissions import trusts
-from scaleout_cfn.lint.rules.services import Tasks
+from scaleout_cfn.lint.rules.services import tasks_of
 from scaleout_cfn.schedules import Taker, problem_of_recurrence, problem_of_schedule, problem_of_timezone
 from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Scope, StackView, resource_of
 from scaleout_cfn.templates.values import UNKNOWN
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
 _GROUP_ACTION = "AWS::AutoScaling::ScheduledAction"
@@ -89,7 +91,8 @@ class EndBeforeStart(Rule):
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for stack, path, scope, properties, keys, _ in _places(stacks):
-            start, end = (_time(scope.get(properties, key)) if key else None for key in keys[2:])
+            given = [scope.get(properties, key) if key else None for key in keys[2:]]
+            start, end = (_time(value) for value in given) if None not in given else (None, None)
             if start and end and (start.tzinfo is None) == (end.tzinfo is None) and end <= start:
                 yield self.finding(
                     stack.file,
@@ -100,6 +103,8 @@ class EndBeforeStart(Rule):
 
 
 def _time(value: Any) -> datetime | None:
+    from datetime import datetime  # few sets have a time in them, and `render` checks each
+
     try:
         return datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
@@ -148,7 +153,7 @@ class NetworkOfTarget(Rule):
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for stack, logical_id, path, scope, target in _targets(stacks):
             symbol = resource_of(scope.get(target, "EcsParameters", "TaskDefinitionArn"), "AWS::ECS::TaskDefinition")
-            mode = Tasks(symbol).network_mode if symbol else UNKNOWN
+            mode = tasks_of(symbol).network_mode if symbol else UNKNOWN
             network = scope.get(target, "EcsParameters", "NetworkConfiguration")
             said = None
             if mode == "awsvpc" and network is None:

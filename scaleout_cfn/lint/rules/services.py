@@ -10,7 +10,7 @@ from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Scope, StackView, Symbol, Text, resource_of
 from scaleout_cfn.templates.values import UNKNOWN, as_number
 
-__all__ = ["TARGET_GROUP", "Entry", "Tasks", "entries", "handed_out", "property_of", "services"]
+__all__ = ["TARGET_GROUP", "Entry", "Tasks", "entries", "handed_out", "property_of", "services", "tasks_of"]
 
 TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 
@@ -89,6 +89,12 @@ class Tasks:
         return "bridge" if launch == [] or launch == ["EC2"] else UNKNOWN
 
 
+def tasks_of(symbol: Symbol) -> Tasks:
+    """A task definition, read once for all rules."""
+    found: Tasks = symbol.stack.remembered(("tasks", symbol.name), lambda: Tasks(symbol))
+    return found
+
+
 def property_of(symbol: Symbol, name: str) -> Any:
     """A property of a resource, read in the stack that makes it."""
     resource = symbol.stack.resource(symbol.name)
@@ -100,7 +106,7 @@ def services(stacks: StackSet) -> Iterator[tuple[StackView, str, Mapping[str, An
     for stack in stacks.stacks:
         for logical_id, properties, scope in stack.of_type("AWS::ECS::Service"):
             definition = resource_of(scope.get(properties, "TaskDefinition"), "AWS::ECS::TaskDefinition")
-            yield stack, logical_id, properties, scope, Tasks(definition) if definition else None
+            yield stack, logical_id, properties, scope, tasks_of(definition) if definition else None
 
 
 def entries(stacks: StackSet) -> Iterator[Entry]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from scaleout_cfn.lint.rules.base import Rule, nearest
-from scaleout_cfn.lint.rules.services import Tasks
+from scaleout_cfn.lint.rules.services import Tasks, tasks_of
 from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Symbol, Text, resource_of
@@ -53,7 +53,7 @@ def task_definitions(stacks: StackSet) -> Iterator[tuple[Tasks, list[Container]]
     """Each task definition with those of its containers that can be read."""
     for stack in stacks.stacks:
         for logical_id, _, _ in stack.of_type("AWS::ECS::TaskDefinition"):
-            tasks = Tasks(stack.symbol(logical_id))
+            tasks = tasks_of(stack.symbol(logical_id))
             yield tasks, [Container(tasks, index) for index in range(len(tasks.containers or []))]
 
 
