@@ -5,8 +5,24 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
-__all__ = ["Pace"]
+__all__ = ["USUAL", "Pace", "Patience"]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to watch, and to put up with expired credentials, in seconds. None is no bound."""
+
+    wait_s: float | None = None
+    access_s: float | None = 120.0
+
+    def end(self, pace: Pace) -> float | None:
+        """The time on the pace's clock at which to stop, when watching begins now."""
+        return None if self.wait_s is None else pace.clock() + self.wait_s
+
+
+USUAL = Patience()
 
 
 class Pace:

@@ -215,8 +215,7 @@ def apply(options: Options, change_set: str, adopt: bool, allowed: tuple[str, ..
             work.view.tell,
             adopt=adopt,
             allowed=allowed,
-            wait_s=None if timeout_min is None else timeout_min * 60,
-            patience_s=work.patience_s,
+            patience=work.patience(timeout_min),
         )
 
     command(options, "apply", body)
@@ -256,8 +255,7 @@ def wish_of(
         allowed=allowed,
         recreate=recreate,
         nested_plan=nested_plan,
-        wait_s=None if timeout_min is None else timeout_min * 60,
-        patience_s=work.patience_s,
+        patience=work.patience(timeout_min),
     )
 
 

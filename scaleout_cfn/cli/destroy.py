@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from scaleout_cfn.cli.recover import consent, patience
+from scaleout_cfn.cli.recover import consent
 from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_options, command, timeout_option
 from scaleout_cfn.deploy.messages import Note, Outcome
 from scaleout_cfn.deploy.teardown import destroy as steps
@@ -50,7 +50,7 @@ def destroy(
             empty,
             work.view.tell,
             consent(work, yes),
-            patience(work, timeout_min),
+            work.patience(timeout_min),
             options.role_arn,
             retain,
             environment=work.environment,

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.changes.plan import Change, Kind, Plan, Property, destroys, kind_of
 from scaleout_cfn.deploy.messages import Outcome, Rollout, Watched
-from scaleout_cfn.deploy.watch.events import NESTED, Event, Progress
+from scaleout_cfn.deploy.watch.events import Event, Progress
 from scaleout_cfn.errors import AGAIN, Next
 
 __all__ = ["Screen", "command_line", "cut", "duration", "event_line", "outcome_lines", "plan_lines", "rollout_line"]

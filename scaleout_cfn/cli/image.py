@@ -13,10 +13,9 @@ import click
 from scaleout_cfn.cli.options import config_options, load_config
 from scaleout_cfn.cli.work import Options, Work, aws_options, command, view_for
 from scaleout_cfn.config import Config
-from scaleout_cfn.deploy.live import Live, find
+from scaleout_cfn.deploy.live import Live, find, require
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.outcome import interrupted, outcome_of_error
-from scaleout_cfn.deploy.services.service import stack_of
 from scaleout_cfn.errors import Next, ScaleoutError, Stopped, UsageError
 from scaleout_cfn.image import delivery, repository
 from scaleout_cfn.image.context import PLATFORMS, Source
@@ -102,7 +101,7 @@ def push(options: Options, folder: str, arguments: tuple[str, ...], tag: str) ->
     """
 
     def body(work: Work) -> Outcome:
-        place = repository_in(work, stack_of(work.aws, work.stack_name))
+        place = repository_in(work, require(work.aws, work.stack_name))
         if place is None:
             raise _no_repository(work.stack_name)
         source, name, asked, tell = *_wanted(work.config, work.stack_name, folder, arguments, tag), work.view.tell
@@ -127,7 +126,7 @@ def list_(options: Options) -> None:
     """
 
     def body(work: Work) -> Outcome:
-        live = stack_of(work.aws, work.stack_name)
+        live = require(work.aws, work.stack_name)
         place = repository_in(work, live)
         if place is None:
             raise _no_repository(work.stack_name)
@@ -179,7 +178,7 @@ def build_source(work: Work, folder: str, place: Repository | None) -> tuple[str
 
 def push_built(work: Work, tag: str, built: Built | None) -> str:
     """The pinned URI of an image that is in the stack's repository, or is pushed to it now."""
-    place = repository_in(work, stack_of(work.aws, work.stack_name))
+    place = repository_in(work, require(work.aws, work.stack_name))
     if place is None:
         raise _no_repository(work.stack_name)
     if built is None:

@@ -9,7 +9,6 @@ import click
 from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_options, command, timeout_option
 from scaleout_cfn.deploy import recover
 from scaleout_cfn.deploy.messages import Outcome
-from scaleout_cfn.deploy.watch.follow import Patience
 from scaleout_cfn.errors import AGAIN, Next, RefusedError
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -42,7 +41,7 @@ def rollback(options: Options, yes: bool, adopt: bool, timeout_min: float | None
             skip,
             work.view.tell,
             consent(work, yes),
-            patience(work, timeout_min),
+            work.patience(timeout_min),
             options.role_arn,
             environment=work.environment,
             adopt=adopt,
@@ -68,7 +67,7 @@ def cancel(options: Options, yes: bool, adopt: bool, timeout_min: float | None) 
             work.stack_name,
             work.view.tell,
             consent(work, yes),
-            patience(work, timeout_min),
+            work.patience(timeout_min),
             environment=work.environment,
             adopt=adopt,
         )
@@ -91,8 +90,3 @@ def consent(work: Work, yes: bool) -> Callable[[str], bool]:
         return work.view.ask(f"{sentence}. Go on?")
 
     return confirm
-
-
-def patience(work: Work, timeout_min: float | None) -> Patience:
-    """How long to watch, by the options."""
-    return Patience(None if timeout_min is None else timeout_min * 60, work.patience_s)

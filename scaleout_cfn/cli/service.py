@@ -11,6 +11,7 @@ from types import FrameType
 import click
 
 from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
+from scaleout_cfn.deploy.live import require
 from scaleout_cfn.deploy.messages import Note, Outcome
 from scaleout_cfn.deploy.outcome import code_of
 from scaleout_cfn.deploy.services import logs as lines
@@ -32,7 +33,7 @@ def rollout(options: Options, timeout_min: float | None) -> None:
     """
 
     def body(work: Work) -> Outcome:
-        end = None if timeout_min is None else work.aws.pace.clock() + timeout_min * 60
+        end = work.patience(timeout_min).end(work.aws.pace)
         try:
             return services.follow_rollout(work.aws, work.stack_name, work.view.tell, end=end)
         except KeyboardInterrupt as stop:
@@ -56,7 +57,7 @@ def logs(options: Options, follow: bool, since: str) -> None:
 
     def body(work: Work) -> Outcome:
         start = lines.since(since, datetime.now(UTC))
-        live = services.stack_of(work.aws, work.stack_name)
+        live = require(work.aws, work.stack_name)
         group = live.outputs.get("LogGroupName", "")
         if not group:
             raise UsageError(f"stack {live.name}: it has no log group yet", next=Next("deploy"))

@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeAlias
 
 import click
 
+from scaleout_cfn.aws.names import title_in
 from scaleout_cfn.cli.draw import command_line, event_line, outcome_lines, plan_lines, rollout_line
 from scaleout_cfn.deploy.messages import (
     Blocked,
@@ -167,7 +168,7 @@ class LinesView:
             case Uploaded():
                 self.say(f"uploaded {message.new} of {message.total} templates")
             case Planned():
-                self.say(f"change set ready {message.plan.change_set.split('/')[1]}")
+                self.say(f"change set ready {title_in(message.plan.change_set)}")
                 if self.plans_to is sys.stderr:
                     self._fold(f"changes to {message.plan.stack}")
                 for line in plan_lines(message.plan, self._width, message.allowed, whole=self._whole):

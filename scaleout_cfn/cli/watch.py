@@ -6,15 +6,15 @@ import dataclasses
 
 import click
 
+from scaleout_cfn.aws.names import name_in
 from scaleout_cfn.cli.draw import rollout_line
 from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
-from scaleout_cfn.deploy.live import Live, find
+from scaleout_cfn.deploy.live import Live, require
 from scaleout_cfn.deploy.messages import Fact, Outcome, Watched
 from scaleout_cfn.deploy.outcome import outcome_of
 from scaleout_cfn.deploy.services.overview import Overview, overview_of
 from scaleout_cfn.deploy.watch.events import History, Operation, first_cause
 from scaleout_cfn.deploy.watch.follow import follow, read_events
-from scaleout_cfn.errors import UsageError
 
 
 @click.command()
@@ -46,12 +46,15 @@ def events(options: Options, timeout_min: float | None, go_on: bool, failed: boo
     """Show the newest operation on the stack and on all that is nested in it, oldest event first."""
 
     def body(work: Work) -> Outcome:
-        live = _there(work)
+        live = require(work.aws, work.stack_name)
         history = History(live.stack_id)
         if go_on:
-            end = None if timeout_min is None else work.aws.pace.clock() + timeout_min * 60
             ended = follow(
-                work.aws, Operation(live.stack_id, ""), history, work.view.tell, end=end, patience_s=work.patience_s
+                work.aws,
+                Operation(live.stack_id, ""),
+                history,
+                work.view.tell,
+                work.patience(timeout_min),
             )
             return outcome_of(ended, live.name, history.events)
         # Here events are what was asked for, so that not to be allowed to read them is an error.
@@ -72,14 +75,7 @@ def events(options: Options, timeout_min: float | None, go_on: bool, failed: boo
 @aws_options
 def outputs(options: Options) -> None:
     """Print the outputs of the root stack, one a line."""
-    command(options, "outputs", lambda work: _outcome(_there(work)))
-
-
-def _there(work: Work) -> Live:
-    live = find(work.aws, work.stack_name)
-    if live is None:
-        raise UsageError(f"stack {work.stack_name}: there is none in {work.identity.region}; give another --stack")
-    return live
+    command(options, "outputs", lambda work: _outcome(require(work.aws, work.stack_name)))
 
 
 def _outcome(live: Live) -> Outcome:
@@ -96,7 +92,7 @@ def _outcome(live: Live) -> Outcome:
 def _screen(state: Overview) -> Fact:
     url = state.live.outputs.get("ServiceUrl", "")
     lines = [f"{path:<16} {status}" for path, status in state.stacks.items()]
-    lines += [f"{found.service.rpartition('/')[2]}  {rollout_line(found)}" for found in state.services]
+    lines += [f"{name_in(found.service)}  {rollout_line(found)}" for found in state.services]
     counts = ", ".join(f"{number} {word}" for word, number in sorted(state.targets.items())) or "none registered"
     lines.append(f"targets  {counts}")
     lines += [f"not read: {one}" for one in state.unread]

@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from scaleout_cfn.aws.client import Aws, Identity, Target, pinned
+from scaleout_cfn.aws.pace import Patience
 from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.cli.options import Finite, config_options, load_config, project
 from scaleout_cfn.cli.views import JsonView, LinesView, Typed, View
@@ -69,10 +70,9 @@ class Work:
         """Whether somebody is there to be asked."""
         return sys.stdin.isatty() and sys.stderr.isatty() and not isinstance(self.view, JsonView)
 
-    @property
-    def patience_s(self) -> float | None:
-        """How long expired credentials are put up with: in CI nobody logs in again."""
-        return None if self.interactive else 120.0
+    def patience(self, timeout_min: float | None) -> Patience:
+        """How long to watch, and to put up with expired credentials: in CI nobody logs in again."""
+        return Patience(None if timeout_min is None else timeout_min * 60, None if self.interactive else 120.0)
 
 
 def aws_options(body: Callable[..., Any]) -> Callable[..., Any]:

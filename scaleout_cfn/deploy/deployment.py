@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import cast
 
 from scaleout_cfn.aws.client import Aws, Identity
+from scaleout_cfn.aws.pace import USUAL, Patience
 from scaleout_cfn.deploy import protect
 from scaleout_cfn.deploy.changes import changeset, quota
 from scaleout_cfn.deploy.changes.plan import Plan, blocked
@@ -25,7 +26,7 @@ from scaleout_cfn.deploy.publish import upload
 from scaleout_cfn.deploy.services.rollout import services_in, verify
 from scaleout_cfn.deploy.start import Wish, make_startable, operation_at_work, phases_of, same
 from scaleout_cfn.deploy.watch.events import History, Operation
-from scaleout_cfn.deploy.watch.follow import StoppedWaiting, follow, left_behind
+from scaleout_cfn.deploy.watch.follow import left_behind, watch
 from scaleout_cfn.errors import AGAIN, ApiError, BusyError, DeployError, Next, RefusedError, ScaleoutError
 
 __all__ = ["Confirm", "apply", "deploy", "plan"]
@@ -47,8 +48,7 @@ class Run:
     aws: Aws
     identity: Identity
     tell: Tell
-    wait_s: float | None
-    patience_s: float | None
+    patience: Patience
     allowed: tuple[str, ...] = ()
     nested: bool = True
     marked: bool = True
@@ -59,7 +59,7 @@ class Run:
     draft: changeset.Draft = field(default_factory=changeset.Draft)
 
     def __post_init__(self) -> None:
-        self.end = None if self.wait_s is None else self.aws.pace.clock() + self.wait_s
+        self.end = self.patience.end(self.aws.pace)
 
 
 def deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confirm) -> Outcome:
@@ -101,8 +101,7 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
 
 
 def _run(aws: Aws, identity: Identity, wish: Wish, tell: Tell) -> Run:
-    asked = (wish.wait_s, wish.patience_s, wish.allowed, wish.nested_plan, wish.marked, wish.adopt)
-    return Run(aws, identity, tell, *asked)
+    return Run(aws, identity, tell, wish.patience, wish.allowed, wish.nested_plan, wish.marked, wish.adopt)
 
 
 def plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -> Outcome:
@@ -166,14 +165,13 @@ def apply(
     *,
     adopt: bool = False,
     allowed: tuple[str, ...] = (),
-    wait_s: float | None = None,
-    patience_s: float | None = 120.0,
+    patience: Patience = USUAL,
 ) -> Outcome:
     """Execute the change set that was planned and approved: that one, and no other.
 
     Called again it attaches to the execution, or says how it ended.
     """
-    run = Run(aws, identity, tell, wait_s, patience_s, allowed)
+    run = Run(aws, identity, tell, patience, allowed)
     try:
         described = aws.read("cloudformation", "describe_change_set", ChangeSetName=change_set)
     except ApiError as error:
@@ -185,7 +183,7 @@ def apply(
             next=Next("plan", words="to make a new one"),
         ) from None
     if described["ExecutionStatus"].startswith("EXECUTE_"):
-        mark = fingerprint_in(described.get("Description", "")) or "0" * 16
+        mark = fingerprint_in(described.get("Description", ""))
         operation = Operation(described["StackId"], token("deploy", mark, described["ChangeSetId"]))
         return watch_deployment(run, operation, described["StackName"])
     environment = tags_of(described).get(ENVIRONMENT, "")
@@ -283,10 +281,9 @@ def _lift_and_execute(run: Run, found: Plan) -> Operation:
 
 
 def watch_deployment(run: Run, operation: Operation, stack: str) -> Outcome:
-    """Watch to the end and conclude."""
-    history = History(operation.stack_id, operation.token, operation.planned)
-    try:
-        live = follow(run.aws, operation, history, run.tell, end=run.end, patience_s=run.patience_s)
+    """Watch to the end, see that ECS runs what the stack says, and conclude."""
+
+    def conclude(live: Live | None, history: History) -> Outcome:
         reason = ""
         if live is not None and live.meaning.end == "done":
             try:
@@ -301,15 +298,8 @@ def watch_deployment(run: Run, operation: Operation, stack: str) -> Outcome:
         elif live is not None and live.meaning.end != "gone" and live.meaning.start != "recreate":
             protect.restore(run.aws, live.stack_id, run.tell)
         return outcome_of(live, stack, history.events, reason, operation.change_set)
-    except StoppedWaiting as error:
-        return Outcome(
-            "still_running",
-            f"{stack}: {error}",
-            stack_id=operation.stack_id,
-            next=Next(AGAIN, words="it goes on watching"),
-        )
-    except KeyboardInterrupt as stop:
-        return interrupted(stop, stack, running=True, stack_id=operation.stack_id)
+
+    return watch(run.aws, operation, stack, run.tell, conclude, run.patience, end=run.end)
 
 
 def _allowing(held: Iterable[str]) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ __all__ = ["ENVIRONMENT", "IMAGE", "Desired", "fingerprint_in", "parameters_for"
 ENVIRONMENT = "scaleout:environment"
 IMAGE = "ImageUri"
 HIDDEN = "****"
+#: In the token of what belongs to no desired state.
+NOBODYS = "0" * 16
 _TOKEN = re.compile(r"scfn-[a-z]+-(?P<fingerprint>[0-9a-f]{16})-[0-9a-f-]+")
 
 
@@ -133,7 +135,7 @@ def token(verb: str, fingerprint: str, state: str) -> str:
 
     At most 128 characters of [a-zA-Z0-9-].
     """
-    return f"scfn-{verb}-{fingerprint}-{hashlib.sha256(state.encode()).hexdigest()[:8]}"
+    return f"scfn-{verb}-{fingerprint or NOBODYS}-{hashlib.sha256(state.encode()).hexdigest()[:8]}"
 
 
 def fingerprint_in(text: str) -> str:

@@ -13,13 +13,14 @@ from datetime import datetime
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.aws.names import title_in
 from scaleout_cfn.deploy.changes.reasons import hook_words
-from scaleout_cfn.deploy.live import Live, find
+from scaleout_cfn.deploy.live import Live, require
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
 from scaleout_cfn.deploy.services.evidence import tell_evidence
 from scaleout_cfn.deploy.states import meaning
 from scaleout_cfn.deploy.watch.events import Event, History, first_cause, refusing_hooks
-from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
+from scaleout_cfn.errors import AccessError, ApiError, Next
 
 __all__ = ["PastOperation", "diagnose", "hint", "newest_failure", "past_operations"]
 
@@ -75,11 +76,7 @@ def diagnose(aws: Aws, stack: str, tell: Tell) -> Outcome:
 
     Raises UsageError when there is no such stack; one that is deleted is found by its ARN.
     """
-    live = find(aws, stack)
-    if live is None:
-        raise UsageError(
-            f"stack {stack}: there is none in {aws.region}; one that is gone is found by its ARN: --stack ARN"
-        )
+    live = require(aws, stack)
     # The events are what was asked for: not to be allowed to read them is an error.
     pages = aws.pages("cloudformation", "describe_stack_events", StackName=live.stack_id)
     past, since = newest_failure(pages)
@@ -133,7 +130,7 @@ def _read(aws: Aws, live: Live, past: PastOperation, tell: Tell) -> list[Event]:
             try:
                 history.take(stack_id, _before(pages, past.until))
             except (ApiError, AccessError) as error:
-                tell(Note(f"events of {stack_id.split('/')[1]} not read: {error}", "warning"))
+                tell(Note(f"events of {title_in(stack_id)} not read: {error}", "warning"))
     return sorted(history.events, key=lambda event: event.time)
 
 

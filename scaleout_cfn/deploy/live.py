@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.aws.names import NESTED, title_in
 from scaleout_cfn.deploy.states import Status, meaning
-from scaleout_cfn.errors import ApiError, UsageError
+from scaleout_cfn.errors import ApiError, Next, UsageError
 
-__all__ = ["NESTED", "Live", "Resource", "find", "parsed", "resources_of", "tags_of", "template_body", "template_text"]
-
-NESTED = "AWS::CloudFormation::Stack"
+__all__ = ["Live", "Resource", "find", "parsed", "require", "resources_of", "tags_of", "template_body", "template_text"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,15 @@ def find(aws: Aws, stack: str, *, once: bool = False) -> Live | None:
     return parsed(answer["Stacks"][0])
 
 
+def require(aws: Aws, stack: str) -> Live:
+    """The stack of a name or ARN. Raises UsageError where there is none."""
+    live = find(aws, stack)
+    if live is None:
+        what = f"stack {stack}: there is none in {aws.region}; one that is deleted is found by its ARN"
+        raise UsageError(what, next=Next("deploy", words="to make it", instead=Next(words="give another --stack")))
+    return live
+
+
 def parsed(raw: Mapping[str, Any]) -> Live:
     """One stack of DescribeStacks' answer."""
     parameters = raw.get("Parameters", [])
@@ -100,7 +108,7 @@ def template_body(aws: Aws, arn: str) -> Mapping[str, Any]:
     body = aws.read("cloudformation", "get_template", **name, TemplateStage="Original")["TemplateBody"]
     found: Mapping[str, Any] = body if isinstance(body, Mapping) else load(body, "template").body
     if not isinstance(found.get("Resources"), Mapping):
-        raise UsageError(f"template of {arn.split('/')[1]}: no Resources can be read in it")
+        raise UsageError(f"template of {title_in(arn)}: no Resources can be read in it")
     return found
 
 

@@ -64,7 +64,7 @@ def interrupted(
 ) -> Outcome:
     """The end by a signal. Before the execution all is cleaned up; after it, it goes on without us."""
     if running:
-        what = f"{stack}: stopped watching; the deployment goes on in AWS"
+        what = f"{stack}: stopped watching; what was begun goes on in AWS"
         following = Next("events", ("--follow",), instead=Next("cancel"))
     elif left:
         what = f"{stack}: interrupted while CloudFormation made the change set; it is left, and nothing else changed"

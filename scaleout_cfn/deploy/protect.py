@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.aws.names import title_in
 from scaleout_cfn.deploy.changes.plan import Change, is_marked, takes
 from scaleout_cfn.deploy.changes.stateful import is_stateful
 from scaleout_cfn.deploy.live import Resource, resources_of, template_body
@@ -68,7 +69,7 @@ def _marked_in(aws: Aws, stack_id: str, tell: Tell) -> Collection[str]:
     try:
         resources = template_body(aws, stack_id)["Resources"]
     except ScaleoutError as error:
-        tell(Note(f"template of {stack_id.split('/')[1]} not read, its marks are not known: {error}", "warning"))
+        tell(Note(f"template of {title_in(stack_id)} not read, its marks are not known: {error}", "warning"))
         return ()
     return {title for title, one in resources.items() if isinstance(one, dict) and is_marked(one)}
 
@@ -157,6 +158,6 @@ def _set(aws: Aws, stack_id: str, body: str, tell: Tell) -> bool:
         # A put of the whole policy: to repeat it is safe, and it takes no token.
         aws.write("cloudformation", "set_stack_policy", StackName=stack_id, StackPolicyBody=body)
     except (ApiError, AccessError) as error:
-        tell(Note(f"stack policy of {stack_id.split('/')[1]} not set: {error}", "warning"))
+        tell(Note(f"stack policy of {title_in(stack_id)} not set: {error}", "warning"))
         return False
     return True

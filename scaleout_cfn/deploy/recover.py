@@ -8,14 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.deploy.live import NESTED, Live, Resource, find, resources_of
+from scaleout_cfn.aws.names import NESTED, title_in
+from scaleout_cfn.aws.pace import Patience
+from scaleout_cfn.deploy.live import Live, Resource, find, require, resources_of
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
 from scaleout_cfn.deploy.outcome import outcome_of
 from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.protect import restore
 from scaleout_cfn.deploy.states import EARLIER, Recovery
-from scaleout_cfn.deploy.watch.events import Event, Operation
-from scaleout_cfn.deploy.watch.follow import Patience, begin, unsure, watch
+from scaleout_cfn.deploy.watch.events import History, Operation
+from scaleout_cfn.deploy.watch.follow import begin, unsure, watch
 from scaleout_cfn.errors import AGAIN, ApiError, BusyError, NeedsHandError, Next, RefusedError, UsageError
 
 __all__ = ["cancel", "rollback", "skippable", "skips"]
@@ -44,7 +46,7 @@ def skips(paths: Iterable[str], resources: Collection[Resource]) -> list[str]:
             raise UsageError(f"--skip {path}: {what}; give one of: {', '.join(able) or 'none has failed'}")
         one = known[path]
         title = path.rpartition("/")[2]
-        entry = title if "/" not in path else f"{one.stack_id.split('/')[1]}.{title}"
+        entry = title if "/" not in path else f"{title_in(one.stack_id)}.{title}"
         if not SKIP.fullmatch(entry):
             raise UsageError(f"--skip {path}: CloudFormation cannot be told to skip {entry}")
         found.append(entry)
@@ -68,7 +70,7 @@ def rollback(
     `skip` are logical paths of what cannot be brought back and is left as it is. Raises DeployError or UsageError
     where nothing was begun.
     """
-    live = _there(aws, stack)
+    live = require(aws, stack)
     way = live.meaning.rollback
     if skip and way.verb != "continue_update_rollback":
         raise UsageError(f"--skip: only a stack in UPDATE_ROLLBACK_FAILED can skip; {stack} is {live.status}")
@@ -112,7 +114,7 @@ def cancel(
     adopt: bool = False,
 ) -> Outcome:
     """End an update that runs, and watch it go back to the version before. Does nothing where none runs."""
-    live = _there(aws, stack)
+    live = require(aws, stack)
     if live.status != "UPDATE_IN_PROGRESS":
         if live.meaning.rollback.verb == "watch":
             return watch(aws, Operation(live.stack_id, ""), stack, tell, _conclusion(aws, stack, tell), patience)
@@ -138,13 +140,6 @@ def cancel(
     except KeyboardInterrupt as stop:
         return unsure(aws, live, stack, stop)
     return watch(aws, operation, stack, tell, _conclusion(aws, stack, tell), patience)
-
-
-def _there(aws: Aws, stack: str) -> Live:
-    live = find(aws, stack)
-    if live is None:
-        raise UsageError(f"stack {stack}: there is none in {aws.region}; give another --stack")
-    return live
 
 
 def _refuse(way: Recovery, live: Live) -> None:
@@ -186,11 +181,11 @@ def _too_late(live: Live) -> RefusedError:
     )
 
 
-def _conclusion(aws: Aws, stack: str, tell: Tell) -> Callable[[Live | None, Sequence[Event]], Outcome]:
+def _conclusion(aws: Aws, stack: str, tell: Tell) -> Callable[[Live | None, History], Outcome]:
     """Back where it was is what was asked for: exit code 0."""
 
-    def conclude(live: Live | None, events: Sequence[Event]) -> Outcome:
-        outcome = outcome_of(live, stack, events)
+    def conclude(live: Live | None, history: History) -> Outcome:
+        outcome = outcome_of(live, stack, history.events)
         if live is None:
             return outcome
         restore(aws, live.stack_id, tell)

@@ -6,9 +6,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.aws.names import NESTED
+from scaleout_cfn.aws.pace import USUAL, Patience
 from scaleout_cfn.deploy.changes.plan import MARK
 from scaleout_cfn.deploy.desired import IMAGE, Desired, fingerprint_in, parameters_for, token
-from scaleout_cfn.deploy.live import NESTED, Live, resources_of, template_text
+from scaleout_cfn.deploy.live import Live, resources_of, template_text
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.deploy.publish import Published
 from scaleout_cfn.deploy.states import WATCH
@@ -25,8 +27,7 @@ class Wish:
 
     `adopt` agrees to take over a stack that is not ours; `allowed` are the logical paths that may be replaced or
     deleted though they hold data; `recreate` agrees to delete a stack whose creation failed. `nested_plan` asks for
-    the changes inside nested stacks. `wait_s` bounds the watching, `patience_s` how long expired credentials are put
-    up with; None is no bound.
+    the changes inside nested stacks. `patience` bounds the watching.
     """
 
     stack_name: str
@@ -38,8 +39,7 @@ class Wish:
     allowed: tuple[str, ...] = ()
     recreate: bool = False
     nested_plan: bool = True
-    wait_s: float | None = None
-    patience_s: float | None = 120.0
+    patience: Patience = USUAL
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -141,7 +141,7 @@ def make_startable(aws: Aws, live: Live | None, *, recreate: bool, tell: Tell) -
 
 def _delete_to_recreate(aws: Aws, live: Live, tell: Tell) -> None:
     tell(Note(f"deleting the empty stack {live.name}, {live.status}, to make it anew"))
-    mark = token("recreate", "0" * 16, f"{live.stack_id} {live.version}")
+    mark = token("recreate", "", f"{live.stack_id} {live.version}")
     try:
         aws.write("cloudformation", "delete_stack", StackName=live.stack_id, ClientRequestToken=mark)
     except ApiError as error:

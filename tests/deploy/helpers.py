@@ -10,6 +10,7 @@ from typing import Any
 from troposphere import Equals, Not, dynamodb, ecs, ssm
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.aws.pace import Patience
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config
 from scaleout_cfn.deploy import deployment, publish
@@ -117,6 +118,12 @@ def _published(small: Small) -> publish.Published:
     return publish.prepare(compose(Config(), root), PLACE)
 
 
+def patient(options: dict[str, Any]) -> dict[str, Any]:
+    """`wait_s` and `access_s` of a command's options as its patience."""
+    given = {name: options.pop(name) for name in ("wait_s", "access_s") if name in options}
+    return {**options, **({"patience": Patience(**given)} if given else {})}
+
+
 @dataclass
 class Deployer:
     """Somebody who types commands. `said` is all that the last one told."""
@@ -127,7 +134,7 @@ class Deployer:
     stack: str = "web"
 
     def wish(self, small: Small | None = None, **options: Any) -> Wish:
-        return Wish(self.stack, published(small), **options)
+        return Wish(self.stack, published(small), **patient(options))
 
     def deploy(self, small: Small | None = None, *, aws: Aws | None = None, **options: Any) -> Outcome:
         """The command, from the beginning: nothing is kept from the one before."""

@@ -14,15 +14,15 @@ from local.conftest import Faults, _faulty, account, emulator, faults, faulty  #
 from local.helpers import Account
 
 import scaleout_cfn as sc
-from scaleout_cfn.aws.pace import Pace
+from scaleout_cfn.aws.names import NESTED
+from scaleout_cfn.aws.pace import Pace, Patience
 from scaleout_cfn.cli import main
 from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy.changes.stateful import is_stateful
-from scaleout_cfn.deploy.live import NESTED, Resource
+from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.teardown.destroy import destroy
 from scaleout_cfn.deploy.teardown.inventory import EMPTIED, Inventory, held_back, inventory_of
-from scaleout_cfn.deploy.watch.follow import Patience
 from scaleout_cfn.errors import BusyError, RefusedError, UsageError
 
 from .operations import Operator, wider, with_resource

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from scaleout_cfn.aws.pace import Patience
 from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy import recover
 from scaleout_cfn.deploy.desired import ENVIRONMENT
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.deploy.teardown.destroy import destroy
-from scaleout_cfn.deploy.watch.follow import Patience
 from scaleout_cfn.errors import RefusedError
 
 from .helpers import PLACE

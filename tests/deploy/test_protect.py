@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from scaleout_cfn.aws.pace import Patience
 from scaleout_cfn.deploy import recover
 from scaleout_cfn.deploy.messages import Outcome
-from scaleout_cfn.deploy.watch.follow import Patience
 from scaleout_cfn.errors import ScaleoutError, Stopped
 
 from .cloudformation import denied

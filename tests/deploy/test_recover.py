@@ -16,16 +16,16 @@ from local import sets as small
 from local.conftest import Faults, _faulty, faults, faulty  # noqa: F401
 from local.helpers import Account
 
-from scaleout_cfn.aws.pace import Pace
+from scaleout_cfn.aws.names import NESTED
+from scaleout_cfn.aws.pace import Pace, Patience
 from scaleout_cfn.cli import main
 from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy import recover
-from scaleout_cfn.deploy.live import NESTED, Resource
+from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.recover import SKIP, skippable, skips
 from scaleout_cfn.deploy.states import meaning
 from scaleout_cfn.deploy.teardown.destroy import destroy
-from scaleout_cfn.deploy.watch.follow import Patience
 from scaleout_cfn.errors import BusyError, DeployError, RefusedError, UsageError
 
 from .operations import Operator, wider

@@ -192,7 +192,7 @@ def _wait_until_made(aws: Aws, arn: str, patience_s: float) -> dict[str, Any]:
 
 def operation_of(plan: Plan, before: str) -> Operation:
     """The operation that executing a plan begins. Its token is that of the desired state and of this change set."""
-    mark = fingerprint_in(plan.description) or "0" * 16
+    mark = fingerprint_in(plan.description)
     planned = sum(not change.nested for change in plan.changes)
     return Operation(plan.stack_id, token("deploy", mark, plan.change_set), before, plan.change_set, planned)
 
@@ -291,5 +291,5 @@ def _remove_placeholder(aws: Aws, stack: str) -> None:
             "cloudformation",
             "delete_stack",
             StackName=live.stack_id,
-            ClientRequestToken=token("unmake", "0" * 16, live.stack_id),
+            ClientRequestToken=token("unmake", "", live.stack_id),
         )

@@ -12,8 +12,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
+from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.changes.stateful import DISRUPTIVE, held_by, is_stateful
-from scaleout_cfn.deploy.watch.events import NESTED
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.templates.schemas import recreation
 

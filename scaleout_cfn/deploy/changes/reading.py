@@ -8,11 +8,12 @@ from functools import cache
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.changes.following import with_followers
 from scaleout_cfn.deploy.changes.plan import Change, Plan, change_of, is_marked
 from scaleout_cfn.deploy.changes.reasons import warnings
 from scaleout_cfn.deploy.changes.stateful import DISRUPTIVE, is_stateful
-from scaleout_cfn.deploy.live import NESTED, resources_of, template_body
+from scaleout_cfn.deploy.live import resources_of, template_body
 from scaleout_cfn.errors import BusyError, Next, ScaleoutError
 
 __all__ = ["read_plan"]

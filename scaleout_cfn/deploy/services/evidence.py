@@ -9,14 +9,15 @@ from functools import partial
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.aws.names import SERVICE, cluster_in, name_in, title_in
 from scaleout_cfn.deploy.live import Live, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Tell
+from scaleout_cfn.deploy.services.rollout import health_of
 from scaleout_cfn.deploy.watch.events import Event
 from scaleout_cfn.errors import AccessError, ApiError
 
 __all__ = ["Stop", "last_stop", "log_place", "stops", "tell_evidence"]
 
-SERVICE = "AWS::ECS::Service"
 MOST_MESSAGES = 5
 MOST_TASKS = 100
 MOST_KINDS = 3
@@ -71,7 +72,7 @@ def log_place(definition: Mapping[str, Any], container: str, task_arn: str) -> t
         if one.get("name") == container and settings.get("logDriver") == "awslogs":
             prefix, group = options.get("awslogs-stream-prefix"), options.get("awslogs-group")
             if prefix and group:
-                return group, f"{prefix}/{container}/{task_arn.rpartition('/')[2]}"
+                return group, f"{prefix}/{container}/{name_in(task_arn)}"
     return None
 
 
@@ -90,7 +91,7 @@ def tell_evidence(aws: Aws, live: Live, events: Sequence[Event], tell: Tell) -> 
 
 
 def _tell_service(aws: Aws, arn: str, path: str, tell: Tell) -> list[str]:
-    cluster = arn.split("/")[-2]
+    cluster = cluster_in(arn)
     asked = _Asked(tell, path)
     answer = asked("the service", {}, lambda: aws.read("ecs", "describe_services", cluster=cluster, services=[arn]))
     service: Mapping[str, Any] = next(iter(answer.get("services", [])), {})
@@ -117,7 +118,7 @@ class _Asked:
 
 def _tell_deployment(aws: Aws, arn: str, path: str, service: Mapping[str, Any], tell: Tell, asked: _Asked) -> list[str]:
     """The newest deployment that did not go well, and the last words of the service."""
-    cluster = arn.split("/")[-2]
+    cluster = cluster_in(arn)
 
     def newest() -> Mapping[str, Any]:
         listed = aws.read("ecs", "list_service_deployments", cluster=cluster, service=arn).get("serviceDeployments", [])
@@ -160,10 +161,10 @@ def _tell_deployment(aws: Aws, arn: str, path: str, service: Mapping[str, Any], 
 
 def _tell_stopped(aws: Aws, arn: str, path: str, tell: Tell, asked: _Asked) -> list[str]:
     """Why tasks stopped, and the last lines that they wrote. ECS knows a stopped task for an hour."""
-    cluster = arn.split("/")[-2]
+    cluster = cluster_in(arn)
 
     def read() -> list[Mapping[str, Any]]:
-        name = arn.rpartition("/")[2]
+        name = name_in(arn)
         listed: list[str] = []
         for page in aws.pages("ecs", "list_tasks", cluster=cluster, serviceName=name, desiredStatus="STOPPED"):
             listed += page.get("taskArns", [])
@@ -196,7 +197,7 @@ def _tell_stopped(aws: Aws, arn: str, path: str, tell: Tell, asked: _Asked) -> l
 
 def last_stop(aws: Aws, arn: str) -> str:
     """Why tasks of a service stopped lately, in one line; empty when none did. One look, for whoever is watching."""
-    cluster, name = arn.split("/")[-2], arn.rpartition("/")[2]
+    cluster, name = cluster_in(arn), name_in(arn)
     listed = aws.once("ecs", "list_tasks", cluster=cluster, serviceName=name, desiredStatus="STOPPED").get("taskArns")
     if not listed:
         return ""
@@ -231,16 +232,11 @@ def _tell_targets(aws: Aws, service: Mapping[str, Any], path: str, tell: Tell, a
     """Which targets are not healthy, and why."""
     reasons: list[str] = []
     for arn in [one["targetGroupArn"] for one in service.get("loadBalancers", []) if one.get("targetGroupArn")]:
-        question = partial(aws.read, "elbv2", "describe_target_health", TargetGroupArn=arn)
-        answer = asked("target health", {}, question)
-        counts: dict[str, int] = {}
-        for one in answer.get("TargetHealthDescriptions", []):
-            health = one["TargetHealth"]
-            words = " ".join(health.get(name, "") for name in ("State", "Reason", "Description")).strip()
-            counts[words] = counts.get(words, 0) + 1
+        question = partial(health_of, aws, arn, "Reason", "Description")
+        counts = asked("target health", {}, question)
         sick = {words: count for words, count in counts.items() if not words.startswith("healthy")}
         if sick:
-            lines = [f"{path}: targets of {arn.split('/')[-2]}", *(f"  {n} {words}" for words, n in counts.items())]
-            tell(Fact("targets", tuple(lines), {"path": path, "target_group": arn, "health": counts}))
+            lines = [f"{path}: targets of {title_in(arn)}", *(f"  {n} {words}" for words, n in counts.items())]
+            tell(Fact("targets", tuple(lines), {"path": path, "target_group": arn, "health": dict(counts)}))
             reasons += sick
     return reasons

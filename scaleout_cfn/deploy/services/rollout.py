@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.aws.names import SERVICE, cluster_in, name_in
 from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Note, Rollout, Tell
 from scaleout_cfn.errors import AccessError, ApiError
 
-__all__ = ["DEPLOYMENTS", "rollout", "services_in", "verify"]
+__all__ = ["DEPLOYMENTS", "health_of", "rollout", "services_in", "verify"]
 
 Verdict: TypeAlias = Literal["running", "done", "failed"]
 
@@ -38,7 +40,7 @@ def services_in(resources: Iterable[Resource]) -> dict[str, str]:
     resources = list(resources)
     found = {}
     for one in resources:
-        if one.type == "AWS::ECS::Service" and one.physical_id.startswith("arn:"):
+        if one.type == SERVICE and one.physical_id.startswith("arn:"):
             definitions = [
                 other.physical_id
                 for other in resources
@@ -50,7 +52,7 @@ def services_in(resources: Iterable[Resource]) -> dict[str, str]:
 
 def rollout(aws: Aws, service_arn: str) -> Rollout | None:
     """The newest deployment of a service; None where there is no such service. Raises ApiError or AccessError."""
-    place = {"cluster": service_arn.split("/")[-2], "service": service_arn}
+    place = {"cluster": cluster_in(service_arn), "service": service_arn}
     described = aws.once("ecs", "describe_services", cluster=place["cluster"], services=[service_arn])["services"]
     if not described:
         return None
@@ -78,6 +80,13 @@ def rollout(aws: Aws, service_arn: str) -> Rollout | None:
     )
 
 
+def health_of(aws: Aws, group_arn: str, *words: str) -> Counter[str]:
+    """Targets of a target group by their health: `State`, and whatever else it is to be told by."""
+    answer = aws.read("elbv2", "describe_target_health", TargetGroupArn=group_arn)
+    healths = (one["TargetHealth"] for one in answer["TargetHealthDescriptions"])
+    return Counter(" ".join(one.get(word, "") for word in ("State", *words)).strip() for one in healths)
+
+
 def verify(aws: Aws, services: Mapping[str, str], tell: Tell, *, end: float | None) -> str:
     """Why ECS does not run what the stack says; empty when it does, or when that cannot be read (which is told).
 
@@ -103,11 +112,11 @@ def verify(aws: Aws, services: Mapping[str, str], tell: Tell, *, end: float | No
                 if DEPLOYMENTS.get(found.state) == "failed":
                     return f"ECS {found.state}: {found.reason or 'no reason given'}"
             if definition and runs and runs != definition:
-                return f"ECS runs {runs.rpartition('/')[2]}, the stack says {definition.rpartition('/')[2]}"
+                return f"ECS runs {name_in(runs)}, the stack says {name_in(definition)}"
             break
     return ""
 
 
 def _definition(aws: Aws, service_arn: str) -> str:
-    answer = aws.once("ecs", "describe_services", cluster=service_arn.split("/")[-2], services=[service_arn])
+    answer = aws.once("ecs", "describe_services", cluster=cluster_in(service_arn), services=[service_arn])
     return str(answer["services"][0]["taskDefinition"]) if answer["services"] else ""

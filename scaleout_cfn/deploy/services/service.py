@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.deploy.live import Live, find
+from scaleout_cfn.aws.names import cluster_in, name_in
+from scaleout_cfn.deploy.live import Live, require
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Rollout, Tell
-from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, rollout
+from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, health_of, rollout
 from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
 
 __all__ = [
@@ -20,7 +22,6 @@ __all__ = [
     "look",
     "service_of",
     "sight_lines",
-    "stack_of",
     "tasks_of",
 ]
 
@@ -40,11 +41,11 @@ class LiveService:
 
     @property
     def cluster(self) -> str:
-        return self.arn.split("/")[-2]
+        return cluster_in(self.arn)
 
     @property
     def name(self) -> str:
-        return self.arn.rpartition("/")[2]
+        return name_in(self.arn)
 
 
 @dataclass(frozen=True)
@@ -71,17 +72,9 @@ class Sight:
     message: str = ""
 
 
-def stack_of(aws: Aws, name: str) -> Live:
-    """The stack. Raises UsageError where there is none."""
-    live = find(aws, name)
-    if live is None:
-        raise UsageError(f"stack {name}: there is none in {aws.region}", next=Next("deploy"))
-    return live
-
-
 def service_of(aws: Aws, stack: str) -> LiveService:
     """The service of a stack, by its outputs. Raises UsageError where it has none."""
-    live = stack_of(aws, stack)
+    live = require(aws, stack)
     cluster, name = live.outputs.get("ClusterName", ""), live.outputs.get("ServiceName", "")
     found: list[Mapping[str, Any]] = []
     if cluster and name:
@@ -118,13 +111,10 @@ def look(aws: Aws, service: LiveService) -> Sight | None:
     raw = answer["services"][0]
     tasks = list(tasks_of(aws, service))
     versions = tuple(_version(one, tasks) for one in raw.get("deployments", []) if one.get("status") != "INACTIVE")
-    targets: dict[str, int] = {}
+    targets: Counter[str] = Counter()
     for balancer in raw.get("loadBalancers", []):
         if group := balancer.get("targetGroupArn"):
-            health = aws.read("elbv2", "describe_target_health", TargetGroupArn=group)
-            for one in health["TargetHealthDescriptions"]:
-                word = str(one["TargetHealth"]["State"])
-                targets[word] = targets.get(word, 0) + 1
+            targets += health_of(aws, group)
     messages = raw.get("events", [])
     return Sight(found, versions, targets, str(messages[0].get("message", "")) if messages else "")
 
@@ -132,14 +122,11 @@ def look(aws: Aws, service: LiveService) -> Sight | None:
 def _version(raw: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> Version:
     definition = str(raw["taskDefinition"])
     own = [task for task in tasks if task.get("taskDefinitionArn") == definition]
-    health: dict[str, int] = {}
-    for task in own:
-        word = str(task.get("healthStatus", "UNKNOWN"))
-        health[word] = health.get(word, 0) + 1
+    health = Counter(str(task.get("healthStatus", "UNKNOWN")) for task in own)
     digests = {str(one["imageDigest"]) for task in own for one in task.get("containers", []) if one.get("imageDigest")}
     return Version(
         role="new" if raw.get("status") == "PRIMARY" else "old",
-        definition=definition.rpartition("/")[2],
+        definition=name_in(definition),
         running=raw.get("runningCount", 0),
         pending=raw.get("pendingCount", 0),
         desired=raw.get("desiredCount", 0),
@@ -152,7 +139,7 @@ def _version(raw: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> Vers
 def sight_lines(sight: Sight) -> list[str]:
     """A deployment as lines: each version, what the circuit breaker counts, the targets, and ECS's last word."""
     found = sight.rollout
-    head = f"{found.service.rpartition('/')[2]}  ECS {found.state}"
+    head = f"{name_in(found.service)}  ECS {found.state}"
     if found.stage:
         head += f"  {found.stage}"
     lines = [head]

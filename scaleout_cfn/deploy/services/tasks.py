@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.aws.names import name_in
 from scaleout_cfn.deploy.messages import Exit, Note, Outcome, Tell
 from scaleout_cfn.deploy.outcome import code_of
 from scaleout_cfn.deploy.services import logs
@@ -80,7 +81,7 @@ def exec_command(
 def _to_enter(tasks: Sequence[Mapping[str, Any]], task_id: str, service: LiveService) -> Mapping[str, Any]:
     running = [one for one in tasks if one.get("lastStatus") == "RUNNING"]
     if task_id:
-        running = [one for one in running if str(one["taskArn"]).rpartition("/")[2].startswith(task_id)]
+        running = [one for one in running if name_in(str(one["taskArn"])).startswith(task_id)]
     if not running:
         which = f"task {task_id} of it" if task_id else "task of it"
         raise UsageError(f"service {service.name}: no {which} runs", next=Next("rollout", words="to see what does"))
@@ -204,16 +205,18 @@ def watch_task(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
     the task.
     """
     again = Next(
-        "run", ("--attach", _id(task.arn)), instead=Next(words=f"to stop the task: {stop_command(task, aws.region)}")
+        "run",
+        ("--attach", name_in(task.arn)),
+        instead=Next(words=f"to stop the task: {stop_command(task, aws.region)}"),
     )
     try:
         return _watch_to_end(aws, task, tell)
     except KeyboardInterrupt as stop:
-        what = f"task {_id(task.arn)}: stopped watching; the task goes on in AWS"
+        what = f"task {name_in(task.arn)}: stopped watching; the task goes on in AWS"
         return Outcome("still_running", what, next=again, code=code_of(stop))
     except (ApiError, AccessError) as error:
         end: Exit = "no_access" if isinstance(error, AccessError) else "still_running"
-        return Outcome(end, f"task {_id(task.arn)}: {error}", reason="the task may go on", next=again)
+        return Outcome(end, f"task {name_in(task.arn)}: {error}", reason="the task may go on", next=again)
 
 
 def _watch_to_end(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
@@ -226,7 +229,7 @@ def _watch_to_end(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
         found = next(iter(answer.get("tasks", [])), None)
         if found is not None and found["lastStatus"] != status:
             status, reads = found["lastStatus"], LAST_READS
-            tell(Note(f"task {_id(task.arn)}  {status}"))
+            tell(Note(f"task {name_in(task.arn)}  {status}"))
         fresh: list[logs.Line] = []
         if task.group:
             fresh, token = logs.stream(aws, task.group, task.stream, token)
@@ -241,7 +244,7 @@ def _watch_to_end(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
 
 def _outcome_of(task: RunningTask, found: Mapping[str, Any] | None) -> Outcome:
     if found is None:
-        what = f"task {_id(task.arn)}: ECS does not know it any more"
+        what = f"task {name_in(task.arn)}: ECS does not know it any more"
         return Outcome("error", what, next=Next("logs"))
     own: Mapping[str, Any] = next((one for one in found.get("containers", []) if one.get("name") == task.container), {})
     code = own.get("exitCode")
@@ -249,12 +252,12 @@ def _outcome_of(task: RunningTask, found: Mapping[str, Any] | None) -> Outcome:
     if code is None:
         return Outcome(
             "failed",
-            f"task {_id(task.arn)}: the command did not run",
+            f"task {name_in(task.arn)}: the command did not run",
             str(found["lastStatus"]),
             reason=reason or "ECS gives no reason",
             next=Next("diagnose", instead=Next("logs")),
         )
-    what = f"task {_id(task.arn)}: the command ended with {code}"
+    what = f"task {name_in(task.arn)}: the command ended with {code}"
     return Outcome(
         "failed" if code else "done",
         what,
@@ -272,13 +275,9 @@ def list_command(service: LiveService, region: str, token: str) -> str:
 
 def stop_command(task: RunningTask, region: str) -> str:
     """What ends a task before its time."""
-    return f"aws ecs stop-task --region {region} --cluster {task.cluster} --task {_id(task.arn)}"
+    return f"aws ecs stop-task --region {region} --cluster {task.cluster} --task {name_in(task.arn)}"
 
 
 def _definition(aws: Aws, arn: str) -> Mapping[str, Any]:
     found: Mapping[str, Any] = aws.read("ecs", "describe_task_definition", taskDefinition=arn)["taskDefinition"]
     return found
-
-
-def _id(arn: str) -> str:
-    return arn.rpartition("/")[2]

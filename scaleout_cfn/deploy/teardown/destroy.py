@@ -11,15 +11,17 @@ from types import MappingProxyType
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.deploy.live import NESTED, Live, Resource, find
+from scaleout_cfn.aws.names import NESTED
+from scaleout_cfn.aws.pace import Patience
+from scaleout_cfn.deploy.live import Live, Resource, find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell
 from scaleout_cfn.deploy.outcome import outcome_of
 from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.states import WATCH
 from scaleout_cfn.deploy.teardown.drain import delete_contents, drain, release
 from scaleout_cfn.deploy.teardown.inventory import EMPTIED, Inventory, held_back, take_inventory
-from scaleout_cfn.deploy.watch.events import Event, History, Operation, first_cause
-from scaleout_cfn.deploy.watch.follow import Patience, begin, follow, unsure, watch
+from scaleout_cfn.deploy.watch.events import History, Operation, first_cause
+from scaleout_cfn.deploy.watch.follow import begin, follow, unsure, watch
 from scaleout_cfn.errors import AGAIN, BusyError, DeployError, NeedsHandError, Next, RefusedError, UsageError
 
 __all__ = ["destroy"]
@@ -116,9 +118,8 @@ def _delete_without(
         return
     tell(Note(f"deleting nested stack {live.name} without {', '.join(titles)}"))
     operation = begin(aws, live, "destroy", "delete_stack", RetainResources=titles, **role)
-    end = None if patience.wait_s is None else aws.pace.clock() + patience.wait_s
     history = History(live.stack_id, operation.token)
-    after = follow(aws, operation, history, tell, end=end, patience_s=patience.access_s)
+    after = follow(aws, operation, history, tell, patience)
     if after is not None and after.status != "DELETE_COMPLETE":
         cause = first_cause(history.events)
         raise NeedsHandError(
@@ -147,12 +148,12 @@ def _refuse_unless_deletable(live: Live) -> None:
 
 def _conclusion(
     stack: str, taken: Inventory, retained: Mapping[str, Resource] = MappingProxyType({})
-) -> Callable[[Live | None, Sequence[Event]], Outcome]:
-    def conclude(live: Live | None, events: Sequence[Event]) -> Outcome:
+) -> Callable[[Live | None, History], Outcome]:
+    def conclude(live: Live | None, history: History) -> Outcome:
         if live is not None and live.status != "DELETE_COMPLETE":
-            return _outcome_of_failure(outcome_of(live, stack, events), taken)
+            return _outcome_of_failure(outcome_of(live, stack, history.events), taken)
         # CloudFormation says what it left; the inventory knows what lies in stacks whose events were not read.
-        skipped = {event.path: event.physical_id for event in events if event.status == "DELETE_SKIPPED"}
+        skipped = {event.path: event.physical_id for event in history.events if event.status == "DELETE_SKIPPED"}
         left = {item.resource.path: item.resource.physical_id for item in taken.retained} | skipped
         left |= {path: one.physical_id for path, one in retained.items()}
         what = f"{stack}: deleted" + (f"; {len(left)} retained" if left else ", and nothing is left of it")

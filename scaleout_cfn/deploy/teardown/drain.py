@@ -7,17 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.aws.names import SERVICE, cluster_in
+from scaleout_cfn.aws.pace import Patience
 from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.deploy.services.rollout import rollout
 from scaleout_cfn.deploy.teardown.inventory import BATCH, BUCKET, REPOSITORY, Inventory, images_in
-from scaleout_cfn.deploy.watch.follow import Patience, StoppedWaiting
+from scaleout_cfn.deploy.watch.follow import StoppedWaiting
 from scaleout_cfn.errors import AGAIN, AccessError, ApiError, Next
 
 __all__ = ["delete_contents", "drain", "release"]
 
 GROUP = "AWS::AutoScaling::AutoScalingGroup"
-SERVICE = "AWS::ECS::Service"
 TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
 #: Neither a policy nor a schedule starts tasks again.
 SUSPENDED = {
@@ -60,10 +61,10 @@ def drain(aws: Aws, taken: Inventory, tell: Tell, patience: Patience) -> None:
             f"{one.path}: desired count 0",
             "ecs",
             "update_service",
-            {"cluster": one.physical_id.split("/")[-2], "service": one.physical_id, "desiredCount": 0},
+            {"cluster": cluster_in(one.physical_id), "service": one.physical_id, "desiredCount": 0},
         )
     ]
-    end = None if patience.wait_s is None else aws.pace.clock() + patience.wait_s
+    end = patience.end(aws.pace)
     for one in asked:
         while running := _running(aws, one, tell):
             if end is not None and aws.pace.clock() >= end:
@@ -79,7 +80,7 @@ def _running(aws: Aws, service: Resource, tell: Tell) -> int:
     """How many tasks a service still has. One that cannot be asked has none: CloudFormation drains it as well."""
     try:
         answer = aws.read(
-            "ecs", "describe_services", cluster=service.physical_id.split("/")[-2], services=[service.physical_id]
+            "ecs", "describe_services", cluster=cluster_in(service.physical_id), services=[service.physical_id]
         )
         running = sum(one.get("runningCount", 0) + one.get("pendingCount", 0) for one in answer.get("services", []))
         if running and (found := rollout(aws, service.physical_id)):

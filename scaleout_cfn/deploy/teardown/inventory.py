@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.aws.names import NESTED, title_in
 from scaleout_cfn.deploy.changes.plan import is_marked
 from scaleout_cfn.deploy.changes.stateful import is_stateful
-from scaleout_cfn.deploy.live import NESTED, Live, Resource, resources_of, template_body
+from scaleout_cfn.deploy.live import Live, Resource, resources_of, template_body
 from scaleout_cfn.deploy.messages import Fact, Note, Tell
 from scaleout_cfn.errors import AccessError, ApiError, ScaleoutError, UsageError
 
@@ -171,7 +172,7 @@ def _template(aws: Aws, stack_id: str, tell: Tell) -> Mapping[str, Any]:
     try:
         return template_body(aws, stack_id)
     except ScaleoutError as error:
-        tell(Note(f"template of {stack_id.split('/')[1]} not read, all in it counts as deleted: {error}", "warning"))
+        tell(Note(f"template of {title_in(stack_id)} not read, all in it counts as deleted: {error}", "warning"))
         return {}
 
 

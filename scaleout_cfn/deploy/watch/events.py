@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.states import Begins, meaning
 
-__all__ = ["NESTED", "Event", "History", "Hook", "Operation", "Progress", "first_cause", "parsed", "refusing_hooks"]
+__all__ = ["Event", "History", "Hook", "Operation", "Progress", "first_cause", "parsed", "refusing_hooks"]
 
-NESTED = "AWS::CloudFormation::Stack"
 #: A failure that is only the consequence of another one.
 CONSEQUENCES = ("cancelled", "canceled", "Embedded stack", "The following resource(s) failed", "Nested stack")
 

@@ -3,22 +3,23 @@ read, throttled calls and dropped connections make it slower and never decide an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.aws.names import NESTED, SERVICE
+from scaleout_cfn.aws.pace import USUAL, Patience
 from scaleout_cfn.deploy.desired import token
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell, Watched
 from scaleout_cfn.deploy.outcome import interrupted
 from scaleout_cfn.deploy.services.evidence import last_stop
 from scaleout_cfn.deploy.services.rollout import rollout
-from scaleout_cfn.deploy.watch.events import NESTED, Event, History, Operation
+from scaleout_cfn.deploy.watch.events import Event, History, Operation
 from scaleout_cfn.errors import AGAIN, AccessError, ApiError, BusyError, DeployError, Next, ScaleoutError
 
 __all__ = [
-    "Patience",
     "StoppedWaiting",
     "begin",
     "follow",
@@ -35,14 +36,6 @@ RENEW_S = 15.0
 TRIES = 5
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How long to watch, and to put up with expired credentials, in seconds. None is no bound."""
-
-    wait_s: float | None = None
-    access_s: float | None = 120.0
-
-
 class StoppedWaiting(DeployError):
     """Watching ended before the operation did."""
 
@@ -54,17 +47,18 @@ def follow(
     operation: Operation,
     history: History,
     tell: Tell,
+    patience: Patience = USUAL,
     *,
     end: float | None = None,
-    patience_s: float | None = 120.0,
 ) -> Live | None:
     """Watch until the operation has ended. Returns the stack as it is then; None when it is gone.
 
-    `end` is the time on the pace's clock at which to stop watching (StoppedWaiting). With expired credentials it
-    goes on trying for `patience_s`, for ever with None, then raises AccessError. The operation goes on in any case.
+    The end of patience raises StoppedWaiting, at the latest when the pace's clock shows `end`; with expired credentials
+    AccessError. The operation goes on in any case.
     """
     begin = aws.pace.clock()
-    access = _Access(aws, patience_s, tell)
+    end = patience.end(aws.pace) if end is None else end
+    access = _Access(aws, patience.access_s, tell)
     told_lost = False
     failures: dict[str, int] = {}
     said: set[str] = set()
@@ -173,7 +167,7 @@ def _look_at_services(aws: Aws, history: History, tell: Tell, failures: dict[str
     """Tell how services at work are, and why tasks stopped whenever more of them failed, each reason once."""
     for path in history.progress.current:
         event = history.last(path)
-        if not event or event.type != "AWS::ECS::Service" or not event.physical_id.startswith("arn:"):
+        if not event or event.type != SERVICE or not event.physical_id.startswith("arn:"):
             continue
         try:
             found = rollout(aws, event.physical_id)
@@ -204,7 +198,7 @@ def begin(aws: Aws, live: Live, verb: str, call: str, **arguments: object) -> Op
     was. Raises BusyError when that gives no clear answer either.
     """
     before = newest_event(aws, live.stack_id)
-    mark = token(verb, "0" * 16, f"{live.stack_id} {before}")
+    mark = token(verb, "", f"{live.stack_id} {before}")
     operation = Operation(live.stack_id, mark, f"{live.status} {live.version}")
     for _ in range(TRIES):
         try:
@@ -238,9 +232,7 @@ def unsure(aws: Aws, live: Live, stack: str, stop: KeyboardInterrupt, done: str 
     running = now is None or now.status != live.status
     outcome = interrupted(stop, stack, running=running, stack_id=live.stack_id)
     outcome = replace(outcome, status=now.status if now else "DELETE_COMPLETE")
-    if running:
-        return replace(outcome, what=f"{stack}: stopped watching; what was begun goes on in AWS")
-    if not done:
+    if running or not done:
         return outcome
     return replace(outcome, what=f"{stack}: interrupted; the stack is still there", reason=done)
 
@@ -250,36 +242,30 @@ def watch(
     operation: Operation,
     stack: str,
     tell: Tell,
-    conclude: Callable[[Live | None, Sequence[Event]], Outcome],
+    conclude: Callable[[Live | None, History], Outcome],
     patience: Patience,
+    *,
+    end: float | None = None,
 ) -> Outcome:
     """Watch until the operation has ended, and conclude. An interrupt, or the end of patience, only stops watching."""
-    history = History(operation.stack_id, operation.token)
-    end = None if patience.wait_s is None else aws.pace.clock() + patience.wait_s
+    history = History(operation.stack_id, operation.token, operation.planned)
     try:
-        live = follow(aws, operation, history, tell, end=end, patience_s=patience.access_s)
+        return conclude(follow(aws, operation, history, tell, patience, end=end), history)
     except StoppedWaiting as error:
         again = Next(AGAIN, words="it goes on watching")
         return Outcome("still_running", f"{stack}: {error}", stack_id=operation.stack_id, next=again)
     except KeyboardInterrupt as stop:
-        outcome = interrupted(stop, stack, running=True, stack_id=operation.stack_id)
-        return replace(outcome, what=f"{stack}: stopped watching; what was begun goes on in AWS")
+        return interrupted(stop, stack, running=True, stack_id=operation.stack_id)
     except AccessError as error:
-        return Outcome(
-            "no_access",
-            f"{stack}: {error}",
-            stack_id=operation.stack_id,
-            reason=error.state,
-            next=error.next,
-        )
-    return conclude(live, history.events)
+        what = f"{stack}: {error}"
+        return Outcome("no_access", what, stack_id=operation.stack_id, reason=error.state, next=error.next)
 
 
 class _Access:
     """Credentials that expire while one watches: they are read anew, for as long as there is patience."""
 
-    def __init__(self, aws: Aws, patience_s: float | None, tell: Tell) -> None:
-        self._aws, self._patience_s, self._tell = aws, patience_s, tell
+    def __init__(self, aws: Aws, access_s: float | None, tell: Tell) -> None:
+        self._aws, self._access_s, self._tell = aws, access_s, tell
         self._since: float | None = None
         self._renewed = 0.0
 
@@ -293,7 +279,7 @@ class _Access:
         if self._since is None:
             self._since = self._renewed = now
             self._tell(Note(f"{error}. The operation goes on in AWS; trying again.", "warning"))
-        if self._patience_s is not None and now - self._since >= self._patience_s:
+        if self._access_s is not None and now - self._since >= self._access_s:
             raise AccessError(
                 str(error),
                 kind=error.kind,
