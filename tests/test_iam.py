@@ -233,6 +233,70 @@ def test_the_application_may_do_nothing_until_somebody_adds_to_it() -> None:
     assert "Policies" not in task_role
 
 
+#: What AWS's pages list for each, by the documents' own docstrings; those with "*" as resource are in EVERYWHERE.
+ALLOWED = {
+    "ecs:DeregisterContainerInstance ecs:RegisterContainerInstance ecs:SubmitAttachmentStateChanges"
+    " ecs:SubmitContainerStateChange ecs:SubmitTaskStateChange ecs:Poll ecs:StartTelemetrySession"
+    " ecs:UpdateContainerInstancesState": iam.join_cluster("ARN"),
+    "ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:GetDownloadUrlForLayer": iam.pull_image("ARN"),
+    "ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:CompleteLayerUpload ecr:DescribeImages"
+    " ecr:InitiateLayerUpload ecr:PutImage ecr:UploadLayerPart": iam.push_image("ARN"),
+    "logs:CreateLogStream logs:PutLogEvents": iam.write_logs("ARN"),
+    "logs:CreateLogStream logs:DescribeLogStreams logs:PutLogEvents": iam.write_flow_logs("ARN"),
+    "s3:GetBucketAcl s3:GetBucketLocation s3:GetObject s3:GetObjectVersion": iam.read_artifacts("ARN"),
+    "codepipeline:StartPipelineExecution": iam.start_pipeline("ARN"),
+    "s3:GetBucketAcl s3:GetBucketLocation s3:GetBucketVersioning s3:GetObject s3:GetObjectVersion s3:PutObject"
+    " codebuild:BatchGetBuilds codebuild:StartBuild": iam.run_pipeline("ARN", ["ARN"]),
+    "": iam.carry_exec_sessions(),
+}
+
+
+@pytest.mark.parametrize("actions", ALLOWED)
+def test_a_role_may_do_what_aws_lists_for_its_work_and_on_what_it_is_given_only(actions: str) -> None:
+    allowed = plain(ALLOWED[actions])
+    assert allowed["Version"] == "2012-10-17"
+    sids = [statement["Sid"] for statement in allowed["Statement"]]
+    assert len(set(sids)) == len(sids) and all(re.fullmatch("[A-Z][A-Za-z]+", sid) for sid in sids)
+    bound = [statement for statement in allowed["Statement"] if statement["Resource"] != ["*"]]
+    assert {action for statement in bound for action in statement["Action"]} == set(actions.split())
+    for statement in bound:
+        assert statement["Effect"] == "Allow"
+        # The thing itself, what is in it, or, of a cluster, its instances: which the condition holds to the cluster.
+        for resource in statement["Resource"]:
+            inside = resource == {"Fn::Join": ["", ["ARN", "/*"]]}
+            assert resource == "ARN" or inside or statement["Condition"] == {"ArnEquals": {"ecs:cluster": "ARN"}}
+    free = {action for statement in allowed["Statement"] for action in statement["Action"]} - set(actions.split())
+    assert free <= set(EVERYWHERE)
+
+
+def test_a_pipeline_looks_into_the_one_source_that_it_has() -> None:
+    def sids(**sources: Any) -> dict[str, Any]:
+        return {one["Sid"]: one for one in plain(iam.run_pipeline("ARN", ["BUILD", "DEPLOY"], **sources))["Statement"]}
+
+    assert sids()["Build"]["Resource"] == ["BUILD", "DEPLOY"]
+    connected = sids(connection_arn="arn:aws:codeconnections:eu-west-1:123456789012:connection/1")
+    assert set(connected) - set(sids()) == {"ReadSource"}
+    watching = sids(repository_arn="REPOSITORY")
+    assert set(watching) - set(sids()) == {"ReadImage"}
+    assert (watching["ReadImage"]["Action"], watching["ReadImage"]["Resource"]) == (
+        ["ecr:DescribeImages"],
+        ["REPOSITORY"],
+    )
+
+
+def test_who_speaks_without_tls_is_refused_the_bucket_and_what_is_in_it() -> None:
+    for document in (iam.refuse_plain_http("ARN"), iam.receive_balancer_logs("ARN")):
+        tls_only = plain(document)["Statement"][-1]
+        assert (tls_only["Effect"], tls_only["Principal"], tls_only["Action"]) == ("Deny", "*", ["s3:*"])
+        assert tls_only["Resource"] == ["ARN", {"Fn::Join": ["", ["ARN", "/*"]]}]
+        assert tls_only["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_codepipeline_takes_on_its_role_without_saying_for_whom() -> None:
+    (statement,) = plain(iam.assumed_by("codepipeline"))["Statement"]
+    assert "Condition" not in statement
+
+
 def test_balancers_of_this_account_alone_write_access_logs() -> None:
     document = plain(iam.receive_balancer_logs(GetAtt("Bucket", "Arn")))
     deliver, tls_only = document["Statement"]
