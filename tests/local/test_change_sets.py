@@ -253,3 +253,12 @@ def test_what_a_condition_leaves_out_is_no_change_and_an_addition_once_it_holds(
     assert changes(proposed(account, values, kind="CREATE")) == [("Add", "Always")]
     helpers.deploy(account, "demo", f"{values['Url']}/root.json", values, kind="CREATE")
     assert changes(proposed(account, values, Word="one")) == [("Add", "Sometimes")]
+
+
+def test_what_is_imported_stays_an_import(account: Account) -> None:
+    account.client("ssm").put_parameter(Name="/there", Value="one", Type="String")
+    there = sets.parameter("one")
+    there["Properties"]["Name"] = "/there"
+    url = helpers.upload(account, {"root.json": {"Resources": {"It": {**there, "DeletionPolicy": "Retain"}}}})
+    change = helpers.change_set(account, "demo", f"{url}/root.json", kind="CREATE", ImportExistingResources=True)
+    assert changes(change) == [("Import", "It")]

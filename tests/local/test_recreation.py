@@ -324,7 +324,8 @@ def test_what_goes_is_shown_with_what_becomes_of_it(account: Account) -> None:
 @pytest.mark.parametrize(
     ("kind", "path", "expected"),
     [
-        ("AWS::EC2::TransitGatewayConnectPeer", "ConnectPeerConfiguration/BgpConfigurations/0/PeerAsn", "Always"),
+        ("AWS::SSMQuickSetup::ConfigurationManager", "ConfigurationDefinitions/0/Type", "Always"),
+        ("AWS::SSMQuickSetup::ConfigurationManager", "ConfigurationDefinitions/0/Parameters", "Never"),
         ("AWS::ECS::CapacityProvider", "AutoScalingGroupProvider/AutoScalingGroupArn", "Always"),
         ("AWS::ECS::CapacityProvider", "AutoScalingGroupProvider/ManagedDraining", "Never"),
         ("AWS::ECS::CapacityProvider", "AutoScalingGroupProvider", "Always"),
