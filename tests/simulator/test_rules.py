@@ -178,3 +178,94 @@ def test_two_zones_are_shared_like_the_first_two_of_three(
     """Two have a short way of their own; a third without room is not there."""
     three = rules.share_evenly(count, [one, other, 10**6], [room_one, room_other, 0])
     assert rules.share_evenly(count, [one, other], [room_one, room_other]) == three[:2]
+
+
+def test_a_metric_at_its_target_asks_for_what_runs_whatever_floats_make_of_it() -> None:
+    assert [rules.tracked_count(running, 0.1 * 3, 0.3) for running in (1, 7, 4000)] == [1, 7, 4000]
+    assert rules.tracked_count(10, 50.000001, 50) == 11
+    assert rules.tracked_count(10, 0, 50) == 0
+    assert rules.wanted_nodes(55, 55) == 100
+    assert rules.wanted_nodes(7, 7) == 100
+
+
+@pytest.mark.parametrize(
+    ("metric", "share", "left"),
+    [(25, 0.5, 15), (22.5, 0.5, 15), (25, 0.1, 19), (25, 0.01, 19), (25, 1.0, 10), (47.5, 0.5, 19), (50, 0.5, 20)],
+)
+def test_twenty_tasks_scale_in_by_a_share_of_the_way_and_one_at_least(metric: float, share: float, left: int) -> None:
+    """At a target of 50."""
+    assert rules.tracked_count_in(20, metric, 50, share) == left
+
+
+def test_a_share_of_the_way_is_whole_whatever_floats_make_of_it() -> None:
+    assert rules.tracked_count_in(200, 25, 50, 0.29) == 171
+
+
+def test_the_first_second_after_a_cooldown_is_free() -> None:
+    assert rules.may_grow(400, 100, 300, 9, 9)
+    assert not rules.may_grow(399, 100, 300, 9, 9)
+    assert rules.may_grow(399, 100, 300, 9, 10)
+    assert rules.may_shrink(400, 100, 300)
+    assert not rules.may_shrink(399, 100, 300)
+    assert rules.may_shrink(0, None, 300)
+
+
+def test_of_bounds_that_contradict_each_other_the_upper_one_wins() -> None:
+    assert [rules.within(2, count, 5) for count in (1, 2, 3, 5, 6)] == [2, 2, 3, 5, 5]
+    assert rules.within(9, 7, 5) == 5
+
+
+@pytest.mark.parametrize(
+    ("nodes", "wanted", "empty", "gone"),
+    [(10, 1, 9, 5), (11, 1, 9, 5), (10, 7, 9, 3), (10, 1, 2, 2), (1, 0, 1, 1), (10, 1, 0, 0), (5, 9, 5, 0)],
+)
+def test_a_scale_in_step_is_the_least_of_what_is_asked_what_is_empty_and_half(
+    nodes: int, wanted: int, empty: int, gone: int
+) -> None:
+    assert rules.group_scale_in(nodes, wanted, empty, 0.5) == gone
+
+
+def test_waiting_tasks_ask_for_no_node_more_than_holds_them() -> None:
+    wide = NodeScaling(min_step=1, max_step=100)
+    assert [rules.nodes_needed(3, 2, waiting, 4, wide) for waiting in (0, 1, 4, 5)] == [2, 4, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("count", "tasks", "room", "shares"),
+    [
+        (0, [1, 2], [9, 9], [0, 0]),
+        (5, [3], [9], [5]),
+        (5, [3], [2], [2]),
+        # Of equal zones the first has the odd one.
+        (3, [0, 0], [9, 9], [2, 1]),
+        (1, [1, 1, 1], [9, 9, 9], [1, 0, 0]),
+        (4, [1, 1, 1], [9, 9, 9], [2, 1, 1]),
+        (5, [0, 3, 1], [9, 9, 9], [3, 0, 2]),
+        (5, [0, 3, 1], [1, 9, 9], [1, 1, 3]),
+        (9, [0, 0, 0], [1, 2, 9], [1, 2, 6]),
+        (99, [0, 5, 0], [1, 2, 3], [1, 2, 3]),
+    ],
+)
+def test_tasks_go_to_the_zone_that_has_the_fewest_and_room(
+    count: int, tasks: list[int], room: list[int], shares: list[int]
+) -> None:
+    assert rules.share_evenly(count, tasks, room) == shares
+
+
+def test_checks_come_on_the_grid_of_their_own_interval() -> None:
+    assert rules.first_check(100, 30, 7) == 127
+    assert rules.first_check(97, 30, 7) == 97
+    assert rules.first_check(100, 5, 7) == 102
+    assert rules.next_tick(60, 60) == 60
+    assert rules.next_tick(61, 60) == 120
+
+
+def test_the_last_step_has_no_end() -> None:
+    steps = (StepAdjustment(adjustment=1), StepAdjustment(distance=5, adjustment=2))
+    policy = StepScaling(name="Up", threshold_percent=70, steps=steps)
+    assert [rules.step_of(policy, metric) for metric in (69, 75, 400)] == [None, steps[1], steps[1]]
+
+
+def test_documented_constants_are_as_they_are_documented() -> None:
+    assert rules.MOST_NODES == 5000
+    assert rules.LOW_SHARE == 0.9
