@@ -255,7 +255,21 @@ def _architecture(supply: Supply) -> list[Problem]:
     message = f"cluster.instance_types: {named}, where cluster.architecture is {supply.architecture}"
     if fit:
         return [Problem("architecture", message, (_types(fit),))]
-    return [Problem("architecture", message, ({"cluster.architecture": instance_type(misfit[0]).architectures[0]},))]
+    cures: tuple[dict[str, object], ...] = ({"cluster.architecture": instance_type(misfit[0]).architectures[0]},)
+    alike = [_like(instance_type(name), supply.architecture) for name in misfit]
+    return [Problem("architecture", message, (*cures, _types(dict.fromkeys(alike))) if all(alike) else cures)]
+
+
+def _like(type: InstanceType, architecture: str) -> str:
+    """The type of another architecture that has as much CPU and memory and the likest name; empty when none has."""
+    import difflib
+
+    same = [
+        name
+        for name, (vcpus, memory_mib, _, other) in _data()["types"].items()
+        if (vcpus, memory_mib, other) == (type.vcpus, type.memory_mib, architecture)
+    ]
+    return max(same, key=lambda name: difflib.SequenceMatcher(None, name, type.name).ratio(), default="")
 
 
 def _deployment(demand: Demand) -> list[Problem]:

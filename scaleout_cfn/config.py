@@ -11,7 +11,10 @@ from typing import Annotated, Literal
 import msgspec
 
 from scaleout_cfn.grammars import (
+    arn_of,
+    known_regions,
     or_empty,
+    partition_of,
     problem_of_account,
     problem_of_boundary,
     problem_of_branch,
@@ -33,6 +36,7 @@ from scaleout_cfn.grammars import (
     problem_of_stack_name,
     problem_of_tag_key,
     problem_of_tag_value,
+    remark_on_cidr,
 )
 from scaleout_cfn.scaling import Scaling
 from scaleout_cfn.tunables import Section, tunable
@@ -58,9 +62,11 @@ __all__ = [
     "Service",
     "SourcePipeline",
     "conflicts",
+    "remarks",
 ]
 
 ARN = "^arn:aws[a-z0-9-]*:"
+HOST_NAME = r"^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$"
 RetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
@@ -164,6 +170,14 @@ class Certificate(Section, frozen=True, kw_only=True, tag_field="kind", tag="cer
             problem_of=problem_of_certificate,
         ),
     ]
+    domain_name: Annotated[
+        str,
+        tunable(
+            "A name that the certificate is for: ServiceUrl's. A DNS record of your own leads it to the load balancer.",
+            pattern=HOST_NAME,
+            problem_of=problem_of_host_name,
+        ),
+    ]
     tls_policy: Annotated[str, TLS] = TLS_POLICY
 
 
@@ -174,7 +188,7 @@ class Domain(Section, frozen=True, kw_only=True, tag_field="kind", tag="domain")
         str,
         tunable(
             "The service's name.",
-            pattern=r"^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$",
+            pattern=HOST_NAME,
             problem_of=problem_of_host_name,
         ),
     ]
@@ -559,6 +573,7 @@ class Config(Section, frozen=True, kw_only=True):
 def conflicts(config: Config) -> list[str]:
     """What single bounds cannot say: one line for each pair of tunables that exclude each other."""
     return [
+        *_place(config),
         *_network(config),
         *_load_balancer(config),
         *_cluster(config),
@@ -566,6 +581,65 @@ def conflicts(config: Config) -> list[str]:
         *_scaling(config),
         *_pipeline(config),
     ]
+
+
+def remarks(config: Config) -> list[str]:
+    """What AWS takes and few people mean: one line each, in the form of `conflicts`."""
+    found = []
+    if config.region and config.region not in known_regions():
+        found.append(f"region: {config.region} is none of the regions that this version knows; it may be a new one")
+    if isinstance(config.network, NewVpc) and (why := remark_on_cidr(config.network.cidr)):
+        found.append(f"network.cidr: {why}")
+    for name, text in config.service.secrets.items():
+        arn = arn_of(text)
+        if config.region and arn and arn.region != config.region:
+            found.append(
+                f"service.secrets.{name}: is in {arn.region}, where the set goes to {config.region}; tasks start only"
+                " while both regions work"
+            )
+    return found
+
+
+def _place(config: Config) -> list[str]:
+    """Whether what the config names by ARN can be used where the set goes to."""
+    listener, pipeline = config.load_balancer.listener, config.pipeline
+    #: Key, ARN, and whether it has to be of the set's region, and of its account.
+    named = [(f"service.secrets.{name}", text, False, False) for name, text in config.service.secrets.items()]
+    named.append(("permissions_boundary", config.permissions_boundary, False, True))
+    if isinstance(listener, Certificate):
+        # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/https-listener-certificates.html
+        named.append(("load_balancer.listener.certificate_arn", listener.certificate_arn, True, True))
+    if isinstance(pipeline, SourcePipeline):
+        named.append(("pipeline.connection_arn", pipeline.connection_arn, True, False))
+    if isinstance(pipeline, GitHubPipeline):
+        named.append(("pipeline.provider_arn", pipeline.provider_arn, False, True))
+    found: list[str] = []
+    partitions: dict[str, str] = {}
+    for key, text, of_region, of_account in named:
+        arn = arn_of(text)
+        if arn is None:
+            continue
+        partitions.setdefault(arn.partition, key)
+        if of_region and config.region and arn.region != config.region:
+            found.append(
+                f"{key}: is in {arn.region}, where region is {config.region}; only one of the same region can be used:"
+                f" make one in {config.region}"
+            )
+        elif config.region and arn.partition != partition_of(config.region):
+            found.append(f"{key}: is in the partition {arn.partition}, where {config.region} is not; name one that is")
+        elif of_account and config.account_id and arn.account not in (config.account_id, "aws"):
+            found.append(
+                f"{key}: is of the account {arn.account}, where account_id is {config.account_id}; only one of the same"
+                " account can be used"
+            )
+    if len(partitions) > 1 and not config.region:
+        (one, its_key), (other, other_key), *_ = partitions.items()
+        found.append(f"{other_key}: is in the partition {other}, {its_key} in {one}; a set is in one")
+    # IAM's keys differ by more than case: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html
+    folded = [key.lower() for key in config.tags]
+    if twice := [key for key in config.tags if folded.count(key.lower()) > 1]:
+        found.append(f"tags.{twice[1]}: differs from {twice[0]} in case only, which roles do not tell apart; keep one")
+    return found
 
 
 def _network(config: Config) -> list[str]:
@@ -600,6 +674,9 @@ def _cluster(config: Config) -> list[str]:
         found.append(f"cluster.on_demand_base: got {cluster.on_demand_base}, more than max_nodes = {cluster.max_nodes}")
     if len(set(cluster.instance_types)) < len(cluster.instance_types):
         found.append("cluster.instance_types: a type is named twice; name each once")
+    other = {"x86_64": "arm64", "arm64": "x86_64"}[cluster.architecture]
+    if other in cluster.node_image:
+        found.append(f"cluster.node_image: is for {other}, where architecture is {cluster.architecture}")
     nodes = config.scaling.nodes
     if nodes.min_step > nodes.max_step:
         found.append(f"scaling.nodes.min_step: got {nodes.min_step}, more than max_step = {nodes.max_step}")

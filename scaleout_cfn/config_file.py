@@ -6,7 +6,7 @@ Every error of a config is told in one run, with its place: the file, the line w
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -247,11 +247,7 @@ def convert(
         if key == "kind" and section.__struct_config__.tag_field == "kind":
             continue
         if key not in fields:
-            import difflib
-
-            near = difflib.get_close_matches(key, fields, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(fields)}"
-            problems.append(places.say(here, f"unknown; {hint}"))
+            problems.append(places.say(here, f"unknown; {_hint(key, path, section, list(fields))}"))
             continue
         inner, meta = bare(fields[key].type)
         if sections := sections_of(inner):
@@ -269,6 +265,32 @@ def convert(
             here = f"{path}.{name}" if path else name
             problems.append(places.say(path, f"{here} is missing: {bare(field.type)[1].description}"))  # type: ignore[union-attr]
     return section(**values) if len(problems) == found_before else None
+
+
+def _hint(key: str, path: str, section: type[Section], fields: list[str]) -> str:
+    """What is likely to be meant by a key that a section has not."""
+    import difflib
+
+    same = [(where, kind) for where, kind in _keys(Config, "") if where.rpartition(".")[2] == key]
+    own = re.sub(r"\[\d+\]", "[]", f"{path}.{key}")
+    if kinds := [kind for where, kind in same if where == own]:
+        return f'it goes with kind = "{kinds[0]}", and not with "{section.__struct_config__.tag}"'
+    near = difflib.get_close_matches(key, [*fields, *([] if path else ["environments"])], n=1, cutoff=0.7)
+    if not near and (elsewhere := [where for where, _ in same if "[]" not in where]):
+        return f"did you mean {' or '.join(dict.fromkeys(elsewhere))}?"
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(fields)}"
+
+
+def _keys(section: type[Section], path: str) -> Iterator[tuple[str, str]]:
+    """Every key of a section and of those in it, of whichever kind: dotted, with the kind of its section."""
+    for field in fields_of(section):
+        key = f"{path}.{field.name}".lstrip(".")
+        inner, _ = bare(field.type)
+        yield key, str(section.__struct_config__.tag or "")
+        for choice in sections_of(inner):
+            yield from _keys(choice, key)
+        if item := section_items(inner):
+            yield from _keys(item, f"{key}[]")
 
 
 def _convert_section(

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 __all__ = [
     "Arn",
     "arn_of",
+    "known_regions",
     "or_empty",
     "partition_of",
     "problem_of_account",
@@ -35,6 +36,7 @@ __all__ = [
     "problem_of_stack_name",
     "problem_of_tag_key",
     "problem_of_tag_value",
+    "remark_on_cidr",
 ]
 
 #: By partition: the forms of its regions, and those there are, as botocore's partitions.json of 2026 has them.
@@ -72,9 +74,14 @@ def partition_of(region: str) -> str:
     return next((partition for partition, form in forms if re.fullmatch(form, region, re.ASCII)), "")
 
 
+def known_regions() -> list[str]:
+    """The regions that this version knows."""
+    return [region for _, regions in PARTITIONS.values() for region in regions]
+
+
 def problem_of_region(text: str) -> str:
     """A region that is not known passes when it is named like one: AWS opens several a year."""
-    known = [region for _, regions in PARTITIONS.values() for region in regions]
+    known = known_regions()
     if text in known or (partition_of(text) and text.split("-")[-2] in DIRECTIONS):
         return ""
     if text[:-1] in known and text[-1].isalpha():
@@ -225,8 +232,6 @@ def problem_of_cidr(text: str) -> str:
     https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/application-load-balancers.html
     """
-    import ipaddress  # here, for the default needs no check
-
     example = "as in 10.0.0.0/16"
     address, slash, prefix = text.partition("/")
     numbers = address.split(".")
@@ -238,12 +243,29 @@ def problem_of_cidr(text: str) -> str:
         cut = f"its eight subnets would be /{int(prefix) + 3}" if prefix.isdecimal() and int(prefix) < 30 else ""
         because = f": {cut}, where a load balancer needs /27 at least and a VPC is a /16 at most" if cut else ""
         return f"its length is {f'/{prefix}' if slash else 'missing'}{because}; allowed is /16 to /24, {example}"
-    network = ipaddress.IPv4Network(text, strict=False)
-    if str(network.network_address) != address:
-        return f"it has host bits set, which a range has not; write {network}"
-    if network.is_loopback or network.is_link_local or network.is_multicast or int(numbers[0]) in (0, *range(240, 256)):
-        return f"{network} is not for hosts (this host, loopback, link-local, multicast or reserved); {example}"
+    bits = int.from_bytes(map(int, numbers))
+    first_address = bits >> (32 - int(prefix)) << (32 - int(prefix))
+    if bits != first_address:
+        begins = ".".join(map(str, first_address.to_bytes(4)))
+        return f"it has host bits set, which a range has not; write {begins}/{prefix}"
+    if int(numbers[0]) in (0, 127, *range(224, 256)) or numbers[:2] == ["169", "254"]:
+        return f"{text} is not for hosts (this host, loopback, link-local, multicast or reserved); {example}"
     return ""
+
+
+def remark_on_cidr(text: str) -> str:
+    """What AWS takes as a VPC's range and advises against; empty for the others."""
+    first, second = (int(number) for number in text.split(".")[:2])
+    if (first, second) == (172, 17):
+        return f"{text} is a range that Docker and services of AWS use themselves; take another"
+    # A VPC is a /16 at most, so that it lies in one of these or in none.
+    is_private = first == 10 or (first, second) == (192, 168) or (first == 172 and 16 <= second <= 31)
+    if is_private or (first == 100 and 64 <= second <= 127):
+        return ""
+    return (
+        f"{text} is not private: hosts of the Internet that have these addresses are out of reach; private are"
+        " 10.0.0.0/8, 172.16.0.0/12 and 192.168.0.0/16"
+    )
 
 
 def problem_of_resource_id(kind: str) -> Callable[[str], str]:

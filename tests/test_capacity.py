@@ -130,7 +130,7 @@ def test_types_of_another_architecture_are_named() -> None:
     assert problem.message == "cluster.instance_types: t4g.small is arm64, where cluster.architecture is x86_64"
     assert problem.cures == ({"cluster.instance_types": ["t3.small"]},)
     (problem,) = problems(SEED_DEMAND, replace(SEED_SUPPLY, instance_types=("t4g.small",)))
-    assert problem.cures == ({"cluster.architecture": "arm64"},)
+    assert problem.cures == ({"cluster.architecture": "arm64"}, {"cluster.instance_types": ["t3.small"]})
 
 
 @pytest.mark.parametrize(

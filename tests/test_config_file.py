@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from scaleout_cfn.config import Certificate, Config, Domain, ExistingVpc, LoadBalancer, NewVpc
+from scaleout_cfn.config import Certificate, Config, Domain, ExistingVpc, LoadBalancer, NewVpc, remarks
 from scaleout_cfn.config_file import checked, load, merged
 from scaleout_cfn.config_text import toml
 from scaleout_cfn.errors import ConfigError, UsageError
@@ -30,7 +30,9 @@ EVERY_KIND = {
     "existing VPC": Config(network=ExistingVpc()),
     "certificate": Config(
         load_balancer=LoadBalancer(
-            listener=Certificate(certificate_arn="arn:aws:acm:eu-west-1:123456789012:certificate/0a1b")
+            listener=Certificate(
+                certificate_arn="arn:aws:acm:eu-west-1:123456789012:certificate/0a1b", domain_name="shop.example.com"
+            )
         )
     ),
     "domain": Config(
@@ -367,8 +369,15 @@ def test_conflicts_of_configs_made_in_python_are_refused() -> None:
         ("\n[scalin]\n", "2: scalin: unknown; did you mean scaling?"),
         ("[scaling.cpu]\ntargt = 1", "2: scaling.cpu.targt: unknown; did you mean target?"),
         ("[scaling.cpu]\nqq = 1", "2: scaling.cpu.qq: unknown; known here: enabled, target, scale_out_cooldown_s,"),
+        ("[service]\nmin_tasks = 3", "2: service.min_tasks: unknown; did you mean scaling.min_tasks?"),
+        ("max_nodes = 3", "1: max_nodes: unknown; did you mean cluster.max_nodes?"),
+        ("[service]\nsidecars = 3", "2: service.sidecars: unknown; known here: image_uri, "),
+        ("environment = 3", "1: environment: unknown; did you mean environments?"),
         ('[cluster]\nkind = "x"', "2: cluster.kind: unknown; known here: architecture, "),
-        ("[network]\nkind = 'existing'\nzones = 3", "3: network.zones: unknown; known here: vpc_id, "),
+        (
+            "[network]\nkind = 'existing'\nzones = 3",
+            '3: network.zones: unknown; it goes with kind = "new", and not with "existing"',
+        ),
         ("[[scaling.schedules]]\nnam = 'a'", "2: scaling.schedules[0].nam: unknown; did you mean name?"),
     ],
 )
@@ -579,6 +588,56 @@ CONFLICTS = [
         "scaling.step_policies[0].steps: an ExactCapacity of less than no task",
     ),
 ]
+
+
+LISTENER = 'load_balancer.listener={{kind = "certificate", domain_name = "a.example.com", certificate_arn = "{}"}}'
+CERTIFICATE = LISTENER.format("arn:aws:acm:us-east-1:123456789012:certificate/0a1b")
+PLACES = [
+    (
+        ["region=eu-west-1", CERTIFICATE],
+        "load_balancer.listener.certificate_arn: is in us-east-1, where region is eu-west-1; only one of the same",
+    ),
+    (
+        ["account_id=210987654321", CERTIFICATE],
+        "load_balancer.listener.certificate_arn: is of the account 123456789012, where account_id is 210987654321",
+    ),
+    (
+        ["region=eu-west-1", "service.secrets.K=arn:aws-cn:ssm:cn-north-1:123456789012:parameter/k"],
+        "service.secrets.K: is in the partition aws-cn, where eu-west-1 is not",
+    ),
+    (
+        ["permissions_boundary=arn:aws-cn:iam::123456789012:policy/b", CERTIFICATE],
+        "load_balancer.listener.certificate_arn: is in the partition aws, permissions_boundary in aws-cn",
+    ),
+    (['tags={Team = "a", team = "b"}'], "tags.team: differs from Team in case only"),
+    (
+        ["cluster.node_image=/aws/service/ecs/optimized-ami/amazon-linux-2023/arm64/recommended/image_id"],
+        "cluster.node_image: is for arm64, where architecture is x86_64",
+    ),
+]
+CONFLICTS += PLACES
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["network.cidr=8.8.0.0/16"], "network.cidr: 8.8.0.0/16 is not private"),
+        (["network.cidr=172.17.0.0/16"], "network.cidr: 172.17.0.0/16 is a range that Docker"),
+        (["region=eu-west-9"], "region: eu-west-9 is none of the regions that this version knows"),
+        (
+            ["region=eu-west-1", "service.secrets.K=arn:aws:ssm:us-east-1:123456789012:parameter/k"],
+            "service.secrets.K: is in us-east-1, where the set goes to eu-west-1",
+        ),
+    ],
+)
+def test_what_aws_takes_and_few_mean_is_remarked_upon(overrides: list[str], said: str) -> None:
+    (remark,) = remarks(load(overrides=overrides))
+    assert remark.startswith(said)
+
+
+@pytest.mark.parametrize("cidr", ["10.0.0.0/16", "172.16.0.0/16", "172.31.0.0/20", "192.168.7.0/24", "100.64.0.0/16"])
+def test_private_ranges_have_no_remark(cidr: str) -> None:
+    assert remarks(load(overrides=[f"network.cidr={cidr}", "region=eu-west-1"])) == []
 
 
 @pytest.mark.parametrize(("overrides", "said"), CONFLICTS, ids=[said.partition(":")[0] for _, said in CONFLICTS])

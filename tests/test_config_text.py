@@ -143,7 +143,7 @@ def test_each_alternative_in_the_place_of_the_default_gives_that_kind(tmp_path: 
         found.append(chosen.get(header, config.load_balancer.listener))
     assert found == [
         ExistingVpc(),
-        Certificate(certificate_arn=GIVEN["certificate_arn"].strip('"')),
+        Certificate(certificate_arn=GIVEN["certificate_arn"].strip('"'), domain_name="shop.example.com"),
         Domain(domain_name="shop.example.com", hosted_zone_id="Z0123456789"),
         SourcePipeline(connection_arn=GIVEN["connection_arn"].strip('"'), repository="shop/web"),
         RegistryPipeline(),
@@ -295,7 +295,11 @@ def _values() -> st.SearchStrategy[Any]:
 EVERY_KIND = [
     Config(),
     Config(network=ExistingVpc(vpc_id="vpc-0a1b2c3d")),
-    Config(load_balancer=LoadBalancer(listener=Certificate(certificate_arn=GIVEN["certificate_arn"].strip('"')))),
+    Config(
+        load_balancer=LoadBalancer(
+            listener=Certificate(certificate_arn=GIVEN["certificate_arn"].strip('"'), domain_name="shop.example.com")
+        )
+    ),
     Config(
         network=NewVpc(zones=3),
         load_balancer=LoadBalancer(listener=Domain(domain_name="shop.example.com", hosted_zone_id="Z1")),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import Struct
 
-from scaleout_cfn.config import Config
+from scaleout_cfn.config import Config, remarks
 from scaleout_cfn.config_file import load
 
 if TYPE_CHECKING:
@@ -102,4 +102,7 @@ def load_config(config_path: Path | None, environment: str | None, overrides: tu
     if config_path is None and DEFAULT_CONFIG.exists():
         config_path = DEFAULT_CONFIG
         click.echo(f"config {DEFAULT_CONFIG}", err=True)
-    return load(config_path, environment=environment, overrides=overrides, base=project().config)
+    config = load(config_path, environment=environment, overrides=overrides, base=project().config)
+    for line in remarks(config):
+        click.echo(f"warning: {line}", err=True)
+    return config

@@ -90,13 +90,12 @@ def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds) ->
         )
         url: object = Join("", ["http://", balancer.get_att("DNSName")])
     else:
+        url = f"https://{settings.listener.domain_name}"
         if isinstance(settings.listener, Domain):
             certificate: object = _certificate(stack, settings.listener).ref()
             _alias_records(stack, config, settings.listener, balancer)
-            url = f"https://{settings.listener.domain_name}"
         else:
             certificate = settings.listener.certificate_arn
-            url = Join("", ["https://", balancer.get_att("DNSName")])
         stack.add(
             elb.Listener(
                 "Listener",

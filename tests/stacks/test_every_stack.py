@@ -20,7 +20,9 @@ SETS: dict[str, Templates] = {
     "default": made(),
     "endpoints": made(
         network=sc.NewVpc(egress="endpoints", ipv6=True, flow_logs=True),
-        load_balancer=sc.LoadBalancer(access_logs=True, listener=sc.Certificate(certificate_arn=CERTIFICATE)),
+        load_balancer=sc.LoadBalancer(
+            access_logs=True, listener=sc.Certificate(certificate_arn=CERTIFICATE, domain_name="shop.example.com")
+        ),
         service=sc.Service(network_mode="awsvpc", exec=True, read_only=False, secrets={"A": SECRET, "B": PARAMETER}),
         scaling=sc.Scaling(max_tasks=9, step_policies=(STEP,)),
         permissions_boundary="arn:aws:iam::123456789012:policy/boundary",
