@@ -106,10 +106,15 @@ class Stack:
         properties = asked(self.config, key, kind, most=most)
         name = name_of(key)
         title = pascal(name)
-        if self.asked.setdefault(title, key) != key:
-            raise WiringError(f"{self.title}: {key} and {self.asked[title]} would both be the parameter {title}")
-        if title in self.template.parameters:
+        if there := self.template.parameters.get(title):
+            if (other := self.asked.get(title, "one of your own")) != key:
+                raise WiringError(f"{self.title}: {key} and {other} would both be the parameter {title}")
+            if there.Type != kind.parameter_type:
+                raise WiringError(
+                    f"{self.title}: {key} is asked for as {kind.__name__}, and before as {there.Type}; ask for one kind"
+                )
             return kind(Ref(title))
+        self.asked[title] = key
         return self.parameter(kind, name, **properties)
 
     def parameter(self, kind: type[V], name: str, **properties: Any) -> V:

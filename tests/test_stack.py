@@ -478,6 +478,16 @@ def test_two_questions_of_one_name_are_told() -> None:
         asking.ask("store.port", Number)
 
 
+def test_a_question_that_meets_a_parameter_of_another_meaning_is_told(asking: Stack) -> None:
+    asking.ask("cluster.node_image", LatestImage)
+    # CloudFormation reads the one from SSM; the other would be the path itself.
+    with pytest.raises(WiringError, match=r"node_image is asked for as Text, and before as AWS::SSM::Par"):
+        asking.ask("cluster.node_image", Text)
+    asking.parameter(Number, "max_tasks")
+    with pytest.raises(WiringError, match=r"^Root: scaling\.max_tasks and one of your own would both be the parameter"):
+        asking.ask("scaling.max_tasks", Number)
+
+
 def test_only_a_root_asks(asking: Stack) -> None:
     def curious(stack: Stack, config: Config) -> Nothing:
         stack.ask("scaling.max_tasks", Number)
