@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from scaleout_cfn.cli.options import BUCKET
-from scaleout_cfn.cli.work import Options, Work, aws_options, command
+from scaleout_cfn.cli.work import Work, aws_command
 from scaleout_cfn.deploy import bootstrap as bucket_maker
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.deploy.publish import bucket_name
@@ -13,15 +13,11 @@ from scaleout_cfn.errors import Next
 
 
 @click.command()
-@aws_options
+@aws_command()
 @click.option("--bucket", type=BUCKET, default="", metavar="NAME", help="Its name.  [default: scaleout-ACCOUNT-REGION]")
-def bootstrap(options: Options, bucket: str) -> None:
+def bootstrap(work: Work, bucket: str) -> Outcome:
     """Make the bucket that templates are uploaded to: private, versioned, encrypted, TLS only. Safe to run again."""
-
-    def body(work: Work) -> Outcome:
-        name = bucket or bucket_name(work.identity)
-        new = bucket_maker.bootstrap(work.aws, work.identity, name)
-        what = f"bucket {name} {'is made' if new else 'was there, its settings are as they should be'}"
-        return Outcome("done", what, outputs={"Bucket": name}, next=Next("deploy"))
-
-    command(options, "bootstrap", body)
+    name = bucket or bucket_name(work.identity)
+    new = bucket_maker.bootstrap(work.aws, work.identity, name)
+    what = f"bucket {name} {'is made' if new else 'was there, its settings are as they should be'}"
+    return Outcome("done", what, outputs={"Bucket": name}, next=Next("deploy"))

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from scaleout_cfn.cli.options import bucket_option, composed
 from scaleout_cfn.cli.views import LinesView
-from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_options, command, timeout_option
+from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option
 from scaleout_cfn.config_file import checked
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.bootstrap import bootstrap, exists
@@ -45,11 +45,26 @@ nested_option = click.option(
     default=True,
     help="Do not ask for the changes inside nested stacks. What holds data in them then needs --allow-replace.",
 )
+
+
+def _together(options: Options, image: str | None, folder: str | None, keep: bool, **others: object) -> None:
+    if keep and not options.local:
+        raise click.UsageError("--keep goes with --local: it keeps the emulator")
+    if image and folder:
+        raise click.UsageError("give --image or --build: an image that is there, or a new one")
+
+
+def _arn(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    if ":changeSet/" not in text:
+        raise click.UsageError(f"got {text}, which is no ARN of a change set; `plan` prints one")
+    return text
+
+
 yes_option = click.option("--yes", is_flag=True, help="Do not ask. It is no consent to lose data: --allow-replace is.")
 
 
 @click.command()
-@aws_options
+@aws_command(check=_together, may_start=True)
 @image_option
 @click.option(
     "--build",
@@ -68,7 +83,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask. It is no cons
 @click.option("--recreate", is_flag=True, help="Delete a stack whose creation failed (ROLLBACK_COMPLETE) and make it.")
 @click.option("--keep", is_flag=True, help="With --local: leave the emulator running for the next commands.")
 def deploy(
-    options: Options,
+    work: Work,
     image: str | None,
     folder: str | None,
     bucket: str,
@@ -79,7 +94,7 @@ def deploy(
     timeout_min: float | None,
     recreate: bool,
     keep: bool,
-) -> None:
+) -> Outcome:
     """Bring the stack to what the config says: upload, show the changes, ask, execute, follow, verify.
 
     A new stack is made in two phases: everything but the service, then, given an image, the service. With --build the
@@ -88,12 +103,8 @@ def deploy(
 
     With --local it runs against an emulator on 127.0.0.1: no account is needed and none is touched.
     """
-    if keep and not options.local:
-        raise click.UsageError("--keep goes with --local: it keeps the emulator")
-    if image and folder:
-        raise click.UsageError("give --image or --build: an image that is there, or a new one")
 
-    def bring(work: Work, image: str | None) -> Outcome:
+    def bring(image: str | None) -> Outcome:
         wish = wish_of(
             work,
             image,
@@ -112,113 +123,92 @@ def deploy(
         outcome = deployment.deploy(work.aws, work.identity, wish, work.view.tell, consent(work, yes))
         return with_next_step(work, wish, outcome, keep)
 
-    def body(work: Work) -> Outcome:
-        if folder is None:
-            return bring(work, image)
-        from scaleout_cfn.cli.image import build_source, push_built, repository_in
+    if folder is None:
+        return bring(image)
+    from scaleout_cfn.cli.image import build_source, push_built, repository_in
 
-        live = find(work.aws, work.stack_name)
-        require_ours(work.aws, live, work.environment, adopt=adopt)
-        place = repository_in(work, live)
-        # Before anything is made: a Dockerfile that does not build costs no infrastructure.
-        tag, built = build_source(work, folder, place)
-        if place is None:
-            work.view.tell(Note("phase 1 of 2: infrastructure"))
-            first = bring(work, "")
-            if first.exit_code:
-                return first
-            work.view.tell(Note("phase 2 of 2: the service"))
-        return bring(work, push_built(work, tag, built))
-
-    command(options, "deploy", body, keep=keep, may_start=True)
+    live = find(work.aws, work.stack_name)
+    require_ours(work.aws, live, work.environment, adopt=adopt)
+    place = repository_in(work, live)
+    # Before anything is made: a Dockerfile that does not build costs no infrastructure.
+    tag, built = build_source(work, folder, place)
+    if place is None:
+        work.view.tell(Note("phase 1 of 2: infrastructure"))
+        first = bring("")
+        if first.exit_code:
+            return first
+        work.view.tell(Note("phase 2 of 2: the service"))
+    return bring(push_built(work, tag, built))
 
 
 @click.command()
-@aws_options
+@aws_command()
 @image_option
 @bucket_option
-def publish(options: Options, image: str | None, bucket: str) -> None:
+def publish(work: Work, image: str | None, bucket: str) -> Outcome:
     """Upload the templates only, and print the root's URL and the console's quick-create link."""
-
-    def body(work: Work) -> Outcome:
-        wish = wish_of(work, image, bucket)
-        new = upload(work.aws, wish.published, work.identity.account_id)
-        url = wish.published.root.url
-        work.view.tell(Uploaded(new, len(wish.published.files), url))
-        values = desired_of(wish, None, "").parameters
-        given = {name: value for name, value in values.items() if value}
-        links = {"TemplateUrl": url, "QuickCreate": quick_create(work.identity, wish.published, work.stack_name, given)}
-        what = f"{len(wish.published.files)} templates are in {wish.published.bucket.name}"
-        following = Next(words="open the QuickCreate link", instead=Next("deploy"))
-        return Outcome("done", what, outputs=links, next=following)
-
-    command(options, "publish", body)
+    wish = wish_of(work, image, bucket)
+    new = upload(work.aws, wish.published, work.identity.account_id)
+    url = wish.published.root.url
+    work.view.tell(Uploaded(new, len(wish.published.files), url))
+    values = desired_of(wish, None, "").parameters
+    given = {name: value for name, value in values.items() if value}
+    links = {"TemplateUrl": url, "QuickCreate": quick_create(work.identity, wish.published, work.stack_name, given)}
+    what = f"{len(wish.published.files)} templates are in {wish.published.bucket.name}"
+    following = Next(words="open the QuickCreate link", instead=Next("deploy"))
+    return Outcome("done", what, outputs=links, next=following)
 
 
 @click.command()
-@aws_options
+@aws_command()
 @image_option
 @bucket_option
 @adopt_option
 @nested_option
 @click.option("--exit-code", is_flag=True, help="Exit with 3 when there are changes.")
-def diff(options: Options, image: str | None, bucket: str, adopt: bool, nested_plan: bool, exit_code: bool) -> None:
+def diff(work: Work, image: str | None, bucket: str, adopt: bool, nested_plan: bool, exit_code: bool) -> Outcome:
     """Show what `deploy` would change, and change nothing: the change set is deleted again."""
-
-    def body(work: Work) -> Outcome:
-        wish = wish_of(work, image, bucket, adopt=adopt, nested_plan=nested_plan)
-        outcome = deployment.plan(work.aws, work.identity, wish, _on_stdout(work), keep=False)
-        return replace(outcome, outputs={}, end="changes" if exit_code and outcome.end == "planned" else outcome.end)
-
-    command(options, "diff", body)
+    wish = wish_of(work, image, bucket, adopt=adopt, nested_plan=nested_plan)
+    outcome = deployment.plan(work.aws, work.identity, wish, _on_stdout(work), keep=False)
+    return replace(outcome, outputs={}, end="changes" if exit_code and outcome.end == "planned" else outcome.end)
 
 
 @click.command()
-@aws_options
+@aws_command()
 @image_option
 @bucket_option
 @adopt_option
 @nested_option
-def plan(options: Options, image: str | None, bucket: str, adopt: bool, nested_plan: bool) -> None:
+def plan(work: Work, image: str | None, bucket: str, adopt: bool, nested_plan: bool) -> Outcome:
     """Make a change set, show it, and leave it there: `apply` with its ARN executes it, and nothing else.
 
     Nothing is changed. On a new stack it plans the first phase, everything but the service.
     """
-
-    def body(work: Work) -> Outcome:
-        wish = wish_of(work, image, bucket, adopt=adopt, nested_plan=nested_plan)
-        outcome = deployment.plan(work.aws, work.identity, wish, _on_stdout(work), keep=True)
-        return replace(outcome, outputs={"ChangeSet": outcome.change_set} if outcome.change_set else {})
-
-    command(options, "plan", body)
+    wish = wish_of(work, image, bucket, adopt=adopt, nested_plan=nested_plan)
+    outcome = deployment.plan(work.aws, work.identity, wish, _on_stdout(work), keep=True)
+    return replace(outcome, outputs={"ChangeSet": outcome.change_set} if outcome.change_set else {})
 
 
 @click.command()
-@click.argument("change_set", metavar="ARN")
-@aws_options
+@click.argument("change_set", metavar="ARN", callback=_arn)
+@aws_command()
 @adopt_option
 @allow_option
 @timeout_option
-def apply(options: Options, change_set: str, adopt: bool, allowed: tuple[str, ...], timeout_min: float | None) -> None:
+def apply(work: Work, change_set: str, adopt: bool, allowed: tuple[str, ...], timeout_min: float | None) -> Outcome:
     """Execute the change set that `plan` made, by its ARN, and follow it. Approving the ARN is the consent.
 
     What holds data needs its path by --allow-replace all the same.
     """
-    if ":changeSet/" not in change_set:
-        raise click.UsageError(f"got {change_set}, which is no ARN of a change set; `plan` prints one")
-
-    def body(work: Work) -> Outcome:
-        return deployment.apply(
-            work.aws,
-            work.identity,
-            change_set,
-            work.view.tell,
-            adopt=adopt,
-            allowed=allowed,
-            patience=work.patience(timeout_min),
-        )
-
-    command(options, "apply", body)
+    return deployment.apply(
+        work.aws,
+        work.identity,
+        change_set,
+        work.view.tell,
+        adopt=adopt,
+        allowed=allowed,
+        patience=work.patience(timeout_min),
+    )
 
 
 def wish_of(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from scaleout_cfn.cli.recover import consent
-from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_options, command, timeout_option
+from scaleout_cfn.cli.rollback import consent
+from scaleout_cfn.cli.work import Work, adopt_option, aws_command, timeout_option
 from scaleout_cfn.deploy.messages import Note, Outcome
 from scaleout_cfn.deploy.teardown import destroy as steps
 
 
 @click.command()
-@aws_options
+@aws_command()
 @timeout_option
 @click.option("--yes", is_flag=True, help="Do not ask. It is no consent to lose data: --empty is.")
 @adopt_option
@@ -30,40 +30,36 @@ from scaleout_cfn.deploy.teardown import destroy as steps
     help="Leave this resource behind, which could not be deleted before: Network/Vpc. Repeatable.",
 )
 def destroy(
-    options: Options,
+    work: Work,
     yes: bool,
     adopt: bool,
     timeout_min: float | None,
     empty: tuple[str, ...],
     retain: tuple[str, ...],
-) -> None:
+) -> Outcome:
     """Take the stack down: take stock, drain the service, delete, and list what is retained.
 
     What holds data and would be deleted with the stack needs its path by --empty. Termination protection is never
     switched off. The same command again finishes what an earlier one began.
     """
+    outcome = steps.destroy(
+        work.aws,
+        work.stack_name,
+        empty,
+        work.view.tell,
+        consent(work, yes),
+        work.patience(timeout_min),
+        work.aws.target.role_arn,
+        retain,
+        environment=work.environment,
+        adopt=adopt,
+    )
+    if work.local and outcome.exit_code == 0 and not _others(work):
+        from scaleout_cfn.cli.local import release
 
-    def body(work: Work) -> Outcome:
-        outcome = steps.destroy(
-            work.aws,
-            work.stack_name,
-            empty,
-            work.view.tell,
-            consent(work, yes),
-            work.patience(timeout_min),
-            options.role_arn,
-            retain,
-            environment=work.environment,
-            adopt=adopt,
-        )
-        if work.local and outcome.exit_code == 0 and not _others(work):
-            from scaleout_cfn.cli.local import release
-
-            release()
-            work.view.tell(Note("the emulator holds no stack any more and is stopped"))
-        return outcome
-
-    command(options, "destroy", body)
+        release()
+        work.view.tell(Note("the emulator holds no stack any more and is stopped"))
+    return outcome
 
 
 def _others(work: Work) -> bool:

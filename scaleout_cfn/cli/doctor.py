@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from scaleout_cfn.cli.options import bucket_option, composed
-from scaleout_cfn.cli.work import Options, Work, aws_options, command
+from scaleout_cfn.cli.work import Work, aws_command
 from scaleout_cfn.deploy import doctor as steps
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.deploy.publish import bucket_name
@@ -15,19 +15,15 @@ from scaleout_cfn.rendering import set_of
 
 
 @click.command()
-@aws_options
+@aws_command()
 @bucket_option
-def doctor(options: Options, bucket: str) -> None:
+def doctor(work: Work, bucket: str) -> Outcome:
     """Look at what a deployment needs: credentials, region, permissions, bucket, service-linked role, and the stack.
 
     Changes nothing. Permissions are asked of IAM, which needs iam:SimulatePrincipalPolicy; without it that check is
     only told. Exits with 8 when credentials or permissions are missing, with 5 when something else is.
     """
-
-    def body(work: Work) -> Outcome:
-        name = bucket or bucket_name(work.identity)
-        scope = Scope(work.stack_name, name, work.identity.account_id, work.identity.region)
-        wanted = policies.deployer(set_of(composed(work.config)), scope, options.role_arn)
-        return steps.doctor(work.aws, work.identity, work.stack_name, name, plain(wanted), work.view.tell)
-
-    command(options, "doctor", body)
+    name = bucket or bucket_name(work.identity)
+    scope = Scope(work.stack_name, name, work.identity.account_id, work.identity.region)
+    wanted = policies.deployer(set_of(composed(work.config)), scope, work.aws.target.role_arn)
+    return steps.doctor(work.aws, work.identity, work.stack_name, name, plain(wanted), work.view.tell)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from scaleout_cfn.cli.options import config_options, load_config
-from scaleout_cfn.cli.work import Options, Work, aws_options, command, view_for
+from scaleout_cfn.cli.work import Work, aws_command, view_for
 from scaleout_cfn.config import Config
 from scaleout_cfn.deploy.live import Live, find, require
 from scaleout_cfn.deploy.messages import Fact, Outcome
@@ -92,65 +92,57 @@ def build(
 
 
 @image.command()
-@aws_options
+@aws_command()
 @source_options
-def push(options: Options, folder: str, arguments: tuple[str, ...], tag: str) -> None:
+def push(work: Work, folder: str, arguments: tuple[str, ...], tag: str) -> Outcome:
     """Build FOLDER (default: webapp) where it is not built, and push it to the stack's repository, if it is not there.
 
     The password for the registry is fresh, goes to the builder's standard input, and is kept nowhere.
     """
-
-    def body(work: Work) -> Outcome:
-        place = repository_in(work, require(work.aws, work.stack_name))
-        if place is None:
-            raise _no_repository(work.stack_name)
-        source, name, asked, tell = *_wanted(work.config, work.stack_name, folder, arguments, tag), work.view.tell
-        there = repository.one(work.aws, place, asked)
-        found = there or delivery.push(work.aws, place, delivery.build(source, name, asked, tell), tell)
-        return Outcome(
-            "no_change" if there else "done",
-            f"{place.uri}:{asked} is {'there already' if there else 'pushed'}",
-            outputs={"ImageUri": f"{place.uri}@{found.digest}"},
-            next=Next("deploy", ("--image", asked)),
-        )
-
-    command(options, "image push", body)
+    place = repository_in(work, require(work.aws, work.stack_name))
+    if place is None:
+        raise _no_repository(work.stack_name)
+    source, name, asked, tell = *_wanted(work.config, work.stack_name, folder, arguments, tag), work.view.tell
+    there = repository.one(work.aws, place, asked)
+    found = there or delivery.push(work.aws, place, delivery.build(source, name, asked, tell), tell)
+    return Outcome(
+        "no_change" if there else "done",
+        f"{place.uri}:{asked} is {'there already' if there else 'pushed'}",
+        outputs={"ImageUri": f"{place.uri}@{found.digest}"},
+        next=Next("deploy", ("--image", asked)),
+    )
 
 
 @image.command("list")
-@aws_options
-def list_(options: Options) -> None:
+@aws_command()
+def list_(work: Work) -> Outcome:
     """List the images of the stack's repository, the newest first; the one that the stack runs has an asterisk.
 
     Each line has the time of the push, the size, the tags and the digest. `deploy --image` takes a tag or a digest.
     """
-
-    def body(work: Work) -> Outcome:
-        live = require(work.aws, work.stack_name)
-        place = repository_in(work, live)
-        if place is None:
-            raise _no_repository(work.stack_name)
-        found = repository.images(work.aws, place)
-        runs = live.parameters.get("ImageUri", "")
-        for one in found:
-            current = runs == f"{place.uri}@{one.digest}" or runs in {f"{place.uri}:{tag}" for tag in one.tags}
-            pushed = f"{one.pushed:%Y-%m-%d %H:%MZ}" if one.pushed else ""
-            tags = ", ".join(one.tags) or "(untagged)"
-            line = f"{'*' if current else ' '} {pushed:17} {one.size_bytes / 1e6:7.1f} MB  {tags}  {one.digest}"
-            data = {
-                "digest": one.digest,
-                "tags": list(one.tags),
-                "pushed": one.pushed.isoformat() if one.pushed else "",
-                "size_bytes": one.size_bytes,
-                "uri": f"{place.uri}@{one.digest}",
-                "current": current,
-            }
-            work.view.tell(Fact("image", (line,), data))
-        following = ("--image", "DIGEST") if found else ("--build",)
-        count = "1 image" if len(found) == 1 else f"{len(found)} images"
-        return Outcome("done", f"{place.uri}: {count}", next=Next("deploy", following))
-
-    command(options, "image list", body)
+    live = require(work.aws, work.stack_name)
+    place = repository_in(work, live)
+    if place is None:
+        raise _no_repository(work.stack_name)
+    found = repository.images(work.aws, place)
+    runs = live.parameters.get("ImageUri", "")
+    for one in found:
+        current = runs == f"{place.uri}@{one.digest}" or runs in {f"{place.uri}:{tag}" for tag in one.tags}
+        pushed = f"{one.pushed:%Y-%m-%d %H:%MZ}" if one.pushed else ""
+        tags = ", ".join(one.tags) or "(untagged)"
+        line = f"{'*' if current else ' '} {pushed:17} {one.size_bytes / 1e6:7.1f} MB  {tags}  {one.digest}"
+        data = {
+            "digest": one.digest,
+            "tags": list(one.tags),
+            "pushed": one.pushed.isoformat() if one.pushed else "",
+            "size_bytes": one.size_bytes,
+            "uri": f"{place.uri}@{one.digest}",
+            "current": current,
+        }
+        work.view.tell(Fact("image", (line,), data))
+    following = ("--image", "DIGEST") if found else ("--build",)
+    count = "1 image" if len(found) == 1 else f"{len(found)} images"
+    return Outcome("done", f"{place.uri}: {count}", next=Next("deploy", following))
 
 
 def repository_in(work: Work, live: Live | None) -> Repository | None:

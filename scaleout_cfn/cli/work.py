@@ -27,7 +27,7 @@ from scaleout_cfn.deploy.messages import Note, Outcome, Started
 from scaleout_cfn.deploy.outcome import interrupted, outcome_of_error
 from scaleout_cfn.errors import AGAIN, Next, ScaleoutError, Stopped, UsageError
 
-__all__ = ["Options", "Work", "adopt_option", "aws_options", "command", "timeout_option", "view_for"]
+__all__ = ["Options", "Work", "adopt_option", "aws_command", "timeout_option", "view_for"]
 
 #: SIGTERM is answered within two seconds, whatever a call to AWS is doing.
 TERM_S = 1.8
@@ -75,26 +75,38 @@ class Work:
         return Patience(None if timeout_min is None else timeout_min * 60, None if self.interactive else 120.0)
 
 
-def aws_options(body: Callable[..., Any]) -> Callable[..., Any]:
-    """-c, --env, --set, and where to: the command takes them as one `options`."""
+def aws_command(
+    *, check: Callable[..., None] | None = None, may_start: bool = False
+) -> Callable[[Callable[..., Outcome]], Callable[..., None]]:
+    """A command that talks to AWS: a function of its Work and its own options, whose outcome is told and exited with.
 
-    @functools.wraps(body)
-    def gathered(*args: Any, **given: Any) -> Any:
-        names = Options.__dataclass_fields__
-        own = {name: value for name, value in given.items() if name not in names}
-        return body(*args, options=Options(**{name: given[name] for name in names}), **own)
+    It gets -c, --env, --set, and the options that say where to. `check` refuses options that do not go together, before
+    anything is asked of AWS. `may_start`: with --local it starts an emulator of its own.
+    """
 
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout, the result last."),
-        click.option("--local", is_flag=True, help="The emulator of `deploy --local --keep`, not AWS."),
-        click.option("--endpoint-url", default="", metavar="URL", help="Send every call there."),
-        click.option("--role-arn", default="", metavar="ARN", help="The role that CloudFormation works with."),
-        click.option("--region", default="", help="The region.  [default: config, then that of the profile]"),
-        click.option("--profile", default="", help="The profile of the AWS configuration to use."),
-        click.option("--stack", metavar="NAME", help="The root stack.  [default: stack_name of the config]"),
-    ):
-        gathered = option(gathered)
-    return config_options(gathered)
+    def decorated(body: Callable[..., Outcome]) -> Callable[..., None]:
+        @functools.wraps(body)
+        def called(**given: Any) -> None:
+            options = Options(**{name: given.pop(name) for name in Options.__dataclass_fields__})
+            if check:
+                check(options, **given)
+            keep = bool(given.get("keep"))
+            _carry_out(options, lambda work: body(work, **given), keep=keep, may_start=may_start)
+
+        command: Callable[..., None] = called
+        for option in (
+            click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout, the result last."),
+            click.option("--local", is_flag=True, help="The emulator of `deploy --local --keep`, not AWS."),
+            click.option("--endpoint-url", default="", metavar="URL", help="Send every call there."),
+            click.option("--role-arn", default="", metavar="ARN", help="The role that CloudFormation works with."),
+            click.option("--region", default="", help="The region.  [default: config, then that of the profile]"),
+            click.option("--profile", default="", help="The profile of the AWS configuration to use."),
+            click.option("--stack", metavar="NAME", help="The root stack.  [default: stack_name of the config]"),
+        ):
+            command = option(command)
+        return config_options(command)
+
+    return decorated
 
 
 adopt_option = click.option(
@@ -115,10 +127,9 @@ def timeout_option(body: Callable[..., Any]) -> Callable[..., Any]:
     )(body)
 
 
-def command(
-    options: Options, name: str, body: Callable[[Work], Outcome], *, keep: bool = False, may_start: bool = False
-) -> None:
+def _carry_out(options: Options, body: Callable[[Work], Outcome], *, keep: bool, may_start: bool) -> None:
     """Run the body of a command and exit as its outcome says. Whatever happens, the outcome is told last."""
+    name = _name()
     typed = typed_for(options)
     view = view_for(as_json=options.as_json, typed=typed)
     stack = options.stack or ""
@@ -147,6 +158,16 @@ def command(
             view.tell(Outcome("error", f"internal error: {type(error).__name__}: {error}"))
         raise
     raise SystemExit(outcome.exit_code)
+
+
+def _name() -> str:
+    """The command at work, as it is typed: `image push`."""
+    words: list[str] = []
+    context: click.Context | None = click.get_current_context()
+    while context and context.parent:
+        words.insert(0, context.info_name or "")
+        context = context.parent
+    return " ".join(words)
 
 
 def _of_rehearsal(outcome: Outcome, *, kept: bool) -> Outcome:

@@ -205,7 +205,7 @@ def test_the_page_of_exit_codes_is_true() -> None:
 
 
 def test_boto3_and_rich_are_imported_only_when_they_are_used() -> None:
-    code = "import sys, scaleout_cfn.cli.deploy, scaleout_cfn.cli.watch\n"
+    code = "import sys, scaleout_cfn.cli.deploy, scaleout_cfn.cli.status\n"
     code += "print({'boto3', 'botocore', 'rich'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=DOCS.parent)
     assert done.stdout.strip() == "set()"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import click
 
-from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_options, command, timeout_option
+from scaleout_cfn.cli.work import Work, adopt_option, aws_command, timeout_option
 from scaleout_cfn.deploy import recover
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.errors import AGAIN, Next, RefusedError
@@ -15,7 +15,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 @click.command()
-@aws_options
+@aws_command()
 @yes_option
 @adopt_option
 @timeout_option
@@ -26,53 +26,45 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
     metavar="PATH",
     help="Leave this resource as it is: Service/Service. Only what could not be rolled back; repeatable.",
 )
-def rollback(options: Options, yes: bool, adopt: bool, timeout_min: float | None, skip: tuple[str, ...]) -> None:
+def rollback(work: Work, yes: bool, adopt: bool, timeout_min: float | None, skip: tuple[str, ...]) -> Outcome:
     """Lead a failed stack back to the version that worked, and follow it.
 
     Which call does it follows from the stack's status: RollbackStack after CREATE_FAILED or UPDATE_FAILED,
     ContinueUpdateRollback after UPDATE_ROLLBACK_FAILED. An update that went well cannot be rolled back: deploy the
     earlier version.
     """
-
-    def body(work: Work) -> Outcome:
-        return recover.rollback(
-            work.aws,
-            work.stack_name,
-            skip,
-            work.view.tell,
-            consent(work, yes),
-            work.patience(timeout_min),
-            options.role_arn,
-            environment=work.environment,
-            adopt=adopt,
-        )
-
-    command(options, "rollback", body)
+    return recover.rollback(
+        work.aws,
+        work.stack_name,
+        skip,
+        work.view.tell,
+        consent(work, yes),
+        work.patience(timeout_min),
+        work.aws.target.role_arn,
+        environment=work.environment,
+        adopt=adopt,
+    )
 
 
 @click.command()
-@aws_options
+@aws_command()
 @yes_option
 @adopt_option
 @timeout_option
-def cancel(options: Options, yes: bool, adopt: bool, timeout_min: float | None) -> None:
+def cancel(work: Work, yes: bool, adopt: bool, timeout_min: float | None) -> Outcome:
     """End an update that runs, and watch it go back to the version before.
 
     Only an update can be cancelled. A creation that shall not go on is deleted: scaleout-cfn destroy.
     """
-
-    def body(work: Work) -> Outcome:
-        return recover.cancel(
-            work.aws,
-            work.stack_name,
-            work.view.tell,
-            consent(work, yes),
-            work.patience(timeout_min),
-            environment=work.environment,
-            adopt=adopt,
-        )
-
-    command(options, "cancel", body)
+    return recover.cancel(
+        work.aws,
+        work.stack_name,
+        work.view.tell,
+        consent(work, yes),
+        work.patience(timeout_min),
+        environment=work.environment,
+        adopt=adopt,
+    )
 
 
 def consent(work: Work, yes: bool) -> Callable[[str], bool]:

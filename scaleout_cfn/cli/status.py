@@ -8,7 +8,7 @@ import click
 
 from scaleout_cfn.aws.names import name_in
 from scaleout_cfn.cli.draw import rollout_line
-from scaleout_cfn.cli.work import Options, Work, aws_options, command, timeout_option
+from scaleout_cfn.cli.work import Work, aws_command, timeout_option
 from scaleout_cfn.deploy.live import Live, require
 from scaleout_cfn.deploy.messages import Fact, Outcome, Watched
 from scaleout_cfn.deploy.outcome import outcome_of
@@ -18,64 +18,56 @@ from scaleout_cfn.deploy.watch.follow import follow, read_events
 
 
 @click.command()
-@aws_options
+@aws_command()
 @click.option("--watch", is_flag=True, help="Show it again whenever it changes, until Ctrl-C.")
-def status(options: Options, watch: bool) -> None:
+def status(work: Work, watch: bool) -> Outcome:
     """Show the stacks, the deployment of the service, its targets and its URL on one screen."""
-
-    def body(work: Work) -> Outcome:
-        shown: Overview | None = None
-        while True:
-            state = overview_of(work.aws, work.stack_name)
-            if state != shown:
-                work.view.tell(_screen(state))
-                shown = state
-            if not watch:
-                return _outcome(state.live)
-            work.aws.pace.wait()
-
-    command(options, "status", body)
+    shown: Overview | None = None
+    while True:
+        state = overview_of(work.aws, work.stack_name)
+        if state != shown:
+            work.view.tell(_screen(state))
+            shown = state
+        if not watch:
+            return _outcome(state.live)
+        work.aws.pace.wait()
 
 
 @click.command()
-@aws_options
+@aws_command()
 @timeout_option
 @click.option("--follow", "go_on", is_flag=True, help="Watch until the operation has ended.")
 @click.option("--failed", is_flag=True, help="Only what failed.")
-def events(options: Options, timeout_min: float | None, go_on: bool, failed: bool) -> None:
+def events(work: Work, timeout_min: float | None, go_on: bool, failed: bool) -> Outcome:
     """Show the newest operation on the stack and on all that is nested in it, oldest event first."""
-
-    def body(work: Work) -> Outcome:
-        live = require(work.aws, work.stack_name)
-        history = History(live.stack_id)
-        if go_on:
-            ended = follow(
-                work.aws,
-                Operation(live.stack_id, ""),
-                history,
-                work.view.tell,
-                work.patience(timeout_min),
-            )
-            return outcome_of(ended, live.name, history.events)
-        # Here events are what was asked for, so that not to be allowed to read them is an error.
-        problems: list[Exception] = []
-        fresh = read_events(work.aws, history, on_error=problems.append)
-        if problems and not fresh:
-            raise problems[0]
-        shown = tuple(event for event in fresh if event.failed or not failed)
-        work.view.tell(Watched(live.status, shown, history.progress, 0))
-        cause = first_cause(history.events)
-        what = f"{live.name}: {len(shown)} events" + (f" of {len(fresh)}" if failed else "")
-        return Outcome("done", what, live.status, live.stack_id, cause=cause, reason=cause.reason if cause else "")
-
-    command(options, "events", body)
+    live = require(work.aws, work.stack_name)
+    history = History(live.stack_id)
+    if go_on:
+        ended = follow(
+            work.aws,
+            Operation(live.stack_id, ""),
+            history,
+            work.view.tell,
+            work.patience(timeout_min),
+        )
+        return outcome_of(ended, live.name, history.events)
+    # Here events are what was asked for, so that not to be allowed to read them is an error.
+    problems: list[Exception] = []
+    fresh = read_events(work.aws, history, on_error=problems.append)
+    if problems and not fresh:
+        raise problems[0]
+    shown = tuple(event for event in fresh if event.failed or not failed)
+    work.view.tell(Watched(live.status, shown, history.progress, 0))
+    cause = first_cause(history.events)
+    what = f"{live.name}: {len(shown)} events" + (f" of {len(fresh)}" if failed else "")
+    return Outcome("done", what, live.status, live.stack_id, cause=cause, reason=cause.reason if cause else "")
 
 
 @click.command()
-@aws_options
-def outputs(options: Options) -> None:
+@aws_command()
+def outputs(work: Work) -> Outcome:
     """Print the outputs of the root stack, one a line."""
-    command(options, "outputs", lambda work: _outcome(require(work.aws, work.stack_name)))
+    return _outcome(require(work.aws, work.stack_name))
 
 
 def _outcome(live: Live) -> Outcome:
