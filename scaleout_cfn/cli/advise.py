@@ -66,10 +66,10 @@ def advise(
         click.echo(
             f"{advice.tried} settings tried. Nothing of them has both fewer misses and less cost than these:", err=True
         )
-        for one in advice.frontier:
-            scaling = one.model.scaling
+        for candidate in advice.frontier:
+            scaling = candidate.model.scaling
             click.echo(
-                f"  {one.missed:8.3%}  {one.cost_usd:10.2f} USD  "
+                f"  {candidate.missed:8.3%}  {candidate.cost_usd:10.2f} USD  "
                 f"cpu {f'{scaling.cpu.target:g} %' if scaling.cpu.enabled else 'off'}, "
                 f"requests {f'{scaling.requests.target:g}' if scaling.requests.enabled else 'off'}, "
                 f"{scaling.min_tasks} tasks at least, {'20' if scaling.high_resolution else '60'} s",

@@ -17,7 +17,7 @@ def figures(as_json: bool) -> None:
     """Print the published figures that the model has to meet, beside what it gives."""
     from scaleout_cfn.simulator.figures import rows
 
-    found = rows()
+    every = rows()
     if as_json:
         click.echo(
             json.dumps(
@@ -32,7 +32,7 @@ def figures(as_json: bool) -> None:
                             "fitted": row.figure.fitted or None,
                             "source": row.figure.source,
                         }
-                        for row in found
+                        for row in every
                     ],
                 },
                 indent=1,
@@ -50,10 +50,10 @@ def figures(as_json: bool) -> None:
                 "" if abs(row.error) <= 0.1 else "missed",
                 f"fitted: {row.figure.fitted}" if row.figure.fitted else "held out",
             )
-            for row in found
+            for row in every
         ],
     )
-    for source in dict.fromkeys(row.figure.source for row in found):
+    for source in dict.fromkeys(row.figure.source for row in every):
         click.echo(source, err=True)
 
 
@@ -82,5 +82,5 @@ def refresh(path: Path, region: str, profile: str) -> None:
     from scaleout_cfn.simulator.prices import as_json, load_prices
     from scaleout_cfn.simulator.prices import refresh as ask
 
-    found = ask(Aws(Target(profile=profile, region="us-east-1")), region, load_prices(), date.today().isoformat())
-    write(path, as_json(found))
+    today = ask(Aws(Target(profile=profile, region="us-east-1")), region, load_prices(), date.today().isoformat())
+    write(path, as_json(today))

@@ -42,23 +42,23 @@ def simulate(
     model = model_at(folder, environment)
     traffic, load, prices = asked.all()
     with progress(5, "simulating", len(traffic.requests) > 500_000) as done:
-        found = study(model, load, traffic, prices, done)
+        verdict = study(model, load, traffic, prices, done)
     trace = run(model, load, Delays(), traffic)
     # Before anything is printed: whoever reads the table may stop after its first lines.
     if html_file:
-        write(html_file, page(found, trace, table(found), heading(traffic, load), remarks(found)))
+        write(html_file, page(verdict, trace, table(verdict), heading(traffic, load), remarks(verdict)))
     if series_file:
         write(series_file, series_csv(trace, load))
     for plot_file in plot_files:
-        plot(found, trace, plot_file)
+        plot(verdict, trace, plot_file)
         click.echo(f"{plot_file} written", err=True)
     if as_json:
         events = [event._asdict() for event in trace.events]
-        click.echo(json.dumps({**found.as_json(), "prices_as_of": prices.as_of, "events": events}, indent=1))
+        click.echo(json.dumps({**verdict.as_json(), "prices_as_of": prices.as_of, "events": events}, indent=1))
     else:
         click.echo("\n".join(heading(traffic, load)) + "\n")
-        print_table(("", "mean", "over the phases", "over the bands"), table(found))
-        for remark in remarks(found):
+        print_table(("", "mean", "over the phases", "over the bands"), table(verdict))
+        for remark in remarks(verdict):
             click.echo(f"\n{remark}")
         acted = [event for event in trace.events if event.what in ("tasks", "nodes")]
         if acted:
@@ -97,17 +97,19 @@ def compare(
     models.update({name: with_profile(first, scaling) for name, scaling in PROFILES.items()})
     models.update(peers(first))
     traffic, load, prices = asked.all()
-    found = {}
+    verdicts = {}
     with progress(len(models), "simulating") as done:
         for name, model in models.items():
-            found[name] = study(model, load, traffic, prices)
+            verdicts[name] = study(model, load, traffic, prices)
             done()
     if as_json:
-        click.echo(json.dumps({"v": 1, "sets": {name: one.as_json() for name, one in found.items()}}, indent=1))
+        click.echo(
+            json.dumps({"v": 1, "sets": {name: verdict.as_json() for name, verdict in verdicts.items()}}, indent=1)
+        )
         return
     rows = []
-    for name, one in found.items():
-        missed, band = one.middle["objective_missed"], one.band("objective_missed")
+    for name, verdict in verdicts.items():
+        missed, band = verdict.middle["objective_missed"], verdict.band("objective_missed")
         rows.append(
             (
                 name,
@@ -115,7 +117,7 @@ def compare(
                 f"{missed.low:.2%} to {missed.high:.2%}",
                 f"{band.low:.2%} to {band.high:.2%}",
                 *(
-                    says(kind, one.middle[field].mean)
+                    says(kind, verdict.middle[field].mean)
                     for field, kind in (
                         ("dropped", "share"),
                         ("instance_hours", "count"),
@@ -129,5 +131,5 @@ def compare(
         ("", "over the objective", "over the phases", "over the bands", "dropped", "instance-hours", "USD"), rows
     )
     for path in sets:
-        if limit := found[str(path)].limit:
+        if limit := verdicts[str(path)].limit:
             click.echo(f"\nWhat limits {path} is {limit}.")

@@ -175,14 +175,14 @@ class Asked:
             if value and not self.metric:
                 raise UsageError(f"{option} {value}: goes with --cloudwatch")
         if self.csv_file:
-            found = from_csv(self.csv_file)
+            traffic = from_csv(self.csv_file)
         elif self.logs:
-            found = from_access_logs(self.logs)
+            traffic = from_access_logs(self.logs)
         elif self.metric:
-            found = self._from_cloudwatch(self.metric)
+            traffic = self._from_cloudwatch(self.metric)
         else:
-            found = synthetic(str(self.kind), _numbers(self.numbers))
-        return found if self.scale == 1 else found.times(self.scale)
+            traffic = synthetic(str(self.kind), _numbers(self.numbers))
+        return traffic if self.scale == 1 else traffic.times(self.scale)
 
     def _from_cloudwatch(self, metric: str) -> Traffic:
         from scaleout_cfn.aws.client import Aws, Target
@@ -300,12 +300,12 @@ def _measured(url: str) -> float:
             err=True,
         )
 
-    found = measure(url, tell=tell)
+    measured = measure(url, tell=tell)
     click.echo(
-        f"{found.ended}; taken as what one task can take: {found.task_rps:.1f} requests/s, the rate over"
-        f" {found.taken.connections} connections",
+        f"{measured.ended}; taken as what one task can take: {measured.task_rps:.1f} requests/s, the rate over"
+        f" {measured.taken.connections} connections",
         err=True,
     )
-    if found.taken.busy > 0.9:
+    if measured.taken.busy > 0.9:
         click.echo("note: this machine was busy with sending; the service may take more than that", err=True)
-    return found.task_rps
+    return measured.task_rps

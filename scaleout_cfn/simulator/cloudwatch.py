@@ -71,7 +71,7 @@ def from_cloudwatch(aws: Aws, metric: str, dimensions: Mapping[str, str], days: 
 
 def only_balancer(aws: Aws, namespace: str, name: str) -> dict[str, str]:
     """The dimension of the only balancer that has a metric. Raises UsageError where there are none or several."""
-    found = sorted(
+    balancers = sorted(
         {
             metric["Dimensions"][0]["Value"]
             for page in aws.pages("cloudwatch", "list_metrics", Namespace=namespace, MetricName=name)
@@ -79,9 +79,11 @@ def only_balancer(aws: Aws, namespace: str, name: str) -> dict[str, str]:
             if [dimension["Name"] for dimension in metric["Dimensions"]] == ["LoadBalancer"]
         }
     )
-    if len(found) == 1:
-        return {"LoadBalancer": found[0]}
+    if len(balancers) == 1:
+        return {"LoadBalancer": balancers[0]}
     which = (
-        f"{len(found)} balancers have it ({', '.join(found[:5])})" if found else f"no balancer in {aws.region} has it"
+        f"{len(balancers)} balancers have it ({', '.join(balancers[:5])})"
+        if balancers
+        else f"no balancer in {aws.region} has it"
     )
     raise UsageError(f"--cloudwatch {namespace}/{name}: {which}; give --dimension LoadBalancer=app/NAME/ID")

@@ -110,22 +110,22 @@ def ramp(
     stages: list[Stage] = []
     ended = f"the limit of {limits.connections} connections"
     for connections in _doubling(limits.connections):
-        found = stage(connections)
-        stages.append(found)
-        tell(found)
-        if found.failed > _FAILED * found.requests:
-            ended = f"{found.failed} of {found.requests} answers failed"
+        latest = stage(connections)
+        stages.append(latest)
+        tell(latest)
+        if latest.failed > _FAILED * latest.requests:
+            ended = f"{latest.failed} of {latest.requests} answers failed"
             break
         if not left():
             ended = f"the limit of {limits.requests} requests"
             break
-        if len(stages) > 1 and found.rps < _ENOUGH * stages[-2].rps:
+        if len(stages) > 1 and latest.rps < _ENOUGH * stages[-2].rps:
             ended = "twice the connections brought less than a tenth more"
             break
-    whole = [one for one in stages if one.failed <= _FAILED * one.requests and one.rps > 0]
+    whole = [held for held in stages if held.failed <= _FAILED * held.requests and held.rps > 0]
     if not whole:
         raise UsageError(f"--measure: {ended} already over one connection; give an address that answers with a 2xx")
-    return Measured(tuple(stages), max(whole, key=lambda one: one.rps), ended)
+    return Measured(tuple(stages), max(whole, key=lambda held: held.rps), ended)
 
 
 def _doubling(most: int) -> Iterator[int]:
@@ -213,7 +213,7 @@ def _stage(parts: SplitResult, connections: int, limits: Limits, left: _Budget) 
     for thread in threads:
         thread.join(limits.timeout_s)
     length = time.monotonic() - began
-    latencies = sorted(value for one in took for value in one)
+    latencies = sorted(latency for own in took for latency in own)
     return Stage(
         connections,
         len(latencies) / length,

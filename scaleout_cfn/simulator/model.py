@@ -135,11 +135,11 @@ def corners(delays: Delays | None = None) -> dict[str, Delays]:
     The step of scale-in is moved by itself, for more of it is neither faster nor slower for the user.
     """
     middle = delays or Delays()
-    found = {"middle": middle}
+    delays_at = {"middle": middle}
     for pace, end in (("fast", 0), ("slow", 1)):
         for step, share in (("gradual", BANDS["scale_in_share"][0]), ("at once", BANDS["scale_in_share"][1])):
             values: dict[str, Any] = {
                 name: type(getattr(middle, name))(band[end]) for name, band in BANDS.items() if name != "scale_in_share"
             }
-            found[f"{pace}, scale-in {step}"] = dataclasses.replace(middle, **values, scale_in_share=share)
-    return found
+            delays_at[f"{pace}, scale-in {step}"] = dataclasses.replace(middle, **values, scale_in_share=share)
+    return delays_at

@@ -62,7 +62,7 @@ class Waits:
     def share_over(self, wait_s: float) -> Array:
         """The share of each second's requests that wait longer than `wait_s`."""
         loads, chances = _chance_to_wait(self.workers)
-        found = np.interp(self.load, loads, chances * np.exp(-self.task_rps * (1 - loads) * wait_s))
+        shares = np.interp(self.load, loads, chances * np.exp(-self.task_rps * (1 - loads) * wait_s))
         busy = self.mean > 0
         if busy.any():
             mean = self.mean[busy]
@@ -71,8 +71,8 @@ class Waits:
             ratios, densities, _, _ = _cut_normals()
             idle = 1 - np.interp(1 - 1 / np.maximum(mean, 1.0), loads, chances)
             idle *= np.interp(self.spread[busy], ratios, densities)
-            found[busy] = (1 - idle) * _beyond(wait_s * self.task_rps / mean, self.spread[busy])
-        return found
+            shares[busy] = (1 - idle) * _beyond(wait_s * self.task_rps / mean, self.spread[busy])
+        return shares
 
     def mean_s(self) -> Array:
         """How long the requests of each second wait on average; for ever, or until the timeout, where no task is."""
@@ -94,8 +94,8 @@ class Waits:
         def average(values: Array) -> Array:
             return np.asarray(np.bincount(index, requests * values)[there] / weight[there], dtype=np.float64)
 
-        found = Waits(average(self.load), average(self.mean), average(self.spread), self.workers, self.task_rps)
-        return found, np.asarray(weight[there], dtype=np.float64)
+        like = Waits(average(self.load), average(self.mean), average(self.spread), self.workers, self.task_rps)
+        return like, np.asarray(weight[there], dtype=np.float64)
 
 
 def waits(requests: Array, tasks: Array, workers: int, task_rps: float, timeout_s: float) -> Waits:
@@ -195,9 +195,9 @@ def _cut_normals() -> tuple[Array, Array, Array, Array]:
 def _growth() -> list[float]:
     """Density at zero times the mean, for a variance of 0, 1/1000, ... 1 squared means; 1 for an exponential."""
     ratios, densities, _, _ = _cut_normals()
-    found = np.interp(np.linspace(0, 1, 1001), ratios, densities).tolist()
-    found[-1] = 1.0
-    return list(found)
+    growth = np.interp(np.linspace(0, 1, 1001), ratios, densities).tolist()
+    growth[-1] = 1.0
+    return list(growth)
 
 
 @cache
@@ -211,6 +211,6 @@ def _beyond(multiple: Array, spread: Array) -> Array:
     ratios, _, cuts, means = _cut_normals()
     cut, mean = np.interp(spread, ratios, cuts), np.interp(spread, ratios, means)
     grid, logs = _log_upper_table()
-    found = np.exp(np.interp(cut + multiple * mean, grid, logs) - np.interp(np.maximum(cut, -12), grid, logs))
+    tail = np.exp(np.interp(cut + multiple * mean, grid, logs) - np.interp(np.maximum(cut, -12), grid, logs))
     # Beyond the table the cut normal is an exponential.
-    return np.where(spread > ratios[-1], np.exp(-multiple), np.minimum(found, 1.0))
+    return np.where(spread > ratios[-1], np.exp(-multiple), np.minimum(tail, 1.0))

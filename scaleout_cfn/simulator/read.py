@@ -86,16 +86,16 @@ def model_of(templates: Mapping[str, Mapping[str, Any]], folder: str = "template
             for name, properties, scope in stack.of_type(kind):
                 yield _Found(folder, stack, name, properties, scope)
 
-    def one(kind: str) -> _Found:
-        found = list(every(kind))
-        if len(found) != 1:
-            there = "none" if not found else ", ".join(item.name for item in found)
+    def only(kind: str) -> _Found:
+        resources = list(every(kind))
+        if len(resources) != 1:
+            there = "none" if not resources else ", ".join(item.name for item in resources)
             raise UsageError(f"{folder}: {kind}: {there}; a simulation needs exactly one")
-        return found[0]
+        return resources[0]
 
-    service = one("AWS::ECS::Service")
-    task = one("AWS::ECS::TaskDefinition")
-    group = one("AWS::AutoScaling::AutoScalingGroup")
+    service = only("AWS::ECS::Service")
+    task = only("AWS::ECS::TaskDefinition")
+    group = only("AWS::AutoScaling::AutoScalingGroup")
     providers = list(every("AWS::ECS::CapacityProvider"))
     targets = list(every("AWS::ElasticLoadBalancingV2::TargetGroup"))
     first_type = _instance_type(group, list(every("AWS::EC2::LaunchTemplate")))
@@ -107,7 +107,9 @@ def model_of(templates: Mapping[str, Mapping[str, Any]], folder: str = "template
         task.refuse(f"a task of {cpu} CPU units and {memory} MiB does not fit on {first_type.name}")
     check = targets[0] if targets else None
     return Model(
-        scaling=_scaling(service, one(_TARGET), list(every(_POLICY)), list(every("AWS::CloudWatch::Alarm")), providers),
+        scaling=_scaling(
+            service, only(_TARGET), list(every(_POLICY)), list(every("AWS::CloudWatch::Alarm")), providers
+        ),
         min_nodes=group.whole("MinSize"),
         max_nodes=group.whole("MaxSize"),
         instance_type=first_type.name,

@@ -91,12 +91,12 @@ def series(trace: Trace, load: Load, step_s: int) -> Series:
 
 def series_csv(trace: Trace, load: Load) -> str:
     """One row for every 10 s."""
-    found = series(trace, load, _CSV_STEP_S)
-    names = [name for name in vars(found) if name != "step_s"]
+    means = series(trace, load, _CSV_STEP_S)
+    names = [name for name in vars(means) if name != "step_s"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
-    for row in zip(*(getattr(found, name) for name in names), strict=True):
+    for row in zip(*(getattr(means, name) for name in names), strict=True):
         writer.writerow([f"{value:.6g}" for value in row])
     return text.getvalue()
 
@@ -154,19 +154,19 @@ def plot(study: Study, trace: Trace, path: Path) -> None:
     matplotlib.rcParams["svg.hashsalt"] = "scaleout_cfn"
     from matplotlib import pyplot
 
-    found = _series(study, trace)
+    means = _series(study, trace)
     figure, axes = pyplot.subplots(len(_PANELS), 1, sharex=True, figsize=(10, 12), constrained_layout=True)
     for axis, panel in zip(axes, _PANELS, strict=True):
         for label, name, kind in panel.curves:
-            values, colour = getattr(found, name), _COLOURS[kind]
+            values, colour = getattr(means, name), _COLOURS[kind]
             if kind in ("main", "bad"):
-                axis.fill_between(found.time_s, values, alpha=0.2, linewidth=0, color=colour)
-            axis.plot(found.time_s, values, _DASHES[kind], label=label, linewidth=1.3, color=colour)
+                axis.fill_between(means.time_s, values, alpha=0.2, linewidth=0, color=colour)
+            axis.plot(means.time_s, values, _DASHES[kind], label=label, linewidth=1.3, color=colour)
         for event in trace.events:
             if event.what == ("nodes" if panel.title == "Instances" else "tasks"):
                 axis.axvline(event.time, linewidth=0.5, alpha=0.3, color="grey")
         axis.set_title(f"{panel.title}{f' ({panel.unit})' if panel.unit else ''}", loc="left", fontsize="medium")
-        most = max(float(getattr(found, name).max()) for _, name, _ in panel.curves)
+        most = max(float(getattr(means, name).max()) for _, name, _ in panel.curves)
         axis.set_ylim(bottom=0, top=1.02 * _round_up(most))
         axis.margins(x=0)
         axis.grid(axis="y", linewidth=0.5, alpha=0.4)
@@ -174,7 +174,7 @@ def plot(study: Study, trace: Trace, path: Path) -> None:
         axis.tick_params(length=0, pad=5)
         columns = {"loc": "lower right", "bbox_to_anchor": (1, 0.98), "ncols": len(panel.curves)}
         axis.legend(**columns, fontsize="small", frameon=False, borderaxespad=0)
-    ticks = _ticks(float(found.time_s[-1]) + found.step_s)
+    ticks = _ticks(float(means.time_s[-1]) + means.step_s)
     axes[-1].set_xticks(ticks, [_clock(time) for time in ticks])
     name, missed = study.traffic.name, study.band("objective_missed")
     figure.suptitle(
@@ -198,9 +198,9 @@ def _series(study: Study, trace: Trace) -> Series:
 _LEFT, _WIDTH, _HEIGHT, _GAP = 56, 900, 110, 34
 
 
-def _svg(found: Series, events: Sequence[Happening]) -> str:
+def _svg(means: Series, events: Sequence[Happening]) -> str:
     """All panels over one time axis, with a line for each change of the tasks."""
-    end = float(found.time_s[-1]) + found.step_s
+    end = float(means.time_s[-1]) + means.step_s
     total = len(_PANELS) * (_HEIGHT + _GAP) + 30
     many = ' class="many"' if sum(event.what in ("tasks", "nodes") for event in events) > 60 else ""
     parts = [
@@ -214,7 +214,7 @@ def _svg(found: Series, events: Sequence[Happening]) -> str:
     for index, panel in enumerate(_PANELS):
         top = index * (_HEIGHT + _GAP) + 22
         bottom = top + _HEIGHT
-        ceiling = _round_up(max(float(getattr(found, name).max()) for _, name, _ in panel.curves))
+        ceiling = _round_up(max(float(getattr(means, name).max()) for _, name, _ in panel.curves))
         unit = f" ({panel.unit})" if panel.unit else ""
         parts.append(f'<text class="title" x="{_LEFT}" y="{top - 8}">{panel.title}{unit}</text>')
         label_x: float = _LEFT + _WIDTH
@@ -232,13 +232,13 @@ def _svg(found: Series, events: Sequence[Happening]) -> str:
                 if panel.title in ("Tasks" if side == "tasks" else "Instances", "Traffic"):
                     parts.append(f'<path class="event {side}" d="M{x(event.time)} {top}V{bottom}"/>')
         for _, name, kind in panel.curves:
-            values = getattr(found, name)
+            values = getattr(means, name)
             points = " ".join(
-                f"{x(time + found.step_s / 2)},{round(bottom - _HEIGHT * value / ceiling, 1)}"
-                for time, value in zip(found.time_s.tolist(), values.tolist(), strict=True)
+                f"{x(time + means.step_s / 2)},{round(bottom - _HEIGHT * value / ceiling, 1)}"
+                for time, value in zip(means.time_s.tolist(), values.tolist(), strict=True)
             )
             if kind in ("main", "bad"):
-                first, last = x(found.step_s / 2), x(end - found.step_s / 2)
+                first, last = x(means.step_s / 2), x(end - means.step_s / 2)
                 parts.append(f'<polygon class="area {kind}" points="{first},{bottom} {points} {last},{bottom}"/>')
             parts.append(f'<polyline class="line {kind}" points="{points}"/>')
     for time in _ticks(end):
@@ -312,18 +312,18 @@ def page(
     `rows` are the lines of the table: what, mean, range over the phases, range over the bands. `heading` are sentences
     above it, `remarks` below.
     """
-    found = _series(study, trace)
+    means = _series(study, trace)
     template, script = get_data(__package__, "page.html"), get_data(__package__, "page.js")
     assert template is not None and script is not None
     curves = {
-        "step": found.step_s,
+        "step": means.step_s,
         "left": _LEFT,
         "width": _WIDTH,
         "panels": [
             [
                 panel.title,
                 [
-                    [label, [float(f"{v:.4g}") for v in getattr(found, name).tolist()]]
+                    [label, [float(f"{v:.4g}") for v in getattr(means, name).tolist()]]
                     for label, name, _ in panel.curves
                 ],
             ]
@@ -347,7 +347,7 @@ def page(
         "REMARKS": "".join(f"<p>{html.escape(line)}</p>" for line in remarks),
         "TILES": _tiles(study),
         "TABLE": table,
-        "CHART": _svg(found, trace.events),
+        "CHART": _svg(means, trace.events),
         "EVENTS": events,
         "SETTINGS": html.escape(json.dumps(study.as_json()["settings"], indent=1, sort_keys=True)),
         "DATA": json.dumps(curves, separators=(",", ":")),

@@ -59,11 +59,11 @@ class Range:
 
 def ranges(results: Sequence[Result]) -> dict[str, Range]:
     """Each number of several runs as a mean and a range."""
-    found = {}
+    by_name = {}
     for field in fields(Result):
         values = [float(getattr(result, field.name)) for result in results]
-        found[field.name] = Range(math.fsum(values) / len(values), min(values), max(values))
-    return found
+        by_name[field.name] = Range(math.fsum(values) / len(values), min(values), max(values))
+    return by_name
 
 
 def waits_of(trace: Trace, load: Load) -> tuple[Waits, Array]:
@@ -107,7 +107,7 @@ def _quantiles(waiting: Waits, requests: Array, shares: Sequence[float], timeout
     """The waits that these shares of all requests do not exceed, in s; nobody waits beyond the timeout."""
     like, weight = waiting.classes(requests)
     total = float(weight.sum())
-    found = []
+    quantiles = []
     for share in shares:
         low, high = 0.0, timeout_s
         allowed = (1 - share) * total
@@ -116,8 +116,8 @@ def _quantiles(waiting: Waits, requests: Array, shares: Sequence[float], timeout
         while high - low > 1e-4 * max(high, 1e-2):
             middle = (low + high) / 2
             low, high = (middle, high) if float((like.share_over(middle) * weight).sum()) > allowed else (low, middle)
-        found.append(high)
-    return found
+        quantiles.append(high)
+    return quantiles
 
 
 def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours: float) -> Result:
@@ -153,9 +153,9 @@ def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours
     )
 
 
-def as_numbers(found: Mapping[str, Range]) -> dict[str, dict[str, float]]:
+def as_numbers(by_name: Mapping[str, Range]) -> dict[str, dict[str, float]]:
     """Ranges as plain data, to six digits: the rest may differ by machine."""
     return {
         name: {part: float(f"{value:.6g}") for part, value in (("mean", r.mean), ("low", r.low), ("high", r.high))}
-        for name, r in found.items()
+        for name, r in by_name.items()
     }

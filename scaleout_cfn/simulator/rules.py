@@ -76,11 +76,11 @@ def step_of(policy: StepScaling, metric: float) -> StepAdjustment | None:
     """
     above = policy.when == "above"
     distance = metric - policy.threshold_percent if above else policy.threshold_percent - metric
-    found = None
+    breached = None
     for step in policy.steps:
         if distance >= step.distance:
-            found = step
-    return found
+            breached = step
+    return breached
 
 
 def stepped_count(running: int, policy: StepScaling, adjustment: int) -> int:

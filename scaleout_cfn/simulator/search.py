@@ -67,7 +67,7 @@ def candidates(model: Model, load: Load, count: int) -> list[Model]:
     )
     grid = [point for point in grid if point[0] or point[1]]
     chosen = Random(0).sample(grid, min(count - 1, len(grid)))
-    found = [model]
+    models = [model]
     for cpu, requests, fast, out_s, in_s, floor, capacity, warmup in chosen:
         tracking: dict[str, TargetTracking] = {
             "cpu": TargetTracking(
@@ -92,8 +92,8 @@ def candidates(model: Model, load: Load, count: int) -> list[Model]:
                 warmup_s=warmup,
             ),
         )
-        found.append(dataclasses.replace(model, scaling=scaling))
-    return found
+        models.append(dataclasses.replace(model, scaling=scaling))
+    return models
 
 
 def advise(
@@ -113,8 +113,8 @@ def advise(
     """
     models = candidates(model, load, count)
     tried = []
-    for one, (missed, cost_usd) in zip(models, _each_once(models, load, traffic, prices), strict=True):
-        tried.append(Tried(one, missed, cost_usd))
+    for candidate, (missed, cost_usd) in zip(models, _each_once(models, load, traffic, prices), strict=True):
+        tried.append(Tried(candidate, missed, cost_usd))
         done()
     # One phase may flatter: what is close enough to the objective goes on, the cheapest first.
     hopeful = sorted((t for t in tried if t.missed <= allowed * 1.2), key=lambda t: t.cost_usd)
@@ -130,18 +130,18 @@ def advise(
 
 def _through_the_bands(kept: list[Tried], load: Load, traffic: Traffic, prices: Prices, allowed: float) -> Study:
     """The cheapest that keeps the objective over the bands, too; where none of them does, the cheapest."""
-    first, most = None, allowed
-    for one in kept:
-        if one.missed > most:
+    cheapest, most = None, allowed
+    for finalist in kept:
+        if finalist.missed > most:
             continue
-        found = study(one.model, load, traffic, prices)
-        first = first or found
-        high = found.band("objective_missed").high
+        verdict = study(finalist.model, load, traffic, prices)
+        cheapest = cheapest or verdict
+        high = verdict.band("objective_missed").high
         if high <= allowed:
-            return found
-        most = one.missed * allowed / high  # what misses more in the middle will miss too much over the bands
-    assert first is not None
-    return first
+            return verdict
+        most = finalist.missed * allowed / high  # what misses more in the middle will miss too much over the bands
+    assert cheapest is not None
+    return cheapest
 
 
 def _spread(hopeful: list[Tried]) -> list[Tried]:
@@ -162,17 +162,17 @@ def _each_once(models: list[Model], load: Load, traffic: Traffic, prices: Prices
 
 
 def _in_all_phases(load: Load, traffic: Traffic, prices: Prices, model: Model) -> Tried:
-    found = ranges(over_phases(model, load, Delays(), traffic, prices))
-    return Tried(model, found["objective_missed"].mean, found["cost_usd"].mean, PHASES)
+    over_all = ranges(over_phases(model, load, Delays(), traffic, prices))
+    return Tried(model, over_all["objective_missed"].mean, over_all["cost_usd"].mean, PHASES)
 
 
 def _frontier(tried: list[Tried]) -> tuple[Tried, ...]:
-    best, found = 2.0, []
-    for one in sorted(tried, key=lambda t: (t.cost_usd, t.missed)):
-        if one.missed < best:
-            best = one.missed
-            found.append(one)
-    return tuple(found)
+    best, frontier = 2.0, []
+    for candidate in sorted(tried, key=lambda t: (t.cost_usd, t.missed)):
+        if candidate.missed < best:
+            best = candidate.missed
+            frontier.append(candidate)
+    return tuple(frontier)
 
 
 def _limit(model: Model, load: Load, traffic: Traffic, prices: Prices, allowed: float, tried: list[Tried]) -> str:

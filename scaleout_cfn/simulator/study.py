@@ -57,8 +57,8 @@ class Study:
 
     def band(self, name: str) -> Range:
         """A number over all corners and phases: the middle's mean, the least and the most of any run."""
-        found = [corner[name] for corner in self.corners.values()]
-        return Range(self.middle[name].mean, min(r.low for r in found), max(r.high for r in found))
+        corner_ranges = [corner[name] for corner in self.corners.values()]
+        return Range(self.middle[name].mean, min(r.low for r in corner_ranges), max(r.high for r in corner_ranges))
 
     def as_json(self) -> dict[str, Any]:
         """One object: every number of `Result`, the band, and the settings that it belongs to."""
@@ -77,17 +77,17 @@ class Study:
             "phases": PHASES,
             **as_numbers(self.middle),
             "band": as_numbers({name: self.band(name) for name in names}),
-            "corners": {name: as_numbers(found) for name, found in self.corners.items()},
+            "corners": {name: as_numbers(by_name) for name, by_name in self.corners.items()},
             "settings": settings(self.model, self.load),
         }
 
 
 def settings(model: Model, load: Load) -> dict[str, Any]:
     """What a result belongs to, as plain data."""
-    found = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
-    found["scaling"] = msgspec.to_builtins(model.scaling)
-    found["network"] = dataclasses.asdict(model.network)
-    return {**found, "load": dataclasses.asdict(load), "delays": dataclasses.asdict(Delays()), "bands": BANDS}
+    facts = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
+    facts["scaling"] = msgspec.to_builtins(model.scaling)
+    facts["network"] = dataclasses.asdict(model.network)
+    return {**facts, "load": dataclasses.asdict(load), "delays": dataclasses.asdict(Delays()), "bands": BANDS}
 
 
 def over_phases(
@@ -103,11 +103,11 @@ def study(model: Model, load: Load, traffic: Traffic, prices: Prices, done: Call
     every = corners()
     work = partial(_at_corner, model, load, traffic, prices)
     seconds = len(every) * PHASES * len(traffic.requests)
-    found = {}
+    by_corner = {}
     for name, result in zip(every, each(work, every.values(), seconds), strict=True):
-        found[name] = ranges(result)
+        by_corner[name] = ranges(result)
         done()
-    return Study(model, load, traffic, found)
+    return Study(model, load, traffic, by_corner)
 
 
 def _at_corner(model: Model, load: Load, traffic: Traffic, prices: Prices, delays: Delays) -> list[Result]:
@@ -119,17 +119,17 @@ def each(work: Callable[[_Item], _Result], items: Iterable[_Item], seconds: int)
 
     `work` goes to each process once, and holds what all items share. An interrupt ends the processes before it goes on.
     """
-    found: Sequence[_Item] = list(items)
-    cores = min(len(found), os.cpu_count() or 1)
+    sequence: Sequence[_Item] = list(items)
+    cores = min(len(sequence), os.cpu_count() or 1)
     if seconds < _WORTH_A_POOL or cores < 2:
-        yield from map(work, found)
+        yield from map(work, sequence)
         return
     # A Pool, not an executor: leaving it ends the processes whatever they do, where an executor waits for them and,
     # interrupted at the wrong moment, for ever.
     with Pool(cores, _begin, (work,)) as pool:
         workers = {process.pid for process in active_children()}
-        results = pool.imap(_go_on, found)
-        for _ in found:
+        results = pool.imap(_go_on, sequence)
+        for _ in sequence:
             while True:
                 try:
                     yield results.next(_LOOK_S)

@@ -118,13 +118,13 @@ def _seed_load_test(workers: float, minutes: float, rest: float) -> list[float]:
 def _wobble(length: int, spread: float, seed: int) -> list[float]:
     """A factor around 1 for every 10 s, with a memory of about ten minutes and the given standard deviation."""
     random = Random(seed)
-    keep, level, found = 1 - 1 / 60, 0.0, []
+    keep, level, factors = 1 - 1 / 60, 0.0, []
     push = math.sqrt(1 - keep * keep)
     for _ in range(length // 10 + 2):
         # Twelve uniforms make a normal without logarithms, whose last bit differs by machine.
         level = keep * level + push * (sum(random.random() for _ in range(12)) - 6)
-        found.append(max(0.0, 1 + spread * level))
-    return found
+        factors.append(max(0.0, 1 + spread * level))
+    return factors
 
 
 KINDS: dict[str, tuple[Callable[..., list[float]], dict[str, tuple[float, str]]]] = {
