@@ -21,11 +21,42 @@ A rule is a class in `scaleout_cfn/lint/rules`; this page is written by `python 
 |---|---|---|---|
 """
 
+# What `python scripts/field.py` said of the checkouts named here, each finding looked at by hand.
+TAIL = """
+## Tried on other people's templates
+
+The rules S211 to S225 and from S501 on were run on 27 November 2026 over 2,656 templates of 66 public repositories, 371
+of them with ECS in them, each directory as a set: awstut-an-r/awstut-fa (891), awslabs/aws-solutions-constructs (381),
+aws-cloudformation/aws-cloudformation-templates (292), awslabs/aws-cloudformation-templates (184),
+aws/aws-app-mesh-examples (145), eijikominami/aws-cloudformation-templates (115), aws-samples/container-patterns (99),
+stelligent/cloudformation_templates (69), widdix/aws-cf-templates (65), senzing-garage/aws-cloudformation-ecs (40),
+aws/copilot-cli (33), aws-samples/aws-microservices-deploy-options (26), F5Networks/f5-aws-cloudformation-v2 (26),
+aws-quickstart/quickstart-amazon-eks (21), naghi20/CloudFormation-ECS-Deployment (17),
+aws-samples/aws-refarch-wordpress (16), aws-samples/startup-kit-templates (15), aws-samples/aws-refarch-moodle (13),
+nathanpeck/ecs-cloudformation (12), cdklabs/cdk-ecs-service-extensions (8), and 46 more with eleven or less.
+
+Twelve findings, and no false error:
+
+| | |
+|---|---|
+| S211, twice | Two rules of one priority: gweecl/cloudformation-ecs-laravel, a spike of senzing-garage's. |
+| S213 | A second rule behind `/*`, awstut-fa 086. |
+| S501, five times | As a warning: containers of cdk-ecs-service-extensions reserve more than their task has. |
+| S511 | A port mapped twice, as `protocol` is not `Protocol`: bfrancom/piHole-fargate-cloudformation. |
+| S521, for information | CDK's output for one region. |
+| S708 | A step policy without an alarm: imdhruv99/AWS-CloudFormation-ECS-EC2-Launch-Type. |
+| S805 | Execute command without the permissions: container-patterns, sam-fargate. |
+
+An empty default of a host name was taken for a host (four times, S219) and is no more.
+
+No rule here repeats what cfn-lint 1.51 or 1.58 says, but for E3052, E3054 and E3027, which are then told once.
+"""
+
 
 def page() -> str:
     """The page as Markdown."""
     rows = [f"| {rule.id} | {rule.severity} | {rule.sentence} | <{rule.source}> |" for rule in RULES]
-    return HEAD + "\n".join(rows) + "\n"
+    return HEAD + "\n".join(rows) + "\n" + TAIL
 
 
 if __name__ == "__main__":

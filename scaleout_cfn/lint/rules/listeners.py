@@ -359,7 +359,7 @@ class ConditionOfRule(Rule):
                         scope.items(condition, "HostHeaderConfig", "Values") or []
                     )
                     for host in hosts if field == "host-header" else ():
-                        if isinstance(host, str) and ("." not in host or "/" in host or ":" in host):
+                        if isinstance(host, str) and host and ("." not in host or "/" in host or ":" in host):
                             yield self.finding(
                                 stack.file,
                                 path,

@@ -627,7 +627,7 @@ class RegionOfLogs(Rule):
     id = "S521"
     sentence = "A container logs to the set's log group in the region where that is made."
     source = _API + "API_LogConfiguration.html"
-    severity = "warning"
+    severity = "info"
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for tasks, containers in task_definitions(stacks):
