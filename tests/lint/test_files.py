@@ -181,6 +181,7 @@ def test_an_unknown_region_is_refused(tmp_path: Path) -> None:
 
 
 def test_checking_a_set_imports_neither_yaml_nor_cfn_lint() -> None:
-    code = "import sys, scaleout_cfn.lint as it; it.check_set({}); print({'yaml', 'cfnlint'} & sys.modules.keys())"
+    check = "import sys, scaleout_cfn.lint as it; it.check_set({'a.yaml': {}})"
+    code = f"{check}; print({{'yaml', 'cfnlint'}} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
