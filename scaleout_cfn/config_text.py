@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from scaleout_cfn.tunables import (
     fields_of,
     section_items,
     sections_of,
+    tunables,
     unit_of,
 )
 
@@ -64,22 +66,55 @@ def _pointing_to(node: Any, partial: set[str]) -> Any:
     return [_pointing_to(item, partial) for item in node] if isinstance(node, list) else node
 
 
-def starter(config: Config | None = None) -> str:
+#: What `starter` with `short` holds: what one service rarely has in common with another.
+SHORT = (
+    *("stack_name", "region", "load_balancer.health_check.path", "cluster.instance_types", "cluster.max_nodes"),
+    *("service.container_port", "service.cpu_units", "service.memory_mib", "scaling.min_tasks", "scaling.max_tasks"),
+    "observability.alarm_email",
+)
+
+
+def starter(
+    config: Config | None = None, *, apply: str = "scaleout-cfn render -c scaleout.toml", short: bool = False
+) -> str:
     """A TOML file that holds every tunable with its unit, bounds and meaning: commented out where it is the default.
 
-    A value of `config` that is another than the default is a setting of the file.
+    A value of `config` that is another than the default is a setting of the file. `apply` is the command that takes
+    the file. A short file holds what services differ in, a line each.
     """
+    config = config or Config()
     lines = [
-        "# The config of a stack set. What is behind a # is the default: take it away to change a line.",
-        "# Apply with:  python -m scaleout_cfn render -c scaleout.toml",
+        "#:schema ./scaleout.schema.json",
+        "# Editors complete and check it (VS Code with Even Better TOML, taplo) once there is a schema:",
+        f"#   {apply.partition(' ')[0]} schema > scaleout.schema.json",
+        f"# What is behind a # is the default: take it away to change a line. Apply with:  {apply}",
+    ]
+    if short:
+        return "\n".join([*lines, "# Every tunable there is:  init without --short", *_short(config)]) + "\n"
+    lines += [
         "# One key for one run:  --set scaling.max_tasks=40",
         "# An overlay per environment, chosen by --env prod:",
         "#   [environments.prod.scaling]",
         "#   max_tasks = 40",
         "",
     ]
-    _write_section(lines, Config, config or Config(), Config(), "")
+    _write_section(lines, Config, config, Config(), "")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _short(config: Config) -> Iterator[str]:
+    default = {key: value for key, _, value, _ in tunables(Config())}
+    table = ""
+    for key, inner, value, meta in tunables(config):
+        is_default = value == default.get(key)
+        if is_default and key not in SHORT:
+            continue
+        section, _, name = key.rpartition(".")
+        if section != table:
+            yield from ("", f"[{section}]")
+            table = section
+        (meaning,) = _comment(inner, meta)
+        yield f"{'#' if is_default else ''}{name} = {toml(value)}  {meaning}"
 
 
 def _write_section(lines: list[str], section: type[Section], given: Any, default: Any, path: str) -> None:
@@ -106,15 +141,15 @@ def _write_section(lines: list[str], section: type[Section], given: Any, default
         _write_section(lines, type(value), value, getattr(default, field.name), key)
         for choice in choices:
             if choice is not type(value):
-                _write_choice(lines, choice, key)
+                _write_choice(lines, choice)
     if lines[-1]:
         lines.append("")
 
 
-def _write_choice(lines: list[str], choice: type[Section], key: str) -> None:
-    """A section that is not the default, as a comment."""
-    lines += [f"# Instead of the above: {' '.join((choice.__doc__ or '').split())}", f"#[{key}]"]
-    lines.append(f'#kind = "{choice.__struct_config__.tag}"')
+def _write_choice(lines: list[str], choice: type[Section]) -> None:
+    """A section that is not the default, as a comment below the header that is there: TOML takes one only."""
+    tag = choice.__struct_config__.tag
+    lines += [f'# Instead, with kind = "{tag}": {" ".join((choice.__doc__ or "").split())}', f'#kind = "{tag}"']
     for field in fields_of(choice):
         inner, meta = bare(field.type)
         assert meta is not None

@@ -32,6 +32,7 @@ __all__ = [
     "problem_of_region",
     "problem_of_repository",
     "problem_of_resource_id",
+    "problem_of_role",
     "problem_of_secret",
     "problem_of_stack_name",
     "problem_of_tag_key",
@@ -168,6 +169,13 @@ def problem_of_boundary(text: str) -> str:
         {"iam": r"policy/[\w+=,.@/-]+"},
         "arn:aws:iam::123456789012:policy/boundary",
         accounts=r"\d{12}|aws",
+    )
+
+
+def problem_of_role(text: str) -> str:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html"""
+    return _problem_of_arn(
+        text, "an IAM role", {"iam": r"role/[\w+=,.@/-]+"}, "arn:aws:iam::123456789012:role/deployer"
     )
 
 

@@ -85,7 +85,7 @@ def blocks(start: str) -> Iterator[tuple[int, list[str]]]:
 
 OPTIONAL = {
     index + offset
-    for start in ("# Instead of the above", "#[[")
+    for start in ("# Instead, with kind", "#[[")
     for index, block in blocks(start)
     for offset in range(len(block))
 }
@@ -131,14 +131,14 @@ def test_each_default_uncommented_alone_gives_the_default_config(tmp_path: Path)
         assert load_text(tmp_path, text) == Config(), LINES[index]
 
 
-def test_each_alternative_in_the_place_of_the_default_gives_that_kind(tmp_path: Path) -> None:
+def test_each_alternative_uncommented_where_it_stands_gives_that_kind(tmp_path: Path) -> None:
     found = []
-    for index, block in blocks("# Instead of the above"):
-        settings_of_block = [uncommented(line) for line in block if SETTING.match(line)]
-        (header,) = (line for line in settings_of_block if line.startswith("["))
-        text = "\n".join(line for line in LINES[: index - 1] if line != header)
+    for index, block in blocks("# Instead, with kind"):
+        settings_of_block = [uncommented(line) if SETTING.match(line) else line for line in block]
+        header = [line for line in LINES[:index] if line.startswith("[")][-1]
+        text = "\n".join([*LINES[:index], *settings_of_block, *LINES[index + len(block) :]])
         needed = NEEDED_BY_PIPELINES if header == "[pipeline]" else ()
-        config = load_text(tmp_path, "\n".join([text, *settings_of_block]), *needed)
+        config = load_text(tmp_path, text, *needed)
         chosen = {"[network]": config.network, "[pipeline]": config.pipeline}
         found.append(chosen.get(header, config.load_balancer.listener))
     assert found == [
@@ -190,6 +190,22 @@ def test_every_tunable_stands_in_the_starter_with_meaning_unit_and_bounds(sectio
         # Its name stands in the same line, for parts of an example, or soon after.
         named = re.compile(rf"#? *#? *\[?\[?([a-z_]+\.)*{field.name}(\]| =|:)")
         assert any(named.match(line) for number in told for line in LINES[number : number + 4]), field.name
+
+
+@pytest.mark.parametrize("name", list(PROFILES))
+def test_the_short_starter_is_a_screenful_and_means_the_same(tmp_path: Path, name: str) -> None:
+    config = Config(scaling=PROFILES[name])
+    text = starter(config, short=True)
+    assert len(text.splitlines()) <= 35
+    assert load_text(tmp_path, text) == config
+    every = re.sub(r"(?m)^#([a-z_]+ = )", r"\1", text)
+    assert load_text(tmp_path, every) == config
+
+
+def test_the_starter_names_its_schema_in_the_first_line_and_how_to_write_it() -> None:
+    assert LINES[0] == "#:schema ./scaleout.schema.json"
+    assert "#   scaleout-cfn schema > scaleout.schema.json" in LINES
+    assert "Apply with:  shop render -c x.toml" in starter(apply="shop render -c x.toml")
 
 
 def test_the_starter_has_each_header_once() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from msgspec import Struct
 
 from scaleout_cfn.config import Config, remarks
 from scaleout_cfn.config_file import load
+from scaleout_cfn.grammars import problem_of_bucket
 
 if TYPE_CHECKING:
     from scaleout_cfn.stack import Stack
@@ -51,22 +51,21 @@ class Finite(click.FloatRange):
         return number
 
 
-class Pattern(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on only
-    """A text of a certain form, or none."""
+class Checked(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on only
+    """A text that a function finds nothing wrong with, or none."""
 
     name = "text"
 
-    def __init__(self, pattern: str, allowed: str) -> None:
-        self.pattern, self.allowed = re.compile(pattern), allowed
+    def __init__(self, problem_of: Callable[[str], str]) -> None:
+        self.problem_of = problem_of
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value and not self.pattern.fullmatch(value):
-            self.fail(f"got {value!r}; {self.allowed}", param, ctx)
+        if value and (problem := self.problem_of(value)):
+            self.fail(f"got {value!r}; {problem}", param, ctx)
         return str(value)
 
 
-#: https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-BUCKET = Pattern(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "a bucket has 3 to 63 of a-z, 0-9, dot and hyphen in its name")
+BUCKET = Checked(problem_of_bucket)
 
 
 bucket_option = click.option(

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from scaleout_cfn.cli.options import Pattern, bucket_option, composed, config_options, load_config
+from scaleout_cfn.cli.options import Checked, bucket_option, composed, config_options, load_config
 from scaleout_cfn.errors import UsageError
+from scaleout_cfn.grammars import problem_of_account, problem_of_region, problem_of_role
 from scaleout_cfn.permissions import grants, service_role
 from scaleout_cfn.permissions import policies as rendered
 from scaleout_cfn.rendering import set_of
@@ -18,21 +19,21 @@ from scaleout_cfn.rendering import set_of
 @click.option("--stack", metavar="NAME", help="The root stack.  [default: stack_name of the config]")
 @click.option(
     "--account-id",
-    type=Pattern(r"\d{12}", "an account has twelve digits"),
+    type=Checked(problem_of_account),
     default="",
     metavar="ID",
     help="The account.  [default: config, else any]",
 )
 @click.option(
     "--region",
-    type=Pattern(r"[a-z]{2,4}(-[a-z]+)+-\d", "a region is as eu-central-1"),
+    type=Checked(problem_of_region),
     default="",
     help="The region.  [default: config, else any]",
 )
 @bucket_option
 @click.option(
     "--role-arn",
-    type=Pattern(r"arn:[\w-]+:iam::\d{12}:role/.+", "an ARN of a role is wanted"),
+    type=Checked(problem_of_role),
     default="",
     metavar="ARN",
     help="The role that CloudFormation works with, for the deployer to pass.",
