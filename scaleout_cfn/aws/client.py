@@ -74,9 +74,14 @@ class Aws:
     @property
     def region(self) -> str:
         """The region that is deployed to. Raises UsageError when nothing names one."""
-        region = self.target.region or self._configured("region")
+        # As the AWS CLI, and every SDK but Python's: AWS_REGION before AWS_DEFAULT_REGION and the profile.
+        # https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-envvars.html
+        region = self.target.region or os.environ.get("AWS_REGION") or self._configured("region")
         if not region:
-            raise UsageError("no region: give --region, `region` in the config, or a profile that has one")
+            raise UsageError(
+                "no region: give --region, `region` in the config, AWS_REGION or AWS_DEFAULT_REGION, or a profile that"
+                " has one"
+            )
         return str(region)
 
     def identity(self) -> Identity:

@@ -21,7 +21,7 @@ from scaleout_cfn.errors import UsageError
 try:
     import numpy  # noqa: F401
 except ImportError:
-    raise UsageError("simulations need NumPy: pip install 'scaleout-cfn[simulate]'") from None
+    raise UsageError("simulations need NumPy: pip install '.[simulate]' in the repository of scaleout-cfn") from None
 
 if TYPE_CHECKING:
     from scaleout_cfn.simulator.measure import Stage

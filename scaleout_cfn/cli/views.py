@@ -83,7 +83,8 @@ class JsonView:
     def tell(self, message: Message) -> None:
         if isinstance(message, Watched):
             for event in message.events:
-                self._put("event", dataclasses.asdict(event))
+                fields = dataclasses.asdict(event)
+                self._put("event", {**fields, "resource_type": fields.pop("type")})
             self._put("progress", {"status": message.status, **dataclasses.asdict(message.progress)})
         else:
             self._put(*_fields(message, self._typed))

@@ -99,7 +99,7 @@ def aws_command(
             click.option("--local", is_flag=True, help="The emulator of `deploy --local --keep`, not AWS."),
             click.option("--endpoint-url", default="", metavar="URL", help="Send every call there."),
             click.option("--role-arn", default="", metavar="ARN", help="The role that CloudFormation works with."),
-            click.option("--region", default="", help="The region.  [default: config, then that of the profile]"),
+            click.option("--region", default="", help="The region.  [default: config, AWS_REGION, profile]"),
             click.option("--profile", default="", help="The profile of the AWS configuration to use."),
             click.option("--stack", metavar="NAME", help="The root stack.  [default: stack_name of the config]"),
         ):

@@ -223,7 +223,7 @@ def _first_line(process: subprocess.Popen[bytes]) -> dict[str, Any]:
 
 
 def _check_version() -> None:
-    cure = "Install it with: pip install 'scaleout-cfn[local]'."
+    cure = "Install it with: pip install '.[local]' in the repository of scaleout-cfn."
     try:
         version = metadata.version("ministack")
     except metadata.PackageNotFoundError:

@@ -148,7 +148,7 @@ def plot(study: Study, trace: Trace, path: Path) -> None:
     try:
         import matplotlib
     except ImportError:
-        raise UsageError("plots need matplotlib: pip install 'scaleout-cfn[plots]'") from None
+        raise UsageError("plots need matplotlib: pip install '.[plots]' in the repository of scaleout-cfn") from None
     matplotlib.use("Agg")
     # The same bytes each time.
     matplotlib.rcParams["svg.hashsalt"] = "scaleout_cfn"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 from hypothesis import given
 from hypothesis import strategies as st
 from local import helpers
@@ -22,7 +24,7 @@ from scaleout_cfn.deploy.changes.stateful import is_stateful
 from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.teardown.destroy import destroy
-from scaleout_cfn.deploy.teardown.inventory import EMPTIED, Inventory, held_back, inventory_of
+from scaleout_cfn.deploy.teardown.inventory import EMPTIED, PROTECTING, Inventory, held_back, inventory_of
 from scaleout_cfn.errors import BusyError, RefusedError, UsageError
 
 from .operations import Operator, wider, with_resource
@@ -156,6 +158,59 @@ def test_a_name_that_means_nothing_is_refused() -> None:
         with pytest.raises(UsageError):
             destroyed(deployer, TABLE, path)
     assert deployer.world.sent(*WRITES) == []
+
+
+def _declaring(deployer: Operator, title: str, properties: str) -> None:
+    stack = deployer.root
+    stack.text = stack.text.replace(f"  {title}:\n", f"  {title}:\n    Properties: {properties}\n", 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "properties", "protected"),
+    [
+        ("AWS::RDS::DBInstance", "{DeletionProtection: true}", True),
+        ("AWS::RDS::DBInstance", "{DeletionProtection: 'false'}", False),
+        ("AWS::RDS::DBInstance", "{DeletionProtection: !Ref ImageUri}", True),  # it has a value
+        ("AWS::DynamoDB::Table", "{DeletionProtectionEnabled: 'true'}", True),
+        ("AWS::Cognito::UserPool", "{DeletionProtection: ACTIVE}", True),
+        ("AWS::Cognito::UserPool", "{DeletionProtection: INACTIVE}", False),
+        ("AWS::VerifiedPermissions::PolicyStore", "{DeletionProtection: {Mode: ENABLED}}", True),
+        ("AWS::EC2::Instance", "{DisableApiTermination: true}", True),
+        ("AWS::AutoScaling::AutoScalingGroup", "{DeletionProtection: none}", False),
+        (
+            "AWS::ElasticLoadBalancingV2::LoadBalancer",
+            "{LoadBalancerAttributes: [{Key: deletion_protection.enabled, Value: 'true'}]}",
+            True,
+        ),
+        (
+            "AWS::ElasticLoadBalancingV2::LoadBalancer",
+            "{LoadBalancerAttributes: [{Key: deletion_protection.enabled, Value: 'false'}]}",
+            False,
+        ),
+    ],
+)
+def test_what_is_protected_from_deletion_is_met_before_anything_is_drained(
+    kind: str, properties: str, protected: bool
+) -> None:
+    deployer = whole()
+    with_resource(deployer, "Guarded", kind, "guarded")
+    _declaring(deployer, "Guarded", properties)
+    if not protected:
+        assert destroyed(deployer, TABLE, *(["Guarded"] if is_stateful(kind) else [])).exit_code == 0
+        return
+    with pytest.raises(RefusedError, match=r"Guarded is not to be deleted: .* is on") as caught:
+        destroyed(deployer)
+    assert caught.value.exit_code == 6
+    assert deployer.world.sent(*WRITES) == []
+
+
+def test_every_property_that_protects_from_deletion_is_known() -> None:
+    """Of all resource schemas. AppConfig's checks only whether a configuration is in use."""
+    named = set()
+    for kind in PROVIDER_SCHEMA_MANAGER.get_resource_types("us-east-1"):
+        schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema
+        named |= {name for name in schema.get("properties", {}) if re.search("(?i)(delet|terminat).*protect", name)}
+    assert {name for name in named if not PROTECTING.fullmatch(name)} == {"DeletionProtectionCheck"}
 
 
 def test_termination_protection_is_never_switched_off() -> None:

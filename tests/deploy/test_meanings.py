@@ -17,6 +17,7 @@ from cfnlint.helpers import REGIONS
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from scaleout_cfn import errors
+from scaleout_cfn.aws.client import Aws, Target
 from scaleout_cfn.aws.failures import classify, translated
 from scaleout_cfn.deploy.changes.plan import KEEPS, Change, destroys, kind_of
 from scaleout_cfn.deploy.changes.stateful import HELD, is_stateful
@@ -102,11 +103,12 @@ def test_every_status_of_a_service_deployment_has_a_meaning() -> None:
     )
 
 
-def test_every_policy_action_is_known_to_keep_or_to_destroy() -> None:
+def test_every_policy_action_is_known_to_keep_or_to_destroy_and_either_needs_consent() -> None:
     table = "AWS::DynamoDB::Table"
     for policy in enum("cloudformation", "PolicyAction"):
         change = Change("T", table, "Modify", "certain", policy, stateful=True)
-        assert bool(destroys(change)) == (policy not in KEEPS)
+        assert ("kept" in destroys(change)) == (policy in KEEPS)
+        assert destroys(change).startswith("would be ")
 
 
 def test_every_action_is_shown_as_one_of_four_kinds() -> None:
@@ -263,3 +265,11 @@ def test_every_type_that_is_called_like_a_store_is_decided_upon() -> None:
     )
     undecided = {kind for kind in types if called.search(kind)} - set(HELD)
     assert undecided == {f"AWS::{kind}" for kind in NO_STORE}
+
+
+def test_the_region_is_found_as_the_aws_cli_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    assert Aws(Target()).region == "eu-central-1"
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    assert Aws(Target()).region == "us-west-2"
+    assert Aws(Target(region="eu-west-1")).region == "eu-west-1"

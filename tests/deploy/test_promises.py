@@ -186,10 +186,15 @@ def test_p5_a_nested_stack_with_data_is_not_removed_without_consent() -> None:
     assert deployer.world.cfn.physical_id("Table")
 
 
-def test_p5_what_is_retained_needs_no_consent() -> None:
+def test_p5_what_is_replaced_needs_consent_also_where_the_old_one_is_kept() -> None:
+    """The data survive, but whatever uses them begins on an empty table."""
     deployer = Deployer()
     deployer.deploy(Small(retain=True))
-    assert deployer.deploy(Small(retain=True, key="pk")).exit_code == 0
+    with pytest.raises(RefusedError, match=r"Data/Table would be replaced, .*; the old one is kept"):
+        deployer.deploy(Small(retain=True, key="pk"))
+    assert deployer.deploy(Small(retain=True, key="pk"), allowed=("Data/Table",)).exit_code == 0
+    with pytest.raises(RefusedError, match=r"Data/Table would be taken out of the stack, .*; the old one is kept"):
+        deployer.deploy(Small(with_data=False))
 
 
 def test_p5_apply_is_guarded_too() -> None:

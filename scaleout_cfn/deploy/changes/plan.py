@@ -148,12 +148,19 @@ def takes(change: Change) -> bool:
 
 
 def destroys(change: Change) -> str:
-    """In what way a change destroys data, in words; empty when it does not."""
-    if not takes(change) or change.policy in KEEPS:
+    """In what way a change takes data away from the service, in words; empty when it does not.
+
+    What is kept, or of which a snapshot is, is not lost; but whatever uses it begins on an empty one.
+    """
+    if not takes(change):
         return ""
+    sure = "might" if change.action != "Remove" and change.replacement != "certain" else "would"
+    if change.policy in KEEPS:
+        kept = "a snapshot is kept" if "Snapshot" in change.policy else "the old one is kept"
+        done = "be taken out of the stack" if change.action == "Remove" else "be replaced"
+        return f"{sure} {done}, and what uses it go on without {held_by(change.type)}; {kept}"
     if change.action == "Remove" or change.policy == "Delete":
         return f"would be deleted, with {held_by(change.type)}"
-    sure = "would" if change.replacement == "certain" else "might"
     return f"{sure} be replaced and the old one deleted, because of {change.why or 'its properties'}"
 
 

@@ -57,6 +57,12 @@ def destroy(
     taken = take_inventory(aws, live, tell)
     tell(taken.message(stack))
     left = _left(taken, retain, live, tell)
+    if protected := [item for item in taken.items if item.protected and not item.kept]:
+        raise RefusedError(
+            "; ".join(f"{item.resource.path} is not to be deleted: {item.protected} is on" for item in protected),
+            state="nothing was changed",
+            next=Next("deploy", words="once the config or the template switches it off; then destroy"),
+        )
     lost = held_back(taken, empty, partly=live.status == "DELETE_FAILED")
     if held := [item for item in lost if item.resource.path not in left]:
         raise RefusedError(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import NESTED, title_in
 from scaleout_cfn.deploy.changes.plan import is_marked
 from scaleout_cfn.deploy.changes.stateful import is_stateful
-from scaleout_cfn.deploy.live import Live, Resource, resources_of, template_body
+from scaleout_cfn.deploy.live import Live, Resource, find, resources_of, template_body
 from scaleout_cfn.deploy.messages import Fact, Note, Tell
 from scaleout_cfn.errors import AccessError, ApiError, ScaleoutError, UsageError
 
@@ -33,6 +35,12 @@ REPOSITORY = "AWS::ECR::Repository"
 LOGS = "AWS::Logs::LogGroup"
 #: What can be emptied without being deleted.
 EMPTIED = (BUCKET, REPOSITORY)
+#: The properties of all resource schemas, and the attribute of a load balancer, that make AWS refuse a deletion.
+PROTECTING = re.compile(
+    r"(Deletion|Delete|Termination)Protect(ion|ed)(Enabled)?|TerminationProtected|DisableApiTermination"
+    r"|deletion_protection\.enabled"
+)
+OFF = {"", "false", "none", "inactive", "disabled"}
 #: S3 and ECR delete so many at a time.
 BATCH = {BUCKET: 1000, REPOSITORY: 100}
 
@@ -41,13 +49,15 @@ BATCH = {BUCKET: 1000, REPOSITORY: 100}
 class Item:
     """A resource of the inventory. `policy` is its DeletionPolicy; `holds` what is in it, in words, empty for nothing.
 
-    `marked`: its template says that it holds data, whatever its type.
+    `marked`: its template says that it holds data, whatever its type. `protected`: the property by which it says that
+    it is not to be deleted, empty for none.
     """
 
     resource: Resource
     policy: str = "Delete"
     holds: str = ""
     marked: bool = False
+    protected: str = ""
 
     @property
     def kept(self) -> bool:
@@ -111,9 +121,13 @@ def _data(item: Item) -> dict[str, str]:
 
 
 def inventory_of(
-    resources: Iterable[Resource], templates: Mapping[str, Mapping[str, Any]], held: Mapping[str, str]
+    resources: Iterable[Resource],
+    templates: Mapping[str, Mapping[str, Any]],
+    held: Mapping[str, str],
+    parameters: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> Inventory:
-    """The inventory, of the resources, the template of each stack by its ARN, and what is in each resource by its path.
+    """The inventory, of the resources, the template and the parameters of each stack by its ARN, and what is in each
+    resource by its path.
 
     A resource that its template does not name goes with the stack, and so does all of a template that could not be
     read: nothing is taken for safe that may not be.
@@ -122,7 +136,9 @@ def inventory_of(
     for one in resources:
         declared = _declared(one, templates)
         policy = str(declared.get("DeletionPolicy", "Delete"))
-        items.append(Item(one, policy, held.get(one.path, ""), is_marked(declared)))
+        values = parameters.get(one.stack_id, {})
+        protected = next(_protections(declared.get("Properties"), values), "")
+        items.append(Item(one, policy, held.get(one.path, ""), is_marked(declared), protected))
     return Inventory(tuple(items))
 
 
@@ -165,7 +181,31 @@ def take_inventory(aws: Aws, live: Live, tell: Tell) -> Inventory:
         for one in resources
         if (is_stateful(one.type) or is_marked(_declared(one, templates))) and (found := _held(aws, one))
     }
-    return inventory_of(resources, templates, held)
+    parameters = {
+        stack_id: stack.parameters
+        for stack_id, template in templates.items()
+        if PROTECTING.search(str(template.get("Resources"))) and (stack := find(aws, stack_id))
+    }
+    return inventory_of(resources, templates, held, parameters)
+
+
+def _protections(value: Any, parameters: Mapping[str, str]) -> Iterator[str]:
+    """The properties of a resource, at any depth, that keep it from being deleted."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from _protections(inner, parameters)
+    if not isinstance(value, Mapping):
+        return
+    named = {str(value["Key"]): value.get("Value")} if "Key" in value else value  # attributes of a load balancer
+    for key, inner in named.items():
+        if PROTECTING.fullmatch(key):
+            if isinstance(inner, Mapping) and "Ref" in inner:
+                inner = parameters.get(str(inner["Ref"]), "")
+            elif isinstance(inner, Mapping):
+                inner = inner.get("Mode", "")
+            if str(inner).lower() not in OFF:
+                yield key
+        yield from _protections(inner, parameters)
 
 
 def _template(aws: Aws, stack_id: str, tell: Tell) -> Mapping[str, Any]:
