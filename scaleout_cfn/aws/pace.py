@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 __all__ = ["USUAL", "Pace", "Patience"]
@@ -51,6 +51,14 @@ class Pace:
     def wait(self) -> None:
         """Sleep for the present distance, 30 percent more or less: many deployers must not poll in step."""
         self._sleep(self.interval_s * (0.7 + 0.6 * self._jitter()))
+
+    def turns(self, end: float | None) -> Iterator[None]:
+        """A turn for each look, the usual distance apart, until the clock shows `end`; without an end for None."""
+        while True:
+            yield
+            if end is not None and self.clock() >= end:
+                return
+            self.wait()
 
     def slower(self) -> None:
         """AWS asked for patience, or could not answer."""

@@ -6,12 +6,10 @@ import sys
 from dataclasses import replace
 
 import click
-from msgspec import structs
 
 from scaleout_cfn.cli.options import bucket_option, composed
 from scaleout_cfn.cli.views import LinesView
 from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option
-from scaleout_cfn.config_file import checked
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.bootstrap import bootstrap, exists
 from scaleout_cfn.deploy.changes.plan import Plan
@@ -21,7 +19,8 @@ from scaleout_cfn.deploy.messages import Note, Outcome, Tell, Uploaded
 from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.publish import Published, bucket_at, bucket_name, prepare, quick_create, upload
 from scaleout_cfn.deploy.start import Wish, desired_of
-from scaleout_cfn.errors import AGAIN, ConfigError, Next, RefusedError, UsageError
+from scaleout_cfn.errors import AGAIN, Next, RefusedError, UsageError
+from scaleout_cfn.grammars import problem_of_stack_name
 from scaleout_cfn.image.repository import is_short
 
 image_option = click.option(
@@ -223,11 +222,8 @@ def wish_of(
     recreate: bool = False,
 ) -> Wish:
     """What the options ask for, with the templates of the config."""
-    if work.stack_name != work.config.stack_name and not work.stack_name.startswith("arn:"):
-        try:
-            checked(structs.replace(work.config, stack_name=work.stack_name))
-        except ConfigError as error:
-            raise UsageError(str(error).replace("config: stack_name:", "--stack:")) from None
+    if not work.stack_name.startswith("arn:") and (problem := problem_of_stack_name(work.stack_name)):
+        raise UsageError(f"--stack: got {work.stack_name!r}; {problem}")
     if image and is_short(image):
         from scaleout_cfn.cli.image import image_uri
 

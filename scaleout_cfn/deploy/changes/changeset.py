@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.aws.names import title_in
 from scaleout_cfn.deploy.changes import quota
 from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.changes.reasons import explained
@@ -176,18 +177,15 @@ def _rejected(error: ApiError) -> ScaleoutError:
 
 def _wait_until_made(aws: Aws, arn: str, patience_s: float) -> dict[str, Any]:
     """The change set once it is made or has failed."""
-    end = aws.pace.clock() + patience_s
-    while True:
+    for _ in aws.pace.turns(aws.pace.clock() + patience_s):
         described = aws.read("cloudformation", "describe_change_set", ChangeSetName=arn)
         if described["Status"] not in PENDING:
             return described
-        if aws.pace.clock() >= end:
-            raise BusyError(
-                f"change set {described['ChangeSetName']} is still {described['Status']}",
-                state="nothing was changed; CloudFormation goes on making the change set",
-                next=Next(AGAIN, words="it goes on with this change set"),
-            )
-        aws.pace.wait()
+    raise BusyError(
+        f"change set {title_in(arn)} is still being made",
+        state="nothing was changed; CloudFormation goes on making the change set",
+        next=Next(AGAIN, words="it goes on with this change set"),
+    )
 
 
 def operation_of(plan: Plan, before: str) -> Operation:

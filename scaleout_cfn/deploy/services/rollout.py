@@ -93,27 +93,25 @@ def verify(aws: Aws, services: Mapping[str, str], tell: Tell, *, end: float | No
     Waits for a deployment that is still going on, at most until the clock shows `end`.
     """
     for service, definition in services.items():
-        while True:
+        for _ in aws.pace.turns(end):
             try:
-                found = rollout(aws, service)
-                if found and found.state in DEPLOYMENTS and DEPLOYMENTS[found.state] == "running":
-                    tell(found)
-                    if end is not None and aws.pace.clock() >= end:
-                        tell(Note(f"{service}: ECS is still at work on it; not waited for any longer", "warning"))
-                        break
-                    aws.pace.wait()
-                    continue
-                runs = _definition(aws, service)
+                newest = rollout(aws, service)
+                verdict = DEPLOYMENTS.get(newest.state) if newest else None
+                runs = "" if verdict == "running" else _definition(aws, service)
             except (ApiError, AccessError) as error:
                 tell(Note(f"not verified that ECS runs the new version: {error}", "warning"))
                 break
-            if found:
-                tell(found)
-                if DEPLOYMENTS.get(found.state) == "failed":
-                    return f"ECS {found.state}: {found.reason or 'no reason given'}"
+            if newest:
+                tell(newest)
+            if verdict == "running":
+                continue
+            if newest and verdict == "failed":
+                return f"ECS {newest.state}: {newest.reason or 'no reason given'}"
             if definition and runs and runs != definition:
                 return f"ECS runs {name_in(runs)}, the stack says {name_in(definition)}"
             break
+        else:
+            tell(Note(f"{service}: ECS is still at work on it; not waited for any longer", "warning"))
     return ""
 
 

@@ -166,7 +166,7 @@ def follow_rollout(aws: Aws, stack: str, tell: Tell, *, end: float | None) -> Ou
     service = service_of(aws, stack)
     shown: Sight | None = None
     failures = 0
-    while True:
+    for _ in aws.pace.turns(end):
         try:
             sight = look(aws, service)
             failures = 0
@@ -177,7 +177,6 @@ def follow_rollout(aws: Aws, stack: str, tell: Tell, *, end: float | None) -> Ou
                 raise
             tell(Note(f"not read: {error}", "warning"))
             aws.pace.slower()
-            aws.pace.wait()
             continue
         if sight is None:
             raise UsageError(f"service {service.name}: it is gone")
@@ -187,10 +186,10 @@ def follow_rollout(aws: Aws, stack: str, tell: Tell, *, end: float | None) -> Ou
         verdict = DEPLOYMENTS.get(sight.rollout.state, "running")
         if verdict != "running":
             return _outcome_of(service, sight, failed=verdict == "failed")
-        if end is not None and aws.pace.clock() >= end:
-            what = f"{service.name}: stopped watching; the deployment goes on"
-            return Outcome("still_running", what, sight.rollout.state, next=Next("rollout"))
-        aws.pace.wait()
+    status = shown.rollout.state if shown else ""
+    return Outcome(
+        "still_running", f"{service.name}: stopped watching; the deployment goes on", status, next=Next("rollout")
+    )
 
 
 def _fact(sight: Sight) -> Fact:

@@ -3,7 +3,7 @@ bucket or a repository that was named. To repeat it is safe."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
@@ -42,14 +42,12 @@ def drain(aws: Aws, taken: Inventory, tell: Tell, patience: Patience) -> None:
                 f"{target.path}: no tasks, and no scaling",
                 "application-autoscaling",
                 "register_scalable_target",
-                {
-                    "ServiceNamespace": namespace,
-                    "ResourceId": resource_id,
-                    "ScalableDimension": dimension,
-                    "MinCapacity": 0,
-                    "MaxCapacity": 0,
-                    "SuspendedState": SUSPENDED,
-                },
+                ServiceNamespace=namespace,
+                ResourceId=resource_id,
+                ScalableDimension=dimension,
+                MinCapacity=0,
+                MaxCapacity=0,
+                SuspendedState=SUSPENDED,
             )
     services = [one for one in taken.of(SERVICE) if one.physical_id.startswith("arn:")]
     asked = [
@@ -61,19 +59,22 @@ def drain(aws: Aws, taken: Inventory, tell: Tell, patience: Patience) -> None:
             f"{one.path}: desired count 0",
             "ecs",
             "update_service",
-            {"cluster": cluster_in(one.physical_id), "service": one.physical_id, "desiredCount": 0},
+            cluster=cluster_in(one.physical_id),
+            service=one.physical_id,
+            desiredCount=0,
         )
     ]
     end = patience.end(aws.pace)
-    for one in asked:
-        while running := _running(aws, one, tell):
-            if end is not None and aws.pace.clock() >= end:
-                raise StoppedWaiting(
-                    f"stopped waiting: {running} tasks of {one.path} are still ending",
-                    state="the service is drained, and nothing is deleted yet",
-                    next=Next(AGAIN, words="it goes on"),
-                )
-            aws.pace.wait()
+    for service in asked:
+        for _ in aws.pace.turns(end):
+            if not (running := _running(aws, service, tell)):
+                break
+        else:
+            raise StoppedWaiting(
+                f"stopped waiting: {running} tasks of {service.path} are still ending",
+                state="the service is drained, and nothing is deleted yet",
+                next=Next(AGAIN, words="it goes on"),
+            )
 
 
 def _running(aws: Aws, service: Resource, tell: Tell) -> int:
@@ -111,7 +112,8 @@ def release(aws: Aws, taken: Inventory, tell: Tell) -> None:
                     what,
                     "autoscaling",
                     "update_auto_scaling_group",
-                    {"AutoScalingGroupName": group.physical_id, "NewInstancesProtectedFromScaleIn": False},
+                    AutoScalingGroupName=group.physical_id,
+                    NewInstancesProtectedFromScaleIn=False,
                 )
             guarded = [each["InstanceId"] for each in one.get("Instances", []) if each.get("ProtectedFromScaleIn")]
             for batch in batches(guarded, INSTANCES):
@@ -121,15 +123,13 @@ def release(aws: Aws, taken: Inventory, tell: Tell) -> None:
                     f"{group.path}: {len(batch)} instances are no longer protected from scale-in",
                     "autoscaling",
                     "set_instance_protection",
-                    {
-                        "AutoScalingGroupName": group.physical_id,
-                        "InstanceIds": batch,
-                        "ProtectedFromScaleIn": False,
-                    },
+                    AutoScalingGroupName=group.physical_id,
+                    InstanceIds=batch,
+                    ProtectedFromScaleIn=False,
                 )
 
 
-def _step(aws: Aws, tell: Tell, what: str, client: str, operation: str, arguments: Mapping[str, Any]) -> bool:
+def _step(aws: Aws, tell: Tell, what: str, client: str, operation: str, **arguments: Any) -> bool:
     """One step that makes the deletion smooth. One that fails is told and does not stop it: CloudFormation may do
     without, and says so if not."""
     try:

@@ -63,7 +63,7 @@ def follow(
     failures: dict[str, int] = {}
     said: set[str] = set()
     begun = not operation.before
-    while True:
+    for _ in aws.pace.turns(end):
         live, answered = None, False
         try:
             live, answered = find(aws, operation.stack_id, once=True), True
@@ -89,9 +89,7 @@ def follow(
                 return live
             if elapsed >= SLOW_S:
                 _look_at_services(aws, history, tell, failures, said)
-        if end is not None and aws.pace.clock() >= end:
-            raise StoppedWaiting("stopped waiting; the operation goes on in AWS")
-        aws.pace.wait()
+    raise StoppedWaiting("stopped waiting; the operation goes on in AWS")
 
 
 def read_events(aws: Aws, history: History, *, on_error: Callable[[Exception], None] | None = None) -> list[Event]:
