@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -77,6 +78,8 @@ def main() -> None:
     # What cfn-lint says when no region is given is the same everywhere.
     os.environ.pop("AWS_REGION", None)
     os.environ.pop("AWS_DEFAULT_REGION", None)
+    # It logs what it finds, too.
+    logging.disable(logging.CRITICAL)
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), file=answers, flush=True)

@@ -49,12 +49,13 @@ def every(formulas: Sequence[Formula]) -> Formula:
     return True if not parts else parts[0] if len(parts) == 1 else Every(parts)
 
 
-# Conditions of real sets hang on a handful of choices and take some dozens of steps; these are a fifth of a second.
+# Conditions of real sets hang on a handful of choices and take some dozens of steps; these are some 20 ms.
 _CHOICES = 100
-_STEPS = 200_000
+_STEPS = 20_000
 
-_Domain: TypeAlias = "Sequence[str | bool | None]"
-_Decided: TypeAlias = "Mapping[Hashable, str | bool | None]"
+# A choice is one of the texts that conditions name, or (a number) something else.
+_Domain: TypeAlias = "Sequence[str | bool | int]"
+_Decided: TypeAlias = "Mapping[Hashable, str | bool | int]"
 
 
 def possible(*formulas: Formula) -> bool | None:
@@ -63,13 +64,16 @@ def possible(*formulas: Formula) -> bool | None:
     if isinstance(whole, bool):
         return whole
     equals = _equals(whole)
-    values = {equal.right for equal in equals if isinstance(equal.right, str)}
-    compared = (side for equal in equals if equal.right is not None for side in (equal.left, equal.right))
-    choices = dict.fromkeys(side for side in compared if isinstance(side, Choice))
-    # What is asked of a choice is whether it is one of the texts, or (None) anything else.
-    domains: dict[Hashable, _Domain] = {choice: _domain(choice, values) for choice in choices}
-    # Two choices that are both something else may be the same or not.
-    domains |= {equal: (True, False) for equal in equals if not isinstance(equal.right, str)}
+    texts = {equal.right for equal in equals if isinstance(equal.right, str)}
+    pairs = [(equal.left, equal.right) for equal in equals if isinstance(equal.right, Choice)]
+    linked = dict.fromkeys(choice for pair in pairs for choice in pair)
+    # Choices that are compared with each other may be the same in anything that one of them may be, and in something
+    # that no condition names: as many such things as there are choices tell all ways of being the same or not.
+    texts = texts.union(*(choice.allowed or () for choice in linked))
+    unnamed = tuple(range(len(linked))) or (0,)
+    choices = dict.fromkeys([*linked, *(equal.left for equal in equals if isinstance(equal.right, str))])
+    domains: dict[Hashable, _Domain] = {choice: _domain(choice, texts, unnamed) for choice in choices}
+    domains |= {equal: (True, False) for equal in equals if equal.right is None}
     if len(domains) > _CHOICES:
         return None
     return _search(whole, list(domains.items()), {}, [_STEPS])
@@ -89,10 +93,10 @@ def _equals(formula: Formula) -> list[Equal]:
     return list(found)
 
 
-def _domain(choice: Choice, values: set[str]) -> list[str | None]:
+def _domain(choice: Choice, texts: set[str], unnamed: tuple[int, ...]) -> _Domain:
     if choice.allowed is None:
-        return [*sorted(values), None]
-    return [*sorted(values & choice.allowed), *([None] if choice.allowed - values else [])]
+        return (*sorted(texts), *unnamed)
+    return (*sorted(texts & choice.allowed), *(unnamed[:1] if choice.allowed - texts else ()))
 
 
 def _search(
@@ -139,16 +143,11 @@ def _holds(formula: Formula, decided: _Decided, known: dict[int, bool | None], s
 
 
 def _same(equal: Equal, decided: _Decided) -> bool | None:
-    free = decided.get(equal)
-    free = free if isinstance(free, bool) else None
     if equal.right is None:
-        return free
+        answer = decided.get(equal)
+        return answer if isinstance(answer, bool) else None
     if equal.left not in decided:
         return None
-    left = decided[equal.left]
     if isinstance(equal.right, str):
-        return left == equal.right
-    if equal.right not in decided:
-        return None
-    right = decided[equal.right]
-    return free if left is None and right is None else left == right
+        return decided[equal.left] == equal.right
+    return decided[equal.left] == decided[equal.right] if equal.right in decided else None

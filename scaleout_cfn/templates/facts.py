@@ -24,6 +24,7 @@ class Facts:
         self.arns: list[tuple[tuple[str, ...], str]] = []
         # (path, the name as an expression)
         self.imports: list[tuple[tuple[str, ...], Any]] = []
+        self._closed: dict[str, bool] = {}
         for section in ("Resources", "Outputs", "Conditions"):
             if section in body:
                 self._walk(body[section], (section,))
@@ -61,6 +62,11 @@ class Facts:
 
     def closed(self, section: str) -> bool:
         """Whether all entries of a section are written out: no macro and no loop can add one."""
+        if section not in self._closed:
+            self._closed[section] = self._is_closed(section)
+        return self._closed[section]
+
+    def _is_closed(self, section: str) -> bool:
         transforms = self.body.get("Transform", [])
         for transform in transforms if isinstance(transforms, list) else [transforms]:
             if transform not in _HARMLESS_TRANSFORMS:

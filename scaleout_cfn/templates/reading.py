@@ -39,6 +39,7 @@ _LARGEST = 5_000_000
 _DEEPEST = 100
 # A file that says so is a template, however broken and however it is laid out.
 _MENTIONS = re.compile(rb"""AWSTemplateFormatVersion|(?:^|[\s{,])["']?Resources["']?\s*:""", re.MULTILINE)
+_JSON = re.compile(r"""\s*\{\s*["}]""")
 # Folders in which nobody keeps templates of their own.
 _FOREIGN = ("node_modules", "__pycache__")
 
@@ -70,7 +71,11 @@ class Source:
 
 def load(text: str, name: str) -> Source:
     """Read one template. Text that cannot be read is no exception but `problems`."""
+    body = None
     try:
+        if _JSON.match(text):
+            # YAML would take more, a comma too many among it; CloudFormation says "JSON not well-formed".
+            body = json.loads(text, strict=False)
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
@@ -80,16 +85,20 @@ def load(text: str, name: str) -> Source:
             what = "empty" if node is None else "a list" if isinstance(node, yaml.SequenceNode) else "one value"
             problem = _problem(name, 1, f"The file is {what}, not a template.")
             return Source(name, {}, problems=(problem,), is_read=True)
-        reader = _Builder(name)
-        body = reader.mapping(node, "")
-        return _bounded(Source(name, body, reader.lines, tuple(reader.problems), is_read=True))
+        builder = _Builder(name)
+        body = builder.mapping(node, "")
+        return _bounded(Source(name, body, builder.lines, tuple(builder.problems), is_read=True))
     except yaml.YAMLError as error:
         # libyaml has a limit of its own from 0.2.6 on; before, Python's is met first.
         if "maximum nesting depth" in str(error):
             return _too_deep(name)
-        return _load_json(text, name, error)
+        # libyaml refuses some JSON: tabs as indentation, \/ in strings.
+        return _bounded(Source(name, body, is_read=True)) if isinstance(body, dict) else _not_yaml(name, text, error)
     except RecursionError:
         return _too_deep(name)
+    except ValueError as error:
+        line, said = getattr(error, "lineno", 1), getattr(error, "msg", str(error))
+        return Source(name, {}, problems=(_problem(name, line, f"Not JSON: {said}."),))
 
 
 def read_template(text: str, name: str = "template") -> Source:
@@ -129,8 +138,10 @@ class Reader:
     def __init__(self, base: Path) -> None:
         self.base = base.absolute()
         self.published: dict[str, str] = {}
+        # Files by name, and whether somebody means them to be templates: whoever names or nests them.
         self._waiting: list[tuple[str, bool]] = []
-        self._seen: set[str] = set()
+        self._seen: set[tuple[str, bool]] = set()
+        self._given: set[str] = set()
         # The repositories, or else the folders, in which a URL's file is looked for.
         self._tops: set[Path] = set()
 
@@ -165,14 +176,15 @@ class Reader:
     def sources(self) -> Iterator[Source]:
         """Each template, those that others nest after them. Other YAML and JSON files are passed over."""
         for name, meant in self._waiting:
-            source = self._read(name, meant)
+            source = self._read(name, meant) if name not in self._given else None
             if source is not None:
+                self._given.add(name)
                 yield source
                 self._follow(source)
 
     def _take(self, name: str, meant: bool) -> None:
-        if name not in self._seen:
-            self._seen.add(name)
+        if (name, meant) not in self._seen:
+            self._seen.add((name, meant))
             self._waiting.append((name, meant))
 
     def _follow(self, source: Source) -> None:
@@ -287,20 +299,11 @@ def _bounded(source: Source) -> Source:
     return source if size <= _WRITTEN_OUT else _too_large(source.name, _WRITTEN_OUT)
 
 
-def _load_json(text: str, name: str, error: yaml.YAMLError) -> Source:
-    # libyaml refuses some JSON (tabs as indentation, \/ in strings); then the JSON reader decides.
-    if text.lstrip().startswith("{"):
-        try:
-            body = json.loads(text)
-        except json.JSONDecodeError as fault:
-            return Source(name, {}, problems=(_problem(name, fault.lineno, f"Not JSON: {fault.msg}."),))
-        except RecursionError:
-            return _too_deep(name)
-        if isinstance(body, dict):
-            return _bounded(Source(name, body, is_read=True))
+def _not_yaml(name: str, text: str, error: yaml.YAMLError) -> Source:
     mark = getattr(error, "problem_mark", None)
     what = " ".join(str(part) for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part)
-    line = mark.line + 1 if mark is not None else 1
+    # The end of a text without a line's end counts as a line of its own.
+    line = min(mark.line, text.count("\n")) + 1 if mark is not None else 1
     what = " ".join((what or str(error)).split())
     return Source(name, {}, problems=(_problem(name, line, f"Not YAML: {what}."),))
 

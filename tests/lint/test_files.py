@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.lint import RULES, check_set
+from scaleout_cfn.lint import RULES, Rule, check_set
 from scaleout_cfn.lint.files import lint_files
+from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.reading import read_folder
+from scaleout_cfn.templates.sets import StackSet
 
 from .sets import TEXTS, write
 
@@ -185,3 +188,177 @@ def test_checking_a_set_imports_neither_yaml_nor_cfn_lint() -> None:
     code = f"{check}; print({{'yaml', 'cfnlint'}} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+TOPIC = "Resources:\n  T: {Type: 'AWS::SNS::Topic', Properties: {DisplayName: [x]}}\n"
+
+
+def nesting(url: str, **more: str) -> str:
+    """A template that nests another, which wants a parameter that it is not given."""
+    parameters = "".join(f"  {name}: {{Type: String, Default: {default}}}\n" for name, default in more.items())
+    stack = f"  N: {{Type: AWS::CloudFormation::Stack, Properties: {{TemplateURL: {url}}}}}\n"
+    return f"Parameters:\n  Unknown: {{Type: String}}\n{parameters}Resources:\n{stack}"
+
+
+CHILD_OF_ONE = "Parameters: {Name: {Type: String}}\nResources: {T: {Type: 'AWS::SNS::Topic'}}\n"
+
+
+@pytest.mark.parametrize(
+    ("root", "child", "text"),
+    [
+        ("root.yaml", "fa-1-vpc.yaml", nesting("!Sub 'https://b.s3.amazonaws.com/${P}/${P}-vpc.yaml'", P="fa-1")),
+        ("root.yaml", "x-vpc.yaml", nesting("!Sub 'https://b.s3.amazonaws.com/${Unknown}-vpc.yaml'")),
+        ("root.yaml", "vpc.yaml", nesting("!Join ['/', ['https://b.s3.amazonaws.com', !Ref F]]", F="vpc.yaml")),
+        ("root.yaml", "vpc.yaml", nesting("!If [C, 'https://a/x/vpc.yaml', 'https://b/y/vpc.yaml']")),
+        ("quick/root.yaml", "modules/net/vpc.yaml", nesting("!Sub 'https://b/${U}modules/net/vpc.yaml'", U="v1/")),
+        ("quick/root.yaml", "modules/net/vpc.yaml", nesting("../modules/net/vpc.yaml")),
+        ("root.yaml", "deep/down/vpc.yaml", nesting("!Sub 'https://b.s3.amazonaws.com/${Unknown}/vpc.yaml'")),
+    ],
+)
+def test_a_nested_stack_is_followed_wherever_its_file_lies(tmp_path: Path, root: str, child: str, text: str) -> None:
+    for name, content in ((root, text), (child, CHILD_OF_ONE)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    report = lint_files(tmp_path)
+    assert (report.followed, report.unfollowed) == (1, [])
+    assert [(f.file, f.rule) for f in report.findings if f.rule < "T" and f.rule.startswith("S1")] == [(root, "S104")]
+
+
+def test_both_templates_of_a_choice_are_followed(tmp_path: Path) -> None:
+    text = nesting("!If [C, 'https://a/x/one.yaml', 'https://a/x/two.yaml']")
+    (tmp_path / "root.yaml").write_text(text + "Conditions: {C: !Equals [!Ref Unknown, a]}\n", encoding="utf-8")
+    for name in ("one.yaml", "two.yaml"):
+        (tmp_path / name).write_text(CHILD_OF_ONE, encoding="utf-8")
+    report = lint_files(tmp_path)
+    assert report.followed == 2
+    told = {finding.message.partition(", which ")[2][:8] for finding in report.findings if finding.rule == "S104"}
+    assert told == {"one.yaml", "two.yaml"}
+
+
+@pytest.mark.parametrize("noted", ["metadata", "manifest"])
+def test_what_cdk_has_published_under_a_digest_is_followed(tmp_path: Path, noted: str) -> None:
+    digest = "0f" * 32
+    stack: dict[str, object] = {
+        "Type": "AWS::CloudFormation::Stack",
+        "Properties": {"TemplateURL": {"Fn::Sub": f"https://s3.${{AWS::Region}}.amazonaws.com/assets/{digest}.json"}},
+    }
+    if noted == "metadata":
+        stack["Metadata"] = {"aws:asset:path": "Child.nested.template.json", "aws:asset:property": "TemplateURL"}
+    destination = {"current": {"bucketName": "b", "objectKey": f"{digest}.json"}}
+    manifest = {"files": {digest: {"source": {"path": "Child.nested.template.json"}, "destinations": destination}}}
+    child = {"Parameters": {"Name": {"Type": "String"}}, "Resources": {"T": {"Type": "AWS::SNS::Topic"}}}
+    written = {"App.template.json": {"Resources": {"N": stack}}, "Child.nested.template.json": child}
+    if noted == "manifest":
+        written["App.assets.json"] = manifest
+    for name, body in written.items():
+        (tmp_path / name).write_text(json.dumps(body, indent=1), encoding="utf-8")
+    report = lint_files(tmp_path)
+    assert (report.templates, report.followed) == (2, 1)
+    assert "S104" in {finding.rule for finding in report.findings}
+
+
+def test_a_report_says_why_a_nested_stack_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "root.yaml").write_text(nesting("!Sub 'https://b/${Unknown}'"), encoding="utf-8")
+    (stack,) = lint_files(tmp_path / "root.yaml").unfollowed
+    assert (stack.file, stack.line, stack.logical_id) == ("root.yaml", 4, "N")
+    assert stack.why == "its TemplateURL ends in Unknown, which has no default"
+
+
+def test_a_template_on_which_cfn_lint_crashes_is_one_finding_and_the_others_are_checked(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("AWSTemplateFormatVersion: 2010-09-09\nResources: [a]\n", encoding="utf-8")
+    (tmp_path / "b.yaml").write_text(TOPIC, encoding="utf-8")
+    found = {(finding.file, finding.rule) for finding in lint_files(tmp_path).findings}
+    assert found >= {("a.yaml", "E0002"), ("b.yaml", "E3012")}
+
+
+def test_a_template_on_which_cfn_lint_does_not_end_is_one_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = "".join(f"  C{n}: !And [!Condition C{n - 1}, !Equals [!Ref P{n}, x]]\n" for n in range(1, 20))
+    (tmp_path / "a.yaml").write_text(TOPIC + f"Conditions:\n{slow}", encoding="utf-8")
+    monkeypatch.setattr("scaleout_cfn.lint.cfn_lint.TIME_S", 0.0)
+    (finding,) = (finding for finding in lint_files(tmp_path).findings if finding.rule == "E0002")
+    assert (finding.file, "longer than" in finding.message) == ("a.yaml", True)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert "E3012" in {finding.rule for finding in lint_files(tmp_path).findings}
+
+
+def test_a_rule_of_ours_that_fails_is_one_finding_and_hides_no_other_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = next(rule for rule in RULES if rule.id == "S308")
+    check = type(rule).check
+
+    def fragile(self: Rule, stacks: StackSet) -> Iterator[Finding]:
+        if "a.yaml" in stacks.facts:
+            raise KeyError("x")
+        yield from check(self, stacks)
+
+    monkeypatch.setattr(type(rule), "check", fragile)
+    for name in ("a.yaml", "b.yaml"):
+        text = "Resources: {Old: {Type: 'AWS::AutoScaling::LaunchConfiguration'}}\n"
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    found = {(f.file, f.rule) for f in lint_files(tmp_path).findings if f.rule in ("S308", "E0002")}
+    assert found == {("a.yaml", "E0002"), ("b.yaml", "S308")}
+
+
+@pytest.mark.parametrize("place", ["template", "resource", ".cfnlintrc"])
+@pytest.mark.parametrize(("switched_off", "silent"), [("S308", True), ("S301", False)])
+def test_rules_of_ours_are_switched_off_as_cfn_lints_are(
+    tmp_path: Path, place: str, switched_off: str, silent: bool
+) -> None:
+    metadata = f"Metadata: {{cfn-lint: {{config: {{ignore_checks: [{switched_off}]}}}}}}"
+    resource = metadata if place == "resource" else "Metadata: {}"
+    text = f"Resources:\n  Old:\n    Type: AWS::AutoScaling::LaunchConfiguration\n    {resource}\n"
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(text + (metadata if place == "template" else ""), encoding="utf-8")
+    if place == ".cfnlintrc":
+        (folder / ".cfnlintrc").write_text(f"ignore_checks: [{switched_off}]\n", encoding="utf-8")
+    assert ("S308" not in {finding.rule for finding in lint_files(folder).findings}) is silent
+
+
+def test_what_cfn_lint_says_of_one_place_again_and_again_is_told_once_with_a_count(tmp_path: Path) -> None:
+    text = (
+        "Resources:\n  A: {Type: 'AWS::SNS::Topic'}\n  R:\n    Type: AWS::SNS::TopicPolicy\n    DependsOn: [A]\n"
+        "    Properties: {Topics: [!Ref A, !Ref A, !Ref A], PolicyDocument: {Statement: []}}\n"
+    )
+    (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
+    (finding,) = (finding for finding in lint_files(tmp_path).findings if finding.rule == "W3005")
+    assert finding.count == 3
+
+
+def test_a_circle_of_nested_stacks_is_told_once(tmp_path: Path) -> None:
+    nested = (
+        "{Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: c.yaml, Parameters: {P: !GetAtt %s.Outputs.O}}}"
+    )
+    text = f"Resources:\n  A: {nested % 'B'}\n  B: {nested % 'A'}\n"
+    (tmp_path / "root.yaml").write_text(text, encoding="utf-8")
+    child = (
+        "Parameters: {P: {Type: String}}\nResources: {T: {Type: 'AWS::SNS::Topic'}}\nOutputs: {O: {Value: !Ref P}}\n"
+    )
+    (tmp_path / "c.yaml").write_text(child, encoding="utf-8")
+    found = [finding.rule for finding in lint_files(tmp_path).findings if finding.severity == "error"]
+    assert found == ["S110"]
+
+
+def test_files_are_named_as_a_terminal_can_open_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "a.yaml").write_text(TOPIC, encoding="utf-8")
+    assert {finding.file for finding in lint_files("set").findings} == {"set/a.yaml"}
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert {finding.file for finding in lint_files("../set").findings} == {str(tmp_path / "set" / "a.yaml")}
+
+
+def test_linting_imports_neither_troposphere_nor_boto3_nor_rich(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(TOPIC, encoding="utf-8")
+    code = (
+        "import sys; from scaleout_cfn.cli import main\n"
+        "try: main()\n"
+        "finally: print({'boto3', 'botocore', 'troposphere', 'awacs', 'rich', 'cfnlint'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "lint", "a.yaml"], capture_output=True, text=True, check=False)
+    assert done.returncode == 10
+    assert done.stdout.endswith("set()\n")

@@ -11,13 +11,19 @@ from hypothesis import strategies as st
 from scaleout_cfn.templates.conditions import possible
 from scaleout_cfn.templates.sets import StackSet
 
-# Free takes any text; "else" stands for one that no condition names.
+# Free and Other take any text; "else" and "more" stand for ones that no condition names.
 PARAMETERS: dict[str, Any] = {
     "Free": {"Type": "String", "Default": "a"},
     "Size": {"Type": "String", "AllowedValues": ["a", "b"]},
     "Mode": {"Type": "String", "AllowedValues": ["a", "b", "c"]},
+    "Other": {"Type": "String"},
 }
-DOMAINS = {"Free": ["a", "b", "else"], "Size": ["a", "b"], "Mode": ["a", "b", "c"]}
+DOMAINS = {
+    "Free": ["a", "b", "c", "else"],
+    "Size": ["a", "b"],
+    "Mode": ["a", "b", "c"],
+    "Other": ["a", "b", "c", "else", "more"],
+}
 
 sides = st.sampled_from([{"Ref": name} for name in PARAMETERS] + ["a", "b"])
 expressions = st.recursive(

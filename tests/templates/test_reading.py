@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lint.sets import write
 
-from scaleout_cfn.templates.reading import load, read_folder, read_template
+from scaleout_cfn.templates.reading import Reader, load, read_folder, read_template
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
 values = st.recursive(
@@ -139,6 +139,9 @@ def test_duplicate_keys_are_found_with_both_lines() -> None:
         ("Resources:\n\tA: 1\n", 2),
         ('{"Resources":\n {"A" 1}}', 2),
         ('{"Resources":\n\t{"A" 1}}', 2),
+        ('{"AWSTemplateFormatVersion":"2010-09-09","Resources":{"T":{"Type":"AWS::SNS::Topic"},}}', 1),
+        ('{"Resources":{"T":{"Type":"AWS::SNS::Topic"}}', 1),
+        ("{Resources: {T: {Type: AWS::SNS::Topic}}", 1),
         ("- Resources\n", 1),
         ("", 1),
         ("Resources: {}\n---\nResources: {}\n", 2),
@@ -182,3 +185,55 @@ def test_a_folder_with_a_broken_template_is_refused_with_its_place(tmp_path: Pat
     (tmp_path / "a.yaml").write_text("Resources:\n  A: [1\n")
     with pytest.raises(ValueError, match=r"^a\.yaml:3: Not YAML"):
         read_folder(tmp_path)
+
+
+def names(folder: Path, *, deep: bool = False) -> dict[str, bool]:
+    """The templates that a reader finds in a folder, and whether each is good."""
+    reader = Reader(folder)
+    reader.folder(folder, deep=deep)
+    return {source.name: not source.problems for source in reader.sources()}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"AWSTemplateFormatVersion":"2010-09-09","Resources":{"T":{"Type":"AWS::SNS::Topic"},}}',
+        '{"Resources":{"T":{"Type":"AWS::SNS::Topic"}}',
+        "{Resources: {T: {Type: AWS::SNS::Topic}}",
+        "Description: x\n  bad\n  AWSTemplateFormatVersion: 2010-09-09\n",
+        "\ufeff" + '{"Resources":{',
+        '{"Resources":' + '{"a":' * 900 + "1" + "}" * 901,
+    ],
+)
+def test_a_broken_file_that_says_it_is_a_template_is_never_passed_over(tmp_path: Path, text: str) -> None:
+    (tmp_path / "it.json").write_text(text, encoding="utf-8")
+    assert names(tmp_path) == {"it.json": False}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["- Resources:\n    T: {Type: 'AWS::SNS::Topic'}\n", '{"Outputs": {"Resources": 1}}', "a: {{ b }}\n", "", "x"],
+)
+def test_a_good_file_of_another_kind_is_passed_over_though_it_mentions_resources(tmp_path: Path, text: str) -> None:
+    (tmp_path / "it.yaml").write_text(text, encoding="utf-8")
+    assert names(tmp_path) == {}
+
+
+def test_what_a_template_nests_is_a_template_whatever_is_in_it(tmp_path: Path) -> None:
+    nested = "{Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: %s}}"
+    files = ("empty.yaml", "odd.txt", "latin.yaml")
+    root = "".join(f"  N{n}: {nested % file}\n" for n, file in enumerate(files))
+    (tmp_path / "root.yaml").write_text(f"Resources:\n{root}", encoding="utf-8")
+    (tmp_path / "empty.yaml").write_text("", encoding="utf-8")
+    (tmp_path / "odd.txt").write_text("a: [", encoding="utf-8")
+    (tmp_path / "latin.yaml").write_bytes(b"a: caf\xe9\n")
+    assert names(tmp_path) == {"root.yaml": True, **dict.fromkeys(files, False)}
+
+
+def test_a_folder_is_looked_through_to_its_end_but_for_what_nobody_keeps_templates_in(tmp_path: Path) -> None:
+    for place in ("a/b/c", "node_modules/x", ".git/x"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "it.yaml").write_text("Resources: {}", encoding="utf-8")
+    (tmp_path / "a" / "round").symlink_to(tmp_path)
+    assert names(tmp_path, deep=True) == {"a/b/c/it.yaml": True}
+    assert names(tmp_path) == {}

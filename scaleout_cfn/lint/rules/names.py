@@ -38,9 +38,11 @@ def taken(named: Iterator[tuple[Any, Holder]]) -> Iterator[tuple[Any, Holder, Ho
         if place not in told:
             # A few tell enough: many that exclude each other would cost the square of their number.
             for first in before[:_COMPARED]:
-                if possible(first.presence, holder.presence):
+                meet = possible(first.presence, holder.presence)
+                if meet:
                     told.add(place)
                     yield name, first, holder
+                if meet is not False:
                     break
         before.append(holder)
 
