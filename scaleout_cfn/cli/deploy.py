@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -14,14 +16,16 @@ from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.bootstrap import bootstrap, exists
 from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.desired import ENVIRONMENT
-from scaleout_cfn.deploy.live import find
+from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell, Uploaded
 from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.publish import Published, bucket_at, bucket_name, prepare, quick_create, upload
 from scaleout_cfn.deploy.start import Wish, desired_of
-from scaleout_cfn.errors import AGAIN, Next, RefusedError, UsageError
-from scaleout_cfn.grammars import problem_of_stack_name
+from scaleout_cfn.errors import AGAIN, Next, RefusedError, SetError, UsageError
+from scaleout_cfn.grammars import problem_of_image, problem_of_stack_name
 from scaleout_cfn.image.repository import is_short
+from scaleout_cfn.rendering import local_url, set_of, texts_of
+from scaleout_cfn.stack import Stack
 
 image_option = click.option(
     "--image",
@@ -228,10 +232,14 @@ def wish_of(
         from scaleout_cfn.cli.image import image_uri
 
         image = image_uri(work, image)
+    if image:
+        _refuse_image(work, image)
+        _warn_of_registry(work, image, find(work.aws, work.stack_name) if ".dkr.ecr." in image else None)
     name = bucket or bucket_name(work.identity)
     if work.local and not exists(work.aws, work.identity, name):
         bootstrap(work.aws, work.identity, name)
-    published: Published = prepare(composed(work.config), bucket_at(work.aws, work.identity, name))
+    stack = composed(work.config)
+    published: Published = prepare(stack, bucket_at(work.aws, work.identity, name))
     return Wish(
         work.stack_name,
         published,
@@ -241,6 +249,7 @@ def wish_of(
         allowed=allowed,
         recreate=recreate,
         nested_plan=nested_plan,
+        check=lambda: _lint(stack),
         patience=work.patience(timeout_min),
     )
 
@@ -273,6 +282,42 @@ def with_next_step(work: Work, wish: Wish, outcome: Outcome, keep: bool) -> Outc
         pushed = Next("deploy", ("--image", "TAG"), f"once an image is pushed to {repository}")
         return replace(outcome, next=Next("deploy", ("--build", "FOLDER"), instead=pushed))
     return outcome
+
+
+def _lint(stack: Stack) -> None:
+    """What `lint` finds in a set that is not deployed yet. Raises SetError for its errors; 2 s of CPU."""
+    from scaleout_cfn.lint.files import lint_files
+
+    with TemporaryDirectory() as folder:
+        for name, text in texts_of(set_of(stack, url=local_url)).items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        errors = [one for one in lint_files(folder).findings if one.severity == "error"]
+    if errors:
+        raise SetError([f"{Path(one.file).name}: {one.path}: {one.message} [{one.rule}]" for one in errors])
+
+
+def _refuse_image(work: Work, image: str) -> None:
+    """Raise UsageError for an image that no task of this set could be started with."""
+    if problem := problem_of_image(image):
+        raise UsageError(f"--image: got {image!r}; {problem}")
+    if getattr(work.config.network, "egress", "") == "endpoints" and ".dkr.ecr." not in image:
+        raise UsageError(
+            f'--image {image}: with network.egress = "endpoints" there is no way out to its registry; push it to the'
+            " stack's repository by `image push`, or choose another egress"
+        )
+
+
+def _warn_of_registry(work: Work, image: str, live: Live | None) -> None:
+    """The role that pulls may pull from the stack's own repository, which on ECR is needed: say so before it fails."""
+    own = live.outputs.get("RepositoryUri", "") if live else ""
+    if ".dkr.ecr." in image and not (own and image.removeprefix(own)[:1] in (":", "@")):
+        work.view.tell(
+            Note(
+                f"{image} is not of the stack's own repository, and its tasks may pull from that alone: unless your set"
+                " allows more, they stop with CannotPullContainer. Push it there by `image push`",
+                "warning",
+            )
+        )
 
 
 def _image(work: Work, wish: Wish) -> str | None:

@@ -8,6 +8,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.changes.plan import Change, Kind, Plan, Property, destroys, kind_of
@@ -216,17 +217,29 @@ def rollout_line(found: Rollout) -> str:
 _NOWHERE = ("ci", "graph", "init", "lint", "policies", "render", "schema")
 
 
-def command_line(step: Next | None, program: str = "scaleout-cfn", where: str = "") -> str:
-    """What to do next, as it can be typed: `where` are the options that say where to. Empty where there is nothing."""
+#: The verbs that take an image and a bucket.
+_DEPLOYING = {"deploy", "diff", "plan", "publish"}
+
+
+def command_line(
+    step: Next | None, program: str = "scaleout-cfn", where: str = "", carried: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """What to do next, as it can be typed: `where` are the options that say where to, and `carried` those that say what
+    a deployment brings, by their names. Empty where there is nothing.
+    """
     if step is None:
         return ""
     options = shlex.join(step.options)
+    if step.verb in _DEPLOYING:
+        other = {"--image", "--build"} if {"--image", "--build"} & {*step.options} else set()
+        more = [word for name, value in carried.items() if name not in other for word in (name, value)]
+        options = shlex.join([*step.options, *more])
     if step.verb == AGAIN:
         text = AGAIN + (f", with {options}" if options else "") + (f": {step.words}" if step.words else "")
     else:
         command = f"{program} {step.verb}{'' if step.verb in _NOWHERE else where} {options}".rstrip()
         text = ", ".join(part for part in (command if step.verb else "", step.words) if part)
-    return f"{text}, or {command_line(step.instead, program, where)}" if step.instead else text
+    return f"{text}, or {command_line(step.instead, program, where, carried)}" if step.instead else text
 
 
 def outcome_lines(outcome: Outcome, width: int, typed: Callable[[Next | None], str] = command_line) -> list[str]:

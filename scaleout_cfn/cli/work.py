@@ -201,7 +201,11 @@ def typed_for(options: Options) -> Typed:
     given += [("--stack", options.stack or ""), ("--profile", options.profile), ("--region", options.region)]
     given += [("--role-arn", options.role_arn), ("--endpoint-url", options.endpoint_url)]
     where = "".join(f" {name} {shlex.quote(value)}" for name, value in given if value)
-    return partial(command_line, program=project().program, where=where + (" --local" if options.local else ""))
+    own = click.get_current_context().params
+    carried = {f"--{name}": str(own[name]) for name in ("image", "bucket") if own.get(name)}
+    return partial(
+        command_line, program=project().program, carried=carried, where=where + (" --local" if options.local else "")
+    )
 
 
 def _begin(options: Options, name: str, view: View, opened: ExitStack, *, keep: bool, may_start: bool) -> Work:

@@ -18,7 +18,7 @@ from scaleout_cfn.deploy.changes import changeset, quota
 from scaleout_cfn.deploy.changes.plan import Plan, blocked
 from scaleout_cfn.deploy.changes.reading import read_plan
 from scaleout_cfn.deploy.desired import ENVIRONMENT, Desired, fingerprint_in, token
-from scaleout_cfn.deploy.live import Live, find, resources_of, tags_of
+from scaleout_cfn.deploy.live import Live, find, resources_of, tags_of, template_text
 from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell, Uploaded
 from scaleout_cfn.deploy.outcome import code_of, interrupted, nothing_to_do, outcome_of, redacted
 from scaleout_cfn.deploy.ownership import require_ours
@@ -53,6 +53,7 @@ class Run:
     nested: bool = True
     marked: bool = True
     adopt: bool = False
+    check: Callable[[], None] | None = None
     uploaded: bool = False
     lifted: bool = False
     looked_at: bool = False
@@ -101,7 +102,7 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
 
 
 def _run(aws: Aws, identity: Identity, wish: Wish, tell: Tell) -> Run:
-    return Run(aws, identity, tell, wish.patience, wish.allowed, wish.nested_plan, wish.marked, wish.adopt)
+    return Run(aws, identity, tell, wish.patience, wish.allowed, wish.nested_plan, wish.marked, wish.adopt, wish.check)
 
 
 def plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -> Outcome:
@@ -226,6 +227,9 @@ def _phase(run: Run, desired: Desired, live: Live | None, confirm: Confirm) -> O
 
 def propose(run: Run, desired: Desired, live: Live | None) -> changeset.ChangeSet | None:
     if not run.uploaded:
+        # The root names its children by their content: one that is the same has the same set below it.
+        if run.check and not (live and template_text(run.aws, live.stack_id) == desired.published.root.text):
+            run.check()
         new = upload(run.aws, desired.published, run.identity.account_id)
         run.tell(Uploaded(new, len(desired.published.files), desired.published.root.url))
         run.uploaded = True
@@ -331,7 +335,9 @@ def clean_up(
         end = "left"
     if found and end != "running" and by_ctrl_c and not found.creates:
         protect.restore(run.aws, found.stack_id, run.tell)  # after SIGTERM there is no time: the next run does it
-    outcome = interrupted(stop, stack, running=end == "running", left=end == "left")
+    outcome = interrupted(
+        stop, stack, running=end == "running", left=end == "left", updating=bool(found and not found.creates)
+    )
     if end == "kept":
         outcome = replace(outcome, what=f"{stack}: interrupted; nothing was changed, the change set is kept")
     if run.lifted and end != "running" and not by_ctrl_c:

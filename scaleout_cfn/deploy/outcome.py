@@ -60,12 +60,20 @@ def code_of(stop: KeyboardInterrupt) -> int:
 
 
 def interrupted(
-    stop: KeyboardInterrupt, stack: str, *, running: bool, left: bool = False, stack_id: str = ""
+    stop: KeyboardInterrupt,
+    stack: str,
+    *,
+    running: bool,
+    left: bool = False,
+    stack_id: str = "",
+    updating: bool = False,
 ) -> Outcome:
-    """The end by a signal. Before the execution all is cleaned up; after it, it goes on without us."""
+    """The end by a signal. Before the execution all is cleaned up; after it, it goes on without us. `updating`: what
+    runs is known to be an update, the only thing that can be cancelled.
+    """
     if running:
         what = f"{stack}: stopped watching; what was begun goes on in AWS"
-        following = Next("events", ("--follow",), instead=Next("cancel"))
+        following = Next("events", ("--follow",), instead=Next("cancel") if updating else None)
     elif left:
         what = f"{stack}: interrupted while CloudFormation made the change set; it is left, and nothing else changed"
         following = Next(AGAIN, words="it goes on with this change set")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from scaleout_cfn.aws.client import Aws
@@ -39,6 +39,8 @@ class Wish:
     allowed: tuple[str, ...] = ()
     recreate: bool = False
     nested_plan: bool = True
+    #: Called before templates are uploaded that the stack does not have yet; raises SetError to refuse them.
+    check: Callable[[], None] | None = None
     patience: Patience = USUAL
 
     @property

@@ -253,7 +253,8 @@ def watch(
         again = Next(AGAIN, words="it goes on watching")
         return Outcome("still_running", f"{stack}: {error}", stack_id=operation.stack_id, next=again)
     except KeyboardInterrupt as stop:
-        return interrupted(stop, stack, running=True, stack_id=operation.stack_id)
+        updating = any(one.of_stack and not one.path and one.status == "UPDATE_IN_PROGRESS" for one in history.events)
+        return interrupted(stop, stack, running=True, stack_id=operation.stack_id, updating=updating)
     except AccessError as error:
         what = f"{stack}: {error}"
         return Outcome("no_access", what, stack_id=operation.stack_id, reason=error.state, next=error.next)
