@@ -255,6 +255,10 @@ def convert(
             values[key] = _convert_section(sections, value, kept, here, places, problems)
         else:
             assert meta is not None, f"{here} has no tunable()"
+            usual = fields[key].default
+            if type(value) is type(usual) and value == usual:
+                values[key] = value  # most are, and a default is right
+                continue
             values[key] = _convert_value(fields[key].type, value, meta.description or "", here, places, problems)
     for name, field in fields.items():
         if name in values or name in given:

@@ -9,10 +9,21 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cluster-auto-scaling
 
 from typing import Annotated, Literal
 
-from scaleout_cfn.schedules import problem_of_schedule, problem_of_timezone
 from scaleout_cfn.tunables import Section, tunable
 
 __all__ = ["NodeScaling", "Scaling", "Schedule", "StepAdjustment", "StepScaling", "TargetTracking"]
+
+
+def _problem_of_schedule(text: str) -> str:
+    from scaleout_cfn.schedules import problem_of_schedule  # here, for most sets have no schedule
+
+    return problem_of_schedule(text)
+
+
+def _problem_of_timezone(text: str) -> str:
+    from scaleout_cfn.schedules import problem_of_timezone
+
+    return problem_of_timezone(text)
 
 
 class TargetTracking(Section, frozen=True, kw_only=True):
@@ -97,12 +108,12 @@ class Schedule(Section, frozen=True, kw_only=True):
         tunable(
             "cron(minute hour day month weekday year), at(yyyy-mm-ddThh:mm:ss) or rate(n unit).",
             pattern=r"^(cron\([^()]+\)|rate\([1-9][0-9]* (minute|minutes|hour|hours|day|days)\)|at\([0-9T:-]+\))$",
-            problem_of=problem_of_schedule,
+            problem_of=_problem_of_schedule,
         ),
     ]
     timezone: Annotated[
         str,
-        tunable("A name of the tz database.", pattern="^[A-Za-z0-9_+/-]{1,64}$", problem_of=problem_of_timezone),
+        tunable("A name of the tz database.", pattern="^[A-Za-z0-9_+/-]{1,64}$", problem_of=_problem_of_timezone),
     ] = "UTC"
     min_tasks: Annotated[int, tunable("Least tasks from then on.", unit="tasks", ge=0, le=5000)]
     max_tasks: Annotated[int, tunable("Most tasks from then on.", unit="tasks", ge=0, le=5000)]
