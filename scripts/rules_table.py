@@ -25,8 +25,9 @@ A rule is a class in `scaleout_cfn/lint/rules`; this page is written by `python 
 TAIL = """
 ## Tried on other people's templates
 
-The rules S211 to S225 and from S501 on were run on 27 November 2026 over 2,656 templates of 66 public repositories, 371
-of them with ECS in them, each directory as a set: awstut-an-r/awstut-fa (891), awslabs/aws-solutions-constructs (381),
+The rules S211 to S225, S309, S310 and from S501 on were run on 27 November 2026 over 2,656 templates of 66 public
+repositories, 371 of them with ECS in them, each directory as a set:
+awstut-an-r/awstut-fa (891), awslabs/aws-solutions-constructs (381),
 aws-cloudformation/aws-cloudformation-templates (292), awslabs/aws-cloudformation-templates (184),
 aws/aws-app-mesh-examples (145), eijikominami/aws-cloudformation-templates (115), aws-samples/container-patterns (99),
 stelligent/cloudformation_templates (69), widdix/aws-cf-templates (65), senzing-garage/aws-cloudformation-ecs (40),

@@ -161,6 +161,26 @@ def spot(templates: Set) -> None:
     service(templates)["CapacityProviderStrategy"] = strategy
 
 
+def joining(templates: Set) -> None:
+    providers(templates)
+    text = "#!/bin/bash\necho ECS_CLUSTER=${Cluster} >> /etc/ecs/ecs.config\n"
+    launched(templates)["UserData"] = {"Fn::Base64": {"Fn::Sub": text}}
+
+
+def launched(templates: Set) -> dict[str, Any]:
+    found: dict[str, Any] = resources(templates, "cluster")["Template"]["Properties"]["LaunchTemplateData"]
+    return found
+
+
+def joins(name: str) -> Any:
+    def change(templates: Set) -> None:
+        resources(templates, "cluster")["Other"] = {"Type": "AWS::ECS::Cluster"}
+        text = f"#!/bin/bash\necho ECS_CLUSTER={name} >> /etc/ecs/ecs.config\n"
+        launched(templates)["UserData"] = {"Fn::Base64": {"Fn::Sub": text}}
+
+    return change
+
+
 def add_to_strategy(provider: str, **more: Any) -> Any:
     def change(templates: Set) -> None:
         service(templates)["CapacityProviderStrategy"].append({"CapacityProvider": provider, **more})
@@ -370,6 +390,27 @@ CASES = (
         put(log_options, **{"awslogs-region": "eu-central-1"}),
         f"{WEB}.LogConfiguration.Options.awslogs-region",
         "in eu-central-1",
+    ),
+    Case(
+        "S309",
+        joining,
+        joins("${Other}"),
+        "cluster Resources.Template.Properties.LaunchTemplateData.UserData",
+        "join cluster Other",
+    ),
+    Case(
+        "S309",
+        joining,
+        joins("default"),
+        "cluster Resources.Template.Properties.LaunchTemplateData.UserData",
+        "belongs to Cluster",
+    ),
+    Case(
+        "S310",
+        nothing,
+        put(launched, IamInstanceProfile=None),
+        "cluster Resources.Template.Properties.LaunchTemplateData",
+        "no instance profile",
     ),
     Case("S601", providers, put(service, LaunchType="EC2"), f"{SERVICE}.LaunchType", "Leave LaunchType out"),
     Case("S602", providers, add_to_strategy("FARGATE"), f"{SERVICE}.CapacityProviderStrategy", "mixes Fargate"),

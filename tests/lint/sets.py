@@ -179,6 +179,7 @@ Resources:
       LaunchTemplateData:
         ImageId: !Ref Image
         InstanceType: m7i.large
+        IamInstanceProfile: {Name: ecsInstanceRole}
   Nodes:
     Type: AWS::AutoScaling::AutoScalingGroup
     Properties:
