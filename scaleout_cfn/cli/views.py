@@ -84,7 +84,7 @@ class JsonView:
         if isinstance(message, Watched):
             for event in message.events:
                 fields = dataclasses.asdict(event)
-                self._put("event", {**fields, "resource_type": fields.pop("type")})
+                self._put("event", {"resource_type": fields.pop("type"), **fields})
             self._put("progress", {"status": message.status, **dataclasses.asdict(message.progress)})
         else:
             self._put(*_fields(message, self._typed))
