@@ -217,8 +217,9 @@ class Reader:
             problem = _problem(name, 1, f"The file is not UTF-8 text: {error.reason} at byte {error.start}.")
             return Source(name, {}, problems=(problem,), size=size)
         source = load(text, name)
-        is_template = not source.is_read or source.body.keys() & {"Resources", "AWSTemplateFormatVersion"}
-        if not meant and not is_template:
+        # CodeDeploy's appspec.yml has a list of Resources.
+        has_resources = "Resources" in source.body and not isinstance(source.body["Resources"], list)
+        if source.is_read and not (meant or has_resources or "AWSTemplateFormatVersion" in source.body):
             return None
         return replace(source, size=size)
 

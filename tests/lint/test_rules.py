@@ -655,6 +655,25 @@ def test_patterns_that_only_java_reads_are_not_judged() -> None:
     silent(change)
 
 
+def test_a_pattern_that_backtracks_is_judged_all_the_same() -> None:
+    templates = good()
+    # AWS's Quick Starts have it; Python's own engine takes minutes.
+    pattern = "^[0-9a-zA-Z]+([0-9a-zA-Z-]*[0-9a-zA-Z])*$"
+    templates["network.yaml"]["Parameters"]["Bucket"] = {"Type": "String", "AllowedPattern": pattern}
+    passed(templates, "Network")["Bucket"] = "mycompany-cfn-artifacts-production_eu"
+    assert [finding.rule for finding in check_set(templates)] == ["S107"]
+    passed(templates, "Network")["Bucket"] = "mycompany-cfn-artifacts-production-eu"
+    assert check_set(templates) == []
+
+
+@pytest.mark.parametrize("pattern", ["(?=^.{3,63}$)x", "(a)\\1", "[a-z&&[^b]]", "(", "a{1,5000}"])
+def test_a_pattern_that_is_not_read_as_java_does_proves_nothing(pattern: str) -> None:
+    def change(templates: Set) -> None:
+        templates["network.yaml"]["Parameters"]["Cidr"]["AllowedPattern"] = pattern
+
+    silent(change)
+
+
 def test_exports_that_hold_the_stack_name_do_not_meet() -> None:
     def change(templates: Set) -> None:
         for file, output in (("network.yaml", "VpcId"), ("balancer.yaml", "DnsName")):

@@ -212,7 +212,14 @@ def test_a_broken_file_that_says_it_is_a_template_is_never_passed_over(tmp_path:
 
 @pytest.mark.parametrize(
     "text",
-    ["- Resources:\n    T: {Type: 'AWS::SNS::Topic'}\n", '{"Outputs": {"Resources": 1}}', "a: {{ b }}\n", "", "x"],
+    [
+        "- Resources:\n    T: {Type: 'AWS::SNS::Topic'}\n",
+        '{"Outputs": {"Resources": 1}}',
+        "a: {{ b }}\n",
+        "",
+        "x",
+        "Resources: [{T: {}}]",
+    ],
 )
 def test_a_good_file_of_another_kind_is_passed_over_though_it_mentions_resources(tmp_path: Path, text: str) -> None:
     (tmp_path / "it.yaml").write_text(text, encoding="utf-8")

@@ -290,12 +290,17 @@ def _equal(text: str, number: float | None, choice: Any) -> bool:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    # CloudFormation's patterns are Java's. One that Python reads differently or not at all proves nothing.
-    if re.search(r"\\[pPhHRXQEGzZ]|\[[^\]]*(&&|\[)|[*+?}]\+|\(\?[a-zA-Z]", pattern):
+    # CloudFormation's patterns are Java's, and people write ones that backtrack for ever. RE2 does not backtrack; what
+    # it does not take (looking ahead and back, \\p{Digit}) or reads otherwise (a class within a class) proves nothing.
+    if re.search(r"\[[^\]]*(&&|\[)", pattern):
         return True
+    import re2  # only a set with patterns pays for it
+
+    options = re2.Options()
+    options.log_errors = False
     try:
-        return re.fullmatch(pattern, text) is not None
-    except re.error:
+        return re2.compile(pattern, options).fullmatch(text) is not None
+    except re2.error:
         return True
 
 
