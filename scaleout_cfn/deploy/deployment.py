@@ -78,7 +78,7 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
     phases = phases_of(wish, live, aws.target.role_arn)
     earlier: Outcome | None = None
     if live is not None and live.meaning.start == "busy" and live.status != "DELETE_IN_PROGRESS":
-        operation = operation_at_work(aws, live, {one.fingerprint for one in phases})
+        operation = operation_at_work(aws, live, {phase.fingerprint for phase in phases})
         tell(Note(f"an earlier run began this ({operation.token}); going on with it"))
         earlier = watch_deployment(run, operation, live.name)
         if earlier.exit_code:

@@ -100,7 +100,7 @@ def principal(arn: str) -> str:
 
 def simulated(results: Iterable[Mapping[str, Any]]) -> list[str]:
     """The actions that IAM would deny."""
-    return sorted({one["EvalActionName"] for one in results if one["EvalDecision"] != "allowed"})
+    return sorted({result["EvalActionName"] for result in results if result["EvalDecision"] != "allowed"})
 
 
 def _permissions(aws: Aws, identity: Identity, statements: Sequence[Mapping[str, Any]]) -> list[Check]:

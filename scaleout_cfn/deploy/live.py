@@ -79,7 +79,7 @@ def parsed(raw: Mapping[str, Any]) -> Live:
         name=raw["StackName"],
         status=raw["StackStatus"],
         reason=raw.get("StackStatusReason", ""),
-        parameters={one["ParameterKey"]: one.get("ParameterValue", "") for one in parameters},
+        parameters={parameter["ParameterKey"]: parameter.get("ParameterValue", "") for parameter in parameters},
         resolved={one["ParameterKey"]: one["ResolvedValue"] for one in parameters if "ResolvedValue" in one},
         tags=tags_of(raw),
         outputs={one["OutputKey"]: one.get("OutputValue", "") for one in raw.get("Outputs", [])},

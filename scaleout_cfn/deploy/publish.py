@@ -107,8 +107,8 @@ def _capabilities(templates: Mapping[str, Template]) -> tuple[str, ...]:
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
     """
-    resources = [one for template in templates.values() for one in template["Resources"].values()]
-    roles = [one for one in resources if one["Type"].startswith("AWS::IAM::")]
+    resources = [resource for template in templates.values() for resource in template["Resources"].values()]
+    roles = [resource for resource in resources if resource["Type"].startswith("AWS::IAM::")]
     found = ["CAPABILITY_IAM"] if roles else []
     if any(NAMED & set(one.get("Properties", {})) for one in roles):
         found = ["CAPABILITY_NAMED_IAM"]

@@ -28,7 +28,7 @@ SKIP = re.compile(r"[a-zA-Z0-9]+|[a-zA-Z][-a-zA-Z0-9]*\.[a-zA-Z0-9]+")
 
 def skippable(resources: Iterable[Resource]) -> list[str]:
     """The logical paths that a rollback can leave behind: what failed in it, nested stacks themselves left out."""
-    return [one.path for one in resources if one.status == "UPDATE_FAILED" and one.type != NESTED]
+    return [resource.path for resource in resources if resource.status == "UPDATE_FAILED" and resource.type != NESTED]
 
 
 def skips(paths: Iterable[str], resources: Collection[Resource]) -> list[str]:
@@ -37,7 +37,7 @@ def skips(paths: Iterable[str], resources: Collection[Resource]) -> list[str]:
     A nested stack is meant by its name, not by its logical id in its parent. Raises UsageError for a path that is not
     of the set or did not fail.
     """
-    known = {one.path: one for one in resources}
+    known = {resource.path: resource for resource in resources}
     able = skippable(resources)
     found = []
     for path in paths:

@@ -176,7 +176,7 @@ def _still_resolved(aws: Aws, desired: Desired, live: Live) -> bool:
         answer = aws.read("ssm", "get_parameters", Names=sorted(set(wanted.values())))
     except ScaleoutError:
         return False  # a change set finds out, and needs no permission of ours for it
-    now = {one["Name"]: one["Value"] for one in answer["Parameters"]}
+    now = {parameter["Name"]: parameter["Value"] for parameter in answer["Parameters"]}
     return all(
         source in now
         and live.parameters[name] in (source, now[source])

@@ -37,7 +37,7 @@ def read_plan(aws: Aws, change_set: str) -> Plan:
         stack=root["StackName"],
         stack_id=root["StackId"],
         change_set=root["ChangeSetId"],
-        creates=not any(one["ResourceChange"]["Action"] != "Add" for one in root["Changes"])
+        creates=not any(change["ResourceChange"]["Action"] != "Add" for change in root["Changes"])
         and _is_new(aws, root["StackId"]),
         description=root.get("Description", ""),
         changes=changes,
@@ -47,7 +47,7 @@ def read_plan(aws: Aws, change_set: str) -> Plan:
 
 
 def _warnings(aws: Aws, root: Mapping[str, Any], changes: Iterable[Change], sets: Iterable[str]) -> Iterator[str]:
-    if unseen := [one.path for one in changes if one.nested and one.unseen]:
+    if unseen := [change.path for change in changes if change.nested and change.unseen]:
         yield f"not shown: the changes inside {', '.join(unseen)}. What holds data in there needs consent"
     if reason := root.get("StatusReason"):
         yield reason
@@ -65,7 +65,7 @@ def _described(aws: Aws, change_set: str) -> dict[str, Any]:
     whole = _all_pages(aws, change_set, values=True)
     if whole.get("StatusReason", "").startswith(INCOMPLETE):
         # https://github.com/aws/aws-cdk-cli/issues/1780
-        known = {one["ResourceChange"]["LogicalResourceId"] for one in whole["Changes"]}
+        known = {change["ResourceChange"]["LogicalResourceId"] for change in whole["Changes"]}
         plain = _all_pages(aws, change_set, values=False)["Changes"]
         whole["Changes"] += [one for one in plain if one["ResourceChange"]["LogicalResourceId"] not in known]
     return whole
@@ -119,7 +119,7 @@ def _only_automatic(raw: Mapping[str, Any]) -> bool:
 def _looks_nothing_up(aws: Aws, stack: Change) -> bool:
     """Whether a nested stack has no parameter of its own that stands for an SSM parameter: that is looked up anew, and
     may change what nobody changed. One whose template cannot be read may have some."""
-    nested = [one.physical_id for one in resources_of(aws, stack.physical_id) if one.type == NESTED]
+    nested = [resource.physical_id for resource in resources_of(aws, stack.physical_id) if resource.type == NESTED]
     for stack_id in (stack.physical_id, *nested):
         try:
             declared = template_body(aws, stack_id).get("Parameters", {})

@@ -43,5 +43,5 @@ def overview_of(aws: Aws, stack: str) -> Overview:
                 targets += health_of(aws, one.physical_id)
         except (ApiError, AccessError) as error:
             unread.append(f"{one.path}: {error}")
-    stacks = {one.path: one.status for one in resources if one.type == NESTED}
+    stacks = {resource.path: resource.status for resource in resources if resource.type == NESTED}
     return Overview(live, stacks, tuple(services), targets, tuple(unread))

@@ -200,7 +200,7 @@ def _fact(sight: Sight) -> Fact:
         "reason": sight.rollout.reason,
         "failures": sight.rollout.failed,
         "threshold": sight.rollout.threshold,
-        "versions": [vars(one) for one in sight.versions],
+        "versions": [vars(version) for version in sight.versions],
         "targets": dict(sight.targets),
         "message": sight.message,
     }

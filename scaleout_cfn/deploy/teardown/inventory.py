@@ -175,11 +175,11 @@ def _can_be_named(item: Item) -> bool:
 def take_inventory(aws: Aws, live: Live, tell: Tell) -> Inventory:
     """Read what a stack holds. What cannot be looked into counts as full."""
     resources = list(resources_of(aws, live.stack_id))
-    templates = {stack_id: _template(aws, stack_id, tell) for stack_id in {one.stack_id for one in resources}}
+    templates = {stack_id: _template(aws, stack_id, tell) for stack_id in {resource.stack_id for resource in resources}}
     held = {
-        one.path: found
-        for one in resources
-        if (is_stateful(one.type) or is_marked(_declared(one, templates))) and (found := _held(aws, one))
+        resource.path: found
+        for resource in resources
+        if (is_stateful(resource.type) or is_marked(_declared(resource, templates))) and (found := _held(aws, resource))
     }
     parameters = {
         stack_id: stack.parameters
