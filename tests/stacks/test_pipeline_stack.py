@@ -108,6 +108,8 @@ def test_the_pipeline_runs_its_own_projects_in_their_order(kind: str) -> None:
             assert action["OutputArtifacts"] == [{"Name": "Source"}]
             continue
         assert action["InputArtifacts"] == [{"Name": "Source"}]
+        # Two actions of one output are refused.
+        assert "OutputArtifacts" not in action
         assert (action["ActionTypeId"]["Category"], action["ActionTypeId"]["Provider"]) == ("Build", "CodeBuild")
         assert action["Configuration"]["ProjectName"] == ref(stage["Name"])
     allowed = permissions(kind, "PipelineRole")
@@ -117,6 +119,15 @@ def test_the_pipeline_runs_its_own_projects_in_their_order(kind: str) -> None:
         kind == "source",
         kind == "registry",
     )
+
+
+def test_an_approval_is_asked_of_a_person_and_nothing_else() -> None:
+    settings = sc.RegistryPipeline(image_tag="v1", approval=True)
+    stages = {stage["Name"]: stage["Actions"] for stage in look("registry", "Pipeline", pipeline=settings)["Stages"]}
+    (approval,) = stages["Approval"]
+    assert approval["ActionTypeId"] == {"Category": "Approval", "Owner": "AWS", "Provider": "Manual", "Version": "1"}
+    # https://docs.aws.amazon.com/codepipeline/latest/userguide/action-reference-Manual-Approval.html
+    assert not {"Namespace", "InputArtifacts", "OutputArtifacts"} & approval.keys()
 
 
 def test_a_build_is_of_the_commit_that_began_it() -> None:
