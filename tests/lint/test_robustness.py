@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaleout_cfn.lint import check_set
+from scaleout_cfn.templates.reading import load
 
-from .sets import good
+from .sets import TEXTS, good
 from .test_ecs_rules import CASES
 
 FUNCTIONS = (
@@ -22,6 +23,24 @@ FUNCTIONS = (
     "Fn::Split",
     "Fn::FindInMap",
     "Condition",
+)
+PIECES = (
+    "",
+    "&a ",
+    "*a",
+    "!If ",
+    "!Sub ",
+    "<<: *a\n",
+    "{",
+    "[",
+    "\n",
+    ": ",
+    "? ",
+    "!!set ",
+    "!!binary ",
+    "0x",
+    "1e999",
+    "~",
 )
 NAMES = ("Subnets", "Network", "Network.Outputs.VpcId", "HasImage", "AWS::NoValue", "${A.B}${!c}${", "x,y", ",", "1")
 
@@ -55,3 +74,17 @@ def test_a_set_with_anything_anywhere_is_checked_without_an_error(data: st.DataO
         templates = {name: body for name, body in templates.items() if isinstance(body, dict)}
     for finding in check_set(templates):
         assert finding.file in templates and finding.line is None
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_set_with_anything_in_its_text_is_read_and_checked_without_an_error(data: st.DataObject) -> None:
+    texts = dict(TEXTS)
+    for _ in range(data.draw(st.integers(1, 5))):
+        name = data.draw(st.sampled_from(sorted(texts)))
+        text = texts[name]
+        start = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(start, min(len(text), start + 200)))
+        texts[name] = text[:start] + data.draw(st.sampled_from(PIECES) | st.text(max_size=4)) + text[end:]
+    for finding in check_set({name: load(text, name).body for name, text in texts.items()}):
+        assert finding.file in texts
