@@ -19,7 +19,8 @@ OURS = re.compile(r'^Metadata:\n  RenderedBy: scaleout_cfn$|"Metadata": \{\s*"Re
 def write(folder: Path | str, texts: Mapping[str, str]) -> list[Path]:
     """Write a set to a folder, all of it or nothing, and remove templates of ours that are not of the set.
 
-    Returns what was removed. Raises UsageError when the folder cannot be written to; the old files are intact then.
+    Returns what was removed. Raises UsageError when the folder cannot be written to, or holds another file of one of
+    the names; the old files are intact then.
     """
     if not isinstance(texts, Mapping) or not all(isinstance(text, str) for text in texts.values()):
         raise UsageError("what is written is texts by file name, as render(stack) gives them")
@@ -28,6 +29,9 @@ def write(folder: Path | str, texts: Mapping[str, str]) -> list[Path]:
     temporary = {folder / name: folder / f".{name}.{os.getpid()}" for name in texts}
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for path in temporary:
+            if path.exists() and not is_ours(path) and path.read_text(encoding="utf-8", errors="replace").strip():
+                raise UsageError(f"{path}: is there already and not one of ours; give another folder, or move it away")
         stale = [path for path in templates_in(folder) if path.name not in texts and is_ours(path)]
         for path, beside in temporary.items():
             beside.write_text(texts[path.name], encoding="utf-8", newline="\n")

@@ -687,3 +687,11 @@ def test_what_is_rendered_can_be_changed_without_changing_the_stack(default_text
     templates = set_of(top)
     templates["root.yaml"]["Resources"].clear()
     assert render(top) == default_texts
+
+
+def test_another_file_of_the_same_name_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "root.yaml").write_text("Resources: {}\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="not one of ours"):
+        write(tmp_path, {"child.yaml": OURS, "root.yaml": OURS})
+    assert [path.name for path in tmp_path.iterdir()] == ["root.yaml"]
+    assert (tmp_path / "root.yaml").read_text(encoding="utf-8") == "Resources: {}\n"

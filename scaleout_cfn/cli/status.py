@@ -83,7 +83,8 @@ def _outcome(live: Live) -> Outcome:
 
 def _screen(state: Overview) -> Fact:
     url = state.live.outputs.get("ServiceUrl", "")
-    lines = [f"{path:<16} {status}" for path, status in state.stacks.items()]
+    stacks = {state.live.name: state.live.status, **state.stacks}
+    lines = [f"{path:<16} {status}" for path, status in stacks.items()]
     lines += [f"{name_in(found.service)}  {rollout_line(found)}" for found in state.services]
     counts = ", ".join(f"{number} {word}" for word, number in sorted(state.targets.items())) or "none registered"
     lines.append(f"targets  {counts}")
