@@ -73,7 +73,9 @@ def test_the_finest_period_that_is_still_kept_is_asked_for(aws: Aws, stub: Stubb
     end = NOW.replace(second=0)
     start = end - timedelta(days=days)
     stub.add_response("get_metric_data", _page({start: float(period_s)}), _asked(period_s, start))
-    assert from_cloudwatch(aws, METRIC, BALANCER, days, NOW).requests[:period_s].tolist() == [1.0] * period_s
+    traffic = from_cloudwatch(aws, METRIC, BALANCER, days, NOW)
+    assert traffic.requests[:period_s].tolist() == [1.0] * period_s
+    assert traffic.bin_s == period_s
 
 
 def _metrics(*dimensions: dict[str, str]) -> dict[str, Any]:
