@@ -160,7 +160,10 @@ def _conclusion(
             return _outcome_of_failure(outcome_of(live, stack, history.events), taken)
         # CloudFormation says what it left; the inventory knows what lies in stacks whose events were not read.
         skipped = {event.path: event.physical_id for event in history.events if event.status == "DELETE_SKIPPED"}
-        left = {item.resource.path: item.resource.physical_id for item in taken.retained} | skipped
+        left = {
+            item.resource.path: ("a snapshot of " if item.policy == "Snapshot" else "") + item.resource.physical_id
+            for item in taken.retained
+        } | skipped
         left |= {path: one.physical_id for path, one in retained.items()}
         what = f"{stack}: deleted" + (f"; {len(left)} retained" if left else ", and nothing is left of it")
         kept = "; ".join(f"{path} {physical_id}" for path, physical_id in left.items())
