@@ -18,9 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias
-
-from msgspec import Struct
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 __all__ = [
     "AGAIN",
@@ -66,7 +64,7 @@ Failure: TypeAlias = Literal["expired", "denied", "throttled", "unclear", "missi
 """How a call to AWS failed. `unclear`: it may have been carried out all the same."""
 
 
-class Next(Struct, frozen=True):
+class Next(NamedTuple):
     """What to do next: a command as its verb and options, and words about it, or only words; and what to do instead.
 
     The command line makes text of it, with its own name and the options that say where to.

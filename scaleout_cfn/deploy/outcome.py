@@ -95,9 +95,12 @@ def redacted(value: Any, secrets: Collection[str]) -> Any:
     if isinstance(value, str):
         return hidden(value, secrets)
     if isinstance(value, Mapping):
-        return {key: redacted(one, secrets) for key, one in value.items()}
+        return {key: redacted(part, secrets) for key, part in value.items()}
+    if isinstance(value, Next):
+        return Next(*(redacted(part, secrets) for part in value))
     if isinstance(value, tuple):
-        return tuple(redacted(one, secrets) for one in value)
+        return tuple(redacted(part, secrets) for part in value)
     if is_dataclass(value) and not isinstance(value, type):
-        return replace(value, **{one.name: redacted(getattr(value, one.name), secrets) for one in fields(value)})
+        changes = {field.name: redacted(getattr(value, field.name), secrets) for field in fields(value)}
+        return replace(value, **changes)
     return value

@@ -15,7 +15,7 @@ from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.cli.views import JsonView
 from scaleout_cfn.deploy.desired import Desired
 from scaleout_cfn.deploy.messages import Blocked
-from scaleout_cfn.errors import AccessError, ApiError, BusyError, RefusedError, ScaleoutError, Stopped, UsageError
+from scaleout_cfn.errors import AccessError, ApiError, BusyError, Next, RefusedError, ScaleoutError, Stopped, UsageError
 
 from .cloudformation import Refused
 from .helpers import Deployer, Small, published, running
@@ -296,6 +296,7 @@ def test_p8_no_secret_is_in_any_message_error_or_token() -> None:
     lines = [JsonView().line(one) if "Watched" not in type(one).__name__ else repr(one) for one in deployer.said]
     assert outcome.exit_code == 5 and outcome.reason == "bad password ****"
     assert secret not in "".join(lines) + repr(outcome)
+    assert isinstance(outcome.next, Next)
     tokens = [given.get("ClientToken", "") + given.get("Description", "") for _, _, given in deployer.world.calls]
     assert secret not in "".join(tokens)
     deployer.world.cfn.set_failure = f"Parameter Password: {secret} is too long"
