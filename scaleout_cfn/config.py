@@ -12,6 +12,7 @@ import msgspec
 
 from scaleout_cfn.grammars import (
     arn_of,
+    ecr_repository,
     known_regions,
     or_empty,
     partition_of,
@@ -29,6 +30,7 @@ from scaleout_cfn.grammars import (
     problem_of_image,
     problem_of_oidc_provider,
     problem_of_path,
+    problem_of_pull_from,
     problem_of_region,
     problem_of_repository,
     problem_of_resource_id,
@@ -62,7 +64,9 @@ __all__ = [
     "Service",
     "SourcePipeline",
     "conflicts",
+    "may_pull",
     "remarks",
+    "unreachable",
 ]
 
 ARN = "^arn:aws[a-z0-9-]*:"
@@ -146,6 +150,24 @@ class Registry(Section, frozen=True, kw_only=True):
     keep_images: Annotated[int, tunable("Tagged images to keep; older ones expire.", unit="images", ge=1, le=10000)] = (
         50
     )
+    pull_from: Annotated[
+        tuple[
+            Annotated[
+                str,
+                tunable(
+                    "The ARN of a repository, with * at its end for all that begin so.",
+                    pattern=ARN + r"ecr:[a-z0-9-]+:[0-9]{12}:repository/[a-z0-9][a-z0-9._/-]*\*?$",
+                    problem_of=problem_of_pull_from,
+                ),
+            ],
+            ...,
+        ],
+        tunable(
+            "Other ECR repositories that images may be pulled from. One of another account has to let this one in by"
+            " its own policy.",
+            max_length=20,
+        ),
+    ] = ()
     encryption: Annotated[
         Literal["AES256", "KMS"],
         tunable("Encryption at rest; KMS uses AWS's own key for ECR. A change replaces the repository."),
@@ -541,6 +563,14 @@ class Config(Section, frozen=True, kw_only=True):
             problem_of=or_empty(problem_of_account),
         ),
     ] = ""
+    bucket: Annotated[
+        str,
+        tunable(
+            "The bucket that templates are uploaded to; empty for scaleout-ACCOUNT-REGION.",
+            pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
+            problem_of=or_empty(problem_of_bucket),
+        ),
+    ] = ""
     region: Annotated[
         str,
         tunable(
@@ -600,11 +630,40 @@ def remarks(config: Config) -> list[str]:
     return found
 
 
+def unreachable(config: Config, image: str, region: str) -> str:
+    """Why no node of a set in this region, empty where it is not known, has a way to the registry of an image.
+
+    An interface endpoint for ECR leads to that of its own region:
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/vpc-endpoints.html
+    """
+    if not isinstance(config.network, NewVpc) or config.network.egress != "endpoints":
+        return ""
+    repository = arn_of(ecr_repository(image))
+    if repository and (not region or repository.region == region):
+        return ""
+    where = f"to ECR in {repository.region}" if repository else "to a registry other than ECR"
+    return (
+        f'got {image}, where network.egress = "endpoints" leaves nodes no way {where}; push it to the stack\'s'
+        ' repository by `image push`, or choose another egress, as "single-nat"'
+    )
+
+
+def may_pull(config: Config, image: str) -> bool:
+    """Whether registry.pull_from lets tasks pull an image, or its registry, which is not ECR, asks nobody."""
+    repository = ecr_repository(image)
+    return not repository or any(
+        repository.startswith(arn[:-1]) if arn.endswith("*") else repository == arn for arn in config.registry.pull_from
+    )
+
+
 def _place(config: Config) -> list[str]:
     """Whether what the config names by ARN can be used where the set goes to."""
     listener, pipeline = config.load_balancer.listener, config.pipeline
     #: Key, ARN, and whether it has to be of the set's region, and of its account.
     named = [(f"service.secrets.{name}", text, False, False) for name, text in config.service.secrets.items()]
+    named += [
+        (f"registry.pull_from[{number}]", text, False, False) for number, text in enumerate(config.registry.pull_from)
+    ]
     named.append(("permissions_boundary", config.permissions_boundary, False, True))
     if isinstance(listener, Certificate):
         # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/https-listener-certificates.html
@@ -703,6 +762,8 @@ def _service(config: Config) -> list[str]:
         found.append(
             "service.exec: the agent of ECS Exec writes to the root file system; set service.read_only = false"
         )
+    if service.image_uri and (why := unreachable(config, service.image_uri, config.region)):
+        found.append(f"service.image_uri: {why}")
     if both := sorted(set(service.environment) & set(service.secrets)):
         found.append(f"service.secrets: {', '.join(both)} also in service.environment; keep one of the two")
     return found

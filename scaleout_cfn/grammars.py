@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 __all__ = [
     "Arn",
     "arn_of",
+    "ecr_repository",
     "known_regions",
     "or_empty",
     "partition_of",
@@ -29,6 +30,7 @@ __all__ = [
     "problem_of_image",
     "problem_of_oidc_provider",
     "problem_of_path",
+    "problem_of_pull_from",
     "problem_of_region",
     "problem_of_repository",
     "problem_of_resource_id",
@@ -197,6 +199,33 @@ def problem_of_connection(text: str) -> str:
         dict.fromkeys(("codeconnections", "codestar-connections"), r"connection/[0-9a-f-]+"),
         "arn:aws:codeconnections:eu-west-1:123456789012:connection/12345678-1234-1234-1234-123456789012",
     )
+
+
+def problem_of_pull_from(text: str) -> str:
+    """A repository of ECR, or with * at its end those of which the name begins so.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html
+    """
+    if arn := ecr_repository(text):
+        return f"the ARN of the repository is wanted: {arn}"
+    return _problem_of_arn(
+        text,
+        "an ECR repository",
+        {"ecr": r"repository/[a-z0-9][a-z0-9._/-]*\*?"},
+        "arn:aws:ecr:eu-west-1:123456789012:repository/team/app",
+    )
+
+
+def ecr_repository(image: str) -> str:
+    """The ARN of the private ECR repository that a reference to an image names; empty where it names another registry.
+
+    https://docs.aws.amazon.com/general/latest/gr/ecr.html
+    """
+    found = re.match(r"(\d{12})\.dkr[.-]ecr(?:-fips)?\.([a-z]+(?:-[a-z]+)+-\d+)\.[a-z.-]+/([^:@]+)", image)
+    if found is None:
+        return ""
+    account, region, name = found.groups()
+    return f"arn:{partition_of(region)}:ecr:{region}:{account}:repository/{name}"
 
 
 def _problem_of_arn(

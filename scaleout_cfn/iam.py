@@ -137,13 +137,13 @@ _CHANNELS = [
 ]
 
 
-def pull_image(repository_arn: object) -> PolicyDocument:
-    """Pull from one ECR repository."""
+def pull_image(repository_arn: object, others: Sequence[str] = ()) -> PolicyDocument:
+    """Pull from one ECR repository, and from others that are named by ARN."""
+    pull = [ecr.BatchCheckLayerAvailability, ecr.BatchGetImage, ecr.GetDownloadUrlForLayer]
     return _document(
         _allow("SignIn", [ecr.GetAuthorizationToken], ["*"]),
-        _allow(
-            "Pull", [ecr.BatchCheckLayerAvailability, ecr.BatchGetImage, ecr.GetDownloadUrlForLayer], [repository_arn]
-        ),
+        _allow("Pull", pull, [repository_arn]),
+        *([_allow("PullFrom", pull, sorted(others))] if others else []),
     )
 
 

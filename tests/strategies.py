@@ -93,6 +93,8 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "provider_arn": st.sampled_from(
         ["", "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"]
     ),
+    "bucket": st.sampled_from(["", "my.templates-1"]),
+    "pull_from": st.sampled_from([(), ("arn:aws:ecr:us-east-1:123456789012:repository/team/*",)]),
     "templates_bucket": st.sampled_from(["", "my.templates-1"]),
 }
 

@@ -89,6 +89,10 @@ RIGHT: dict[str, list[str]] = {
     "host_name": ["shop.example.com", "a.b.example.co", "xn--bcher-kva.example", "1.example.museum"],
     "hosted_zone": ["Z1", "Z0123456789ABCDEFGHIJ"],
     "email": ["ops@example.com", "a.b+c@sub.Example.org"],
+    "pull_from": [
+        "arn:aws:ecr:eu-west-1:123456789012:repository/team/app",
+        "arn:aws-cn:ecr:cn-north-1:123456789012:repository/team/*",
+    ],
     "path": ["/", "/health", "/a/b?c=d", "/%20"],
     "bucket": ["my.templates-1", "abc"],
     "image": [
@@ -133,6 +137,14 @@ WRONG: list[tuple[str, str, str]] = [
     ("role", "arn:aws:iam::123456789012:user/me", "the ARN of an IAM role is wanted"),
     ("oidc_provider", "arn:aws:iam::123456789012:oidc-provider/example.com", "token.actions.githubusercontent.com"),
     ("connection", f"arn:aws:codebuild:eu-west-1:123456789012:connection/{UUID}", "it is of codebuild"),
+    (
+        "pull_from",
+        "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app:v1",
+        "is wanted: arn:aws:ecr:eu-west-1:123456789012:repository/team/app",
+    ),
+    ("pull_from", "team/app", "the ARN of an ECR repository is wanted"),
+    ("pull_from", "arn:aws:ecr:eu-west-1:123456789012:repository/*", "its last part is repository/*"),
+    ("pull_from", "arn:aws:ecr-public::123456789012:repository/app", "it is of ecr-public"),
     ("cidr", "10.0.0.1/16", "write 10.0.0.0/16"),
     ("cidr", "10.0.0.0", "its length is missing"),
     ("cidr", "10.0.0.0/33", "its length is /33"),

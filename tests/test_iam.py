@@ -239,6 +239,7 @@ ALLOWED = {
     " ecs:SubmitContainerStateChange ecs:SubmitTaskStateChange ecs:Poll ecs:StartTelemetrySession"
     " ecs:UpdateContainerInstancesState": iam.join_cluster("ARN"),
     "ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:GetDownloadUrlForLayer": iam.pull_image("ARN"),
+    "ecr:BatchGetImage ecr:BatchCheckLayerAvailability ecr:GetDownloadUrlForLayer": iam.pull_image("ARN", ["ARN"]),
     "ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:CompleteLayerUpload ecr:DescribeImages"
     " ecr:InitiateLayerUpload ecr:PutImage ecr:UploadLayerPart": iam.push_image("ARN"),
     "logs:CreateLogStream logs:PutLogEvents": iam.write_logs("ARN"),

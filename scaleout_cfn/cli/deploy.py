@@ -12,17 +12,18 @@ import click
 from scaleout_cfn.cli.options import bucket_option, composed
 from scaleout_cfn.cli.views import LinesView
 from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option
+from scaleout_cfn.config import may_pull, unreachable
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.bootstrap import bootstrap, exists
 from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.desired import ENVIRONMENT
-from scaleout_cfn.deploy.live import Live, find
+from scaleout_cfn.deploy.live import find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell, Uploaded
 from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.publish import Published, bucket_at, bucket_name, prepare, quick_create, upload
 from scaleout_cfn.deploy.start import Wish, desired_of
 from scaleout_cfn.errors import AGAIN, Next, RefusedError, SetError, UsageError
-from scaleout_cfn.grammars import problem_of_image, problem_of_stack_name
+from scaleout_cfn.grammars import ecr_repository, problem_of_image, problem_of_stack_name
 from scaleout_cfn.image.repository import is_short
 from scaleout_cfn.rendering import local_url, set_of, texts_of
 from scaleout_cfn.stack import Stack
@@ -232,10 +233,10 @@ def wish_of(
         from scaleout_cfn.cli.image import image_uri
 
         image = image_uri(work, image)
-    if image:
-        _refuse_image(work, image)
-        _warn_of_registry(work, image, find(work.aws, work.stack_name) if ".dkr.ecr." in image else None)
-    name = bucket or bucket_name(work.identity)
+    if image and (problem := problem_of_image(image) or unreachable(work.config, image, work.identity.region)):
+        raise UsageError(f"--image: {problem}" if problem.startswith("got") else f"--image: got {image!r}; {problem}")
+    _warn_of_registry(work, work.config.service.image_uri if image is None else image)
+    name = bucket or work.config.bucket or bucket_name(work.identity)
     if work.local and not exists(work.aws, work.identity, name):
         bootstrap(work.aws, work.identity, name)
     stack = composed(work.config)
@@ -296,28 +297,18 @@ def _lint(stack: Stack) -> None:
         raise SetError([f"{Path(one.file).name}: {one.path}: {one.message} [{one.rule}]" for one in errors])
 
 
-def _refuse_image(work: Work, image: str) -> None:
-    """Raise UsageError for an image that no task of this set could be started with."""
-    if problem := problem_of_image(image):
-        raise UsageError(f"--image: got {image!r}; {problem}")
-    if getattr(work.config.network, "egress", "") == "endpoints" and ".dkr.ecr." not in image:
-        raise UsageError(
-            f'--image {image}: with network.egress = "endpoints" there is no way out to its registry; push it to the'
-            " stack's repository by `image push`, or choose another egress"
-        )
-
-
-def _warn_of_registry(work: Work, image: str, live: Live | None) -> None:
-    """The role that pulls may pull from the stack's own repository, which on ECR is needed: say so before it fails."""
+def _warn_of_registry(work: Work, image: str) -> None:
+    """The role that pulls may pull from the stack's repository and what the config names: say so before it fails."""
+    if may_pull(work.config, image):
+        return
+    live = find(work.aws, work.stack_name)
     own = live.outputs.get("RepositoryUri", "") if live else ""
-    if ".dkr.ecr." in image and not (own and image.removeprefix(own)[:1] in (":", "@")):
-        work.view.tell(
-            Note(
-                f"{image} is not of the stack's own repository, and its tasks may pull from that alone: unless your set"
-                " allows more, they stop with CannotPullContainer. Push it there by `image push`",
-                "warning",
-            )
+    if not (own and image.removeprefix(own)[:1] in (":", "@")):
+        words = (
+            f"{image} is not of the stack's own repository, so that its tasks may not pull it and stop with"
+            f' CannotPullContainer; set registry.pull_from = ["{ecr_repository(image)}"], or push it by `image push`'
         )
+        work.view.tell(Note(words, "warning"))
 
 
 def _image(work: Work, wish: Wish) -> str | None:

@@ -23,7 +23,7 @@ def doctor(work: Work, bucket: str) -> Outcome:
     Changes nothing. Permissions are asked of IAM, which needs iam:SimulatePrincipalPolicy; without it that check is
     only told. Exits with 8 when credentials or permissions are missing, with 5 when something else is.
     """
-    name = bucket or bucket_name(work.identity)
+    name = bucket or work.config.bucket or bucket_name(work.identity)
     scope = Scope(work.stack_name, name, work.identity.account_id, work.identity.region)
     wanted = policies.deployer(set_of(composed(work.config)), scope, work.aws.target.role_arn)
     return steps.doctor(work.aws, work.identity, work.stack_name, name, plain(wanted), work.view.tell)

@@ -73,7 +73,7 @@ bucket_option = click.option(
     type=BUCKET,
     default="",
     metavar="NAME",
-    help="The templates' bucket.  [default: what `bootstrap` makes]",
+    help="The templates' bucket.  [default: bucket of the config, else what `bootstrap` makes]",
 )
 
 

@@ -71,7 +71,7 @@ def policies(
     account, region = account_id or config.account_id or "*", region or config.region or "*"
     scope = grants.Scope(
         stack or config.stack_name,
-        bucket or f"scaleout-{account}-{region}",
+        bucket or config.bucket or f"scaleout-{account}-{region}",
         account,
         region,
         config.permissions_boundary,

@@ -150,7 +150,7 @@ def _execution_role(
 ) -> iam.Role:
     """What the ECS agent does on a task's behalf."""
     policies = [
-        iam.Policy(PolicyName="pull-image", PolicyDocument=pull_image(repository_arn)),
+        iam.Policy(PolicyName="pull-image", PolicyDocument=pull_image(repository_arn, config.registry.pull_from)),
         iam.Policy(PolicyName="write-logs", PolicyDocument=write_logs(log_group_arn)),
     ]
     if config.service.secrets:

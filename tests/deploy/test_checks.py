@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import click
 import pytest
 
+from scaleout_cfn.cli.deploy import wish_of
 from scaleout_cfn.cli.draw import command_line
+from scaleout_cfn.cli.work import Work
+from scaleout_cfn.config_file import load
 from scaleout_cfn.deploy.outcome import interrupted
-from scaleout_cfn.errors import Next, SetError
+from scaleout_cfn.deploy.start import Wish
+from scaleout_cfn.errors import ConfigError, Next, SetError, UsageError
 
-from .helpers import Deployer, Small
+from .helpers import Deployer, Small, running
+
+if TYPE_CHECKING:
+    from scaleout_cfn.cli.views import View
 
 
 def refuse() -> None:
@@ -35,6 +46,63 @@ def test_only_an_update_that_runs_is_offered_to_be_cancelled() -> None:
     for updating in (True, False):
         step = interrupted(KeyboardInterrupt(), "web", running=True, updating=updating).next
         assert ("cancel" in command_line(step)) == updating
+
+
+OTHER = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/app"
+OTHER_ARN = "arn:aws:ecr:eu-west-1:123456789012:repository/team/app"
+
+
+def wished(deployer: Deployer, image: str | None, *overrides: str, bucket: str = "") -> Wish:
+    """What `deploy` asks for with --image, --set and --bucket; what it says before is in the deployer's notes."""
+    deployer.said, aws = [], deployer.world.aws()
+    view = SimpleNamespace(tell=deployer.said.append)
+    work = Work(load(overrides=overrides), "web", aws, aws.identity(), cast("View", view), local=False)
+    with click.Context(click.Command("deploy")):
+        return wish_of(work, image, bucket)
+
+
+@pytest.mark.parametrize("by_option", [True, False])
+@pytest.mark.parametrize("end", [":v1", "@sha256:" + "0" * 64])
+def test_an_image_that_tasks_may_not_pull_is_told_with_the_key_that_lets_them(by_option: bool, end: str) -> None:
+    for deployer in (Deployer(), running()):
+        given = (OTHER + end,) if by_option else (None, f"service.image_uri={OTHER}{end}")
+        wished(deployer, *given)
+        assert f'registry.pull_from = ["{OTHER_ARN}"]' in deployer.notes
+        for allowed in (OTHER_ARN, OTHER_ARN.replace("app", "*")):
+            wished(deployer, *given, f'registry.pull_from=["{allowed}"]')
+            assert not deployer.notes
+        for similar in (f"{OTHER_ARN}2", OTHER_ARN[:-1], OTHER_ARN.replace("team", "tea")):
+            wished(deployer, *given, f'registry.pull_from=["{similar}"]')
+            assert "pull_from" in deployer.notes
+
+
+def test_images_of_the_stack_s_own_repository_and_of_open_registries_are_taken_without_a_word() -> None:
+    deployer = running()
+    web = deployer.world.cfn.live("web")
+    assert web is not None
+    web.outputs["RepositoryUri"] = OTHER
+    for image in (f"{OTHER}:v1", f"{OTHER}@sha256:{'0' * 64}", "ghcr.io/team/app:v1", None):
+        wished(deployer, image)
+        assert not deployer.notes
+    wished(deployer, f"{OTHER}2:v1")
+    assert "pull_from" in deployer.notes
+
+
+@pytest.mark.parametrize("image", ["ghcr.io/team/app:v1", OTHER.replace("eu-west-1", "eu-west-2") + ":v1"])
+def test_an_image_that_nodes_without_a_way_out_cannot_reach_is_refused_at_render_and_at_deploy(image: str) -> None:
+    closed = ("network.egress=endpoints", f'registry.pull_from=["{OTHER_ARN.replace("eu-west-1", "eu-west-2")}"]')
+    with pytest.raises(UsageError, match=r"--image: got .* no way to .*; push it to .* or choose another egress"):
+        wished(Deployer(), image, *closed)
+    with pytest.raises(ConfigError, match=r"service.image_uri.*: got .* no way to .*; push it to"):
+        load(overrides=(*closed, "region=eu-west-1", f"service.image_uri={image}"))
+    load(overrides=("network.egress=endpoints", f"service.image_uri={OTHER}:v1", "region=eu-west-1"))
+
+
+def test_the_bucket_is_that_of_the_option_else_of_the_config_else_what_bootstrap_makes() -> None:
+    deployer = Deployer()
+    assert wished(deployer, None).published.bucket.name == "scaleout-123456789012-eu-west-1"
+    assert wished(deployer, None, "bucket=mine").published.bucket.name == "mine"
+    assert wished(deployer, None, "bucket=mine", bucket="other").published.bucket.name == "other"
 
 
 def test_the_next_deployment_brings_the_same_image_from_the_same_bucket() -> None:
