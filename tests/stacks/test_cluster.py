@@ -151,6 +151,8 @@ def test_an_update_keeps_the_fewest_nodes_but_where_it_could_not_begin(least: in
     assert {"HealthCheck", "ReplaceUnhealthy", "AZRebalance", "AlarmNotification", "ScheduledActions"} == set(
         rolling["SuspendProcesses"]
     )
+    # An instance that is protected would stand in the way of the group's deletion.
+    assert group["NewInstancesProtectedFromScaleIn"] is False
     # As many as the group starts with have to report; where it starts with none, nobody does.
     signal = {"ResourceSignal": {"Count": least, "Timeout": "PT7M"}}
     assert body.get("CreationPolicy") == (signal if least else None)

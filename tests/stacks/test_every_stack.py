@@ -12,7 +12,7 @@ import pytest
 
 import scaleout_cfn as sc
 from scaleout_cfn import stacks
-from stacks.helpers import CERTIFICATE, PARAMETER, PINNED, SECRET, Templates, made
+from stacks.helpers import CERTIFICATE, PARAMETER, PINNED, SECRET, Templates, made, of_type, ref
 
 STEP = sc.StepScaling(name="Surge", threshold_percent=80, steps=(sc.StepAdjustment(adjustment=1),))
 #: Sets that between them have every resource there is.
@@ -95,6 +95,28 @@ def test_no_rule_opens_more_than_tcp_but_to_nowhere(name: str) -> None:
                 nowhere = node.get("CidrIp") == "255.255.255.255/32"
                 assert node["IpProtocol"] == "tcp" or nowhere, path
                 assert nowhere or 0 < node["FromPort"] <= node["ToPort"], path
+
+
+#: What lies in a VPC, without its `AWS::`. One that does not say in which is put into the account's default one.
+IN_A_VPC = (
+    "EC2::SecurityGroup",
+    "EC2::Subnet",
+    "EC2::RouteTable",
+    "EC2::VPCEndpoint",
+    "ElasticLoadBalancingV2::TargetGroup",
+)
+
+
+@every_set
+def test_what_lies_in_a_vpc_says_in_which(name: str) -> None:
+    asked = 0
+    for file, template in SETS[name].items():
+        own = template["Resources"].get("Vpc")
+        for kind in IN_A_VPC:
+            for title, properties in of_type(template, kind).items():
+                assert properties["VpcId"] == ref("Vpc" if own else "VpcId"), (file, title)
+                asked += 1
+    assert asked > 8
 
 
 @every_set

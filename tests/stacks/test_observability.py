@@ -59,6 +59,29 @@ def test_an_alarm_is_quiet_while_there_is_nothing_to_measure(file: str, title: s
     assert alarm(file, title)["TreatMissingData"] == "notBreaching"
 
 
+#: Where CloudWatch has a metric: under another name it is one that never comes.
+#: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/aws-services-cloudwatch-metrics.html
+NAMESPACES = {
+    "HTTPCode_Target_5XX_Count": "AWS/ApplicationELB",
+    "HTTPCode_ELB_5XX_Count": "AWS/ApplicationELB",
+    "RequestCount": "AWS/ApplicationELB",
+    "TargetResponseTime": "AWS/ApplicationELB",
+    "HealthyHostCount": "AWS/ApplicationELB",
+    "UnHealthyHostCount": "AWS/ApplicationELB",
+    "GroupInServiceInstances": "AWS/AutoScaling",
+    "CPUUtilization": "AWS/ECS",
+    "MemoryUtilization": "AWS/ECS",
+}
+
+
+@told
+def test_an_alarm_asks_for_a_metric_where_cloudwatch_has_it(file: str, title: str) -> None:
+    found = alarm(file, title)
+    metrics = [at(query, "MetricStat.Metric") for query in found.get("Metrics", []) if "MetricStat" in query] or [found]
+    for metric in metrics:
+        assert metric["Namespace"] == NAMESPACES[metric["MetricName"]]
+
+
 #: How many minutes of how many are to be bad. Shorter would tell of every hiccup, longer of what clients have told.
 PATIENCE = {
     "TargetErrors": (3, 5),
@@ -230,5 +253,7 @@ def test_graphs_have_a_point_a_minute_in_the_set_s_region() -> None:
     *graphs, last = widgets()
     assert all(graph["type"] == "metric" and graph["properties"]["period"] == 60 for graph in graphs)
     assert all(widget["properties"]["region"] == "${AWS::Region}" for widget in (*graphs, last))
-    assert last["type"] == "log"
+    # A line over time each, of the last minutes' figures, and not a single number.
+    assert {graph["properties"]["view"] for graph in graphs} == {"timeSeries"}
+    assert (last["type"], last["properties"]["view"]) == ("log", "table")
     assert len({widget["properties"]["title"] for widget in (*graphs, last)}) == len(graphs) + 1
