@@ -138,9 +138,9 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
         if made is None:
             assert live is not None
             return nothing_to_do(live)
-        found = read_plan(aws, made.arn)
-        tell(Planned(found, wish.allowed))
-        held = blocked(found.changes, wish.allowed)
+        plan = read_plan(aws, made.arn)
+        tell(Planned(plan, wish.allowed))
+        held = blocked(plan.changes, wish.allowed)
         if held:
             tell(Blocked(held))
         if keep:
@@ -148,7 +148,7 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
             return Outcome(
                 "planned",
                 what,
-                stack_id=found.stack_id,
+                stack_id=plan.stack_id,
                 change_set=made.arn,
                 next=Next("apply", (made.arn, *(["--adopt"] * wish.adopt), *_allowing(held))),
             )
@@ -189,9 +189,9 @@ def apply(
         return watch_deployment(run, operation, described["StackName"])
     environment = tags_of(described).get(ENVIRONMENT, "")
     require_ours(aws, find(aws, described["StackId"]), environment, adopt=adopt)
-    found = read_plan(aws, change_set)
-    tell(Planned(found, allowed))
-    return confirm_and_execute(run, found, lambda _: True)
+    plan = read_plan(aws, change_set)
+    tell(Planned(plan, allowed))
+    return confirm_and_execute(run, plan, lambda _: True)
 
 
 def _phase(run: Run, desired: Desired, live: Live | None, confirm: Confirm) -> Outcome:
@@ -218,11 +218,11 @@ def _phase(run: Run, desired: Desired, live: Live | None, confirm: Confirm) -> O
         if made is None:
             assert live is not None
             return nothing_to_do(live)
-        found = read_plan(run.aws, made.arn)
-        run.tell(Planned(found, run.allowed))
+        plan = read_plan(run.aws, made.arn)
+        run.tell(Planned(plan, run.allowed))
     except KeyboardInterrupt as stop:
         return clean_up(run, stop)
-    return confirm_and_execute(run, found, confirm, made_stack=made.made_stack)
+    return confirm_and_execute(run, plan, confirm, made_stack=made.made_stack)
 
 
 def propose(run: Run, desired: Desired, live: Live | None) -> changeset.ChangeSet | None:
@@ -245,12 +245,12 @@ def propose(run: Run, desired: Desired, live: Live | None) -> changeset.ChangeSe
         return changeset.propose(run.aws, desired, again, run.draft, run.tell, nested=nested)
 
 
-def confirm_and_execute(run: Run, found: Plan, confirm: Confirm, *, made_stack: bool = False) -> Outcome:
+def confirm_and_execute(run: Run, plan: Plan, confirm: Confirm, *, made_stack: bool = False) -> Outcome:
     """Guard, consent, execution, watching. Until the execution is sent, every way out cleans up."""
     approved = not made_stack and not run.draft.name  # by `apply`: the change set is somebody's, and stays
     try:
         try:
-            held = blocked(found.changes, run.allowed)
+            held = blocked(plan.changes, run.allowed)
             if held:
                 run.tell(Blocked(held))
                 raise RefusedError(
@@ -258,27 +258,27 @@ def confirm_and_execute(run: Run, found: Plan, confirm: Confirm, *, made_stack: 
                     state="nothing was changed",
                     next=Next(AGAIN, _allowing(held)),
                 )
-            if not confirm(found):
+            if not confirm(plan):
                 raise RefusedError("not confirmed", state="nothing was changed", next=Next(AGAIN, ("--yes",)))
         except ScaleoutError:
             if not approved:
-                changeset.discard(run.aws, found.change_set, found.stack_id, placeholder=made_stack)
+                changeset.discard(run.aws, plan.change_set, plan.stack_id, placeholder=made_stack)
             raise
-        operation = _lift_and_execute(run, found)
+        operation = _lift_and_execute(run, plan)
     except KeyboardInterrupt as stop:
-        return clean_up(run, stop, found, made_stack=made_stack, keep=approved)
-    return watch_deployment(run, operation, found.stack)
+        return clean_up(run, stop, plan, made_stack=made_stack, keep=approved)
+    return watch_deployment(run, operation, plan.stack)
 
 
-def _lift_and_execute(run: Run, found: Plan) -> Operation:
+def _lift_and_execute(run: Run, plan: Plan) -> Operation:
     """Execute a plan, with the stack policies lifted for what the guard let through."""
-    if found.creates:  # a placeholder has nothing to protect, and takes no policy
-        return changeset.execute(run.aws, found)
-    run.lifted = protect.lift(run.aws, found.stack_id, found.changes, run.tell)
+    if plan.creates:  # a placeholder has nothing to protect, and takes no policy
+        return changeset.execute(run.aws, plan)
+    run.lifted = protect.lift(run.aws, plan.stack_id, plan.changes, run.tell)
     try:
-        return changeset.execute(run.aws, found)
+        return changeset.execute(run.aws, plan)
     except ScaleoutError as error:
-        protect.restore(run.aws, found.stack_id, run.tell)
+        protect.restore(run.aws, plan.stack_id, run.tell)
         if isinstance(error, DeployError):
             error.state = error.state or "the change set is there, and was not executed by this run"
         raise
@@ -311,32 +311,32 @@ def _allowing(held: Iterable[str]) -> tuple[str, ...]:
 
 
 def clean_up(
-    run: Run, stop: KeyboardInterrupt, found: Plan | None = None, *, made_stack: bool | None = None, keep: bool = False
+    run: Run, stop: KeyboardInterrupt, plan: Plan | None = None, *, made_stack: bool | None = None, keep: bool = False
 ) -> Outcome:
     """After an interrupt before the execution, or while it was being sent: nothing of ours is left, or it runs."""
     by_ctrl_c, draft = code_of(stop) == 128 + signal.SIGINT, run.draft
-    stack = found.stack if found else draft.stack_name
+    stack = plan.stack if plan else draft.stack_name
     placeholder = draft.made_stack if made_stack is None else made_stack
     end = "discarded"
     try:
-        if found and keep:
-            status = run.aws.once("cloudformation", "describe_change_set", ChangeSetName=found.change_set)
+        if plan and keep:
+            status = run.aws.once("cloudformation", "describe_change_set", ChangeSetName=plan.change_set)
             end = "running" if status["ExecutionStatus"].startswith("EXECUTE_") else "kept"
-        elif found or draft.name:
+        elif plan or draft.name:
             end = changeset.discard(
                 run.aws,
-                found.change_set if found else draft.name,
-                found.stack_id if found else draft.stack_name,
+                plan.change_set if plan else draft.name,
+                plan.stack_id if plan else draft.stack_name,
                 placeholder=placeholder,
                 patience_s=CLEAN_UP_S,
             )
     except ScaleoutError as error:
         run.tell(Note(f"the change set could not be deleted: {error}", "warning"))
         end = "left"
-    if found and end != "running" and by_ctrl_c and not found.creates:
-        protect.restore(run.aws, found.stack_id, run.tell)  # after SIGTERM there is no time: the next run does it
+    if plan and end != "running" and by_ctrl_c and not plan.creates:
+        protect.restore(run.aws, plan.stack_id, run.tell)  # after SIGTERM there is no time: the next run does it
     outcome = interrupted(
-        stop, stack, running=end == "running", left=end == "left", updating=bool(found and not found.creates)
+        stop, stack, running=end == "running", left=end == "left", updating=bool(plan and not plan.creates)
     )
     if end == "kept":
         outcome = replace(outcome, what=f"{stack}: interrupted; nothing was changed, the change set is kept")

@@ -61,13 +61,13 @@ class Desired:
     def secrets(self) -> frozenset[str]:
         """The parameters whose values nobody may see."""
         return frozenset(
-            name for name, one in self.published.parameters.items() if str(one.get("NoEcho", "")).lower() == "true"
+            name for name, raw in self.published.parameters.items() if str(raw.get("NoEcho", "")).lower() == "true"
         )
 
     @property
     def looked_up(self) -> dict[str, str]:
         """The parameters that stand for an SSM parameter, each with its name there."""
-        types = {name: str(one.get("Type", "")) for name, one in self.published.parameters.items()}
+        types = {name: str(raw.get("Type", "")) for name, raw in self.published.parameters.items()}
         return {
             name: value
             for name, value in self.parameters.items()
@@ -140,5 +140,5 @@ def token(verb: str, fingerprint: str, state: str) -> str:
 
 def fingerprint_in(text: str) -> str:
     """The fingerprint that a token or a change set's description of ours carries; empty for somebody else's."""
-    found = _TOKEN.search(text)
-    return found["fingerprint"] if found else ""
+    match = _TOKEN.search(text)
+    return match["fingerprint"] if match else ""

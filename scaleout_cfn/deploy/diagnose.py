@@ -38,7 +38,7 @@ class PastOperation:
     @property
     def failed(self) -> bool:
         """Whether anything in it failed or was rolled back."""
-        statuses = [str(one.get("ResourceStatus", "")) for one in self.events]
+        statuses = [str(event.get("ResourceStatus", "")) for event in self.events]
         return any(status.endswith("_FAILED") or "ROLLBACK" in status for status in statuses)
 
 
@@ -83,14 +83,12 @@ def diagnose(aws: Aws, stack: str, tell: Tell) -> Outcome:
     events = _read(aws, live, past, tell) if past else []
     cause = first_cause(events)
     if cause is not None:
-        hooks = {
-            one.type: words for one in refusing_hooks(events, cause) if (words := hook_words(aws, one.id, one.reason))
-        }
+        hooks = {hook.type: hook_words(aws, hook.id, hook.reason) for hook in refusing_hooks(events, cause)}
         tell(_headline(cause, events, since, hooks))
     running = since == 0 and live.meaning.end == "running"
-    found = tell_evidence(aws, live, events, tell)
+    reasons = tell_evidence(aws, live, events, tell)
     # What ECS says comes first: CloudFormation's reason is often only that it waited in vain.
-    cure = next((words for words in map(hint, [*found, cause.reason if cause else ""]) if words), "")
+    cure = next((words for words in map(hint, [*reasons, cause.reason if cause else ""]) if words), "")
     if cure:
         tell(Fact("hint", (f"hint: {cure}",), {"text": cure}))
     if cause is None:
@@ -145,7 +143,7 @@ def _headline(cause: Event, events: Sequence[Event], since: int, hooks: Mapping[
         f"first cause  {cause.path or 'the root'}  {cause.type}  {cause.status}  {cause.time:%Y-%m-%d %H:%M:%SZ}",
         f"  {cause.reason or 'CloudFormation gives no reason'}",
     ]
-    lines += [f"  hook {kind}: {one}" for kind, words in hooks.items() for one in words]
+    lines += [f"  hook {kind}: {line}" for kind, words in hooks.items() for line in words]
     if failed:
         paths = list(dict.fromkeys(event.path or "the root" for event in failed))
         more = f" and {len(paths) - 8} more" if len(paths) > 8 else ""

@@ -113,16 +113,16 @@ def _permissions(aws: Aws, identity: Identity, statements: Sequence[Mapping[str,
     if ":role/" in entity:
         entity = aws.read("iam", "get_role", RoleName=entity.rpartition("/")[2])["Role"]["Arn"]
     denied: list[str] = []
-    for one in statements:
+    for grant in statements:
         context = [
             {"ContextKeyName": key, "ContextKeyValues": _list(value), "ContextKeyType": "string"}
-            for test in one.get("Condition", {}).values()
+            for test in grant.get("Condition", {}).values()
             for key, value in test.items()
         ]
         arguments = {
             "PolicySourceArn": entity,
-            "ActionNames": _list(one["Action"]),
-            "ResourceArns": [resource.replace("*", "x") if resource != "*" else "*" for resource in one["Resource"]],
+            "ActionNames": _list(grant["Action"]),
+            "ResourceArns": [resource.replace("*", "x") if resource != "*" else "*" for resource in grant["Resource"]],
             "ContextEntries": context,
         }
         while True:

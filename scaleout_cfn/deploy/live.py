@@ -46,6 +46,10 @@ class Resource:
     status: str
     stack_id: str
 
+    def is_made(self, type: str) -> bool:
+        """Whether it is of this type, and has the ARN that it gets once it is made."""
+        return self.type == type and self.physical_id.startswith("arn:")
+
 
 def find(aws: Aws, stack: str, *, once: bool = False) -> Live | None:
     """The stack of a name or ARN; None where there is none. A deleted stack is found only by its ARN.
@@ -80,9 +84,9 @@ def parsed(raw: Mapping[str, Any]) -> Live:
         status=raw["StackStatus"],
         reason=raw.get("StackStatusReason", ""),
         parameters={parameter["ParameterKey"]: parameter.get("ParameterValue", "") for parameter in parameters},
-        resolved={one["ParameterKey"]: one["ResolvedValue"] for one in parameters if "ResolvedValue" in one},
+        resolved={given["ParameterKey"]: given["ResolvedValue"] for given in parameters if "ResolvedValue" in given},
         tags=tags_of(raw),
-        outputs={one["OutputKey"]: one.get("OutputValue", "") for one in raw.get("Outputs", [])},
+        outputs={output["OutputKey"]: output.get("OutputValue", "") for output in raw.get("Outputs", [])},
         version=hashlib.sha256(times.encode()).hexdigest()[:8],
         protected=bool(raw.get("EnableTerminationProtection")),
         role_arn=raw.get("RoleARN", ""),
@@ -106,25 +110,25 @@ def template_body(aws: Aws, arn: str) -> Mapping[str, Any]:
 
     name = {"ChangeSetName" if ":changeSet/" in arn else "StackName": arn}
     body = aws.read("cloudformation", "get_template", **name, TemplateStage="Original")["TemplateBody"]
-    found: Mapping[str, Any] = body if isinstance(body, Mapping) else load(body, "template").body
-    if not isinstance(found.get("Resources"), Mapping):
+    template: Mapping[str, Any] = body if isinstance(body, Mapping) else load(body, "template").body
+    if not isinstance(template.get("Resources"), Mapping):
         raise UsageError(f"template of {title_in(arn)}: no Resources can be read in it")
-    return found
+    return template
 
 
 def resources_of(aws: Aws, stack_id: str, path: str = "") -> Iterator[Resource]:
     """Every resource that a stack and those nested in it hold now, nested stacks before what is in them."""
     for page in aws.pages("cloudformation", "list_stack_resources", StackName=stack_id):
         for raw in page.get("StackResourceSummaries", []):
-            one = Resource(
+            resource = Resource(
                 path=f"{path}/{raw['LogicalResourceId']}".lstrip("/"),
                 type=raw["ResourceType"],
                 physical_id=raw.get("PhysicalResourceId", ""),
                 status=raw["ResourceStatus"],
                 stack_id=stack_id,
             )
-            if one.status == "DELETE_COMPLETE":
+            if resource.status == "DELETE_COMPLETE":
                 continue
-            yield one
-            if one.type == NESTED and one.physical_id.startswith("arn:"):
-                yield from resources_of(aws, one.physical_id, one.path)
+            yield resource
+            if resource.is_made(NESTED):
+                yield from resources_of(aws, resource.physical_id, resource.path)

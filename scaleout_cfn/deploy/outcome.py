@@ -32,7 +32,7 @@ def outcome_of(live: Live | None, stack: str, events: Sequence[Event], ecs: str 
             next=Next("diagnose"),
         )
     cause = first_cause(events)
-    hooks = [f"; {one.type}: {one.reason}" for one in refusing_hooks(events, cause)] if cause else []
+    hooks = [f"; {event.type}: {event.reason}" for event in refusing_hooks(events, cause)] if cause else []
     back = live.meaning.end == "rolled_back"
     return replace(
         base,

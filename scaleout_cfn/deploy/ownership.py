@@ -55,4 +55,4 @@ def _is_marked(aws: Aws, live: Live) -> bool:
 def _is_ours_to_make(aws: Aws, live: Live) -> bool:
     """Whether a stack that is only a placeholder waits for nobody else: its change sets, if any, are all of ours."""
     pages = aws.pages("cloudformation", "list_change_sets", StackName=live.stack_id)
-    return all(fingerprint_in(one.get("ChangeSetName", "")) for page in pages for one in page.get("Summaries", []))
+    return all(fingerprint_in(raw.get("ChangeSetName", "")) for page in pages for raw in page.get("Summaries", []))

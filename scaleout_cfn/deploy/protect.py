@@ -39,30 +39,30 @@ def protect(aws: Aws, root_id: str, resources: Iterable[Resource], tell: Tell, *
     """
     kept: dict[str, set[str]] = {}
     marks: dict[str, Collection[str]] = {}
-    for one in resources:
-        if marked and one.stack_id not in marks:
-            marks[one.stack_id] = _marked_in(aws, one.stack_id, tell)
-        title = one.path.rpartition("/")[2]
-        if is_stateful(one.type) or title in marks.get(one.stack_id, ()):
-            kept.setdefault(one.stack_id, set()).add(title)
+    for resource in resources:
+        if marked and resource.stack_id not in marks:
+            marks[resource.stack_id] = _marked_in(aws, resource.stack_id, tell)
+        title = resource.path.rpartition("/")[2]
+        if is_stateful(resource.type) or title in marks.get(resource.stack_id, ()):
+            kept.setdefault(resource.stack_id, set()).add(title)
     own = kept.pop(root_id, None)
     done = [_deny(aws, stack_id, titles, tell) for stack_id, titles in kept.items()]
     if not all(done):
         return
     if own is not None:
         _deny(aws, root_id, own, tell)
-    elif _is_open(found := _statements(aws, root_id)):
-        rest = [one for one in found or [] if not _marks(one)]
+    elif _is_open(statements := _statements(aws, root_id)):
+        rest = [rule for rule in statements or [] if not _marks(rule)]
         _set(aws, root_id, json.dumps({"Statement": rest or [EVERYTHING]}), tell)
 
 
 def _deny(aws: Aws, stack_id: str, titles: Collection[str], tell: Tell) -> bool:
     """Deny the loss of these logical ids, beside whatever else the stack's policy says."""
-    found = _statements(aws, stack_id) or []
-    foreign = [one for one in found if not _marks(one)]
-    others = [one for one in foreign if one.get("Effect") != "Deny" or one.get("Action") != LOST]
+    statements = _statements(aws, stack_id) or []
+    foreign = [rule for rule in statements if not _marks(rule)]
+    others = [rule for rule in foreign if rule.get("Effect") != "Deny" or rule.get("Action") != LOST]
     wanted = [*(others or [EVERYTHING]), _statement("Deny", sorted(titles))]
-    return wanted == found or _set(aws, stack_id, json.dumps({"Statement": wanted}), tell)
+    return wanted == statements or _set(aws, stack_id, json.dumps({"Statement": wanted}), tell)
 
 
 def _marked_in(aws: Aws, stack_id: str, tell: Tell) -> Collection[str]:
@@ -71,7 +71,7 @@ def _marked_in(aws: Aws, stack_id: str, tell: Tell) -> Collection[str]:
     except ScaleoutError as error:
         tell(Note(f"template of {title_in(stack_id)} not read, its marks are not known: {error}", "warning"))
         return ()
-    return {title for title, one in resources.items() if isinstance(one, dict) and is_marked(one)}
+    return {title for title, resource in resources.items() if isinstance(resource, dict) and is_marked(resource)}
 
 
 def lift(aws: Aws, root_id: str, changes: Iterable[Change], tell: Tell) -> bool:
@@ -81,18 +81,18 @@ def lift(aws: Aws, root_id: str, changes: Iterable[Change], tell: Tell) -> bool:
     out with one call: this process may not live to set them. What is new is not protected yet, which counts as well.
     """
     titles: dict[str, set[str]] = {}
-    for one in changes:
-        if one.stack_id and (takes(one) or (one.stateful and one.action == "Add")):
-            titles.setdefault(one.stack_id, set()).add(one.path.rpartition("/")[2])
+    for change in changes:
+        if change.stack_id and (takes(change) or (change.stateful and change.action == "Add")):
+            titles.setdefault(change.stack_id, set()).add(change.path.rpartition("/")[2])
     if not titles:
         return False
     for stack_id in (root_id, *(titles.keys() - {root_id})):
-        found = _statements(aws, stack_id) or []
-        kept = list(_without(found, titles.get(stack_id, ())))
+        statements = _statements(aws, stack_id) or []
+        kept = list(_without(statements, titles.get(stack_id, ())))
         if stack_id == root_id:
             mark = _statement("Allow", sorted({title for group in titles.values() for title in group}))
             kept = [*(kept or [EVERYTHING]), mark]
-        if kept != found:
+        if kept != statements:
             _set(aws, stack_id, json.dumps({"Statement": kept}), tell)
     return True
 
@@ -102,8 +102,8 @@ def restore(aws: Aws, root_id: str, tell: Tell, *, unset: bool = True) -> None:
 
     `unset`: also where the root has no policy at all, as after a creation whose end nobody saw, or in the console.
     """
-    found = _statements(aws, root_id)
-    if not _is_open(found) or not (found or unset):
+    statements = _statements(aws, root_id)
+    if not _is_open(statements) or not (statements or unset):
         return
     try:
         resources = list(resources_of(aws, root_id))
@@ -115,13 +115,13 @@ def restore(aws: Aws, root_id: str, tell: Tell, *, unset: bool = True) -> None:
 
 def _without(statements: Iterable[Any], titles: Collection[str]) -> Iterator[Any]:
     """Statements that no longer deny the loss of these logical ids."""
-    for one in statements:
-        if _marks(one):
+    for rule in statements:
+        if _marks(rule):
             continue
-        if one.get("Effect") != "Deny" or one.get("Action") != LOST:
-            yield one
-        elif left := [each for each in _list(one.get("Resource")) if each.rpartition("/")[2] not in titles]:
-            yield {**one, "Resource": left}
+        if rule.get("Effect") != "Deny" or rule.get("Action") != LOST:
+            yield rule
+        elif left := [each for each in _list(rule.get("Resource")) if each.rpartition("/")[2] not in titles]:
+            yield {**rule, "Resource": left}
 
 
 def _list(value: Any) -> list[str]:
@@ -147,10 +147,10 @@ def _statements(aws: Aws, stack_id: str) -> list[Any] | None:
     """The statements of a stack's policy: none where it has no policy, None where it cannot be read."""
     try:
         body = aws.once("cloudformation", "get_stack_policy", StackName=stack_id).get("StackPolicyBody", "")
-        found = json.loads(body)["Statement"] if body else []
+        stated = json.loads(body)["Statement"] if body else []
     except (ApiError, AccessError, ValueError, KeyError, TypeError):
         return None
-    return [one for one in (found if isinstance(found, list) else [found]) if isinstance(one, dict)]
+    return [rule for rule in (stated if isinstance(stated, list) else [stated]) if isinstance(rule, dict)]
 
 
 def _set(aws: Aws, stack_id: str, body: str, tell: Tell) -> bool:

@@ -109,12 +109,12 @@ def _capabilities(templates: Mapping[str, Template]) -> tuple[str, ...]:
     """
     resources = [resource for template in templates.values() for resource in template["Resources"].values()]
     roles = [resource for resource in resources if resource["Type"].startswith("AWS::IAM::")]
-    found = ["CAPABILITY_IAM"] if roles else []
-    if any(NAMED & set(one.get("Properties", {})) for one in roles):
-        found = ["CAPABILITY_NAMED_IAM"]
+    capabilities = ["CAPABILITY_IAM"] if roles else []
+    if any(NAMED & set(role.get("Properties", {})) for role in roles):
+        capabilities = ["CAPABILITY_NAMED_IAM"]
     if any("Transform" in template for template in templates.values()):
-        found.append("CAPABILITY_AUTO_EXPAND")
-    return tuple(found)
+        capabilities.append("CAPABILITY_AUTO_EXPAND")
+    return tuple(capabilities)
 
 
 def upload(aws: Aws, published: Published, owner: str) -> int:
@@ -122,7 +122,7 @@ def upload(aws: Aws, published: Published, owner: str) -> int:
     aws.client("s3")  # made here, for making a client is not safe in threads
     waiting, new = list(published.files), 0
     while waiting:
-        ready = [file for file in waiting if not any(one.url in file.text for one in waiting)]
+        ready = [file for file in waiting if not any(other.url in file.text for other in waiting)]
         with ThreadPoolExecutor(max_workers=4) as pool:
             new += sum(pool.map(lambda file: _put(aws, published.bucket.name, file, owner), ready))
         waiting = [file for file in waiting if file not in ready]

@@ -39,18 +39,18 @@ def skips(paths: Iterable[str], resources: Collection[Resource]) -> list[str]:
     """
     known = {resource.path: resource for resource in resources}
     able = skippable(resources)
-    found = []
+    entries = []
     for path in paths:
         if path not in able:
             what = f"is {known[path].status}, and only what failed can be left" if path in known else "is not there"
             raise UsageError(f"--skip {path}: {what}; give one of: {', '.join(able) or 'none has failed'}")
-        one = known[path]
+        resource = known[path]
         title = path.rpartition("/")[2]
-        entry = title if "/" not in path else f"{title_in(one.stack_id)}.{title}"
+        entry = title if "/" not in path else f"{title_in(resource.stack_id)}.{title}"
         if not SKIP.fullmatch(entry):
             raise UsageError(f"--skip {path}: CloudFormation cannot be told to skip {entry}")
-        found.append(entry)
-    return found
+        entries.append(entry)
+    return entries
 
 
 def rollback(

@@ -118,12 +118,12 @@ def make_startable(aws: Aws, live: Live | None, *, recreate: bool, tell: Tell) -
             return None
         raise busy(live, begin, fingerprint_in(begin.token) if begin else "", problems)
     if live.meaning.start == "recreate" and recreate:
-        left = [one for one in resources_of(aws, live.stack_id) if one.type != NESTED and "SKIPPED" not in one.status]
-        if not left:
+        held = [row for row in resources_of(aws, live.stack_id) if row.type != NESTED and "SKIPPED" not in row.status]
+        if not held:
             _delete_to_recreate(aws, live, tell)
             return None
         raise NeedsHandError(
-            f"stack {live.name} is {live.status} and still holds {', '.join(one.path for one in left[:5])}",
+            f"stack {live.name} is {live.status} and still holds {', '.join(row.path for row in held[:5])}",
             state="nothing was changed by this run",
             next=Next("destroy"),
         )

@@ -123,14 +123,14 @@ def _make_or_find(
         }
         if desired.role_arn:
             arguments["RoleARN"] = desired.role_arn
-        found, new = _send(aws, arguments)
+        described, new = _send(aws, arguments)
         if new:
-            return {"ChangeSetId": found["Id"], "StackId": found["StackId"]}
-        ours = fingerprint_in(found.get("Description", "")) == desired.fingerprint
-        usable = found["Status"] in PENDING or found["ExecutionStatus"] == "AVAILABLE"
+            return {"ChangeSetId": described["Id"], "StackId": described["StackId"]}
+        ours = fingerprint_in(described.get("Description", "")) == desired.fingerprint
+        usable = described["Status"] in PENDING or described["ExecutionStatus"] == "AVAILABLE"
         if ours and usable:
             draft.made_stack = creates
-            return found
+            return described
     raise BusyError(f"stack {desired.stack_name} has {MOST_NAMES} change sets of this state; delete some of them")
 
 
@@ -284,7 +284,7 @@ def _remove_placeholder(aws: Aws, stack: str) -> None:
     if live is None or live.status != "REVIEW_IN_PROGRESS":
         return
     sets = aws.read("cloudformation", "list_change_sets", StackName=live.stack_id).get("Summaries", [])
-    if not [one for one in sets if one["Status"] not in ("DELETE_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_PENDING")]:
+    if all(summary["Status"] in ("DELETE_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_PENDING") for summary in sets):
         aws.write(
             "cloudformation",
             "delete_stack",

@@ -41,27 +41,27 @@ class _Following:
             return change
         self.at_work.add(path)  # for good: what is settled stays so
         stack = path.rpartition("/")[0]
-        properties = tuple(replace(one, follows=self.follows(stack, one)) for one in change.properties)
+        properties = tuple(replace(entry, follows=self.follows(stack, entry)) for entry in change.properties)
         change = replace(change, properties=properties)
         if change.replacement == "possible" or change.routine:
-            forcing = [one for one in properties if one.forces_replacement != "none"]
-            if forcing and all(one.follows for one in forcing):
+            forcing = [entry for entry in properties if entry.forces_replacement != "none"]
+            if forcing and all(entry.follows for entry in forcing):
                 policy = "" if change.policy.startswith("Replace") else change.policy
                 change = replace(change, replacement="none", policy=policy)
         self.changes[path] = change
         return change
 
-    def follows(self, stack: str, one: Property) -> str:
+    def follows(self, stack: str, entry: Property) -> str:
         """The path of what a property follows; empty where that may change."""
-        if UNKNOWN not in one.after or not one.causes:
+        if UNKNOWN not in entry.after or not entry.causes:
             return ""
-        found = [self.source(stack, *cause.partition(" ")[::2]) for cause in one.causes]
-        return ", ".join(dict.fromkeys(found)) if all(found) else ""
+        followed = [self.source(stack, *cause.partition(" ")[::2]) for cause in entry.causes]
+        return ", ".join(dict.fromkeys(followed)) if all(followed) else ""
 
     def source(self, stack: str, source: str, entity: str) -> str:
         if source == "ParameterReference":
             parent = self.changes.get(stack)
-            given = [one for one in parent.properties if one.name == f"Parameters.{entity}"] if parent else []
+            given = [entry for entry in parent.properties if entry.name == f"Parameters.{entity}"] if parent else []
             above = stack.rpartition("/")[0]
             return self.follows(above, given[0]) if given else ""
         title, _, attribute = entity.partition(".")

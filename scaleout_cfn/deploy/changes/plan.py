@@ -84,7 +84,7 @@ class Change:
     @property
     def follows(self) -> str:
         """The paths of what all that changes here follows; empty where something changes by itself."""
-        followed = [one.follows for one in self.properties]
+        followed = [entry.follows for entry in self.properties]
         stays = self.replacement == "none" and followed and all(followed)
         return ", ".join(dict.fromkeys(followed)) if stays else ""
 
@@ -98,8 +98,8 @@ class Change:
         """What forces the replacement, or else what changes."""
         if self.unseen:
             return "changes that are not shown"
-        forcing = [one.name for one in self.properties if one.forces_replacement != "none"]
-        return ", ".join(dict.fromkeys(forcing or [one.name for one in self.properties]))
+        forcing = [entry.name for entry in self.properties if entry.forces_replacement != "none"]
+        return ", ".join(dict.fromkeys(forcing or [entry.name for entry in self.properties]))
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,11 @@ class Plan:
     @property
     def counts(self) -> dict[str, int]:
         """How many there are of each kind, nested stacks not counted."""
-        found: dict[str, int] = dict.fromkeys(get_args(Kind), 0)
-        for one in self.changes:
-            if not one.nested:
-                found[kind_of(one)] += 1
-        return found
+        numbers: dict[str, int] = dict.fromkeys(get_args(Kind), 0)
+        for change in self.changes:
+            if not change.nested:
+                numbers[kind_of(change)] += 1
+        return numbers
 
 
 def kind_of(change: Change) -> Kind:
@@ -169,11 +169,11 @@ def blocked(changes: Iterable[Change], allowed: Collection[str]) -> dict[str, st
 
     Raises UsageError when `allowed` names what destroys nothing: consent to a slip of the pen is no consent.
     """
-    found = {change.path: reason for change in changes if (reason := destroys(change))}
-    if unknown := sorted(set(allowed) - set(found)):
-        there = ", ".join(found) or "none, so leave the option out"
+    destructive = {change.path: reason for change in changes if (reason := destroys(change))}
+    if unknown := sorted(set(allowed) - set(destructive)):
+        there = ", ".join(destructive) or "none, so leave the option out"
         raise UsageError(f"--allow-replace {unknown[0]}: nothing of that path is to be replaced or deleted: {there}")
-    return {path: reason for path, reason in found.items() if path not in allowed}
+    return {path: reason for path, reason in destructive.items() if path not in allowed}
 
 
 def change_of(raw: Mapping[str, Any], path: str, stack_id: str = "") -> Change:
@@ -199,10 +199,10 @@ def change_of(raw: Mapping[str, Any], path: str, stack_id: str = "") -> Change:
 
 def _context(text: str | None) -> Mapping[str, Any]:
     try:
-        found = json.loads(text or "{}")
+        context = json.loads(text or "{}")
     except ValueError:  # AWS cuts long values off
         return {}
-    return found if isinstance(found, dict) else {}
+    return context if isinstance(context, dict) else {}
 
 
 def is_marked(resource: Mapping[str, Any]) -> bool:
@@ -213,7 +213,7 @@ def is_marked(resource: Mapping[str, Any]) -> bool:
 
 def _properties(raw: Mapping[str, Any]) -> Iterator[Property]:
     """The properties that change, each once: AWS evaluates one that hangs on another resource twice."""
-    found: dict[str, Property] = {}
+    properties: dict[str, Property] = {}
     for detail in raw.get("Details", []):
         target = detail.get("Target", {})
         place = target.get("Path", "").removeprefix("/Properties/").replace("/", ".") or target.get("Name", "")
@@ -223,12 +223,12 @@ def _properties(raw: Mapping[str, Any]) -> Iterator[Property]:
             after = UNKNOWN
         force = _force(raw["ResourceType"], detail, known=UNKNOWN not in after)
         new = Property(name, before, after, force, tuple(_causes(detail)))
-        old = found.get(name)
+        old = properties.get(name)
         if old is not None:
             first = new if (new.forces_replacement, old.forces_replacement) == ("certain", "possible") else old
             new = replace(first, causes=tuple(dict.fromkeys((*old.causes, *new.causes))))
-        found[name] = new
-    yield from found.values()
+        properties[name] = new
+    yield from properties.values()
 
 
 def _force(kind: str, detail: Mapping[str, Any], *, known: bool) -> Replacement:
@@ -269,7 +269,7 @@ def _replacement(raw: Mapping[str, Any], properties: tuple[Property, ...]) -> Re
     said = raw.get("Replacement", "False")
     if raw["Action"] not in ("Modify", "Dynamic", "SyncWithActual") or said == "False":
         return "possible" if raw["Action"] == "Dynamic" else "none"
-    forces = {one.forces_replacement for one in properties}
+    forces = {entry.forces_replacement for entry in properties}
     if "certain" in forces or "possible" in forces:
         return "certain" if "certain" in forces else "possible"
     words = {detail.get("Target", {}).get("RequiresRecreation", "Never") for detail in raw.get("Details", [])}

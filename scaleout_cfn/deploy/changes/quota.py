@@ -42,8 +42,9 @@ def fullest(aws: Aws, stack_id: str) -> tuple[int, str]:
 
     Two calls a nested stack, for what is nested in it and for its change sets, and one more for each further page.
     """
-    nested = [one for one in resources_of(aws, stack_id) if one.type == NESTED and one.physical_id.startswith("arn:")]
-    return max(((sum(1 for _ in _there(aws, one.physical_id)), one.path) for one in nested), default=(0, ""))
+    nested = [resource for resource in resources_of(aws, stack_id) if resource.is_made(NESTED)]
+    counts = ((sum(1 for _ in _there(aws, resource.physical_id)), resource.path) for resource in nested)
+    return max(counts, default=(0, ""))
 
 
 def has_room(aws: Aws, live: Live | None, tell: Tell) -> bool:
@@ -71,25 +72,25 @@ def clear(aws: Aws, stack: str) -> list[str]:
     Those that failed, which are of no use to anybody; only where there are none, those that could still be executed.
     """
     there = [
-        one
-        for one in _there(aws, stack)
-        if str(one.get("ChangeSetName", "")).startswith("scfn-")
-        and not str(one.get("ExecutionStatus", "")).startswith("EXECUTE_")
+        summary
+        for summary in _there(aws, stack)
+        if str(summary.get("ChangeSetName", "")).startswith("scfn-")
+        and not str(summary.get("ExecutionStatus", "")).startswith("EXECUTE_")
     ]
-    failed = [one for one in there if one["Status"] == "FAILED"]
+    failed = [summary for summary in there if summary["Status"] == "FAILED"]
     cleared = []
-    for one in failed or [one for one in there if one["Status"] == "CREATE_COMPLETE"]:
+    for summary in failed or [summary for summary in there if summary["Status"] == "CREATE_COMPLETE"]:
         try:
             # A deletion by ARN, which takes no token: to repeat it deletes nothing else.
-            aws.read("cloudformation", "delete_change_set", ChangeSetName=one["ChangeSetId"])
+            aws.read("cloudformation", "delete_change_set", ChangeSetName=summary["ChangeSetId"])
         except ApiError as error:
             if error.kind not in ("missing", "refused"):
                 raise
             continue
-        cleared.append(str(one["ChangeSetName"]))
+        cleared.append(str(summary["ChangeSetName"]))
     return cleared
 
 
 def _there(aws: Aws, stack: str) -> Iterator[dict[str, Any]]:
     for page in aws.pages("cloudformation", "list_change_sets", StackName=stack):
-        yield from (one for one in page.get("Summaries", []) if one.get("Status") != "DELETE_COMPLETE")
+        yield from (summary for summary in page.get("Summaries", []) if summary.get("Status") != "DELETE_COMPLETE")

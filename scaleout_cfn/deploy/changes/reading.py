@@ -67,31 +67,31 @@ def _described(aws: Aws, change_set: str) -> dict[str, Any]:
         # https://github.com/aws/aws-cdk-cli/issues/1780
         known = {change["ResourceChange"]["LogicalResourceId"] for change in whole["Changes"]}
         plain = _all_pages(aws, change_set, values=False)["Changes"]
-        whole["Changes"] += [one for one in plain if one["ResourceChange"]["LogicalResourceId"] not in known]
+        whole["Changes"] += [change for change in plain if change["ResourceChange"]["LogicalResourceId"] not in known]
     return whole
 
 
 def _all_pages(aws: Aws, change_set: str, *, values: bool) -> dict[str, Any]:
     pages = aws.pages("cloudformation", "describe_change_set", ChangeSetName=change_set, IncludePropertyValues=values)
     whole = dict(next(pages))
-    whole["Changes"] = [one for page in (whole, *pages) for one in page.get("Changes", []) if one.get("ResourceChange")]
+    whole["Changes"] = [raw for page in (whole, *pages) for raw in page.get("Changes", []) if raw.get("ResourceChange")]
     return whole
 
 
 def _outputs(aws: Aws, change_set: str) -> Mapping[str, Any]:
     """The Outputs of the template of a change set; empty where it cannot be read."""
     try:
-        found = template_body(aws, change_set).get("Outputs", {}) if change_set else {}
+        outputs = template_body(aws, change_set).get("Outputs", {}) if change_set else {}
     except ScaleoutError:
         return {}
-    return {name: one for name, one in found.items() if isinstance(one, Mapping)}
+    return {name: output for name, output in outputs.items() if isinstance(output, Mapping)}
 
 
 def _walk(
     aws: Aws, description: Mapping[str, Any], path: str, sets: list[str], arns: dict[str, str]
 ) -> Iterator[Change]:
-    for one in description["Changes"]:
-        raw = one["ResourceChange"]
+    for entry in description["Changes"]:
+        raw = entry["ResourceChange"]
         change = change_of(raw, path, description["StackId"])
         child = raw.get("ChangeSetId")
         hidden = change.nested and not child and bool(change.physical_id)
@@ -113,7 +113,7 @@ def _only_automatic(raw: Mapping[str, Any]) -> bool:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChangeDetail.html
     """
     details = raw.get("Details", [])
-    return bool(details) and all(one.get("ChangeSource") == "Automatic" for one in details)
+    return bool(details) and all(detail.get("ChangeSource") == "Automatic" for detail in details)
 
 
 def _looks_nothing_up(aws: Aws, stack: Change) -> bool:
@@ -135,32 +135,32 @@ def _hidden(aws: Aws, stack: Change) -> Iterator[Change]:
     in one whose own changes are not shown, for any of it might be replaced or deleted, under a policy that is not
     known. Where its template cannot be read all of it counts as data."""
     templates: dict[str, Mapping[str, Any] | None] = {}
-    for one in resources_of(aws, stack.physical_id, stack.path):
-        if one.stack_id not in templates:
-            templates[one.stack_id] = _resources(aws, one.stack_id)
-        found = templates[one.stack_id]
-        resource = (found or {}).get(one.path.rpartition("/")[2], {})
-        stateful = is_stateful(one.type) or is_marked(resource) or (found is None and one.type != NESTED)
+    for resource in resources_of(aws, stack.physical_id, stack.path):
+        if resource.stack_id not in templates:
+            templates[resource.stack_id] = _resources(aws, resource.stack_id)
+        known = templates[resource.stack_id]
+        declared = (known or {}).get(resource.path.rpartition("/")[2], {})
+        stateful = is_stateful(resource.type) or is_marked(declared) or (known is None and resource.type != NESTED)
         if stack.unseen and not stateful:
             continue
-        policy = str(resource.get("DeletionPolicy", "Delete"))
+        policy = str(declared.get("DeletionPolicy", "Delete"))
         yield Change(
-            path=one.path,
-            type=one.type,
+            path=resource.path,
+            type=resource.type,
             action="Dynamic" if stack.unseen else "Remove",
             replacement="possible" if stack.unseen else "none",
             policy="" if stack.unseen else "Retain" if policy.startswith("Retain") else policy,
             stateful=stateful,
-            disruptive=one.type in DISRUPTIVE,
-            physical_id=one.physical_id,
-            stack_id=one.stack_id,
+            disruptive=resource.type in DISRUPTIVE,
+            physical_id=resource.physical_id,
+            stack_id=resource.stack_id,
             unseen=stack.unseen,
         )
 
 
 def _resources(aws: Aws, stack_id: str) -> Mapping[str, Any] | None:
     try:
-        found = template_body(aws, stack_id).get("Resources", {})
+        resources = template_body(aws, stack_id).get("Resources", {})
     except ScaleoutError:
         return None
-    return {title: one for title, one in found.items() if isinstance(one, Mapping)}
+    return {title: resource for title, resource in resources.items() if isinstance(resource, Mapping)}

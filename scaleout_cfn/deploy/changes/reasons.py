@@ -18,17 +18,17 @@ def explained(aws: Aws, described: Mapping[str, Any], depth: int = 0) -> str:
     """Why a change set failed: the reason of the child that the root only points to, and what validations and hooks
     found."""
     reason = str(described.get("StatusReason", "")) or "no reason given"
-    found = _ARN.search(reason)
-    if found and found[0] != described["ChangeSetId"] and depth < 5:
+    arn = _ARN.search(reason)
+    if arn and arn[0] != described["ChangeSetId"] and depth < 5:
         try:
-            child = aws.read("cloudformation", "describe_change_set", ChangeSetName=found[0])
+            child = aws.read("cloudformation", "describe_change_set", ChangeSetName=arn[0])
             return f"{child['StackName']}: {explained(aws, child, depth + 1)}"
         except ScaleoutError:
             return reason
     more = [words for words, _ in _validations(aws, described["ChangeSetId"])]
     if "hook" in reason.lower():
         more += _hooks(aws, described["ChangeSetId"])
-    return "".join([reason, *(f"\n  - {one}" for one in more)])
+    return "".join([reason, *(f"\n  - {line}" for line in more)])
 
 
 def warnings(aws: Aws, change_set: str) -> list[str]:
@@ -42,20 +42,22 @@ def warnings(aws: Aws, change_set: str) -> list[str]:
 
 def _validations(aws: Aws, change_set: str) -> list[tuple[str, str]]:
     """What the validation found, each with its mode, FAIL or WARN. It needs a permission of its own."""
-    found = []
+    reasons = []
     try:
         arguments = {"ChangeSetName": change_set}
         while True:
             answer = aws.once("cloudformation", "describe_events", **arguments)
-            for one in answer.get("OperationEvents", []):
-                if reason := one.get("ValidationStatusReason"):
-                    place = f"{one.get('LogicalResourceId', '')} {one.get('ValidationPath', '')}".strip()
-                    found.append((f"{place}: {reason}" if place else reason, one.get("ValidationFailureMode", "FAIL")))
+            for raw in answer.get("OperationEvents", []):
+                if reason := raw.get("ValidationStatusReason"):
+                    place = f"{raw.get('LogicalResourceId', '')} {raw.get('ValidationPath', '')}".strip()
+                    reasons.append(
+                        (f"{place}: {reason}" if place else reason, raw.get("ValidationFailureMode", "FAIL"))
+                    )
             if not answer.get("NextToken"):
-                return found
+                return reasons
             arguments["NextToken"] = answer["NextToken"]
     except ScaleoutError:
-        return found
+        return reasons
 
 
 def _hooks(aws: Aws, change_set: str) -> list[str]:
@@ -63,17 +65,17 @@ def _hooks(aws: Aws, change_set: str) -> list[str]:
     try:
         pages = aws.pages("cloudformation", "list_hook_results", TargetType="CHANGE_SET", TargetId=change_set)
         failed = [
-            one
+            result
             for page in pages
-            for one in page.get("HookResults", [])
-            if one.get("Status", "").endswith("_FAILED") and one.get("FailureMode") != "WARN"
+            for result in page.get("HookResults", [])
+            if result.get("Status", "").endswith("_FAILED") and result.get("FailureMode") != "WARN"
         ]
     except ScaleoutError:
         return []
     return [
-        f"{one.get('TypeName', 'hook')}: {words}"
-        for one in failed
-        for words in hook_words(aws, one.get("HookResultId", ""), one.get("HookStatusReason", ""))
+        f"{result.get('TypeName', 'hook')}: {words}"
+        for result in failed
+        for words in hook_words(aws, result.get("HookResultId", ""), result.get("HookStatusReason", ""))
     ]
 
 
@@ -87,8 +89,8 @@ def hook_words(aws: Aws, result_id: str, reason: str) -> list[str]:
     except ScaleoutError:
         answer = {}
     words = []
-    for one in answer.get("Annotations", []):
-        if one.get("Status") == "FAILED":
-            parts = (one.get("StatusMessage"), one.get("RemediationMessage"), one.get("RemediationLink"))
-            words.append(f"{one.get('AnnotationName', '')}: {'; '.join(part for part in parts if part)}")
+    for note in answer.get("Annotations", []):
+        if note.get("Status") == "FAILED":
+            parts = (note.get("StatusMessage"), note.get("RemediationMessage"), note.get("RemediationLink"))
+            words.append(f"{note.get('AnnotationName', '')}: {'; '.join(part for part in parts if part)}")
     return words or [str(answer.get("HookStatusReason") or reason or "no reason given")]

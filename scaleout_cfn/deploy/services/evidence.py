@@ -10,7 +10,7 @@ from typing import Any
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import SERVICE, cluster_in, name_in, title_in
-from scaleout_cfn.deploy.live import Live, resources_of
+from scaleout_cfn.deploy.live import Live, Resource, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Tell
 from scaleout_cfn.deploy.services.rollout import health_of
 from scaleout_cfn.deploy.watch.events import Event
@@ -42,11 +42,11 @@ def stops(tasks: Iterable[Mapping[str, Any]]) -> list[Stop]:
     for task in tasks:
         reason = re.sub(r"\b[0-9a-f]{32}\b|i-[0-9a-f]{8,17}", "…", str(task.get("stoppedReason", "")))
         groups.setdefault((reason, str(task.get("stopCode", "")), tuple(_containers(task))), []).append(task)
-    found = [
+    kinds = [
         Stop(reason, code, containers, len(group), max(group, key=_stopped_at))
         for (reason, code, containers), group in groups.items()
     ]
-    return sorted(found, key=lambda one: (one.code in ("ServiceSchedulerInitiated", "UserInitiated"), -one.count))
+    return sorted(kinds, key=lambda stop: (stop.code in ("ServiceSchedulerInitiated", "UserInitiated"), -stop.count))
 
 
 def _stopped_at(task: Mapping[str, Any]) -> str:
@@ -54,10 +54,10 @@ def _stopped_at(task: Mapping[str, Any]) -> str:
 
 
 def _containers(task: Mapping[str, Any]) -> Iterator[str]:
-    for one in task.get("containers", []):
-        code = one.get("exitCode")
-        if code or one.get("reason"):
-            words = [one.get("name", "container"), f"exit {code}" if code is not None else "", one.get("reason", "")]
+    for raw in task.get("containers", []):
+        code = raw.get("exitCode")
+        if code or raw.get("reason"):
+            words = [raw.get("name", "container"), f"exit {code}" if code is not None else "", raw.get("reason", "")]
             yield " ".join(word for word in words if word)
 
 
@@ -66,10 +66,10 @@ def log_place(definition: Mapping[str, Any], container: str, task_arn: str) -> t
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using_awslogs.html
     """
-    for one in definition.get("containerDefinitions", []):
-        settings = one.get("logConfiguration", {})
+    for declared in definition.get("containerDefinitions", []):
+        settings = declared.get("logConfiguration", {})
         options = settings.get("options", {})
-        if one.get("name") == container and settings.get("logDriver") == "awslogs":
+        if declared.get("name") == container and settings.get("logDriver") == "awslogs":
             prefix, group = options.get("awslogs-stream-prefix"), options.get("awslogs-group")
             if prefix and group:
                 return group, f"{prefix}/{container}/{name_in(task_arn)}"
@@ -78,16 +78,16 @@ def log_place(definition: Mapping[str, Any], container: str, task_arn: str) -> t
 
 def tell_evidence(aws: Aws, live: Live, events: Sequence[Event], tell: Tell) -> list[str]:
     """Tell what ECS knows of every service of the set, also of one that the rollback took away. Returns the reasons."""
-    arns = {one.physical_id: one.path for one in events if one.type == SERVICE and one.physical_id.startswith("arn:")}
+    seen: list[Event | Resource] = [*events]
     try:
-        arns |= {one.physical_id: one.path for one in resources_of(aws, live.stack_id) if one.type == SERVICE}
+        seen += [*resources_of(aws, live.stack_id)]
     except (ApiError, AccessError) as error:
         tell(Note(f"the stack's resources are not read: {error}", "warning"))
-    found: list[str] = []
-    for arn, path in arns.items():
+    reasons: list[str] = []
+    for arn, path in {row.physical_id: row.path for row in seen if row.type == SERVICE}.items():
         if arn.startswith("arn:"):
-            found += _tell_service(aws, arn, path, tell)
-    return found
+            reasons += _tell_service(aws, arn, path, tell)
+    return reasons
 
 
 def _tell_service(aws: Aws, arn: str, path: str, tell: Tell) -> list[str]:
@@ -122,8 +122,8 @@ def _tell_deployment(aws: Aws, arn: str, path: str, service: Mapping[str, Any], 
 
     def newest() -> Mapping[str, Any]:
         listed = aws.read("ecs", "list_service_deployments", cluster=cluster, service=arn).get("serviceDeployments", [])
-        listed.sort(key=lambda one: str(one.get("createdAt", "")), reverse=True)
-        bad = next((one for one in listed if one.get("status") not in ("SUCCESSFUL", "PENDING")), None)
+        listed.sort(key=lambda raw: str(raw.get("createdAt", "")), reverse=True)
+        bad = next((raw for raw in listed if raw.get("status") not in ("SUCCESSFUL", "PENDING")), None)
         if bad is None:
             return {}
         described = aws.read("ecs", "describe_service_deployments", serviceDeploymentArns=[bad["serviceDeploymentArn"]])
@@ -131,7 +131,7 @@ def _tell_deployment(aws: Aws, arn: str, path: str, service: Mapping[str, Any], 
 
     deployment = asked("the deployments", {}, newest)
     messages = [
-        str(one.get("message", "")) for one in service.get("events", []) if not _ROUTINE.search(str(one.get("message")))
+        str(raw.get("message", "")) for raw in service.get("events", []) if not _ROUTINE.search(str(raw.get("message")))
     ][:MOST_MESSAGES]
     reason = (deployment.get("rollback") or {}).get("reason") or deployment.get("statusReason", "")
     breaker = deployment.get("deploymentCircuitBreaker", {})
@@ -175,23 +175,23 @@ def _tell_stopped(aws: Aws, arn: str, path: str, tell: Tell, asked: _Asked) -> l
         return list(aws.read("ecs", "describe_tasks", cluster=cluster, tasks=listed[:MOST_TASKS])["tasks"])
 
     reasons: list[str] = []
-    for one in stops(asked("stopped tasks", [], read))[:MOST_KINDS]:
-        words = f"{path}: {one.count} task{'s' if one.count > 1 else ''} stopped  {one.code}  {one.reason}"
-        logs = asked("the log", {}, partial(_logs, aws, one.task))
-        lines = [words.rstrip(), *(f"  container {container}" for container in one.containers)]
+    for stop in stops(asked("stopped tasks", [], read))[:MOST_KINDS]:
+        words = f"{path}: {stop.count} task{'s' if stop.count > 1 else ''} stopped  {stop.code}  {stop.reason}"
+        logs = asked("the log", {}, partial(_logs, aws, stop.task))
+        lines = [words.rstrip(), *(f"  container {container}" for container in stop.containers)]
         for stream, said in logs.items():
             lines += [f"  last lines of {stream}", *(f"    {line}" for line in said)]
         data = {
             "path": path,
-            "task": one.task.get("taskArn", ""),
-            "count": one.count,
-            "code": one.code,
-            "reason": one.reason,
-            "containers": list(one.containers),
+            "task": stop.task.get("taskArn", ""),
+            "count": stop.count,
+            "code": stop.code,
+            "reason": stop.reason,
+            "containers": list(stop.containers),
             "logs": logs,
         }
         tell(Fact("stopped", tuple(lines), data))
-        reasons += [*one.containers, one.reason, *(line for said in logs.values() for line in said)]
+        reasons += [*stop.containers, stop.reason, *(line for said in logs.values() for line in said)]
     return reasons
 
 
@@ -201,17 +201,17 @@ def last_stop(aws: Aws, arn: str) -> str:
     listed = aws.once("ecs", "list_tasks", cluster=cluster, serviceName=name, desiredStatus="STOPPED").get("taskArns")
     if not listed:
         return ""
-    found = stops(aws.once("ecs", "describe_tasks", cluster=cluster, tasks=listed[:MOST_TASKS])["tasks"])
-    one = found[0]
-    return "  ".join(word for word in ("a task stopped:", one.code, one.reason, *one.containers) if word)
+    kinds = stops(aws.once("ecs", "describe_tasks", cluster=cluster, tasks=listed[:MOST_TASKS])["tasks"])
+    stop = kinds[0]
+    return "  ".join(word for word in ("a task stopped:", stop.code, stop.reason, *stop.containers) if word)
 
 
 def _logs(aws: Aws, task: Mapping[str, Any]) -> dict[str, list[str]]:
     """The last lines of each container of a task, by `group stream`."""
     answer = aws.read("ecs", "describe_task_definition", taskDefinition=task["taskDefinitionArn"])
-    found = {}
-    for one in task.get("containers", []):
-        place = log_place(answer["taskDefinition"], str(one.get("name")), str(task["taskArn"]))
+    logs = {}
+    for container in task.get("containers", []):
+        place = log_place(answer["taskDefinition"], str(container.get("name")), str(task["taskArn"]))
         if place is None:
             continue
         group, stream = place
@@ -224,14 +224,14 @@ def _logs(aws: Aws, task: Mapping[str, Any]) -> dict[str, list[str]]:
                 continue
             raise
         if lines := [str(event["message"]).rstrip() for event in page.get("events", [])]:
-            found[f"{group} {stream}"] = lines
-    return found
+            logs[f"{group} {stream}"] = lines
+    return logs
 
 
 def _tell_targets(aws: Aws, service: Mapping[str, Any], path: str, tell: Tell, asked: _Asked) -> list[str]:
     """Which targets are not healthy, and why."""
     reasons: list[str] = []
-    for arn in [one["targetGroupArn"] for one in service.get("loadBalancers", []) if one.get("targetGroupArn")]:
+    for arn in [entry["targetGroupArn"] for entry in service.get("loadBalancers", []) if entry.get("targetGroupArn")]:
         question = partial(health_of, aws, arn, "Reason", "Description")
         counts = asked("target health", {}, question)
         sick = {words: count for words, count in counts.items() if not words.startswith("healthy")}

@@ -34,14 +34,14 @@ def overview_of(aws: Aws, stack: str) -> Overview:
     services: list[Rollout] = []
     targets: Counter[str] = Counter()
     unread: list[str] = []
-    for one in resources:
+    for resource in resources:
         try:
-            if one.type == SERVICE and one.physical_id.startswith("arn:"):
-                found = rollout(aws, one.physical_id)
-                services += [found] if found else []
-            if one.type == "AWS::ElasticLoadBalancingV2::TargetGroup":
-                targets += health_of(aws, one.physical_id)
+            if resource.is_made(SERVICE):
+                newest = rollout(aws, resource.physical_id)
+                services += [newest] if newest else []
+            if resource.type == "AWS::ElasticLoadBalancingV2::TargetGroup":
+                targets += health_of(aws, resource.physical_id)
         except (ApiError, AccessError) as error:
-            unread.append(f"{one.path}: {error}")
+            unread.append(f"{resource.path}: {error}")
     stacks = {resource.path: resource.status for resource in resources if resource.type == NESTED}
     return Overview(live, stacks, tuple(services), targets, tuple(unread))

@@ -38,16 +38,16 @@ DEPLOYMENTS: Final[Mapping[str, Verdict]] = MappingProxyType(
 def services_in(resources: Iterable[Resource]) -> dict[str, str]:
     """ARN of each ECS service to the task definition in the same stack; empty where there is not exactly one."""
     resources = list(resources)
-    found = {}
-    for one in resources:
-        if one.type == SERVICE and one.physical_id.startswith("arn:"):
+    services = {}
+    for service in resources:
+        if service.is_made(SERVICE):
             definitions = [
                 other.physical_id
                 for other in resources
-                if other.type == "AWS::ECS::TaskDefinition" and other.stack_id == one.stack_id
+                if other.type == "AWS::ECS::TaskDefinition" and other.stack_id == service.stack_id
             ]
-            found[one.physical_id] = definitions[0] if len(definitions) == 1 else ""
-    return found
+            services[service.physical_id] = definitions[0] if len(definitions) == 1 else ""
+    return services
 
 
 def rollout(aws: Aws, service_arn: str) -> Rollout | None:
@@ -57,11 +57,11 @@ def rollout(aws: Aws, service_arn: str) -> Rollout | None:
     if not described:
         return None
     service = described[0]
-    primary: dict[str, Any] = next((one for one in service["deployments"] if one["status"] == "PRIMARY"), {})
+    primary: dict[str, Any] = next((raw for raw in service["deployments"] if raw["status"] == "PRIMARY"), {})
     newest: dict[str, Any] = {}
     listed = aws.once("ecs", "list_service_deployments", **place).get("serviceDeployments", [])
     if listed:
-        arn = max(listed, key=lambda one: str(one.get("createdAt", "")))["serviceDeploymentArn"]
+        arn = max(listed, key=lambda raw: str(raw.get("createdAt", "")))["serviceDeploymentArn"]
         answer = aws.once("ecs", "describe_service_deployments", serviceDeploymentArns=[arn])
         newest = (answer.get("serviceDeployments") or [{}])[0]
     breaker = newest.get("deploymentCircuitBreaker", {})
@@ -83,8 +83,8 @@ def rollout(aws: Aws, service_arn: str) -> Rollout | None:
 def health_of(aws: Aws, group_arn: str, *words: str) -> Counter[str]:
     """Targets of a target group by their health: `State`, and whatever else it is to be told by."""
     answer = aws.read("elbv2", "describe_target_health", TargetGroupArn=group_arn)
-    healths = (one["TargetHealth"] for one in answer["TargetHealthDescriptions"])
-    return Counter(" ".join(one.get(word, "") for word in ("State", *words)).strip() for one in healths)
+    healths = (health["TargetHealth"] for health in answer["TargetHealthDescriptions"])
+    return Counter(" ".join(health.get(word, "") for word in ("State", *words)).strip() for health in healths)
 
 
 def verify(aws: Aws, services: Mapping[str, str], tell: Tell, *, end: float | None) -> str:

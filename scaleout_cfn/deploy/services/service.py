@@ -76,18 +76,18 @@ def service_of(aws: Aws, stack: str) -> LiveService:
     """The service of a stack, by its outputs. Raises UsageError where it has none."""
     live = require(aws, stack)
     cluster, name = live.outputs.get("ClusterName", ""), live.outputs.get("ServiceName", "")
-    found: list[Mapping[str, Any]] = []
+    services: list[Mapping[str, Any]] = []
     if cluster and name:
         try:
-            found = aws.read("ecs", "describe_services", cluster=cluster, services=[name]).get("services", [])
+            services = aws.read("ecs", "describe_services", cluster=cluster, services=[name]).get("services", [])
         except ApiError as error:
             if error.kind != "missing":
                 raise
-    if not found or found[0].get("status") == "INACTIVE":
+    if not services or services[0].get("status") == "INACTIVE":
         raise UsageError(
             f"stack {live.name}: it has no service yet; give it an image", next=Next("deploy", ("--build",))
         )
-    return LiveService(live, found[0]["serviceArn"], found[0])
+    return LiveService(live, services[0]["serviceArn"], services[0])
 
 
 def tasks_of(aws: Aws, service: LiveService) -> Iterator[Mapping[str, Any]]:
@@ -104,26 +104,30 @@ def tasks_of(aws: Aws, service: LiveService) -> Iterator[Mapping[str, Any]]:
 
 def look(aws: Aws, service: LiveService) -> Sight | None:
     """What the newest deployment of a service looks like now; None where the service is gone."""
-    found = rollout(aws, service.arn)
+    newest = rollout(aws, service.arn)
     answer = aws.read("ecs", "describe_services", cluster=service.cluster, services=[service.arn])
-    if found is None or not answer.get("services"):
+    if newest is None or not answer.get("services"):
         return None
     raw = answer["services"][0]
     tasks = list(tasks_of(aws, service))
-    versions = tuple(_version(one, tasks) for one in raw.get("deployments", []) if one.get("status") != "INACTIVE")
+    versions = tuple(
+        _version(entry, tasks) for entry in raw.get("deployments", []) if entry.get("status") != "INACTIVE"
+    )
     targets: Counter[str] = Counter()
     for balancer in raw.get("loadBalancers", []):
         if group := balancer.get("targetGroupArn"):
             targets += health_of(aws, group)
     messages = raw.get("events", [])
-    return Sight(found, versions, targets, str(messages[0].get("message", "")) if messages else "")
+    return Sight(newest, versions, targets, str(messages[0].get("message", "")) if messages else "")
 
 
 def _version(raw: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> Version:
     definition = str(raw["taskDefinition"])
     own = [task for task in tasks if task.get("taskDefinitionArn") == definition]
     health = Counter(str(task.get("healthStatus", "UNKNOWN")) for task in own)
-    digests = {str(one["imageDigest"]) for task in own for one in task.get("containers", []) if one.get("imageDigest")}
+    digests = {
+        digest for task in own for container in task.get("containers", []) if (digest := container.get("imageDigest"))
+    }
     return Version(
         role="new" if raw.get("status") == "PRIMARY" else "old",
         definition=name_in(definition),
@@ -138,21 +142,22 @@ def _version(raw: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> Vers
 
 def sight_lines(sight: Sight) -> list[str]:
     """A deployment as lines: each version, what the circuit breaker counts, the targets, and ECS's last word."""
-    found = sight.rollout
-    head = f"{name_in(found.service)}  ECS {found.state}"
-    if found.stage:
-        head += f"  {found.stage}"
+    newest = sight.rollout
+    head = f"{name_in(newest.service)}  ECS {newest.state}"
+    if newest.stage:
+        head += f"  {newest.stage}"
     lines = [head]
-    for one in sight.versions:
-        words = [f"  {one.role}  {one.definition}  {one.running} of {one.desired} running"]
-        words += [f"{count} {word}" for count, word in ((one.pending, "pending"), (one.failed, "failed")) if count]
-        words += [f"{count} {word.lower()}" for word, count in sorted(one.health.items()) if word != "UNKNOWN"]
-        lines.append(", ".join(words) + (f"  {one.image[:19]}" if one.image else ""))
-    if found.threshold:
-        lines.append(f"  circuit breaker  {found.failed} of {found.threshold} failures")
+    for version in sight.versions:
+        words = [f"  {version.role}  {version.definition}  {version.running} of {version.desired} running"]
+        counts = {"pending": version.pending, "failed": version.failed}
+        words += [f"{count} {word}" for word, count in counts.items() if count]
+        words += [f"{count} {word.lower()}" for word, count in sorted(version.health.items()) if word != "UNKNOWN"]
+        lines.append(", ".join(words) + (f"  {version.image[:19]}" if version.image else ""))
+    if newest.threshold:
+        lines.append(f"  circuit breaker  {newest.failed} of {newest.threshold} failures")
     if sight.targets:
         lines.append("  targets  " + ", ".join(f"{count} {word}" for word, count in sorted(sight.targets.items())))
-    if words_of := found.reason or sight.message:
+    if words_of := newest.reason or sight.message:
         lines.append(f"  {words_of}")
     return lines
 

@@ -79,13 +79,13 @@ def exec_command(
 
 
 def _to_enter(tasks: Sequence[Mapping[str, Any]], task_id: str, service: LiveService) -> Mapping[str, Any]:
-    running = [one for one in tasks if one.get("lastStatus") == "RUNNING"]
+    running = [task for task in tasks if task.get("lastStatus") == "RUNNING"]
     if task_id:
-        running = [one for one in running if name_in(str(one["taskArn"])).startswith(task_id)]
+        running = [task for task in running if name_in(str(task["taskArn"])).startswith(task_id)]
     if not running:
         which = f"task {task_id} of it" if task_id else "task of it"
         raise UsageError(f"service {service.name}: no {which} runs", next=Next("rollout", words="to see what does"))
-    ready = [one for one in running if _has_agent(one)]
+    ready = [task for task in running if _has_agent(task)]
     if not ready:
         raise RefusedError(
             f"service {service.name}: of {len(running)} running tasks none takes a session. They are older than"
@@ -99,11 +99,11 @@ def _to_enter(tasks: Sequence[Mapping[str, Any]], task_id: str, service: LiveSer
                 ),
             ),
         )
-    return max(ready, key=lambda one: str(one.get("startedAt", "")))
+    return max(ready, key=lambda task: str(task.get("startedAt", "")))
 
 
 def _has_agent(task: Mapping[str, Any]) -> bool:
-    agents = [agent for one in task.get("containers", []) for agent in one.get("managedAgents", [])]
+    agents = [agent for container in task.get("containers", []) for agent in container.get("managedAgents", [])]
     return bool(task.get("enableExecuteCommand")) and any(
         agent.get("name") == "ExecuteCommandAgent" and agent.get("lastStatus") == "RUNNING" for agent in agents
     )
@@ -111,7 +111,7 @@ def _has_agent(task: Mapping[str, Any]) -> bool:
 
 def container_of(service: LiveService, task: Mapping[str, Any]) -> str:
     """The container that serves: the one behind the load balancer, else the first."""
-    names = [str(one["containerName"]) for one in service.raw.get("loadBalancers", []) if one.get("containerName")]
+    names = [str(raw["containerName"]) for raw in service.raw.get("loadBalancers", []) if raw.get("containerName")]
     return names[0] if names else str(task["containers"][0]["name"])
 
 
@@ -135,8 +135,8 @@ def start(aws: Aws, service: LiveService, command: Sequence[str], token: str) ->
     https://docs.aws.amazon.com/AmazonECS/latest/APIReference/ECS_Idempotency.html
     """
     definition = _definition(aws, service.raw["taskDefinition"])
-    names = [str(one["name"]) for one in definition.get("containerDefinitions", [])]
-    behind = [one.get("containerName") for one in service.raw.get("loadBalancers", [])]
+    names = [str(raw["name"]) for raw in definition.get("containerDefinitions", [])]
+    behind = [raw.get("containerName") for raw in service.raw.get("loadBalancers", [])]
     container = next((name for name in names if name in behind), names[0])
     asked: dict[str, Any] = {
         "cluster": service.cluster,
@@ -173,7 +173,7 @@ def _task_in(
     answer: Mapping[str, Any], service: LiveService, definition: Mapping[str, Any], container: str
 ) -> RunningTask:
     if not answer.get("tasks"):
-        reasons = ", ".join(str(one.get("reason", "")) for one in answer.get("failures", [])) or "no reason given"
+        reasons = ", ".join(str(raw.get("reason", "")) for raw in answer.get("failures", [])) or "no reason given"
         raise BusyError(
             f"cluster {service.cluster}: it has no place for the task: {reasons}",
             state="no task was begun",
@@ -226,34 +226,34 @@ def _watch_to_end(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
     while True:
         # Before the log, so that what is read after the task has stopped holds all that it wrote.
         answer = aws.read("ecs", "describe_tasks", cluster=task.cluster, tasks=[task.arn])
-        found = next(iter(answer.get("tasks", [])), None)
-        if found is not None and found["lastStatus"] != status:
-            status, reads = found["lastStatus"], LAST_READS
+        described = next(iter(answer.get("tasks", [])), None)
+        if described is not None and described["lastStatus"] != status:
+            status, reads = described["lastStatus"], LAST_READS
             tell(Note(f"task {name_in(task.arn)}  {status}"))
         fresh: list[logs.Line] = []
         if task.group:
             fresh, token = logs.stream(aws, task.group, task.stream, token)
             for line in fresh:
                 tell(logs.fact(line))
-        if found is None or status == "STOPPED":
+        if described is None or status == "STOPPED":
             reads -= 1
-            if reads <= 0 or (found is not None and not task.group):
-                return _outcome_of(task, found)
+            if reads <= 0 or (described is not None and not task.group):
+                return _outcome_of(task, described)
         aws.pace.wait()
 
 
-def _outcome_of(task: RunningTask, found: Mapping[str, Any] | None) -> Outcome:
-    if found is None:
+def _outcome_of(task: RunningTask, ended: Mapping[str, Any] | None) -> Outcome:
+    if ended is None:
         what = f"task {name_in(task.arn)}: ECS does not know it any more"
         return Outcome("error", what, next=Next("logs"))
-    own: Mapping[str, Any] = next((one for one in found.get("containers", []) if one.get("name") == task.container), {})
+    own: Mapping[str, Any] = next((raw for raw in ended.get("containers", []) if raw.get("name") == task.container), {})
     code = own.get("exitCode")
-    reason = str(own.get("reason") or found.get("stoppedReason") or "")
+    reason = str(own.get("reason") or ended.get("stoppedReason") or "")
     if code is None:
         return Outcome(
             "failed",
             f"task {name_in(task.arn)}: the command did not run",
-            str(found["lastStatus"]),
+            str(ended["lastStatus"]),
             reason=reason or "ECS gives no reason",
             next=Next("diagnose", instead=Next("logs")),
         )
@@ -261,7 +261,7 @@ def _outcome_of(task: RunningTask, found: Mapping[str, Any] | None) -> Outcome:
     return Outcome(
         "failed" if code else "done",
         what,
-        str(found["lastStatus"]),
+        str(ended["lastStatus"]),
         reason=reason if code else "",
         outputs={"ExitCode": str(code)},
         code=code,

@@ -80,9 +80,9 @@ def destroy(
         for item in taken.items:
             if item.resource.path in empty:
                 delete_contents(aws, item.resource, tell)
-        own = [one.path for one in left.values() if one.stack_id == live.stack_id]
-        for nested in {one.stack_id for one in left.values()} - {live.stack_id}:
-            titles = [one.path.rpartition("/")[2] for one in left.values() if one.stack_id == nested]
+        own = [resource.path for resource in left.values() if resource.stack_id == live.stack_id]
+        for nested in {resource.stack_id for resource in left.values()} - {live.stack_id}:
+            titles = [resource.path.rpartition("/")[2] for resource in left.values() if resource.stack_id == nested]
             _delete_without(aws, nested, titles, tell, patience, role)
         operation = begin(aws, live, "destroy", "delete_stack", **({"RetainResources": own} if own else {}), **role)
     except KeyboardInterrupt as stop:
@@ -102,7 +102,7 @@ def _left(taken: Inventory, retain: Sequence[str], live: Live, tell: Tell) -> di
     if retain and live.status != "DELETE_FAILED":
         raise UsageError(f"--retain: only a stack in DELETE_FAILED can leave something behind; it is {live.status}")
     there = {item.resource.path: item.resource for item in taken.items if item.resource.type != NESTED}
-    able = [path for path, one in there.items() if one.status == "DELETE_FAILED"]
+    able = [path for path, resource in there.items() if resource.status == "DELETE_FAILED"]
     nested = {item.resource.path for item in taken.items if item.resource.type == NESTED}
     allowed = ", ".join(able) or "none"
     for path in retain:
@@ -164,7 +164,7 @@ def _conclusion(
             item.resource.path: ("a snapshot of " if item.policy == "Snapshot" else "") + item.resource.physical_id
             for item in taken.retained
         } | skipped
-        left |= {path: one.physical_id for path, one in retained.items()}
+        left |= {path: resource.physical_id for path, resource in retained.items()}
         what = f"{stack}: deleted" + (f"; {len(left)} retained" if left else ", and nothing is left of it")
         kept = "; ".join(f"{path} {physical_id}" for path, physical_id in left.items())
         return Outcome(

@@ -49,18 +49,18 @@ def drain(aws: Aws, taken: Inventory, tell: Tell, patience: Patience) -> None:
                 MaxCapacity=0,
                 SuspendedState=SUSPENDED,
             )
-    services = [one for one in taken.of(SERVICE) if one.physical_id.startswith("arn:")]
+    services = [service for service in taken.of(SERVICE) if service.physical_id.startswith("arn:")]
     asked = [
-        one
-        for one in services
+        service
+        for service in services
         if _step(
             aws,
             tell,
-            f"{one.path}: desired count 0",
+            f"{service.path}: desired count 0",
             "ecs",
             "update_service",
-            cluster=cluster_in(one.physical_id),
-            service=one.physical_id,
+            cluster=cluster_in(service.physical_id),
+            service=service.physical_id,
             desiredCount=0,
         )
     ]
@@ -83,9 +83,9 @@ def _running(aws: Aws, service: Resource, tell: Tell) -> int:
         answer = aws.read(
             "ecs", "describe_services", cluster=cluster_in(service.physical_id), services=[service.physical_id]
         )
-        running = sum(one.get("runningCount", 0) + one.get("pendingCount", 0) for one in answer.get("services", []))
-        if running and (found := rollout(aws, service.physical_id)):
-            tell(found)
+        running = sum(raw.get("runningCount", 0) + raw.get("pendingCount", 0) for raw in answer.get("services", []))
+        if running and (newest := rollout(aws, service.physical_id)):
+            tell(newest)
         return int(running)
     except (ApiError, AccessError) as error:
         tell(Note(f"{service.path}: not known whether its tasks have ended: {error}", "warning"))
@@ -103,8 +103,8 @@ def release(aws: Aws, taken: Inventory, tell: Tell) -> None:
         except (ApiError, AccessError) as error:
             tell(Note(f"{group.path}: not known whether instances are protected: {error}", "warning"))
             continue
-        for one in answer["AutoScalingGroups"]:
-            if one.get("NewInstancesProtectedFromScaleIn"):
+        for raw in answer["AutoScalingGroups"]:
+            if raw.get("NewInstancesProtectedFromScaleIn"):
                 what = f"{group.path}: new instances are not protected"
                 _step(
                     aws,
@@ -115,7 +115,7 @@ def release(aws: Aws, taken: Inventory, tell: Tell) -> None:
                     AutoScalingGroupName=group.physical_id,
                     NewInstancesProtectedFromScaleIn=False,
                 )
-            guarded = [each["InstanceId"] for each in one.get("Instances", []) if each.get("ProtectedFromScaleIn")]
+            guarded = [each["InstanceId"] for each in raw.get("Instances", []) if each.get("ProtectedFromScaleIn")]
             for batch in batches(guarded, INSTANCES):
                 _step(
                     aws,
@@ -147,20 +147,20 @@ def _step(aws: Aws, tell: Tell, what: str, client: str, operation: str, **argume
     return True
 
 
-def delete_contents(aws: Aws, one: Resource, tell: Tell) -> None:
+def delete_contents(aws: Aws, resource: Resource, tell: Tell) -> None:
     """Delete what is in a bucket or repository; anything else goes with its resource."""
     count = 0
     try:
-        if one.type == BUCKET:
-            count = _empty_bucket(aws, one.physical_id)
-        elif one.type == REPOSITORY:
-            count = _empty_repository(aws, one.physical_id)
+        if resource.type == BUCKET:
+            count = _empty_bucket(aws, resource.physical_id)
+        elif resource.type == REPOSITORY:
+            count = _empty_repository(aws, resource.physical_id)
         else:
             return
     except ApiError as error:
         if error.kind != "missing":
             raise
-    tell(Note(f"{one.path}: emptied, {count} {'object versions' if one.type == BUCKET else 'images'}"))
+    tell(Note(f"{resource.path}: emptied, {count} {'object versions' if resource.type == BUCKET else 'images'}"))
 
 
 def _empty_repository(aws: Aws, repository: str) -> int:
@@ -183,17 +183,17 @@ def _empty_bucket(aws: Aws, bucket: str) -> int:
     count = 0
     while True:
         page = aws.read("s3", "list_object_versions", Bucket=bucket, MaxKeys=BATCH[BUCKET])
-        found = [
-            {"Key": one["Key"], "VersionId": one["VersionId"]}
-            for one in (*page.get("Versions", []), *page.get("DeleteMarkers", []))
+        objects = [
+            {"Key": version["Key"], "VersionId": version["VersionId"]}
+            for version in (*page.get("Versions", []), *page.get("DeleteMarkers", []))
         ]
-        if not found:
+        if not objects:
             return count
-        answer = _idempotent(aws, "s3", "delete_objects", Bucket=bucket, Delete={"Objects": found, "Quiet": True})
+        answer = _idempotent(aws, "s3", "delete_objects", Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
         if errors := answer.get("Errors"):
             first = errors[0]
             raise ApiError("delete_objects", "refused", first["Code"], f"{first['Key']}: {first['Message']}")
-        count += len(found)
+        count += len(objects)
 
 
 def _idempotent(aws: Aws, service: str, operation: str, **arguments: Any) -> dict[str, Any]:

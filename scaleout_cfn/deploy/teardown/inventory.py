@@ -116,8 +116,8 @@ def _policy(item: Item) -> str:
 
 
 def _data(item: Item) -> dict[str, str]:
-    one = item.resource
-    return {"path": one.path, "type": one.type, "physical_id": one.physical_id, "holds": item.holds}
+    resource = item.resource
+    return {"path": resource.path, "type": resource.type, "physical_id": resource.physical_id, "holds": item.holds}
 
 
 def inventory_of(
@@ -133,18 +133,18 @@ def inventory_of(
     read: nothing is taken for safe that may not be.
     """
     items = []
-    for one in resources:
-        declared = _declared(one, templates)
+    for resource in resources:
+        declared = _declared(resource, templates)
         policy = str(declared.get("DeletionPolicy", "Delete"))
-        values = parameters.get(one.stack_id, {})
+        values = parameters.get(resource.stack_id, {})
         protected = next(_protections(declared.get("Properties"), values), "")
-        items.append(Item(one, policy, held.get(one.path, ""), is_marked(declared), protected))
+        items.append(Item(resource, policy, held.get(resource.path, ""), is_marked(declared), protected))
     return Inventory(tuple(items))
 
 
-def _declared(one: Resource, templates: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    found = templates.get(one.stack_id, {}).get("Resources", {}).get(one.path.rpartition("/")[2], {})
-    return found if isinstance(found, Mapping) else {}
+def _declared(resource: Resource, templates: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    declared = templates.get(resource.stack_id, {}).get("Resources", {}).get(resource.path.rpartition("/")[2], {})
+    return declared if isinstance(declared, Mapping) else {}
 
 
 def held_back(taken: Inventory, named: Collection[str], *, partly: bool = False) -> list[Item]:
@@ -177,9 +177,9 @@ def take_inventory(aws: Aws, live: Live, tell: Tell) -> Inventory:
     resources = list(resources_of(aws, live.stack_id))
     templates = {stack_id: _template(aws, stack_id, tell) for stack_id in {resource.stack_id for resource in resources}}
     held = {
-        resource.path: found
+        resource.path: words
         for resource in resources
-        if (is_stateful(resource.type) or is_marked(_declared(resource, templates))) and (found := _held(aws, resource))
+        if (is_stateful(resource.type) or is_marked(_declared(resource, templates))) and (words := _held(aws, resource))
     }
     parameters = {
         stack_id: stack.parameters
@@ -216,22 +216,22 @@ def _template(aws: Aws, stack_id: str, tell: Tell) -> Mapping[str, Any]:
         return {}
 
 
-def _held(aws: Aws, one: Resource) -> str:
+def _held(aws: Aws, resource: Resource) -> str:
     """What is in a resource, in words; empty when nothing is."""
-    if not one.physical_id:
+    if not resource.physical_id:
         return ""
     try:
-        if one.type == BUCKET:
-            page = aws.read("s3", "list_object_versions", Bucket=one.physical_id, MaxKeys=BATCH[BUCKET])
+        if resource.type == BUCKET:
+            page = aws.read("s3", "list_object_versions", Bucket=resource.physical_id, MaxKeys=BATCH[BUCKET])
             count = len(page.get("Versions", [])) + len(page.get("DeleteMarkers", []))
             return f"{'more than ' if page.get('IsTruncated') else ''}{count} object versions" if count else ""
-        if one.type == REPOSITORY:
-            count = len(images_in(aws, one.physical_id))
+        if resource.type == REPOSITORY:
+            count = len(images_in(aws, resource.physical_id))
             return f"{count} images" if count else ""
-        if one.type == LOGS:
-            groups = aws.read("logs", "describe_log_groups", logGroupNamePrefix=one.physical_id)["logGroups"]
+        if resource.type == LOGS:
+            groups = aws.read("logs", "describe_log_groups", logGroupNamePrefix=resource.physical_id)["logGroups"]
             size = next(
-                (group.get("storedBytes", 0) for group in groups if group["logGroupName"] == one.physical_id), 0
+                (group.get("storedBytes", 0) for group in groups if group["logGroupName"] == resource.physical_id), 0
             )
             return f"{size} bytes of logs" if size else ""
     except ApiError as error:
@@ -248,4 +248,4 @@ def _held(aws: Aws, one: Resource) -> str:
 def images_in(aws: Aws, repository: str) -> list[str]:
     """The digests in a repository: an image of two tags is listed twice."""
     pages = aws.pages("ecr", "list_images", repositoryName=repository)
-    return list(dict.fromkeys(one["imageDigest"] for page in pages for one in page.get("imageIds", [])))
+    return list(dict.fromkeys(image["imageDigest"] for page in pages for image in page.get("imageIds", [])))

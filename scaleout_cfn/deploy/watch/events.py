@@ -201,7 +201,7 @@ def _key(event: Event) -> tuple[str, str, str]:
 
 def refusing_hooks(events: Iterable[Event], cause: Event) -> list[Hook]:
     """The hooks that made a resource fail, each once, where it was one: the failure itself names only their types."""
-    hooks = [one.hook for one in events if one.path == cause.path and one.hook and one.hook.refuses]
+    hooks = [event.hook for event in events if event.path == cause.path and event.hook and event.hook.refuses]
     return list(dict.fromkeys(hooks)) if "hook" in cause.reason.lower() else []
 
 

@@ -128,8 +128,14 @@ def left_behind(aws: Aws, history: History) -> Fact | None:
         why = "kept by its policy" if event.status == "DELETE_SKIPPED" else f"not deleted: {event.reason}"
         lines.append(f"  {event.path}  {event.type}  {event.physical_id}  {why}")
     data = [
-        {"path": one.path, "type": one.type, "physical_id": one.physical_id, "status": one.status, "reason": one.reason}
-        for one in left.values()
+        {
+            "path": event.path,
+            "type": event.type,
+            "physical_id": event.physical_id,
+            "status": event.status,
+            "reason": event.reason,
+        }
+        for event in left.values()
     ]
     return Fact("left_behind", tuple(lines), {"resources": data}, "warning")
 
@@ -168,16 +174,16 @@ def _look_at_services(aws: Aws, history: History, tell: Tell, failures: dict[str
         if not event or event.type != SERVICE or not event.physical_id.startswith("arn:"):
             continue
         try:
-            found = rollout(aws, event.physical_id)
+            newest = rollout(aws, event.physical_id)
             words = ""
-            if found and found.failed > failures.get(path, 0):
-                failures[path] = found.failed
+            if newest and newest.failed > failures.get(path, 0):
+                failures[path] = newest.failed
                 why = last_stop(aws, event.physical_id)
                 words = f"{path}: {why}" if why else ""
         except (ApiError, AccessError):
             continue
-        if found:
-            tell(found)
+        if newest:
+            tell(newest)
         if words and words not in said:
             said.add(words)
             tell(Note(words, "warning"))
@@ -186,7 +192,7 @@ def _look_at_services(aws: Aws, history: History, tell: Tell, failures: dict[str
 def newest_event(aws: Aws, stack_id: str) -> str:
     """The id of the newest event of a stack: it is another one after everything that happens to it."""
     page = aws.read("cloudformation", "describe_stack_events", StackName=stack_id)
-    return str(next((one["EventId"] for one in page.get("StackEvents", [])), ""))
+    return str(next((event["EventId"] for event in page.get("StackEvents", [])), ""))
 
 
 def begin(aws: Aws, live: Live, verb: str, call: str, **arguments: object) -> Operation:
@@ -253,7 +259,9 @@ def watch(
         again = Next(AGAIN, words="it goes on watching")
         return Outcome("still_running", f"{stack}: {error}", stack_id=operation.stack_id, next=again)
     except KeyboardInterrupt as stop:
-        updating = any(one.of_stack and not one.path and one.status == "UPDATE_IN_PROGRESS" for one in history.events)
+        updating = any(
+            event.of_stack and not event.path and event.status == "UPDATE_IN_PROGRESS" for event in history.events
+        )
         return interrupted(stop, stack, running=True, stack_id=operation.stack_id, updating=updating)
     except AccessError as error:
         what = f"{stack}: {error}"
