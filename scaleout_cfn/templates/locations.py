@@ -96,7 +96,7 @@ def _choices(stack: StackView, node: Any, when: Formula) -> list[tuple[Formula, 
 def _read(logical_id: str, when: Formula, value: Any, text: str, name: str) -> Location:
     if isinstance(value, Mapping) and "ApplicationId" in value:
         return Location(logical_id, when, why="it is an application of the Serverless repository")
-    if "{{resolve:" in text:
+    if "{{resolve:" in (value if isinstance(value, str) else text):
         return Location(logical_id, when, why=f"only a deployment knows its {name}")
     if text.startswith("s3://"):
         return Location(logical_id, when, why=f"its {name} is in a bucket, {text.replace(_HOLE, '')}")
