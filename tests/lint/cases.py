@@ -86,7 +86,7 @@ def allowing(*actions: str, resource: Any = "*") -> list[dict[str, Any]]:
     return [{"PolicyName": "it", "PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]}}]
 
 
-def put(where: Any, **values: Any) -> Any:
+def put(where: Any, **values: Any) -> Change:
     """A change that sets keys of what `where` finds; None takes one away."""
 
     def change(templates: Set) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from scaleout_cfn.lint import check_set
 
-from . import cases_listeners, cases_permissions, cases_scaling, cases_schedules, cases_tasks
+from . import cases_edges, cases_listeners, cases_permissions, cases_scaling, cases_schedules, cases_tasks
 from .cases import Case, Change, allowing, container
 from .sets import Set, good, passed, properties
 
@@ -18,6 +18,7 @@ CASES: tuple[Case, ...] = (
     *cases_scaling.CASES,
     *cases_permissions.CASES,
     *cases_schedules.CASES,
+    *cases_edges.CASES,
 )
 IDS = [f"{case.rule}-{case.wrong.__name__}-{number}" for number, case in enumerate(CASES)]
 

@@ -49,6 +49,17 @@ def s103_misspelt_parameter(templates: Set) -> None:
     rename(passed(templates, "Network"), "Cidr", "CIDR")
 
 
+def s103_among_eight(templates: Set) -> None:
+    passed(templates, "Network")["Tenancy"] = "default"
+    names = [f"P{number}" for number in range(2, 9)]
+    templates["network.yaml"]["Parameters"] |= {name: {"Type": "String", "Default": ""} for name in names}
+
+
+def s103_among_nine(templates: Set) -> None:
+    s103_among_eight(templates)
+    templates["network.yaml"]["Parameters"]["P9"] = {"Type": "String", "Default": ""}
+
+
 def s104_missing_parameter(templates: Set) -> None:
     del passed(templates, "Service")["Listener"]
 
@@ -392,6 +403,8 @@ MISTAKES: tuple[tuple[Change, str, str, str], ...] = (
     (s102_ring, "network", "Resources.Again", "network.yaml nests itself"),
     (s103_unknown_parameter, "root", "Resources.Network.Properties.Parameters.Tenancy", "no parameter Tenancy"),
     (s103_misspelt_parameter, "root", "Resources.Network.Properties.Parameters.CIDR", "Did you mean Cidr?"),
+    (s103_among_eight, "root", "Resources.Network.Properties.Parameters.Tenancy", "Cidr, P2, P3, P4, P5, P6, P7, P8."),
+    (s103_among_nine, "root", "Resources.Network.Properties.Parameters.Tenancy", "P7, P8, ..."),
     (s104_missing_parameter, "root", f"{SERVICE}.Parameters", "Listener (String)"),
     (s105_unknown_output, "root", "Outputs.Url.Value", "no output DnsName"),
     (s105_misspelt_output, "root", "Resources.Balancer.Properties.Parameters.VpcId", "Did you mean VpcId?"),
