@@ -351,6 +351,8 @@ class Service(Section, frozen=True, kw_only=True):
             "The image to run, best by digest. Empty on the first deployment: everything but the service is made then,"
             " so that there is a repository to push to.",
             pattern=r"^([a-zA-Z0-9][a-zA-Z0-9._/:-]*(@sha256:[0-9a-f]{64})?)?$",
+            allowed="an image with its tag or digest, as in 123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v1, or"
+            " nothing",
             problem_of=or_empty(problem_of_image),
             max_length=1024,
         ),
@@ -423,6 +425,7 @@ class Observability(Section, frozen=True, kw_only=True):
         tunable(
             "Who is told of alarms; empty for nobody.",
             pattern=r"^([^\s@]+@[^\s@]+\.[^\s@]+)?$",
+            allowed="a mail address, as in ops@example.com, or nothing",
             problem_of=or_empty(problem_of_email),
             max_length=254,
         ),

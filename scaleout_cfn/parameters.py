@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from scaleout_cfn.errors import WiringError
-from scaleout_cfn.tunables import Section, bare, pattern_of, tunables
+from scaleout_cfn.tunables import Section, allowed_by, bare, pattern_of, tunables
 from scaleout_cfn.values import Flag, Number, Value, Values
 
 __all__ = ["asked", "interface", "name_of"]
@@ -59,7 +59,7 @@ def asked(config: Section, key: str, kind: type[Value], *, most: int | None = No
         if not of_aws:
             # CloudFormation checks what is an id itself, and patterns only of plain strings.
             properties |= {"AllowedPattern": pattern_of(meta), "MaxLength": meta.max_length}
-            properties["ConstraintDescription"] = meta.description
+            properties["ConstraintDescription"] = allowed_by(meta) or meta.description
     return {name: value for name, value in properties.items() if value is not None}
 
 

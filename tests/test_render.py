@@ -420,7 +420,9 @@ def test_every_parameter_of_the_root_is_constrained_where_it_can_be() -> None:
         elif parameter["Type"] == "String":
             assert {"AllowedPattern", "AllowedValues"} & set(parameter), title
         if "AllowedPattern" in parameter:
+            # What is allowed: the console shows the Description in any case.
             assert parameter["ConstraintDescription"], title
+            assert not parameter["Description"].startswith(parameter["ConstraintDescription"]), title
             assert re.fullmatch(parameter["AllowedPattern"], parameter.get("Default", "https://a/b")), title
 
 

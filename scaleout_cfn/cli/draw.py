@@ -247,10 +247,11 @@ def outcome_lines(outcome: Outcome, width: int, typed: Callable[[Next | None], s
     mark = "✓" if outcome.exit_code in (0, 3) else "✗"
     status = outcome.status if outcome.status not in outcome.what.split() else ""
     lines = [f"{mark} {outcome.what}" + (f"  [{status}]" if status else "")]
-    if outcome.cause:
+    # Of a diagnosis it is the headline.
+    if outcome.cause and outcome.end != "diagnosed":
         cause = outcome.cause
         lines.append(f"  cause  {cause.path or 'the root'}  {cause.type}  {cause.status}  {cause.time:%H:%M:%SZ}")
-    if outcome.reason:
+    if outcome.reason and outcome.end != "diagnosed":
         lines.append(f"  {'why  ' if outcome.cause else 'state'}  {outcome.reason}")
     if outcome.next:
         lines.append(f"  next   {typed(outcome.next)}")

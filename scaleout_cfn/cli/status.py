@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import UTC, datetime
 
 import click
 
@@ -26,7 +27,7 @@ def status(work: Work, watch: bool) -> Outcome:
     while True:
         state = overview_of(work.aws, work.stack_name)
         if state != shown:
-            work.view.tell(_screen(state))
+            work.view.tell(_screen(state, datetime.now(UTC) if watch else None))
             shown = state
         if not watch:
             return _outcome(state.live)
@@ -81,7 +82,8 @@ def _outcome(live: Live) -> Outcome:
     )
 
 
-def _screen(state: Overview) -> Fact:
+def _screen(state: Overview, seen: datetime | None = None) -> Fact:
+    """The screen of a state; `seen` is when it was seen first, where it is watched."""
     url = state.live.outputs.get("ServiceUrl", "")
     stacks = {state.live.name: state.live.status, **state.stacks}
     lines = [f"{path:<16} {status}" for path, status in stacks.items()]
@@ -91,7 +93,10 @@ def _screen(state: Overview) -> Fact:
     lines += [f"not read: {one}" for one in state.unread]
     if url:
         lines.append(f"URL  {url}")
+    if seen:
+        lines.append(f"seen  {seen:%Y-%m-%d %H:%M:%SZ}")
     data = {
+        **({"seen": seen.isoformat()} if seen else {}),
         "stacks": dict(state.stacks),
         "services": [dataclasses.asdict(found) for found in state.services],
         "targets": dict(state.targets),

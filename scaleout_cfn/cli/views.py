@@ -36,8 +36,9 @@ from scaleout_cfn.errors import Next
 __all__ = ["JsonView", "LinesView", "Typed", "View", "confirmed", "printable", "show_outputs"]
 
 HEARTBEAT_S = 30.0
-#: The commands that are there to show a plan: of a new stack every resource, where others give numbers.
-WHOLE = ("diff", "plan")
+#: The commands that are there to show a plan, or events: every resource of a new stack, where others give numbers; and
+#: what has begun, where others tell what has ended.
+WHOLE = ("diff", "events", "plan")
 
 Typed: TypeAlias = Callable[[Next | None], str]
 """How a next command is written: called as this one was, and sent to the same place."""
@@ -226,13 +227,17 @@ class LinesView:
     def _watched(self, message: Watched) -> None:
         if message.elapsed_s < self._spoken_s:
             self._spoken_s = 0.0  # the next operation began
-        if message.events:
+        # Of a nested stack its parent says the same.
+        events = [
+            event
+            for event in message.events
+            if not (event.of_stack and event.path) and (self._whole or not event.running or not event.path)
+        ]
+        if events:
             self._fold(f"events of {self._stack}")
-        for event in message.events:
-            if event.of_stack and event.path:
-                continue  # its parent says the same of it
+        for event in events:
             self.say(event_line(event, self._stack), event.time)
-        if message.events:
+        if events:
             self._spoken_s = message.elapsed_s
         elif message.elapsed_s - self._spoken_s >= HEARTBEAT_S:
             self._spoken_s = message.elapsed_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -10,8 +11,10 @@ import pytest
 
 from scaleout_cfn.cli.deploy import wish_of
 from scaleout_cfn.cli.draw import command_line
+from scaleout_cfn.cli.status import status
 from scaleout_cfn.cli.work import Work
 from scaleout_cfn.config_file import load
+from scaleout_cfn.deploy.messages import Fact
 from scaleout_cfn.deploy.outcome import interrupted
 from scaleout_cfn.deploy.start import Wish
 from scaleout_cfn.errors import ConfigError, Next, SetError, UsageError
@@ -96,6 +99,36 @@ def test_an_image_that_nodes_without_a_way_out_cannot_reach_is_refused_at_render
     with pytest.raises(ConfigError, match=r"service.image_uri.*: got .* no way to .*; push it to"):
         load(overrides=(*closed, "region=eu-west-1", f"service.image_uri={image}"))
     load(overrides=("network.egress=endpoints", f"service.image_uri={OTHER}:v1", "region=eu-west-1"))
+
+
+def test_a_watched_status_is_shown_again_when_it_changes_with_the_time_that_it_was_seen_at() -> None:
+    deployer = running()
+    deployer.said, aws = [], deployer.world.aws()
+    view = SimpleNamespace(tell=deployer.said.append)
+    work = Work(load(), "web", aws, aws.identity(), cast("View", view), local=False)
+    turns = iter(range(5))
+
+    def turn(seconds: float) -> None:
+        number = next(turns)
+        web = deployer.world.cfn.live("web")
+        assert web is not None
+        if number == 2:
+            web.status = "UPDATE_IN_PROGRESS"
+        if number == 4:
+            raise KeyboardInterrupt
+
+    deployer.world.at_sleep = turn
+    shown = status.callback.__wrapped__  # type: ignore[union-attr]
+    with pytest.raises(KeyboardInterrupt):
+        shown(work, watch=True)
+    first, second = (message for message in deployer.said if isinstance(message, Fact))
+    assert (first.lines[0], second.lines[0]) == (f"{'web':<16} UPDATE_COMPLETE", f"{'web':<16} UPDATE_IN_PROGRESS")
+    for fact in (first, second):
+        seen = datetime.fromisoformat(fact.data["seen"])
+        assert fact.lines[-1] == f"seen  {seen:%Y-%m-%d %H:%M:%SZ}"
+    deployer.world.at_sleep = None
+    shown(work, watch=False)
+    assert not any(isinstance(message, Fact) and "seen" in message.data for message in deployer.said[2:])
 
 
 def test_the_bucket_is_that_of_the_option_else_of_the_config_else_what_bootstrap_makes() -> None:

@@ -13,12 +13,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from scaleout_cfn.cli.draw import Screen, cut, duration, outcome_lines, plan_lines
+from scaleout_cfn.cli.draw import Screen, cut, duration, event_line, outcome_lines, plan_lines
 from scaleout_cfn.cli.tree import TreeView
 from scaleout_cfn.cli.views import JsonView, LinesView, confirmed
 from scaleout_cfn.deploy.changes.plan import Change, Plan, Property
+from scaleout_cfn.deploy.diagnose import diagnose
 from scaleout_cfn.deploy.messages import Blocked, Message, Note, Outcome, Planned, Rollout, Started, Uploaded, Watched
 from scaleout_cfn.deploy.outcome import outcome_of_error
+from scaleout_cfn.deploy.watch.events import Progress
 from scaleout_cfn.errors import RefusedError, Stopped
 
 from .helpers import Deployer, Small, running
@@ -124,6 +126,37 @@ def test_a_heartbeat_comes_while_nothing_happens(capsys: pytest.CaptureFixture[s
     beats = [line for line in capsys.readouterr().err.splitlines() if "heartbeat" in line]
     assert 8 <= len(beats) <= 14
     assert "at work: Data/Table" in beats[0]
+
+
+def test_without_a_terminal_each_resource_is_told_when_it_has_ended_and_by_events_also_when_it_began(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    deployer = Deployer()
+    deployer.deploy()
+    events = [event for message in deployer.said if isinstance(message, Watched) for event in message.events]
+    for command, told in (
+        ("deploy", [event for event in events if not event.path or not event.running]),
+        ("events", events),
+    ):
+        view = LinesView(now=lambda: NOW, width=120)
+        view.tell(Started(command, "web", "1", "r", "a"))
+        view.tell(Watched("", tuple(events), Progress(0, 0, ()), 0))
+        lines = capsys.readouterr().err.splitlines()[1:]
+        told = [event for event in told if not (event.of_stack and event.path)]
+        assert lines == [f"{event.time:%H:%M:%SZ} {event_line(event, 'web')}" for event in told]
+
+
+def test_a_diagnosis_tells_its_cause_once(capsys: pytest.CaptureFixture[str]) -> None:
+    deployer = Deployer()
+    deployer.world.cfn.failures["Word"] = ("no such luck", 1)
+    deployer.deploy()
+    view = LinesView(now=lambda: NOW, width=120)
+    aws = deployer.world.aws()
+    capsys.readouterr()
+    view.tell(diagnose(aws, "web", view.tell))
+    said = capsys.readouterr()
+    assert (said.out + said.err).count("no such luck") == 1
+    assert "web: Word failed first" in said.err
 
 
 def test_a_reason_with_control_codes_does_not_reach_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
