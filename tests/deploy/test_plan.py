@@ -526,6 +526,11 @@ def test_a_revision_that_only_follows_is_no_new_one() -> None:
     assert kind_of(settled(hangs(type=TASKS, replacement="certain"), SERVICE)) == "follow"
 
 
+def test_nothing_is_said_of_a_resource_that_nobody_found_out() -> None:
+    one = Change("A", TABLE, "Modify")
+    assert (one.stateful, one.disruptive, one.unseen, one.nested, one.routine) == (False,) * 5
+
+
 def test_what_hangs_on_itself_is_not_ruled_out() -> None:
     circle = Property("Id", "a", UNKNOWN, "possible", ("ResourceReference Target",))
     assert settled(hangs(properties=(circle,)), SERVICE).replacement == "possible"

@@ -36,11 +36,12 @@ GOAL = 0.9
 TIMEOUT_S = 120.0
 GOLDEN = "tests/test_render.py::test_the_committed_templates_are_what_the_default_config_renders"
 #: What a hand slips on. cosmic-ray has each comparison and each sum turned into every other: most of that is noise.
+#: `|` is in annotations, which nobody evaluates, or a union whose intersection with a dict is an error anyway.
 OPERATORS = (
     "NumberReplacer|AddNot|ReplaceAndWithOr|ReplaceOrWithAnd|ReplaceTrueWithFalse|ReplaceFalseWithTrue|ReplaceBreak.*"
     "|ReplaceContinue.*|ZeroIterationForLoop|ReplaceUnaryOperator_Delete_Not"
     "|ReplaceComparisonOperator_(Lt_LtE|LtE_Lt|Gt_GtE|GtE_Gt|Lt_Gt|Gt_Lt|Eq_NotEq|NotEq_Eq|Is_IsNot|IsNot_Is)"
-    "|ReplaceBinaryOperator_(Add_Sub|Sub_Add|Mul_FloorDiv|Div_Mul|FloorDiv_Mul|BitOr_BitAnd|BitAnd_BitOr)"
+    "|ReplaceBinaryOperator_(Add_Sub|Sub_Add|Mul_FloorDiv|Div_Mul|FloorDiv_Mul|BitAnd_BitOr)"
 )
 
 
