@@ -119,8 +119,8 @@ class Aws:
 
     def ends_within(self, seconds: float) -> bool:
         """Whether the session's credentials are known to end so soon. Unknown where nothing says when they end."""
-        found = None if self.target.keys else self._core().get_credentials()
-        needed = getattr(found, "refresh_needed", None)  # only credentials with an end have it
+        credentials = None if self.target.keys else self._core().get_credentials()
+        needed = getattr(credentials, "refresh_needed", None)  # only credentials with an end have it
         return bool(needed and needed(refresh_in=seconds))
 
     def read(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:

@@ -258,7 +258,7 @@ def wish_of(
 def consent(work: Work, yes: bool) -> deployment.Confirm:
     """How a plan is agreed to: by --yes, or by whoever sits at the terminal."""
 
-    def confirm(found: Plan) -> bool:
+    def confirm(plan: Plan) -> bool:
         if yes:
             return True
         if not work.interactive:
@@ -267,7 +267,7 @@ def consent(work: Work, yes: bool) -> deployment.Confirm:
                 state="nothing was changed",
                 next=Next(AGAIN, ("--yes",), instead=Next("plan", words="and then apply")),
             )
-        return work.view.ask(f"Apply this to {found.stack}?")
+        return work.view.ask(f"Apply this to {plan.stack}?")
 
     return confirm
 
@@ -292,7 +292,7 @@ def _lint(stack: Stack) -> None:
     with TemporaryDirectory() as folder:
         for name, text in texts_of(set_of(stack, url=local_url)).items():
             (Path(folder) / name).write_text(text, encoding="utf-8")
-        errors = [one for one in lint_files(folder).findings if one.severity == "error"]
+        errors = [finding for finding in lint_files(folder).findings if finding.severity == "error"]
     if errors:
         raise SetError([f"{Path(one.file).name}: {one.path}: {one.message} [{one.rule}]" for one in errors])
 

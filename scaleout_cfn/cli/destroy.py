@@ -64,4 +64,4 @@ def destroy(
 
 def _others(work: Work) -> bool:
     pages = work.aws.pages("cloudformation", "list_stacks")
-    return any(one["StackStatus"] != "DELETE_COMPLETE" for page in pages for one in page["StackSummaries"])
+    return any(stack["StackStatus"] != "DELETE_COMPLETE" for page in pages for stack in page["StackSummaries"])

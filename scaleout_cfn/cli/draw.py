@@ -76,7 +76,8 @@ def _in_short(plan: Plan) -> str:
     counts = plan.counts
     if plan.creates or counts["replace"] or counts["possible"] or counts["delete"] or not counts["change"]:
         return ""
-    revisions = [one.path for one in plan.changes if one.routine and one.action == "Modify" and not one.follows]
+    own = [change for change in plan.changes if change.routine and not change.follows]
+    revisions = [change.path for change in own if change.action == "Modify"]
     return f"new revision of {', '.join(revisions)}; nothing is replaced" if revisions else "nothing is replaced"
 
 
@@ -154,7 +155,7 @@ def _words(change: Change, consented: bool) -> str:
 
 def _property_lines(change: Change, indent: str, width: int) -> Iterator[str]:
     room = width - len(indent)
-    shown = [line for one in change.properties if not one.follows for line in _differences(one)]
+    shown = [line for entry in change.properties if not entry.follows for line in _differences(entry)]
     for name, before, after in shown[:MOST_PROPERTIES]:
         if not before and not after:
             yield indent + cut(name, room)
@@ -165,15 +166,15 @@ def _property_lines(change: Change, indent: str, width: int) -> Iterator[str]:
         yield f"{indent}and {len(shown) - MOST_PROPERTIES} more"
 
 
-def _differences(one: Property) -> list[tuple[str, str, str]]:
+def _differences(entry: Property) -> list[tuple[str, str, str]]:
     """A property's parts that differ, for who finds a new image in two whole container definitions?"""
     try:
-        before, after = json.loads(one.before), json.loads(one.after)
+        before, after = json.loads(entry.before), json.loads(entry.after)
     except ValueError:
         before = after = None
     if not isinstance(before, (dict, list)) or not isinstance(after, (dict, list)):
-        return [(one.name, one.before, one.after)]
-    was, will = dict(_leaves(one.name, before)), dict(_leaves(one.name, after))
+        return [(entry.name, entry.before, entry.after)]
+    was, will = dict(_leaves(entry.name, before)), dict(_leaves(entry.name, after))
     paths = [path for path in {**was, **will} if was.get(path) != will.get(path)]
     return [(path, was.get(path, ""), will.get(path, "")) for path in paths]
 
@@ -200,16 +201,16 @@ def event_line(event: Event, stack: str) -> str:
     return f"{'ERROR ' if failed else ''}{place}  {status}{words}"
 
 
-def rollout_line(found: Rollout) -> str:
+def rollout_line(newest: Rollout) -> str:
     """An ECS deployment on one line."""
-    words = [f"ECS {found.state}"]
-    if found.stage:
-        words.append(found.stage)
-    words.append(f"running {found.running}/{found.desired}, pending {found.pending}, failed {found.failed}")
-    if found.threshold:
-        words.append(f"breaker {found.failed}/{found.threshold}")
-    if found.reason:
-        words.append(found.reason)
+    words = [f"ECS {newest.state}"]
+    if newest.stage:
+        words.append(newest.stage)
+    words.append(f"running {newest.running}/{newest.desired}, pending {newest.pending}, failed {newest.failed}")
+    if newest.threshold:
+        words.append(f"breaker {newest.failed}/{newest.threshold}")
+    if newest.reason:
+        words.append(newest.reason)
     return "  ".join(words)
 
 
@@ -287,7 +288,7 @@ class Screen:
         for path in sorted(self.last):
             event = self.last[path]
             parent = path.rpartition("/")[0]
-            hidden = parent and not any(one.startswith(f"{parent}/") for one in open_)
+            hidden = parent and not any(path.startswith(f"{parent}/") for path in open_)
             if not path or hidden or (event.type != NESTED and not parent and not event.running and not event.failed):
                 continue
             indent = "  " * (path.count("/") + 1)

@@ -103,12 +103,12 @@ def push(work: Work, folder: str, arguments: tuple[str, ...], tag: str) -> Outco
     if place is None:
         raise _no_repository(work.stack_name)
     source, name, asked, tell = *_wanted(work.config, work.stack_name, folder, arguments, tag), work.view.tell
-    there = repository.one(work.aws, place, asked)
-    found = there or delivery.push(work.aws, place, delivery.build(source, name, asked, tell), tell)
+    there = repository.image_of(work.aws, place, asked)
+    kept = there or delivery.push(work.aws, place, delivery.build(source, name, asked, tell), tell)
     return Outcome(
         "no_change" if there else "done",
         f"{place.uri}:{asked} is {'there already' if there else 'pushed'}",
-        outputs={"ImageUri": f"{place.uri}@{found.digest}"},
+        outputs={"ImageUri": f"{place.uri}@{kept.digest}"},
         next=Next("deploy", ("--image", asked)),
     )
 
@@ -124,24 +124,24 @@ def list_(work: Work) -> Outcome:
     place = repository_in(work, live)
     if place is None:
         raise _no_repository(work.stack_name)
-    found = repository.images(work.aws, place)
+    images = repository.images(work.aws, place)
     runs = live.parameters.get("ImageUri", "")
-    for one in found:
-        current = runs == f"{place.uri}@{one.digest}" or runs in {f"{place.uri}:{tag}" for tag in one.tags}
-        pushed = f"{one.pushed:%Y-%m-%d %H:%MZ}" if one.pushed else ""
-        tags = ", ".join(one.tags) or "(untagged)"
-        line = f"{'*' if current else ' '} {pushed:17} {one.size_bytes / 1e6:7.1f} MB  {tags}  {one.digest}"
+    for entry in images:
+        current = runs == f"{place.uri}@{entry.digest}" or runs in {f"{place.uri}:{tag}" for tag in entry.tags}
+        pushed = f"{entry.pushed:%Y-%m-%d %H:%MZ}" if entry.pushed else ""
+        tags = ", ".join(entry.tags) or "(untagged)"
+        line = f"{'*' if current else ' '} {pushed:17} {entry.size_bytes / 1e6:7.1f} MB  {tags}  {entry.digest}"
         data = {
-            "digest": one.digest,
-            "tags": list(one.tags),
-            "pushed": one.pushed.isoformat() if one.pushed else "",
-            "size_bytes": one.size_bytes,
-            "uri": f"{place.uri}@{one.digest}",
+            "digest": entry.digest,
+            "tags": list(entry.tags),
+            "pushed": entry.pushed.isoformat() if entry.pushed else "",
+            "size_bytes": entry.size_bytes,
+            "uri": f"{place.uri}@{entry.digest}",
             "current": current,
         }
         work.view.tell(Fact("image", (line,), data))
-    following = ("--image", "DIGEST") if found else ("--build",)
-    count = "1 image" if len(found) == 1 else f"{len(found)} images"
+    following = ("--image", "DIGEST") if images else ("--build",)
+    count = "1 image" if len(images) == 1 else f"{len(images)} images"
     return Outcome("done", f"{place.uri}: {count}", next=Next("deploy", following))
 
 
@@ -163,7 +163,7 @@ def image_uri(work: Work, text: str | None) -> str | None:
 def build_source(work: Work, folder: str, place: Repository | None) -> tuple[str, Built | None]:
     """The tag of a folder, and what was built of it; nothing where the repository has that tag already."""
     source, name, tag = _wanted(work.config, work.stack_name, folder, (), "")
-    if place is not None and repository.one(work.aws, place, tag):
+    if place is not None and repository.image_of(work.aws, place, tag):
         return tag, None
     return tag, delivery.build(source, name, tag, work.view.tell)
 

@@ -30,8 +30,8 @@ class Project(Struct, frozen=True):
 
 def project() -> Project:
     """The project of the command at work: what `main` was given."""
-    found = click.get_current_context().find_root().obj
-    return found if isinstance(found, Project) else Project()
+    own = click.get_current_context().find_root().obj
+    return own if isinstance(own, Project) else Project()
 
 
 def composed(config: Config) -> Stack:

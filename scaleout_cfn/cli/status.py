@@ -87,10 +87,10 @@ def _screen(state: Overview, seen: datetime | None = None) -> Fact:
     url = state.live.outputs.get("ServiceUrl", "")
     stacks = {state.live.name: state.live.status, **state.stacks}
     lines = [f"{path:<16} {status}" for path, status in stacks.items()]
-    lines += [f"{name_in(found.service)}  {rollout_line(found)}" for found in state.services]
+    lines += [f"{name_in(newest.service)}  {rollout_line(newest)}" for newest in state.services]
     counts = ", ".join(f"{number} {word}" for word, number in sorted(state.targets.items())) or "none registered"
     lines.append(f"targets  {counts}")
-    lines += [f"not read: {one}" for one in state.unread]
+    lines += [f"not read: {line}" for line in state.unread]
     if url:
         lines.append(f"URL  {url}")
     if seen:
@@ -98,7 +98,7 @@ def _screen(state: Overview, seen: datetime | None = None) -> Fact:
     data = {
         **({"seen": seen.isoformat()} if seen else {}),
         "stacks": dict(state.stacks),
-        "services": [dataclasses.asdict(found) for found in state.services],
+        "services": [dataclasses.asdict(newest) for newest in state.services],
         "targets": dict(state.targets),
         "unread": list(state.unread),
         "url": url,

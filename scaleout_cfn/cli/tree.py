@@ -74,9 +74,9 @@ class TreeView:
                 self._screen = self._screen.take(message)
                 self._draw()
                 failed = [
-                    event_line(one, self._screen.stack)
-                    for one in message.events
-                    if one.failed and not (one.of_stack and one.path)
+                    event_line(event, self._screen.stack)
+                    for event in message.events
+                    if event.failed and not (event.of_stack and event.path)
                 ]
                 self._print([f"✗ {line}" for line in failed])
             case Rollout():

@@ -52,7 +52,7 @@ class Source:
             for part in parts:
                 digest.update(len(part).to_bytes(8, "big") + part)
 
-        add(self.platform.encode(), *(one.encode() for one in self.arguments))
+        add(self.platform.encode(), *(argument.encode() for argument in self.arguments))
         for name in included(self.folder):
             path = self.folder / name
             if path.is_symlink():
@@ -69,11 +69,11 @@ def included(folder: Path) -> list[str]:
     https://docs.docker.com/build/concepts/context/#dockerignore-files
     """
     patterns: list[tuple[re.Pattern[str], bool]] = []
-    if (folder / IGNORE).is_file() and not any((folder / one).exists() for one in OTHER_IGNORES):
+    if (folder / IGNORE).is_file() and not any((folder / name).exists() for name in OTHER_IGNORES):
         patterns = list(_patterns((folder / IGNORE).read_text().splitlines()))
     # Where a later line takes something back, a folder that is ignored may hold it.
     prune = all(ignored for _, ignored in patterns)
-    found = []
+    paths = []
     for root, folders, files in os.walk(folder):
         within = Path(root).relative_to(folder).as_posix()
 
@@ -85,10 +85,10 @@ def included(folder: Path) -> list[str]:
         for name in [*files, *links]:
             regular = os.path.isfile(os.path.join(root, name)) or os.path.islink(os.path.join(root, name))
             if regular and not _ignored(path_of(name), patterns):
-                found.append(path_of(name))
+                paths.append(path_of(name))
     # These reach the builder in any case.
-    always = {one for one in (DOCKERFILE, IGNORE) if (folder / one).is_file()}
-    return sorted({*found, *always})
+    always = {name for name in (DOCKERFILE, IGNORE) if (folder / name).is_file()}
+    return sorted({*paths, *always})
 
 
 def _patterns(lines: Sequence[str]) -> Iterator[tuple[re.Pattern[str], bool]]:
@@ -104,8 +104,8 @@ def _patterns(lines: Sequence[str]) -> Iterator[tuple[re.Pattern[str], bool]]:
 def _expression(pattern: str) -> str:
     """Go's filepath.Match with ** for any number of folders, as a regular expression over a whole path."""
     parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    found = re.findall(r"\*\*/|\*\*|\*|\?|\\.|\[\^?[^\]]+\]|.", pattern)
-    return "".join(parts.get(one) or (one if one[0] in "[\\" and len(one) > 1 else re.escape(one)) for one in found)
+    bits = re.findall(r"\*\*/|\*\*|\*|\?|\\.|\[\^?[^\]]+\]|.", pattern)
+    return "".join(parts.get(bit) or (bit if bit[0] in "[\\" and len(bit) > 1 else re.escape(bit)) for bit in bits)
 
 
 def _ignored(path: str, patterns: Sequence[tuple[re.Pattern[str], bool]]) -> bool:

@@ -10,7 +10,7 @@ from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.errors import AGAIN, DeployError, Next, UsageError
 from scaleout_cfn.image.builder import Builder, BuilderError, find
 from scaleout_cfn.image.context import Source
-from scaleout_cfn.image.repository import Image, Repository, one, password
+from scaleout_cfn.image.repository import Image, Repository, image_of, password
 
 __all__ = ["Built", "build", "push"]
 
@@ -63,26 +63,26 @@ def push(aws: Aws, repository: Repository, built: Built, tell: Tell) -> Image:
     Sending it again is harmless: a layer and a manifest are kept by their digest, and the tag cannot be moved. Raises
     DeployError where it cannot be pushed.
     """
-    if found := one(aws, repository, built.tag):
+    if image := image_of(aws, repository, built.tag):
         tell(Note(f"{repository.uri}:{built.tag} is there already"))
-        return found
+        return image
     tell(Note(f"pushing {repository.uri}:{built.tag}"))
     remote = f"{repository.host}/{repository.name}:{built.tag}"
     try:
         built.builder.push(built.name, remote, password(aws, repository), _teller(tell), plain=repository.plain)
     except BuilderError as error:
         # Somebody else may have pushed the same meanwhile, or the answer to ours was lost.
-        if found := one(aws, repository, built.tag):
+        if image := image_of(aws, repository, built.tag):
             tell(Note(f"{error}; but {repository.uri}:{built.tag} is there"))
-            return found
+            return image
         raise DeployError(
             str(error),
             state=f"the image is not in {repository.uri}; what runs is as it was",
             next=Next(AGAIN, words="it sends what is missing"),
         ) from None
     for _ in range(READS):
-        if found := one(aws, repository, built.tag):
-            return found
+        if image := image_of(aws, repository, built.tag):
+            return image
         aws.pace.wait()
     raise DeployError(
         f"{repository.uri}:{built.tag} was pushed, but ECR does not show it",

@@ -13,7 +13,7 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.errors import ApiError, Next, UsageError
 
-__all__ = ["Image", "Repository", "images", "is_short", "is_tag", "one", "password", "pinned_uri", "repository_of"]
+__all__ = ["Image", "Repository", "image_of", "images", "is_short", "is_tag", "password", "pinned_uri", "repository_of"]
 
 LIST = Next("image list", words="which prints what is there")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -62,11 +62,11 @@ def images(aws: Aws, repository: Repository) -> list[Image]:
         pages = list(aws.pages("ecr", "describe_images", **_place(repository)))
     except ApiError as error:
         raise _gone(repository, error) from None
-    found = [_image(raw) for page in pages for raw in page.get("imageDetails", [])]
-    return sorted(found, key=lambda one: (str(one.pushed), one.digest), reverse=True)
+    listed = [_image(raw) for page in pages for raw in page.get("imageDetails", [])]
+    return sorted(listed, key=lambda image: (str(image.pushed), image.digest), reverse=True)
 
 
-def one(aws: Aws, repository: Repository, name: str) -> Image | None:
+def image_of(aws: Aws, repository: Repository, name: str) -> Image | None:
     """The image of a tag or a digest; None where there is none."""
     key = "imageDigest" if name.startswith("sha256:") else "imageTag"
     try:
@@ -75,8 +75,8 @@ def one(aws: Aws, repository: Repository, name: str) -> Image | None:
         if error.code == "ImageNotFoundException":
             return None
         raise _gone(repository, error) from None
-    found = answer.get("imageDetails", [])
-    return _image(found[0]) if found else None
+    details = answer.get("imageDetails", [])
+    return _image(details[0]) if details else None
 
 
 def is_short(text: str) -> bool:
@@ -99,10 +99,10 @@ def pinned_uri(aws: Aws, repository: Repository, name: str) -> str:
     """`REPOSITORY@sha256:...` of a tag or a digest. Raises UsageError for one that is not there."""
     if name.startswith("sha256:") and not _DIGEST.fullmatch(name):
         raise UsageError(f"image {name}: a digest is sha256: and 64 hex digits", next=LIST)
-    found = one(aws, repository, name)
-    if found is None:
+    image = image_of(aws, repository, name)
+    if image is None:
         raise UsageError(f"image {name}: there is none in {repository.uri}", next=LIST)
-    return f"{repository.uri}@{found.digest}"
+    return f"{repository.uri}@{image.digest}"
 
 
 def password(aws: Aws, repository: Repository) -> str:
