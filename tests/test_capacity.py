@@ -260,6 +260,11 @@ def test_the_memory_estimate_is_below_every_published_figure_and_near_it(name: s
     assert 0.92 * total <= estimate <= total
 
 
+@pytest.mark.parametrize(("memory", "lost"), [(512, 100), (910, 101), (1024, 113), (4096, 451), (8192, 656)])
+def test_a_node_loses_100_mib_at_least_11_percent_of_4_gib_and_5_of_the_rest(memory: int, lost: int) -> None:
+    assert capacity.registered_memory_mib(memory) == memory - lost - capacity.RESERVED_MEMORY_MIB
+
+
 # --- the arithmetic against a simulator
 
 

@@ -94,7 +94,10 @@ def examine(module: str, tests: list[str], equal: list[dict[str, str]], sample: 
         copy = Path(scratch) / "checkout"
         _copied(copy)
         environment = {**os.environ, "PYTHONPATH": str(copy)}
-        python = f"{sys.executable} -m pytest -x -q -p no:cacheprovider -p no:xdist --deselect {GOLDEN}"
+        python = (
+            f"{sys.executable} -m pytest -x -q -p no:cacheprovider -p no:xdist --hypothesis-profile mutants"
+            f" --deselect {GOLDEN}"
+        )
         settings, session = copy / "mutants.toml", copy / "mutants.sqlite"
         settings.write_text(
             f'[cosmic-ray]\nmodule-path = "scaleout_cfn/{module}"\ntimeout = {TIMEOUT_S}\nexcluded-modules = []\n'

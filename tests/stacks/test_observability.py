@@ -257,3 +257,31 @@ def test_graphs_have_a_point_a_minute_in_the_set_s_region() -> None:
     assert {graph["properties"]["view"] for graph in graphs} == {"timeSeries"}
     assert (last["type"], last["properties"]["view"]) == ("log", "table")
     assert len({widget["properties"]["title"] for widget in (*graphs, last)}) == len(graphs) + 1
+
+
+def test_a_line_is_drawn_of_a_metric_that_cloudwatch_has_and_called_what_it_is() -> None:
+    *graphs, last = widgets()
+    drawn = {graph["properties"]["title"]: graph["properties"] for graph in graphs}
+    names = {**NAMESPACES, "GroupDesiredCapacity": "AWS/AutoScaling", "GroupMaxSize": "AWS/AutoScaling"}
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cluster-auto-scaling.html
+    names["CapacityProviderReservation"] = "AWS/ECS/ManagedScaling"
+    for graph in drawn.values():
+        for first, *rest in graph["metrics"]:
+            assert isinstance(first, dict) or names[rest[0]] == first
+    latencies = [line[-1] for line in drawn["Response time, seconds"]["metrics"]]
+    assert latencies == [{"stat": of, "label": of} for of in ("p50", "p95", "p99")]
+    # A count is a sum; what is there at a time is not; and a metric that is found needs the statistic in its search.
+    assert {title: graph["stat"] for title, graph in drawn.items()} == {
+        "Requests and 5xx answers a minute": "Sum",
+        "Response time, seconds": "p99",
+        "Tasks that can serve": "Maximum",
+        "CPU and memory of the service, percent": "Average",
+        "Nodes": "Average",
+        "Capacity provider reservation, percent": "Average",
+    }
+    use = [line[0] for line in drawn["CPU and memory of the service, percent"]["metrics"]]
+    assert [line["label"] for line in use] == ["CPU", "Memory"]
+    for line, metric in zip(use, ("CPUUtilization", "MemoryUtilization"), strict=True):
+        found = f'{{AWS/ECS,ClusterName,ServiceName}} ClusterName="${{Cluster}}" MetricName="{metric}"'
+        assert line["expression"] == f"SEARCH('{found}', 'Average', 60)"
+    assert last["properties"]["query"].startswith("SOURCE '${LogGroup}' | ")
