@@ -463,7 +463,7 @@ def test_what_one_service_leaves_of_a_node_another_takes() -> None:
     assert capacity.nodes_needed(medium, [replace(small, minimum_healthy_percent=100), large]) == 4
     # A static port is one service's own: another's may be the same node's.
     pinned = replace(small, cpu_units=128, host_port_static=True)
-    assert capacity.nodes_needed(medium, [pinned, pinned]) == 3
+    assert capacity.nodes_needed(medium, [pinned, pinned]) == capacity.nodes_needed(medium, [pinned], [pinned]) == 3
     # What runs on every node takes its part of each, and reserves nothing where it says nothing.
     assert capacity.nodes_needed(medium, [small], [replace(small, cpu_units=1024)]) == 2
     assert capacity.nodes_needed(medium, [large], [replace(small, cpu_units=1024)]) is None

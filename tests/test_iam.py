@@ -49,6 +49,7 @@ EVERYWHERE = {
     "ssmmessages:OpenDataChannel": "no resource-level permission in the message gateway",
 }
 
+REPORT = "ssm:UpdateInstanceInformation"
 NODE_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
 SECRET = "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:db-AbCdEf"
 #: All that makes a policy, and in another partition: a literal of the usual one is ours then.
@@ -299,13 +300,35 @@ def test_codepipeline_takes_on_its_role_without_saying_for_whom() -> None:
 
 
 def test_balancers_of_this_account_alone_write_access_logs() -> None:
-    document = plain(iam.receive_balancer_logs(GetAtt("Bucket", "Arn")))
-    deliver, tls_only = document["Statement"]
-    assert deliver["Action"] == ["s3:PutObject"]
-    assert "AWS::AccountId" in json.dumps(deliver["Resource"])
-    assert "AWS::AccountId" in json.dumps(deliver["Condition"])
-    assert tls_only["Principal"] == "*"
-    assert tls_only["Effect"] == "Deny"
+    """https://docs.aws.amazon.com/elasticloadbalancing/latest/application/enable-access-logging.html"""
+    deliver, _ = plain(iam.receive_balancer_logs("ARN"))["Statement"]
+    assert (deliver["Effect"], deliver["Action"]) == ("Allow", ["s3:PutObject"])
+    assert deliver["Principal"] == {"Service": "logdelivery.elasticloadbalancing.amazonaws.com"}
+    assert deliver["Resource"] == [{"Fn::Join": ["", ["ARN", "/AWSLogs/", {"Ref": "AWS::AccountId"}, "/*"]]}]
+    balancers = "arn:${AWS::Partition}:elasticloadbalancing:${AWS::Region}:${AWS::AccountId}:loadbalancer/*"
+    assert deliver["Condition"] == {"ArnLike": {"aws:SourceArn": {"Fn::Sub": balancers}}}
+
+
+def test_a_shell_on_a_node_or_in_a_task_is_a_channel_of_session_manager() -> None:
+    ways = {f"ssmmessages:{verb}{kind}Channel" for verb in ("Create", "Open") for kind in ("Control", "Data")}
+    for document, report in ((iam.carry_exec_sessions(), set()), (iam.be_managed_by_session_manager(), {REPORT})):
+        actions = [action for statement in plain(document)["Statement"] for action in statement["Action"]]
+        assert set(actions) == ways | report
+
+
+def test_a_workflow_takes_on_its_role_by_the_token_that_github_gave_it() -> None:
+    """https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws"""
+    (statement,) = plain(iam.assumed_by_github("PROVIDER", "repo:shop/web:environment:web"))["Statement"]
+    assert (statement["Effect"], statement["Action"]) == ("Allow", ["sts:AssumeRoleWithWebIdentity"])
+    assert statement["Principal"] == {"Federated": "PROVIDER"}
+    github = "token.actions.githubusercontent.com"
+    claims = {f"{github}:aud": "sts.amazonaws.com", f"{github}:sub": "repo:shop/web:environment:web"}
+    assert statement["Condition"] == {"StringEquals": claims}
+
+
+def test_nothing_is_refused_but_plain_http(templates: dict[str, dict[str, Any]]) -> None:
+    for place, statement in statements(templates):
+        assert statement["Effect"] == ("Deny" if statement["Sid"] == "TlsOnly" else "Allow"), place
 
 
 def plain(document: PolicyDocument) -> dict[str, Any]:

@@ -255,6 +255,41 @@ def test_all_but_the_change_set_is_for_cloudformation_alone() -> None:
         assert called in (None, {"aws:CalledVia": ["cloudformation.amazonaws.com"]})
 
 
+def test_a_deployment_reaches_its_own_set_and_hands_roles_to_its_tasks_alone() -> None:
+    by_sid = {statement["Sid"]: statement for statement in deploying()}
+    # Without its partition, region and account; the name of the root in braces.
+    reached = {
+        sid: {
+            re.sub(r"^arn:\$\{AWS::Partition\}:|\$\{AWS::\w+\}", "", _list(resource.get("Fn::Sub", ""))[0])
+            for resource in statement["Resource"]
+            if isinstance(resource, dict)
+        }
+        for sid, statement in by_sid.items()
+        if sid not in ("Roles", "PassRoles")
+    }
+    nested = "cloudformation:::stack/${Root}-*/*"
+    assert {sid: where for sid, where in reached.items() if where} == {
+        "ChangeStack": {nested, "cloudformation:::stack/${Root}/*"},
+        "UpdateNested": {nested},
+        "FirstDeployment": {f"cloudformation:::stack/${{Root}}-{title}-*/*" for title in ("Autoscaling", "Service")},
+        "ReadTemplates": {"s3:::${Bucket}/*"},
+        "ReadPublicParameters": {"ssm:::parameter/aws/service/*"},
+        "Ecs": {
+            "ecs:::cluster/${Root}-*",
+            "ecs:::service-deployment/${Root}-*",
+            "ecs:::service/${Root}-*",
+            "ecs:::task-definition/${Root}-Service-*",
+        },
+        "LinkedRole": {"iam:::role/aws-service-role/ecs.application-autoscaling.amazonaws.com/*"},
+        "Scale": {"application-autoscaling:::scalable-target/*"},
+        "Alarms": {"cloudwatch:::alarm:${Root}-*", "cloudwatch:::alarm:TargetTracking-*"},
+        "SecurityGroups": {f"ec2:::{kind}/*" for kind in ("security-group", "security-group-rule", "vpc")},
+    }
+    assert by_sid["PassRoles"]["Condition"] == {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
+    linked = {"iam:AWSServiceName": "ecs.application-autoscaling.amazonaws.com"}
+    assert by_sid["LinkedRole"]["Condition"] == {"StringEquals": linked}
+
+
 def test_roles_made_by_a_deployment_have_the_boundary() -> None:
     boundary = "arn:aws:iam::123456789012:policy/b"
     by_sid = {statement["Sid"]: statement for statement in deploying(boundary=boundary)}
