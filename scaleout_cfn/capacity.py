@@ -63,7 +63,7 @@ class InstanceType(Struct, frozen=True):
     """An EC2 instance type by DescribeInstanceTypes. `max_enis` is that of the default network card."""
 
     name: str
-    architectures: tuple[str, ...]
+    architecture: str
     vcpus: int
     memory_mib: int
     max_enis: int
@@ -131,7 +131,7 @@ def instance_type(name: str) -> InstanceType:
     if row is None:
         raise UnknownInstanceType(name)
     vcpus, memory_mib, max_enis, architecture = row
-    return InstanceType(name, (architecture,), vcpus, memory_mib, max_enis)
+    return InstanceType(name, architecture, vcpus, memory_mib, max_enis)
 
 
 def registered_memory_mib(memory_mib: int) -> int:
@@ -247,15 +247,15 @@ def problems(demand: Demand, supply: Supply) -> list[Problem]:
 
 
 def _architecture(supply: Supply) -> list[Problem]:
-    fit = [name for name in supply.instance_types if supply.architecture in instance_type(name).architectures]
+    fit = [name for name in supply.instance_types if supply.architecture == instance_type(name).architecture]
     misfit = [name for name in supply.instance_types if name not in fit]
     if not misfit:
         return []
-    named = ", ".join(f"{name} is {instance_type(name).architectures[0]}" for name in misfit)
+    named = ", ".join(f"{name} is {instance_type(name).architecture}" for name in misfit)
     message = f"cluster.instance_types: {named}, where cluster.architecture is {supply.architecture}"
     if fit:
         return [Problem("architecture", message, (_types(fit),))]
-    cures: tuple[dict[str, object], ...] = ({"cluster.architecture": instance_type(misfit[0]).architectures[0]},)
+    cures: tuple[dict[str, object], ...] = ({"cluster.architecture": instance_type(misfit[0]).architecture},)
     alike = [_like(instance_type(name), supply.architecture) for name in misfit]
     return [Problem("architecture", message, (*cures, _types(dict.fromkeys(alike))) if all(alike) else cures)]
 

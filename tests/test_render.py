@@ -328,6 +328,8 @@ def test_bounds_of_a_share_reach_the_parameter() -> None:
     config = Config(observability=Observability(error_percent=2.5))
     asked = set_of(compose(config, prices))["root.yaml"]["Parameters"]["ErrorPercent"]
     assert (asked["Default"], asked["MaxValue"]) == (2.5, 100)
+    least = set_of(compose())["root.yaml"]["Parameters"]["MinTasks"]
+    assert (least["MinValue"], least["MaxValue"]) == (0, 5000)
 
 
 def wired(stack: Stack, config: Config, *, image_uri: Text, owner: Text = Text("me")) -> Nothing:  # noqa: B008
@@ -398,6 +400,17 @@ def test_every_parameter_of_the_root_has_a_group_and_a_label(root_template: dict
     labels = [label["default"] for label in form["ParameterLabels"].values()]
     labels += [group["Label"]["default"] for group in form["ParameterGroups"]]
     assert all(re.fullmatch(r"[A-Z][A-Za-z ]+", label) for label in labels)
+
+
+def test_what_is_asked_for_stands_together_by_section_in_words() -> None:
+    form = set_of(compose(Config(), shop))["root.yaml"]["Metadata"]["AWS::CloudFormation::Interface"]
+    groups = {group["Label"]["default"]: group["Parameters"] for group in form["ParameterGroups"]}
+    assert groups["Scaling"][:2] == ["MinTasks", "MaxTasks"]
+    # What no tunable stands behind is nobody's section.
+    assert {"Owner", "CacheType"} <= set(groups["More"])
+    labels = {name: label["default"] for name, label in form["ParameterLabels"].items()}
+    assert (labels["TemplatesUrl"], labels["ImageUri"]) == ("Templates URL", "Image URI")
+    assert (labels["MinTasks"], labels["CreateServiceLinkedRole"]) == ("Min tasks", "Create service linked role")
 
 
 def test_the_root_asks_first_where_the_templates_lie(root_template: dict[str, Any]) -> None:

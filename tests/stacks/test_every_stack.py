@@ -97,6 +97,60 @@ def test_no_rule_opens_more_than_tcp_but_to_nowhere(name: str) -> None:
                 assert nowhere or 0 < node["FromPort"] <= node["ToPort"], path
 
 
+#: Whatever CloudFormation takes no tags of, or of which a tag is no use: nested stacks are named by what is in them.
+UNTAGGED = {
+    "AWS::ApplicationAutoScaling::ScalingPolicy",
+    "AWS::CloudFormation::Stack",
+    "AWS::EC2::Route",
+    "AWS::EC2::SecurityGroupEgress",
+    "AWS::EC2::SubnetRouteTableAssociation",
+    "AWS::EC2::VPCCidrBlock",
+    "AWS::EC2::VPCGatewayAttachment",
+    "AWS::ECS::ClusterCapacityProviderAssociations",
+    "AWS::IAM::InstanceProfile",
+    "AWS::IAM::ServiceLinkedRole",
+    "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
+}
+
+
+def tags_of(properties: dict[str, Any]) -> list[dict[str, Any]]:
+    """The tags of a resource, one mapping for each place that has some."""
+    places = [properties.get("Tags"), *(entry["Tags"] for entry in properties.get("TagSpecifications", []))]
+    return [
+        tags if isinstance(tags, dict) else {tag["Key"]: tag["Value"] for tag in tags}
+        for tags in places
+        if tags is not None
+    ]
+
+
+@every_set
+def test_whatever_can_have_a_name_is_called_by_its_stack_and_title(name: str) -> None:
+    for file, template in SETS[name].items():
+        for title, body in template["Resources"].items():
+            tags = tags_of(body.get("Properties", {}))
+            assert bool(tags) == (body["Type"] not in UNTAGGED), (file, title)
+            assert all(of["Name"] == {"Fn::Sub": f"${{AWS::StackName}}/{title}"} for of in tags)
+
+
+def test_tags_of_the_config_are_on_all_that_takes_some_and_on_what_a_node_brings() -> None:
+    templates = made(tags={"team": "web"})
+    for file, template in templates.items():
+        for title, body in template["Resources"].items():
+            if body["Type"] == "AWS::CloudFormation::Stack":
+                # What is inside inherits them; a name it has itself.
+                assert body["Properties"]["Tags"] == [{"Key": "team", "Value": "web"}]
+            else:
+                assert all(tags["team"] == "web" for tags in tags_of(body.get("Properties", {}))), (file, title)
+    node = templates["cluster.yaml"]["Resources"]["LaunchTemplate"]["Properties"]["LaunchTemplateData"]
+    assert [entry["ResourceType"] for entry in node["TagSpecifications"]] == ["volume", "network-interface"]
+    assert all(tags["team"] == "web" and "Name" in tags for tags in tags_of(node))
+    group = templates["cluster.yaml"]["Resources"]["Nodes"]["Properties"]["Tags"]
+    assert {tag["Key"]: tag["PropagateAtLaunch"] for tag in group} == dict.fromkeys(
+        ["AmazonECSManaged", "Name", "team"], True
+    )
+
+
 #: What lies in a VPC, without its `AWS::`. One that does not say in which is put into the account's default one.
 IN_A_VPC = (
     "EC2::SecurityGroup",
