@@ -152,6 +152,41 @@ def test_a_deployment_moves_only_where_rounding_leaves_it_a_task(tasks: int, low
     assert found == (set() if moves else {"deployment-cannot-move"})
 
 
+def test_a_deployment_that_cannot_move_is_told_with_what_rounding_leaves() -> None:
+    demand = replace(SEED_DEMAND, min_tasks=3, max_tasks=4, minimum_healthy_percent=70, maximum_percent=130)
+    (problem,) = problems(demand, SEED_SUPPLY)
+    assert problem.message == (
+        "service.deployment: of 3 tasks, minimum_healthy_percent = 70 keeps 3 (rounded up) and maximum_percent = 130"
+        " allows 3 (rounded down), so that a deployment can neither stop a task nor start one"
+    )
+    # A third of three may start; of four, one may stop.
+    assert problem.cures == ({"service.deployment.maximum_percent": 134}, {"scaling.min_tasks": 4})
+    assert problems(replace(demand, max_tasks=3), SEED_SUPPLY)[0].cures == problem.cures[:1]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "why"),
+    [
+        ("t2.micro", {"cpu_units": 512}, "2 a node by CPU (1024 CPU units)"),
+        ("t2.micro", {}, "3 a node by memory (1024 MiB, of which about 783 are for tasks)"),
+        ("m5.large", {"host_port_static": True}, "1 a node by ports (one static host port)"),
+        (
+            "c5.large",
+            {"network_mode": "awsvpc"},
+            "2 a node by network interfaces (3 network interfaces, of which one is the node's own)",
+        ),
+        (
+            "m5.24xlarge",
+            {"cpu_units": 1, "memory_mib": 4, "max_tasks": 5000},
+            "1000 a node by ports (1000 on its Docker bridge)",
+        ),
+    ],
+)
+def test_the_limit_that_binds_is_named_with_what_a_node_has_of_it(name: str, changes: Any, why: str) -> None:
+    (problem,) = problems(replace(SEED_DEMAND, **changes), replace(SEED_SUPPLY, instance_types=(name,), max_nodes=1))
+    assert f"{name}, {why}; cluster.max_nodes is 1" in problem.message
+
+
 def test_an_unknown_type_is_refused_with_the_nearest_and_the_cure() -> None:
     with pytest.raises(capacity.UnknownInstanceType, match=r"got t3\.smal, .*nearest: t3\.small"):
         instance_type("t3.smal")

@@ -70,34 +70,6 @@ def with_worker(container: ecs.ContainerDefinition, *providers: str, **service: 
 SMALL = container(Cpu=256, Memory=256)
 
 
-# --- the set as composed
-
-
-@every_config
-@given(config=configs())
-def test_templates_ask_for_what_the_config_asks_for(config: sc.Config) -> None:
-    top = sc.compose(config)
-    assert refusals(top) == []
-    service = config.service
-    bounds: list[sc.Scaling | sc.Schedule] = [config.scaling, *config.scaling.schedules]
-    demand = capacity.Demand(
-        cpu_units=service.cpu_units,
-        memory_mib=service.memory_mib,
-        network_mode=service.network_mode,
-        min_tasks=0,
-        max_tasks=max(bound.max_tasks for bound in bounds),
-        minimum_healthy_percent=service.deployment.minimum_healthy_percent,
-        maximum_percent=200,
-    )
-    needed = max(
-        capacity.nodes_needed(capacity.instance_type(name), [demand]) or 0 for name in config.cluster.instance_types
-    )
-    assert refusals(top, nodes=needed) == []
-    (refusal,) = refusals(top, nodes=str(needed - 1))
-    assert f"need {needed} " in refusal
-    assert f"MaxSize is {needed - 1}; raise it to {needed} (cluster.max_nodes)" in refusal
-
-
 # --- what was changed after composing
 
 
@@ -244,3 +216,31 @@ def test_what_runs_on_every_node_takes_its_part_of_each() -> None:
 
 def test_a_set_without_nodes_or_services_is_none_of_this() -> None:
     assert misfits({"root.yaml": {"Resources": {}}}) == []
+
+
+# --- the set as composed
+
+
+@every_config
+@given(config=configs())
+def test_templates_ask_for_what_the_config_asks_for(config: sc.Config) -> None:
+    top = sc.compose(config)
+    assert refusals(top) == []
+    service = config.service
+    bounds: list[sc.Scaling | sc.Schedule] = [config.scaling, *config.scaling.schedules]
+    demand = capacity.Demand(
+        cpu_units=service.cpu_units,
+        memory_mib=service.memory_mib,
+        network_mode=service.network_mode,
+        min_tasks=0,
+        max_tasks=max(bound.max_tasks for bound in bounds),
+        minimum_healthy_percent=service.deployment.minimum_healthy_percent,
+        maximum_percent=200,
+    )
+    needed = max(
+        capacity.nodes_needed(capacity.instance_type(name), [demand]) or 0 for name in config.cluster.instance_types
+    )
+    assert refusals(top, nodes=needed) == []
+    (refusal,) = refusals(top, nodes=str(needed - 1))
+    assert f"need {needed} " in refusal
+    assert f"MaxSize is {needed - 1}; raise it to {needed} (cluster.max_nodes)" in refusal
