@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -99,7 +98,10 @@ def test_a_cancellation_with_a_token_of_its_own_still_belongs_to_the_operation()
 def test_a_nested_stack_is_found_by_its_arn_read_and_then_left_alone() -> None:
     root = [
         raw(0, "UPDATE_IN_PROGRESS", ClientRequestToken="t"),
-        raw(1, "UPDATE_IN_PROGRESS", "Data", ""),  # no id yet
+        raw(1, "UPDATE_IN_PROGRESS", "Data", "", ResourceType=STACK),  # no id yet
+        raw(
+            1, "UPDATE_IN_PROGRESS", "Service", "arn:aws:ecs:eu-west-1:1:service/web", ResourceType="AWS::ECS::Service"
+        ),
         raw(2, "UPDATE_IN_PROGRESS", "Data", CHILD),
     ]
     history = History(ROOT, "t")
@@ -174,7 +176,8 @@ def test_a_hook_refuses_where_it_failed_and_does_not_only_warn(status: str, mode
     hook = parsed(given, "").hook
     assert hook is not None and hook.refuses is refuses
     cause = event(2, "UPDATE_FAILED", "Word", "The following hook(s) failed: [Acme::No]")
-    events = [parsed(given, ""), replace(parsed(given, ""), path="Other"), parsed(given, ""), cause]
+    of_another = parsed({**given, "LogicalResourceId": "Other", "HookType": "Acme::Other"}, "")
+    events = [parsed(given, ""), of_another, parsed(given, ""), cause]
     assert refusing_hooks(events, cause) == ([hook] if refuses else [])
     assert refusing_hooks(events, event(2, "UPDATE_FAILED", "Word", "no")) == []
 
