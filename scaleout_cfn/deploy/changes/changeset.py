@@ -283,8 +283,9 @@ def _remove_placeholder(aws: Aws, stack: str) -> None:
     live = find(aws, stack)
     if live is None or live.status != "REVIEW_IN_PROGRESS":
         return
-    sets = aws.read("cloudformation", "list_change_sets", StackName=live.stack_id).get("Summaries", [])
-    if all(summary["Status"] in ("DELETE_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_PENDING") for summary in sets):
+    gone = ("DELETE_COMPLETE", "DELETE_IN_PROGRESS", "DELETE_PENDING")
+    pages = aws.pages("cloudformation", "list_change_sets", StackName=live.stack_id)
+    if all(summary["Status"] in gone for page in pages for summary in page.get("Summaries", [])):
         aws.write(
             "cloudformation",
             "delete_stack",
