@@ -9,7 +9,8 @@ from typing import Any
 
 __all__ = ["VARIABLE", "Facts", "attribute_of", "is_function", "names_in", "sub_parts"]
 
-VARIABLE = re.compile(r"\$\{([^}]*)\}")
+# No brace within: a text of nothing but "${" would else take the square of its length.
+VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 
 
 class Facts:

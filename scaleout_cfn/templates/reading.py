@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 from yaml.constructor import SafeConstructor
+from yaml.reader import ReaderError
 
 from scaleout_cfn.templates.facts import Facts
 from scaleout_cfn.templates.findings import Finding
@@ -37,9 +38,14 @@ _WRITTEN_OUT = 1_000_000
 _LARGEST = 5_000_000
 # Real templates are some thirty levels deep. Python's own stack ends at some hundreds, wherever it stands just then.
 _DEEPEST = 100
-# A file that says so is a template, however broken and however it is laid out.
-_MENTIONS = re.compile(rb"""AWSTemplateFormatVersion|(?:^|[\s{,])["']?Resources["']?\s*:""", re.MULTILINE)
-_JSON = re.compile(r"""\s*\{\s*["}]""")
+# A file that says so is a template, however broken and however it is laid out; one that is cut off may have no more
+# than its first sections, and the type of its first resource.
+_MENTIONS = re.compile(
+    rb"""AWSTemplateFormatVersion|(?:^|[\s{,])["']?Resources["']?\s*(?::|\Z)|\{\s*["']Parameters["']\s*:"""
+    rb"""|\bType["']?\s*:\s*["']?AWS::""",
+    re.MULTILINE,
+)
+_JSON = re.compile(r"""\s*(?:/[/*].*?)?\{\s*(?:["}]|/[/*])""", re.DOTALL)
 # Folders in which nobody keeps templates of their own.
 _FOREIGN = ("node_modules", "__pycache__")
 
@@ -50,7 +56,7 @@ class Source:
 
     `body` is the long form, empty where the text cannot be read. `lines` maps a dotted path to its
     line, counted from 1. `problems` says what is wrong with the text itself, `size` counts its bytes,
-    `is_read` says that it is good YAML or JSON.
+    `is_read` says that it is good YAML or JSON with something in it.
     """
 
     name: str
@@ -75,7 +81,7 @@ def load(text: str, name: str) -> Source:
     try:
         if _JSON.match(text):
             # YAML would take more, a comma too many among it; CloudFormation says "JSON not well-formed".
-            body = json.loads(text, strict=False)
+            body = json.loads(text, strict=False, parse_constant=_no_constant)
         loader = _Loader(text)
         try:
             node = loader.get_single_node()
@@ -84,7 +90,7 @@ def load(text: str, name: str) -> Source:
         if not isinstance(node, yaml.MappingNode):
             what = "empty" if node is None else "a list" if isinstance(node, yaml.SequenceNode) else "one value"
             problem = _problem(name, 1, f"The file is {what}, not a template.")
-            return Source(name, {}, problems=(problem,), is_read=True)
+            return Source(name, {}, problems=(problem,), is_read=isinstance(node, yaml.SequenceNode))
         builder = _Builder(name)
         body = builder.mapping(node, "")
         return _bounded(Source(name, body, builder.lines, tuple(builder.problems), is_read=True))
@@ -214,7 +220,8 @@ class Reader:
         try:
             text = raw.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            problem = _problem(name, 1, f"The file is not UTF-8 text: {error.reason} at byte {error.start}.")
+            line = raw.count(b"\n", 0, error.start) + 1
+            problem = _problem(name, line, f"The file is not UTF-8 text: {error.reason} at byte {error.start}.")
             return Source(name, {}, problems=(problem,), size=size)
         source = load(text, name)
         # CodeDeploy's appspec.yml has a list of Resources.
@@ -300,8 +307,17 @@ def _bounded(source: Source) -> Source:
     return source if size <= _WRITTEN_OUT else _too_large(source.name, _WRITTEN_OUT)
 
 
+def _no_constant(name: str) -> None:
+    # Python reads NaN and Infinity, which are no JSON: https://www.rfc-editor.org/rfc/rfc8259#section-6
+    raise ValueError(f"{name} is no number of JSON's")
+
+
 def _not_yaml(name: str, text: str, error: yaml.YAMLError) -> Source:
     mark = getattr(error, "problem_mark", None)
+    if isinstance(error, ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        what = f"the character U+{error.character:04X} is not allowed"
+        return Source(name, {}, problems=(_problem(name, line, f"Not YAML: {what}."),))
     what = " ".join(str(part) for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part)
     # The end of a text without a line's end counts as a line of its own.
     line = min(mark.line, text.count("\n")) + 1 if mark is not None else 1

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lint.sets import write
 
+from scaleout_cfn.templates.facts import VARIABLE
 from scaleout_cfn.templates.reading import Reader, load, read_folder, read_template
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -144,6 +145,8 @@ def test_duplicate_keys_are_found_with_both_lines() -> None:
         ("{Resources: {T: {Type: AWS::SNS::Topic}}", 1),
         ("- Resources\n", 1),
         ("", 1),
+        ('{\n// ours\n"Resources": {}}', 2),
+        ("Resources: {}\n# \x07\n", 2),
         ("Resources: {}\n---\nResources: {}\n", 2),
     ],
 )
@@ -203,6 +206,12 @@ def names(folder: Path, *, deep: bool = False) -> dict[str, bool]:
         "Description: x\n  bad\n  AWSTemplateFormatVersion: 2010-09-09\n",
         "\ufeff" + '{"Resources":{',
         '{"Resources":' + '{"a":' * 900 + "1" + "}" * 901,
+        '{"Resources"',
+        '{"Parameters":{"P":{"Type":"String"',
+        '{"T":{"Type":"AWS::SNS::Topic"',
+        '/* ours */{"Resources":{"T":{"Type":"AWS::SNS::Topic"}}}',
+        '{"Resources":{"T":{"Type":"AWS::SNS::Topic","Properties":{"DisplayName":NaN}}}}',
+        "# Resources: none yet\n",
     ],
 )
 def test_a_broken_file_that_says_it_is_a_template_is_never_passed_over(tmp_path: Path, text: str) -> None:
@@ -244,3 +253,8 @@ def test_a_folder_is_looked_through_to_its_end_but_for_what_nobody_keeps_templat
     (tmp_path / "a" / "round").symlink_to(tmp_path)
     assert names(tmp_path, deep=True) == {"a/b/c/it.yaml": True}
     assert names(tmp_path) == {}
+
+
+def test_a_text_of_nothing_but_opened_variables_is_read_in_time_with_its_length() -> None:
+    # A quarter of an hour where each opening looks for its end up to the last character.
+    assert VARIABLE.findall("${" * 400_000 + "A}") == ["A"]

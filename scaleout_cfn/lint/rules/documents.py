@@ -8,13 +8,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scaleout_cfn.lint.rules.base import Rule
-from scaleout_cfn.templates.facts import sub_parts
+from scaleout_cfn.templates.facts import VARIABLE, sub_parts
 from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Scope
 
 _QUOTAS = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _HOLE = "\0"
 # An ARN with an account number in it is bound to that account's partition anyway.
 _UNBOUND = re.compile(r"arn:aws:(?![^:]*:[^:]*:\d{12}:)")
@@ -45,7 +44,7 @@ def _body(scope: Scope, node: Any) -> str | None:
         (function, argument), *_ = node.items()
         if function == "Fn::Sub":
             template, _ = sub_parts(argument)
-            return _VARIABLE.sub(lambda m: f"${{{m[1][1:]}}}" if m[1].startswith("!") else _HOLE, template) or None
+            return VARIABLE.sub(lambda m: f"${{{m[1][1:]}}}" if m[1].startswith("!") else _HOLE, template) or None
         if function == "Fn::Join" and isinstance(argument, list) and len(argument) == 2:
             delimiter, parts = argument
             if isinstance(delimiter, str) and isinstance(parts, list):
