@@ -108,12 +108,24 @@ def role_of_tasks(templates: Set) -> None:
 
 
 CASES = (
-    Case("S901", scheduled, put(nightly, ScheduleExpression="cron(0 3 * * *)"), f"{RULE}.ScheduleExpression", "cron"),
+    Case(
+        "S901",
+        scheduled,
+        put(nightly, ScheduleExpression="cron(0 3 * * *)"),
+        f"{RULE}.ScheduleExpression",
+        "Write cron(0 3 * * ? *).",
+    ),
     Case("S901", with_schedule, put(weekly, ScheduleExpression="rate(1 week)"), f"{SCHEDULE}.ScheduleExpression", ""),
     Case("S901", with_action, put(action, Schedule="cron(61 8 ? * * *)"), f"{ACTION}.Schedule", "61"),
     Case("S901", with_group_action, put(morning, Recurrence="cron(0 8 * * ? *)"), f"{GROUP_ACTION}.Recurrence", "Unix"),
     Case("S902", with_action, put(action, Timezone="Europe/Nowhere"), f"{ACTION}.Timezone", "Europe/Nowhere"),
-    Case("S902", with_group_action, put(morning, TimeZone="Berlin"), f"{GROUP_ACTION}.TimeZone", "Europe/Berlin"),
+    Case(
+        "S902",
+        with_group_action,
+        put(morning, TimeZone="Berlin"),
+        f"{GROUP_ACTION}.TimeZone",
+        "Did you mean Europe/Berlin?",
+    ),
     Case("S903", with_action, put(action, EndTime="2026-11-30T00:00:00Z"), f"{ACTION}.EndTime", "later time"),
     Case(
         "S904",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from scaleout_cfn.lint.rules.base import Rule
 from scaleout_cfn.lint.rules.permissions import trusts
@@ -32,6 +35,15 @@ _PLACES: tuple[tuple[str, str, tuple[str, str, str, str], Taker | None], ...] = 
 )
 
 
+# Where each of them says what it takes.
+_PAGES: dict[Taker | None, str] = {
+    "application-autoscaling": "https://docs.aws.amazon.com/autoscaling/application/userguide/scheduled-scaling-using-cron-expressions.html",
+    None: "https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutScheduledUpdateGroupAction.html",
+    "events": "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html",
+    "scheduler": "https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html",
+}
+
+
 def _places(stacks: StackSet) -> Iterator[tuple[StackView, str, Scope, Any, tuple[str, str, str, str], Taker | None]]:
     """Each place that says when something is done: stack, path, scope, the properties and their names, the taker."""
     for stack in stacks.stacks:
@@ -58,12 +70,10 @@ class Expression(Rule):
                 continue
             problem = problem_of_schedule(value, taker) if taker else problem_of_recurrence(value)
             if problem:
-                yield self.finding(
-                    stack.file,
-                    f"{path}.{keys[0]}",
-                    f'"{value}" is no schedule: {problem}.',
-                    "Write it as in the example.",
-                )
+                wrong, *right = re.split("[;,] (?:write|as in) ", problem, maxsplit=1)
+                cure = f"Write {right[0]}." if right else "Make it an AWS::Scheduler::Schedule."
+                said = self.finding(stack.file, f"{path}.{keys[0]}", f'"{value}" is no schedule: {wrong}.', cure)
+                yield replace(said, source=_PAGES[taker])
 
 
 class TimeZone(Rule):
@@ -76,12 +86,10 @@ class TimeZone(Rule):
             zone = scope.get(properties, keys[1]) if keys[1] else None
             problem = problem_of_timezone(zone) if isinstance(zone, str) and zone else ""
             if problem:
-                yield self.finding(
-                    stack.file,
-                    f"{path}.{keys[1]}",
-                    f'"{zone}" is no time zone: {problem}.',
-                    "Write Europe/Berlin or UTC.",
-                )
+                wrong, _, hint = problem.partition("; ")
+                cure = hint if hint.endswith("?") else f"{hint}."
+                message = f'"{zone}" is no time zone: {wrong}.'
+                yield self.finding(stack.file, f"{path}.{keys[1]}", message, cure[0].upper() + cure[1:])
 
 
 class EndBeforeStart(Rule):
