@@ -8,7 +8,7 @@ the child's output says.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
@@ -116,6 +116,33 @@ class Scope(Struct, frozen=True):
         finally:
             active.discard(mark)
 
+    def choices(self, node: Any, deepest: int = 4) -> list[tuple[Formula, Any]]:
+        """What an expression may give, each with what makes it so: both sides of an Fn::If, also one that is passed."""
+        value = self.value(node)
+        if value is UNKNOWN and deepest and isinstance(node, Mapping) and len(node) == 1:
+            (function, argument), *_ = node.items()
+            if function == "Ref":
+                outer, passed = self._passed(argument)
+                return outer.choices(passed, deepest - 1) if outer else [(True, value)]
+            if function == "Fn::If" and isinstance(argument, list) and len(argument) == 3:
+                holds = self.stack.when(argument[0])
+                sides = ((holds, argument[1]), (negation(holds), argument[2]))
+                return [
+                    (every([side, when]), given)
+                    for side, part in sides
+                    for when, given in self.choices(part, deepest - 1)
+                ]
+        return [(True, value)]
+
+    def _passed(self, parameter: Any) -> tuple[Scope | None, Any]:
+        """What the parent passes for a parameter, and the scope to read it in; no scope where it passes nothing."""
+        stack = self.stack
+        arguments = stack.nested.arguments if stack.nested else None
+        if stack.parent is None or stack.nested is None or not arguments or parameter not in arguments:
+            return None, None
+        outer = stack.parent.scope_of(stack.parent.resource(stack.nested.logical_id))
+        return Scope(stack.parent, _both(self.doubtful, outer.doubtful), outer.assumed), arguments[parameter]
+
     def _ref(self, name: Any) -> Any:
         stack = self.stack
         if not isinstance(name, str):
@@ -140,14 +167,10 @@ class Scope(Struct, frozen=True):
             if "Default" not in definition or symbol in self.doubtful:
                 return symbol
             return _parameter_value(definition["Default"], kind)
-        arguments = stack.nested.arguments
-        if arguments is None:
+        if stack.nested.arguments is None:
             return UNKNOWN
-        passed = None
-        if name in arguments:
-            outer = stack.parent.scope_of(stack.parent.resource(stack.nested.logical_id))
-            doubtful = _both(self.doubtful, outer.doubtful)
-            passed = Scope(stack.parent, doubtful, outer.assumed).value(arguments[name])
+        outer, argument = self._passed(name)
+        passed = outer.value(argument) if outer else None
         if passed is None:
             passed = definition.get("Default", UNKNOWN)
         return _parameter_value(passed, kind)
@@ -393,14 +416,16 @@ class StackView:
             return _unclear(self, node)
         if function == "Fn::Equals" and len(argument) == 2:
             scope = Scope(self, EVERYTHING, frozenset())
-            return _equality(scope.value(argument[0]), scope.value(argument[1]), _unclear(self, node))
+            left, right = (scope.choices(side) for side in argument)
+            pairs = [(every([a, b]), _equality(x, y, _unclear(self, node))) for a, x in left for b, y in right]
+            return _any(every([when, same]) for when, same in pairs)
         parts = [self._formula(part) for part in argument]
         if function == "Fn::Not" and len(parts) == 1:
             return negation(parts[0])
         if function == "Fn::And":
             return every(parts)
         if function == "Fn::Or":
-            return negation(every([negation(part) for part in parts]))
+            return _any(parts)
         return _unclear(self, node)
 
     def remembered(self, key: tuple[Any, ...], read: Callable[[], Any]) -> Any:
@@ -458,6 +483,10 @@ class StackView:
         if any(name in siblings and attribute.startswith("Outputs.") for _, name, attribute in facts.attributes):
             return True
         return any(self.parent.fed_by_sibling(name) for _, name in facts.refs if name in self.parent.facts.parameters)
+
+
+def _any(formulas: Iterable[Formula]) -> Formula:
+    return negation(every([negation(formula) for formula in formulas]))
 
 
 def _unclear(stack: StackView, node: Any) -> Formula:

@@ -727,6 +727,33 @@ def test_names_meet_unless_their_conditions_exclude_each_other(
     assert bool(found) is meet
 
 
+@pytest.mark.parametrize(("sides", "meet"), [(["no", "yes"], False), (["yes", "no"], True)])
+def test_names_meet_by_conditions_on_what_a_parent_passes_by_a_condition(sides: list[str], meet: bool) -> None:
+    templates = good()
+    for file, nested, passed_on in (("cluster", "Cluster", ["yes", "no"]), ("balancer", "Balancer", sides)):
+        template = templates[f"{file}.yaml"]
+        template.setdefault("Parameters", {})["Named"] = {"Type": "String"}
+        template.setdefault("Conditions", {})["IsNamed"] = {"Fn::Equals": [{"Ref": "Named"}, "yes"]}
+        passed(templates, nested)["Named"] = {"Fn::If": ["HasImage", *passed_on]}
+    for file in ("cluster.yaml", "balancer.yaml"):
+        templates[file]["Resources"]["Queue"] = {
+            "Type": "AWS::SQS::Queue",
+            "Condition": "IsNamed",
+            "Properties": {"QueueName": "the-queue"},
+        }
+    assert [finding.rule for finding in check_set(templates)] == ["S113"] * meet
+
+
+@pytest.mark.parametrize(("sides", "meet"), [(["it", "another"], True), (["another", "it"], False)])
+def test_a_name_that_a_condition_chooses_meets_where_that_holds(sides: list[str], meet: bool) -> None:
+    templates = good()
+    templates["root.yaml"]["Resources"] |= {
+        "First": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Fn::If": ["HasImage", "it", "one"]}}},
+        "Second": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Fn::If": ["HasImage", *sides]}}},
+    }
+    assert [finding.rule for finding in check_set(templates)] == ["S113"] * meet
+
+
 def test_names_made_of_one_root_parameter_meet() -> None:
     templates = good()
     templates["root.yaml"]["Parameters"]["Name"] = {"Type": "String"}

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Rule
-from scaleout_cfn.templates.conditions import Formula, possible
+from scaleout_cfn.templates.conditions import Formula, every, possible
 from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import EVERYTHING, Everything, Scope, StackView, Symbol, Text
@@ -75,9 +75,10 @@ def exports(
             export, presence = output.get("Export"), stack.presence(output)
             if isinstance(export, Mapping) and presence is not False:
                 scope = stack.scope_of(output)
-                name = (replace(scope, doubtful=doubtful) if doubtful else scope).value(export.get("Name"))
-                if isinstance(name, (str, Symbol, Text)):
-                    yield name, Holder(stack, entry, presence, f"Outputs.{entry}.Export.Name")
+                scope = replace(scope, doubtful=doubtful) if doubtful else scope
+                for when, name in scope.choices(export.get("Name")):
+                    if isinstance(name, (str, Symbol, Text)):
+                        yield name, Holder(stack, entry, every([presence, when]), f"Outputs.{entry}.Export.Name")
 
 
 class MisspeltImport(Rule):
@@ -142,6 +143,8 @@ _NAME_PROPERTIES = {
     "AWS::AutoScaling::AutoScalingGroup": "AutoScalingGroupName",
     "AWS::CloudWatch::Alarm": "AlarmName",
     "AWS::CloudWatch::Dashboard": "DashboardName",
+    "AWS::CodeBuild::Project": "Name",
+    "AWS::CodePipeline::Pipeline": "Name",
     "AWS::DynamoDB::Table": "TableName",
     "AWS::EC2::LaunchTemplate": "LaunchTemplateName",
     "AWS::ECR::Repository": "RepositoryName",
@@ -150,13 +153,16 @@ _NAME_PROPERTIES = {
     "AWS::ElasticLoadBalancing::LoadBalancer": "LoadBalancerName",
     "AWS::ElasticLoadBalancingV2::LoadBalancer": "Name",
     "AWS::ElasticLoadBalancingV2::TargetGroup": "Name",
+    "AWS::Events::EventBus": "Name",
     "AWS::IAM::InstanceProfile": "InstanceProfileName",
     "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
     "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::User": "UserName",
     "AWS::KMS::Alias": "AliasName",
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::RDS::DBInstance": "DBInstanceIdentifier",
+    "AWS::RDS::DBSubnetGroup": "DBSubnetGroupName",
     "AWS::S3::Bucket": "BucketName",
     "AWS::SNS::Topic": "TopicName",
     "AWS::SQS::Queue": "QueueName",
@@ -188,11 +194,11 @@ def _physical_names(root: StackView) -> Iterator[tuple[tuple[str, str | Symbol |
     for stack in root.tree():
         for kind, name_property in _NAME_PROPERTIES.items():
             for logical_id, properties, scope in stack.of_type(kind):
-                name = scope.value(properties.get(name_property))
-                if name and isinstance(name, (str, Symbol, Text)):
-                    presence = stack.presence(stack.resource(logical_id))
-                    path = f"Resources.{logical_id}.Properties.{name_property}"
-                    yield (kind, name), Holder(stack, logical_id, presence, path)
+                presence = stack.presence(stack.resource(logical_id))
+                path = f"Resources.{logical_id}.Properties.{name_property}"
+                for when, name in scope.choices(properties.get(name_property)):
+                    if name and isinstance(name, (str, Symbol, Text)):
+                        yield (kind, name), Holder(stack, logical_id, every([presence, when]), path)
 
 
 def _shown(value: Any) -> str:
