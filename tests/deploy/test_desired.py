@@ -80,6 +80,11 @@ def test_another_desired_state_has_another_fingerprint(change: Any) -> None:
     assert len(desired(**change).fingerprint) == 16
 
 
+def test_the_order_in_which_something_is_desired_makes_no_other_state() -> None:
+    one, other = ({"A": "1", "B": "2"}, {"B": "2", "A": "1"})
+    assert desired(parameters=one, tags=one).fingerprint == desired(parameters=other, tags=other).fingerprint
+
+
 def test_no_fingerprint_shows_a_secret_and_each_secret_has_its_own() -> None:
     one, other = ({"ImageUri": "web:1", "Password": word} for word in ("one", "other"))
     assert desired(parameters=one).fingerprint != desired(parameters=other).fingerprint
