@@ -79,8 +79,8 @@ def rollback(
     if way.verb == "nothing":
         what = f"{stack}: {way.what}"
         return Outcome("no_change", what, live.status, live.stack_id, next=way.next)
-    _refuse(way, live)
     require_ours(aws, live, environment, adopt=adopt)
+    _refuse(way, live)
     arguments: dict[str, Any] = {"RoleARN": role_arn} if role_arn else {}
     sentence = f"{stack} is {live.status}: it {way.what}"
     if way.verb == "continue_update_rollback":
@@ -118,6 +118,7 @@ def cancel(
     if live.status != "UPDATE_IN_PROGRESS":
         if live.meaning.rollback.verb == "watch":
             return watch(aws, Operation(live.stack_id, ""), stack, tell, _conclusion(aws, stack, tell), patience)
+        require_ours(aws, live, environment, adopt=adopt)
         if live.meaning.rollback.verb == "busy":
             verb = live.status.split("_")[0].lower()
             raise RefusedError(

@@ -68,9 +68,12 @@ def _busy(rollback: Recovery, begins: Begins = "", *, deletable: bool = False) -
 _ROWS: dict[str, Status] = {
     "REVIEW_IN_PROGRESS": Status("create", "gone", "", None,
         Recovery("nothing", "is a placeholder: nothing was ever deployed"), "operation"),
-    "CREATE_IN_PROGRESS": _busy(Recovery("busy", "is being created", Next("cancel")), "operation", deletable=True),
+    "CREATE_IN_PROGRESS": _busy(
+        Recovery("busy", "is being created", Next("events", ("--follow",), instead=_DESTROY)), "operation",
+        deletable=True),
     "CREATE_COMPLETE": Status("update", "done", "created", None,
-        Recovery("refuse", "was created well: there is no earlier version", _DESTROY)),
+        Recovery("refuse", "was created well: there is no earlier version",
+            Next("deploy", words="with another image or config"))),
     "CREATE_FAILED": Status("update", "failed", "the creation failed, and what was made so far is there",
         Next("deploy", instead=_DESTROY),
         Recovery("rollback_stack", "what its creation made is deleted; the empty stack stays")),

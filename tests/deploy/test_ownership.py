@@ -85,6 +85,16 @@ def test_a_stack_of_somebody_else_is_changed_only_with_adopt(name: str) -> None:
     assert command(operator, True).exit_code == 0
 
 
+@pytest.mark.parametrize("status", ["CREATE_IN_PROGRESS", "CREATE_COMPLETE", "UPDATE_COMPLETE", "ROLLBACK_FAILED"])
+@pytest.mark.parametrize("name", ["rollback", "cancel"])
+def test_of_a_stack_of_somebody_else_no_deletion_is_offered(name: str, status: str) -> None:
+    try:
+        following = COMMANDS[name][0](foreign(status), False).next
+    except RefusedError as refused:
+        following = refused.next
+    assert "destroy" not in command_line(following)
+
+
 def test_a_change_set_of_a_foreign_stack_is_applied_only_with_adopt() -> None:
     operator = foreign()
     planned = operator.plan(image="web:2", adopt=True)

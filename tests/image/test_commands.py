@@ -251,6 +251,6 @@ def test_rollout_and_logs_show_what_the_emulator_has(web: str, capsys: pytest.Ca
     assert code_of("rollout", "--local", "--json") == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (seen,) = [one for one in lines if one["type"] == "versions"]
-    assert [(one["role"], one["running"], one["desired"]) for one in seen["versions"]] == [("new", 1, 1)]
+    assert [(one["role"], one["running"], one["desired"]) for one in seen["versions"]] == [("new", 2, 2)]
     assert code_of("logs", "--local", "--since", "1h") == 0
     assert "the emulator runs no container" in capsys.readouterr().err
