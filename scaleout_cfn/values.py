@@ -13,10 +13,8 @@ from troposphere import AWSHelperFn, Join
 
 __all__ = [
     "AlarmName",
-    "AvailabilityZoneNames",
     "CapacityProviderName",
     "CertificateArn",
-    "ClusterArn",
     "ClusterName",
     "EmailAddress",
     "Flag",
@@ -121,10 +119,6 @@ class LatestImage(ImageId):
     parameter_type = "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>"
 
 
-class AvailabilityZoneNames(Values):
-    meaning = "Names of availability zones."
-
-
 class CertificateArn(Value):
     meaning = "The ACM certificate of the HTTPS listener."
 
@@ -146,10 +140,6 @@ class LoadBalancerName(Value):
 
 
 class ClusterName(Value):
-    meaning = "The ECS cluster."
-
-
-class ClusterArn(Value):
     meaning = "The ECS cluster."
 
 

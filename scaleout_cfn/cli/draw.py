@@ -288,7 +288,7 @@ class Screen:
         for path in sorted(self.last):
             event = self.last[path]
             parent = path.rpartition("/")[0]
-            hidden = parent and not any(path.startswith(f"{parent}/") for path in open_)
+            hidden = parent and not any(busy.startswith(f"{parent}/") for busy in open_)
             if not path or hidden or (event.type != NESTED and not parent and not event.running and not event.failed):
                 continue
             indent = "  " * (path.count("/") + 1)
@@ -304,6 +304,6 @@ class Screen:
         return lines
 
 
-def _bar(done: int, total: int, cells: int = 20) -> str:
-    full = cells * done // total if total else 0
-    return "█" * full + "░" * (cells - full)
+def _bar(done: int, total: int) -> str:
+    full = 20 * done // total if total else 0
+    return "█" * full + "░" * (20 - full)

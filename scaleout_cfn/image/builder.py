@@ -28,6 +28,8 @@ Say: TypeAlias = Callable[[str], None]
 NAMES = ("docker", "podman", "buildah", "finch")
 #: They share code and options; docker and finch share others.
 OF_PODMAN = ("podman", "buildah")
+#: https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
+USER = "AWS"
 ANSWER_S = 20
 LAST_LINES = 20
 #: A Dockerfile may mount secrets, which docker's old builder cannot. Attestations hold times: without them the same
@@ -91,15 +93,15 @@ class Builder:
         )
         return done.stdout.strip() if done.returncode == 0 else ""
 
-    def push(self, name: str, remote: str, password: str, say: Say, *, user: str = "AWS", plain: bool = False) -> None:
+    def push(self, name: str, remote: str, password: str, say: Say, *, plain: bool = False) -> None:
         """Push an image that is here to `HOST/REPOSITORY:TAG`. `plain` speaks HTTP. Raises BuilderError."""
         host = remote.partition("/")[0]
         insecure = ["--tls-verify=false"] if plain and self.name in OF_PODMAN else []
         # As it is, and as HTTP carries it.
-        secrets = (password, base64.b64encode(f"{user}:{password}".encode()).decode())
+        secrets = (password, base64.b64encode(f"{USER}:{password}".encode()).decode())
         with _own_config(host) as environment:
             try:
-                login = ["login", "--username", user, "--password-stdin", *insecure, host]
+                login = ["login", "--username", USER, "--password-stdin", *insecure, host]
                 self._run(login, f"{self.name} cannot log in to {host}", _unsaid, environment, secrets, given=password)
                 self._run(["tag", name, remote], f"{self.name} cannot tag {name}", say, environment, secrets)
                 self._run(["push", *insecure, remote], f"{self.name} cannot push", say, environment, secrets)

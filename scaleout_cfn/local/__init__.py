@@ -116,18 +116,17 @@ class Emulator:
         raise EmulatorError(f"The emulator at {self.endpoint_url} does not end. End its process {self.pid} by hand.")
 
 
-def start(port: int | None = None, *, faults: Path | None = None, log: Path | None = None) -> Emulator:
+def start(port: int | None = None) -> Emulator:
     """Start an emulator that outlives this process, and return once it answers (0.5 s, at most 30 s).
 
-    `port`: None takes a free one. `faults`: a JSON file of delays and failures, see `faults.py`; it may be
-    written later. `log`: where the server writes, nowhere by default.
+    `port`: None takes a free one.
 
     It runs in a session of its own: a Ctrl-C meant for the caller does not reach it. With AUTH=true in the
     environment it checks signatures and IAM policies; keys of twelve digits are then the account's root.
 
     Raises `EmulatorError` when the `[local]` extra is missing or of another version, or the port is taken.
     """
-    return _launch(_arguments(port, faults), log, stdin=subprocess.DEVNULL)
+    return _launch(["--port", str(port or 0)], None, stdin=subprocess.DEVNULL)
 
 
 @contextmanager
@@ -140,9 +139,13 @@ def running(
 ) -> Iterator[Emulator]:
     """Run an emulator for the length of a `with` block; it also ends when this process dies in any way.
 
+    `faults`: a JSON file of delays and failures, see `faults.py`; it may be written later. `log`: where the server
+    writes, nowhere by default.
     `without` leaves out patches by name, for the tests that prove each one is needed.
     """
-    arguments = [*_arguments(port, faults), "--until-stdin-closes"]
+    arguments = ["--port", str(port or 0), "--until-stdin-closes"]
+    if faults is not None:
+        arguments += ["--faults", str(Path(faults).absolute())]
     for name in without:
         arguments += ["--without", name]
     emulator = _launch(arguments, log, stdin=subprocess.PIPE)
@@ -164,13 +167,6 @@ def attach(endpoint_url: str) -> Emulator:
             f"No local emulator answers at {endpoint_url} ({error}). Start one with `deploy --local --keep`."
         ) from error
     return Emulator(endpoint_url, int(answer["pid"]))
-
-
-def _arguments(port: int | None, faults: Path | None) -> list[str]:
-    arguments = ["--port", str(port or 0)]
-    if faults is not None:
-        arguments += ["--faults", str(Path(faults).absolute())]
-    return arguments
 
 
 def _launch(arguments: Sequence[str], log: Path | None, *, stdin: int) -> Emulator:

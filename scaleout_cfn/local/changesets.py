@@ -19,8 +19,8 @@ from ministack.services.cloudformation import (
     stacks,
 )
 
+from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.local.differences import Comparison
-from scaleout_cfn.local.nested import STACK
 
 __all__ = ["documented_changes", "no_echo_masked", "parent_ids", "property_values", "review_stack_kept"]
 
@@ -177,7 +177,7 @@ def _compare(change_set: _Record, root: _Record, params: Any, create: Callable[[
     changes: dict[str, _Record] = {}
     for logical_id in comparison.order:
         change = comparison.change(logical_id, retagged=retagged)
-        if root["IncludeNestedStacks"] and comparison.definition(logical_id)["Type"] == STACK:
+        if root["IncludeNestedStacks"] and comparison.definition(logical_id)["Type"] == NESTED:
             child = _child_change_set(logical_id, comparison, change_set, root, params, create)
             if child is None:  # its outputs stay, whatever its URL is
                 comparison.effects.pop(logical_id, None)

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from ministack.services.cloudformation import stacks
 
-from scaleout_cfn.local.nested import STACK
+from scaleout_cfn.aws.names import NESTED
 
 __all__ = ["install"]
 
@@ -69,7 +69,7 @@ class _Plan:
     def meet(self, stack: str, resource: str, resource_type: str, operation: str) -> None:
         """Wait, and raise ValueError (which fails the resource) when a rule says so."""
         plan = self._read()
-        if resource_type != STACK:
+        if resource_type != NESTED:
             time.sleep(plan.get("delay_s", 0))
         for number, rule in enumerate(plan.get("fail", [])):
             if (

@@ -31,9 +31,10 @@ from ministack.services.cloudformation import (
     stacks,
 )
 
-__all__ = ["STACK", "event_physical_ids", "nested_stacks", "unchanged_resource_events"]
+from scaleout_cfn.aws.names import NESTED
 
-STACK: Final = "AWS::CloudFormation::Stack"
+__all__ = ["event_physical_ids", "nested_stacks", "unchanged_resource_events"]
+
 
 _REVERTING: ContextVar[bool] = ContextVar("reverting", default=False)
 """True while a parent sends a child back to what it was before the update."""
@@ -64,7 +65,7 @@ def nested_stacks() -> None:
         resource_type: str, physical_id: str, old: _Record, new: _Record, stack_name: str, *rest: Any
     ) -> Any:
         # A child is looked at even when its properties are unchanged: the template behind its URL may not be.
-        if resource_type == STACK:
+        if resource_type == NESTED:
             return _update(physical_id, new, stack_name)
         return update_resource(resource_type, physical_id, old, new, stack_name, *rest)
 
@@ -96,7 +97,7 @@ def nested_stacks() -> None:
             stack["_retain_except_on_create"] = _flag(params, "RetainExceptOnCreate")
         return execute(params)
 
-    provisioners._RESOURCE_HANDLERS[STACK] = {"create": _create, "delete": _delete}
+    provisioners._RESOURCE_HANDLERS[NESTED] = {"create": _create, "delete": _delete}
     stacks._update_resource = update_any
     stacks._revert_update = revert_any
     stacks._roll_back_operation = roll_back_children
@@ -135,7 +136,7 @@ def unchanged_resource_events() -> None:
     def update_noting(
         resource_type: str, physical_id: str, old: _Record, new: _Record, stack_name: str, logical_id: str, *rest: Any
     ) -> Any:
-        if old == new and resource_type != STACK:
+        if old == new and resource_type != NESTED:
             _stacks[stack_name].setdefault("_unchanged", set()).add(logical_id)
         return update_resource(resource_type, physical_id, old, new, stack_name, logical_id, *rest)
 
@@ -167,7 +168,7 @@ def _create(logical_id: str, properties: _Record, parent_name: str) -> tuple[str
     # The parent knows its child from here on: it shows it, and its rollback finds it.
     resource = {
         "PhysicalResourceId": child["StackId"],
-        "ResourceType": STACK,
+        "ResourceType": NESTED,
         "ResourceStatus": "CREATE_IN_PROGRESS",
         "LogicalResourceId": logical_id,
         "Properties": properties,
@@ -179,7 +180,7 @@ def _create(logical_id: str, properties: _Record, parent_name: str) -> tuple[str
         parent["StackId"],
         parent_name,
         logical_id,
-        STACK,
+        NESTED,
         "CREATE_IN_PROGRESS",
         "Resource creation Initiated",
         child["StackId"],
@@ -298,7 +299,7 @@ def _run(child: _Record, source: _Source, kind: str, *, is_update: bool, **optio
         _conditions=engine._evaluate_conditions(source.template, source.parameters),
     )
     name, stack_id = child["StackName"], child["StackId"]
-    stacks._add_event(stack_id, name, name, STACK, child["StackStatus"], physical_id=stack_id)
+    stacks._add_event(stack_id, name, name, NESTED, child["StackStatus"], physical_id=stack_id)
     asyncio.run(
         stacks._deploy_stack_async(
             name,
@@ -320,11 +321,11 @@ def _with_children(stack: _Record, operation: _Record) -> _Record:
     previous = ((operation.get("previous_stack") or {}).get("_resources")) or {}
     created = list(operation.get("created") or [])
     failed = operation.get("failed_logical_id")
-    if failed in resources and failed not in previous and resources[failed]["ResourceType"] == STACK:
+    if failed in resources and failed not in previous and resources[failed]["ResourceType"] == NESTED:
         created.append(failed)
     for logical_id in created:
         record, old = resources[logical_id], previous.get(logical_id)
-        if record["ResourceType"] == STACK and old is not None and old["Properties"] == record["Properties"]:
+        if record["ResourceType"] == NESTED and old is not None and old["Properties"] == record["Properties"]:
             child = _find(record["PhysicalResourceId"])
             if child is not None and child.get("_before") not in (None, _current(child)):
                 old["Properties"] = {**old["Properties"], _CHANGED: True}

@@ -16,6 +16,7 @@ from typing import Any
 
 from awacs.aws import Action, Allow, ArnLike, Condition, Principal, Statement, StringEquals
 
+from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.permissions.grants import NAMES, Scope, allow, public_parameters
 from scaleout_cfn.rendering import Template
 
@@ -187,7 +188,7 @@ def service_role(templates: Mapping[str, Template], scope: Scope) -> list[Statem
     wanted = {one for actions in called.values() for one in actions}
     covering = [one for one in wanted if one.endswith("*")]
     wanted = {one for one in wanted if not any(fnmatchcase(one, wide) and one != wide for wide in covering)}
-    if "AWS::CloudFormation::Stack" in types:
+    if NESTED in types:
         wanted |= {f"cloudformation:{name}ChangeSet" for name in ("Create", "Delete", "Describe", "Execute")}
     statements += _by_service(wanted, scope)
     statements += _roles(resources, types, scope)

@@ -129,12 +129,12 @@ BANDS: dict[str, tuple[float, float]] = {
 """Where each constant may lie, (fastest, slowest)."""
 
 
-def corners(delays: Delays | None = None) -> dict[str, Delays]:
-    """The given values, and the corners of the bands: everything fast or slow, scale-in gradual or at once.
+def corners() -> dict[str, Delays]:
+    """The usual values, and the corners of the bands: everything fast or slow, scale-in gradual or at once.
 
     The step of scale-in is moved by itself, for more of it is neither faster nor slower for the user.
     """
-    middle = delays or Delays()
+    middle = Delays()
     delays_at = {"middle": middle}
     for pace, end in (("fast", 0), ("slow", 1)):
         for step, share in (("gradual", BANDS["scale_in_share"][0]), ("at once", BANDS["scale_in_share"][1])):

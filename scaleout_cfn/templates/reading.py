@@ -26,7 +26,6 @@ from scaleout_cfn.templates.stacks import StackView
 
 __all__ = ["Reader", "Source", "load", "read_folder", "read_template"]
 
-ANATOMY = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-anatomy.html"
 FORMATS = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html"
 
 # PyYAML is sometimes installed without libyaml; its own parser gives the same, about ten times slower.

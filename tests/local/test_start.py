@@ -162,7 +162,7 @@ def test_a_missing_extra_is_named_with_its_cure(
     monkeypatch.setattr(metadata, "version", version)
     with pytest.raises(EmulatorError, match=message) as refusal:
         start()
-    assert "pip install 'scaleout-cfn[local]'" in str(refusal.value)
+    assert "pip install '.[local]'" in str(refusal.value)
     assert refusal.value.exit_code == 2
 
 

@@ -54,7 +54,7 @@ def tail(aws: Aws, group: str, start: datetime, *, follow: bool) -> Iterator[Lin
     begin = max(0, int(start.timestamp() * 1000))
     newest = begin
     seen: dict[str, int] = {}
-    while True:
+    for _ in aws.pace.turns(None):
         try:
             for page in aws.pages("logs", "filter_log_events", logGroupName=group, startTime=begin):
                 for event in page.get("events", []):
@@ -73,7 +73,6 @@ def tail(aws: Aws, group: str, start: datetime, *, follow: bool) -> Iterator[Lin
             return
         begin = max(begin, newest - OVERLAP_MS)
         seen = {name: time for name, time in seen.items() if time >= begin}
-        aws.pace.wait()
 
 
 def stream(aws: Aws, group: str, name: str, token: str) -> tuple[list[Line], str]:
