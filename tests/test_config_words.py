@@ -85,16 +85,36 @@ RIGHT: dict[str, list[str]] = {
     "role": ["arn:aws:iam::123456789012:role/deployer", "arn:aws-cn:iam::123456789012:role/path/to/r"],
     "oidc_provider": ["arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"],
     "connection": [f"arn:aws:codestar-connections:eu-west-1:123456789012:connection/{UUID}"],
-    "cidr": ["10.0.0.0/16", "172.31.0.0/20", "192.168.7.0/24", "100.64.0.0/16", "8.8.0.0/16"],
-    "host_name": ["shop.example.com", "a.b.example.co", "xn--bcher-kva.example", "1.example.museum"],
-    "hosted_zone": ["Z1", "Z0123456789ABCDEFGHIJ"],
-    "email": ["ops@example.com", "a.b+c@sub.Example.org"],
+    "cidr": [
+        "10.0.0.0/16",
+        "172.31.0.0/20",
+        "192.168.7.0/24",
+        "100.64.0.0/16",
+        "8.8.0.0/16",
+        "10.255.255.0/24",
+        "126.0.0.0/16",
+        "128.0.0.0/16",
+        "169.253.0.0/16",
+        "169.255.0.0/16",
+        "223.255.0.0/16",
+        "1.0.0.0/16",
+    ],
+    "host_name": [
+        "shop.example.com",
+        "a.b.example.co",
+        "xn--bcher-kva.example",
+        "1.example.museum",
+        f"{'a' * 63}.example.com",
+        ".".join(["a" * 61] * 4) + ".museu",
+    ],
+    "hosted_zone": ["Z1", "Z0123456789ABCDEFGHIJ", "Z" + "A" * 31],
+    "email": ["ops@example.com", "a.b+c@sub.Example.org", "a" * 64 + "@example.com"],
     "pull_from": [
         "arn:aws:ecr:eu-west-1:123456789012:repository/team/app",
         "arn:aws-cn:ecr:cn-north-1:123456789012:repository/team/*",
     ],
-    "path": ["/", "/health", "/a/b?c=d", "/%20"],
-    "bucket": ["my.templates-1", "abc"],
+    "path": ["/", "/health", "/a/b?c=d", "/%20", "/" + "a" * 1023],
+    "bucket": ["my.templates-1", "abc", "b" * 63],
     "image": [
         "nginx",
         "nginx:1.27",
@@ -104,10 +124,11 @@ RIGHT: dict[str, list[str]] = {
         "123456789012.dkr.ecr.us-east-1.amazonaws.com/web@sha256:" + "0" * 64,
         "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/a/web:v1@sha256:" + "f" * 64,
         "a__b/c.d-e--f",
+        "web:" + "t" * 128,
     ],
     "stack_name": ["web", "A", "shop-prod-2", "w" * 64],
-    "tag_key": ["team", "cost center", "env:stage", "Äpfel"],
-    "tag_value": ["a", "x@y.example"],
+    "tag_key": ["team", "cost center", "env:stage", "Äpfel", "k" * 128],
+    "tag_value": ["a", "x@y.example", "v" * 256],
     "repository": ["shop/web", "My.Org/web_1", "group/sub/project", "owner@1/name@2"],
     "branch": ["main", "release/1.x", "feature/a_b"],
     "folder": [".", "webapp", "services/web"],
@@ -148,7 +169,14 @@ WRONG: list[tuple[str, str, str]] = [
     ("cidr", "10.0.0.1/16", "write 10.0.0.0/16"),
     ("cidr", "10.0.0.0", "its length is missing"),
     ("cidr", "10.0.0.0/33", "its length is /33"),
-    ("cidr", "10.0.0.0/25", "/28"),
+    ("cidr", "10.0.0.0/25", "its length is /25: its eight subnets would be /28, where a load balancer needs /27 at"),
+    ("cidr", "10.0.0.0/15", "its length is /15: its eight subnets would be /18, where"),
+    ("cidr", "10.0.0.0/29", "its eight subnets would be /32, where"),
+    ("cidr", "10.0.0.0/30", "its length is /30; allowed is /16 to /24"),
+    ("cidr", "10.0.0.256/24", "256 in 10.0.0.256 is not 0 to 255"),
+    ("cidr", "10.0.1.0/20", "write 10.0.0.0/20"),
+    ("cidr", "10.0.255.0/18", "write 10.0.192.0/18"),
+    ("cidr", "255.0.0.0/16", "not for hosts"),
     ("cidr", "10.0.300.0/16", "300"),
     ("cidr", "010.0.0.0/16", "without zeros before it"),
     ("cidr", "10.0/16", "four numbers"),
@@ -170,6 +198,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("host_name", "10.0.0.1", "no domain ends in 1"),
     ("host_name", ".".join(["a" * 60] * 5), "allowed are 253"),
     ("hosted_zone", "/hostedzone/Z123", "write the id alone: Z123"),
+    ("hosted_zone", "Z" + "A" * 32, "up to 31"),
     ("hosted_zone", "example.com", "as in Z0123456789ABCDEFGHIJ"),
     ("email", "ops", "one @"),
     ("email", "a@b@example.com", "one @"),
@@ -183,6 +212,8 @@ WRONG: list[tuple[str, str, str]] = [
     ("path", "/" + "a" * 1024, "1025"),
     ("bucket", "s3://my-bucket/x", "my-bucket"),
     ("bucket", "ab", "has 2"),
+    ("bucket", "b" * 64, "has 64"),
+    ("bucket", "", "this has 0"),
     ("bucket", "My-bucket", "a to z"),
     ("bucket", "a..b", "two dots"),
     ("bucket", "10.0.0.1", "IP address"),
@@ -193,6 +224,9 @@ WRONG: list[tuple[str, str, str]] = [
     ("image", "ghcr.io/Owner/app", "lower case: owner/app"),
     ("image", "web:", "the tag is empty"),
     ("image", "web:-a", "the tag -a"),
+    ("image", "web:" + "t" * 129, "holds 1 to 128 letters"),
+    ("image", "re gistry.example.com/web", "a space"),
+    ("image", "-registry.example.com/web", "the registry -registry.example.com is no host name"),
     ("image", "web@sha256:abc", "a digest"),
     ("image", "12.dkr.ecr.us-east-1.amazonaws.com/web:v1", "twelve digits"),
     ("image", "123456789012.dkr.ecr.us-est-1.amazonaws.com/web:v1", "did you mean us-east-1 or us-west-1?"),
@@ -202,11 +236,14 @@ WRONG: list[tuple[str, str, str]] = [
     ("stack_name", "1web", "begins with a letter"),
     ("stack_name", "web_1", "letters, digits and hyphens"),
     ("stack_name", "w" * 65, "it has 65"),
+    ("stack_name", "", "it has 0"),
     ("tag_key", "AWS:x", "AWS's own"),
     ("tag_key", "a,b", "','"),
     ("tag_key", "k" * 129, "129"),
+    ("tag_key", "", "has 0"),
     ("tag_value", "a;b", "';'"),
     ("tag_value", "v" * 257, "257"),
+    ("tag_value", "", "has 0"),
     ("repository", "https://github.com/shop/web.git", "shop/web"),
     ("repository", "git@github.com:shop/web.git", "shop/web"),
     ("repository", "web", "owner and name"),
@@ -237,6 +274,29 @@ def test_a_right_text_passes_its_check(kind: str, text: str) -> None:
 @pytest.mark.parametrize(("kind", "text", "said"), WRONG)
 def test_a_wrong_text_is_told_with_its_cure(kind: str, text: str, said: str) -> None:
     assert said in check(kind)(text)
+
+
+@pytest.mark.parametrize(
+    ("cidr", "said"),
+    [
+        *(
+            (f"{begins}.0.0/16", "")
+            for begins in ("10.0", "10.255", "172.16", "172.31", "192.168", "100.64", "100.127")
+        ),
+        ("172.17.0.0/16", "Docker"),
+        *(
+            (f"{begins}.0.0/16", "is not private")
+            for begins in ("9.0", "11.0", "172.15", "172.32", "171.17", "192.167", "192.169", "191.168", "100.63")
+        ),
+        ("100.128.0.0/16", "is not private"),
+    ],
+)
+def test_a_range_that_is_another_s_or_docker_s_is_remarked_on(cidr: str, said: str) -> None:
+    """RFC 1918 and RFC 6598."""
+    assert grammars.problem_of_cidr(cidr) == ""
+    remark = grammars.remark_on_cidr(cidr)
+    assert said in remark
+    assert bool(said) == bool(remark)
 
 
 @given(st.text(max_size=40), st.sampled_from([*RIGHT]))

@@ -171,6 +171,12 @@ def test_spread_placement_leaves_no_zone_behind_that_has_room(data: st.DataObjec
             assert all(after[zone] + 1 >= after[other] for other in range(zones) if given_[other])
 
 
+def test_what_is_left_of_an_even_share_goes_to_the_first_zone_that_still_has_room() -> None:
+    assert rules.share_evenly(4, [0, 0, 0], [1, 5, 5]) == [1, 2, 1]
+    assert rules.share_evenly(5, [0, 0, 0], [1, 5, 5]) == [1, 2, 2]
+    assert rules.share_evenly(4, [0, 2, 0], [5, 5, 5]) == [2, 0, 2]
+
+
 @given(st.integers(0, 300), *[st.integers(0, 100)] * 4)
 def test_two_zones_are_shared_like_the_first_two_of_three(
     count: int, one: int, other: int, room_one: int, room_other: int
