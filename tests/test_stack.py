@@ -25,7 +25,7 @@ from scaleout_cfn.values import Flag, LatestImage, Number, SubnetIds, Text, Valu
 class NetOutputs:
     vpc_id: VpcId
     subnets: SubnetIds
-    name: Annotated[Text, "What it is called."]
+    name: Annotated[Text, "What it is called.", "Not part of the description."]
     spare: Text | None = None
 
 
