@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import scaleout_cfn as sc
+from scaleout_cfn import capacity
 from stacks.helpers import AWSVPC, PINNED, Templates, att, made, properties, ref, references, resource
 
 # --- the registry
@@ -118,6 +119,15 @@ def test_a_wire_leads_from_where_its_name_says(wire: str) -> None:
 )
 def test_what_whoever_creates_the_set_says_reaches_the_stack_that_it_is_for(stack: str, parameter: str) -> None:
     assert properties(made(), "root", stack)["Parameters"][parameter] == ref(parameter)
+
+
+@pytest.mark.parametrize("nodes", [5, 9])
+def test_no_more_tasks_may_be_asked_for_than_the_nodes_hold(nodes: int) -> None:
+    config = sc.Config(cluster=sc.Cluster(max_nodes=nodes))
+    asked = made(config)["root.yaml"]["Parameters"]
+    assert asked["MaxTasks"]["MaxValue"] == capacity.fitting_tasks(config)
+    # Their number is for whoever creates the set to say, that of the nodes is not.
+    assert "MaxNodes" not in asked
 
 
 def test_only_awsvpc_takes_the_tasks_network_to_the_service() -> None:
