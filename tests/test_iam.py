@@ -309,6 +309,13 @@ def test_balancers_of_this_account_alone_write_access_logs() -> None:
     assert deliver["Condition"] == {"ArnLike": {"aws:SourceArn": {"Fn::Sub": balancers}}}
 
 
+def test_other_repositories_are_pulled_from_as_ours_where_they_are_named() -> None:
+    ours, both = (plain(iam.pull_image("ARN", others))["Statement"] for others in ((), ["B", "A"]))
+    assert both[:-1] == ours
+    assert [statement["Sid"] for statement in ours] == ["SignIn", "Pull"]
+    assert both[-1] == {**ours[-1], "Sid": "PullFrom", "Resource": ["A", "B"]}
+
+
 def test_a_shell_on_a_node_or_in_a_task_is_a_channel_of_session_manager() -> None:
     ways = {f"ssmmessages:{verb}{kind}Channel" for verb in ("Create", "Open") for kind in ("Control", "Data")}
     for document, report in ((iam.carry_exec_sessions(), set()), (iam.be_managed_by_session_manager(), {REPORT})):

@@ -124,6 +124,14 @@ def test_the_agent_pulls_logs_and_reads_the_secrets_on_a_task_s_behalf() -> None
         assert at(trust, "Statement.0.Principal") == {"Service": "ecs-tasks.amazonaws.com"}
 
 
+def test_an_image_of_another_repository_may_be_pulled_where_the_config_says_so() -> None:
+    other = "arn:aws:ecr:eu-west-1:123456789012:repository/team/*"
+    pull, *_ = properties(made(registry=sc.Registry(pull_from=(other,))), "service", "ExecutionRole")["Policies"]
+    assert pull["PolicyName"] == "pull-image"
+    reached = [statement["Resource"] for statement in pull["PolicyDocument"]["Statement"]]
+    assert reached == [["*"], [ref("RepositoryArn")], [other]]
+
+
 @pytest.mark.parametrize("wanted", [False, True])
 def test_a_shell_in_a_task_needs_the_switch_and_the_channels(wanted: bool) -> None:
     templates = made(service=sc.Service(exec=wanted, read_only=False))
