@@ -61,7 +61,7 @@ def load(
         raise ConfigError([places.not_toml(error)]) from None
     environments = tables.pop("environments", {})
     if not isinstance(environments, dict) or not all(isinstance(overlay, dict) for overlay in environments.values()):
-        raise ConfigError([f"{places.file}: environments: holds one table a name, as in [environments.prod]"])
+        raise ConfigError([places.say("environments", "holds one table a name, as in [environments.prod]")])
     if environment is not None and environment not in environments:
         known = ", ".join(map(one_line, sorted(environments))) or "none"
         raise ConfigError([f"{places.file}: environment {environment!r} is not there; it has {known}"])
@@ -187,7 +187,9 @@ class Places:
         above = key
         while above:
             for prefix in prefixes:
-                if line := self._lines.get(prefix + above):
+                # A table that only a header below it names, [services.web], is first said there.
+                inside = (line for below, line in self._lines.items() if below.startswith(f"{prefix}{above}."))
+                if line := self._lines.get(prefix + above) or next(inside, None):
                     return f"{self.file}:{line}: {one_line(prefix + key)}: {what}"
             # What is not written has no line: the table that it belongs to has one.
             above = above[: max(above.rfind("."), above.rfind("["), 0)]

@@ -360,7 +360,7 @@ def problem_of_email(text: str) -> str:
     """An address as SNS takes it: RFC 5321 without quotes and comments."""
     example = "as in ops@example.com"
     local, at, domain = text.rpartition("@")
-    if not at or not local or "@" in local:
+    if not at or not local or not domain or "@" in local:
         return f"a mail address has one @ between a name and a domain, {example}"
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*", local):
         return f"the name {local} may hold letters, digits and signs, no spaces, and dots inside only, {example}"

@@ -187,7 +187,7 @@ def test_an_unknown_environment_is_refused_with_those_there_are(read: Loader) ->
 
 @pytest.mark.parametrize("text", ["environments = 3", "environments = [{}]", "[environments]\nprod = 1"])
 def test_environments_that_are_not_tables_are_refused(read: Loader, file: Path, text: str) -> None:
-    assert problem_of(read, text) == f"{file}: environments: holds one table a name, as in [environments.prod]"
+    assert problem_of(read, text) == f"{file}:1: environments: holds one table a name, as in [environments.prod]"
 
 
 def test_mistakes_in_overlays_of_other_environments_are_found(read: Loader, file: Path) -> None:
@@ -422,6 +422,7 @@ def test_unknown_keys_are_told_with_the_nearest_or_with_all(read: Loader, file: 
         ("[scaling]\nmax_tasks = 9.0", "2: scaling.max_tasks: got 9.0; allowed is a whole number, 1 to 5000 tasks (M"),
         ("[scaling]\nhigh_resolution = 1", "2: scaling.high_resolution: got 1; allowed are true and false (CPU"),
         ("[observability]\nlatency_s = nan", "2: observability.latency_s: got nan; allowed is more than 0 to 900 sec"),
+        ("\n[services.web]\nkind = 'web'", "2: services: unknown; did you mean service?"),
         ("stack_name = 2020-01-01", "1: stack_name: got 2020-01-01; allowed is a text; write it in quotes (Na"),
     ],
 )

@@ -201,6 +201,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("hosted_zone", "Z" + "A" * 32, "up to 31"),
     ("hosted_zone", "example.com", "as in Z0123456789ABCDEFGHIJ"),
     ("email", "ops", "one @"),
+    ("email", "ops@", "one @"),
     ("email", "a@b@example.com", "one @"),
     ("email", "a b@example.com", "no spaces"),
     ("email", ".a@example.com", "dots inside only"),

@@ -153,7 +153,8 @@ class StackSet:
         # What siblings' URLs mean tells whether this one is the set's own file or somebody else's of that name.
         if place.folder not in homes:
             others = f", but several addresses end in {name}" if hit else ""
-            return None, None, f"{name} is not among the templates" if not hit else f"{hit} is there{others}"
+            meant = name if place.exact else f"a file that ends in {name}"
+            return None, None, f"{meant} is not among the templates" if not hit else f"{hit} is there{others}"
         home = homes[place.folder]
         expected = f"{home}/{name}" if home else name
         if hit is not None:
