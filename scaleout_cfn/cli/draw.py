@@ -233,7 +233,7 @@ def command_line(
     options = shlex.join(step.options)
     if step.verb in _DEPLOYING:
         other = {"--image", "--build"} if {"--image", "--build"} & {*step.options} else set()
-        more = [word for name, value in carried.items() if name not in other for word in (name, value)]
+        more = [word for name, value in carried.items() if name not in other for word in (name, value) if word]
         options = shlex.join([*step.options, *more])
     if step.verb == AGAIN:
         text = AGAIN + (f", with {options}" if options else "") + (f": {step.words}" if step.words else "")

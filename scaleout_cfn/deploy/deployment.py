@@ -153,7 +153,8 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
                 next=Next("apply", (made.arn, *(["--adopt"] * wish.adopt), *_allowing(held))),
             )
         changeset.discard(aws, made.arn, made.stack_id, placeholder=made.made_stack)
-        return Outcome("planned", f"{wish.stack_name}: changes present; nothing was changed", next=Next("deploy"))
+        what = f"{wish.stack_name}: changes present; nothing was changed"
+        return Outcome("planned", what, next=Next("deploy", _allowing(held)))
     except KeyboardInterrupt as stop:
         return clean_up(run, stop)
 

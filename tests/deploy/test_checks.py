@@ -138,9 +138,19 @@ def test_the_bucket_is_that_of_the_option_else_of_the_config_else_what_bootstrap
     assert wished(deployer, None, "bucket=mine", bucket="other").published.bucket.name == "other"
 
 
+def test_what_is_looked_at_is_agreed_to_by_the_next_command_as_it_stands() -> None:
+    deployer = running()
+    for keep, verb in ((True, "apply"), (False, "deploy")):
+        following = deployer.plan(Small(key="other"), keep=keep).next
+        assert following is not None and following.verb == verb
+        assert following.options[-2:] == ("--allow-replace", "Data/Table")
+
+
 def test_the_next_deployment_brings_the_same_image_from_the_same_bucket() -> None:
     carried = {"--image": "web:2", "--bucket": "mine"}
     assert command_line(Next("deploy"), carried=carried) == "scaleout-cfn deploy --image web:2 --bucket mine"
     assert command_line(Next("status"), carried=carried) == "scaleout-cfn status"
+    agreed = {"--image": "web:2", "--adopt": ""}
+    assert command_line(Next("plan"), carried=agreed) == "scaleout-cfn plan --image web:2 --adopt"
     given = Next("deploy", ("--build", "FOLDER"))
     assert command_line(given, carried=carried) == "scaleout-cfn deploy --build FOLDER --bucket mine"
