@@ -863,6 +863,103 @@ def test_an_import_that_resembles_no_export_is_good(name: str) -> None:
     silent(change)
 
 
+@pytest.mark.parametrize(
+    ("exported", "imported", "slip"),
+    [
+        ("net-VpcId", "NET-VPCID", True),
+        ("net-VpcId", "net:Vpc_Id", True),
+        ("net-VpcId", "n-e-t-V-pcId", True),
+        ("net-VpcId", "n-e-t-V-p-cId", False),
+        ("net-VpcId", "net-VppcId", True),
+        ("net-VpcId", "net-VpcIds", True),
+        ("net-VpcId", "net-VpId", True),
+        ("net-VpcId", "net-VqcId", True),
+        ("net-VpcId", "net-VqqId", False),
+        ("net-VpcId", "net-VpcIe", False),
+        ("net-VpcId", "net-Vp1Id", False),
+        ("net-Vp1Id", "net-VpcId", False),
+        ("net-Vpc1Id", "net-VpcId", False),
+        ("net-VpcId", "net-VcpId", True),
+        ("net-VpcId", "net-VpcdI", True),
+        ("net-VpcId", "net-VcpIx", False),
+        ("neat-vpc", "net-vpc", True),
+        ("net-vpc", "ne-vpc", False),
+    ],
+)
+def test_an_import_that_differs_from_an_export_by_a_slip_of_the_hand_is_told(
+    exported: str, imported: str, slip: bool
+) -> None:
+    templates = good()
+    templates["network.yaml"]["Outputs"]["VpcId"]["Export"] = {"Name": exported}
+    environment = properties(templates, "service", "Tasks")["ContainerDefinitions"][0]["Environment"]
+    environment[0]["Value"] = {"Fn::ImportValue": imported}
+    found = check_set(templates)
+    assert [finding.rule for finding in found] == ["S114"] * slip
+    assert all(f'"{imported}" is imported' in f.message and exported.lower() in f.cure.lower() for f in found)
+
+
+def test_an_import_is_no_slip_of_what_another_tree_in_another_folder_exports() -> None:
+    exporting = {"Outputs": {"O": {"Value": "1", "Export": {"Name": "net-VpcId"}}}, "Resources": {}}
+    importing = {"Outputs": {"O": {"Value": {"Fn::ImportValue": "net-VpcID"}}}, "Resources": {}}
+    found = [
+        [finding.rule for finding in check_set({"a/one.yaml": exporting, f"{folder}/two.yaml": importing})]
+        for folder in ("a", "b")
+    ]
+    assert found == [["S114"], []]
+
+
+def test_a_name_that_is_used_twice_is_told_with_both_places() -> None:
+    templates = good()
+    s113_child_nested_twice(templates)
+    (finding,) = check_set(templates)
+    assert finding.message.endswith("by Template of cluster.yaml, nested twice as Cluster and Second.")
+    assert finding.also == ("Resources.Template.Properties.LaunchTemplateName",)
+    templates = good()
+    s113_name(templates)
+    (finding,) = check_set(templates)
+    assert finding.message == 'AWS::ECS::Cluster "shop" is made already by Second of balancer.yaml.'
+    assert finding.also == ()
+
+
+def test_a_name_that_meets_only_the_twentieth_before_it_is_told() -> None:
+    def rules(others: int) -> list[str]:
+        topics = {
+            f"T{number:02}": {
+                "Type": "AWS::SNS::Topic",
+                "Condition": f"C{number}",
+                "Properties": {"TopicName": "it"},
+            }
+            for number in range(others)
+        }
+        conditions = {f"C{number}": {"Fn::Equals": [{"Ref": "Which"}, str(number)]} for number in range(others)}
+        last = {"Type": "AWS::SNS::Topic", "Condition": f"C{others - 1}", "Properties": {"TopicName": "it"}}
+        return [
+            finding.rule
+            for finding in check_set(
+                {
+                    "a.yaml": {
+                        "Parameters": {"Which": {"Type": "String"}},
+                        "Conditions": conditions,
+                        "Resources": {**topics, "U": last},
+                    }
+                }
+            )
+        ]
+
+    assert (rules(20), rules(21)) == (["S113"], [])
+
+
+def test_templates_that_nest_each_other_in_a_ring_are_told_with_the_whole_way() -> None:
+    def nesting(child: str) -> dict[str, Any]:
+        stack = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": child}}
+        return {"Resources": {"N": stack}}
+
+    templates = {"a.yaml": nesting("b.yaml"), "b.yaml": nesting("c.yaml"), "c.yaml": nesting("b.yaml")}
+    (finding,) = check_set(templates)
+    assert (finding.file, finding.path) == ("b.yaml", "Resources.N")
+    assert finding.message == "The templates nest each other in a ring: b.yaml -> c.yaml -> b.yaml."
+
+
 def test_a_parameter_taken_apart_in_many_places_is_told_once() -> None:
     templates = good()
     s111_select(templates)

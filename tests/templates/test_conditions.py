@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleout_cfn.templates.conditions import possible
+from scaleout_cfn.templates.conditions import Choice, Equal, Every, Not, every, negation, possible
 from scaleout_cfn.templates.sets import StackSet
 
 # Free and Other take any text; "else" and "more" stand for ones that no condition names.
@@ -91,3 +91,40 @@ def test_conditions_that_double_and_conditions_in_a_circle_end() -> None:
     body = {"Parameters": PARAMETERS | many, "Conditions": {"All": {"Fn::And": every}}, "Resources": {}}
     (stack,) = StackSet({"root.yaml": body}).stacks
     assert possible(stack.when("All")) is None
+
+
+def test_up_to_a_hundred_choices_are_searched() -> None:
+    equals = [Equal(Choice(number), "a") for number in range(101)]
+    assert possible(*equals[:100]) is True
+    assert possible(*equals[:100], Not(equals[0])) is False
+    assert possible(*equals) is None
+
+
+def test_what_is_known_is_no_formula() -> None:
+    equal, other = Equal(Choice(1), "a"), Equal(Choice(2), "a")
+    assert every([]) is True and every([True, True]) is True
+    assert every([True, equal, False]) is False
+    assert every([True, equal, equal]) is equal
+    both = every([equal, other])
+    assert isinstance(both, Every) and both.parts == (equal, other)
+    assert negation(True) is False and negation(False) is True
+    turned = negation(equal)
+    assert isinstance(turned, Not) and negation(turned) is equal
+    assert possible() is True and possible(False, equal) is False
+
+
+def test_what_no_template_says_may_be_either_but_not_both() -> None:
+    said, other = Equal(Choice("a"), None), Equal(Choice("b"), None)
+    assert possible(said) and possible(Not(said)) and possible(said, Not(other))
+    assert possible(said, Not(said)) is False
+    assert possible(Not(Every((said, other))), said) is True
+    assert possible(Not(Every((said, other))), said, other) is False
+
+
+def test_as_many_choices_as_are_compared_may_all_differ_in_what_nobody_names() -> None:
+    choices = [Choice(number) for number in range(4)]
+    differ = [Not(Equal(one, other)) for one, other in combinations(choices, 2)]
+    assert possible(*differ) is True
+    assert possible(*differ, *(Not(Equal(choice, "a")) for choice in choices)) is True
+    small = [Choice(number, frozenset("abc")) for number in range(4)]
+    assert possible(*(Not(Equal(one, other)) for one, other in combinations(small, 2))) is False
