@@ -128,3 +128,9 @@ def test_as_many_choices_as_are_compared_may_all_differ_in_what_nobody_names() -
     assert possible(*differ, *(Not(Equal(choice, "a")) for choice in choices)) is True
     small = [Choice(number, frozenset("abc")) for number in range(4)]
     assert possible(*(Not(Equal(one, other)) for one, other in combinations(small, 2))) is False
+
+
+def test_a_search_that_takes_too_long_tells_nothing() -> None:
+    # Twelve choices of eleven things each cannot all differ, and to find that out takes millions of steps.
+    choices = [Choice(number, frozenset("abcdefghijk")) for number in range(12)]
+    assert possible(*(Not(Equal(one, other)) for one, other in combinations(choices, 2))) is None

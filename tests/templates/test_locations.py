@@ -41,6 +41,12 @@ def place(url: Any) -> Location:
         ({"Fn::Sub": "${Url}/x/vpc.yaml"}, {"segments": ("x", "vpc.yaml"), "folder": "\0Url\0/x"}),
         ({"Fn::Sub": "${Url}vpc.yaml"}, {"segments": ("vpc.yaml",), "folder": "", "exact": False}),
         ({"Fn::Sub": "${Url}x/vpc.yaml"}, {"segments": ("x", "vpc.yaml"), "folder": "\0Url\0x"}),
+        (
+            {"Fn::Sub": "https://b/y/${Url}x/vpc.yaml"},
+            {"segments": ("x", "vpc.yaml"), "folder": "https://b/y/\0Url\0x", "exact": True},
+        ),
+        ({"Fn::Join": "x"}, {"why": "its TemplateURL ends in x, which has no default"}),
+        ({"Fn::Join": [1, ["x"]]}, {"why": "its TemplateURL ends in Fn::Join, which has no default"}),
         ({"Fn::Sub": "https://b/${Name}.yaml"}, {"segments": ("vpc.yaml",), "folder": "https://b"}),
         ({"Fn::Sub": "https://b/${Url}"}, {"why": "its TemplateURL ends in Url, which has no default"}),
         ({"Fn::Join": ["/", [{"Ref": "Url"}, "vpc.yaml"]]}, {"segments": ("vpc.yaml",), "folder": "\0Url\0"}),

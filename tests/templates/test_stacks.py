@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scaleout_cfn.templates.conditions import possible
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Symbol, Text
 from scaleout_cfn.templates.values import UNKNOWN
@@ -17,6 +18,9 @@ ROOT: dict[str, Any] = {
         "Name": {"Type": "String", "Default": "shop"},
         "Given": {"Type": "String"},
         "Zones": {"Type": "CommaDelimitedList", "Default": "a, b"},
+        "Several": {"Type": "List<Number>"},
+        "Five": {"Type": "List<Number>", "Default": 5},
+        "None": {"Type": "CommaDelimitedList", "Default": ""},
         "Image": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/image"},
     },
     "Mappings": {"Sizes": {"shop": {"cpu": 256}}},
@@ -44,6 +48,14 @@ def value(expression: Any) -> Any:
         ({"Fn::Select": [0, {"Fn::Split": ["|", "x|y"]}]}, "x"),
         ({"Fn::FindInMap": ["Sizes", {"Ref": "Name"}, "cpu"]}, 256),
         ({"Fn::If": ["Never", 1, 2]}, 2),
+        ({"Ref": "Five"}, [5]),
+        ({"Ref": "None"}, []),
+        ({"Fn::Sub": ""}, ""),
+        ({"Fn::Sub": "${ Name }"}, "shop"),
+        ({"Fn::Join": ["-", [{"Ref": "AWS::NoValue"}, "a", {"Ref": "AWS::NoValue"}, "b"]]}, "a-b"),
+        ({"Fn::Join": ["", []]}, ""),
+        ({"Fn::Select": [0, {"Ref": "Zones"}]}, "a"),
+        ({"Fn::Join": ["", ["a" * 50_000, "b" * 50_000]]}, "a" * 50_000 + "b" * 50_000),
         ({"Fn::If": ["Named", 1, 1]}, 1),
     ],
 )
@@ -58,7 +70,24 @@ def test_a_value_that_the_template_gives_is_known(expression: Any, expected: Any
         {"Fn::If": ["Missing", 1, 2]},
         {"Fn::ImportValue": "x"},
         {"Fn::FindInMap": ["Sizes", {"Ref": "AWS::Region"}, "cpu"]},
-        {"Fn::Select": [7, {"Ref": "Zones"}]},
+        {"Fn::Select": [2, {"Ref": "Zones"}]},
+        {"Fn::Select": [-1, {"Ref": "Zones"}]},
+        {"Fn::Select": [0, "a"]},
+        {"Fn::Select": [0]},
+        {"Fn::Split": ["", "a"]},
+        {"Fn::Split": [",", {"Ref": "Given"}]},
+        {"Fn::Split": [",", "a", "b"]},
+        {"Fn::Join": ["-", {"Ref": "Several"}]},
+        {"Fn::Join": [",", {"Ref": "Given"}]},
+        {"Fn::Join": ["-", ["a", {"Fn::ImportValue": "x"}]]},
+        {"Fn::Join": ["", ["a" * 50_000, "b" * 50_001]]},
+        {"Fn::FindInMap": ["Sizes", "shop"]},
+        {"Fn::FindInMap": ["Sizes", "shop", "memory"]},
+        {"Fn::If": ["Named", 1]},
+        {"Fn::If": ["Unclear", {"Fn::ImportValue": "x"}, {"Fn::ImportValue": "x"}]},
+        {"Fn::Sub": [1, {}]},
+        {"Fn::Sub": "${Topic}-${Missing.Arn}"},
+        {"Fn::GetAtt": ["Given", "Arn"]},
         {"Fn::Sub": "${Missing}"},
         {"Fn::GetAtt": ["Missing", "Arn"]},
         {"Ref": "Missing"},
@@ -116,3 +145,156 @@ def test_a_chain_of_doublings_is_cut() -> None:
         nested = {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": f"t{depth + 1}.yaml"}}
         templates[f"t{depth}.yaml"] = {"Resources": {} if depth == 11 else dict.fromkeys("abcd", nested)}
     assert len(StackSet(templates).stacks) == 500
+
+
+def test_expressions_are_followed_sixty_deep() -> None:
+    def nested(depth: int) -> Any:
+        node: Any = "a"
+        for _ in range(depth):
+            node = {"Fn::Join": ["", [node]]}
+        return node
+
+    assert value(nested(61)) == "a"
+    assert value(nested(62)) is UNKNOWN
+
+
+def test_a_list_that_is_chosen_at_deploy_time_may_be_joined_by_commas_and_is_the_list_still() -> None:
+    joined = value({"Fn::Join": [",", {"Ref": "Several"}]})
+    assert isinstance(joined, Symbol) and (joined.name, joined.type) == ("Several", "List<Number>")
+
+
+def test_a_symbol_is_shown_with_its_type_and_its_file() -> None:
+    assert str(value({"Fn::GetAtt": ["Topic", "TopicName"]})) == "Topic.TopicName (AWS::SNS::Topic) of root.yaml"
+    assert str(value({"Ref": "Topic"})) == "Topic (AWS::SNS::Topic) of root.yaml"
+    assert str(value({"Ref": "AWS::Region"})) == "AWS::Region"
+
+
+def test_properties_are_read_by_path_and_items_without_those_left_out() -> None:
+    (stack,) = StackSet({"root.yaml": ROOT}).stacks
+    scope = stack.scope_of({})
+    node = {"A": {"B": {"Ref": "Name"}, "C": {"Ref": "AWS::NoValue"}, "D": {"Fn::ImportValue": "x"}}}
+    assert scope.get(node, "A", "B") == "shop"
+    assert scope.get(node, "A", "C") is None and scope.get(node, "A", "C", "D") is None
+    assert scope.get(node, "A", "D", "E") is UNKNOWN and scope.get(node, "A", "B", "E") is UNKNOWN
+    assert scope.items({"L": [1, {"Ref": "AWS::NoValue"}, 2]}, "L") == [1, 2]
+    assert scope.items({"L": [1, {"Fn::ImportValue": "x"}]}, "L") is None
+    assert scope.items({}, "L") == [] and scope.items({"L": "a"}, "L") is None
+
+
+CHILD: dict[str, Any] = {
+    "Parameters": {
+        "Fixed": {"Type": "String"},
+        "Chosen": {"Type": "String"},
+        "Wire": {"Type": "String"},
+        "List": {"Type": "CommaDelimitedList"},
+        "Left": {"Type": "String", "Default": "own"},
+    },
+    "Conditions": {"Big": {"Fn::Equals": [{"Ref": "Fixed"}, "big"]}, "Free": {"Fn::Equals": [{"Ref": "Chosen"}, "a"]}},
+    "Resources": {
+        "Made": {"Type": "AWS::SNS::Topic", "Condition": "Big"},
+        "Other": {"Type": "AWS::SNS::Topic", "Condition": "Small"},
+        "Third": {
+            "Type": "AWS::SNS::Topic",
+            "Properties": {"N": {"Fn::If": ["Free", "x", {"Fn::If": ["Big", "y", "z"]}]}},
+        },
+    },
+    "Outputs": {"Name": {"Value": {"Fn::Sub": "${AWS::StackName}-${AWS::Region}"}}},
+}
+
+
+def tree() -> StackSet:
+    child = {**CHILD, "Conditions": {**CHILD["Conditions"], "Small": {"Fn::Not": [{"Condition": "Big"}]}}}
+    passed = {
+        "Fixed": "big",
+        "Chosen": {"Ref": "Wanted"},
+        "Wire": {"Fn::GetAtt": ["First", "Outputs.Name"]},
+        "List": {"Fn::Join": [",", [{"Ref": "Wanted"}, "b", {"Fn::Sub": "c-${Wanted}"}]]},
+    }
+    nested = {
+        name: {"Type": "AWS::CloudFormation::Stack", "Properties": {"TemplateURL": "child.yaml", "Parameters": values}}
+        for name, values in (("First", {**passed, "Wire": "x"}), ("Second", passed))
+    }
+    nested["Second"]["Condition"] = "On"
+    root = {
+        "Parameters": {"Wanted": {"Type": "String"}, "Switch": {"Type": "String", "Default": "off"}},
+        "Conditions": {"On": {"Fn::Equals": [{"Ref": "Switch"}, "on"]}},
+        "Resources": nested,
+    }
+    return StackSet({"root.yaml": root, "child.yaml": child})
+
+
+def test_a_parameter_is_what_the_parent_passes() -> None:
+    root, first, second = tree().stacks
+    scope = first.scope_of({})
+    wanted = root.scope_of({}).value({"Ref": "Wanted"})
+    assert scope.value({"Ref": "Fixed"}) == "big" and scope.value({"Ref": "Left"}) == "own"
+    assert scope.value({"Ref": "Chosen"}) == wanted
+    assert scope.value({"Ref": "List"}) == [wanted, "b", Text(("c-", wanted))]
+    wire = second.scope_of({}).value({"Ref": "Wire"})
+    assert [(part.name, part.stack.file) for part in wire.parts if isinstance(part, Symbol)] == [
+        ("AWS::StackName", "child.yaml"),
+        ("AWS::Region", "root.yaml"),
+    ]
+
+
+def test_resources_whose_condition_never_holds_are_not_there() -> None:
+    _, first, _ = tree().stacks
+    assert [name for name, _, _ in first.of_type("AWS::SNS::Topic")] == ["Made", "Third"]
+    assert first.presence(first.resource("Made")) is True
+    assert first.presence(first.resource("Other")) is False
+
+
+def test_a_stack_is_there_where_its_condition_holds_and_so_is_what_it_has() -> None:
+    root, first, second = tree().stacks
+    assert first.exists is True and second.exists == root.when("On")
+    assert second.presence(second.resource("Made")) == root.when("On")
+    assert {symbol.name for symbol in second.doubtful} == {"Switch"} and first.doubtful == frozenset()
+
+
+def test_a_place_counts_by_each_condition_on_the_way_to_it() -> None:
+    _, first, _ = tree().stacks
+    free = first.when("Free")
+    at = ("Resources", "Third", "Properties", "N", "Fn::If")
+    assert first.presence_at((*at, "1")) == free
+    assert first.presence_at((*at, "2", "Fn::If", "2")) is False
+    outer = first.presence_at((*at, "2", "Fn::If", "1"))
+    assert possible(outer) and possible(outer, free) is False
+    assert first.presence_at(at) is True
+    assert first.presence_at(("Resources", "Other", "Type")) is False
+
+
+def test_what_is_passed_is_fixed_or_chosen_or_fed_by_a_sibling() -> None:
+    root, first, second = tree().stacks
+    assert [name for name in CHILD["Parameters"] if second.is_fixed(name)] == ["Fixed"]
+    assert [name for name in CHILD["Parameters"] if second.fed_by_sibling(name)] == ["Wire"]
+    assert not first.fed_by_sibling("Wire") and not root.is_fixed("Wanted") and not root.fed_by_sibling("Wanted")
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ({"Fn::Equals": ["true", True]}, True),
+        ({"Fn::Equals": [1, "1"]}, True),
+        ({"Fn::Equals": [{"Ref": "Given"}, {"Ref": "Given"}]}, True),
+        ({"Fn::Equals": [{"Ref": "Given"}, "a"]}, None),
+        ({"Fn::Equals": ["a", {"Ref": "Given"}]}, None),
+        ({"Fn::Equals": ["a", "a", "a"]}, None),
+        ({"Fn::Equals": [{"Fn::ImportValue": "x"}, {"Fn::ImportValue": "x"}]}, None),
+        ({"Fn::Not": [{"Fn::Equals": [1, 1]}]}, False),
+        ({"Fn::Not": [{"Fn::Equals": [1, 1]}, {"Fn::Equals": [1, 1]}]}, None),
+        ({"Fn::And": [{"Fn::Equals": [1, 1]}, {"Fn::Equals": [1, 2]}]}, False),
+        ({"Fn::And": [{"Fn::Equals": [1, 1]}, {"Fn::Equals": [{"Ref": "Given"}, 2]}]}, None),
+        ({"Fn::Or": [{"Fn::Equals": [1, 1]}, {"Fn::Equals": [1, 2]}]}, True),
+        ({"Fn::Or": [{"Fn::Equals": [1, 2]}, {"Fn::Equals": [1, 2]}]}, False),
+        ({"Fn::Or": []}, None),
+        ({"Condition": "Never"}, False),
+        ({"Condition": "Missing"}, None),
+        ("Never", None),
+    ],
+    ids=str,
+)
+def test_a_condition_holds_or_not_or_depends(condition: Any, holds: bool | None) -> None:
+    body = {**ROOT, "Conditions": {**ROOT["Conditions"], "It": condition}}
+    (stack,) = StackSet({"root.yaml": body}).stacks
+    assert stack.condition("It") is holds
+    assert stack.condition(None) is True and stack.condition("Missing") is None
