@@ -22,6 +22,7 @@ from .cases_listeners import (
     plain,
     redirecting,
     targets,
+    two_rules,
 )
 from .cases_scaling import ALARM, CONFIGURATION, STEPS, adjustments, alarm, step, stepping
 from .cases_schedules import action, morning, with_action, with_group_action
@@ -158,6 +159,14 @@ def rebalanced(least: int, most: int) -> Change:
 
 def spread(*fields: dict[str, str]) -> Change:
     return put(service, PlacementStrategies=list(fields))
+
+
+def protected(templates: Set) -> None:
+    """Instances that stay protected, and a group of them that the root tells the world of."""
+    properties(templates, "cluster", "Provider")["AutoScalingGroupProvider"]["ManagedTerminationProtection"] = "ENABLED"
+    nodes(templates)["NewInstancesProtectedFromScaleIn"] = True
+    templates["cluster.yaml"]["Outputs"]["Nodes"] = {"Value": {"Ref": "Nodes"}}
+    templates["root.yaml"]["Outputs"]["Nodes"] = {"Value": {"Fn::GetAtt": ["Cluster", "Outputs.Nodes"]}}
 
 
 def groups(count: int) -> Change:
@@ -366,6 +375,13 @@ CASES = (
         f"{SERVICE}.AvailabilityZoneRebalancing",
         "a DAEMON service",
     ),
+    Case(
+        "S307",
+        nothing,
+        protected,
+        "cluster Resources.Provider.Properties.AutoScalingGroupProvider.ManagedTerminationProtection",
+        "no custom resource of the set clears that",
+    ),
     # What passes between stacks.
     Case(
         "S104",
@@ -479,7 +495,9 @@ CASES = (
                 {"CapacityProvider": "FARGATE", "Weight": 1, "Base": 1}, {"CapacityProvider": "FARGATE_SPOT", "Base": 0}
             ),
         ),
-        lambda t: service(t)["CapacityProviderStrategy"][1].update(Base=1),
+        strategy(
+            {"CapacityProvider": "FARGATE", "Weight": 1, "Base": 1}, {"CapacityProvider": "FARGATE_SPOT", "Base": 1}
+        ),
         f"{SERVICE}.CapacityProviderStrategy",
         "2 providers",
     ),
@@ -498,6 +516,13 @@ CASES = (
         put(lambda t: targets(t)["TargetGroupAttributes"][1], Value="1"),
         f"{TARGETS}.TargetGroupAttributes.1.Value",
         "0, or 30 to 900 seconds",
+    ),
+    Case(
+        "S215",
+        two_rules,
+        put(targets, Protocol="TCP"),
+        "balancer Resources.Api.Properties.Actions.0.TargetGroupArn",
+        "Api takes HTTPS and forwards to Targets",
     ),
     Case(
         "S213",

@@ -290,6 +290,11 @@ def good() -> Set:
     return {name: read_template(text, name).body for name, text in TEXTS.items()}
 
 
+def beside(first: Set, second: Set) -> Set:
+    """Two sets as one, in folders a and b."""
+    return {f"{folder}/{name}": body for folder, each in (("a", first), ("b", second)) for name, body in each.items()}
+
+
 def properties(templates: Set, file: str, logical_id: str) -> dict[str, Any]:
     """The properties of one resource, to be changed in place."""
     found: dict[str, Any] = templates[f"{file}.yaml"]["Resources"][logical_id]["Properties"]

@@ -10,7 +10,7 @@ from scaleout_cfn.lint import check_set
 
 from . import cases_edges, cases_listeners, cases_permissions, cases_scaling, cases_schedules, cases_tasks
 from .cases import Case, Change, allowing, container
-from .sets import Set, good, passed, properties
+from .sets import Set, beside, good, passed, properties
 
 CASES: tuple[Case, ...] = (
     *cases_listeners.CASES,
@@ -34,6 +34,15 @@ def test_a_right_set_is_silent_and_one_change_gives_one_finding(case: Case) -> N
     file, path = case.place.split(" ", 1)
     (first,) = (finding for finding in findings if (finding.file, finding.path) == (f"{file}.yaml", path))
     assert case.words in f"{first.message} {first.cure}"
+
+
+@pytest.mark.parametrize("case", CASES, ids=IDS)
+def test_a_mistake_is_found_whatever_right_sets_are_looked_at_before(case: Case) -> None:
+    right, wrong = good(), good()
+    for change, templates in ((case.right, right), (case.right, wrong), (case.wrong, wrong)):
+        change(templates)
+    findings = check_set(beside(right, wrong))
+    assert {(finding.rule, finding.file.partition("/")[0]) for finding in findings} == {(case.rule, "b")}
 
 
 def reader_by(value: Any) -> Change:

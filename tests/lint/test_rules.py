@@ -10,7 +10,7 @@ import pytest
 
 from scaleout_cfn.lint import RULES, check_set
 
-from .sets import Set, good, passed, properties
+from .sets import Set, beside, good, passed, properties
 from .test_ecs_rules import CASES
 
 Change = Callable[[Set], None]
@@ -511,6 +511,15 @@ def test_a_mistake_gives_its_own_finding_and_no_other(change: Change, file: str,
     first = next(finding for finding in findings if finding.path == path)
     assert first.file == f"{file}.yaml"
     assert words in f"{first.message} {first.cure}"
+
+
+@pytest.mark.parametrize("change", [change for change, *_ in MISTAKES], ids=[m[0].__name__ for m in MISTAKES])
+def test_a_mistake_is_found_behind_a_good_set(change: Change) -> None:
+    templates = good()
+    change(templates)
+    findings = check_set(beside(good(), templates))
+    assert {finding.file.partition("/")[0] for finding in findings} == {"b"}
+    assert {finding.rule for finding in findings} == {change.__name__.partition("_")[0].upper()}
 
 
 def test_every_rule_has_a_mistake_that_shows_it() -> None:
