@@ -62,6 +62,24 @@ def both_rules(templates: Set) -> None:
     templates["service.yaml"]["Conditions"]["New"] = {"Fn::Not": [{"Fn::Equals": [{"Ref": "Stage"}, "new"]}]}
 
 
+def asked_twice(templates: Set) -> None:
+    """One parameter of the root's says the priority of both rules."""
+    templates["root.yaml"]["Parameters"]["Place"] = {"Type": "Number"}
+    for file, name in (("balancer", "Api"), ("service", "Extra")):
+        templates[f"{file}.yaml"]["Parameters"]["Place"] = {"Type": "Number"}
+        passed(templates, file.title())["Place"] = {"Ref": "Place"}
+        properties(templates, file, name)["Priority"] = {"Ref": "Place"}
+
+
+def chosen(templates: Set) -> None:
+    """A condition gives a rule the priority of another."""
+    templates["root.yaml"]["Parameters"]["Stage"] = {"Type": "String"}
+    passed(templates, "Service")["Stage"] = {"Ref": "Stage"}
+    templates["service.yaml"]["Parameters"]["Stage"] = {"Type": "String"}
+    templates["service.yaml"]["Conditions"] = {"New": {"Fn::Equals": [{"Ref": "Stage"}, "new"]}}
+    extra(templates)["Priority"] = {"Fn::If": ["New", 10, 20]}
+
+
 def catching(templates: Set) -> None:
     """The rule of the service's stack takes what no other does."""
     two_rules(templates)
@@ -210,6 +228,8 @@ CASES = (
     Case(
         "S211", two_rules, put(extra, Priority="10"), "service Resources.Extra.Properties.Priority", "Api of balancer"
     ),
+    Case("S211", two_rules, asked_twice, "service Resources.Extra.Properties.Priority", "has priority ${Place}"),
+    Case("S211", two_rules, chosen, "service Resources.Extra.Properties.Priority", "has priority 10"),
     Case("S211", either_rule, both_rules, "service Resources.Extra.Properties.Priority", "has priority 10"),
     Case(
         "S212", redirecting, put(plain, Port=443), "balancer Resources.Plain.Properties.Port", "port 443, as Listener"

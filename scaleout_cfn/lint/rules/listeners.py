@@ -8,7 +8,7 @@ from typing import Any
 from scaleout_cfn.lint.rules.base import Rule
 from scaleout_cfn.lint.rules.names import Holder, place_of, taken
 from scaleout_cfn.lint.rules.services import TARGET_GROUP, property_of
-from scaleout_cfn.templates.conditions import possible
+from scaleout_cfn.templates.conditions import every, possible
 from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Scope, StackView, Symbol, Text, resource_of
@@ -55,22 +55,25 @@ class PriorityTwice(Rule):
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for root in stacks.roots:
             for (_, priority), first, second in taken(_priorities(root)):
+                said = f"${{{priority.name}}}" if isinstance(priority, Symbol) else f"{priority:g}"
                 yield self.finding(
                     second.stack.file,
                     f"{second.path}.Priority",
-                    f"{second.entry} has priority {priority:g}, as {place_of(first, second)} has on the same listener.",
+                    f"{second.entry} has priority {said}, as {place_of(first, second)} has on the same listener.",
                     "Give each rule of a listener a priority of its own.",
                 )
 
 
-def _priorities(root: StackView) -> Iterator[tuple[tuple[Any, float], Holder]]:
+def _priorities(root: StackView) -> Iterator[tuple[tuple[Any, float | Symbol], Holder]]:
     for stack in root.tree():
         for logical_id, properties, scope in stack.of_type(_RULE):
             listener = _identity(scope.get(properties, "ListenerArn"))
-            priority = as_number(scope.get(properties, "Priority"))
-            if listener is not None and priority is not None:
-                presence = stack.presence(stack.resource(logical_id))
-                yield (listener, priority), Holder(stack, logical_id, presence, f"Resources.{logical_id}.Properties")
+            presence = stack.presence(stack.resource(logical_id))
+            for when, given in scope.choices(properties.get("Priority")):
+                priority = given if isinstance(given, Symbol) else as_number(given)
+                if listener is not None and priority is not None:
+                    holder = Holder(stack, logical_id, every([presence, when]), f"Resources.{logical_id}.Properties")
+                    yield (listener, priority), holder
 
 
 class PortTwice(Rule):
@@ -108,13 +111,14 @@ class RuleNeverReached(Rule):
 
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for root in stacks.roots:
-            catching = [
-                (key, holder)
-                for key, holder in _priorities(root)
-                if _takes_all(*_read(holder)) and holder.presence is not False
+            numbered = [
+                (listener, priority, holder)
+                for (listener, priority), holder in _priorities(root)
+                if not isinstance(priority, Symbol) and holder.presence is not False
             ]
-            for (listener, priority), holder in _priorities(root):
-                for (other, first), before in catching:
+            catching = [entry for entry in numbered if _takes_all(*_read(entry[2]))]
+            for listener, priority, holder in numbered:
+                for other, first, before in catching:
                     if other == listener and first < priority and possible(before.presence, holder.presence):
                         yield self.finding(
                             holder.stack.file,
