@@ -166,8 +166,10 @@ def versions(count: int, **more: Any) -> dict[str, Any]:
 def test_what_is_in_a_resource_is_said_and_what_cannot_be_looked_into_counts_as_full(
     kind: str, answers: Any, holds: str
 ) -> None:
-    item, _, _ = taken(kind, **answers)
+    item, aws, _ = taken(kind, **answers)
     assert item.holds == holds
+    # All that S3 gives at once, and deletes at once.
+    assert [one["MaxKeys"] for one in aws.sent("list_object_versions")] == ([1000] if kind == BUCKET else [])
 
 
 def test_credentials_that_have_expired_are_no_full_bucket() -> None:

@@ -542,3 +542,18 @@ def test_a_parameter_that_the_parent_does_not_change_is_followed_by_nobody(given
     parent = Change("Service", STACK.type, "Modify", properties=(given,) if given else ())
     assert settled(hangs(properties=(by_parameter,)), parent, SERVICE).replacement == "possible"
     assert settled(hangs(properties=(by_parameter,)), SERVICE).replacement == "possible"
+
+
+@pytest.mark.parametrize("name", ["Name", "Other"])
+def test_a_parameter_is_followed_up_through_every_stack_that_hands_it_on(name: str) -> None:
+    """From a resource two stacks down to the service beside the upper one."""
+    down = Property("ResourceId", "a", UNKNOWN, "possible", ("ParameterReference Inner",))
+    middle = Property("Parameters.Inner", "a", UNKNOWN, causes=(f"ParameterReference {name}",))
+    up = Property("Parameters.Name", "a", UNKNOWN, causes=("ResourceReference Service",))
+    found = settled(
+        Change("Outer/Inner/Target", "A::B::C", "Modify", "possible", properties=(down,)),
+        Change("Outer/Inner", STACK.type, "Modify", properties=(middle,)),
+        Change("Outer", STACK.type, "Modify", properties=(up,)),
+        Change("Service", "AWS::ECS::Service", "Modify"),
+    )
+    assert (found.replacement, found.follows) == (("none", "Service") if name == "Name" else ("possible", ""))

@@ -138,7 +138,7 @@ def test_what_is_looked_up_two_stacks_down_counts_too() -> None:
     assert read_plan(aws, SET).changes[0].unseen
 
 
-ROWS = listed(("Table", TABLE), ("Word", TOPIC), ("Topic", TOPIC), ("Balancer", "AWS::EC2::EIP"))
+ROWS = listed(("Table", TABLE), ("Topic", TOPIC), ("Word", TOPIC), ("Balancer", "AWS::EC2::EIP"))
 BODY = template(
     Table={"DeletionPolicy": "RetainExceptOnCreate"}, Word={"Metadata": {"scaleout:stateful": True}}, Topic={}, Odd="x"
 )
@@ -148,8 +148,8 @@ def test_all_that_goes_with_a_nested_stack_is_shown_with_what_becomes_of_it() ->
     plan = read_plan(scripted(page(nested("Remove")), get_template=BODY, list_stack_resources=ROWS), SET)
     assert [(one.path, one.action, one.replacement, one.policy, one.stateful) for one in plan.changes[1:]] == [
         ("Data/Table", "Remove", "none", "Retain", True),
-        ("Data/Word", "Remove", "none", "Delete", True),
         ("Data/Topic", "Remove", "none", "Delete", False),
+        ("Data/Word", "Remove", "none", "Delete", True),
         ("Data/Balancer", "Remove", "none", "Delete", False),
     ]
     assert [one.disruptive for one in plan.changes[1:]] == [False, False, False, True]
@@ -164,6 +164,14 @@ def test_of_what_is_not_shown_all_that_holds_data_may_be_replaced() -> None:
         ("Data/Word", "Dynamic", "possible", "", True),
     ]
     assert len(aws.sent("get_template")) == 1
+
+
+@pytest.mark.parametrize(
+    "one", [nested(Details=[AUTOMATIC]), nested("Add", PhysicalResourceId=""), change("A", TABLE, "Remove")]
+)
+def test_nothing_is_looked_for_in_what_does_not_change_is_not_there_or_is_no_stack(one: Any) -> None:
+    plan = read_plan(scripted(page(one), get_template=template(), list_stack_resources=ROWS), SET)
+    assert len(plan.changes) == 1
 
 
 @pytest.mark.parametrize("one", [nested(), nested("Remove")])

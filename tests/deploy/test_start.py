@@ -39,6 +39,11 @@ def test_values_that_may_be_in_no_stream_are_those_of_parameters_with_no_echo() 
     assert wish(parameters={"Pin": ""}).secrets == ()
 
 
+def test_all_that_changes_is_asked_for_and_nothing_is_consented_to_unless_the_wish_says_so() -> None:
+    plain = wish()
+    assert (plain.nested_plan, plain.adopt, plain.recreate, plain.allowed) == (True, False, False, ())
+
+
 def test_a_mark_in_any_template_is_found() -> None:
     assert not wish().marked
     assert replace(wish(), published=published('Metadata: {"scaleout:stateful": true}')).marked

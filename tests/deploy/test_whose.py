@@ -48,7 +48,8 @@ def test_a_stack_without_our_mark_is_refused_and_adopting_is_named(body: Any) ->
 @pytest.mark.parametrize(("theirs", "mine"), [("", ""), ("prod", "prod")])
 def test_a_stack_of_ours_and_of_this_environment_is_let_through(theirs: str, mine: str) -> None:
     tags = {ENVIRONMENT: theirs} if theirs else {}
-    require_ours(Scripted(get_template=OURS), live(tags=tags), mine, adopt=False)
+    for body in (OURS, template(**MARK)):
+        require_ours(Scripted(get_template=body), live(tags=tags), mine, adopt=False)
 
 
 @pytest.mark.parametrize(
