@@ -79,8 +79,11 @@ class CfnLint:
         if self._process is None:
             command = [sys.executable, "-P", str(Path(__file__).with_name("worker.py"))]
             pipe = subprocess.PIPE
-            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8")
-            atexit.register(_end, self._process)
+            # In a session of its own: Ctrl-C is for the command, which ends it, not for both with a traceback of this.
+            self._process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8", start_new_session=True
+            )
+            atexit.register(_stop, self._process)
         return self._process
 
     def _ask(self, request: str) -> str:
@@ -103,6 +106,11 @@ class CfnLint:
         self._process = None
         code = _end(process)
         return f"it takes longer than {TIME_S:g} s" if time.monotonic() >= end else f"its process ended with {code}"
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.kill()  # it may be at work for somebody who has been interrupted
+    _end(process)
 
 
 def _end(process: subprocess.Popen[str]) -> int:

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -81,8 +82,10 @@ def main() -> None:
     # It logs what it finds, too.
     logging.disable(logging.CRITICAL)
     answers, sys.stdout = sys.stdout, sys.stderr
-    for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
+    # Whoever asked may be gone at once, without ending this.
+    with suppress(BrokenPipeError):
+        for line in sys.stdin:
+            print(json.dumps(answer(json.loads(line))), file=answers, flush=True)
     # Taking hundreds of thousands of objects down one by one helps nobody.
     os._exit(0)
 

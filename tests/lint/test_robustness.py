@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaleout_cfn.lint import check_set
+from scaleout_cfn.lint.cfn_lint import CfnLint
 from scaleout_cfn.templates.reading import load
 
 from .sets import TEXTS, good
@@ -88,3 +92,12 @@ def test_a_set_with_anything_in_its_text_is_read_and_checked_without_an_error(da
         texts[name] = text[:start] + data.draw(st.sampled_from(PIECES) | st.text(max_size=4)) + text[end:]
     for finding in check_set({name: load(text, name).body for name, text in texts.items()}):
         assert finding.file in texts
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes have no groups there")
+def test_an_interrupt_of_the_command_is_none_of_cfn_lint_s_process() -> None:
+    process = CfnLint().start()
+    try:
+        assert os.getpgid(process.pid) != os.getpgid(0)
+    finally:
+        process.kill()
