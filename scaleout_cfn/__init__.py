@@ -14,6 +14,8 @@ what it needs.
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -65,6 +67,23 @@ if TYPE_CHECKING:
         Values,
         VpcId,
     )
+
+
+def _late(name: str) -> None:
+    """Put a stand-in in the place of a module, which makes way for it when something of it is used."""
+
+    def load(attribute: str) -> Any:
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
+        return getattr(importlib.import_module(name), attribute)
+
+    stand_in = ModuleType(name)
+    vars(stand_in)["__getattr__"] = load  # https://peps.python.org/pep-0562/
+    sys.modules.setdefault(name, stand_in)
+
+
+# troposphere imports it, and with it PyYAML's Python side and logging, for Template.to_yaml, which nobody here calls.
+_late("cfn_flip")
 
 _HOMES = {
     "cli": "main",

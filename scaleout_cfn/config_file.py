@@ -15,7 +15,6 @@ from msgspec import NODEFAULT, Meta
 
 from scaleout_cfn.config import Config, conflicts
 from scaleout_cfn.errors import ConfigError, UsageError
-from scaleout_cfn.toml_lines import key_lines, statements
 from scaleout_cfn.tunables import (
     Section,
     allowed_by,
@@ -182,6 +181,8 @@ class Places:
             if key == part or key.startswith((f"{part}.", f"{part}[")):
                 return f"--set {one_line(text)}: {'' if key == part else f'{one_line(key)}: '}{what}"
         if self._lines is None:
+            from scaleout_cfn.toml_lines import key_lines  # here and below: only an error needs a line
+
             self._lines = key_lines(self._text)
         prefixes = [f"environments.{self.environment}.", ""] if self.environment else [""]
         above = key
@@ -204,6 +205,8 @@ class Places:
         line = int(place[1] or self._text.count("\n") + 1)
         # "Cannot declare ... twice" of tables, "Cannot overwrite a value" and "Duplicate inline table key" of keys.
         if re.match("Cannot|Duplicate", what):
+            from scaleout_cfn.toml_lines import statements
+
             written = [(key, at) for key, at in statements(self._text) if at <= line]
             for key in [key for key, at in reversed(written) if at == line]:
                 first, *more = [at for other, at in written if other == key]

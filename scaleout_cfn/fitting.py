@@ -43,9 +43,8 @@ class _Load(Struct, frozen=True):
     is_daemon: bool
 
 
-def misfits(templates: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def misfits(stacks: StackSet) -> list[str]:
     """Every reason why the most tasks of a set do not fit on its most nodes, with the arithmetic; empty if they do."""
-    stacks = StackSet(templates)
     most_tasks = _most_tasks(stacks)
     loads: dict[Symbol, list[_Load]] = {}
     for stack, logical_id, properties, scope, tasks in services(stacks):

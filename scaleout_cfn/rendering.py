@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 from scaleout_cfn.errors import SetError, WiringError
 from scaleout_cfn.fitting import misfits
-from scaleout_cfn.lint import check_set
+from scaleout_cfn.lint import findings_on
 from scaleout_cfn.stack import Stack, file_name
+from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.yaml_text import to_yaml
 
 __all__ = ["MARK", "Format", "Template", "folder_url", "local_url", "render", "set_of", "texts_of"]
@@ -75,9 +76,10 @@ def texts_of(templates: Mapping[str, Template], *, format: Format = "yaml") -> d
     Raises SetError when the set would fail on CloudFormation, or has more tasks than its nodes hold: no part of it is
     text then.
     """
-    errors = [finding for finding in check_set(templates) if finding.severity == "error"]
+    stacks = StackSet(templates)
+    errors = [finding for finding in findings_on(stacks) if finding.severity == "error"]
     refusals = [f"{f.file}: {f.path}: {f.message.rstrip('.')}; {f.cure} [{f.rule}]" for f in errors]
-    if refusals := [*refusals, *misfits(templates)]:
+    if refusals := [*refusals, *misfits(stacks)]:
         raise SetError(refusals)
     texts = {name: _text(template, format) for name, template in templates.items()}
     size = len(next(iter(texts.values())).encode())

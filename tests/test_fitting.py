@@ -15,6 +15,7 @@ from troposphere import GetAtt, Ref, ecs
 import scaleout_cfn as sc
 from scaleout_cfn import capacity
 from scaleout_cfn.fitting import misfits
+from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.values import CapacityProviderName, ClusterName
 
 ONE_ROOM = "2048 CPU units and about 1694 MiB for tasks, 3 network interfaces"
@@ -25,7 +26,7 @@ def refusals(top: sc.Stack, *, nodes: object = None) -> list[str]:
     templates = sc.set_of(top)
     if nodes is not None:
         templates["cluster.yaml"]["Resources"]["Nodes"]["Properties"]["MaxSize"] = nodes
-    return misfits(templates)
+    return misfits(StackSet(templates))
 
 
 def container(name: str = "agent", **sizes: Any) -> ecs.ContainerDefinition:
@@ -215,7 +216,7 @@ def test_what_runs_on_every_node_takes_its_part_of_each() -> None:
 
 
 def test_a_set_without_nodes_or_services_is_none_of_this() -> None:
-    assert misfits({"root.yaml": {"Resources": {}}}) == []
+    assert misfits(StackSet({"root.yaml": {"Resources": {}}})) == []
 
 
 # --- the set as composed

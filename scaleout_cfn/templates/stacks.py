@@ -349,17 +349,21 @@ class StackView:
 
     def of_type(self, *types: str) -> Iterator[tuple[str, Mapping[str, Any], Scope]]:
         """The resources of some types that may exist: logical id, properties, and the scope to read them in."""
+        for kind in types:
+            if kind in self.facts.by_type:
+                yield from self.remembered(("of_type", kind), lambda kind=kind: list(self._of_type(kind)))
+
+    def _of_type(self, kind: str) -> Iterator[tuple[str, Mapping[str, Any], Scope]]:
         if self.exists is False:
             return
-        for kind in types:
-            for logical_id in self.facts.by_type.get(kind, ()):
-                resource = self.facts.resources[logical_id]
-                if self.condition(resource.get("Condition")) is False:
-                    continue
-                scope = self.scope_of(resource)
-                properties = scope.value(resource.get("Properties", {}))
-                if isinstance(properties, Mapping):
-                    yield logical_id, properties, scope
+        for logical_id in self.facts.by_type[kind]:
+            resource = self.facts.resources[logical_id]
+            if self.condition(resource.get("Condition")) is False:
+                continue
+            scope = self.scope_of(resource)
+            properties = scope.value(resource.get("Properties", {}))
+            if isinstance(properties, Mapping):
+                yield logical_id, properties, scope
 
     def scope_of(self, entry: Mapping[str, Any]) -> Scope:
         """The scope in which a resource or output is read: its own condition holds."""
