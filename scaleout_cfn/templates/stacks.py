@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
@@ -351,11 +352,12 @@ class StackView:
         """The resources of some types that may exist: logical id, properties, and the scope to read them in."""
         for kind in types:
             if kind in self.facts.by_type:
-                yield from self.remembered(("of_type", kind), lambda kind=kind: list(self._of_type(kind)))
+                yield from self.remembered(("of_type", kind), partial(self._of_type, kind))
 
-    def _of_type(self, kind: str) -> Iterator[tuple[str, Mapping[str, Any], Scope]]:
+    def _of_type(self, kind: str) -> list[tuple[str, Mapping[str, Any], Scope]]:
         if self.exists is False:
-            return
+            return []
+        resources = []
         for logical_id in self.facts.by_type[kind]:
             resource = self.facts.resources[logical_id]
             if self.condition(resource.get("Condition")) is False:
@@ -363,7 +365,8 @@ class StackView:
             scope = self.scope_of(resource)
             properties = scope.value(resource.get("Properties", {}))
             if isinstance(properties, Mapping):
-                yield logical_id, properties, scope
+                resources.append((logical_id, properties, scope))
+        return resources
 
     def scope_of(self, entry: Mapping[str, Any]) -> Scope:
         """The scope in which a resource or output is read: its own condition holds."""
