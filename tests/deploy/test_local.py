@@ -285,7 +285,7 @@ def test_a_signal_while_it_runs_only_stops_watching(shell: Shell, number: int, c
     name = f"signal{code}"
     process = shell.start("deploy", "--local", "--yes", "--stack", name)
     assert process.stderr is not None
-    wait_for(process, lambda line: "Vpc  CREATE_IN_PROGRESS" in line)
+    wait_for(process, lambda line: f"{name}  CREATE_IN_PROGRESS" in line)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
