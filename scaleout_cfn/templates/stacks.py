@@ -338,6 +338,9 @@ class StackView:
             self.doubtful = parent.doubtful | parent.deciders(resource.get("Condition"))
             self.exists = every([parent.presence(resource), nested.when])
 
+    def __repr__(self) -> str:
+        return f"<StackView {self.file}>"
+
     def tree(self) -> Iterator[StackView]:
         """This stack and all that hang on it."""
         yield self
