@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from scaleout_cfn.lint.rules.base import Rule
 from scaleout_cfn.lint.rules.permissions import trusts
 from scaleout_cfn.lint.rules.services import tasks_of
-from scaleout_cfn.schedules import Taker, problem_of_recurrence, problem_of_schedule, problem_of_timezone
 from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Scope, StackView, resource_of
@@ -19,6 +18,8 @@ from scaleout_cfn.templates.values import UNKNOWN
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from scaleout_cfn.schedules import Taker
 
 _TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
 _GROUP_ACTION = "AWS::AutoScaling::ScheduledAction"
@@ -68,6 +69,8 @@ class Expression(Rule):
             value = scope.get(properties, keys[0])
             if not isinstance(value, str):
                 continue
+            from scaleout_cfn.schedules import problem_of_recurrence, problem_of_schedule  # most sets have no schedule
+
             problem = problem_of_schedule(value, taker) if taker else problem_of_recurrence(value)
             if problem:
                 wrong, *right = re.split("[;,] (?:write|as in) ", problem, maxsplit=1)
@@ -84,8 +87,11 @@ class TimeZone(Rule):
     def check(self, stacks: StackSet) -> Iterator[Finding]:
         for stack, path, scope, properties, keys, _ in _places(stacks):
             zone = scope.get(properties, keys[1]) if keys[1] else None
-            problem = problem_of_timezone(zone) if isinstance(zone, str) and zone else ""
-            if problem:
+            if not isinstance(zone, str) or not zone:
+                continue
+            from scaleout_cfn.schedules import problem_of_timezone
+
+            if problem := problem_of_timezone(zone):
                 wrong, _, hint = problem.partition("; ")
                 cure = hint if hint.endswith("?") else f"{hint}."
                 message = f'"{zone}" is no time zone: {wrong}.'
