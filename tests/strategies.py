@@ -9,7 +9,17 @@ import msgspec
 from hypothesis import strategies as st
 
 from scaleout_cfn import capacity
-from scaleout_cfn.config import Cluster, Config, Domain, ExistingVpc, NewVpc, NoPipeline, RegistryPipeline, Service
+from scaleout_cfn.config import (
+    Cluster,
+    Config,
+    Domain,
+    ExistingVpc,
+    NewVpc,
+    NoPipeline,
+    RegistryPipeline,
+    Service,
+    unreachable,
+)
 from scaleout_cfn.scaling import Schedule, StepAdjustment, StepScaling
 from scaleout_cfn.tunables import Section, bare, fields_of, sections_of
 
@@ -188,6 +198,8 @@ def configs(draw: st.DrawFn) -> Config:
         network = replace(network, ipv6=draw(st.booleans()))
     if not isinstance(config.pipeline, NoPipeline):
         cluster, service = replace(cluster, node_image=PINNED), replace(service, image_uri="")
+    if unreachable(config, service.image_uri, config.region):
+        service = replace(service, image_uri="")
     if isinstance(config.pipeline, RegistryPipeline):
         config = replace(config, registry=replace(config.registry, mutable_tags=(config.pipeline.image_tag,)))
     return replace(config, network=network, service=service, cluster=cluster, load_balancer=balancer, scaling=scaling)

@@ -39,7 +39,7 @@ def resources(templates: Templates, kind: str) -> list[dict[str, Any]]:
 
 def walk(value: Any) -> Iterator[Any]:
     yield value
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
         yield from walk(item)
 
 

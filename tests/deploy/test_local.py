@@ -164,9 +164,9 @@ domain_name = "shop.example.com"
 hosted_zone_id = "Z0123456789ABCDEFGHIJ"
 [network]
 kind = "existing"
-vpc_id = "vpc-0a"
-load_balancer_subnets = ["subnet-0a", "subnet-0b"]
-node_subnets = ["subnet-0a", "subnet-0b"]
+vpc_id = "vpc-0a0a0a0a"
+load_balancer_subnets = ["subnet-0a0a0a0a", "subnet-0b0b0b0b"]
+node_subnets = ["subnet-0a0a0a0a", "subnet-0b0b0b0b"]
 """
 
 
@@ -178,8 +178,8 @@ def test_what_the_config_names_is_there_and_a_protected_balancer_stays(shell: Sh
     assert "running 2/2" in done.err
     assert "https://shop.example.com" in done.out
     refused = shell.run("destroy", "--local", "--yes", "-c", str(path))
-    assert refused.code != 0
-    assert "deletion protection" in refused.err
+    assert refused.code == 6
+    assert "LoadBalancer/LoadBalancer is not to be deleted: deletion_protection.enabled is on" in refused.err
 
 
 def test_nothing_to_do_is_said_and_costs_no_change_set(shell: Shell, web: str) -> None:

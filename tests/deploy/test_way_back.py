@@ -159,14 +159,14 @@ def test_only_a_rollback_that_failed_can_leave_something_behind(status: str) -> 
         ("DELETE_FAILED", NeedsHandError),
     ],
 )
-def test_a_status_that_nothing_leads_out_of_is_refused_and_nothing_is_asked(
+def test_a_status_that_nothing_leads_out_of_is_refused_once_it_is_known_to_be_ours(
     status: str, error: type[DeployError]
 ) -> None:
     aws = scripted(status)
     with pytest.raises(error, match=f"stack web is {status}: it ") as refusal:
         back(aws)
     assert type(refusal.value) is error and refusal.value.next
-    assert [name for name, _ in aws.calls] == ["describe_stacks"]
+    assert [name for name, _ in aws.calls] == ["describe_stacks", "get_template"]
 
 
 @pytest.mark.parametrize("status", ["UPDATE_ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS"])
