@@ -227,6 +227,13 @@ def test_check_of_a_folder_that_is_not_there_shows_all(run: Run, here: Path) -> 
 GOOD = "AWSTemplateFormatVersion: '2010-09-09'\nResources:\n  Topic:\n    Type: AWS::SNS::Topic\n"
 
 
+def test_lint_of_a_file_that_is_no_template_names_no_place_within_it(run: Run, here: Path) -> None:
+    (here / "a.yaml").write_text("just words", encoding="utf-8")
+    result = run("lint", "a.yaml")
+    assert result.code == 10
+    assert result.out.startswith("a.yaml:1: error E0000: The file is one value, not a template.")
+
+
 def test_lint_of_a_clean_folder_says_so(run: Run, here: Path) -> None:
     (here / "a.yaml").write_text(GOOD, encoding="utf-8")
     assert run("lint", ".") == (

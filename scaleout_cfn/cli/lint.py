@@ -56,7 +56,8 @@ def _show(report: Report) -> None:
     for finding in report.findings:
         place = f"{finding.file}:{finding.line}" if finding.line else finding.file
         often = f" ({finding.count} times)" if finding.count > 1 else ""
-        click.echo(f"{place}: {finding.severity} {finding.rule} at {finding.path}: {finding.message}{often}")
+        path = f" at {finding.path}" if finding.path else ""  # of a file that is no template there is none
+        click.echo(f"{place}: {finding.severity} {finding.rule}{path}: {finding.message}{often}")
         click.echo(f"    {finding.cure}  {finding.source}")
     nested = report.followed + len(report.unfollowed)
     click.echo(f"{report.templates} templates; followed {report.followed} of {nested} nested stacks", err=True)

@@ -181,11 +181,11 @@ def test_a_change_set_of_an_earlier_run_is_gone_on_with_only_where_it_is_ours_an
     assert (found.arn, draft.made_stack) == (SET, stack is None)
 
 
-def test_nineteen_names_are_tried() -> None:
+def test_as_many_names_are_tried_as_the_message_says() -> None:
     aws = Scripted(create_change_set=failed("exists"), describe_change_set=OURS | {"Description": ""})
     with pytest.raises(BusyError, match="20 change sets of this state"):
         proposed(aws, live())
-    assert [one["ChangeSetName"][-3:] for one in aws.sent("create_change_set")][-1] == "-19"
+    assert [one["ChangeSetName"][-3:] for one in aws.sent("create_change_set")][-1] == "-20"
 
 
 @pytest.mark.parametrize(("lost", "sent"), [(1, 2), (2, 3), (3, 3)])

@@ -106,7 +106,7 @@ def _make_or_find(
     first = token("set", desired.fingerprint, state)
     draft.stack_name = desired.stack_name
     draft.made_stack = live is None
-    for count in range(1, MOST_NAMES):
+    for count in range(1, MOST_NAMES + 1):
         draft.name = first if count == 1 else f"{first}-{count}"
         arguments: dict[str, Any] = {
             "StackName": desired.stack_name,
