@@ -297,9 +297,13 @@ def test_roles_made_by_a_deployment_have_the_boundary() -> None:
     assert "iam:CreateRole" not in by_sid["Roles"]["Action"]
 
 
+WHOLE = {"Fn::Sub": ["${Root}-Service-", {"Root": {"Ref": "RootStack"}}]}
+
+
 @pytest.mark.parametrize(
     ("name", "prefix"),
-    [("web", {"Fn::Sub": ["${Root}-Service-", {"Root": {"Ref": "RootStack"}}]}), ("a" * 18, "a" * 18 + "-S")],
+    # Whatever the stack is called in the end, as long as its name is not cut.
+    [("web", WHOLE), ("a" * 11, WHOLE), ("a" * 12, "a" * 12 + "-Service"), ("a" * 18, "a" * 18 + "-S")],
 )
 def test_a_deployment_touches_the_roles_of_the_service_s_stack_only(name: str, prefix: object) -> None:
     role = properties(template(SOURCE, stack_name=name), "DeployRole")

@@ -174,6 +174,21 @@ def test_what_lies_in_a_vpc_says_in_which(name: str) -> None:
 
 
 @every_set
+def test_a_name_in_a_text_is_of_something_that_is_there(name: str) -> None:
+    asked = 0
+    for file, template in SETS[name].items():
+        there = template["Resources"].keys() | template.get("Parameters", {}).keys()
+        for path, node in nodes(template, file):
+            if isinstance(node, dict) and "Fn::Sub" in node:
+                sub = node["Fn::Sub"]
+                text, given = sub if isinstance(sub, list) else (sub, {})
+                names = {part for part in re.findall(r"\$\{([^!}][^}]*)\}", text) if not part.startswith("AWS::")}
+                assert given.keys() <= names <= given.keys() | there, path
+                asked += len(names)
+    assert asked > 8
+
+
+@every_set
 def test_what_is_at_rest_is_encrypted(name: str) -> None:
     for file, template in SETS[name].items():
         for path, node in nodes(template["Resources"], file):
