@@ -40,7 +40,9 @@ def write(folder: Path | str, texts: Mapping[str, str]) -> list[Path]:
             os.replace(beside, path)
             before[path] = old
         for path in stale:
+            old = path.read_bytes()
             path.unlink()
+            before[path] = old
     except BaseException as error:
         for path, old in before.items():
             with contextlib.suppress(OSError):

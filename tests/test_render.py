@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -99,6 +100,15 @@ def test_yaml_and_json_are_the_same_templates(default_texts: dict[str, str]) -> 
         # The two sets lie beside each other under names of their own.
         read = json.loads(json.dumps(read_template(text).body).replace('.yaml"}', '.json"}'))
         assert read == json.loads(as_json[f"{Path(name).stem}.json"]), name
+
+
+def test_json_is_laid_out_for_people_and_in_their_letters() -> None:
+    text = render(compose(Config(tags={"place": "K\xf6ln"})), format="json")["registry.json"]
+    assert '"K\xf6ln"' in text and text.endswith("}\n")
+    # A line for each thing, two spaces further in than what holds it.
+    lines = text.splitlines()
+    depths = [len(line) - len(line.lstrip()) for line in lines]
+    assert {abs(deeper - depth) for depth, deeper in pairwise(depths)} == {0, 2}
 
 
 def test_text_says_what_the_templates_say() -> None:
@@ -516,10 +526,16 @@ def test_a_set_with_an_error_has_no_text() -> None:
 
 
 def test_a_root_that_is_too_large_for_a_body_is_refused() -> None:
-    top = compose()
-    top.template.add_mapping("Large", {"a": {f"k{n}": "v" * 100 for n in range(500)}})
-    with pytest.raises(SetError, match=r"the root has \d+ bytes, CloudFormation takes 51200 as a body"):
-        render(top)
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+    def with_more(letters: int) -> str:
+        top = compose()
+        top.template.add_mapping("Large", {"a": {"k": "v" * letters}})
+        return render(top)["root.yaml"]
+
+    room = 51_200 - len(with_more(1).encode()) + 1
+    assert len(with_more(room).encode()) == 51_200
+    with pytest.raises(SetError, match=r"the root has 51201 bytes, CloudFormation takes 51200 as a body"):
+        with_more(room + 1)
     # A child may be.
     assert len(render(compose())["observability.yaml"]) > 5000
 
@@ -653,16 +669,28 @@ def test_a_full_disk_leaves_the_old_files_and_nothing_else(folder: Path, monkeyp
     assert content(folder) == OLD
 
 
-def test_an_interruption_leaves_no_temporary_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(folder, OLD)
+@pytest.mark.parametrize("step", range(5))
+def test_wherever_it_is_interrupted_the_old_files_are_there_and_nothing_else(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    old = {**OLD, "away.yaml": OURS}
+    write(folder, old)
+    # Three files are put in their places, then two are taken away.
+    steps = iter(range(5))
 
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+    def interrupted(act: Any) -> Any:
+        def acting(*arguments: Any) -> None:
+            if next(steps, None) == step:
+                raise KeyboardInterrupt
+            act(*arguments)
 
-    monkeypatch.setattr(os, "replace", interrupted)
+        return acting
+
+    monkeypatch.setattr(os, "replace", interrupted(os.replace))
+    monkeypatch.setattr(Path, "unlink", interrupted(Path.unlink))
     with pytest.raises(KeyboardInterrupt):
         write(folder, NEW)
-    assert content(folder) == OLD
+    assert content(folder) == old
 
 
 def test_a_folder_in_the_place_of_a_template_leaves_the_old_files(folder: Path) -> None:
