@@ -28,9 +28,10 @@ STUBS: Final[Mapping[str, str]] = MappingProxyType(
 """Resource type -> what becomes of it. Every other type is a real object of the emulator's own service API."""
 
 NOT_SHOWN: Final[tuple[str, ...]] = (
-    "No instance is launched: the Auto Scaling group stays empty, and its CreationPolicy and UpdatePolicy"
-    " are not awaited.",
-    "No container runs: ECS reports tasks as RUNNING without an image, and no target becomes healthy.",
+    "No instance is launched: Auto Scaling groups and Managed Instances stay empty, and no CreationPolicy or"
+    " UpdatePolicy is awaited.",
+    "No container runs: ECS reports tasks as RUNNING without an image, no target becomes healthy, and the names of"
+    " Service Connect lead nowhere.",
     "Nothing scales: a service runs the least tasks that its scaling allows, whatever alarms and schedules say.",
     "Property values, quotas, permissions and the existence of images, certificates, secrets and domains are not"
     " checked. The hosted zone, the VPC and the subnets that the config names are made for the rehearsal.",

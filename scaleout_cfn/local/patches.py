@@ -13,8 +13,20 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Final
 
-from scaleout_cfn.local import MINISTACK, EmulatorError, changesets, gaps, nested, standins, templates
-from scaleout_cfn.local.types import application_autoscaling, cloudwatch, delivery, ec2, ecs, iam, protection, rds, waf
+from scaleout_cfn.local import MINISTACK, EmulatorError, changesets, gaps, nested, replacements, standins, templates
+from scaleout_cfn.local.types import (
+    application_autoscaling,
+    cloudwatch,
+    delivery,
+    ec2,
+    ecs_capacity,
+    ecs_services,
+    elbv2,
+    iam,
+    protection,
+    rds,
+    waf,
+)
 
 __all__ = ["PATCHES", "Patch", "apply"]
 
@@ -34,7 +46,9 @@ _TYPES: Final = f"{_CFN}.provisioners._RESOURCE_HANDLERS"
 _TAGS: Final = f"{_CFN}.provisioners._STACK_TAG_PROPERTY"
 _EC2: Final = "services.ec2._ACTION_MAP"
 _EC2_TAGS: Final = (_TYPES, _TAGS, f"{_CFN}.provisioners._ec2_apply_tags")
-_ECS: Final = "services.ecs._ACTION_MAP"
+_ECS: Final = "services.ecs"
+_ECS_ACTIONS: Final = f"{_ECS}._ACTION_MAP"
+_ALB: Final = "services.alb"
 
 PATCHES: Final = (
     Patch(
@@ -107,6 +121,14 @@ PATCHES: Final = (
         (f"{_ACTIONS}[DescribeChangeSet]", f"{_CFN}._change_sets"),
     ),
     Patch(
+        "scheduled-replacements",
+        replacements.scheduled_replacements,
+        (
+            *(f"{_CFN}.{module}._replacing_change" for module in ("provisioners", "stacks")),
+            f"{_CFN}.stacks._update_resource",
+        ),
+    ),
+    Patch(
         "gaps-told",
         gaps.gaps_told,
         (
@@ -160,19 +182,96 @@ PATCHES: Final = (
     Patch(
         "ec2-cidr-blocks", ec2.cidr_blocks, (_TYPES, f"{_CFN}._stacks", "services.ec2._vpcs", "services.ec2._subnets")
     ),
+    Patch("ecs-clusters", ecs_capacity.clusters, (f"{_TYPES}[AWS::ECS::Cluster]", f"{_ECS}._delete_cluster")),
     Patch(
         "ecs-capacity-providers",
-        ecs.capacity_providers,
+        ecs_capacity.capacity_providers,
         (
             _TYPES,
             _TAGS,
-            f"{_CFN}.provisioners._pascal_to_camel",
             f"{_CFN}.provisioners._physical_name",
-            *(f"{_ECS}[{verb}CapacityProvider]" for verb in ("Create", "Update", "Delete")),
-            f"{_ECS}[PutClusterCapacityProviders]",
+            *(f"{_ECS_ACTIONS}[{verb}CapacityProvider]" for verb in ("Create", "Update", "Delete")),
+            f"{_ECS_ACTIONS}[PutClusterCapacityProviders]",
         ),
     ),
-    Patch("ecs-service-numbers", ecs.service_numbers, (f"{_TYPES}[AWS::ECS::Service]",)),
+    Patch(
+        "ecs-managed-instances",
+        ecs_capacity.managed_instances,
+        (
+            *(f"{_ECS}._{verb}_capacity_provider" for verb in ("create", "update", "delete")),
+            f"{_ECS}._capacity_providers",
+            f"{_ECS}._delete_cluster",
+            f"{_ECS}._describe_capacity_providers",
+            f"{_ECS}._put_cluster_capacity_providers",
+            f"{_ECS}._task_capacity",
+        ),
+    ),
+    Patch(
+        "ecs-task-definitions",
+        ecs_services.task_definitions,
+        (
+            f"{_TYPES}[AWS::ECS::TaskDefinition]",
+            f"{_CFN}.provisioners._ecs_task_def_create",
+            f"{_ECS}._register_task_definition",
+            f"{_ECS}._resolve_td_key",
+            f"{_ECS}._task_defs",
+        ),
+    ),
+    Patch(
+        "ecs-services",
+        ecs_services.services,
+        (
+            f"{_TYPES}[AWS::ECS::Service]",
+            f"{_ECS}._create_service",
+            f"{_ECS}._launch_choice",
+            f"{_ECS}._resolve_service_ref",
+            f"{_ECS}._sanitize",
+            f"{_ECS}._services",
+            f"{_ECS}._task_capacity",
+            f"{_ECS}._update_service",
+            f"{_ALB}._rules",
+            f"{_ALB}._tgs",
+        ),
+    ),
+    Patch(
+        "ecs-service-connect",
+        ecs_services.service_connect,
+        (
+            *(f"{_ECS}._{verb}_service" for verb in ("create", "update", "delete")),
+            *(f"services.servicediscovery._{verb}_service" for verb in ("create", "delete")),
+            "services.servicediscovery._namespaces",
+            "services.servicediscovery._services",
+        ),
+    ),
+    # Last of those for ECS: it looks at a request before the others change it.
+    Patch(
+        "ecs-capacity-strategies",
+        ecs_capacity.capacity_strategies,
+        (
+            *(f"{_ECS}._{verb}_capacity_provider" for verb in ("create", "delete")),
+            *(f"{_ECS}._{verb}_service" for verb in ("create", "update")),
+            f"{_ECS}._put_cluster_capacity_providers",
+            f"{_ECS}._run_task",
+        ),
+    ),
+    Patch(
+        "elbv2-rules",
+        elbv2.listener_rules,
+        (
+            *(f"{_TYPES}[AWS::ElasticLoadBalancingV2::{kind}]" for kind in ("ListenerRule", "TargetGroup")),
+            f"{_CFN}.provisioners._elbv2_listener_actions",
+            f"{_CFN}.provisioners._elbv2_target_group_delete",
+            f"{_CFN}.provisioners._flatten_listener_rule_conditions",
+            *(f"{_ALB}._{name}" for name in ("action_xml", "condition_xml", "tg_xml")),
+            *(f"{_ALB}._{name}" for name in ("parse_actions", "parse_conditions", "match_condition")),
+            *(f"{_ALB}._{name}" for name in ("create_rule", "modify_rule", "set_rule_priorities", "delete_tg")),
+        ),
+    ),
+    Patch(
+        "elbv2-listener-certificates",
+        elbv2.listener_certificates,
+        (_TYPES, f"{_ALB}._ACTION_MAP", f"{_ALB}._listeners", f"{_ALB}._parse_certificate_arns", f"{_ALB}._xml"),
+    ),
     Patch(
         "application-autoscaling",
         application_autoscaling.application_autoscaling,

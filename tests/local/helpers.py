@@ -117,6 +117,25 @@ def deploy(
     return execute(account, change_set(account, stack, url, parameters, kind=kind))
 
 
+def stand(
+    account: Account, resources: Template, outputs: Template | None = None, *, name: str = "demo"
+) -> dict[str, Any]:
+    """Create a stack of these resources, or make it them. Returns it as it ended."""
+    cfn = account.client("cloudformation")
+    template = {"Resources": resources, "Outputs": {key: {"Value": value} for key, value in (outputs or {}).items()}}
+    there = [stack for stack in cfn.list_stacks()["StackSummaries"] if stack["StackName"] == name]
+    act = cfn.update_stack if there else cfn.create_stack
+    made = act(StackName=name, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_NAMED_IAM"])
+    return settled(account, made["StackId"])
+
+
+def stands(account: Account, resources: Template, outputs: Template | None = None) -> dict[str, str]:
+    """As `stand`, for what has to succeed. Returns the outputs."""
+    stack = stand(account, resources, outputs)
+    assert stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), failures(account)
+    return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
 def delete(account: Account, stack_id: str) -> dict[str, Any]:
     """Delete a stack and wait for its end. Returns the stack as it ended."""
     account.client("cloudformation").delete_stack(StackName=stack_id)
@@ -215,6 +234,8 @@ def _inventory(account: Account) -> Iterator[tuple[str, str]]:
         ("iam", "list_roles", "Roles", "RoleName"),
         ("logs", "describe_log_groups", "logGroups", "logGroupName"),
         ("route53", "list_hosted_zones", "HostedZones", "Name"),
+        ("servicediscovery", "list_namespaces", "Namespaces", "Name"),
+        ("servicediscovery", "list_services", "Services", "Name"),
         ("sns", "list_topics", "Topics", "TopicArn"),
         ("ssm", "describe_parameters", "Parameters", "Name"),
     ):

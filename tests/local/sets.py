@@ -182,7 +182,8 @@ def _service_child() -> Template:
     forward = [{"Type": "forward", "TargetGroupArn": {"Ref": "Targets"}}]
     listener = {"LoadBalancerArn": {"Ref": "Balancer"}, "Port": 80, "Protocol": "HTTP", "DefaultActions": forward}
     behind = [{"TargetGroupArn": {"Ref": "Targets"}, "ContainerName": "web", "ContainerPort": "80"}]
-    task = {"ContainerDefinitions": [{"Name": "web", "Image": {"Ref": "Image"}, "Memory": 128}]}
+    container = {"Name": "web", "Image": {"Ref": "Image"}, "Memory": 128, "PortMappings": [{"ContainerPort": 80}]}
+    task = {"ContainerDefinitions": [container]}
     run = {"Cluster": {"Ref": "Cluster"}, "TaskDefinition": {"Ref": "Task"}, "LoadBalancers": behind}
     scaled = {
         "ServiceNamespace": "ecs",

@@ -18,7 +18,10 @@ from botocore.exceptions import ClientError
 from scaleout_cfn.local import GAP, STUBS, Emulator, running
 
 from . import helpers, sets
+from .ecs_sets import fargate, managed_instances, on, task
 from .helpers import Account
+from .test_replacements import CHANGES, planned_and_done
+from .test_routing import answer, balancer, path, rule
 
 Probe = Callable[[Account], bool]
 PROBES: dict[str, Probe] = {}
@@ -39,15 +42,6 @@ def holds(name: str, account: Account) -> bool:
         return PROBES[name](account)
     except ClientError:
         return False
-
-
-def created(account: Account, resources: sets.Template, outputs: sets.Template | None = None) -> dict[str, Any]:
-    """Create the stack `demo` of these resources. Returns it as it ended."""
-    template = {"Resources": resources, "Outputs": {key: {"Value": value} for key, value in (outputs or {}).items()}}
-    made = account.client("cloudformation").create_stack(
-        StackName="demo", TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_NAMED_IAM"]
-    )
-    return helpers.settled(account, made["StackId"])
 
 
 def deployed(account: Account, files: sets.Files, **parameters: str) -> dict[str, Any]:
@@ -165,7 +159,7 @@ def _the_image_of_ecs_nodes_is_a_public_parameter(account: Account) -> bool:
 
 @probe("ec2-vpc-attributes")
 def _a_vpc_tells_its_range(account: Account) -> bool:
-    stack = created(account, {"Vpc": VPC}, {"Range": {"Fn::GetAtt": ["Vpc", "CidrBlock"]}})
+    stack = helpers.stand(account, {"Vpc": VPC}, {"Range": {"Fn::GetAtt": ["Vpc", "CidrBlock"]}})
     return helpers.outputs(stack) == {"Range": "10.0.0.0/16"}
 
 
@@ -173,7 +167,7 @@ def _a_vpc_tells_its_range(account: Account) -> bool:
 def _an_elastic_ip_is_allocated(account: Account) -> bool:
     it = {"Type": "AWS::EC2::EIP", "Properties": {"Domain": "vpc"}}
     outputs = {"Ref": {"Ref": "It"}, "Id": {"Fn::GetAtt": ["It", "AllocationId"]}}
-    made = helpers.outputs(created(account, {"It": it}, outputs))
+    made = helpers.outputs(helpers.stand(account, {"It": it}, outputs))
     addresses = account.client("ec2").describe_addresses()["Addresses"]
     return [(a["PublicIp"], a["AllocationId"]) for a in addresses] == [(made["Ref"], made["Id"])]
 
@@ -196,7 +190,7 @@ def _zonal_and_regional_nat_gateways_are_made(account: Account) -> bool:
             "Properties": {"AvailabilityMode": "regional", "VpcId": {"Ref": "Vpc"}},
         },
     }
-    made = helpers.outputs(created(account, gateways, {"Vpc": {"Ref": "Vpc"}}))
+    made = helpers.outputs(helpers.stand(account, gateways, {"Vpc": {"Ref": "Vpc"}}))
     found = account.client("ec2").describe_nat_gateways()["NatGateways"]
     return [(one["State"], one["VpcId"]) for one in found] == [("available", made["Vpc"])] * 2
 
@@ -216,7 +210,7 @@ def _rules_between_groups_are_in_force(account: Account) -> bool:
         "Out": {"Type": "AWS::EC2::SecurityGroupEgress", "Properties": {**ports, "CidrIp": "10.0.0.0/16"}},
     }
     outputs = {name: {"Fn::GetAtt": [name, "GroupId"]} for name in ("Inner", "Outer")}
-    made = helpers.outputs(created(account, rules, outputs))
+    made = helpers.outputs(helpers.stand(account, rules, outputs))
     found = account.client("ec2").describe_security_groups(GroupIds=[made["Inner"]])["SecurityGroups"][0]
     return [pair["GroupId"] for rule in found["IpPermissions"] for pair in rule["UserIdGroupPairs"]] == [
         made["Outer"]
@@ -225,7 +219,7 @@ def _rules_between_groups_are_in_force(account: Account) -> bool:
 
 @probe("ec2-flow-log")
 def _a_flow_log_is_made(account: Account) -> bool:
-    created(
+    helpers.stand(
         account,
         in_vpc(
             "AWS::EC2::FlowLog", ResourceId={"Ref": "Vpc"}, ResourceType="VPC", TrafficType="ALL", LogGroupName="flow"
@@ -236,7 +230,7 @@ def _a_flow_log_is_made(account: Account) -> bool:
 
 @probe("ec2-egress-only-internet-gateway")
 def _an_egress_only_internet_gateway_is_made(account: Account) -> bool:
-    created(account, in_vpc("AWS::EC2::EgressOnlyInternetGateway", VpcId={"Ref": "Vpc"}))
+    helpers.stand(account, in_vpc("AWS::EC2::EgressOnlyInternetGateway", VpcId={"Ref": "Vpc"}))
     return len(account.client("ec2").describe_egress_only_internet_gateways()["EgressOnlyInternetGateways"]) == 1
 
 
@@ -244,7 +238,7 @@ def _an_egress_only_internet_gateway_is_made(account: Account) -> bool:
 def _a_vpc_has_an_ipv6_block_that_subnets_divide(account: Account) -> bool:
     blocks = {"Fn::Cidr": [{"Fn::Select": [0, {"Fn::GetAtt": ["Vpc", "Ipv6CidrBlocks"]}]}, 2, 64]}
     subnet = {"VpcId": {"Ref": "Vpc"}, "CidrBlock": "10.0.0.0/24"}
-    stack = created(
+    stack = helpers.stand(
         account,
         {
             **in_vpc("AWS::EC2::VPCCidrBlock", VpcId={"Ref": "Vpc"}, AmazonProvidedIpv6CidrBlock=True),
@@ -262,7 +256,7 @@ def _a_vpc_has_an_ipv6_block_that_subnets_divide(account: Account) -> bool:
 
 @probe("ecs-capacity-providers")
 def _a_cluster_s_default_strategy_is_its_capacity_provider(account: Account) -> bool:
-    created(account, sets.cluster())
+    helpers.stand(account, sets.cluster())
     ecs = account.client("ecs")
     made = ecs.describe_clusters(clusters=ecs.list_clusters()["clusterArns"])["clusters"][0]
     provider = next(p for p in ecs.describe_capacity_providers()["capacityProviders"] if "FARGATE" not in p["name"])
@@ -273,7 +267,35 @@ def _a_cluster_s_default_strategy_is_its_capacity_provider(account: Account) -> 
     )
 
 
-@probe("ecs-service-numbers")
+@probe("ecs-clusters")
+def _a_changed_cluster_keeps_what_is_associated_with_it(account: Account) -> bool:
+    helpers.stand(account, fargate("FARGATE"))
+    changed = fargate("FARGATE")
+    insights = [{"Name": "containerInsights", "Value": "enabled"}]
+    changed["Cluster"] = {"Type": "AWS::ECS::Cluster", "Properties": {"ClusterSettings": insights}}
+    helpers.stand(account, changed)
+    (cluster,) = account.client("ecs").describe_clusters(clusters=["demo-Cluster"])["clusters"]
+    return bool(cluster["capacityProviders"] == ["FARGATE"])
+
+
+@probe("ecs-managed-instances")
+def _managed_instances_belong_to_their_cluster(account: Account) -> bool:
+    helpers.stand(account, {"Cluster": {"Type": "AWS::ECS::Cluster"}, **managed_instances(Name="managed")})
+    listed = account.client("ecs").describe_capacity_providers(cluster="demo-Cluster")["capacityProviders"]
+    return [(one["name"], one.get("type")) for one in listed] == [("managed", "MANAGED_INSTANCES")]
+
+
+@probe("ecs-task-definitions")
+def _a_task_definition_has_its_platform(account: Account) -> bool:
+    platform = {"CpuArchitecture": "ARM64", "OperatingSystemFamily": "LINUX"}
+    arn = helpers.outputs(helpers.stand(account, {"Task": task(RuntimePlatform=platform)}, {"It": {"Ref": "Task"}}))[
+        "It"
+    ]
+    shown = account.client("ecs").describe_task_definition(taskDefinition=arn)["taskDefinition"]
+    return bool(shown.get("runtimePlatform", {}).get("cpuArchitecture") == "ARM64")
+
+
+@probe("ecs-services")
 def _a_service_takes_its_count_from_a_parameter(account: Account) -> bool:
     files = {
         "root.json": {
@@ -287,6 +309,46 @@ def _a_service_takes_its_count_from_a_parameter(account: Account) -> bool:
     arns = ecs.list_services(cluster="demo-Cluster")["serviceArns"]
     described = ecs.describe_services(cluster="demo-Cluster", services=arns)["services"]
     return bool([one["runningCount"] for one in described] == [3])
+
+
+@probe("ecs-service-connect")
+def _a_service_is_offered_in_cloud_map(account: Account) -> bool:
+    config = {"Enabled": True, "Namespace": "shop", "Services": [{"PortName": "http", "DiscoveryName": "api"}]}
+    service = {**on("FARGATE", ServiceConnectConfiguration=config), "DependsOn": ["Association", "Namespace"]}
+    namespace = {"Type": "AWS::ServiceDiscovery::HttpNamespace", "Properties": {"Name": "shop"}}
+    helpers.stand(account, {**fargate("FARGATE"), "Task": task(), "Namespace": namespace, "Service": service})
+    return [one["Name"] for one in account.client("servicediscovery").list_services()["Services"]] == ["api"]
+
+
+@probe("ecs-capacity-strategies")
+def _a_strategy_that_names_what_its_cluster_lacks_is_refused(account: Account) -> bool:
+    service = {**on("FARGATE_SPOT"), "DependsOn": "Association"}
+    stack = helpers.stand(account, {**fargate("FARGATE"), "Task": task(), "Service": service})
+    return bool(stack["StackStatus"] == "ROLLBACK_COMPLETE")
+
+
+@probe("elbv2-rules")
+def _two_rules_of_one_priority_are_refused(account: Account) -> bool:
+    rules = {name: rule(1, path(f"/{name}"), action=answer(name)) for name in ("One", "Two")}
+    return bool(helpers.stand(account, balancer(**rules))["StackStatus"] == "ROLLBACK_COMPLETE")
+
+
+@probe("elbv2-listener-certificates")
+def _a_listener_has_a_further_certificate(account: Account) -> bool:
+    arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+    further = {"ListenerArn": {"Ref": "Listener"}, "Certificates": [{"CertificateArn": arn}]}
+    it = {"Type": "AWS::ElasticLoadBalancingV2::ListenerCertificate", "Properties": further}
+    stack = helpers.stand(account, balancer(It=it), {"Listener": {"Ref": "Listener"}})
+    listener = helpers.outputs(stack)["Listener"]
+    listed = account.client("elbv2").describe_listener_certificates(ListenerArn=listener)["Certificates"]
+    return [one["CertificateArn"] for one in listed] == [arn]
+
+
+@probe("scheduled-replacements")
+def _what_the_plan_says_is_what_happens(account: Account) -> bool:
+    before, after, _ = CHANGES["the name of a service"]
+    planned, done, _ = planned_and_done(account, before, after)
+    return planned == done
 
 
 @probe("application-autoscaling")
@@ -308,7 +370,7 @@ def _scaling_policies_can_be_read_back(account: Account) -> bool:
         "ScalingTargetId": {"Ref": "Target"},
         "TargetTrackingScalingPolicyConfiguration": tracking,
     }
-    created(
+    helpers.stand(
         account,
         {
             **sets.service(LaunchType="EC2"),
@@ -329,14 +391,14 @@ def _scaling_policies_can_be_read_back(account: Account) -> bool:
 @probe("iam-service-linked-role")
 def _a_service_linked_role_is_made(account: Account) -> bool:
     it = {"Type": "AWS::IAM::ServiceLinkedRole", "Properties": {"AWSServiceName": "ecs.amazonaws.com"}}
-    created(account, {"It": it})
+    helpers.stand(account, {"It": it})
     return "/aws-service-role/ecs.amazonaws.com/" in [r["Path"] for r in account.client("iam").list_roles()["Roles"]]
 
 
 @probe("iam-oidc-provider")
 def _an_oidc_provider_is_made(account: Account) -> bool:
     properties = {"Url": "https://token.actions.githubusercontent.com", "ClientIdList": ["sts.amazonaws.com"]}
-    stack = created(
+    stack = helpers.stand(
         account, {"It": {"Type": "AWS::IAM::OIDCProvider", "Properties": properties}}, {"It": {"Ref": "It"}}
     )
     made = account.client("iam").get_open_id_connect_provider(OpenIDConnectProviderArn=helpers.outputs(stack)["It"])
@@ -357,7 +419,7 @@ def _an_alarm_on_metric_math_is_made(account: Account) -> bool:
         "ComparisonOperator": "GreaterThanThreshold",
         "AlarmName": "errors",
     }
-    created(account, {"It": {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}})
+    helpers.stand(account, {"It": {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}})
     alarms = account.client("cloudwatch").describe_alarms()["MetricAlarms"]
     return [alarm["AlarmName"] for alarm in alarms] == ["errors"]
 
@@ -391,7 +453,7 @@ PROTECTED: dict[str, sets.Template] = {
 
 @probe("deletion-protection")
 def _what_is_protected_is_not_deleted(account: Account) -> bool:
-    stack = created(account, {**PROTECTED, "Topic": {"Type": "AWS::SNS::Topic"}})
+    stack = helpers.stand(account, {**PROTECTED, "Topic": {"Type": "AWS::SNS::Topic"}})
     assert stack["StackStatus"] == "CREATE_COMPLETE", helpers.failures(account)
     deleted = helpers.delete(account, stack["StackId"])
     names = ", ".join(sorted(PROTECTED))
@@ -402,7 +464,7 @@ def _what_is_protected_is_not_deleted(account: Account) -> bool:
 @probe("rds-master-user-secret")
 def _a_database_names_the_secret_of_its_master_user(account: Account) -> bool:
     attribute = {"Fn::GetAtt": ["It", "MasterUserSecret.SecretArn"]}
-    stack = created(account, {"It": database(ManageMasterUserPassword=True)}, {"Secret": attribute})
+    stack = helpers.stand(account, {"It": database(ManageMasterUserPassword=True)}, {"Secret": attribute})
     return helpers.outputs(stack).get("Secret", "").startswith("arn:aws:secretsmanager:us-east-1:")
 
 
@@ -419,7 +481,7 @@ def _a_web_acl_is_associated_and_let_go(account: Account) -> bool:
         },
     }
     given = {"Acl": {"Fn::GetAtt": ["Acl", "Arn"]}, "Balancer": {"Ref": "Balancer"}}
-    stack = created(account, resources, given)
+    stack = helpers.stand(account, resources, given)
     made, waf = helpers.outputs(stack), account.client("wafv2")
     there = waf.list_resources_for_web_acl(WebACLArn=made["Acl"])["ResourceArns"]
     gone = helpers.delete(account, stack["StackId"])["StackStatus"] == "DELETE_COMPLETE"
@@ -481,7 +543,7 @@ def _a_network_that_is_not_there_is_refused(account: Account) -> bool:
 def _a_pipeline_is_kept(account: Account) -> bool:
     properties = {"Name": "deliver", "RoleArn": "arn:aws:iam::123456789012:role/x", "Stages": []}
     it = {"Type": "AWS::CodePipeline::Pipeline", "Properties": properties}
-    return helpers.outputs(created(account, {"It": it}, {"It": {"Ref": "It"}})) == {"It": "deliver"}
+    return helpers.outputs(helpers.stand(account, {"It": it}, {"It": {"Ref": "It"}})) == {"It": "deliver"}
 
 
 @probe("codeconnections")
@@ -491,7 +553,7 @@ def _a_connection_is_kept_and_stays_pending(account: Account) -> bool:
         "Properties": {"ConnectionName": "git", "ProviderType": "GitHub"},
     }
     outputs = {"Arn": {"Fn::GetAtt": ["It", "ConnectionArn"]}, "Status": {"Fn::GetAtt": ["It", "ConnectionStatus"]}}
-    made = helpers.outputs(created(account, {"It": it}, outputs))
+    made = helpers.outputs(helpers.stand(account, {"It": it}, outputs))
     return made["Status"] == "PENDING" and made["Arn"].startswith("arn:aws:codeconnections:us-east-1:")
 
 

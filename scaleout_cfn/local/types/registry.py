@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 from xml.etree.ElementTree import Element, fromstring
 
+from ministack.core.responses import error_response_json
 from ministack.services.cloudformation import provisioners
 
-__all__ = ["Properties", "numbers", "query", "register", "rpc"]
+__all__ = ["Act", "Properties", "RefusedError", "numbers", "query", "register", "revise", "rpc"]
 
 Properties = dict[str, Any]
+Act = Callable[[Any], Any]
+"""An action of a service: request -> (HTTP status, headers, body)."""
 Create = Callable[[str, Properties, str], tuple[str, dict[str, Any]]]
 """(logical id, properties, stack name) -> (physical id, attributes for Fn::GetAtt)."""
 Update = Callable[[str, Properties, Properties, str], tuple[str, dict[str, Any]]]
@@ -23,8 +27,8 @@ Delete = Callable[[str, Properties], None]
 def register(
     resource_type: str, *, create: Create, delete: Delete, update: Update | None = None, tagged: bool = False
 ) -> None:
-    """Add a type. Without `update`, a change replaces the resource: the engine creates the new one
-    and deletes the old one once the update has succeeded.
+    """Add a type. Without `update`, the object stays as it is, but where a change replaces the resource: the engine
+    creates the new one and deletes the old one once the update has succeeded.
 
     `tagged`: the type has a list of Tags. Stack tags reach it at creation; a later change of tags alone
     leaves it as it is.
@@ -35,6 +39,41 @@ def register(
     provisioners._RESOURCE_HANDLERS[resource_type] = handler
     if tagged:
         provisioners._STACK_TAG_PROPERTY[resource_type] = ("Tags", "list")
+
+
+class RefusedError(ValueError):
+    """A service refuses a request: the code of its error, and its words."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{message} (Error Code: {code})")
+        self.code = code
+        self.message = message
+
+
+def revise(
+    service: ModuleType,
+    name: str,
+    revised: Callable[[Act, Any], Any],
+    *,
+    refuse: Callable[[str, str, int], Any] = error_response_json,
+) -> None:
+    """Put `revised` in place of an action of a service, by the name of its function: it takes what was there and the
+    request, and raises `RefusedError`, which `refuse` makes an answer of.
+
+    Later revisions are asked first.
+    """
+    stock = getattr(service, name)
+
+    def act(request: Any) -> Any:
+        try:
+            return revised(stock, request)
+        except RefusedError as refusal:
+            return refuse(refusal.code, refusal.message, 400)
+
+    setattr(service, name, act)
+    for action, function in service._ACTION_MAP.items():
+        if function is stock:
+            service._ACTION_MAP[action] = act
 
 
 def query(actions: Mapping[str, Any], action: str, **members: object) -> Element:
