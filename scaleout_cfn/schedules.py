@@ -43,7 +43,7 @@ WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 
 class Field(NamedTuple):
-    """A field of a cron expression: its numbers, the names of the first of them, the signs beside numbers."""
+    """A field of a cron expression: its numbers, names for them from the lowest on, the signs beside numbers."""
 
     name: str
     low: int
@@ -302,14 +302,11 @@ def _numbers(text: str, field: Field) -> frozenset[int]:
     """The numbers that a field of AWS's cron means."""
     if text == "?" and "?" in field.signs:
         text = "*"
-    return frozenset().union(
-        *(_span(part, field, first_name=1, wraps=field.name != "year") for part in text.split(","))
-    )
+    return frozenset().union(*(_span(part, field, wraps=field.name != "year") for part in text.split(",")))
 
 
 def _unix_numbers(text: str, field: Field) -> frozenset[int]:
-    spans = [_span(part, field, first_name=field.low, wraps=False) for part in text.split(",")]
-    return frozenset().union(*spans)
+    return frozenset().union(*(_span(part, field, wraps=False) for part in text.split(",")))
 
 
 def _days(text: str, field: Field) -> tuple[frozenset[int], tuple[MonthDay, ...]]:
@@ -322,7 +319,7 @@ def _days(text: str, field: Field) -> tuple[frozenset[int], tuple[MonthDay, ...]
                 raise _refused(part, field)
             moving.append(MonthDay(-back, is_working_day=False))
         elif mark := re.fullmatch(r"(L|\d+)W", part, re.ASCII):
-            moving.append(MonthDay(0 if mark[1] == "L" else _number(mark[1], part, field, 1), is_working_day=True))
+            moving.append(MonthDay(0 if mark[1] == "L" else _number(mark[1], part, field), is_working_day=True))
         else:
             rest.append(part)
     return _numbers(",".join(rest), field) if rest else frozenset(), tuple(moving)
@@ -335,20 +332,20 @@ def _weekdays(text: str, field: Field) -> tuple[frozenset[int], tuple[NthWeekday
         if part == "L":
             rest.append("7")
         elif mark := re.fullmatch(r"(\w+)L", part, re.ASCII):
-            moving.append(NthWeekday(_number(mark[1], part, field, 1), 0))
+            moving.append(NthWeekday(_number(mark[1], part, field), 0))
         elif "#" in part:
             weekday, _, nth = part.partition("#")
             if nth not in ("1", "2", "3", "4", "5"):
                 raise ValueError(f"{field.name} {part} (allowed behind #: 1 to 5)")
             if part != text:
                 raise ValueError(f"{field.name} {text} (a day with # has to stand alone)")
-            moving.append(NthWeekday(_number(weekday, part, field, 1), int(nth)))
+            moving.append(NthWeekday(_number(weekday, part, field), int(nth)))
         else:
             rest.append(part)
     return _numbers(",".join(rest), field) if rest else frozenset(), tuple(moving)
 
 
-def _span(part: str, field: Field, *, first_name: int, wraps: bool) -> frozenset[int]:
+def _span(part: str, field: Field, *, wraps: bool) -> frozenset[int]:
     """The numbers of one entry of a list: one, a range, or every so many of them. 20-2 goes on at the lowest."""
     span, slash, step = part.partition("/")
     first_text, dash, last_text = span.partition("-")
@@ -360,8 +357,8 @@ def _span(part: str, field: Field, *, first_name: int, wraps: bool) -> frozenset
     if span == "*":
         first, last = field.low, field.high
     else:
-        first = _number(first_text, part, field, first_name)
-        last = _number(last_text, part, field, first_name) if dash else (field.high if slash else first)
+        first = _number(first_text, part, field)
+        last = _number(last_text, part, field) if dash else (field.high if slash else first)
     if first > last and not wraps:
         raise ValueError(f"{field.name} {part} (a range begins with the lower end)")
     around = 0 if first <= last else field.high - field.low + 1
@@ -369,9 +366,9 @@ def _span(part: str, field: Field, *, first_name: int, wraps: bool) -> frozenset
     return frozenset(field.low + (number - field.low) % (field.high - field.low + 1) for number in numbers)
 
 
-def _number(text: str, part: str, field: Field, first_name: int) -> int:
+def _number(text: str, part: str, field: Field) -> int:
     if text in field.names:
-        return field.names.index(text) + first_name
+        return field.low + field.names.index(text)
     if not re.fullmatch(r"\d{1,4}", text, re.ASCII) or not field.low <= int(text) <= field.high:
         raise _refused(part, field)
     return int(text)

@@ -15,6 +15,7 @@ from scaleout_cfn.schedules import (
     UNIX_FIELDS,
     Cron,
     Field,
+    Rate,
     parsed,
     problem_of_recurrence,
     problem_of_schedule,
@@ -115,6 +116,35 @@ def test_exactly_one_field_for_days_is_a_question_mark(fields: list[str], both: 
     if both:
         fields[given_day] = "?"
     assert "has to be ?" in problem_of_schedule(cron(fields))
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high"),
+    [
+        ("cron({} * * * ? *)", 0, 59),
+        ("cron(0 {} * * ? *)", 0, 23),
+        ("cron(0 0 {} * ? *)", 1, 31),
+        ("cron(0 0 {}W * ? *)", 1, 31),
+        ("cron(0 0 L-{} * ? *)", 0, 30),
+        ("cron(0 0 * {} ? *)", 1, 12),
+        ("cron(0 0 ? * {} *)", 1, 7),
+        ("cron(0 0 ? * {}L *)", 1, 7),
+        ("cron(0 0 ? * {}#1 *)", 1, 7),
+        ("cron(0 0 ? * 2#{} *)", 1, 5),
+        ("cron(0 0 * * ? {})", 1970, 2199),
+        ("cron(*/{} * * * ? *)", 1, 59),
+        ("{} * * * *", 0, 59),
+        ("* {} * * *", 0, 23),
+        ("* * {} * *", 1, 31),
+        ("* * * {} *", 1, 12),
+        ("* * * * {}", 0, 7),
+    ],
+)
+def test_a_number_is_taken_from_the_lowest_to_the_highest_of_its_field(text: str, low: int, high: int) -> None:
+    """By the pages that schedules.py names."""
+    problem = problem_of_schedule if text.startswith("cron") else problem_of_recurrence
+    refused = [number for number in range(max(low - 9, 0), high + 9) if problem(text.format(number))]
+    assert refused == [*range(max(low - 9, 0), low), *range(high + 1, high + 9)]
 
 
 @given(aws_fields(), st.integers(0, 5))
@@ -320,6 +350,32 @@ def _holds(text: str, field: Field, number: int) -> bool:
                 break
             first, counted = (first + 1 if first < field.high else field.low), counted + 1
     return False
+
+
+@given(st.integers(1970, 2199), st.integers(1, 12), st.integers(1, 32))
+def test_a_working_day_is_the_nearest_of_its_month(year: int, month: int, day: int) -> None:
+    schedule = parsed(f"cron(0 0 {'L' if day == 32 else day}W {month} ? {year})")
+    assert isinstance(schedule, Cron)
+    last = calendar.monthrange(year, month)[1]
+    working = [number for number in range(1, last + 1) if datetime(year, month, number).weekday() < 5]
+    nearest = min(working, key=lambda number: abs(number - min(day, last)))
+    days = [datetime(year, 1, 1) + timedelta(days=number) for number in range(365 + calendar.isleap(year))]
+    assert [date for date in days if schedule.fires(date)] == [datetime(year, month, nearest)]
+
+
+def test_names_are_those_of_the_calendar() -> None:
+    for month in range(1, 13):
+        named = parsed(f"cron(0 0 1 {calendar.month_abbr[month]} ? 2026)")
+        assert [of for of in range(1, 13) if named.fires(datetime(2026, of, 1))] == [month]  # type: ignore[union-attr]
+    for weekday in range(7):
+        named = parsed(f"cron(0 0 ? * {calendar.day_abbr[weekday]} *)")
+        days = [datetime(2026, 1, day) for day in range(1, 8)]
+        assert [day.weekday() for day in days if named.fires(day)] == [weekday]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("unit", "seconds"), [("minute", 60), ("hour", 3600), ("day", 86_400)])
+def test_a_rate_is_as_long_as_its_units_are(unit: str, seconds: int) -> None:
+    assert (parsed(f"rate(1 {unit})"), parsed(f"rate(7 {unit}s)")) == (Rate(seconds), Rate(7 * seconds))
 
 
 def test_weekday_1_is_sunday() -> None:
