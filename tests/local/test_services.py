@@ -58,6 +58,11 @@ def test_a_size_may_be_written_in_vcpu_and_gb(account: Account) -> None:
     assert helpers.refused(lambda: registered(account, cpu="1 vCPU", memory="1GB")).startswith("No Fargate")
 
 
+UNLIMITED: Record = {"Name": "web", "Image": "web:1"}
+IN_ECR: Record = {"Name": "web", "Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/web:1"}
+LOGGING: Record = {**UNLIMITED, "LogConfiguration": {"LogDriver": "awslogs", "Options": {"awslogs-group": "web"}}}
+
+
 @pytest.mark.parametrize(
     ("properties", "words"),
     [
@@ -67,6 +72,13 @@ def test_a_size_may_be_written_in_vcpu_and_gb(account: Account) -> None:
         ({"Memory": None}, "requires that 'memory' be defined at the task level"),
         ({"Cpu": "512"}, "No Fargate configuration exists for given values: 512 CPU, 512 memory"),
         ({"PlacementConstraints": [{"Type": "memberOf", "Expression": "x"}]}, "placement constraints"),
+        ({"ContainerDefinitions": [IN_ECR]}, "execution role ARN to support ECR images"),
+        ({"ContainerDefinitions": [LOGGING]}, "execution role ARN to support log driver awslogs"),
+        ({"ContainerDefinitions": [{"Name": "web", "Image": "web:1", "Memory": 1024}]}, "is greater than for the task"),
+        (
+            {"RequiresCompatibilities": ["EC2"], "Memory": None, "ContainerDefinitions": [UNLIMITED]},
+            "At least one of 'memory' or 'memoryReservation' must be specified",
+        ),
         ({"RequiresCompatibilities": ["MANAGED_INSTANCES"], "NetworkMode": "bridge"}, "Managed Instances"),
     ],
 )
@@ -91,6 +103,7 @@ def test_a_task_definition_is_shown_with_all_that_the_template_says(account: Acc
         ContainerDefinitions=[container],
         Volumes=[volume],
         RuntimePlatform=platform,
+        ExecutionRoleArn="arn:aws:iam::123456789012:role/execution",
         EphemeralStorage={"SizeInGiB": "30"},
     )
     arn = helpers.stands(account, {"Task": template}, {"It": {"Ref": "Task"}})["It"]
@@ -135,6 +148,25 @@ def test_a_new_task_definition_is_a_new_deployment_of_the_same_service(account: 
     second = helpers.stands(account, resources, {"It": {"Ref": "Web"}, "Task": {"Ref": "Task"}})
     assert (second["It"], second["Task"]) == (first["It"], f"{first['Task'][:-1]}2")
     assert services_of(account)["demo-Web"]["taskDefinition"] == second["Task"]
+
+
+def test_a_task_that_is_run_by_itself_fits_its_capacity_as_a_service_does(account: Account) -> None:
+    helpers.stands(account, {**on_fargate(), "Bridge": BRIDGE})
+    ecs = account.client("ecs")
+    wanted = {
+        "cluster": "demo-Cluster",
+        "capacityProviderStrategy": [{"capacityProvider": "FARGATE"}],
+        "taskDefinition": "demo-Task",
+        "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["subnet-1"]}},
+    }
+    (run,) = ecs.run_task(**wanted)["tasks"]
+    assert (run["launchType"], "containerInstanceArn" in run) == ("FARGATE", False)
+    alone = {key: value for key, value in wanted.items() if key != "networkConfiguration"}
+    assert "Network Configuration must be provided" in helpers.refused(lambda: ecs.run_task(**alone))
+    bridge = {**alone, "taskDefinition": "demo-Bridge"}
+    assert "does not support launch_type FARGATE" in helpers.refused(lambda: ecs.run_task(**bridge))
+    other = {**wanted, "capacityProviderStrategy": [{"capacityProvider": "FARGATE_SPOT"}]}
+    assert "not associated with the cluster" in helpers.refused(lambda: ecs.run_task(**other))
 
 
 def test_numbers_that_a_parameter_gives_as_text_are_counted_with(account: Account) -> None:
@@ -185,6 +217,10 @@ def test_a_service_on_fargate_is_behind_a_balancer_by_address(account: Account) 
         (
             {**on_fargate(Web=on("FARGATE")), "Task": task(Cpu=None, RequiresCompatibilities=["EC2"])},
             "Task definition does not support launch_type FARGATE",
+        ),
+        (
+            {**on_fargate(Web=on(LaunchType="EC2", PlatformVersion="1.4.0")), "Task": task()},
+            "The platform version must be null when specifying an EC2 launch type",
         ),
         (
             on_fargate(Web=on("FARGATE", PlacementStrategies=[{"Type": "spread", "Field": "instanceId"}])),

@@ -5,6 +5,7 @@ The words of refusals are AWS's, as the issue or page at each shows them.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -47,6 +48,7 @@ def task_definitions() -> None:
 
     def register(stock: Act, request: Record) -> Any:
         wanted = request.get("requiresCompatibilities") or []
+        _refuse_containers(request)
         if "FARGATE" in wanted:
             _refuse_on_fargate(request)
         if "MANAGED_INSTANCES" in wanted and request.get("networkMode") not in ("awsvpc", "host", "none"):
@@ -105,7 +107,20 @@ def services() -> None:
         forced = {**request, "forceNewDeployment": request.get("forceNewDeployment", False) or renewed}
         return _kept(stock(forced), request, service)
 
+    def run(stock: Act, request: Record) -> Any:
+        _check(request)
+        response = stock(request)
+        if response[0] == 200:
+            answer = json.loads(response[2])
+            for task in answer["tasks"]:
+                if task["launchType"] == "FARGATE":  # which has no instance to show
+                    for record in (task, ecs._tasks[task["taskArn"]]):
+                        record.pop("containerInstanceArn", None)
+            response = json_response(answer)
+        return response
+
     handler.update(create=create, update=update, delete=delete)
+    revise(ecs, "_run_task", run)
     revise(ecs, "_create_service", create_service)
     revise(ecs, "_update_service", update_service)
 
@@ -148,6 +163,19 @@ def service_connect() -> None:
     revise(ecs, "_delete_service", delete)
 
 
+def _refuse_containers(request: Mapping[str, Any]) -> None:
+    memory = _mib(request["memory"]) if request.get("memory") else None
+    for container in request.get("containerDefinitions") or ():
+        name, limit = container.get("name"), container.get("memory")
+        if memory is None and not limit and not container.get("memoryReservation"):
+            # API_ContainerDefinition, `memory`
+            lacks = "At least one of 'memory' or 'memoryReservation' must be specified."
+            raise RefusedError("ClientException", f"Invalid setting for container '{name}'. {lacks}")
+        if memory is not None and (limit or 0) > memory:  # https://github.com/pulumi/pulumi-awsx/issues/1220
+            message = f"The 'memory' setting for container '{name}' is greater than for the task."
+            raise RefusedError("ClientException", message)
+
+
 def _refuse_on_fargate(request: Mapping[str, Any]) -> None:
     if request.get("networkMode") != "awsvpc":  # https://github.com/aws/amazon-ecs-cli/issues/1145
         raise RefusedError("ClientException", "Fargate only supports network mode \u2018awsvpc\u2019.")
@@ -163,6 +191,16 @@ def _refuse_on_fargate(request: Mapping[str, Any]) -> None:
         raise RefusedError("ClientException", message)
     if request.get("placementConstraints"):
         raise RefusedError("ClientException", "Fargate does not support task placement constraints.")
+    # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_execution_IAM_role.html
+    for container in request.get("containerDefinitions") or () if not request.get("executionRoleArn") else ():
+        needs = None
+        if ".dkr.ecr." in container.get("image", ""):
+            needs = "ECR images"
+        elif (container.get("logConfiguration") or {}).get("logDriver") == "awslogs":
+            needs = "log driver awslogs"
+        if needs is not None:
+            message = f"Fargate requires task definition to have execution role ARN to support {needs}."
+            raise RefusedError("ClientException", message)
 
 
 def _runs_on(request: Mapping[str, Any]) -> set[str]:
@@ -331,6 +369,9 @@ def _misplaced(wanted: Mapping[str, Any], task: Mapping[str, Any]) -> str | None
     kind = _kind({"launchType": launch_type, "capacityProviderStrategy": strategy})
     if kind not in task["compatibilities"]:
         return f"Task definition does not support launch_type {kind}."
+    if kind == "EC2" and wanted.get("platformVersion"):
+        # https://github.com/ansible-collections/community.aws/issues/770
+        return "The platform version must be null when specifying an EC2 launch type."
     if kind == "FARGATE" and wanted.get("placementStrategy"):
         return "Placement strategies are not supported with FARGATE launch type."
     if kind == "FARGATE" and wanted.get("placementConstraints"):
