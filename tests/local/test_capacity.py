@@ -90,6 +90,13 @@ def test_managed_instances_need_what_their_schema_requires(path: tuple[str, ...]
     assert key in why_not(account, {"Cluster": {"Type": "AWS::ECS::Cluster"}, **resources})
 
 
+def test_a_provider_is_of_one_kind(account: Account) -> None:
+    resources = {**nodes(), **managed_instances()}
+    group = resources["Provider"]["Properties"]["AutoScalingGroupProvider"]
+    resources["Managed"]["Properties"]["AutoScalingGroupProvider"] = group
+    assert "has either an AutoScalingGroupProvider or a ManagedInstancesProvider" in why_not(account, resources)
+
+
 @pytest.mark.parametrize("name", ["aws-demo", "ecs-demo", "fargate-demo"])
 def test_a_name_made_of_the_stack_s_may_not_begin_with_what_is_reserved(name: str, account: Account) -> None:
     assert 'cannot be prefixed with "aws", "ecs", or "fargate"' in why_not(account, nodes(), name=name)
@@ -117,6 +124,35 @@ def test_a_provider_in_use_stays_in_the_association(account: Account) -> None:
     helpers.stands(account, {**both, "Service": after("Association", on("FARGATE_SPOT"))})
     helpers.stands(account, {**only, "Task": task(), "Service": after("Association", on("FARGATE_SPOT"))})
     assert cluster_of(account)["capacityProviders"] == ["FARGATE_SPOT"]
+
+
+def test_a_provider_that_a_cluster_has_is_not_deleted_and_one_that_is_not_there_not_associated(
+    account: Account,
+) -> None:
+    made = helpers.stands(account, nodes(), {"It": {"Ref": "Provider"}})["It"]
+    ecs = account.client("ecs")
+    said = helpers.refused(lambda: ecs.delete_capacity_provider(capacityProvider=made))
+    assert said == "Cannot delete a capacity provider while it is associated with a cluster."
+    put = {"cluster": "demo-Cluster", "capacityProviders": ["other"], "defaultCapacityProviderStrategy": []}
+    assert "'other' was not found" in helpers.refused(lambda: ecs.put_cluster_capacity_providers(**put))
+
+
+def test_a_service_without_a_strategy_of_its_own_takes_the_cluster_s_if_there_is_one(account: Account) -> None:
+    resources = {**fargate("FARGATE", "FARGATE_SPOT"), "Task": task(), "Service": after("Association", on("FARGATE"))}
+    helpers.stands(account, resources)
+    ecs = account.client("ecs")
+    none = {
+        "cluster": "demo-Cluster",
+        "service": "demo-Service",
+        "capacityProviderStrategy": [],
+        "forceNewDeployment": True,
+    }
+    assert "No launch type to fall back to" in helpers.refused(lambda: ecs.update_service(**none))
+    spot = [{"CapacityProvider": "FARGATE_SPOT", "Weight": 1}]
+    resources["Association"]["Properties"]["DefaultCapacityProviderStrategy"] = spot
+    helpers.stands(account, resources)
+    (deployment, *_) = ecs.update_service(**none)["service"]["deployments"]
+    assert [item["capacityProvider"] for item in deployment["capacityProviderStrategy"]] == ["FARGATE_SPOT"]
 
 
 def test_an_association_is_not_deleted_before_the_service_that_runs_by_it(account: Account) -> None:

@@ -159,6 +159,24 @@ def test_a_priority_is_of_one_rule_of_a_listener(account: Account) -> None:
     )
 
 
+def test_the_service_itself_refuses_what_a_stack_may_not_have(account: Account) -> None:
+    one = rule(1, path("/a"), action=answer("a"))
+    outputs = {"Listener": {"Ref": "Listener"}, "One": {"Ref": "One"}}
+    made = helpers.stands(account, balancer(One=one, Two=rule(2, path("/b"), action=answer("b"))), outputs)
+    elbv2 = account.client("elbv2")
+    wanted = {"Conditions": [{"Field": "path-pattern", "Values": ["/c"]}], "Actions": [answer("c")]}
+    again = {"ListenerArn": made["Listener"], "Priority": 1, **wanted}
+    assert helpers.refused(lambda: elbv2.create_rule(**again)) == "Priority '1' is currently in use"
+    taken = [{"RuleArn": made["One"], "Priority": 2}]
+    assert (
+        helpers.refused(lambda: elbv2.set_rule_priorities(RulePriorities=taken)) == "Priority '2' is currently in use"
+    )
+    many = [{"Field": "path-pattern", "Values": [f"/{number}" for number in range(6)]}]
+    assert "'5' condition values" in helpers.refused(lambda: elbv2.modify_rule(RuleArn=made["One"], Conditions=many))
+    elbv2.set_rule_priorities(RulePriorities=[{"RuleArn": made["One"], "Priority": 3}])
+    assert [one["Priority"] for one in rules_of(account, made["Listener"])] == ["3", "2"]
+
+
 def test_two_rules_that_swap_priorities_collide_on_the_way(account: Account) -> None:
     def ordered(first: int, second: int) -> sets.Template:
         return balancer(
@@ -258,3 +276,4 @@ def test_a_listener_has_further_certificates(account: Account) -> None:
     elbv2.add_listener_certificates(ListenerArn=first["Listener"], Certificates=[{"CertificateArn": arns[3]}])
     elbv2.remove_listener_certificates(ListenerArn=first["Listener"], Certificates=[{"CertificateArn": arns[2]}])
     assert shown(first["Listener"]) == {arns[0]: True, arns[3]: False}
+    assert "not found" in helpers.refused(lambda: shown(f"{first['Listener']}0"))

@@ -150,6 +150,24 @@ def test_a_new_task_definition_is_a_new_deployment_of_the_same_service(account: 
     assert services_of(account)["demo-Web"]["taskDefinition"] == second["Task"]
 
 
+def test_another_network_is_a_new_deployment_of_the_same_service(account: Account) -> None:
+    arn = {"It": {"Ref": "Web"}}
+    first = helpers.stands(account, on_fargate(Web=on("FARGATE")), arn)
+    before = services_of(account)["demo-Web"]["deployments"][0]
+    elsewhere = {"AwsvpcConfiguration": {"Subnets": ["subnet-2"]}}
+    assert helpers.stands(account, on_fargate(Web=on("FARGATE", NetworkConfiguration=elsewhere)), arn) == first
+    now = services_of(account)["demo-Web"]["deployments"][0]
+    assert now["networkConfiguration"]["awsvpcConfiguration"]["subnets"] == ["subnet-2"]
+    assert now["id"] != before["id"]
+
+
+def test_a_service_does_not_become_what_its_parts_cannot_be(account: Account) -> None:
+    helpers.stands(account, on_fargate(Web=on("FARGATE")))
+    bridge = {**on_fargate(Web=on("FARGATE")), "Task": BRIDGE}
+    assert "Network Configuration is not valid for the given networkMode" in why_not(account, bridge)
+    assert services_of(account)["demo-Web"]["taskDefinition"].endswith(":1")
+
+
 def test_a_task_that_is_run_by_itself_fits_its_capacity_as_a_service_does(account: Account) -> None:
     helpers.stands(account, {**on_fargate(), "Bridge": BRIDGE})
     ecs = account.client("ecs")
@@ -225,6 +243,10 @@ def test_a_service_on_fargate_is_behind_a_balancer_by_address(account: Account) 
         (
             on_fargate(Web=on("FARGATE", PlacementStrategies=[{"Type": "spread", "Field": "instanceId"}])),
             "Placement strategies are not supported with FARGATE",
+        ),
+        (
+            on_fargate(Web=on("FARGATE", PlacementConstraints=[{"Type": "distinctInstance"}])),
+            "Placement constraints are not supported with FARGATE",
         ),
     ],
 )
