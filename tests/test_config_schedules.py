@@ -240,7 +240,8 @@ def test_every_time_of_the_calendar_passes_once_and_no_rule_takes_it(time: datet
     ],
 )
 def test_a_time_that_is_not_in_the_calendar_or_of_another_form_is_refused(time: str) -> None:
-    assert "as in at(2026-12-24T18:00:00)" in problem_of_schedule(f"at({time})")
+    problem = problem_of_schedule(f"at({time})")
+    assert problem.startswith(f"{time or 'nothing'} is ") and "as in at(2026-12-24T18:00:00)" in problem
 
 
 @pytest.mark.parametrize("zone", ["Z", "+02:00", "-0500"])
@@ -350,6 +351,18 @@ def _holds(text: str, field: Field, number: int) -> bool:
                 break
             first, counted = (first + 1 if first < field.high else field.low), counted + 1
     return False
+
+
+@given(st.integers(1970, 2199), st.integers(1, 12), st.integers(1, 7), st.integers(0, 5))
+def test_a_day_of_the_week_is_the_one_of_its_number_or_the_last_of_its_month(
+    year: int, month: int, weekday: int, nth: int
+) -> None:
+    schedule = parsed(f"cron(0 0 ? {month} {weekday}{f'#{nth}' if nth else 'L'} {year})")
+    assert isinstance(schedule, Cron)
+    days = [datetime(year, month, day + 1) for day in range(calendar.monthrange(year, month)[1])]
+    # Python's week begins on Monday with 0, AWS's on Sunday with 1.
+    of_its_kind = [day for day in days if (day.weekday() + 1) % 7 + 1 == weekday]
+    assert [day for day in days if schedule.fires(day)] == (of_its_kind[nth - 1 : nth] if nth else of_its_kind[-1:])
 
 
 @given(st.integers(1970, 2199), st.integers(1, 12), st.integers(1, 32))

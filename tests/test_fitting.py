@@ -204,6 +204,36 @@ def test_a_service_without_a_number_has_one_task() -> None:
     assert refusals(with_worker(large, "ours", DesiredCount=0)) == []
 
 
+def test_the_most_tasks_are_those_of_the_bounds_or_of_a_schedule() -> None:
+    night = sc.Schedule(name="night", at="rate(1 day)", min_tasks=2, max_tasks=20)
+    top = sc.compose(sc.Config(scaling=sc.Scaling(max_tasks=4, schedules=(night,))))
+    assert "20 tasks of Service/Service" in refusals(top, nodes=1)[0]
+
+
+def without_tasks(top: sc.Stack) -> sc.Stack:
+    """The same, with nothing to run by our own service."""
+    top.children["Autoscaling"].template.resources["ScalableTarget"].MaxCapacity = 0
+    return top
+
+
+def test_no_tasks_need_no_nodes() -> None:
+    assert refusals(without_tasks(sc.compose()), nodes=0) == []
+
+
+@pytest.mark.parametrize(
+    ("deployment", "fits"),
+    [({}, False), ({"MinimumHealthyPercent": 100}, False), ({"MinimumHealthyPercent": 99}, True)],
+)
+def test_a_deployment_that_may_stop_no_task_before_a_new_one_runs_needs_room_for_it(
+    deployment: dict[str, Any], fits: bool
+) -> None:
+    """AWS's default, too: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html"""
+    given = {"DeploymentConfiguration": ecs.DeploymentConfiguration(**deployment)} if deployment else {}
+    top = without_tasks(with_worker(container(Memory=16), "ours", DesiredCount=105, **given))
+    # 105 times 16 MiB is what one node has.
+    assert (refusals(top, nodes=1) == []) == fits
+
+
 def test_what_runs_on_every_node_takes_its_part_of_each() -> None:
     def daemon(memory: int) -> list[str]:
         return refusals(with_worker(container(Memory=memory), SchedulingStrategy="DAEMON"))
