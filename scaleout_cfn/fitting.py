@@ -7,8 +7,7 @@ nobody can know before a deployment is not guessed: it counts as nothing, and no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,10 +21,9 @@ from scaleout_cfn.capacity import (
     nodes_needed,
     registered_memory_mib,
 )
-from scaleout_cfn.lint.rules.services import Tasks, services
+from scaleout_cfn.lint.rules.services import SERVICE, containers, names, network_mode, tasks_of
 from scaleout_cfn.templates.sets import StackSet
-from scaleout_cfn.templates.stacks import Scope, StackView, Symbol, Text, resource_of
-from scaleout_cfn.templates.values import as_number
+from scaleout_cfn.templates.stacks import Place, StackView, Symbol, Text, resource_of
 
 __all__ = ["misfits"]
 
@@ -47,20 +45,20 @@ def misfits(stacks: StackSet) -> list[str]:
     """Every reason why the most tasks of a set do not fit on its most nodes, with the arithmetic; empty if they do."""
     most_tasks = _most_tasks(stacks)
     loads: dict[Symbol, list[_Load]] = {}
-    for stack, logical_id, properties, scope, tasks in services(stacks):
-        group = _group_of(stacks, properties, scope)
+    for service in stacks.of_type(SERVICE):
+        group, tasks = _group_of(stacks, service), tasks_of(service)
         if group is not None and tasks is not None:
-            desired = as_number(scope.get(properties, "DesiredCount"))
-            most = most_tasks.get(stack.symbol(logical_id), 1 if desired is None else int(desired))
-            demand = _demand(tasks, most, properties, scope)
-            is_daemon = scope.get(properties, "SchedulingStrategy") == "DAEMON"
-            load = _Load(stack.file, _path(stack, logical_id), _size(tasks, demand), demand, is_daemon)
-            loads.setdefault(group, []).append(load)
+            desired = service.number("DesiredCount")
+            most = most_tasks.get(service.symbol, 1 if desired is None else int(desired))
+            demand = _demand(tasks, most, service)
+            is_daemon = service.get("SchedulingStrategy") == "DAEMON"
+            path = _path(service.stack, service.logical_id)
+            loads.setdefault(group, []).append(_Load(service.stack.file, path, _size(tasks, demand), demand, is_daemon))
     return [reason for group, on_it in loads.items() for reason in _reasons(group, on_it)]
 
 
 def _reasons(group: Symbol, loads: Sequence[_Load]) -> list[str]:
-    types, most_nodes = _types(group), as_number(_get(group, "MaxSize"))
+    types, most_nodes = _types(group), group.place.number("MaxSize")
     daemons = [load.demand for load in loads if load.is_daemon]
     by_count = [load for load in loads if not load.is_daemon]
     demands = [load.demand for load in by_count]
@@ -96,8 +94,9 @@ def _path(stack: StackView, logical_id: str) -> str:
     return f"{_path(stack.parent, stack.nested.logical_id)}/{logical_id}"
 
 
-def _size(tasks: Tasks, demand: Demand) -> str:
-    together = f" ({' and '.join(tasks.names() or [])} together)" if len(tasks.names() or []) > 1 else ""
+def _size(tasks: Place, demand: Demand) -> str:
+    several = names(tasks) or []
+    together = f" ({' and '.join(several)} together)" if len(several) > 1 else ""
     return f"{demand.cpu_units} CPU units and {demand.memory_mib} MiB{together}"
 
 
@@ -109,48 +108,46 @@ def _room(type: InstanceType) -> str:
 def _most_tasks(stacks: StackSet) -> dict[Symbol, int]:
     """How many tasks scaling may give each service that it scales: by its own bounds, or by those of a schedule."""
     most: dict[Symbol, int] = {}
-    for stack in stacks.stacks:
-        for _, properties, scope in stack.of_type(_TARGET):
-            resource_id = scope.get(properties, "ResourceId")
-            actions = scope.items(properties, "ScheduledActions") or []
-            bounds = [scope.get(properties, "MaxCapacity")]
-            bounds += [scope.get(action, "ScalableTargetAction", "MaxCapacity") for action in actions]
-            known = [int(bound) for bound in map(as_number, bounds) if bound is not None]
-            for part in resource_id.parts if isinstance(resource_id, Text) else (resource_id,):
-                if known and isinstance(part, Symbol) and part.type == "AWS::ECS::Service":
-                    most[part.bare] = max(known)
+    for target in stacks.of_type(_TARGET):
+        resource_id = target.get("ResourceId")
+        actions = target.each("ScheduledActions")
+        bounds = [target.number("MaxCapacity")]
+        bounds += [action.number("ScalableTargetAction", "MaxCapacity") for action in actions]
+        known = [int(bound) for bound in bounds if bound is not None]
+        for part in resource_id.parts if isinstance(resource_id, Text) else (resource_id,):
+            if known and isinstance(part, Symbol) and part.type == SERVICE:
+                most[part.bare] = max(known)
     return most
 
 
-def _group_of(stacks: StackSet, properties: Mapping[str, Any], scope: Scope) -> Symbol | None:
+def _group_of(stacks: StackSet, service: Place) -> Symbol | None:
     """The group of the set on whose nodes a service runs; None where that cannot be told, or where it has none."""
-    strategy = scope.items(properties, "CapacityProviderStrategy")
-    providers = [scope.get(item, "CapacityProvider") for item in strategy or []]
-    if strategy == [] and scope.get(properties, "LaunchType") in (None, "EC2"):
-        cluster = resource_of(scope.get(properties, "Cluster"), "AWS::ECS::Cluster")
-        for stack in stacks.stacks:
-            for _, association, there in stack.of_type(_ASSOCIATIONS):
-                if cluster and resource_of(there.get(association, "Cluster"), cluster.type) == cluster:
-                    providers += there.items(association, "CapacityProviders") or []
+    strategy = service.items("CapacityProviderStrategy")
+    providers = [item.get("CapacityProvider") for item in service.each("CapacityProviderStrategy")]
+    if strategy == [] and service.get("LaunchType") in (None, "EC2"):
+        cluster = resource_of(service.get("Cluster"), "AWS::ECS::Cluster")
+        for association in stacks.of_type(_ASSOCIATIONS):
+            if cluster and resource_of(association.get("Cluster"), cluster.type) == cluster:
+                providers += association.items("CapacityProviders") or []
     provider = resource_of(providers[0], "AWS::ECS::CapacityProvider") if len(providers) == 1 else None
     if provider is None:
         return None
-    arn = _get(provider, "AutoScalingGroupProvider", "AutoScalingGroupArn")
+    arn = provider.place.get("AutoScalingGroupProvider", "AutoScalingGroupArn")
     group = resource_of(arn, "AWS::AutoScaling::AutoScalingGroup")
     return group.bare if group else None
 
 
 def _types(group: Symbol) -> list[InstanceType]:
     """The types that a group's nodes may have; empty where one is not known, or counts as more than one node."""
-    scope = group.stack.scope_of(group.stack.resource(group.name))
-    launched = _get(group, "MixedInstancesPolicy", "LaunchTemplate")
-    overrides = scope.items(launched, "Overrides") or []
-    names = [scope.get(override, "InstanceType") for override in overrides]
+    launched = group.place.inner("MixedInstancesPolicy", "LaunchTemplate")
+    overrides = launched.each("Overrides")
+    names = [override.get("InstanceType") for override in overrides]
     if not names:
-        specification = scope.get(launched, "LaunchTemplateSpecification") or _get(group, "LaunchTemplate")
-        template = resource_of(scope.get(specification, "LaunchTemplateId"), "AWS::EC2::LaunchTemplate")
-        names = [_get(template, "LaunchTemplateData", "InstanceType") if template else None]
-    if any(scope.get(override, "WeightedCapacity") is not None for override in overrides):
+        specification = launched.inner("LaunchTemplateSpecification")
+        specification = specification if specification.node else group.place.inner("LaunchTemplate")
+        template = resource_of(specification.get("LaunchTemplateId"), "AWS::EC2::LaunchTemplate")
+        names = [template.place.get("LaunchTemplateData", "InstanceType") if template else None]
+    if any(override.get("WeightedCapacity") is not None for override in overrides):
         return []
     try:
         return [instance_type(str(name)) for name in names]
@@ -158,34 +155,26 @@ def _types(group: Symbol) -> list[InstanceType]:
         return []
 
 
-def _demand(tasks: Tasks, most: int, properties: Mapping[str, Any], scope: Scope) -> Demand:
+def _demand(tasks: Place, most: int, service: Place) -> Demand:
     """What a task of a definition reserves: its own size, or the sum of its containers'.
 
     https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
     """
-    containers, read = tasks.containers or [], tasks.scope
-    healthy = as_number(scope.get(properties, "DeploymentConfiguration", "MinimumHealthyPercent"))
-    ports = [port for container in containers for port in read.items(container, "PortMappings") or []]
-    cpu, memory = (as_number(read.get(tasks.properties, name)) for name in ("Cpu", "Memory"))
+    healthy = service.number("DeploymentConfiguration", "MinimumHealthyPercent")
+    ports = [port for container in containers(tasks) for port in container.each("PortMappings")]
     return Demand(
-        cpu_units=int(cpu or _sum(tasks, "Cpu")),
-        memory_mib=int(memory or _sum(tasks, "MemoryReservation", "Memory")),
-        network_mode="awsvpc" if tasks.network_mode == "awsvpc" else "bridge",
+        cpu_units=int(tasks.number("Cpu") or _sum(tasks, "Cpu")),
+        memory_mib=int(tasks.number("Memory") or _sum(tasks, "MemoryReservation", "Memory")),
+        network_mode="awsvpc" if network_mode(tasks) == "awsvpc" else "bridge",
         min_tasks=0,
         max_tasks=most,
         minimum_healthy_percent=100 if healthy is None else int(healthy),
         maximum_percent=200,
-        host_port_static=any(as_number(read.get(port, "HostPort")) for port in ports),
+        host_port_static=any(port.number("HostPort") for port in ports),
     )
 
 
-def _sum(tasks: Tasks, *names: str) -> float:
+def _sum(tasks: Place, *names: str) -> float:
     """What all containers of a task reserve, each by the first of some properties that it has."""
-    sizes = [[as_number(tasks.scope.get(container, name)) for name in names] for container in tasks.containers or []]
+    sizes = [[container.number(name) for name in names] for container in containers(tasks)]
     return sum(next(filter(None, size), 0) for size in sizes)
-
-
-def _get(symbol: Symbol, *path: str) -> Any:
-    """What is at a path of a resource's properties, read in the stack that makes it."""
-    resource = symbol.stack.resource(symbol.name)
-    return symbol.stack.scope_of(resource).get(resource.get("Properties"), *path)

@@ -15,7 +15,7 @@ in `lint`'s exit code.
 Rules are switched off as cfn-lint's own are, by their id or how it begins: `ignore_checks` in a `.cfnlintrc` in the
 folder, or under `Metadata: cfn-lint: config:` of a template or (the whole id) of a resource.
 
-A rule is a class in `scaleout_cfn/lint/rules`; this page is written by `python scripts/rules_table.py`.
+A rule is a function in `scaleout_cfn/lint/rules`; this page is written by `python scripts/rules_table.py`.
 
 | rule | | what holds | source |
 |---|---|---|---|

@@ -82,9 +82,8 @@ def model_of(templates: Mapping[str, Mapping[str, Any]], folder: str = "template
     stacks = StackSet(templates)
 
     def every(kind: str) -> Iterator[_Found]:
-        for stack in stacks.stacks:
-            for name, properties, scope in stack.of_type(kind):
-                yield _Found(folder, stack, name, properties, scope)
+        for place in stacks.of_type(kind):
+            yield _Found(folder, place.stack, place.logical_id, place.node, place.scope)
 
     def only(kind: str) -> _Found:
         resources = list(every(kind))

@@ -10,7 +10,7 @@ from typing import Any
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.templates.facts import Facts
 from scaleout_cfn.templates.locations import SUFFIXES, Location, locations
-from scaleout_cfn.templates.stacks import Nested, StackView
+from scaleout_cfn.templates.stacks import Nested, Place, StackView
 
 __all__ = ["StackSet"]
 
@@ -49,10 +49,18 @@ class StackSet:
         self._choices = choices
         self.roots = list(self._trees())
         self.stacks = [stack for root in self.roots for stack in root.tree()]
+        self._of_type: dict[str, list[StackView]] = {}
+        for stack in self.stacks:
+            for kind in stack.facts.by_type:
+                self._of_type.setdefault(kind, []).append(stack)
 
     def nested_of(self, file: str) -> Mapping[str, Nested]:
         """The nested stacks that a template declares, by logical id; the first of several that one may be."""
         return self._nested[file]
+
+    def of_type(self, *types: str) -> Iterator[Place]:
+        """The resources of some types that may exist, in all stacks."""
+        return (place for kind in types for stack in self._of_type.get(kind, ()) for place in stack.places(kind))
 
     def view(self, file: str) -> StackView:
         """A template as the first stack that is made of it."""

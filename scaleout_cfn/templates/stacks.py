@@ -19,7 +19,7 @@ from scaleout_cfn.templates.conditions import Choice, Equal, Formula, every, neg
 from scaleout_cfn.templates.facts import VARIABLE, Facts, attribute_of, is_function, names_in, sub_parts
 from scaleout_cfn.templates.values import UNKNOWN, as_number, as_text, has_unknown, is_list_type, is_plain
 
-__all__ = ["EVERYTHING", "Everything", "Nested", "Scope", "StackView", "Symbol", "Text", "resource_of"]
+__all__ = ["EVERYTHING", "Everything", "Nested", "Place", "Scope", "StackView", "Symbol", "Text", "resource_of"]
 
 # Expressions within expressions, also across stacks, that are followed; and the longest text that is put together.
 # Both are far beyond real sets, and keep a made-up one from taking all the stack and memory.
@@ -52,6 +52,11 @@ class Symbol(Struct, frozen=True):
     def bare(self) -> Symbol:
         """The resource itself, whichever of its attributes this is."""
         return replace(self, attribute="")
+
+    @property
+    def place(self) -> Place:
+        """The properties of the resource, read in the stack that makes it."""
+        return self.stack.place(self.name)
 
     def __str__(self) -> str:
         place = f"{self.name}.{self.attribute}" if self.attribute else self.name
@@ -86,12 +91,7 @@ class Scope(Struct, frozen=True):
 
     def items(self, node: Any, *path: str) -> list[Any] | None:
         """The items of a list of properties, those left out by AWS::NoValue dropped; None if unknown."""
-        found = self.get(node, *path)
-        if found is None:
-            return []
-        if not isinstance(found, list) or any(item is UNKNOWN for item in found):
-            return None
-        return [item for item in found if item is not None]
+        return items_of(self.get(node, *path))
 
     def value(self, node: Any) -> Any:
         """What an expression gives: plain data, a Symbol, a Text, None for AWS::NoValue, or UNKNOWN.
@@ -305,6 +305,64 @@ class Nested(Struct, frozen=True):
         return passed if isinstance(passed, Mapping) and not is_function(passed) else None
 
 
+class Place:
+    """The properties of a resource, or a piece of them: where that stands, and what it says.
+
+    `path` is where, as keys joined by dots. `node` is a mapping, or what else stands there. As text a place is its
+    `title`, by default the resource's logical id.
+    """
+
+    __slots__ = ("_read", "logical_id", "node", "path", "scope", "stack", "title")
+
+    def __init__(self, logical_id: str, path: str, node: Any, scope: Scope, title: str = "") -> None:
+        self.stack = scope.stack
+        self.logical_id = logical_id
+        self.path = path
+        self.node = node
+        self.scope = scope
+        self.title = title or logical_id
+        self._read: dict[tuple[str, ...], Any] = {}
+
+    def get(self, *path: str) -> Any:
+        """What is at a path: None where absent, UNKNOWN where that cannot be told."""
+        if path not in self._read:
+            self._read[path] = self.scope.get(self.node, *path)
+        return self._read[path]
+
+    def items(self, *path: str) -> list[Any] | None:
+        """The items of a list, those left out by AWS::NoValue dropped; None if unknown."""
+        return items_of(self.get(*path))
+
+    def number(self, *path: str) -> float | None:
+        return as_number(self.get(*path))
+
+    def inner(self, *path: str) -> Place:
+        return Place(self.logical_id, ".".join((self.path, *path)), self.get(*path), self.scope)
+
+    def each(self, *path: str) -> list[Place]:
+        """A place for each item of a list; none where the list is not known."""
+        start = ".".join((self.path, *path))
+        items = enumerate(self.items(*path) or ())
+        return [Place(self.logical_id, f"{start}.{index}", item, self.scope) for index, item in items]
+
+    @property
+    def type(self) -> str:
+        """The type of the resource."""
+        return str(self.stack.resource(self.logical_id)["Type"])
+
+    @property
+    def symbol(self) -> Symbol:
+        return self.stack.symbol(self.logical_id)
+
+    @property
+    def presence(self) -> Formula:
+        """When the resource exists."""
+        return self.stack.presence(self.stack.resource(self.logical_id))
+
+    def __str__(self) -> str:
+        return self.title
+
+
 class StackView:
     """One stack of a tree: a template together with who nests it and what they pass."""
 
@@ -329,6 +387,7 @@ class StackView:
         self._conditions: dict[str, Formula] = {}
         self._conditions_open: list[str] = []
         self._values: dict[tuple[Any, ...], Any] = {}
+        self._places: dict[str, Place] = {}
         # Root parameters that decide whether this stack exists at all: their defaults prove nothing here.
         self.doubtful: frozenset[Symbol] = frozenset()
         # When this stack exists.
@@ -351,25 +410,38 @@ class StackView:
     def resource(self, logical_id: str) -> Mapping[str, Any]:
         return self.facts.resources.get(logical_id, {})
 
-    def of_type(self, *types: str) -> Iterator[tuple[str, Mapping[str, Any], Scope]]:
-        """The resources of some types that may exist: logical id, properties, and the scope to read them in."""
+    def place(self, logical_id: str) -> Place:
+        """The properties of a resource, read once for all who ask."""
+        if logical_id not in self._places:
+            resource = self.resource(logical_id)
+            scope = self.scope_of(resource)
+            path = f"Resources.{logical_id}.Properties"
+            self._places[logical_id] = Place(logical_id, path, scope.value(resource.get("Properties", {})), scope)
+        return self._places[logical_id]
+
+    def places(self, *types: str) -> Iterator[Place]:
+        """The resources of some types that may exist."""
         for kind in types:
             if kind in self.facts.by_type:
-                yield from self.remembered(("of_type", kind), partial(self._of_type, kind))
+                yield from self.remembered(("places", kind), partial(self._places_of, kind))
 
-    def _of_type(self, kind: str) -> list[tuple[str, Mapping[str, Any], Scope]]:
+    def _places_of(self, kind: str) -> list[Place]:
         if self.exists is False:
             return []
-        resources = []
-        for logical_id in self.facts.by_type[kind]:
-            resource = self.facts.resources[logical_id]
-            if self.condition(resource.get("Condition")) is False:
-                continue
-            scope = self.scope_of(resource)
-            properties = scope.value(resource.get("Properties", {}))
-            if isinstance(properties, Mapping):
-                resources.append((logical_id, properties, scope))
-        return resources
+        may_exist = [
+            self.place(logical_id)
+            for logical_id in self.facts.by_type[kind]
+            if self.condition(self.facts.resources[logical_id].get("Condition")) is not False
+        ]
+        return [place for place in may_exist if isinstance(place.node, Mapping)]
+
+    def below(self, *types: str) -> Iterator[Place]:
+        """The resources of some types that may exist in this stack or in one that hangs on it."""
+        for kind in types:
+            yield from self.remembered(("below", kind), partial(self._below, kind))
+
+    def _below(self, kind: str) -> list[Place]:
+        return [place for stack in self.tree() for place in stack.places(kind)]
 
     def scope_of(self, entry: Mapping[str, Any]) -> Scope:
         """The scope in which a resource or output is read: its own condition holds."""
@@ -493,6 +565,15 @@ class StackView:
         if any(name in siblings and attribute.startswith("Outputs.") for _, name, attribute in facts.attributes):
             return True
         return any(self.parent.fed_by_sibling(name) for _, name in facts.refs if name in self.parent.facts.parameters)
+
+
+def items_of(value: Any) -> list[Any] | None:
+    """The items of a list, those left out by AWS::NoValue dropped; None if unknown."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or any(item is UNKNOWN for item in value):
+        return None
+    return [item for item in value if item is not None]
 
 
 def _any(formulas: Iterable[Formula]) -> Formula:

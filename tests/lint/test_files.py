@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.lint import RULES, Rule, check_set
+from scaleout_cfn.lint import RULES, check_set
 from scaleout_cfn.lint.files import lint_files
-from scaleout_cfn.templates.findings import Finding
+from scaleout_cfn.lint.rules.base import Faults
 from scaleout_cfn.templates.reading import read_folder
 from scaleout_cfn.templates.sets import StackSet
 
@@ -288,14 +287,13 @@ def test_a_rule_of_ours_that_fails_is_one_finding_and_hides_no_other_tree(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rule = next(rule for rule in RULES if rule.id == "S308")
-    check = type(rule).check
 
-    def fragile(self: Rule, stacks: StackSet) -> Iterator[Finding]:
+    def fragile(stacks: StackSet) -> Faults:
         if "a.yaml" in stacks.facts:
             raise KeyError("x")
-        yield from check(self, stacks)
+        yield from rule.judge(stacks)
 
-    monkeypatch.setattr(type(rule), "check", fragile)
+    monkeypatch.setattr("scaleout_cfn.lint.files.RULES", (replace(rule, judge=fragile),))
     for name in ("a.yaml", "b.yaml"):
         text = "Resources: {Old: {Type: 'AWS::AutoScaling::LaunchConfiguration'}}\n"
         (tmp_path / name).write_text(text, encoding="utf-8")

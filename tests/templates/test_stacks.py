@@ -239,7 +239,7 @@ def test_a_parameter_is_what_the_parent_passes() -> None:
 
 def test_resources_whose_condition_never_holds_are_not_there() -> None:
     _, first, _ = tree().stacks
-    assert [name for name, _, _ in first.of_type("AWS::SNS::Topic")] == ["Made", "Third"]
+    assert [str(topic) for topic in first.places("AWS::SNS::Topic")] == ["Made", "Third"]
     assert first.presence(first.resource("Made")) is True
     assert first.presence(first.resource("Other")) is False
 

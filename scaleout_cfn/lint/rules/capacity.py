@@ -3,48 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from math import ceil, floor
 from typing import Any
 
-from scaleout_cfn.lint.rules.base import Rule
-from scaleout_cfn.lint.rules.services import handed_out, services
-from scaleout_cfn.templates.findings import Finding
+from scaleout_cfn.lint.rules.base import Fault, Faults, fault, rule
+from scaleout_cfn.lint.rules.services import SERVICE, handed_out
 from scaleout_cfn.templates.sets import StackSet
-from scaleout_cfn.templates.stacks import Scope, StackView, Symbol, Text, resource_of
+from scaleout_cfn.templates.stacks import Place, Symbol, Text, resource_of
 from scaleout_cfn.templates.values import UNKNOWN, as_number
 
-_ECS_API = "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/"
+_API = "https://docs.aws.amazon.com/autoscaling/application/APIReference/"
 _GROUP = "AWS::AutoScaling::AutoScalingGroup"
+_TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
+_PROVIDER = "AWS::ECS::CapacityProvider"
 _ELB = "AWS::ElasticLoadBalancingV2::"
+# The property that holds what a policy tracks, by type.
+_TRACKING = {
+    "AWS::ApplicationAutoScaling::ScalingPolicy": "TargetTrackingScalingPolicyConfiguration",
+    "AWS::AutoScaling::ScalingPolicy": "TargetTrackingConfiguration",
+}
 
 
-class RequestCountLabel(Rule):
-    id = "S301"
-    sentence = "Tracking of requests per target names its load balancer and target group in ResourceLabel."
-    source = "https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PredefinedMetricSpecification.html"
-
-    _PLACES = (
-        ("AWS::ApplicationAutoScaling::ScalingPolicy", "TargetTrackingScalingPolicyConfiguration"),
-        ("AWS::AutoScaling::ScalingPolicy", "TargetTrackingConfiguration"),
-    )
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack in stacks.stacks:
-            for kind, configuration in self._PLACES:
-                for logical_id, properties, scope in stack.of_type(kind):
-                    metric = scope.get(properties, configuration, "PredefinedMetricSpecification")
-                    if scope.get(metric, "PredefinedMetricType") != "ALBRequestCountPerTarget":
-                        continue
-                    reason = _label_fault(scope.get(metric, "ResourceLabel"))
-                    if reason:
-                        yield self.finding(
-                            stack.file,
-                            f"Resources.{logical_id}.Properties.{configuration}.PredefinedMetricSpecification",
-                            f"{logical_id} tracks ALBRequestCountPerTarget, but {reason}.",
-                            "Set it to ${LoadBalancer.LoadBalancerFullName}/${TargetGroup.TargetGroupFullName}.",
-                        )
+@rule("S301", _API + "API_PredefinedMetricSpecification.html", *_TRACKING)
+def request_count_label(policy: Place) -> Faults:
+    """Tracking of requests per target names its load balancer and target group in ResourceLabel."""
+    metric = policy.inner(_TRACKING[policy.type], "PredefinedMetricSpecification")
+    if metric.get("PredefinedMetricType") != "ALBRequestCountPerTarget":
+        return
+    if reason := _label_fault(metric.get("ResourceLabel")):
+        message = f"{policy} tracks ALBRequestCountPerTarget, but {reason}."
+        cure = "Set it to ${LoadBalancer.LoadBalancerFullName}/${TargetGroup.TargetGroupFullName}."
+        yield fault(metric, "", message, cure)
 
 
 def _label_fault(label: Any) -> str | None:
@@ -65,236 +56,168 @@ def _label_fault(label: Any) -> str | None:
     return None
 
 
-# Type, the mapping that holds the sizes, and the sizes from the smallest to the largest.
-_SIZES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("AWS::ApplicationAutoScaling::ScalableTarget", (), ("MinCapacity", "MaxCapacity")),
-    (_GROUP, (), ("MinSize", "DesiredCapacity", "MaxSize")),
-    ("AWS::AutoScaling::ScheduledAction", (), ("MinSize", "DesiredCapacity", "MaxSize")),
-    (
-        "AWS::ECS::CapacityProvider",
+# The mapping that holds the sizes, by type, and the sizes from the smallest to the largest.
+_SIZES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    _TARGET: ((), ("MinCapacity", "MaxCapacity")),
+    _GROUP: ((), ("MinSize", "DesiredCapacity", "MaxSize")),
+    "AWS::AutoScaling::ScheduledAction": ((), ("MinSize", "DesiredCapacity", "MaxSize")),
+    _PROVIDER: (
         ("AutoScalingGroupProvider", "ManagedScaling"),
         ("MinimumScalingStepSize", "MaximumScalingStepSize"),
     ),
-)
+}
 
 
-class MinimumAboveMaximum(Rule):
-    id = "S302"
-    sentence = "A minimum is at most its maximum, and a desired size lies between them."
-    source = "https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html"
-    overlaps = frozenset({"E3706"})
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack in stacks.stacks:
-            for kind, way, names in _SIZES:
-                for logical_id, properties, scope in stack.of_type(kind):
-                    path = ".".join(("Resources", logical_id, "Properties", *way))
-                    yield from self._judge(stack, path, scope, scope.get(properties, *way), names)
-            for logical_id, properties, scope in stack.of_type("AWS::ApplicationAutoScaling::ScalableTarget"):
-                for index, action in enumerate(scope.items(properties, "ScheduledActions") or []):
-                    path = f"Resources.{logical_id}.Properties.ScheduledActions.{index}.ScalableTargetAction"
-                    sizes = scope.get(action, "ScalableTargetAction")
-                    yield from self._judge(stack, path, scope, sizes, ("MinCapacity", "MaxCapacity"))
-
-    def _judge(
-        self, stack: StackView, path: str, scope: Scope, sizes: Any, names: tuple[str, ...]
-    ) -> Iterator[Finding]:
-        if not isinstance(sizes, Mapping):
-            return
-        known = [(name, as_number(scope.get(sizes, name))) for name in names]
-        ordered = [(name, number) for name, number in known if number is not None]
+@rule("S302", _API + "API_RegisterScalableTarget.html", *_SIZES, overlaps=["E3706"])
+def minimum_above_maximum(place: Place) -> Faults:
+    """A minimum is at most its maximum, and a desired size lies between them."""
+    way, names = _SIZES[place.type]
+    actions = place.each("ScheduledActions") if place.type == _TARGET else []
+    for sizes in (place.inner(*way) if way else place, *(action.inner("ScalableTargetAction") for action in actions)):
+        if not isinstance(sizes.node, Mapping):
+            continue
+        ordered = [(name, number) for name in names if (number := sizes.number(name)) is not None]
+        passed = f" with what {place.stack.parent.file} passes" if place.stack.parent else ""
         for (low, least), (high, most) in pairwise(ordered):
             if least > most:
-                yield self.finding(
-                    stack.file,
-                    f"{path}.{high}",
-                    f"{low} is {least:g}, {high} is {most:g}{_origin(stack)}.",
-                    f"Raise {high} to {least:g} or more, or lower {low}.",
-                )
+                message = f"{low} is {least:g}, {high} is {most:g}{passed}."
+                yield fault(sizes, high, message, f"Raise {high} to {least:g} or more, or lower {low}.")
 
 
-def _origin(stack: StackView) -> str:
-    return f" with what {stack.parent.file} passes" if stack.parent else ""
-
-
-class DesiredCount(Rule):
-    id = "S303"
-    sentence = "A service that is scaled has no DesiredCount, which every update would put back."
-    source = "https://github.com/aws/containers-roadmap/issues/493"
-    severity = "warning"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        scaled: set[Symbol] = set()
-        for stack in stacks.stacks:
-            for _, properties, scope in stack.of_type("AWS::ApplicationAutoScaling::ScalableTarget"):
-                resource_id = scope.get(properties, "ResourceId")
-                parts = resource_id.parts if isinstance(resource_id, Text) else (resource_id,)
-                if scope.get(properties, "ScalableDimension") == "ecs:service:DesiredCount":
-                    scaled |= {part.bare for part in parts if isinstance(part, Symbol)}
-        for stack, logical_id, properties, scope, _ in services(stacks):
-            count = scope.get(properties, "DesiredCount")
-            if stack.symbol(logical_id) in scaled and count is not None and count is not UNKNOWN:
-                yield self.finding(
-                    stack.file,
-                    f"Resources.{logical_id}.Properties.DesiredCount",
-                    f"{logical_id} is scaled automatically, and each update of the stack sets it back to its "
-                    "DesiredCount.",
-                    "Leave DesiredCount out: a new service starts with one task and is raised to MinCapacity.",
-                )
-
-
-def _managed_groups(stacks: StackSet) -> Iterator[tuple[StackView, str, Mapping[str, Any], Scope, Symbol]]:
-    """Each capacity provider with its Auto Scaling group in the set."""
-    for stack in stacks.stacks:
-        for logical_id, properties, scope in stack.of_type("AWS::ECS::CapacityProvider"):
-            provider = scope.get(properties, "AutoScalingGroupProvider")
-            group = resource_of(scope.get(provider, "AutoScalingGroupArn"), _GROUP)
-            if group is not None and isinstance(provider, Mapping):
-                yield stack, logical_id, provider, scope, group
-
-
-class DesiredCapacity(Rule):
-    id = "S304"
-    sentence = "The group of a capacity provider with managed scaling has no DesiredCapacity."
-    source = "https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/467"
-    severity = "warning"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for _, provider_id, provider, scope, group in _managed_groups(stacks):
-            resource = group.stack.resource(group.name)
-            desired = group.stack.scope_of(resource).get(resource.get("Properties"), "DesiredCapacity")
-            if scope.get(provider, "ManagedScaling", "Status") != "ENABLED" or desired in (None, UNKNOWN):
-                continue
-            yield self.finding(
-                group.stack.file,
-                f"Resources.{group.name}.Properties.DesiredCapacity",
-                f"{provider_id} scales {group.name}, and each update of the stack sets it back to its DesiredCapacity.",
-                "Leave DesiredCapacity out: the group starts at MinSize.",
+@rule("S303", "https://github.com/aws/containers-roadmap/issues/493", severity="warning")
+def desired_count(stacks: StackSet) -> Faults:
+    """A service that is scaled has no DesiredCount, which every update would put back."""
+    scaled: set[Symbol] = set()
+    for target in stacks.of_type(_TARGET):
+        resource_id = target.get("ResourceId")
+        parts = resource_id.parts if isinstance(resource_id, Text) else (resource_id,)
+        if target.get("ScalableDimension") == "ecs:service:DesiredCount":
+            scaled |= {part.bare for part in parts if isinstance(part, Symbol)}
+    for service in stacks.of_type(SERVICE):
+        if service.symbol in scaled and service.get("DesiredCount") not in (None, UNKNOWN):
+            message = (
+                f"{service} is scaled automatically, and each update of the stack sets it back to its DesiredCount."
             )
+            cure = "Leave DesiredCount out: a new service starts with one task and is raised to MinCapacity."
+            yield fault(service, "DesiredCount", message, cure)
 
 
-class StuckDeployment(Rule):
-    id = "S305"
-    sentence = "A deployment may stop an old task or start a new one."
-    source = _ECS_API + "API_DeploymentConfiguration.html"
+def _managed_group(provider: Place) -> Symbol | None:
+    """The Auto Scaling group of a capacity provider, where the set has it."""
+    return resource_of(provider.get("AutoScalingGroupProvider", "AutoScalingGroupArn"), _GROUP)
 
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack, logical_id, properties, scope, _ in services(stacks):
-            strategy = scope.get(properties, "DeploymentConfiguration", "Strategy")
-            controller = scope.get(properties, "DeploymentController", "Type")
-            scheduling = scope.get(properties, "SchedulingStrategy") or "REPLICA"
-            if strategy not in (None, "ROLLING") or controller not in (None, "ECS") or scheduling != "REPLICA":
-                continue
-            configuration = scope.get(properties, "DeploymentConfiguration")
-            least = _percent(scope.get(configuration, "MinimumHealthyPercent"), 100)
-            most = _percent(scope.get(configuration, "MaximumPercent"), 200)
-            if least is None or most is None:
-                continue
-            path = f"Resources.{logical_id}.Properties.DeploymentConfiguration"
-            said = f"MinimumHealthyPercent is {least:g} and MaximumPercent {most:g}"
-            if least >= 100 >= most:
-                yield self.finding(
-                    stack.file,
-                    path,
-                    f"{said}: no task of {logical_id} may stop and none may start, so a deployment never moves.",
-                    "Set MaximumPercent to 200, or MinimumHealthyPercent to 50.",
-                )
-                continue
-            count = as_number(scope.get(properties, "DesiredCount"))
-            if count and ceil(count * least / 100) >= count >= floor(count * most / 100):
-                yield self.finding(
-                    stack.file,
-                    path,
-                    f"{said}: of {count:g} tasks of {logical_id} none may stop and none may start, so a deployment "
-                    "never moves.",
-                    "Set MaximumPercent to 200, or MinimumHealthyPercent to 0.",
-                )
+
+@rule(
+    "S304",
+    "https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/467",
+    _PROVIDER,
+    severity="warning",
+)
+def desired_capacity(provider: Place) -> Faults:
+    """The group of a capacity provider with managed scaling has no DesiredCapacity."""
+    group = _managed_group(provider)
+    if group is None or provider.get("AutoScalingGroupProvider", "ManagedScaling", "Status") != "ENABLED":
+        return
+    if group.place.get("DesiredCapacity") not in (None, UNKNOWN):
+        message = f"{provider} scales {group.name}, and each update of the stack sets it back to its DesiredCapacity."
+        yield fault(group.place, "DesiredCapacity", message, "Leave DesiredCapacity out: the group starts at MinSize.")
+
+
+@rule("S305", "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html", SERVICE)
+def stuck_deployment(service: Place) -> Faults:
+    """A deployment may stop an old task or start a new one."""
+    deployment = service.inner("DeploymentConfiguration")
+    controller = service.get("DeploymentController", "Type")
+    scheduling = service.get("SchedulingStrategy") or "REPLICA"
+    rolling = deployment.get("Strategy") in (None, "ROLLING") and controller in (None, "ECS")
+    least = _percent(deployment.get("MinimumHealthyPercent"), 100)
+    most = _percent(deployment.get("MaximumPercent"), 200)
+    if not rolling or scheduling != "REPLICA" or least is None or most is None:
+        return
+    said = f"MinimumHealthyPercent is {least:g} and MaximumPercent {most:g}"
+    count = service.number("DesiredCount")
+    if least >= 100 >= most:
+        message = f"{said}: no task of {service} may stop and none may start, so a deployment never moves."
+        yield fault(deployment, "", message, "Set MaximumPercent to 200, or MinimumHealthyPercent to 50.")
+    elif count and ceil(count * least / 100) >= count >= floor(count * most / 100):
+        message = (
+            f"{said}: of {count:g} tasks of {service} none may stop and none may start, so a deployment never moves."
+        )
+        yield fault(deployment, "", message, "Set MaximumPercent to 200, or MinimumHealthyPercent to 0.")
+
+
+_ZONE = "attribute:ecs.availability-zone"
 
 
 def _percent(value: Any, default: float) -> float | None:
     return default if value is None else as_number(value)
 
 
-class ZoneRebalancing(Rule):
-    id = "S306"
-    sentence = "A service that rebalances zones spreads over them first and may start a task before it stops one."
-    source = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-rebalancing.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack, logical_id, properties, scope, _ in services(stacks):
-            if scope.get(properties, "AvailabilityZoneRebalancing") != "ENABLED":
-                continue
-            path = f"Resources.{logical_id}.Properties.AvailabilityZoneRebalancing"
-            most = as_number(scope.get(properties, "DeploymentConfiguration", "MaximumPercent"))
-            strategies = scope.items(properties, "PlacementStrategies")
-            reason = None
-            if scope.get(properties, "SchedulingStrategy") == "DAEMON":
-                reason = "a DAEMON service cannot be rebalanced"
-            elif most is not None and most <= 100:
-                reason = f"MaximumPercent is {most:g}, so no task may start before another stops"
-            elif strategies:
-                kind, field = scope.get(strategies[0], "Type"), scope.get(strategies[0], "Field")
-                zone = "attribute:ecs.availability-zone"
-                if kind in ("binpack", "random") or (kind == "spread" and isinstance(field, str) and field != zone):
-                    reason = f"its first placement strategy is {kind}" + (
-                        f" by {field}" if isinstance(field, str) else ""
-                    )
-            if reason:
-                yield self.finding(
-                    stack.file,
-                    path,
-                    f"{logical_id} has AvailabilityZoneRebalancing ENABLED, but {reason}.",
-                    "Spread by attribute:ecs.availability-zone first, with MaximumPercent above 100; or set DISABLED.",
-                )
+@rule("S306", "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-rebalancing.html", SERVICE)
+def zone_rebalancing(service: Place) -> Faults:
+    """A service that rebalances zones spreads over them first and may start a task before it stops one."""
+    if service.get("AvailabilityZoneRebalancing") != "ENABLED":
+        return
+    most = service.number("DeploymentConfiguration", "MaximumPercent")
+    strategies = service.each("PlacementStrategies")
+    reason = None
+    if service.get("SchedulingStrategy") == "DAEMON":
+        reason = "a DAEMON service cannot be rebalanced"
+    elif most is not None and most <= 100:
+        reason = f"MaximumPercent is {most:g}, so no task may start before another stops"
+    elif strategies:
+        kind, field = strategies[0].get("Type"), strategies[0].get("Field")
+        by = f" by {field}" if isinstance(field, str) else ""
+        if kind in ("binpack", "random") or (kind == "spread" and by not in ("", f" by {_ZONE}")):
+            reason = f"its first placement strategy is {kind}{by}"
+    if reason:
+        yield fault(
+            service,
+            "AvailabilityZoneRebalancing",
+            f"{service} has AvailabilityZoneRebalancing ENABLED, but {reason}.",
+            f"Spread by {_ZONE} first, with MaximumPercent above 100; or set DISABLED.",
+        )
 
 
-class TerminationProtection(Rule):
-    id = "S307"
-    sentence = "Managed termination protection comes with scale-in protection, and with what clears it on delete."
-    source = "https://github.com/aws/aws-cdk/issues/18179"
-    severity = "warning"
+@rule("S307", "https://github.com/aws/aws-cdk/issues/18179", _PROVIDER, severity="warning")
+def termination_protection(provider: Place) -> Faults:
+    """Managed termination protection comes with scale-in protection, and with what clears it on delete."""
+    group = _managed_group(provider)
+    at = "AutoScalingGroupProvider.ManagedTerminationProtection"
+    if group is None or provider.get(*at.split(".")) != "ENABLED":
+        return
+    if group.place.get("NewInstancesProtectedFromScaleIn") in (None, False, "false"):
+        yield fault(
+            provider,
+            at,
+            f"{provider} manages termination protection, but {group.name} does not protect new instances from "
+            "scale-in; ECS refuses that.",
+            f"Set NewInstancesProtectedFromScaleIn of {group.name} to true.",
+            "error",
+        )
+    elif not handed_out(provider.stack.root, group.bare, outputs=False):
+        yield fault(
+            provider,
+            at,
+            f"Instances of {group.name} stay protected once {provider} is gone, so deleting the stack hangs, and no "
+            "custom resource of the set clears that.",
+            "Set it to DISABLED and use ManagedDraining, or add a custom resource that deletes the group.",
+        )
 
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack, logical_id, provider, scope, group in _managed_groups(stacks):
-            if scope.get(provider, "ManagedTerminationProtection") != "ENABLED":
-                continue
-            path = f"Resources.{logical_id}.Properties.AutoScalingGroupProvider.ManagedTerminationProtection"
-            resource = group.stack.resource(group.name)
-            protected = group.stack.scope_of(resource).get(
-                resource.get("Properties"), "NewInstancesProtectedFromScaleIn"
+
+@rule(
+    "S308",
+    "https://docs.aws.amazon.com/autoscaling/ec2/userguide/launch-configurations.html",
+    severity="warning",
+    overlaps=["W3697"],
+)
+def launch_configuration(stacks: StackSet) -> Faults:
+    """Groups of instances use launch templates; new accounts cannot make launch configurations."""
+    for file, facts in stacks.facts.items():
+        for logical_id in facts.by_type.get("AWS::AutoScaling::LaunchConfiguration", ()):
+            yield Fault(
+                file,
+                f"Resources.{logical_id}",
+                f"{logical_id} is a launch configuration, which accounts made since October 2024 cannot create.",
+                "Make it an AWS::EC2::LaunchTemplate.",
             )
-            if protected in (None, False, "false"):
-                yield self.finding(
-                    stack.file,
-                    path,
-                    f"{logical_id} manages termination protection, but {group.name} does not protect new instances "
-                    "from scale-in; ECS refuses that.",
-                    f"Set NewInstancesProtectedFromScaleIn of {group.name} to true.",
-                    "error",
-                )
-            elif not handed_out(stack.root, group.bare, outputs=False):
-                yield self.finding(
-                    stack.file,
-                    path,
-                    f"Instances of {group.name} stay protected once {logical_id} is gone, so deleting the stack hangs, "
-                    "and no custom resource of the set clears that.",
-                    "Set it to DISABLED and use ManagedDraining, or add a custom resource that deletes the group.",
-                )
-
-
-class LaunchConfiguration(Rule):
-    id = "S308"
-    sentence = "Groups of instances use launch templates; new accounts cannot make launch configurations."
-    source = "https://docs.aws.amazon.com/autoscaling/ec2/userguide/launch-configurations.html"
-    severity = "warning"
-    overlaps = frozenset({"W3697"})
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for file, facts in stacks.facts.items():
-            for logical_id in facts.by_type.get("AWS::AutoScaling::LaunchConfiguration", ()):
-                yield self.finding(
-                    file,
-                    f"Resources.{logical_id}",
-                    f"{logical_id} is a launch configuration, which accounts made since October 2024 cannot create.",
-                    "Make it an AWS::EC2::LaunchTemplate.",
-                )

@@ -7,35 +7,30 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scaleout_cfn.lint.rules.base import Rule
+from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Fault, Faults, fault, rule
 from scaleout_cfn.templates.facts import VARIABLE, sub_parts
-from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.sets import StackSet
-from scaleout_cfn.templates.stacks import Scope
+from scaleout_cfn.templates.stacks import Place, Scope
 
-_QUOTAS = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html"
+_QUOTAS = GUIDE + "cloudformation-limits.html"
 _HOLE = "\0"
 # An ARN with an account number in it is bound to that account's partition anyway.
 _UNBOUND = re.compile(r"arn:aws:(?![^:]*:[^:]*:\d{12}:)")
 
 
-class DashboardJson(Rule):
-    id = "S401"
-    sentence = "The body of a dashboard is a JSON object."
-    source = "https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack in stacks.stacks:
-            for logical_id, properties, scope in stack.of_type("AWS::CloudWatch::Dashboard"):
-                text = _body(scope, properties.get("DashboardBody"))
-                fault = _json_fault(text) if text is not None else None
-                if fault:
-                    yield self.finding(
-                        stack.file,
-                        f"Resources.{logical_id}.Properties.DashboardBody",
-                        f"The body of {logical_id} is not a JSON object: {fault}.",
-                        "Write the body as JSON, with each variable inside a string or in the place of a number.",
-                    )
+@rule(
+    "S401",
+    "https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html",
+    "AWS::CloudWatch::Dashboard",
+)
+def dashboard_json(dashboard: Place) -> Faults:
+    """The body of a dashboard is a JSON object."""
+    text = _body(dashboard.scope, dashboard.node.get("DashboardBody"))
+    wrong = _json_fault(text) if text is not None else None
+    if wrong:
+        message = f"The body of {dashboard} is not a JSON object: {wrong}."
+        cure = "Write the body as JSON, with each variable inside a string or in the place of a number."
+        yield fault(dashboard, "DashboardBody", message, cure)
 
 
 def _body(scope: Scope, node: Any) -> str | None:
@@ -73,31 +68,26 @@ def _without_strings(text: str) -> str:
     return re.sub(r'"(?:[^"\\]|\\.)*"', '""', text)
 
 
-class Partition(Rule):
-    id = "S402"
-    sentence = "No ARN without an account number names the partition aws, which fails in China and GovCloud."
-    source = "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/pseudo-parameter-reference.html"
-    severity = "info"
-    overlaps = frozenset({"I3042"})
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for file, facts in stacks.facts.items():
-            # A template that names another partition too makes the choice itself.
-            if any("aws-cn" in text or "aws-us-gov" in text for text in _texts(facts.body.get("Conditions"))):
-                continue
-            places = [
-                path
-                for path, text in facts.arns
-                if path[0] == "Resources" and path[2:3] == ("Properties",) and _UNBOUND.search(text)
-            ]
-            if places:
-                more = f", and in {len(places) - 1} places more" if len(places) > 1 else ""
-                yield self.finding(
-                    file,
-                    ".".join(places[0]),
-                    f'An ARN begins with "arn:aws:" here{more}, so the template works in one partition only.',
-                    "Write arn:${AWS::Partition}: within Fn::Sub.",
-                )
+@rule("S402", TEMPLATE_REFERENCE + "pseudo-parameter-reference.html", severity="info", overlaps=["I3042"])
+def partition(stacks: StackSet) -> Faults:
+    """No ARN without an account number names the partition aws, which fails in China and GovCloud."""
+    for file, facts in stacks.facts.items():
+        # A template that names another partition too makes the choice itself.
+        if any("aws-cn" in text or "aws-us-gov" in text for text in _texts(facts.body.get("Conditions"))):
+            continue
+        places = [
+            path
+            for path, text in facts.arns
+            if path[0] == "Resources" and path[2:3] == ("Properties",) and _UNBOUND.search(text)
+        ]
+        if places:
+            more = f", and in {len(places) - 1} places more" if len(places) > 1 else ""
+            yield Fault(
+                file,
+                ".".join(places[0]),
+                f'An ARN begins with "arn:aws:" here{more}, so the template works in one partition only.',
+                "Write arn:${AWS::Partition}: within Fn::Sub.",
+            )
 
 
 def _texts(node: Any) -> Iterator[str]:
@@ -108,39 +98,26 @@ def _texts(node: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-class Counts(Rule):
-    id = "S403"
-    sentence = "A template has at most 500 resources, 200 parameters, 200 outputs and 200 mappings."
-    source = _QUOTAS
-    overlaps = frozenset({"E3010", "E2010", "E6010", "E7010"})
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for file, facts in stacks.facts.items():
-            for section, limit in (("Resources", 500), ("Parameters", 200), ("Outputs", 200), ("Mappings", 200)):
-                entries = facts.body.get(section)
-                if isinstance(entries, Mapping) and len(entries) > limit:
-                    yield self.finding(
-                        file,
-                        section,
-                        f"{file} has {len(entries)} {section.lower()}; CloudFormation takes {limit}.",
-                        "Move some into a nested stack.",
-                    )
+_MOST = {"Resources": 500, "Parameters": 200, "Outputs": 200, "Mappings": 200}
 
 
-class Size(Rule):
-    id = "S404"
-    sentence = "A root has at most 51,200 bytes, so that it can be sent as text."
-    source = _QUOTAS
-    severity = "warning"
+@rule("S403", _QUOTAS, overlaps=["E3010", "E2010", "E6010", "E7010"])
+def counts(stacks: StackSet) -> Faults:
+    """A template has at most 500 resources, 200 parameters, 200 outputs and 200 mappings."""
+    for file, facts in stacks.facts.items():
+        for section, limit in _MOST.items():
+            entries = facts.body.get(section)
+            if isinstance(entries, Mapping) and len(entries) > limit:
+                message = f"{file} has {len(entries)} {section.lower()}; CloudFormation takes {limit}."
+                yield Fault(file, section, message, "Move some into a nested stack.")
 
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        # Past 1 MB not even S3 helps: cfn-lint's E1002.
-        for root in stacks.roots:
-            size = stacks.sizes.get(root.file, 0)
-            if size > 51_200 and root.children:
-                yield self.finding(
-                    root.file,
-                    "",
-                    f"{root.file} has {size:,} bytes; CloudFormation takes 51,200 as text, more only from S3.",
-                    "Upload it and give its URL, or make it smaller.",
-                )
+
+@rule("S404", _QUOTAS, severity="warning")
+def size(stacks: StackSet) -> Faults:
+    """A root has at most 51,200 bytes, so that it can be sent as text."""
+    # Past 1 MB not even S3 helps: cfn-lint's E1002.
+    for root in stacks.roots:
+        bytes_ = stacks.sizes.get(root.file, 0)
+        if bytes_ > 51_200 and root.children:
+            message = f"{root.file} has {bytes_:,} bytes; CloudFormation takes 51,200 as text, more only from S3."
+            yield Fault(root.file, "", message, "Upload it and give its URL, or make it smaller.")

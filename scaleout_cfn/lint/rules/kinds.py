@@ -6,56 +6,40 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Rule
+from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Fault, Faults, fault, rule
 from scaleout_cfn.lint.rules.tables import FAMILIAR_TYPES
 from scaleout_cfn.lint.rules.wiring import is_placeholder, passed
-from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.sets import StackSet
-from scaleout_cfn.templates.stacks import Scope, Symbol, Text
+from scaleout_cfn.templates.stacks import Place, Scope, Symbol, Text
 from scaleout_cfn.templates.values import is_list_type
+
+
+def _giving(resource: str, *attributes: str) -> frozenset[tuple[str, str]]:
+    """What gives the id of a kind of resource: these attributes, "" for Ref."""
+    return frozenset((resource, attribute) for attribute in attributes)
+
 
 # The kinds of id that CloudFormation checks by parameter type: how such an id looks, and which
 # resources' Ref ("") or attribute gives one.
 _ID_KINDS: dict[str, tuple[str, frozenset[tuple[str, str]]]] = {
     "AWS::EC2::VPC::Id": (
         r"vpc-[0-9a-f]+",
-        frozenset(
-            {
-                ("AWS::EC2::VPC", ""),
-                ("AWS::EC2::VPC", "VpcId"),
-                ("AWS::EC2::Subnet", "VpcId"),
-                ("AWS::EC2::SecurityGroup", "VpcId"),
-            }
-        ),
+        _giving("AWS::EC2::VPC", "", "VpcId")
+        | _giving("AWS::EC2::Subnet", "VpcId")
+        | _giving("AWS::EC2::SecurityGroup", "VpcId"),
     ),
-    "AWS::EC2::Subnet::Id": (
-        r"subnet-[0-9a-f]+",
-        frozenset({("AWS::EC2::Subnet", ""), ("AWS::EC2::Subnet", "SubnetId")}),
-    ),
+    "AWS::EC2::Subnet::Id": (r"subnet-[0-9a-f]+", _giving("AWS::EC2::Subnet", "", "SubnetId")),
     "AWS::EC2::SecurityGroup::Id": (
         r"sg-[0-9a-f]+",
-        frozenset(
-            {
-                ("AWS::EC2::SecurityGroup", ""),
-                ("AWS::EC2::SecurityGroup", "GroupId"),
-                ("AWS::EC2::SecurityGroup", "Id"),
-                ("AWS::EC2::VPC", "DefaultSecurityGroup"),
-            }
-        ),
+        _giving("AWS::EC2::SecurityGroup", "", "GroupId", "Id") | _giving("AWS::EC2::VPC", "DefaultSecurityGroup"),
     ),
-    "AWS::EC2::Instance::Id": (
-        r"i-[0-9a-f]+",
-        frozenset({("AWS::EC2::Instance", ""), ("AWS::EC2::Instance", "InstanceId")}),
-    ),
-    "AWS::EC2::Volume::Id": (
-        r"vol-[0-9a-f]+",
-        frozenset({("AWS::EC2::Volume", ""), ("AWS::EC2::Volume", "VolumeId")}),
-    ),
+    "AWS::EC2::Instance::Id": (r"i-[0-9a-f]+", _giving("AWS::EC2::Instance", "", "InstanceId")),
+    "AWS::EC2::Volume::Id": (r"vol-[0-9a-f]+", _giving("AWS::EC2::Volume", "", "VolumeId")),
     "AWS::EC2::Image::Id": (r"ami-[0-9a-f]+", frozenset()),
-    "AWS::EC2::KeyPair::KeyName": (r".+", frozenset({("AWS::EC2::KeyPair", ""), ("AWS::EC2::KeyPair", "KeyName")})),
+    "AWS::EC2::KeyPair::KeyName": (r".+", _giving("AWS::EC2::KeyPair", "", "KeyName")),
     "AWS::Route53::HostedZone::Id": (
         r"(/hostedzone/)?Z[A-Z0-9]+",
-        frozenset({("AWS::Route53::HostedZone", ""), ("AWS::Route53::HostedZone", "Id")}),
+        _giving("AWS::Route53::HostedZone", "", "Id"),
     ),
 }
 
@@ -78,43 +62,40 @@ def _is_wrong(symbol: Symbol, good: frozenset[tuple[str, str]]) -> bool:
     return symbol.attribute == "" or symbol.attribute.endswith("Arn") or any(given in kind for kind in _KINDS)
 
 
-class WrongKind(Rule):
-    id = "S108"
-    sentence = "A typed parameter is passed an id of its own kind, one for a scalar and any number for a list."
-    source = GUIDE + "cloudformation-supplied-parameter-types.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack, nested, name, definition, value in passed(stacks):
-            declared = str(definition.get("Type", "String"))
-            if declared.startswith("AWS::SSM::"):
-                continue
+@rule("S108", GUIDE + "cloudformation-supplied-parameter-types.html")
+def wrong_kind(stacks: StackSet) -> Faults:
+    """A typed parameter is passed an id of its own kind, one for a scalar and any number for a list."""
+    for stack, nested, name, definition, value in passed(stacks):
+        declared = str(definition.get("Type", "String"))
+        reason = "" if declared.startswith("AWS::SSM::") else _misfit(value, declared)
+        if reason:
             kind = _inner_type(declared)
-            reason = self._reason(value, declared, kind)
-            if reason:
-                yield self.finding(
-                    nested.parent,
-                    f"{nested.path}.Parameters.{name}",
-                    f"{name} of {stack.file} is a {declared}, but {reason}.",
-                    f"Pass {'values' if is_list_type(declared) else 'one value'} of type {kind}.",
-                    "warning" if is_placeholder(stack, name) else None,
-                )
+            yield Fault(
+                nested.parent,
+                f"{nested.path}.Parameters.{name}",
+                f"{name} of {stack.file} is a {declared}, but {reason}.",
+                f"Pass {'values' if is_list_type(declared) else 'one value'} of type {kind}.",
+                "warning" if is_placeholder(stack, name) else None,
+            )
 
-    def _reason(self, value: Any, declared: str, kind: str) -> str | None:
-        scalar = not is_list_type(declared)
-        if scalar and (kind in _ID_KINDS or kind == "Number"):
-            if isinstance(value, Symbol) and not value.is_resource and is_list_type(value.type):
-                return f"it is passed the list {value}"
-            if isinstance(value, Text) and any(isinstance(part, str) and "," in part for part in value.parts):
-                return "it is passed several values joined by commas"
-        if kind not in _ID_KINDS:
-            return None
-        shape, good = _ID_KINDS[kind]
-        for item in _items(value, scalar):
-            if isinstance(item, Symbol) and _is_wrong(item, good):
-                return f"it is passed {item}"
-            if isinstance(item, str) and item and not re.fullmatch(shape, item):
-                return f'it is passed "{item}"'
-        return None
+
+def _misfit(value: Any, declared: str) -> str:
+    """Why a value is none of a parameter's type; empty where it may be one."""
+    scalar, kind = not is_list_type(declared), _inner_type(declared)
+    if scalar and (kind in _ID_KINDS or kind == "Number"):
+        if isinstance(value, Symbol) and not value.is_resource and is_list_type(value.type):
+            return f"it is passed the list {value}"
+        if isinstance(value, Text) and any(isinstance(part, str) and "," in part for part in value.parts):
+            return "it is passed several values joined by commas"
+    if kind not in _ID_KINDS:
+        return ""
+    shape, good = _ID_KINDS[kind]
+    for item in _items(value, scalar):
+        if isinstance(item, Symbol) and _is_wrong(item, good):
+            return f"it is passed {item}"
+        if isinstance(item, str) and item and not re.fullmatch(shape, item):
+            return f'it is passed "{item}"'
+    return ""
 
 
 def _items(value: Any, scalar: bool) -> list[Any]:
@@ -124,11 +105,6 @@ def _items(value: Any, scalar: bool) -> list[Any]:
     if isinstance(value, str) and not scalar:
         return [item.strip() for item in value.split(",")]
     return [value] if isinstance(value, (str, Symbol)) else []
-
-
-def _giving(resource: str, *attributes: str) -> frozenset[tuple[str, str]]:
-    """What gives the id of a kind of resource: these attributes, "" for Ref."""
-    return frozenset((resource, attribute) for attribute in attributes)
 
 
 _VPC = _ID_KINDS["AWS::EC2::VPC::Id"][1]
@@ -274,28 +250,22 @@ _ID_TABLE: tuple[tuple[str, frozenset[tuple[str, str]], str], ...] = (
     ("AWS::Route53::HostedZone", _VPC, "VPCs.*.VPCId"),
     ("AWS::ServiceDiscovery::PrivateDnsNamespace", _VPC, "Vpc"),
 )
-_ID_PROPERTIES = tuple((kind, path, good) for kind, good, paths in _ID_TABLE for path in paths.split())
+_ID_PROPERTIES: dict[str, list[tuple[list[str], frozenset[tuple[str, str]]]]] = {}
+for _kind, _good, _paths in _ID_TABLE:
+    _ID_PROPERTIES.setdefault(_kind, []).extend((path.split("."), _good) for path in _paths.split())
 
 
-class WrongProperty(Rule):
-    id = "S109"
-    sentence = "A property gets from another stack an id of the kind of resource that it names."
-    source = TEMPLATE_REFERENCE + "intrinsic-function-reference-ref.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack in stacks.stacks:
-            for kind, path, good in _ID_PROPERTIES:
-                for logical_id, properties, scope in stack.of_type(kind):
-                    for place, value in _follow(scope, properties, path.split("."), ()):
-                        # Within one template cfn-lint tells the kinds apart.
-                        if isinstance(value, Symbol) and value.stack is not stack and _is_wrong(value, good):
-                            wanted = " or ".join(sorted({resource for resource, _ in good}))
-                            yield self.finding(
-                                stack.file,
-                                ".".join(("Resources", logical_id, "Properties", *place)),
-                                f"{place[0]} of {logical_id} wants {wanted} and gets {value}.",
-                                "Pass the right output or resource where the parent wires this stack.",
-                            )
+@rule("S109", TEMPLATE_REFERENCE + "intrinsic-function-reference-ref.html", *_ID_PROPERTIES)
+def wrong_property(resource: Place) -> Faults:
+    """A property gets from another stack an id of the kind of resource that it names."""
+    for path, good in _ID_PROPERTIES[resource.type]:
+        for place, value in _follow(resource.scope, resource.node, path, ()):
+            # Within one template cfn-lint tells the kinds apart.
+            if isinstance(value, Symbol) and value.stack is not resource.stack and _is_wrong(value, good):
+                wanted = " or ".join(sorted({kind for kind, _ in good}))
+                message = f"{place[0]} of {resource} wants {wanted} and gets {value}."
+                cure = "Pass the right output or resource where the parent wires this stack."
+                yield fault(resource, ".".join(place), message, cure)
 
 
 def _follow(scope: Scope, node: Any, path: list[str], place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

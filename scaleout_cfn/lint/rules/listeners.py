@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scaleout_cfn.lint.rules.base import Rule
+from scaleout_cfn.lint.rules.balancing import ACTIONS, BALANCER, LISTENER, RULE
+from scaleout_cfn.lint.rules.base import Faults, fault, rule
 from scaleout_cfn.lint.rules.names import Holder, place_of, taken
-from scaleout_cfn.lint.rules.services import TARGET_GROUP, property_of
+from scaleout_cfn.lint.rules.services import TARGET_GROUP
 from scaleout_cfn.templates.conditions import every, possible
-from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.sets import StackSet
-from scaleout_cfn.templates.stacks import Scope, StackView, Symbol, Text, resource_of
+from scaleout_cfn.templates.stacks import Place, StackView, Symbol, Text, resource_of
 from scaleout_cfn.templates.values import UNKNOWN, as_number
 
-_ELB = "AWS::ElasticLoadBalancingV2::"
 _API = "https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/"
-_LISTENER, _RULE, _BALANCER = (_ELB + name for name in ("Listener", "ListenerRule", "LoadBalancer"))
-_ACTIONS = {_LISTENER: "DefaultActions", _RULE: "Actions"}
+_GUIDE = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/"
 _WEB = ("HTTP", "HTTPS")
 
 
@@ -26,370 +24,268 @@ def _identity(value: Any) -> Any:
     return value.bare if isinstance(value, Symbol) else value if isinstance(value, (str, Text)) and value else None
 
 
-def _balancer(scope: Scope, properties: Any) -> Symbol | None:
-    return resource_of(scope.get(properties, "LoadBalancerArn"), _BALANCER)
+def _listener_of(place: Place) -> Place | None:
+    """The listener itself, or the one of a rule where the set has it and it can be read."""
+    if place.type == LISTENER:
+        return place
+    listener = resource_of(place.get("ListenerArn"), LISTENER)
+    return listener.place if listener and isinstance(listener.place.node, Mapping) else None
 
 
-def _kind(balancer: Symbol | None) -> str | None:
-    """The type of a load balancer: application, network or gateway."""
-    value = property_of(balancer, "Type") if balancer else UNKNOWN
-    return "application" if value is None else value if isinstance(value, str) else None
+def _protocol(place: Place) -> Any:
+    """What a listener, or that of a rule, speaks."""
+    listener = _listener_of(place)
+    return listener.get("Protocol") if listener else UNKNOWN
 
 
-def _listener_of(scope: Scope, properties: Any) -> tuple[Symbol, Mapping[str, Any], Scope] | None:
-    """The listener of a rule, with its properties and the scope to read them in."""
-    listener = resource_of(scope.get(properties, "ListenerArn"), _LISTENER)
-    if listener is None:
-        return None
-    resource = listener.stack.resource(listener.name)
-    reader = listener.stack.scope_of(resource)
-    found = reader.value(resource.get("Properties", {}))
-    return (listener.bare, found, reader) if isinstance(found, Mapping) else None
+def _balancer(listener: Place | None) -> Symbol | None:
+    return resource_of(listener.get("LoadBalancerArn"), BALANCER) if listener else None
 
 
-class PriorityTwice(Rule):
-    id = "S211"
-    sentence = "The rules of a listener have different priorities, in whichever stacks they are."
-    source = _API + "API_CreateRule.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for root in stacks.roots:
-            for (_, priority), first, second in taken(_priorities(root)):
-                said = f"${{{priority.name}}}" if isinstance(priority, Symbol) else f"{priority:g}"
-                yield self.finding(
-                    second.stack.file,
-                    f"{second.path}.Priority",
-                    f"{second.entry} has priority {said}, as {place_of(first, second)} has on the same listener.",
-                    "Give each rule of a listener a priority of its own.",
-                )
+@rule("S211", _API + "API_CreateRule.html")
+def priority_twice(stacks: StackSet) -> Faults:
+    """The rules of a listener have different priorities, in whichever stacks they are."""
+    for root in stacks.roots:
+        for (_, priority), first, second in taken(_priorities(root)):
+            said = f"${{{priority.name}}}" if isinstance(priority, Symbol) else f"{priority:g}"
+            yield fault(
+                second.place,
+                "Priority",
+                f"{second.place} has priority {said}, as {place_of(first, second)} has on the same listener.",
+                "Give each rule of a listener a priority of its own.",
+            )
 
 
 def _priorities(root: StackView) -> Iterator[tuple[tuple[Any, float | Symbol], Holder]]:
-    for stack in root.tree():
-        for logical_id, properties, scope in stack.of_type(_RULE):
-            listener = _identity(scope.get(properties, "ListenerArn"))
-            presence = stack.presence(stack.resource(logical_id))
-            for when, given in scope.choices(properties.get("Priority")):
-                priority = given if isinstance(given, Symbol) else as_number(given)
-                if listener is not None and priority is not None:
-                    holder = Holder(stack, logical_id, every([presence, when]), f"Resources.{logical_id}.Properties")
-                    yield (listener, priority), holder
+    for place in root.below(RULE):
+        listener = _identity(place.get("ListenerArn"))
+        for when, given in place.scope.choices(place.node.get("Priority")):
+            priority = given if isinstance(given, Symbol) else as_number(given)
+            if listener is not None and priority is not None:
+                yield (listener, priority), Holder(place, every([place.presence, when]))
 
 
-class PortTwice(Rule):
-    id = "S212"
-    sentence = "The listeners of a load balancer have different ports."
-    source = _API + "API_CreateListener.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for root in stacks.roots:
-            for (_, port, _), first, second in taken(self._ports(root)):
-                yield self.finding(
-                    second.stack.file,
-                    f"{second.path}.Port",
-                    f"{second.entry} listens on port {port:g}, as {place_of(first, second)} does for the same load "
-                    "balancer.",
-                    "Take another port, or put both into the rules of one listener.",
-                )
-
-    def _ports(self, root: StackView) -> Iterator[tuple[tuple[Any, float, bool], Holder]]:
-        for stack in root.tree():
-            for logical_id, properties, scope in stack.of_type(_LISTENER):
-                balancer = _identity(scope.get(properties, "LoadBalancerArn"))
-                port, protocol = as_number(scope.get(properties, "Port")), scope.get(properties, "Protocol")
-                if balancer is not None and port is not None and isinstance(protocol, str):
-                    presence = stack.presence(stack.resource(logical_id))
-                    holder = Holder(stack, logical_id, presence, f"Resources.{logical_id}.Properties")
-                    yield (balancer, port, protocol in ("UDP", "QUIC")), holder
+@rule("S212", _API + "API_CreateListener.html")
+def port_twice(stacks: StackSet) -> Faults:
+    """The listeners of a load balancer have different ports."""
+    for root in stacks.roots:
+        for (_, port, _), first, second in taken(_ports(root)):
+            yield fault(
+                second.place,
+                "Port",
+                f"{second.place} listens on port {port:g}, as {place_of(first, second)} does for the same load "
+                "balancer.",
+                "Take another port, or put both into the rules of one listener.",
+            )
 
 
-class RuleNeverReached(Rule):
-    id = "S213"
-    sentence = "No rule of a listener comes after one that takes every request."
-    source = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-rules.html"
-    severity = "warning"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for root in stacks.roots:
-            numbered = [
-                (listener, priority, holder)
-                for (listener, priority), holder in _priorities(root)
-                if not isinstance(priority, Symbol) and holder.presence is not False
-            ]
-            catching = [entry for entry in numbered if _takes_all(*_read(entry[2]))]
-            for listener, priority, holder in numbered:
-                for other, first, before in catching:
-                    if other == listener and first < priority and possible(before.presence, holder.presence):
-                        yield self.finding(
-                            holder.stack.file,
-                            f"{holder.path}.Priority",
-                            f"{before.entry} of {before.stack.file} takes every request before {holder.entry} sees "
-                            f"it: its priority is {first:g}, that of {holder.entry} {priority:g}.",
-                            f"Give {before.entry} the highest number of all.",
-                        )
-                        break
+def _ports(root: StackView) -> Iterator[tuple[tuple[Any, float, bool], Holder]]:
+    for place in root.below(LISTENER):
+        balancer, port = _identity(place.get("LoadBalancerArn")), place.number("Port")
+        protocol = place.get("Protocol")
+        if balancer is not None and port is not None and isinstance(protocol, str):
+            yield (balancer, port, protocol in ("UDP", "QUIC")), Holder(place, place.presence)
 
 
-def _read(holder: Holder) -> tuple[Scope, Any]:
-    resource = holder.stack.resource(holder.entry)
-    return holder.stack.scope_of(resource), resource.get("Properties")
+@rule("S213", _GUIDE + "listener-rules.html", severity="warning")
+def rule_never_reached(stacks: StackSet) -> Faults:
+    """No rule of a listener comes after one that takes every request."""
+    for root in stacks.roots:
+        numbered = [
+            (listener, priority, holder)
+            for (listener, priority), holder in _priorities(root)
+            if not isinstance(priority, Symbol) and holder.presence is not False
+        ]
+        catching = [entry for entry in numbered if _takes_all(entry[2].place)]
+        for listener, priority, holder in numbered:
+            for other, first, before in catching:
+                if other == listener and first < priority and possible(before.presence, holder.presence):
+                    place = before.place
+                    yield fault(
+                        holder.place,
+                        "Priority",
+                        f"{place} of {place.stack.file} takes every request before {holder.place} sees it: its "
+                        f"priority is {first:g}, that of {holder.place} {priority:g}.",
+                        f"Give {place} the highest number of all.",
+                    )
+                    break
 
 
-def _takes_all(scope: Scope, properties: Any) -> bool:
+def _takes_all(place: Place) -> bool:
     """Whether a rule's only condition is a path that every request has."""
-    conditions = scope.items(properties, "Conditions")
-    if not conditions or any(scope.get(it, "Field") != "path-pattern" for it in conditions):
-        return False
-    for condition in conditions:
-        values = (scope.items(condition, "Values") or []) + (
-            scope.items(condition, "PathPatternConfig", "Values") or []
+    conditions = place.each("Conditions")
+    return bool(conditions) and all(
+        condition.get("Field") == "path-pattern"
+        and any(value in ("*", "/*") for value in _values(condition, "PathPatternConfig"))
+        for condition in conditions
+    )
+
+
+def _values(condition: Place, config: str) -> list[Any]:
+    """The values of a rule's condition, in either of the two places for them."""
+    return (condition.items("Values") or []) + (condition.items(config, "Values") or [])
+
+
+@rule("S214", _API + "API_CreateListener.html", LISTENER)
+def protocol_of_balancer(listener: Place) -> Faults:
+    """A listener has a protocol of its load balancer's type."""
+    balancer, protocol = _balancer(listener), listener.get("Protocol")
+    kind = balancer.place.get("Type") or "application" if balancer else UNKNOWN
+    if balancer is None or kind not in ("application", "network") or not isinstance(protocol, str):
+        return
+    if (kind == "application") != (protocol in _WEB):
+        right = "HTTP or HTTPS" if kind == "application" else "TCP, TLS, UDP or TCP_UDP"
+        yield fault(
+            listener,
+            "Protocol",
+            f"{listener} speaks {protocol}, but {balancer.name} is a load balancer of type {kind}.",
+            f"Set Protocol to {right}, or Type of {balancer.name} to another.",
         )
-        if not any(value in ("*", "/*") for value in values):
+
+
+def _groups(place: Place) -> Iterator[tuple[str, Symbol]]:
+    """The target groups of the set that a listener or rule forwards to, each with where it is named."""
+    for action in place.each(ACTIONS[place.type]):
+        for named in (action, *action.each("ForwardConfig", "TargetGroups")):
+            group = resource_of(named.get("TargetGroupArn"), TARGET_GROUP)
+            if group is not None:
+                yield named.path.removeprefix(f"{place.path}.") + ".TargetGroupArn", group.bare
+
+
+# What the targets of a listener may speak, by what it speaks itself.
+_SPOKEN = {
+    "TCP": ("TCP", "TCP_UDP"),
+    "TLS": ("TCP", "TLS"),
+    "UDP": ("UDP", "TCP_UDP"),
+    "TCP_UDP": ("TCP_UDP",),
+    "HTTP": _WEB,
+    "HTTPS": _WEB,
+}
+
+
+@rule("S215", _API + "API_CreateTargetGroup.html", *ACTIONS)
+def protocol_of_targets(place: Place) -> Faults:
+    """A listener forwards to target groups whose protocol its own can be turned into."""
+    protocol = _protocol(place)
+    allowed = _SPOKEN.get(protocol) if isinstance(protocol, str) else None
+    for at, group in _groups(place) if allowed else ():
+        spoken = group.place.get("Protocol")
+        # Functions have no protocol, and a balancer behind a balancer is asked by TCP.
+        if allowed and isinstance(spoken, str) and spoken not in allowed:
+            yield fault(
+                place,
+                at,
+                f"{place} takes {protocol} and forwards to {group.name} of {group.stack.file}, whose targets speak "
+                f"{spoken}.",
+                f"Set Protocol of {group.name} to {' or '.join(allowed)}.",
+            )
+
+
+@rule("S216", "https://github.com/hashicorp/terraform-provider-aws/issues/22005")
+def group_of_two_balancers(stacks: StackSet) -> Faults:
+    """A target group is behind one load balancer."""
+    for root in stacks.roots:
+        first: dict[Symbol, list[tuple[Symbol, Any]]] = {}
+        for place in (place for stack in root.tree() for place in stack.places(*ACTIONS)):
+            balancer = _balancer(_listener_of(place) or place)
+            if balancer is None:
+                continue
+            for at, group in _groups(place):
+                before = first.setdefault(group, [])
+                meeting = [other for other, when in before if possible(when, place.presence)]
+                before.append((balancer.bare, place.presence))
+                if others := [other for other in meeting if other != balancer.bare]:
+                    yield fault(
+                        place,
+                        at,
+                        f"{place} of {balancer.name} forwards to {group.name}, which is behind {others[0].name} "
+                        "already.",
+                        f"Make a target group for {balancer.name}; a service takes several.",
+                    )
+
+
+@rule("S217", _API + "API_RedirectActionConfig.html", *ACTIONS)
+def redirect_loop(place: Place) -> Faults:
+    """A redirect changes the protocol, host, port or path of a request."""
+    listener = _listener_of(place)
+    for action in place.each(ACTIONS[place.type]) if listener else ():
+        if listener and action.get("Type") == "redirect" and _stays(action.inner("RedirectConfig"), listener):
+            yield fault(
+                action,
+                "RedirectConfig",
+                f"{place} redirects each request to itself.",
+                "Change the protocol, host, port or path: to HTTPS on port 443, for example.",
+            )
+
+
+def _stays(config: Place, listener: Place) -> bool:
+    """Whether a redirect leads to the request that it answers."""
+    if config.node in (None, UNKNOWN):
+        return False
+    # A rule for one host or path may send the request to the same place only if it names neither.
+    if config.get("Host") not in (None, "#{host}") or config.get("Path") not in (None, "/#{path}"):
+        return False
+    for part, same in (("Protocol", "#{protocol}"), ("Port", "#{port}")):
+        value, own = config.get(part), listener.get(part)
+        if value in (None, same):
+            continue
+        if value is UNKNOWN or not isinstance(own, (str, int)) or str(value) != str(own):
             return False
     return True
 
 
-class ProtocolOfBalancer(Rule):
-    id = "S214"
-    sentence = "A listener has a protocol of its load balancer's type."
-    source = _API + "API_CreateListener.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack in stacks.stacks:
-            for logical_id, properties, scope in stack.of_type(_LISTENER):
-                balancer, protocol = _balancer(scope, properties), scope.get(properties, "Protocol")
-                kind = _kind(balancer)
-                if balancer is None or kind not in ("application", "network") or not isinstance(protocol, str):
-                    continue
-                if (kind == "application") != (protocol in _WEB):
-                    right = "HTTP or HTTPS" if kind == "application" else "TCP, TLS, UDP or TCP_UDP"
-                    yield self.finding(
-                        stack.file,
-                        f"Resources.{logical_id}.Properties.Protocol",
-                        f"{logical_id} speaks {protocol}, but {balancer.name} is a load balancer of type {kind}.",
-                        f"Set Protocol to {right}, or Type of {balancer.name} to another.",
-                    )
+_LAST = ("forward", "redirect", "fixed-response")
+_SIGN_IN = ("authenticate-oidc", "authenticate-cognito", "jwt-validation")
 
 
-def _groups(scope: Scope, properties: Any, name: str) -> Iterator[tuple[str, Symbol]]:
-    """The target groups of the set that a listener or rule forwards to, each with its place."""
-    for index, action in enumerate(scope.items(properties, name) or []):
-        places = [(f"{name}.{index}.TargetGroupArn", scope.get(action, "TargetGroupArn"))]
-        forward = scope.get(action, "ForwardConfig")
-        for number, item in enumerate(scope.items(forward, "TargetGroups") or [] if forward is not None else []):
-            path = f"{name}.{index}.ForwardConfig.TargetGroups.{number}.TargetGroupArn"
-            places.append((path, scope.get(item, "TargetGroupArn")))
-        for path, value in places:
-            group = resource_of(value, TARGET_GROUP)
-            if group is not None:
-                yield path, group.bare
+@rule("S218", _API + "API_Action.html", *ACTIONS)
+def order_of_actions(place: Place) -> Faults:
+    """A listener or rule ends in one forward, redirect or fixed response; users sign in by HTTPS only."""
+    name = ACTIONS[place.type]
+    kinds = [action.get("Type") for action in place.each(name)]
+    if not kinds or not all(isinstance(kind, str) for kind in kinds):
+        return
+    routing = [kind for kind in kinds if kind in _LAST]
+    signing = [kind for kind in kinds if kind in _SIGN_IN]
+    if len(routing) != 1:
+        message = f"{place} has {len(routing)} actions that end it: {', '.join(routing) or 'none'}."
+        yield fault(place, name, message, "Let one action of forward, redirect or fixed-response be the last.")
+    elif signing and _protocol(place) == "HTTP":
+        message = f"{place} has {signing[0]}, but its listener speaks HTTP."
+        yield fault(place, name, message, "Sign users in on a listener of HTTPS.")
 
 
-class ProtocolOfTargets(Rule):
-    id = "S215"
-    sentence = "A listener forwards to target groups whose protocol its own can be turned into."
-    source = _API + "API_CreateTargetGroup.html"
-
-    # What the targets of a network load balancer's listener may speak.
-    _ALLOWED = {
-        "TCP": ("TCP", "TCP_UDP"),
-        "TLS": ("TCP", "TLS"),
-        "UDP": ("UDP", "TCP_UDP"),
-        "TCP_UDP": ("TCP_UDP",),
-        "HTTP": _WEB,
-        "HTTPS": _WEB,
-    }
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack in stacks.stacks:
-            for kind, name in _ACTIONS.items():
-                for logical_id, properties, scope in stack.of_type(kind):
-                    if kind == _LISTENER:
-                        protocol = scope.get(properties, "Protocol")
-                    else:
-                        listener = _listener_of(scope, properties)
-                        protocol = listener[2].get(listener[1], "Protocol") if listener else UNKNOWN
-                    for path, group in _groups(scope, properties, name):
-                        spoken = property_of(group, "Protocol")
-                        allowed = self._ALLOWED.get(protocol) if isinstance(protocol, str) else None
-                        # Functions have no protocol, and a balancer behind a balancer is asked by TCP.
-                        if allowed and isinstance(spoken, str) and spoken not in allowed:
-                            yield self.finding(
-                                stack.file,
-                                f"Resources.{logical_id}.Properties.{path}",
-                                f"{logical_id} takes {protocol} and forwards to {group.name} of {group.stack.file}, "
-                                f"whose targets speak {spoken}.",
-                                f"Set Protocol of {group.name} to {' or '.join(allowed)}.",
-                            )
+_ONCE = ("http-request-method", "host-header", "path-pattern", "source-ip")
 
 
-class GroupOfTwoBalancers(Rule):
-    id = "S216"
-    sentence = "A target group is behind one load balancer."
-    source = "https://github.com/hashicorp/terraform-provider-aws/issues/22005"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for root in stacks.roots:
-            first: dict[Symbol, list[tuple[Symbol, Any]]] = {}
-            for stack in root.tree():
-                for kind, name in _ACTIONS.items():
-                    for logical_id, properties, scope in stack.of_type(kind):
-                        listener = _listener_of(scope, properties) if kind == _RULE else None
-                        owner = _balancer(*((listener[2], listener[1]) if listener else (scope, properties)))
-                        presence = stack.presence(stack.resource(logical_id))
-                        for path, group in _groups(scope, properties, name) if owner else ():
-                            balancer = owner.bare if owner else group
-                            others = [other for other, when in first.get(group, ()) if possible(when, presence)]
-                            other = next((it for it in others if it != balancer), None)
-                            first.setdefault(group, []).append((balancer, presence))
-                            if other is not None:
-                                yield self.finding(
-                                    stack.file,
-                                    f"Resources.{logical_id}.Properties.{path}",
-                                    f"{logical_id} of {balancer.name} forwards to {group.name}, which is behind "
-                                    f"{other.name} already.",
-                                    f"Make a target group for {balancer.name}; a service takes several.",
-                                )
+@rule("S219", _API + "API_RuleCondition.html", RULE)
+def condition_of_rule(place: Place) -> Faults:
+    """A rule has each kind of condition once, and host names with a dot."""
+    seen: list[Any] = []
+    for condition in place.each("Conditions"):
+        field = condition.get("Field")
+        if field in _ONCE and field in seen:
+            message = f"{place} has two conditions on {field}."
+            yield fault(condition, "Field", message, "Put all values into one condition: one that matches is enough.")
+        seen.append(field)
+        for host in _values(condition, "HostHeaderConfig") if field == "host-header" else ():
+            if isinstance(host, str) and host and ("." not in host or "/" in host or ":" in host):
+                yield fault(
+                    condition,
+                    "",
+                    f'{place} waits for the host "{host}", which no name of a host is.',
+                    "Write a host name with a dot, without scheme, port and path: shop.example.com.",
+                )
 
 
-class RedirectLoop(Rule):
-    id = "S217"
-    sentence = "A redirect changes the protocol, host, port or path of a request."
-    source = _API + "API_RedirectActionConfig.html"
-
-    _SAME = {"Host": "#{host}", "Path": "/#{path}"}
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack in stacks.stacks:
-            for kind, name in _ACTIONS.items():
-                for logical_id, properties, scope in stack.of_type(kind):
-                    listener = (properties, scope)
-                    if kind == _RULE:
-                        found = _listener_of(scope, properties)
-                        if found is None:
-                            continue
-                        listener = (found[1], found[2])
-                    for index, action in enumerate(scope.items(properties, name) or []):
-                        if scope.get(action, "Type") == "redirect" and self._stays(scope, action, *listener):
-                            yield self.finding(
-                                stack.file,
-                                f"Resources.{logical_id}.Properties.{name}.{index}.RedirectConfig",
-                                f"{logical_id} redirects each request to itself.",
-                                "Change the protocol, host, port or path: to HTTPS on port 443, for example.",
-                            )
-
-    def _stays(self, scope: Scope, action: Any, listener: Any, reader: Scope) -> bool:
-        config = scope.get(action, "RedirectConfig")
-        if config in (None, UNKNOWN):
-            return False
-        for part, same in self._SAME.items():
-            if scope.get(config, part) not in (None, same):
-                return False
-        # A rule for one host or path may send the request to the same place only if it names neither.
-        for part, same in (("Protocol", "#{protocol}"), ("Port", "#{port}")):
-            value, own = scope.get(config, part), reader.get(listener, part)
-            if value in (None, same):
-                continue
-            if value is UNKNOWN or not isinstance(own, (str, int)) or str(value) != str(own):
-                return False
-        return True
-
-
-class OrderOfActions(Rule):
-    id = "S218"
-    sentence = "A listener or rule ends in one forward, redirect or fixed response; users sign in by HTTPS only."
-    source = _API + "API_Action.html"
-
-    _LAST = ("forward", "redirect", "fixed-response")
-    _SIGN_IN = ("authenticate-oidc", "authenticate-cognito", "jwt-validation")
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack in stacks.stacks:
-            for kind, name in _ACTIONS.items():
-                for logical_id, properties, scope in stack.of_type(kind):
-                    actions = scope.items(properties, name)
-                    kinds = [scope.get(action, "Type") for action in actions or []]
-                    if not kinds or not all(isinstance(it, str) for it in kinds):
-                        continue
-                    fault = self._fault(kinds, kind, scope, properties)
-                    if fault:
-                        yield self.finding(
-                            stack.file,
-                            f"Resources.{logical_id}.Properties.{name}",
-                            f"{logical_id} {fault[0]}.",
-                            fault[1],
-                        )
-
-    def _fault(self, kinds: list[str], kind: str, scope: Scope, properties: Any) -> tuple[str, str] | None:
-        routing = [it for it in kinds if it in self._LAST]
-        if len(routing) != 1:
-            return (
-                f"has {len(routing)} actions that end it: {', '.join(routing) or 'none'}",
-                "Let one action of forward, redirect or fixed-response be the last.",
-            )
-        signing = [it for it in kinds if it in self._SIGN_IN]
-        listener = _listener_of(scope, properties) if kind == _RULE else None
-        protocol = scope.get(properties, "Protocol") if kind == _LISTENER else None
-        if listener:
-            protocol = listener[2].get(listener[1], "Protocol")
-        if signing and protocol == "HTTP":
-            return f"has {signing[0]}, but its listener speaks HTTP", "Sign users in on a listener of HTTPS."
-        return None
-
-
-class ConditionOfRule(Rule):
-    id = "S219"
-    sentence = "A rule has each kind of condition once, and host names with a dot."
-    source = _API + "API_RuleCondition.html"
-
-    _ONCE = ("http-request-method", "host-header", "path-pattern", "source-ip")
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack in stacks.stacks:
-            for logical_id, properties, scope in stack.of_type(_RULE):
-                seen: set[Any] = set()
-                for index, condition in enumerate(scope.items(properties, "Conditions") or []):
-                    field = scope.get(condition, "Field")
-                    path = f"Resources.{logical_id}.Properties.Conditions.{index}"
-                    if field in self._ONCE and field in seen:
-                        yield self.finding(
-                            stack.file,
-                            f"{path}.Field",
-                            f"{logical_id} has two conditions on {field}.",
-                            "Put all values into one condition: one that matches is enough.",
-                        )
-                    seen.add(field if isinstance(field, str) else None)
-                    hosts = (scope.items(condition, "Values") or []) + (
-                        scope.items(condition, "HostHeaderConfig", "Values") or []
-                    )
-                    for host in hosts if field == "host-header" else ():
-                        if isinstance(host, str) and host and ("." not in host or "/" in host or ":" in host):
-                            yield self.finding(
-                                stack.file,
-                                path,
-                                f'{logical_id} waits for the host "{host}", which no name of a host is.',
-                                "Write a host name with a dot, without scheme, port and path: shop.example.com.",
-                            )
-
-
-class CertificateOfHttp(Rule):
-    id = "S220"
-    sentence = "A listener without encryption has neither certificates nor a TLS policy."
-    source = _API + "API_CreateListener.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack in stacks.stacks:
-            for logical_id, properties, scope in stack.of_type(_LISTENER):
-                protocol = scope.get(properties, "Protocol")
-                for name in ("Certificates", "SslPolicy"):
-                    value = scope.get(properties, name)
-                    if protocol in ("HTTP", "TCP", "UDP", "TCP_UDP") and value not in (None, UNKNOWN, [], ""):
-                        yield self.finding(
-                            stack.file,
-                            f"Resources.{logical_id}.Properties.{name}",
-                            f"{logical_id} speaks {protocol}, but has {name}.",
-                            f"Leave {name} out, or set Protocol to {'HTTPS' if protocol == 'HTTP' else 'TLS'}.",
-                        )
+@rule("S220", _API + "API_CreateListener.html", LISTENER)
+def certificate_of_http(listener: Place) -> Faults:
+    """A listener without encryption has neither certificates nor a TLS policy."""
+    protocol = listener.get("Protocol")
+    for name in ("Certificates", "SslPolicy") if protocol in ("HTTP", "TCP", "UDP", "TCP_UDP") else ():
+        if listener.get(name) not in (None, UNKNOWN, [], ""):
+            cure = f"Leave {name} out, or set Protocol to {'HTTPS' if protocol == 'HTTP' else 'TLS'}."
+            yield fault(listener, name, f"{listener} speaks {protocol}, but has {name}.", cure)
 
 
 # The numbers that attributes of load balancers and target groups may be.
@@ -403,25 +299,14 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 
 
-class NumberOfAttribute(Rule):
-    id = "S221"
-    sentence = "The attributes of a load balancer or target group that are numbers lie within their bounds."
-    source = _API + "API_TargetGroupAttribute.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack in stacks.stacks:
-            for kind, name in ((_BALANCER, "LoadBalancerAttributes"), (TARGET_GROUP, "TargetGroupAttributes")):
-                for logical_id, properties, scope in stack.of_type(kind):
-                    for index, item in enumerate(scope.items(properties, name) or []):
-                        key, value = scope.get(item, "Key"), scope.get(item, "Value")
-                        reason = _out_of_range(key, value)
-                        if reason:
-                            yield self.finding(
-                                stack.file,
-                                f"Resources.{logical_id}.Properties.{name}.{index}.Value",
-                                f'{key} of {logical_id} is "{value}".',
-                                f"It takes {reason}.",
-                            )
+@rule("S221", _API + "API_TargetGroupAttribute.html", BALANCER, TARGET_GROUP)
+def number_of_attribute(place: Place) -> Faults:
+    """The attributes of a load balancer or target group that are numbers lie within their bounds."""
+    for item in place.each("LoadBalancerAttributes" if place.type == BALANCER else "TargetGroupAttributes"):
+        key, value = item.get("Key"), item.get("Value")
+        reason = _out_of_range(key, value)
+        if reason:
+            yield fault(item, "Value", f'{key} of {place} is "{value}".', f"It takes {reason}.")
 
 
 def _out_of_range(key: Any, value: Any) -> str | None:
@@ -438,27 +323,24 @@ def _out_of_range(key: Any, value: Any) -> str | None:
     return None if number is not None and low <= number <= high else f"{low:,g} to {high:,g} seconds"
 
 
-class NetworkOfTargets(Rule):
-    id = "S222"
-    sentence = "A target group is in the network of the load balancer that forwards to it."
-    source = _API + "API_CreateTargetGroup.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack in stacks.stacks:
-            for logical_id, properties, scope in stack.of_type(_LISTENER):
-                balancer = _balancer(scope, properties)
-                networks = _networks(property_of(balancer, "Subnets")) if balancer else set()
-                for path, group in _groups(scope, properties, "DefaultActions"):
-                    own = resource_of(property_of(group, "VpcId"), "AWS::EC2::VPC")
-                    if balancer and own and len(networks) == 1 and own.bare not in networks:
-                        (network,) = networks
-                        yield self.finding(
-                            stack.file,
-                            f"Resources.{logical_id}.Properties.{path}",
-                            f"{logical_id} forwards to {group.name}, which is in {own.name}, while {balancer.name} is "
-                            f"in {network.name}.",
-                            f"Set VpcId of {group.name} to {network.name}.",
-                        )
+@rule("S222", _API + "API_CreateTargetGroup.html", LISTENER)
+def network_of_targets(listener: Place) -> Faults:
+    """A target group is in the network of the load balancer that forwards to it."""
+    balancer = _balancer(listener)
+    networks = _networks(balancer.place.get("Subnets")) if balancer else set()
+    if balancer is None or len(networks) != 1:
+        return
+    (network,) = networks
+    for at, group in _groups(listener):
+        own = resource_of(group.place.get("VpcId"), "AWS::EC2::VPC")
+        if own and own.bare != network:
+            yield fault(
+                listener,
+                at,
+                f"{listener} forwards to {group.name}, which is in {own.name}, while {balancer.name} is in "
+                f"{network.name}.",
+                f"Set VpcId of {group.name} to {network.name}.",
+            )
 
 
 def _networks(subnets: Any) -> set[Symbol]:
@@ -466,80 +348,53 @@ def _networks(subnets: Any) -> set[Symbol]:
     found: set[Symbol] = set()
     for item in subnets if isinstance(subnets, list) else []:
         subnet = resource_of(item, "AWS::EC2::Subnet")
-        network = resource_of(property_of(subnet, "VpcId"), "AWS::EC2::VPC") if subnet else None
+        network = resource_of(subnet.place.get("VpcId"), "AWS::EC2::VPC") if subnet else None
         if network is None:
             return set()
         found.add(network.bare)
     return found
 
 
-class SubnetsOfOneZone(Rule):
-    id = "S223"
-    sentence = "The subnets of a load balancer lie in different zones."
-    source = _API + "API_CreateLoadBalancer.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack in stacks.stacks:
-            for logical_id, properties, scope in stack.of_type(_BALANCER):
-                subnets = scope.get(properties, "Subnets")
-                first: dict[Any, Symbol] = {}
-                for item in subnets if isinstance(subnets, list) else []:
-                    subnet = resource_of(item, "AWS::EC2::Subnet")
-                    zone = property_of(subnet, "AvailabilityZone") if subnet else None
-                    if subnet is None or not isinstance(zone, (str, Symbol)):
-                        continue
-                    before = first.setdefault(zone, subnet.bare)
-                    if before != subnet.bare:
-                        yield self.finding(
-                            stack.file,
-                            f"Resources.{logical_id}.Properties.Subnets",
-                            f"{before.name} and {subnet.name} of {logical_id} are in one zone.",
-                            "Give it one subnet of each zone.",
-                        )
+@rule("S223", _API + "API_CreateLoadBalancer.html", BALANCER)
+def subnets_of_one_zone(balancer: Place) -> Faults:
+    """The subnets of a load balancer lie in different zones."""
+    subnets = balancer.get("Subnets")
+    first: dict[Any, Symbol] = {}
+    for item in subnets if isinstance(subnets, list) else []:
+        subnet = resource_of(item, "AWS::EC2::Subnet")
+        zone = subnet.place.get("AvailabilityZone") if subnet else None
+        if subnet is None or not isinstance(zone, (str, Symbol)):
+            continue
+        before = first.setdefault(zone, subnet.bare)
+        if before != subnet.bare:
+            message = f"{before.name} and {subnet.name} of {balancer} are in one zone."
+            yield fault(balancer, "Subnets", message, "Give it one subnet of each zone.")
 
 
-class HealthCheckPath(Rule):
-    id = "S224"
-    sentence = "The path of a health check begins with a slash, and belongs to a check by HTTP."
-    source = _API + "API_CreateTargetGroup.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack in stacks.stacks:
-            for logical_id, properties, scope in stack.of_type(TARGET_GROUP):
-                path = scope.get(properties, "HealthCheckPath")
-                checked = scope.get(properties, "HealthCheckProtocol")
-                if checked is None and scope.get(properties, "Protocol") in ("TCP", "TLS", "UDP", "TCP_UDP"):
-                    checked = "TCP"
-                reason = None
-                if isinstance(path, str) and path and not path.startswith("/"):
-                    reason = f'"{path}", which does not begin with a slash', f"Write /{path}."
-                elif checked == "TCP" and path not in (None, UNKNOWN, ""):
-                    reason = "given, but it is checked by TCP", "Leave it out, or set HealthCheckProtocol to HTTP."
-                if reason:
-                    yield self.finding(
-                        stack.file,
-                        f"Resources.{logical_id}.Properties.HealthCheckPath",
-                        f"The path of the health check of {logical_id} is {reason[0]}.",
-                        reason[1],
-                    )
+@rule("S224", _API + "API_CreateTargetGroup.html", TARGET_GROUP)
+def health_check_path(group: Place) -> Faults:
+    """The path of a health check begins with a slash, and belongs to a check by HTTP."""
+    path, checked = group.get("HealthCheckPath"), group.get("HealthCheckProtocol")
+    if checked is None and group.get("Protocol") in ("TCP", "TLS", "UDP", "TCP_UDP"):
+        checked = "TCP"
+    said = f"The path of the health check of {group} is"
+    if isinstance(path, str) and path and not path.startswith("/"):
+        message = f'{said} "{path}", which does not begin with a slash.'
+        yield fault(group, "HealthCheckPath", message, f"Write /{path}.")
+    elif checked == "TCP" and path not in (None, UNKNOWN, ""):
+        message = f"{said} given, but it is checked by TCP."
+        yield fault(group, "HealthCheckPath", message, "Leave it out, or set HealthCheckProtocol to HTTP.")
 
 
-class ManyGroupsOfAction(Rule):
-    id = "S225"
-    sentence = "A forward action has at most five target groups."
-    source = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack in stacks.stacks:
-            for kind, name in _ACTIONS.items():
-                for logical_id, properties, scope in stack.of_type(kind):
-                    for index, action in enumerate(scope.items(properties, name) or []):
-                        forward = scope.get(action, "ForwardConfig")
-                        groups = scope.items(forward, "TargetGroups") if forward is not None else None
-                        if groups and len(groups) > 5:
-                            yield self.finding(
-                                stack.file,
-                                f"Resources.{logical_id}.Properties.{name}.{index}.ForwardConfig.TargetGroups",
-                                f"{logical_id} forwards to {len(groups)} target groups; a load balancer takes five.",
-                                "Forward to five at most, by several rules.",
-                            )
+@rule("S225", _GUIDE + "load-balancer-limits.html", *ACTIONS)
+def many_groups_of_action(place: Place) -> Faults:
+    """A forward action has at most five target groups."""
+    for action in place.each(ACTIONS[place.type]):
+        groups = action.items("ForwardConfig", "TargetGroups") or ()
+        if len(groups) > 5:
+            yield fault(
+                action,
+                "ForwardConfig.TargetGroups",
+                f"{place} forwards to {len(groups)} target groups; a load balancer takes five.",
+                "Forward to five at most, by several rules.",
+            )

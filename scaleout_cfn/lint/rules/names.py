@@ -10,22 +10,19 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Rule
+from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Fault, Faults, fault, rule
 from scaleout_cfn.templates.conditions import Formula, every, possible
-from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.sets import StackSet
-from scaleout_cfn.templates.stacks import EVERYTHING, Everything, Scope, StackView, Symbol, Text
+from scaleout_cfn.templates.stacks import EVERYTHING, Everything, Place, Scope, StackView, Symbol, Text
 
 __all__ = ["Holder", "exports", "place_of", "taken"]
 
 
 class Holder(Struct, frozen=True):
-    """What has a name: an entry of a stack, when it is there, and where it says the name."""
+    """What has a name, and when it is there."""
 
-    stack: StackView
-    entry: str
+    place: Place
     presence: Formula
-    path: str
 
 
 def taken(named: Iterator[tuple[Any, Holder]]) -> Iterator[tuple[Any, Holder, Holder]]:
@@ -34,13 +31,13 @@ def taken(named: Iterator[tuple[Any, Holder]]) -> Iterator[tuple[Any, Holder, Ho
     told: set[tuple[str, str]] = set()
     for name, holder in named:
         before = holders.setdefault(name, [])
-        place = (holder.stack.file, holder.path)
-        if place not in told:
+        where = (holder.place.stack.file, holder.place.path)
+        if where not in told:
             # A few tell enough: many that exclude each other would cost the square of their number.
             for first in before[:_COMPARED]:
                 meet = possible(first.presence, holder.presence)
                 if meet:
-                    told.add(place)
+                    told.add(where)
                     yield name, first, holder
                 if meet is not False:
                     break
@@ -50,20 +47,17 @@ def taken(named: Iterator[tuple[Any, Holder]]) -> Iterator[tuple[Any, Holder, Ho
 _COMPARED = 20
 
 
-class DuplicateExport(Rule):
-    id = "S112"
-    sentence = "An export name is used once in a set."
-    source = GUIDE + "using-cfn-stack-exports.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for root in stacks.roots:
-            for name, first, second in taken(exports(root)):
-                yield self.finding(
-                    second.stack.file,
-                    second.path,
-                    f'"{_shown(name)}" is exported already by {place_of(first, second)}.',
-                    "Put ${AWS::StackName} into the name, or drop the export: nested stacks pass outputs.",
-                )
+@rule("S112", GUIDE + "using-cfn-stack-exports.html")
+def duplicate_export(stacks: StackSet) -> Faults:
+    """An export name is used once in a set."""
+    for root in stacks.roots:
+        for name, first, second in taken(exports(root)):
+            yield fault(
+                second.place,
+                "",
+                f'"{_shown(name)}" is exported already by {place_of(first, second)}.',
+                "Put ${AWS::StackName} into the name, or drop the export: nested stacks pass outputs.",
+            )
 
 
 def exports(
@@ -76,38 +70,34 @@ def exports(
             if isinstance(export, Mapping) and presence is not False:
                 scope = stack.scope_of(output)
                 scope = replace(scope, doubtful=doubtful) if doubtful else scope
-                for when, name in scope.choices(export.get("Name")):
+                place = Place(entry, f"Outputs.{entry}.Export.Name", export.get("Name"), scope)
+                for when, name in scope.choices(place.node):
                     if isinstance(name, (str, Symbol, Text)):
-                        yield name, Holder(stack, entry, every([presence, when]), f"Outputs.{entry}.Export.Name")
+                        yield name, Holder(place, every([presence, when]))
 
 
-class MisspeltImport(Rule):
-    id = "S114"
-    sentence = "An import of a name that nobody in the set exports is no slip of one that somebody does."
-    source = TEMPLATE_REFERENCE + "intrinsic-function-reference-importvalue.html"
-    severity = "warning"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        exported: dict[str, list[Holder]] = {}
-        for root in stacks.roots:
-            for name, holder in exports(root, EVERYTHING):
-                exported.setdefault(_shape(name), []).append(holder)
-        if not exported:
-            return
-        for stack in stacks.stacks:
-            for path, expression in stack.facts.imports:
-                name = Scope(stack, EVERYTHING, frozenset()).value(expression)
-                if not isinstance(name, (str, Symbol, Text)) or _shape(name) in exported:
-                    continue
-                meant = next((n for n, holders in exported.items() if _is_slip(_shape(name), n, stack, holders)), None)
-                if meant is not None:
-                    holder = exported[meant][0]
-                    yield self.finding(
-                        stack.file,
-                        ".".join(path),
-                        f'"{_shown(name)}" is imported here, and nobody in the set exports it.',
-                        f'Did you mean "{meant.replace(_HOLE, "*")}", which {holder.stack.file} exports?',
-                    )
+@rule("S114", TEMPLATE_REFERENCE + "intrinsic-function-reference-importvalue.html", severity="warning")
+def misspelt_import(stacks: StackSet) -> Faults:
+    """An import of a name that nobody in the set exports is no slip of one that somebody does."""
+    exported: dict[str, list[StackView]] = {}
+    for root in stacks.roots:
+        for name, holder in exports(root, EVERYTHING):
+            exported.setdefault(_shape(name), []).append(holder.place.stack)
+    if not exported:
+        return
+    for stack in stacks.stacks:
+        for path, expression in stack.facts.imports:
+            name = Scope(stack, EVERYTHING, frozenset()).value(expression)
+            if not isinstance(name, (str, Symbol, Text)) or _shape(name) in exported:
+                continue
+            meant = next((known for known, by in exported.items() if _is_slip(_shape(name), known, stack, by)), None)
+            if meant is not None:
+                yield Fault(
+                    stack.file,
+                    ".".join(path),
+                    f'"{_shown(name)}" is imported here, and nobody in the set exports it.',
+                    f'Did you mean "{meant.replace(_HOLE, "*")}", which {exported[meant][0].file} exports?',
+                )
 
 
 _HOLE = "\0"
@@ -119,10 +109,10 @@ def _shape(name: str | Symbol | Text) -> str:
     return "".join(part if isinstance(part, str) else _HOLE for part in parts)
 
 
-def _is_slip(name: str, known: str, stack: StackView, holders: list[Holder]) -> bool:
+def _is_slip(name: str, known: str, stack: StackView, exporters: list[StackView]) -> bool:
     """Whether two names are one but for case, a separator or a letter, in one tree or folder."""
     folder = posixpath.dirname(stack.file)
-    near = any(h.stack.root is stack.root or posixpath.dirname(h.stack.file) == folder for h in holders)
+    near = any(other.root is stack.root or posixpath.dirname(other.file) == folder for other in exporters)
     if not near or name.count(_HOLE) != known.count(_HOLE) or abs(len(name) - len(known)) > 3:
         return False
     plain, wanted = (re.sub(r"[-_:./]", "", text).lower() for text in (name, known))
@@ -171,34 +161,27 @@ _NAME_PROPERTIES = {
 }
 
 
-class DuplicateName(Rule):
-    id = "S113"
-    sentence = "A fixed physical name is used once for a type of resource in a set."
-    source = TEMPLATE_REFERENCE + "aws-properties-name.html"
-
-    overlaps = frozenset({"E3019"})
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for root in stacks.roots:
-            for (kind, name), first, second in taken(_physical_names(root)):
-                yield self.finding(
-                    second.stack.file,
-                    second.path,
-                    f'{kind} "{_shown(name)}" is made already by {place_of(first, second)}.',
-                    f"Leave {_NAME_PROPERTIES[kind]} out, so that CloudFormation makes a name of its own.",
-                    also=[first.path] if first.stack.file == second.stack.file else [],
-                )
+@rule("S113", TEMPLATE_REFERENCE + "aws-properties-name.html", overlaps=["E3019"])
+def duplicate_name(stacks: StackSet) -> Faults:
+    """A fixed physical name is used once for a type of resource in a set."""
+    for root in stacks.roots:
+        for (kind, name), first, second in taken(_physical_names(root)):
+            at = _NAME_PROPERTIES[kind]
+            said = fault(
+                second.place,
+                at,
+                f'{kind} "{_shown(name)}" is made already by {place_of(first, second)}.',
+                f"Leave {at} out, so that CloudFormation makes a name of its own.",
+            )
+            same_file = first.place.stack.file == second.place.stack.file
+            yield replace(said, also=(f"{first.place.path}.{at}",) if same_file else ())
 
 
 def _physical_names(root: StackView) -> Iterator[tuple[tuple[str, str | Symbol | Text], Holder]]:
-    for stack in root.tree():
-        for kind, name_property in _NAME_PROPERTIES.items():
-            for logical_id, properties, scope in stack.of_type(kind):
-                presence = stack.presence(stack.resource(logical_id))
-                path = f"Resources.{logical_id}.Properties.{name_property}"
-                for when, name in scope.choices(properties.get(name_property)):
-                    if name and isinstance(name, (str, Symbol, Text)):
-                        yield (kind, name), Holder(stack, logical_id, every([presence, when]), path)
+    for place in root.below(*_NAME_PROPERTIES):
+        for when, name in place.scope.choices(place.node.get(_NAME_PROPERTIES[place.type])):
+            if name and isinstance(name, (str, Symbol, Text)):
+                yield (place.type, name), Holder(place, every([place.presence, when]))
 
 
 def _shown(value: Any) -> str:
@@ -209,8 +192,9 @@ def _shown(value: Any) -> str:
 
 def place_of(first: Holder, second: Holder) -> str:
     """Where the first is, as told to a reader of the second."""
-    said = f"{first.entry} of {first.stack.file}"
-    if first.stack is second.stack or first.stack.file != second.stack.file:
+    here, there = first.place.stack, second.place.stack
+    said = f"{first.place} of {here.file}"
+    if here is there or here.file != there.file:
         return said
-    names = [holder.stack.nested.logical_id if holder.stack.nested else "the root" for holder in (first, second)]
+    names = [stack.nested.logical_id if stack.nested else "the root" for stack in (here, there)]
     return f"{said}, nested twice as {names[0]} and {names[1]}" if names[0] != names[1] else f"{said}, nested twice"

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal
 
-from scaleout_cfn.lint.rules.services import handed_out, property_of
-from scaleout_cfn.templates.stacks import Scope, StackView, Symbol, Text, resource_of
+from scaleout_cfn.lint.rules.services import handed_out
+from scaleout_cfn.templates.stacks import Place, Scope, StackView, Symbol, Text, resource_of
 from scaleout_cfn.templates.values import UNKNOWN
 
 __all__ = ["Role", "arn_of", "pieces_of", "role_of"]
@@ -59,6 +59,9 @@ class Role:
         self.symbol = symbol
         self.statements = statements
 
+    def __str__(self) -> str:
+        return self.symbol.name
+
     def may(self, action: str, resource: _Pieces | None = None) -> bool:
         """Whether the role may do something, or possibly may."""
         return any(statement.allows(action, resource) for statement in self.statements)
@@ -91,29 +94,23 @@ def _read(role: Symbol) -> Role | None:
 
 def _documents(role: Symbol) -> Iterator[tuple[Scope, Any] | None]:
     """The policy documents of a role; None for one that is not known."""
-    resource = role.stack.resource(role.name)
-    scope = role.stack.scope_of(resource)
-    inline = scope.items(resource.get("Properties"), "Policies")
-    managed = scope.items(resource.get("Properties"), "ManagedPolicyArns")
+    inline, managed = role.place.items("Policies"), role.place.items("ManagedPolicyArns")
     if inline is None or managed is None:
         yield None
         return
-    for policy in inline:
-        yield scope, scope.get(policy, "PolicyDocument")
+    for policy in role.place.each("Policies"):
+        yield policy.scope, policy.get("PolicyDocument")
     for arn in managed:
         symbol = resource_of(arn, _MANAGED)
-        yield _document_of(symbol) if symbol else _aws_managed(scope, arn)
-    name = property_of(role, "RoleName")
-    for stack in role.stack.root.tree():
-        for kind in ("AWS::IAM::Policy", _MANAGED):
-            for logical_id, properties, inner in stack.of_type(kind):
-                names = inner.items(properties, "Roles")
-                yield from _attached(names, role, name, stack.symbol(logical_id))
-        for logical_id, properties, inner in stack.of_type("AWS::IAM::RolePolicy"):
-            yield from _attached([inner.get(properties, "RoleName")], role, name, stack.symbol(logical_id))
+        yield _document_of(symbol.place) if symbol else _aws_managed(role.place.scope, arn)
+    name = role.place.get("RoleName")
+    for attached in role.stack.root.below("AWS::IAM::Policy", _MANAGED):
+        yield from _attached(attached.items("Roles"), role, name, attached)
+    for attached in role.stack.root.below("AWS::IAM::RolePolicy"):
+        yield from _attached([attached.get("RoleName")], role, name, attached)
 
 
-def _attached(names: list[Any] | None, role: Symbol, name: Any, policy: Symbol) -> Iterator[tuple[Scope, Any] | None]:
+def _attached(names: list[Any] | None, role: Symbol, name: Any, policy: Place) -> Iterator[tuple[Scope, Any] | None]:
     """The document of a policy where it is attached to a role; None where that cannot be told."""
     if names is None or UNKNOWN in names:
         yield None
@@ -126,10 +123,8 @@ def _attached(names: list[Any] | None, role: Symbol, name: Any, policy: Symbol) 
             yield None
 
 
-def _document_of(policy: Symbol) -> tuple[Scope, Any]:
-    resource = policy.stack.resource(policy.name)
-    scope = policy.stack.scope_of(resource)
-    return scope, scope.get(resource.get("Properties"), "PolicyDocument")
+def _document_of(policy: Place) -> tuple[Scope, Any]:
+    return policy.scope, policy.get("PolicyDocument")
 
 
 def _aws_managed(scope: Scope, arn: Any) -> tuple[Scope, Any] | None:
@@ -210,7 +205,7 @@ def pieces_of(value: Any) -> _Pieces | None:
 
 def _name_of(resource: Symbol) -> _Pieces:
     """The physical name of a resource: what the template says, or one that CloudFormation makes."""
-    name = property_of(resource, _NAMES[resource.type])
+    name = resource.place.get(_NAMES[resource.type])
     if isinstance(name, (str, Symbol)) and name:
         return (name,)
     if isinstance(name, Text):

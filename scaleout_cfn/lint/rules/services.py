@@ -6,115 +6,103 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from scaleout_cfn.templates.facts import VARIABLE, sub_parts
-from scaleout_cfn.templates.sets import StackSet
-from scaleout_cfn.templates.stacks import Scope, StackView, Symbol, Text, resource_of
+from scaleout_cfn.templates.stacks import Place, Scope, StackView, Symbol, Text, resource_of
 from scaleout_cfn.templates.values import UNKNOWN, as_number
 
-__all__ = ["TARGET_GROUP", "Entry", "Tasks", "entries", "handed_out", "property_of", "services", "tasks_of"]
+__all__ = [
+    "SERVICE",
+    "TARGET_GROUP",
+    "TASKS",
+    "Entry",
+    "containers",
+    "entries",
+    "handed_out",
+    "mappings",
+    "names",
+    "network_mode",
+    "tasks_of",
+]
 
+SERVICE = "AWS::ECS::Service"
+TASKS = "AWS::ECS::TaskDefinition"
 TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
+
+
+def tasks_of(service: Place) -> Place | None:
+    """The task definition that a service runs, where the set has it."""
+    symbol = resource_of(service.get("TaskDefinition"), TASKS)
+    return symbol.place if symbol else None
+
+
+def containers(tasks: Place) -> list[Place]:
+    """The containers of a task definition that can be read, each titled by its name."""
+    found: list[Place] = tasks.stack.remembered(("containers", tasks.logical_id), lambda: _containers(tasks))
+    return found
+
+
+def _containers(tasks: Place) -> list[Place]:
+    several = tasks.each("ContainerDefinitions")
+    for number, container in enumerate(several):
+        name = container.get("Name")
+        container.title = name if isinstance(name, str) else f"number {number}"
+    return several
+
+
+def names(tasks: Place | None) -> list[str] | None:
+    """The names of a task definition's containers; None where one is not known."""
+    found = [container.get("Name") for container in containers(tasks)] if tasks else []
+    return found if found and all(isinstance(name, str) for name in found) else None
+
+
+def mappings(tasks: Place | None, container: Any) -> list[Mapping[str, Any]] | None:
+    """The port mappings of a container, ports as numbers (None where absent), Protocol; None if one is unknown."""
+    named = (it for it in containers(tasks) if it.get("Name") == container) if tasks and container else ()
+    definition = next(iter(named), None)
+    if definition is None or not isinstance(container, str) or definition.items("PortMappings") is None:
+        return None
+    found: list[Mapping[str, Any]] = []
+    for mapping in definition.each("PortMappings"):
+        ports = {key: mapping.get(key) for key in ("ContainerPort", "HostPort", "ContainerPortRange")}
+        if any(port is not None and as_number(port) is None for port in ports.values()):
+            return None
+        found.append({**{key: as_number(port) for key, port in ports.items()}, "Protocol": mapping.get("Protocol")})
+    return found
+
+
+def network_mode(tasks: Place | None) -> Any:
+    """How the tasks of a definition reach the network; UNKNOWN where that cannot be told."""
+    mode = tasks.get("NetworkMode") if tasks else UNKNOWN
+    if mode is not None or tasks is None:
+        return mode
+    # Without a mode, tasks on Linux instances get bridge; what only Fargate or nobody names is left alone.
+    return "bridge" if tasks.items("RequiresCompatibilities") in ([], ["EC2"]) else UNKNOWN
 
 
 class Entry:
     """One entry of a service's LoadBalancers, with the task definition and target group it joins."""
 
-    def __init__(
-        self, stack: StackView, service: str, index: int, entry: Any, scope: Scope, tasks: Tasks | None
-    ) -> None:
-        self.stack = stack
+    def __init__(self, service: Place, place: Place) -> None:
         self.service = service
-        self.entry = entry
-        self.scope = scope
-        self.tasks = tasks
-        self.path = f"Resources.{service}.Properties.LoadBalancers.{index}"
-        self.container = scope.get(entry, "ContainerName")
-        self.port = as_number(scope.get(entry, "ContainerPort"))
-        self.group = resource_of(scope.get(entry, "TargetGroupArn"), TARGET_GROUP)
-
-    def group_property(self, name: str) -> Any:
-        """A property of the target group, UNKNOWN where the group is not of this set."""
-        return UNKNOWN if self.group is None else property_of(self.group, name)
+        self.place = place
+        self.tasks = tasks_of(service)
+        self.container = place.get("ContainerName")
+        self.port = place.number("ContainerPort")
+        self.group = resource_of(place.get("TargetGroupArn"), TARGET_GROUP)
 
     @property
     def mapping(self) -> Mapping[str, Any] | None:
         """The port mapping of the task definition that this entry means, values evaluated."""
-        for mapping in (self.tasks.mappings(self.container) if self.tasks else None) or []:
+        for mapping in mappings(self.tasks, self.container) or []:
             if mapping["ContainerPort"] == self.port and self.port is not None:
                 return mapping
         return None
 
 
-class Tasks:
-    """A task definition, read in the stack that makes it."""
-
-    def __init__(self, symbol: Symbol) -> None:
-        self.symbol = symbol
-        self.file = symbol.stack.file
-        resource = symbol.stack.resource(symbol.name)
-        self.scope = symbol.stack.scope_of(resource)
-        self.properties = self.scope.value(resource.get("Properties", {}))
-        self.containers = self.scope.items(self.properties, "ContainerDefinitions")
-
-    def names(self) -> list[str] | None:
-        """The containers' names; None where one is not known."""
-        names = [self.scope.get(container, "Name") for container in self.containers or []]
-        return [str(name) for name in names] if names and all(isinstance(name, str) for name in names) else None
-
-    def mappings(self, container: Any) -> list[Mapping[str, Any]] | None:
-        """The port mappings of a container, ports as numbers (None where absent), Protocol; None if one is unknown."""
-        for definition in self.containers or []:
-            if self.scope.get(definition, "Name") == container and isinstance(container, str):
-                items = self.scope.items(definition, "PortMappings")
-                if items is None:
-                    return None
-                found: list[Mapping[str, Any]] = []
-                for item in items:
-                    ports = {
-                        key: self.scope.get(item, key) for key in ("ContainerPort", "HostPort", "ContainerPortRange")
-                    }
-                    if any(port is not None and as_number(port) is None for port in ports.values()):
-                        return None
-                    numbers = {key: as_number(port) for key, port in ports.items()}
-                    found.append({**numbers, "Protocol": self.scope.get(item, "Protocol")})
-                return found
-        return None
-
-    @property
-    def network_mode(self) -> Any:
-        mode = self.scope.get(self.properties, "NetworkMode")
-        if mode is not None:
-            return mode
-        launch = self.scope.items(self.properties, "RequiresCompatibilities")
-        # Without a mode, tasks on Linux instances get bridge; what only Fargate or nobody names is left alone.
-        return "bridge" if launch == [] or launch == ["EC2"] else UNKNOWN
-
-
-def tasks_of(symbol: Symbol) -> Tasks:
-    """A task definition, read once for all rules."""
-    found: Tasks = symbol.stack.remembered(("tasks", symbol.name), lambda: Tasks(symbol))
-    return found
-
-
-def property_of(symbol: Symbol, name: str) -> Any:
-    """A property of a resource, read in the stack that makes it."""
-    resource = symbol.stack.resource(symbol.name)
-    return symbol.stack.scope_of(resource).get(resource.get("Properties"), name)
-
-
-def services(stacks: StackSet) -> Iterator[tuple[StackView, str, Mapping[str, Any], Scope, Tasks | None]]:
-    """Each service: its stack, logical id, properties, the scope to read them in, its task definition if known."""
-    for stack in stacks.stacks:
-        for logical_id, properties, scope in stack.of_type("AWS::ECS::Service"):
-            definition = resource_of(scope.get(properties, "TaskDefinition"), "AWS::ECS::TaskDefinition")
-            yield stack, logical_id, properties, scope, tasks_of(definition) if definition else None
-
-
-def entries(stacks: StackSet) -> Iterator[Entry]:
-    """Each entry of each service's LoadBalancers."""
-    for stack, logical_id, properties, scope, tasks in services(stacks):
-        for index, entry in enumerate(scope.items(properties, "LoadBalancers") or []):
-            if isinstance(entry, Mapping):
-                yield Entry(stack, logical_id, index, entry, scope, tasks)
+def entries(service: Place) -> Iterator[Entry]:
+    """Each entry of a service's LoadBalancers."""
+    for place in service.each("LoadBalancers"):
+        if isinstance(place.node, Mapping):
+            yield Entry(service, place)
 
 
 def handed_out(root: StackView, symbol: Symbol, *, outputs: bool) -> bool:
@@ -123,9 +111,17 @@ def handed_out(root: StackView, symbol: Symbol, *, outputs: bool) -> bool:
     That is a custom resource, a nested stack whose template is not in the set, a macro, and with `outputs`
     whoever reads an export or an output of the root.
     """
-    return any(
-        symbol in _resources(scope, value) for stack in root.tree() for scope, value in _told(stack, outputs)
-    ) or not all(stack.facts.closed("Resources") for stack in root.tree())
+    told: set[Symbol] | None = root.remembered(("told", outputs), lambda: _told_by(root, outputs))
+    return told is None or symbol in told
+
+
+def _told_by(root: StackView, outputs: bool) -> set[Symbol] | None:
+    """The resources that are told to somebody unseen; None where a macro may tell him any."""
+    if not all(stack.facts.closed("Resources") for stack in root.tree()):
+        return None
+    return {
+        symbol for stack in root.tree() for scope, value in _told(stack, outputs) for symbol in _resources(scope, value)
+    }
 
 
 def _told(stack: StackView, outputs: bool) -> Iterator[tuple[Scope, Any]]:
@@ -133,8 +129,9 @@ def _told(stack: StackView, outputs: bool) -> Iterator[tuple[Scope, Any]]:
     for logical_id, resource in stack.facts.resources.items():
         kind = resource["Type"]
         if logical_id in unseen or kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource":
-            yield stack.scope_of(resource), resource.get("Properties")
-            yield from _code(stack.scope_of(resource).get(resource.get("Properties"), "ServiceToken"))
+            place = stack.place(logical_id)
+            yield place.scope, place.node
+            yield from _code(place.get("ServiceToken"))
     for output in stack.facts.outputs.values() if outputs else ():
         if stack.parent is None or "Export" in output:
             yield stack.scope_of(output), output.get("Value")
@@ -145,16 +142,13 @@ def _code(token: Any) -> Iterator[tuple[Scope, Any]]:
     function = resource_of(token, "AWS::Lambda::Function", "AWS::Serverless::Function", "AWS::SNS::Topic")
     if function is None:
         return
-    stack = function.stack
-    resource = stack.resource(function.name)
-    yield stack.scope_of(resource), resource.get("Properties")
-    role = resource_of(property_of(function, "Role"), "AWS::IAM::Role")
+    yield function.place.scope, function.place.node
+    role = resource_of(function.place.get("Role"), "AWS::IAM::Role")
     if role is not None:
-        resource = role.stack.resource(role.name)
-        yield role.stack.scope_of(resource), resource.get("Properties")
-        for _, properties, scope in role.stack.of_type("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
-            if role.bare in _resources(scope, properties.get("Roles")):
-                yield scope, properties
+        yield role.place.scope, role.place.node
+        for policy in role.stack.places("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
+            if role.bare in _resources(policy.scope, policy.node.get("Roles")):
+                yield policy.scope, policy.node
 
 
 def _resources(scope: Scope, node: Any) -> set[Symbol]:

@@ -6,70 +6,26 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from scaleout_cfn.lint.rules.base import Rule, nearest
-from scaleout_cfn.lint.rules.services import Tasks, tasks_of
-from scaleout_cfn.templates.findings import Finding
-from scaleout_cfn.templates.sets import StackSet
-from scaleout_cfn.templates.stacks import Symbol, Text, resource_of
+from scaleout_cfn.lint.rules.base import Faults, fault, nearest, rule
+from scaleout_cfn.lint.rules.services import TASKS, containers, names, network_mode
+from scaleout_cfn.templates.stacks import Place, Symbol, Text, resource_of
 from scaleout_cfn.templates.values import UNKNOWN, as_number
 
-__all__ = ["Container", "is_private_ecr", "on_fargate", "task_definitions"]
+__all__ = ["is_private_ecr", "on_fargate"]
 
 _API = "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/"
-_NONE: tuple[Any, ...] = ()
+_GUIDE = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/"
 
 
-class Container:
-    """One container of a task definition, read where that is made."""
-
-    def __init__(self, tasks: Tasks, index: int) -> None:
-        self.tasks = tasks
-        self.definition = (tasks.containers or [])[index]
-        self.path = f"Resources.{tasks.symbol.name}.Properties.ContainerDefinitions.{index}"
-        self.name = self.get("Name")
-
-    def get(self, *path: str) -> Any:
-        return self.tasks.scope.get(self.definition, *path)
-
-    def items(self, *path: str) -> list[Any] | None:
-        return self.tasks.scope.items(self.definition, *path)
-
-    def number(self, name: str) -> float | None:
-        return as_number(self.get(name))
-
-    @property
-    def essential(self) -> bool | None:
-        """Whether the task stops with this container; None if that cannot be told."""
-        value = self.get("Essential")
-        if value is None or value in (True, "true", "True"):
-            return True
-        return False if value in (False, "false", "False") else None
-
-    def __str__(self) -> str:
-        return self.name if isinstance(self.name, str) else f"number {self.path.rpartition('.')[2]}"
-
-
-def task_definitions(stacks: StackSet) -> Iterator[tuple[Tasks, list[Container]]]:
-    """Each task definition with those of its containers that can be read."""
-    for stack in stacks.stacks:
-        for logical_id, _, _ in stack.of_type("AWS::ECS::TaskDefinition"):
-            tasks = tasks_of(stack.symbol(logical_id))
-            yield tasks, [Container(tasks, index) for index in range(len(tasks.containers or []))]
-
-
-def _named(tasks: Tasks, containers: Iterable[Container]) -> dict[str, Container] | None:
+def _named(tasks: Place) -> dict[str, Place] | None:
     """The containers by name; None where one is not known, so that nobody can say that a name is missing."""
-    return None if tasks.names() is None else {str(container.name): container for container in containers}
-
-
-def _listed(names: Iterable[Any]) -> str:
-    return ", ".join(str(name) for name in names) or "none"
+    return None if names(tasks) is None else {str(container): container for container in containers(tasks)}
 
 
 def _spelt(name: str, known: Iterable[str], what: str) -> str:
     known = list(known)
     close = nearest(name, known)
-    return f"Did you mean {close}?" if close else f"{what} are {_listed(known)}."
+    return f"Did you mean {close}?" if close else f"{what} are {', '.join(known) or 'none'}."
 
 
 def _amount(value: Any, unit: str, factor: float) -> float | None:
@@ -81,142 +37,101 @@ def _amount(value: Any, unit: str, factor: float) -> float | None:
     return as_number(value)
 
 
-def _runs_on(tasks: Tasks) -> list[Any] | None:
-    """RequiresCompatibilities; None where that is not known."""
-    return tasks.scope.items(tasks.properties, "RequiresCompatibilities")
+def _is_given(value: Any) -> bool:
+    return value not in (None, UNKNOWN, [])
 
 
-def on_fargate(tasks: Tasks) -> bool:
+def on_fargate(tasks: Place) -> bool:
     """Whether a task definition says that it is for Fargate."""
-    return "FARGATE" in (_runs_on(tasks) or _NONE)
+    return "FARGATE" in (tasks.items("RequiresCompatibilities") or ())
 
 
-class MemoryOfTask(Rule):
-    id = "S501"
-    sentence = "The containers of a task need no more memory than the task has, each alone and all together."
-    # "The 'memory' setting for container '...' is greater than for the task": pulumi-awsx issue 1220.
-    source = _API + "API_ContainerDefinition.html#ECS-Type-ContainerDefinition-memory"
+# "The 'memory' setting for container '...' is greater than for the task": pulumi-awsx issue 1220.
+@rule("S501", _API + "API_ContainerDefinition.html#ECS-Type-ContainerDefinition-memory", TASKS)
+def memory_of_task(tasks: Place) -> Faults:
+    """The containers of a task need no more memory than the task has, each alone and all together."""
+    whole = _amount(tasks.get("Memory"), "GB", 1024)
+    if whole is None:
+        return
+    total = 0.0
+    for container in containers(tasks):
+        hard, soft = container.number("Memory"), container.number("MemoryReservation")
+        # What is reserved is the soft limit where there is one; what is not known may be nothing.
+        known = container.get("MemoryReservation") is not UNKNOWN
+        total += soft if soft is not None else hard or 0.0 if known else 0.0
+        if hard is not None and hard > whole:
+            message = f"Container {container} may use {hard:g} MiB, its task {tasks} has {whole:g}."
+            yield fault(container, "Memory", message, f"Raise Memory of {tasks} to {hard:g}, or lower the container's.")
+            return
+    if total > whole:
+        yield fault(
+            tasks,
+            "Memory",
+            f"The containers of {tasks} reserve {total:g} MiB together, the task has {whole:g}.",
+            f"Raise Memory of the task to {total:g} or more, or lower the containers'.",
+            # The page forbids it; whether ECS refuses it, or lets the task run short, no page says.
+            "warning",
+        )
 
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            whole = _amount(tasks.scope.get(tasks.properties, "Memory"), "GB", 1024)
-            if whole is None:
+
+@rule("S502", _API + "API_ContainerDefinition.html#ECS-Type-ContainerDefinition-cpu", TASKS)
+def cpu_of_task(tasks: Place) -> Faults:
+    """The containers of a task on Fargate reserve no more CPU units than the task has."""
+    whole = _amount(tasks.get("Cpu"), "vCPU", 1024)
+    total = sum(container.number("Cpu") or 0.0 for container in containers(tasks))
+    if whole is not None and total > whole and on_fargate(tasks):
+        yield fault(
+            tasks,
+            "Cpu",
+            f"The containers of {tasks} reserve {total:g} CPU units, the task has {whole:g}.",
+            f"Raise Cpu of the task to {total:g} or more, or lower the containers'.",
+        )
+
+
+@rule("S503", _API + "API_ContainerDefinition.html#ECS-Type-ContainerDefinition-memoryReservation", TASKS)
+def no_memory(tasks: Place) -> Faults:
+    """A container on instances has a memory limit, a reservation, or a task that has one."""
+    if tasks.items("RequiresCompatibilities") not in ([], ["EC2"]) or tasks.get("Memory") is not None:
+        return
+    for container in containers(tasks):
+        if container.get("Memory") is None and container.get("MemoryReservation") is None:
+            yield fault(
+                container,
+                "",
+                f"Nothing says how much memory container {container} of {tasks} needs; ECS refuses the task "
+                "definition.",
+                "Set MemoryReservation or Memory of the container, or Memory of the task.",
+            )
+
+
+@rule("S504", _API + "API_ContainerDefinition.html#ECS-Type-ContainerDefinition-memoryReservation", TASKS)
+def reservation_above_limit(tasks: Place) -> Faults:
+    """A container's memory reservation is at most its memory limit."""
+    for container in containers(tasks):
+        hard, soft = container.number("Memory"), container.number("MemoryReservation")
+        if hard is not None and soft is not None and soft > hard:
+            message = f"Container {container} reserves {soft:g} MiB and is killed at {hard:g}."
+            cure = f"Raise Memory to {soft:g} or more, or lower MemoryReservation."
+            yield fault(container, "MemoryReservation", message, cure)
+
+
+@rule("S505", _API + "API_ContainerDependency.html", TASKS)
+def depends_on_container(tasks: Place) -> Faults:
+    """A container depends on containers of its task, and not on itself, directly or in a circle."""
+    by_name = _named(tasks) or {}
+    waits: dict[str, list[str]] = {}
+    for name, container in by_name.items():
+        for wait in container.each("DependsOn"):
+            other = wait.get("ContainerName")
+            if not isinstance(other, str):
                 continue
-            total = 0.0
-            for container in containers:
-                hard, soft = container.number("Memory"), container.number("MemoryReservation")
-                # What is reserved is the soft limit where there is one; what is not known may be nothing.
-                known = container.get("MemoryReservation") is not UNKNOWN
-                total += soft if soft is not None else hard or 0.0 if known else 0.0
-                if hard is not None and hard > whole:
-                    yield self.finding(
-                        tasks.file,
-                        f"{container.path}.Memory",
-                        f"Container {container} may use {hard:g} MiB, its task {tasks.symbol.name} has {whole:g}.",
-                        f"Raise Memory of {tasks.symbol.name} to {hard:g}, or lower the container's.",
-                    )
-                    break
-            else:
-                if total > whole:
-                    yield self.finding(
-                        tasks.file,
-                        f"Resources.{tasks.symbol.name}.Properties.Memory",
-                        f"The containers of {tasks.symbol.name} reserve {total:g} MiB together, the task has "
-                        f"{whole:g}.",
-                        f"Raise Memory of the task to {total:g} or more, or lower the containers'.",
-                        # The page forbids it; whether ECS refuses it, or lets the task run short, no page says.
-                        "warning",
-                    )
-
-
-class CpuOfTask(Rule):
-    id = "S502"
-    sentence = "The containers of a task on Fargate reserve no more CPU units than the task has."
-    source = _API + "API_ContainerDefinition.html#ECS-Type-ContainerDefinition-cpu"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            whole = _amount(tasks.scope.get(tasks.properties, "Cpu"), "vCPU", 1024)
-            total = sum(container.number("Cpu") or 0.0 for container in containers)
-            if whole is not None and total > whole and on_fargate(tasks):
-                yield self.finding(
-                    tasks.file,
-                    f"Resources.{tasks.symbol.name}.Properties.Cpu",
-                    f"The containers of {tasks.symbol.name} reserve {total:g} CPU units, the task has {whole:g}.",
-                    f"Raise Cpu of the task to {total:g} or more, or lower the containers'.",
-                )
-
-
-class NoMemory(Rule):
-    id = "S503"
-    sentence = "A container on instances has a memory limit, a reservation, or a task that has one."
-    source = _API + "API_ContainerDefinition.html#ECS-Type-ContainerDefinition-memoryReservation"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            if _runs_on(tasks) not in ([], ["EC2"]) or tasks.scope.get(tasks.properties, "Memory") is not None:
-                continue
-            for container in containers:
-                if container.get("Memory") is None and container.get("MemoryReservation") is None:
-                    yield self.finding(
-                        tasks.file,
-                        container.path,
-                        f"Nothing says how much memory container {container} of {tasks.symbol.name} needs; ECS "
-                        "refuses the task definition.",
-                        "Set MemoryReservation or Memory of the container, or Memory of the task.",
-                    )
-
-
-class ReservationAboveLimit(Rule):
-    id = "S504"
-    sentence = "A container's memory reservation is at most its memory limit."
-    source = _API + "API_ContainerDefinition.html#ECS-Type-ContainerDefinition-memoryReservation"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            for container in containers:
-                hard, soft = container.number("Memory"), container.number("MemoryReservation")
-                if hard is not None and soft is not None and soft > hard:
-                    yield self.finding(
-                        tasks.file,
-                        f"{container.path}.MemoryReservation",
-                        f"Container {container} reserves {soft:g} MiB and is killed at {hard:g}.",
-                        f"Raise Memory to {soft:g} or more, or lower MemoryReservation.",
-                    )
-
-
-class DependsOnContainer(Rule):
-    id = "S505"
-    sentence = "A container depends on containers of its task, and not on itself, directly or in a circle."
-    source = _API + "API_ContainerDependency.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            by_name = _named(tasks, containers)
-            if by_name is None:
-                continue
-            waits: dict[str, list[str]] = {}
-            for name, container in by_name.items():
-                for index, wait in enumerate(container.items("DependsOn") or []):
-                    other = tasks.scope.get(wait, "ContainerName")
-                    if not isinstance(other, str):
-                        continue
-                    waits.setdefault(name, []).append(other)
-                    if other not in by_name:
-                        yield self.finding(
-                            tasks.file,
-                            f"{container.path}.DependsOn.{index}.ContainerName",
-                            f"Container {name} depends on {other}, which {tasks.symbol.name} does not have.",
-                            _spelt(other, by_name.keys() - {name}, "The others"),
-                        )
-            ring = _ring(waits)
-            if ring:
-                yield self.finding(
-                    tasks.file,
-                    f"{by_name[ring[0]].path}.DependsOn",
-                    f"Containers wait for each other: {' -> '.join([*ring, ring[0]])}.",
-                    "Take one of these dependencies out.",
-                )
+            waits.setdefault(name, []).append(other)
+            if other not in by_name:
+                message = f"Container {name} depends on {other}, which {tasks} does not have."
+                yield fault(wait, "ContainerName", message, _spelt(other, by_name.keys() - {name}, "The others"))
+    if ring := _ring(waits):
+        message = f"Containers wait for each other: {' -> '.join([*ring, ring[0]])}."
+        yield fault(by_name[ring[0]], "DependsOn", message, "Take one of these dependencies out.")
 
 
 def _ring(waits: dict[str, list[str]]) -> list[str]:
@@ -233,76 +148,55 @@ def _ring(waits: dict[str, list[str]]) -> list[str]:
     return []
 
 
-def _dependencies(tasks: Tasks, containers: list[Container]) -> Iterator[tuple[Container, str, Any, Container]]:
-    """Each dependency between containers that are there: who waits, the path, the condition, for whom."""
-    by_name = _named(tasks, containers) or {}
+def _dependencies(tasks: Place) -> Iterator[tuple[Place, Place, Place]]:
+    """Each dependency between containers that are there: who waits, where it says so, for whom."""
+    by_name = _named(tasks) or {}
     for container in by_name.values():
-        for index, wait in enumerate(container.items("DependsOn") or []):
-            other = tasks.scope.get(wait, "ContainerName")
+        for wait in container.each("DependsOn"):
+            other = wait.get("ContainerName")
             if isinstance(other, str) and other in by_name:
-                path = f"{container.path}.DependsOn.{index}.Condition"
-                yield container, path, tasks.scope.get(wait, "Condition"), by_name[other]
+                yield container, wait, by_name[other]
 
 
-class HealthyWithoutCheck(Rule):
-    id = "S506"
-    sentence = "A container that others wait for to be HEALTHY has a health check in the task definition."
-    source = _API + "API_ContainerDependency.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            for container, path, condition, other in _dependencies(tasks, containers):
-                if condition == "HEALTHY" and other.get("HealthCheck") is None:
-                    yield self.finding(
-                        tasks.file,
-                        path,
-                        f"Container {container} waits for {other} to be HEALTHY, but {other} has no HealthCheck "
-                        "(ECS does not see the one of an image).",
-                        f"Give {other} a HealthCheck, or wait for START.",
-                    )
+@rule("S506", _API + "API_ContainerDependency.html", TASKS)
+def healthy_without_check(tasks: Place) -> Faults:
+    """A container that others wait for to be HEALTHY has a health check in the task definition."""
+    for container, wait, other in _dependencies(tasks):
+        if wait.get("Condition") == "HEALTHY" and other.get("HealthCheck") is None:
+            yield fault(
+                wait,
+                "Condition",
+                f"Container {container} waits for {other} to be HEALTHY, but {other} has no HealthCheck "
+                "(ECS does not see the one of an image).",
+                f"Give {other} a HealthCheck, or wait for START.",
+            )
 
 
-class CompleteOfEssential(Rule):
-    id = "S507"
-    sentence = "A container that others wait for to end is not essential."
-    source = _API + "API_ContainerDependency.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            for container, path, condition, other in _dependencies(tasks, containers):
-                if condition in ("COMPLETE", "SUCCESS") and other.essential:
-                    yield self.finding(
-                        tasks.file,
-                        path,
-                        f"Container {container} waits for {condition} of {other}, which is essential: the task ends "
-                        "with it.",
-                        f"Set Essential of {other} to false.",
-                    )
+@rule("S507", _API + "API_ContainerDependency.html", TASKS)
+def complete_of_essential(tasks: Place) -> Faults:
+    """A container that others wait for to end is not essential."""
+    for container, wait, other in _dependencies(tasks):
+        condition = wait.get("Condition")
+        if condition in ("COMPLETE", "SUCCESS") and other.get("Essential") in (None, True, "true", "True"):
+            message = (
+                f"Container {container} waits for {condition} of {other}, which is essential: the task ends with it."
+            )
+            yield fault(wait, "Condition", message, f"Set Essential of {other} to false.")
 
 
-class MountedVolume(Rule):
-    id = "S508"
-    sentence = "A container mounts volumes that its task definition has."
-    source = _API + "API_MountPoint.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            volumes = tasks.scope.items(tasks.properties, "Volumes")
-            if volumes is None:
-                continue
-            names = [tasks.scope.get(volume, "Name") for volume in volumes]
-            if any(name is UNKNOWN for name in names):
-                continue
-            for container in containers:
-                for index, mount in enumerate(container.items("MountPoints") or []):
-                    name = tasks.scope.get(mount, "SourceVolume")
-                    if isinstance(name, str) and name not in names and not any(_may_be(name, it) for it in names):
-                        yield self.finding(
-                            tasks.file,
-                            f"{container.path}.MountPoints.{index}.SourceVolume",
-                            f"Container {container} mounts {name}, a volume that {tasks.symbol.name} does not have.",
-                            _spelt(name, [it for it in names if isinstance(it, str)], "Its volumes"),
-                        )
+@rule("S508", _API + "API_MountPoint.html", TASKS)
+def mounted_volume(tasks: Place) -> Faults:
+    """A container mounts volumes that its task definition has."""
+    volumes = [volume.get("Name") for volume in tasks.each("Volumes")]
+    if tasks.items("Volumes") is None or any(volume is UNKNOWN for volume in volumes):
+        return
+    for container in containers(tasks):
+        for mount in container.each("MountPoints"):
+            name = mount.get("SourceVolume")
+            if isinstance(name, str) and name not in volumes and not any(_may_be(name, it) for it in volumes):
+                message = f"Container {container} mounts {name}, a volume that {tasks} does not have."
+                known = [volume for volume in volumes if isinstance(volume, str)]
+                yield fault(mount, "SourceVolume", message, _spelt(name, known, "Its volumes"))
 
 
 def _may_be(text: str, other: Any) -> bool:
@@ -314,134 +208,103 @@ def _may_be(text: str, other: Any) -> bool:
     return False
 
 
-class NamedContainer(Rule):
-    id = "S509"
-    sentence = "VolumesFrom, Links and ProxyConfiguration name containers of the task definition."
-    source = _API + "API_VolumeFrom.html"
+@rule("S509", _API + "API_VolumeFrom.html", TASKS)
+def named_container(tasks: Place) -> Faults:
+    """VolumesFrom, Links and ProxyConfiguration name containers of the task definition."""
+    by_name = _named(tasks)
+    if by_name is None:
+        return
+    for place, at, what, name in _uses(tasks):
+        if isinstance(name, str) and name not in by_name:
+            message = f"{what} names container {name}, which {tasks} does not have."
+            yield fault(place, at, message, _spelt(name, by_name, "Its containers"))
 
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            by_name = _named(tasks, containers)
-            if by_name is None:
+
+def _uses(tasks: Place) -> Iterator[tuple[Place, str, str, Any]]:
+    """Each place that names a container, apart from DependsOn: where, the property, the name."""
+    for container in containers(tasks):
+        for source in container.each("VolumesFrom"):
+            yield source, "SourceContainer", "VolumesFrom", source.get("SourceContainer")
+        for link in container.each("Links"):
+            if isinstance(link.node, str):
+                yield link, "", "Links", link.node.partition(":")[0]
+    at = "ProxyConfiguration.ContainerName"
+    yield tasks, at, "ProxyConfiguration", tasks.get("ProxyConfiguration", "ContainerName")
+
+
+@rule("S510", _GUIDE + "task_definition_parameters.html", TASKS)
+def container_twice(tasks: Place) -> Faults:
+    """Each container of a task has a name of its own."""
+    seen: set[Any] = set()
+    for container in containers(tasks):
+        name = container.get("Name")
+        if not isinstance(name, (str, Symbol, Text)):
+            continue
+        if name in seen:
+            message = f"{tasks} has two containers of the name {container}."
+            yield fault(container, "Name", message, "Give each container a name of its own.")
+        seen.add(name)
+
+
+@rule("S511", "https://github.com/aws/amazon-ecs-agent/issues/1220", TASKS)
+def host_port_twice(tasks: Place) -> Faults:
+    """A host port is mapped once in a task; with awsvpc and host networking all containers share them."""
+    mode = network_mode(tasks)
+    # With these, a container listens on the ports of the task itself.
+    which = "ContainerPort" if mode in ("awsvpc", "host") else "HostPort"
+    first: dict[tuple[float, str], Place] = {}
+    for container in containers(tasks) if mode is not UNKNOWN else ():
+        for mapping in container.each("PortMappings"):
+            port, protocol = mapping.number(which), mapping.get("Protocol")
+            protocol = "tcp" if protocol is None else protocol
+            if not port or not isinstance(protocol, str):
                 continue
-            for path, what, name in _uses(tasks, containers):
-                if isinstance(name, str) and name not in by_name:
-                    yield self.finding(
-                        tasks.file,
-                        path,
-                        f"{what} names container {name}, which {tasks.symbol.name} does not have.",
-                        _spelt(name, by_name, "Its containers"),
-                    )
-
-
-def _uses(tasks: Tasks, containers: list[Container]) -> Iterator[tuple[str, str, Any]]:
-    """Each place that names a container, apart from DependsOn: its path, the property, the name."""
-    for container in containers:
-        for index, source in enumerate(container.items("VolumesFrom") or []):
-            path = f"{container.path}.VolumesFrom.{index}.SourceContainer"
-            yield path, "VolumesFrom", tasks.scope.get(source, "SourceContainer")
-        for index, link in enumerate(container.items("Links") or []):
-            if isinstance(link, str):
-                yield f"{container.path}.Links.{index}", "Links", link.partition(":")[0]
-    proxy = tasks.scope.get(tasks.properties, "ProxyConfiguration", "ContainerName")
-    path = f"Resources.{tasks.symbol.name}.Properties.ProxyConfiguration.ContainerName"
-    yield path, "ProxyConfiguration", proxy
-
-
-class ContainerTwice(Rule):
-    id = "S510"
-    sentence = "Each container of a task has a name of its own."
-    source = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task_definition_parameters.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            seen: set[Any] = set()
-            for container in containers:
-                if isinstance(container.name, (str, Symbol, Text)) and container.name in seen:
-                    yield self.finding(
-                        tasks.file,
-                        f"{container.path}.Name",
-                        f"{tasks.symbol.name} has two containers of the name {container}.",
-                        "Give each container a name of its own.",
-                    )
-                seen.add(container.name if isinstance(container.name, (str, Symbol, Text)) else None)
-
-
-class HostPortTwice(Rule):
-    id = "S511"
-    sentence = "A host port is mapped once in a task; with awsvpc and host networking all containers share them."
-    source = "https://github.com/aws/amazon-ecs-agent/issues/1220"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            mode = tasks.network_mode
-            # With these, a container listens on the ports of the task itself.
-            which = "ContainerPort" if mode in ("awsvpc", "host") else "HostPort"
-            first: dict[tuple[float, str], tuple[Container, int]] = {}
-            for container in containers if mode is not UNKNOWN else _NONE:
-                for index, mapping in enumerate(container.items("PortMappings") or []):
-                    port, protocol = as_number(tasks.scope.get(mapping, which)), tasks.scope.get(mapping, "Protocol")
-                    protocol = "tcp" if protocol is None else protocol
-                    if not port or not isinstance(protocol, str):
-                        continue
-                    before = first.setdefault((port, protocol), (container, index))
-                    if before != (container, index):
-                        yield self.finding(
-                            tasks.file,
-                            f"{container.path}.PortMappings.{index}",
-                            f"{protocol} port {port:g} of {tasks.symbol.name}, in {mode} networking, is mapped already "
-                            f"by container {before[0]}.",
-                            "Let one of them listen on another port, or leave one mapping out.",
-                        )
-
-
-class SecretWithoutRole(Rule):
-    id = "S512"
-    sentence = "A task with secrets has an execution role, which reads them."
-    source = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/specifying-sensitive-data.html"
-
-    _PLACES = (("Secrets",), ("LogConfiguration", "SecretOptions"), ("RepositoryCredentials", "CredentialsParameter"))
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            if tasks.scope.get(tasks.properties, "ExecutionRoleArn") is not None:
-                continue
-            for container in containers:
-                for place in self._PLACES:
-                    secret = container.get(*place)
-                    if secret not in (None, UNKNOWN, []):
-                        yield self.finding(
-                            tasks.file,
-                            ".".join((container.path, *place)),
-                            f"Container {container} has {place[-1]}, but {tasks.symbol.name} has no ExecutionRoleArn "
-                            "that may read it.",
-                            "Give the task definition an ExecutionRoleArn with the permission to read the secret.",
-                        )
-
-
-class FargateWithoutRole(Rule):
-    id = "S513"
-    sentence = "A Fargate task that pulls from ECR or logs by awslogs has an execution role."
-    source = "https://github.com/nathanpeck/aws-cloudformation-fargate/issues/1"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            if not on_fargate(tasks) or tasks.scope.get(tasks.properties, "ExecutionRoleArn") is not None:
-                continue
-            for container in containers:
-                if container.get("LogConfiguration", "LogDriver") == "awslogs":
-                    path, what = "LogConfiguration", "logs by awslogs"
-                elif is_private_ecr(container.get("Image")):
-                    path, what = "Image", "has an image in ECR"
-                else:
-                    continue
-                yield self.finding(
-                    tasks.file,
-                    f"{container.path}.{path}",
-                    f"Container {container} {what}, but {tasks.symbol.name}, which is for Fargate, has no "
-                    "ExecutionRoleArn; ECS refuses it.",
-                    "Give the task definition an ExecutionRoleArn with AmazonECSTaskExecutionRolePolicy.",
+            if before := first.get((port, protocol)):
+                yield fault(
+                    mapping,
+                    "",
+                    f"{protocol} port {port:g} of {tasks}, in {mode} networking, is mapped already by container "
+                    f"{before}.",
+                    "Let one of them listen on another port, or leave one mapping out.",
                 )
+            first.setdefault((port, protocol), container)
+
+
+_SECRETS = ("Secrets", "LogConfiguration.SecretOptions", "RepositoryCredentials.CredentialsParameter")
+
+
+@rule("S512", _GUIDE + "specifying-sensitive-data.html", TASKS)
+def secret_without_role(tasks: Place) -> Faults:
+    """A task with secrets has an execution role, which reads them."""
+    for container in containers(tasks) if tasks.get("ExecutionRoleArn") is None else ():
+        for at in _SECRETS:
+            *_, name = path = at.split(".")
+            if _is_given(container.get(*path)):
+                yield fault(
+                    container,
+                    at,
+                    f"Container {container} has {name}, but {tasks} has no ExecutionRoleArn that may read it.",
+                    "Give the task definition an ExecutionRoleArn with the permission to read the secret.",
+                )
+
+
+@rule("S513", "https://github.com/nathanpeck/aws-cloudformation-fargate/issues/1", TASKS)
+def fargate_without_role(tasks: Place) -> Faults:
+    """A Fargate task that pulls from ECR or logs by awslogs has an execution role."""
+    for container in containers(tasks) if on_fargate(tasks) and tasks.get("ExecutionRoleArn") is None else ():
+        if container.get("LogConfiguration", "LogDriver") == "awslogs":
+            at, what = "LogConfiguration", "logs by awslogs"
+        elif is_private_ecr(container.get("Image")):
+            at, what = "Image", "has an image in ECR"
+        else:
+            continue
+        yield fault(
+            container,
+            at,
+            f"Container {container} {what}, but {tasks}, which is for Fargate, has no ExecutionRoleArn; ECS refuses "
+            "it.",
+            "Give the task definition an ExecutionRoleArn with AmazonECSTaskExecutionRolePolicy.",
+        )
 
 
 def is_private_ecr(image: Any) -> bool:
@@ -454,196 +317,136 @@ def is_private_ecr(image: Any) -> bool:
     )
 
 
-class StreamPrefix(Rule):
-    id = "S514"
-    sentence = "The awslogs driver has a stream prefix on Fargate."
-    source = _API + "API_LogConfiguration.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            for container in containers if on_fargate(tasks) else _NONE:
-                options = container.get("LogConfiguration", "Options")
-                if container.get("LogConfiguration", "LogDriver") != "awslogs" or options in (None, UNKNOWN):
-                    continue
-                if container.get("LogConfiguration", "Options", "awslogs-stream-prefix") is None:
-                    yield self.finding(
-                        tasks.file,
-                        f"{container.path}.LogConfiguration.Options",
-                        f"Container {container} logs by awslogs without awslogs-stream-prefix, which Fargate requires.",
-                        "Add awslogs-stream-prefix, with the service's name for example.",
-                    )
+@rule("S514", _API + "API_LogConfiguration.html", TASKS)
+def stream_prefix(tasks: Place) -> Faults:
+    """The awslogs driver has a stream prefix on Fargate."""
+    for container in containers(tasks) if on_fargate(tasks) else ():
+        log = container.inner("LogConfiguration")
+        if log.get("LogDriver") != "awslogs" or log.get("Options") in (None, UNKNOWN):
+            continue
+        if log.get("Options", "awslogs-stream-prefix") is None:
+            yield fault(
+                log,
+                "Options",
+                f"Container {container} logs by awslogs without awslogs-stream-prefix, which Fargate requires.",
+                "Add awslogs-stream-prefix, with the service's name for example.",
+            )
 
 
-class LogRouter(Rule):
-    id = "S515"
-    sentence = "A task that logs by awsfirelens has a container with a FirelensConfiguration."
-    source = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/firelens-taskdef.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            if tasks.names() is None or any(c.get("FirelensConfiguration") is not None for c in containers):
-                continue
-            for container in containers:
-                if container.get("LogConfiguration", "LogDriver") == "awsfirelens":
-                    yield self.finding(
-                        tasks.file,
-                        f"{container.path}.LogConfiguration.LogDriver",
-                        f"Container {container} logs by awsfirelens, but no container of {tasks.symbol.name} has a "
-                        "FirelensConfiguration.",
-                        "Add a log router container, or log by awslogs.",
-                    )
+@rule("S515", _GUIDE + "firelens-taskdef.html", TASKS)
+def log_router(tasks: Place) -> Faults:
+    """A task that logs by awsfirelens has a container with a FirelensConfiguration."""
+    routed = any(container.get("FirelensConfiguration") is not None for container in containers(tasks))
+    for container in containers(tasks) if names(tasks) and not routed else ():
+        if container.get("LogConfiguration", "LogDriver") == "awsfirelens":
+            yield fault(
+                container,
+                "LogConfiguration.LogDriver",
+                f"Container {container} logs by awsfirelens, but no container of {tasks} has a FirelensConfiguration.",
+                "Add a log router container, or log by awslogs.",
+            )
 
 
-class FileSystemInTransit(Rule):
-    id = "S516"
-    sentence = "An EFS volume with an access point or IAM is encrypted in transit, and begins where the point does."
-    source = _API + "API_EFSVolumeConfiguration.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, _ in task_definitions(stacks):
-            for index, volume in enumerate(tasks.scope.items(tasks.properties, "Volumes") or []):
-                place = f"Resources.{tasks.symbol.name}.Properties.Volumes.{index}.EFSVolumeConfiguration"
-                key = "EFSVolumeConfiguration"
-                point = tasks.scope.get(volume, key, "AuthorizationConfig", "AccessPointId")
-                iam = tasks.scope.get(volume, key, "AuthorizationConfig", "IAM")
-                root = tasks.scope.get(volume, key, "RootDirectory")
-                what = "an access point" if point not in (None, UNKNOWN) else "IAM" if iam == "ENABLED" else ""
-                if what and tasks.scope.get(volume, key, "TransitEncryption") in (None, "DISABLED"):
-                    yield self.finding(
-                        tasks.file,
-                        f"{place}.TransitEncryption",
-                        f"A volume of {tasks.symbol.name} uses {what} of its file system without encryption in "
-                        "transit; ECS refuses that.",
-                        "Set TransitEncryption to ENABLED.",
-                    )
-                if what == "an access point" and isinstance(root, str) and root not in ("", "/"):
-                    yield self.finding(
-                        tasks.file,
-                        f"{place}.RootDirectory",
-                        f"A volume of {tasks.symbol.name} has an access point and RootDirectory {root}; ECS takes one "
-                        "of them.",
-                        "Leave RootDirectory out: the access point says where the volume begins.",
-                    )
+@rule("S516", _API + "API_EFSVolumeConfiguration.html", TASKS)
+def file_system_in_transit(tasks: Place) -> Faults:
+    """An EFS volume with an access point or IAM is encrypted in transit, and begins where the point does."""
+    for volume in tasks.each("Volumes"):
+        files = volume.inner("EFSVolumeConfiguration")
+        by_point = files.get("AuthorizationConfig", "AccessPointId") not in (None, UNKNOWN)
+        by_iam = files.get("AuthorizationConfig", "IAM") == "ENABLED"
+        root = files.get("RootDirectory")
+        if (by_point or by_iam) and files.get("TransitEncryption") in (None, "DISABLED"):
+            yield fault(
+                files,
+                "TransitEncryption",
+                f"A volume of {tasks} uses {'an access point' if by_point else 'IAM'} of its file system without "
+                "encryption in transit; ECS refuses that.",
+                "Set TransitEncryption to ENABLED.",
+            )
+        if by_point and isinstance(root, str) and root not in ("", "/"):
+            message = f"A volume of {tasks} has an access point and RootDirectory {root}; ECS takes one of them."
+            cure = "Leave RootDirectory out: the access point says where the volume begins."
+            yield fault(files, "RootDirectory", message, cure)
 
 
-class TimeoutOnFargate(Rule):
-    id = "S517"
-    sentence = "A container on Fargate has 2 to 120 seconds to start, and as many to stop."
-    source = _API + "API_ContainerDefinition.html#ECS-Type-ContainerDefinition-stopTimeout"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            # A definition that is for instances, too, may never run on Fargate.
-            for container in containers if _runs_on(tasks) == ["FARGATE"] else _NONE:
-                for name in ("StartTimeout", "StopTimeout"):
-                    seconds = container.number(name)
-                    if seconds is not None and not 2 <= seconds <= 120:
-                        yield self.finding(
-                            tasks.file,
-                            f"{container.path}.{name}",
-                            f"{name} of container {container} is {seconds:g} s; Fargate takes 2 to 120.",
-                            "Set it to a number of seconds between 2 and 120.",
-                        )
+@rule("S517", _API + "API_ContainerDefinition.html#ECS-Type-ContainerDefinition-stopTimeout", TASKS)
+def timeout_on_fargate(tasks: Place) -> Faults:
+    """A container on Fargate has 2 to 120 seconds to start, and as many to stop."""
+    # A definition that is for instances, too, may never run on Fargate.
+    for container in containers(tasks) if tasks.items("RequiresCompatibilities") == ["FARGATE"] else ():
+        for name in ("StartTimeout", "StopTimeout"):
+            seconds = container.number(name)
+            if seconds is not None and not 2 <= seconds <= 120:
+                message = f"{name} of container {container} is {seconds:g} s; Fargate takes 2 to 120."
+                yield fault(container, name, message, "Set it to a number of seconds between 2 and 120.")
 
 
-class NetworkOfContainer(Rule):
-    id = "S518"
-    sentence = "Containers with awsvpc networking have no Links, Hostname or ExtraHosts."
-    source = _API + "API_ContainerDefinition.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            for container in containers if tasks.network_mode == "awsvpc" else _NONE:
-                for name in ("Links", "Hostname", "ExtraHosts"):
-                    if container.get(name) not in (None, UNKNOWN, []):
-                        yield self.finding(
-                            tasks.file,
-                            f"{container.path}.{name}",
-                            f"Container {container} has {name}, which awsvpc networking does not support.",
-                            "Leave it out: the containers of a task reach each other at 127.0.0.1.",
-                        )
+@rule("S518", _API + "API_ContainerDefinition.html", TASKS)
+def network_of_container(tasks: Place) -> Faults:
+    """Containers with awsvpc networking have no Links, Hostname or ExtraHosts."""
+    for container in containers(tasks) if network_mode(tasks) == "awsvpc" else ():
+        for name in ("Links", "Hostname", "ExtraHosts"):
+            if _is_given(container.get(name)):
+                message = f"Container {container} has {name}, which awsvpc networking does not support."
+                cure = "Leave it out: the containers of a task reach each other at 127.0.0.1."
+                yield fault(container, name, message, cure)
 
 
-class HealthCheckCommand(Rule):
-    id = "S519"
-    sentence = "A container's health check starts with CMD or CMD-SHELL."
-    source = _API + "API_HealthCheck.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            for container in containers:
-                command = container.items("HealthCheck", "Command")
-                if command and isinstance(command[0], str) and command[0] not in ("CMD", "CMD-SHELL", "NONE"):
-                    yield self.finding(
-                        tasks.file,
-                        f"{container.path}.HealthCheck.Command",
-                        f'The health check of container {container} starts with "{command[0][:40]}", not with CMD or '
-                        "CMD-SHELL.",
-                        'Write [CMD-SHELL, "the command in one string"], or [CMD, program, argument, ...].',
-                    )
+@rule("S519", _API + "API_HealthCheck.html", TASKS)
+def health_check_command(tasks: Place) -> Faults:
+    """A container's health check starts with CMD or CMD-SHELL."""
+    for container in containers(tasks):
+        command = container.items("HealthCheck", "Command")
+        if command and isinstance(command[0], str) and command[0] not in ("CMD", "CMD-SHELL", "NONE"):
+            yield fault(
+                container,
+                "HealthCheck.Command",
+                f'The health check of container {container} starts with "{command[0][:40]}", not with CMD or '
+                "CMD-SHELL.",
+                'Write [CMD-SHELL, "the command in one string"], or [CMD, program, argument, ...].',
+            )
 
 
-class MissingLogGroup(Rule):
-    id = "S520"
-    sentence = "A log group that bears the stack's name is made by the set, or by the awslogs driver."
-    source = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using_awslogs.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            root = tasks.symbol.stack.root
-            if not all(stack.facts.closed("Resources") for stack in root.tree()):
-                continue
-            made = {
-                scope.get(properties, "LogGroupName")
-                for stack in root.tree()
-                for _, properties, scope in stack.of_type("AWS::Logs::LogGroup")
-                if _is_text(scope.get(properties, "LogGroupName"))
-            }
-            for container in containers:
-                options = container.get("LogConfiguration", "Options")
-                group = tasks.scope.get(options, "awslogs-group")
-                if (
-                    isinstance(group, Text)
-                    and any(isinstance(part, Symbol) and part.name == "AWS::StackName" for part in group.parts)
-                    and container.get("LogConfiguration", "LogDriver") == "awslogs"
-                    and tasks.scope.get(options, "awslogs-create-group") in (None, False, "false")
-                    and group not in made
-                ):
-                    shown = "".join(part if isinstance(part, str) else f"${{{part.name}}}" for part in group.parts)
-                    yield self.finding(
-                        tasks.file,
-                        f"{container.path}.LogConfiguration.Options.awslogs-group",
-                        f"Container {container} logs to {shown}, but the set has no such log group; no task starts "
-                        "without it.",
-                        "Add an AWS::Logs::LogGroup and Ref it here.",
-                    )
+@rule("S520", _GUIDE + "using_awslogs.html", TASKS)
+def missing_log_group(tasks: Place) -> Faults:
+    """A log group that bears the stack's name is made by the set, or by the awslogs driver."""
+    root = tasks.stack.root
+    if not all(stack.facts.closed("Resources") for stack in root.tree()):
+        return
+    made = [group.get("LogGroupName") for group in root.below("AWS::Logs::LogGroup")]
+    for container in containers(tasks):
+        log = container.inner("LogConfiguration")
+        group = log.get("Options", "awslogs-group")
+        if (
+            isinstance(group, Text)
+            and any(isinstance(part, Symbol) and part.name == "AWS::StackName" for part in group.parts)
+            and log.get("LogDriver") == "awslogs"
+            and log.get("Options", "awslogs-create-group") in (None, False, "false")
+            and group not in made
+        ):
+            shown = "".join(part if isinstance(part, str) else f"${{{part.name}}}" for part in group.parts)
+            yield fault(
+                log,
+                "Options.awslogs-group",
+                f"Container {container} logs to {shown}, but the set has no such log group; no task starts without it.",
+                "Add an AWS::Logs::LogGroup and Ref it here.",
+            )
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, (str, Symbol, Text))
-
-
-class RegionOfLogs(Rule):
-    id = "S521"
-    sentence = "A container logs to the set's log group in the region where that is made."
-    source = _API + "API_LogConfiguration.html"
-    severity = "info"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for tasks, containers in task_definitions(stacks):
-            for container in containers:
-                group = resource_of(
-                    container.get("LogConfiguration", "Options", "awslogs-group"), "AWS::Logs::LogGroup"
-                )
-                # A fixed region as a parameter's default is a choice of whoever deploys.
-                region = container.definition
-                for key in ("LogConfiguration", "Options", "awslogs-region"):
-                    region = region.get(key) if isinstance(region, Mapping) else None
-                if group is not None and isinstance(region, str):
-                    yield self.finding(
-                        tasks.file,
-                        f"{container.path}.LogConfiguration.Options.awslogs-region",
-                        f"Container {container} logs to {group.name} in {region}, but the stack makes it in the region "
-                        "where it is deployed.",
-                        "Write !Ref AWS::Region.",
-                    )
+@rule("S521", _API + "API_LogConfiguration.html", TASKS, severity="info")
+def region_of_logs(tasks: Place) -> Faults:
+    """A container logs to the set's log group in the region where that is made."""
+    for container in containers(tasks):
+        group = resource_of(container.get("LogConfiguration", "Options", "awslogs-group"), "AWS::Logs::LogGroup")
+        # A fixed region as a parameter's default is a choice of whoever deploys.
+        region = container.node
+        for key in ("LogConfiguration", "Options", "awslogs-region"):
+            region = region.get(key) if isinstance(region, Mapping) else None
+        if group is not None and isinstance(region, str):
+            yield fault(
+                container,
+                "LogConfiguration.Options.awslogs-region",
+                f"Container {container} logs to {group.name} in {region}, but the stack makes it in the region "
+                "where it is deployed.",
+                "Write !Ref AWS::Region.",
+            )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
-from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Rule, nearest
+from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Fault, Faults, nearest, rule
 from scaleout_cfn.templates.conditions import possible
-from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Nested, StackView
 from scaleout_cfn.templates.values import as_number, is_list_type
@@ -27,40 +27,34 @@ def _listed(names: Mapping[str, Any]) -> str:
     return f"{shown}, ..." if len(names) > 8 else shown or "none"
 
 
-class MissingChildFile(Rule):
-    id = "S101"
-    sentence = "The template file of every nested stack is in the set."
-    source = _STACK
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for nested in stacks.nested:
-            if nested.missing is not None:
-                yield self.finding(
-                    nested.parent,
-                    f"{nested.path}.{'TemplateURL' if 'TemplateURL' in nested.properties else 'Location'}",
-                    f"{nested.logical_id} nests {nested.missing}, which is not in the set.",
-                    _spelling(nested.missing, stacks.facts, f"The set has {_listed(stacks.facts)}."),
-                )
+@rule("S101", _STACK)
+def missing_child_file(stacks: StackSet) -> Faults:
+    """The template file of every nested stack is in the set."""
+    for nested in stacks.nested:
+        if nested.missing is not None:
+            yield Fault(
+                nested.parent,
+                f"{nested.path}.{'TemplateURL' if 'TemplateURL' in nested.properties else 'Location'}",
+                f"{nested.logical_id} nests {nested.missing}, which is not in the set.",
+                _spelling(nested.missing, stacks.facts, f"The set has {_listed(stacks.facts)}."),
+            )
 
 
-class FileCycle(Rule):
-    id = "S102"
-    sentence = "No template nests itself, directly or through its children."
-    source = GUIDE + "using-cfn-nested-stacks.html"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        done: set[str] = set()
-        for start in stacks.facts:
-            ring = _ring(stacks, start, (), done)
-            if ring:
-                first, *others = ring
-                chain = " -> ".join([*(nested.parent for nested in ring), first.parent])
-                yield self.finding(
-                    first.parent,
-                    f"Resources.{first.logical_id}",
-                    f"The templates nest each other in a ring: {chain}." if others else f"{first.parent} nests itself.",
-                    "Nested stacks form a tree: take one of these nested stacks out.",
-                )
+@rule("S102", GUIDE + "using-cfn-nested-stacks.html")
+def file_cycle(stacks: StackSet) -> Faults:
+    """No template nests itself, directly or through its children."""
+    done: set[str] = set()
+    for start in stacks.facts:
+        ring = _ring(stacks, start, (), done)
+        if ring:
+            first, *others = ring
+            chain = " -> ".join([*(nested.parent for nested in ring), first.parent])
+            yield Fault(
+                first.parent,
+                f"Resources.{first.logical_id}",
+                f"The templates nest each other in a ring: {chain}." if others else f"{first.parent} nests itself.",
+                "Nested stacks form a tree: take one of these nested stacks out.",
+            )
 
 
 def _ring(stacks: StackSet, file: str, above: tuple[Nested, ...], done: set[str]) -> tuple[Nested, ...]:
@@ -85,144 +79,128 @@ def _is_written_out(stacks: StackSet, nested: Nested) -> bool:
     return stacks.facts[nested.parent].closed("Resources") and stacks.facts[nested.child].closed("Parameters")
 
 
-class UnknownParameter(Rule):
-    id = "S103"
-    sentence = "A parent passes a nested stack only parameters that its template declares."
-    source = _STACK
-    overlaps = frozenset({"E3043"})
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for nested in stacks.nested:
-            if nested.child is None or not _is_written_out(stacks, nested):
-                continue
-            declared = stacks.facts[nested.child].parameters
-            for name, value in (nested.arguments or {}).items():
-                if name not in declared and not _may_be_left_out(value):
-                    yield self.finding(
-                        nested.parent,
-                        f"{nested.path}.Parameters.{name}",
-                        f"{nested.child} has no parameter {name}.",
-                        _spelling(name, declared, f"Its parameters are {_listed(declared)}."),
-                    )
-
-
-class MissingParameter(Rule):
-    id = "S104"
-    sentence = "A parent passes a nested stack every parameter that has no default."
-    source = _STACK
-    overlaps = frozenset({"E3043"})
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for nested in stacks.nested:
-            if nested.child is None or nested.arguments is None or not _is_written_out(stacks, nested):
-                continue
-            passed = nested.arguments
-            for name, definition in stacks.facts[nested.child].parameters.items():
-                left_out = name not in passed or passed[name] == {"Ref": "AWS::NoValue"}
-                if left_out and "Default" not in definition:
-                    kind = definition.get("Type", "String")
-                    yield self.finding(
-                        nested.parent,
-                        f"{nested.path}.Parameters" if passed else nested.path,
-                        f"{nested.logical_id} is not given {name} ({kind}), which {nested.child} "
-                        "requires: it has no default.",
-                        f"Pass {name}, or give it a Default in {nested.child}.",
-                    )
-
-
-class UnknownOutput(Rule):
-    id = "S105"
-    sentence = "Fn::GetAtt and Fn::Sub read only outputs that the nested template declares."
-    source = TEMPLATE_REFERENCE + "intrinsic-function-reference-getatt.html"
-    overlaps = frozenset({"E1010", "E1019", "E6101"})
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for file, facts in stacks.facts.items():
-            nested = stacks.nested_of(file)
-            for path, name, attribute in facts.attributes:
-                child = nested[name].child if name in nested else None
-                head, _, output = attribute.partition(".")
-                if child is None or head != "Outputs" or not stacks.facts[child].closed("Outputs"):
-                    continue
-                outputs = stacks.facts[child].outputs
-                if output not in outputs:
-                    yield self.finding(
-                        file,
-                        ".".join(path),
-                        f"{child} has no output {output}, which is read here as {name}.{attribute}.",
-                        _spelling(output, outputs, f"Its outputs are {_listed(outputs)}."),
-                    )
-        for stack in stacks.stacks:
-            yield from self._never_there(stack)
-
-    def _never_there(self, stack: StackView) -> Iterator[Finding]:
-        """Outputs whose condition no deployment makes true that reads them."""
-        for path, name, attribute in stack.facts.attributes:
-            head, _, output = attribute.partition(".")
-            child, *others = stack.children.get(name, (None,))
-            if child is None or others or head != "Outputs" or output not in child.facts.outputs:
-                continue
-            condition = child.facts.outputs[output].get("Condition")
-            reading = stack.presence_at(path)
-            if condition and possible(reading) and possible(reading, child.when(condition)) is False:
-                yield self.finding(
-                    stack.file,
-                    ".".join(path),
-                    f"{child.file} has output {output} only where {condition} holds, and with what is passed it never "
-                    f"does where {name}.{attribute} is read.",
-                    f"Read it under a condition that goes with {condition}, or pass what makes that hold.",
+@rule("S103", _STACK, overlaps=["E3043"])
+def unknown_parameter(stacks: StackSet) -> Faults:
+    """A parent passes a nested stack only parameters that its template declares."""
+    for nested in stacks.nested:
+        if nested.child is None or not _is_written_out(stacks, nested):
+            continue
+        declared = stacks.facts[nested.child].parameters
+        for name, value in (nested.arguments or {}).items():
+            if name not in declared and not _may_be_left_out(value):
+                yield Fault(
+                    nested.parent,
+                    f"{nested.path}.Parameters.{name}",
+                    f"{nested.child} has no parameter {name}.",
+                    _spelling(name, declared, f"Its parameters are {_listed(declared)}."),
                 )
 
 
-class ListPassed(Rule):
-    id = "S106"
-    sentence = "What a parent passes a nested stack is a string or a number, never a list."
-    source = "https://repost.aws/knowledge-center/cloudformation-parameters-nested-stacks"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for nested in stacks.nested:
-            facts = stacks.facts[nested.parent]
-            for name, value in (nested.arguments or {}).items():
-                what = None
-                if isinstance(value, list):
-                    what = "a list"
-                elif isinstance(value, Mapping) and len(value) == 1:
-                    (function, argument), *_ = value.items()
-                    if function in ("Fn::Split", "Fn::GetAZs", "Fn::Cidr"):
-                        what = f"the list that {function} gives"
-                    elif function == "Ref" and isinstance(argument, str) and argument in facts.parameters:
-                        kind = str(facts.parameters[argument].get("Type", "String"))
-                        if is_list_type(kind):
-                            what = f"{argument}, which is a {kind}"
-                if what is not None:
-                    yield self.finding(
-                        nested.parent,
-                        f"{nested.path}.Parameters.{name}",
-                        f"{name} of {nested.logical_id} is passed {what}; nested stacks take strings only.",
-                        'Join it: Fn::Join [",", ...]. A list parameter of the child takes it apart again.',
-                    )
+@rule("S104", _STACK, overlaps=["E3043"])
+def missing_parameter(stacks: StackSet) -> Faults:
+    """A parent passes a nested stack every parameter that has no default."""
+    for nested in stacks.nested:
+        if nested.child is None or nested.arguments is None or not _is_written_out(stacks, nested):
+            continue
+        passed = nested.arguments
+        for name, definition in stacks.facts[nested.child].parameters.items():
+            left_out = name not in passed or passed[name] == {"Ref": "AWS::NoValue"}
+            if left_out and "Default" not in definition:
+                yield Fault(
+                    nested.parent,
+                    f"{nested.path}.Parameters" if passed else nested.path,
+                    f"{nested.logical_id} is not given {name} ({definition.get('Type', 'String')}), which "
+                    f"{nested.child} requires: it has no default.",
+                    f"Pass {name}, or give it a Default in {nested.child}.",
+                )
 
 
-class BrokenConstraint(Rule):
-    id = "S107"
-    sentence = "A value that is known keeps to the constraints of the child's parameter."
-    source = _PARAMETERS
+@rule("S105", TEMPLATE_REFERENCE + "intrinsic-function-reference-getatt.html", overlaps=["E1010", "E1019", "E6101"])
+def unknown_output(stacks: StackSet) -> Faults:
+    """Fn::GetAtt and Fn::Sub read only outputs that the nested template declares."""
+    for file, facts in stacks.facts.items():
+        nested = stacks.nested_of(file)
+        for path, name, attribute in facts.attributes if nested else ():
+            child = nested[name].child if name in nested else None
+            head, _, output = attribute.partition(".")
+            if child is None or head != "Outputs" or not stacks.facts[child].closed("Outputs"):
+                continue
+            outputs = stacks.facts[child].outputs
+            if output not in outputs:
+                yield Fault(
+                    file,
+                    ".".join(path),
+                    f"{child} has no output {output}, which is read here as {name}.{attribute}.",
+                    _spelling(output, outputs, f"Its outputs are {_listed(outputs)}."),
+                )
+    for stack in stacks.stacks:
+        yield from _never_there(stack)
 
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for stack, nested, name, definition, value in passed(stacks):
-            kind = str(definition.get("Type", "String"))
-            items = _literals(value, is_list_type(kind) or kind == "CommaDelimitedList")
+
+def _never_there(stack: StackView) -> Faults:
+    """Outputs whose condition no deployment makes true that reads them."""
+    for path, name, attribute in stack.facts.attributes if stack.children else ():
+        head, _, output = attribute.partition(".")
+        child, *others = stack.children.get(name, (None,))
+        if child is None or others or head != "Outputs" or output not in child.facts.outputs:
+            continue
+        condition = child.facts.outputs[output].get("Condition")
+        reading = stack.presence_at(path) if condition else False
+        if condition and possible(reading) and possible(reading, child.when(condition)) is False:
+            yield Fault(
+                stack.file,
+                ".".join(path),
+                f"{child.file} has output {output} only where {condition} holds, and with what is passed it never "
+                f"does where {name}.{attribute} is read.",
+                f"Read it under a condition that goes with {condition}, or pass what makes that hold.",
+            )
+
+
+@rule("S106", "https://repost.aws/knowledge-center/cloudformation-parameters-nested-stacks")
+def list_passed(stacks: StackSet) -> Faults:
+    """What a parent passes a nested stack is a string or a number, never a list."""
+    for nested in stacks.nested:
+        for name, value in (nested.arguments or {}).items():
+            what = _list_in_words(value, stacks.facts[nested.parent].parameters)
+            if what:
+                yield Fault(
+                    nested.parent,
+                    f"{nested.path}.Parameters.{name}",
+                    f"{name} of {nested.logical_id} is passed {what}; nested stacks take strings only.",
+                    'Join it: Fn::Join [",", ...]. A list parameter of the child takes it apart again.',
+                )
+
+
+def _list_in_words(value: Any, parameters: Mapping[str, Mapping[str, Any]]) -> str:
+    """What list an expression gives, as far as one sees it; empty where it may be none."""
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, Mapping) and len(value) == 1:
+        (function, argument), *_ = value.items()
+        if function in ("Fn::Split", "Fn::GetAZs", "Fn::Cidr"):
+            return f"the list that {function} gives"
+        if function == "Ref" and isinstance(argument, str) and argument in parameters:
+            kind = str(parameters[argument].get("Type", "String"))
+            return f"{argument}, which is a {kind}" if is_list_type(kind) else ""
+    return ""
+
+
+@rule("S107", _PARAMETERS)
+def broken_constraint(stacks: StackSet) -> Faults:
+    """A value that is known keeps to the constraints of the child's parameter."""
+    for stack, nested, name, definition, value in passed(stacks):
+        kind = str(definition.get("Type", "String"))
+        items = _literals(value, is_list_type(kind) or kind == "CommaDelimitedList")
+        reason = next(filter(None, (_broken(item, kind, definition) for item in items)), None)
+        if reason:
             by_default = is_placeholder(stack, name)
-            for reason in (_broken(item, kind, definition) for item in items):
-                if reason:
-                    yield self.finding(
-                        nested.parent,
-                        f"{nested.path}.Parameters.{name}",
-                        f"{name} of {stack.file} {reason}{', by a default' if by_default else ''}.",
-                        str(definition.get("ConstraintDescription") or f"Pass a value that {stack.file} allows."),
-                        "warning" if by_default else None,
-                    )
-                    break
+            yield Fault(
+                nested.parent,
+                f"{nested.path}.Parameters.{name}",
+                f"{name} of {stack.file} {reason}{', by a default' if by_default else ''}.",
+                str(definition.get("ConstraintDescription") or f"Pass a value that {stack.file} allows."),
+                "warning" if by_default else None,
+            )
 
 
 def is_placeholder(stack: StackView, name: str) -> bool:
@@ -238,18 +216,25 @@ def _may_be_left_out(value: Any) -> bool:
     )
 
 
-def passed(stacks: StackSet) -> Iterator[tuple[StackView, Nested, str, Mapping[str, Any], Any]]:
+Passed: TypeAlias = tuple[StackView, Nested, str, Mapping[str, Any], Any]
+
+
+def passed(stacks: StackSet) -> Iterator[Passed]:
     """Each parameter that a parent passes a stack: the child, the nesting, name, definition and value."""
     for stack in stacks.stacks:
         if stack.parent is None or stack.nested is None or stack.exists is False:
             continue
-        if not _is_written_out(stacks, stack.nested):
-            continue
-        scope = stack.parent.scope_of(stack.parent.resource(stack.nested.logical_id))
-        for name, expression in (stack.nested.arguments or {}).items():
-            definition = stack.facts.parameters.get(name)
-            if definition is not None and "Fn::Transform" not in definition:
-                yield stack, stack.nested, name, definition, scope.value(expression)
+        if _is_written_out(stacks, stack.nested):
+            yield from stack.remembered(("passed",), partial(_passed, stack, stack.parent, stack.nested))
+
+
+def _passed(stack: StackView, parent: StackView, nested: Nested) -> list[Passed]:
+    scope = parent.place(nested.logical_id).scope
+    return [
+        (stack, nested, name, stack.facts.parameters[name], scope.value(expression))
+        for name, expression in (nested.arguments or {}).items()
+        if name in stack.facts.parameters and "Fn::Transform" not in stack.facts.parameters[name]
+    ]
 
 
 def _literals(value: Any, is_list: bool) -> list[Any]:
@@ -304,26 +289,22 @@ def _matches(pattern: str, text: str) -> bool:
         return True
 
 
-class StackCycle(Rule):
-    id = "S110"
-    sentence = "Nested stacks do not wait for each other in a circle."
-    source = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/troubleshooting.html"
-    overlaps = frozenset({"E3004"})
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        for file, facts in stacks.facts.items():
-            reported: set[str] = set()
-            for name in stacks.nested_of(file):
-                ring = [] if name in reported else _circle(facts.dependencies, name)
-                reported.update(ring)
-                if ring:
-                    yield self.finding(
-                        file,
-                        f"Resources.{name}",
-                        f"These wait for each other: {' -> '.join([*ring, ring[0]])}.",
-                        "Break the circle: move what both sides need into one stack that neither waits for.",
-                        also=[f"Resources.{other}" for other in ring],
-                    )
+@rule("S110", GUIDE + "troubleshooting.html", overlaps=["E3004"])
+def stack_cycle(stacks: StackSet) -> Faults:
+    """Nested stacks do not wait for each other in a circle."""
+    for file, facts in stacks.facts.items():
+        reported: set[str] = set()
+        for name in stacks.nested_of(file):
+            ring = [] if name in reported else _circle(facts.dependencies, name)
+            reported.update(ring)
+            if ring:
+                yield Fault(
+                    file,
+                    f"Resources.{name}",
+                    f"These wait for each other: {' -> '.join([*ring, ring[0]])}.",
+                    "Break the circle: move what both sides need into one stack that neither waits for.",
+                    also=tuple(f"Resources.{other}" for other in ring),
+                )
 
 
 def _circle(graph: Mapping[str, set[str]], start: str) -> list[str]:
@@ -340,28 +321,28 @@ def _circle(graph: Mapping[str, set[str]], start: str) -> list[str]:
     return []
 
 
-class SplitOutput(Rule):
-    id = "S111"
-    sentence = "A child does not use Fn::Select or Fn::Split on what its parent feeds it from a sibling's output."
-    source = "https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/759"
-    severity = "warning"
-
-    def check(self, stacks: StackSet) -> Iterator[Finding]:
-        told: set[tuple[str, str]] = set()
-        for stack in stacks.stacks:
-            uses: dict[str, list[tuple[tuple[str, ...], str]]] = {}
-            for path, function, parameter in stack.facts.splits:
-                uses.setdefault(parameter, []).append((path, function))
-            for parameter, ((path, function), *more) in uses.items():
-                known = (stack.file, parameter) in told or parameter not in stack.facts.parameters
-                if known or stack.parent is None or not stack.fed_by_sibling(parameter):
-                    continue
-                told.add((stack.file, parameter))
-                again = f", here and in {len(more)} places more" if more else ""
-                yield self.finding(
-                    stack.file,
-                    ".".join(path),
-                    f"{function} takes {parameter} apart{again}, which {stack.parent.file} feeds from another "
-                    "stack's output; a change set of the whole tree cannot know it and fails or lies.",
-                    "Pass each value by a parameter of its own, or take the list apart in the parent.",
-                )
+@rule(
+    "S111",
+    "https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/759",
+    severity="warning",
+)
+def split_output(stacks: StackSet) -> Faults:
+    """A child does not use Fn::Select or Fn::Split on what its parent feeds it from a sibling's output."""
+    told: set[tuple[str, str]] = set()
+    for stack in stacks.stacks:
+        uses: dict[str, list[tuple[tuple[str, ...], str]]] = {}
+        for path, function, parameter in stack.facts.splits:
+            uses.setdefault(parameter, []).append((path, function))
+        for parameter, ((path, function), *more) in uses.items():
+            known = (stack.file, parameter) in told or parameter not in stack.facts.parameters
+            if known or stack.parent is None or not stack.fed_by_sibling(parameter):
+                continue
+            told.add((stack.file, parameter))
+            again = f", here and in {len(more)} places more" if more else ""
+            yield Fault(
+                stack.file,
+                ".".join(path),
+                f"{function} takes {parameter} apart{again}, which {stack.parent.file} feeds from another "
+                "stack's output; a change set of the whole tree cannot know it and fails or lies.",
+                "Pass each value by a parameter of its own, or take the list apart in the parent.",
+            )
