@@ -280,6 +280,11 @@ PATCHES: Final = (
         (_TYPES, "app.SERVICE_HANDLERS", "core.router.SERVICE_PATTERNS", "services.ecs._services"),
     ),
     Patch(
+        "iam-instance-profiles",
+        iam.instance_profiles,
+        (f"{_TYPES}[AWS::IAM::InstanceProfile]", "services.iam._instance_profiles"),
+    ),
+    Patch(
         "iam-service-linked-role",
         iam.service_linked_role,
         (_TYPES, "services.iam._create_service_linked_role", "services.iam._delete_service_linked_role"),

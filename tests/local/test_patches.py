@@ -388,6 +388,18 @@ def _scaling_policies_can_be_read_back(account: Account) -> bool:
     )
 
 
+@probe("iam-instance-profiles")
+def _an_instance_profile_goes_by_its_name(account: Account) -> bool:
+    def profile(role: str) -> sets.Template:
+        it = {"Type": "AWS::IAM::InstanceProfile", "Properties": {"Roles": [{"Ref": role}]}}
+        return {"One": sets.role(), "Two": sets.role(), "It": it}
+
+    made = [helpers.outputs(helpers.stand(account, profile(role), {"It": {"Ref": "It"}})) for role in ("One", "Two")]
+    (there,) = account.client("iam").list_instance_profiles()["InstanceProfiles"]
+    gone = helpers.delete(account, helpers.described(account, "demo")["StackId"])["StackStatus"] == "DELETE_COMPLETE"
+    return made == [{"It": there["InstanceProfileName"]}] * 2 and gone and helpers.leftovers(account) == []
+
+
 @probe("iam-service-linked-role")
 def _a_service_linked_role_is_made(account: Account) -> bool:
     it = {"Type": "AWS::IAM::ServiceLinkedRole", "Properties": {"AWSServiceName": "ecs.amazonaws.com"}}

@@ -1,14 +1,35 @@
-"""IAM: service-linked roles and OpenID Connect providers."""
+"""IAM: instance profiles, service-linked roles and OpenID Connect providers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ministack.services import iam
+from ministack.services.cloudformation import provisioners
 
 from scaleout_cfn.local.types.registry import Properties, query, register
 
-__all__ = ["oidc_provider", "service_linked_role"]
+__all__ = ["instance_profiles", "oidc_provider", "service_linked_role"]
+
+
+def instance_profiles() -> None:
+    """The Ref of MiniStack's AWS::IAM::InstanceProfile is its ARN. On AWS it is its name
+    (aws-resource-iam-instanceprofile)."""
+    handler = provisioners._RESOURCE_HANDLERS["AWS::IAM::InstanceProfile"]
+    create, update, delete = handler["create"], handler["update"], handler["delete"]
+
+    def named(made: tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+        arn, attributes = made
+        return arn.rpartition("/")[2], attributes
+
+    def arn_of(name: str) -> str:
+        return str(iam._instance_profiles.get(name, {}).get("Arn", name))
+
+    handler.update(
+        create=lambda *given: named(create(*given)),
+        update=lambda name, *given: named(update(arn_of(name), *given)),
+        delete=lambda name, properties: delete(arn_of(name), properties),
+    )
 
 
 def service_linked_role() -> None:
