@@ -26,7 +26,7 @@ def when(field: str, **config: Any) -> Record:
     return {"Field": field, **config}
 
 
-def path(*values: str) -> Record:
+def path(*values: Any) -> Record:
     return when("path-pattern", PathPatternConfig={"Values": list(values)})
 
 
