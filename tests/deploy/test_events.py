@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleout_cfn.deploy.watch.events import Event, History, Progress, first_cause, parsed, refusing_hooks
+from scaleout_cfn.deploy.watch.events import Event, History, Operation, Progress, first_cause, parsed, refusing_hooks
 
 ROOT = "arn:aws:cloudformation:eu-west-1:1:stack/web/1"
 CHILD = "arn:aws:cloudformation:eu-west-1:1:stack/web-Data/2"
@@ -138,6 +138,13 @@ def test_the_first_cause_is_the_same_in_whatever_order_events_come(order: list[i
     assert found.path == "Service/Service"
 
 
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=6, unique=True), st.booleans())
+def test_of_several_failures_the_earliest_is_the_cause(seconds: list[int], cancelled: bool) -> None:
+    reason = "Resource update cancelled" if cancelled else "no"
+    found = first_cause([event(second, "UPDATE_FAILED", f"Word{second}", reason) for second in seconds])
+    assert found is not None and found.path == f"Word{min(seconds)}"
+
+
 def test_where_all_are_consequences_the_first_of_them_is_told() -> None:
     found = first_cause([event(1, "CREATE_FAILED", "Data", "Embedded stack x was not successfully created", STACK)])
     assert found is not None and found.path == "Data"
@@ -241,6 +248,12 @@ def test_progress_counts_resources_that_are_done_and_names_those_at_work() -> No
     last = history.last("Other")
     assert last is not None and last.status == "UPDATE_COMPLETE" and history.last("Nothing") is None
     assert History(ROOT).progress == Progress(0, 0, ())
+
+
+def test_of_what_nobody_has_planned_as_much_is_expected_as_is_seen() -> None:
+    history = History(ROOT, "t", Operation(ROOT, "t").planned)
+    history.take(ROOT, iter(pages([raw(0, "UPDATE_IN_PROGRESS", ClientRequestToken="t")], 1)))
+    assert history.progress == Progress(0, 0, ())
 
 
 def test_all_stacks_that_rest_are_woken_once_more() -> None:

@@ -168,6 +168,26 @@ def test_a_file_of_that_name_is_another_where_many_parameters_and_none_of_its_ow
     assert (nested.child == "vpc.yaml", bool(nested.why)) == (follows, not follows)
 
 
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        (f"{BUCKET}/vpc.yaml", "vpc.yaml is not among the templates"),
+        ({"Fn::Sub": "${Url}vpc.yaml"}, "a file that ends in vpc.yaml is not among the templates"),
+        ("vpc.txt", "vpc.txt is not among the templates"),
+    ],
+)
+def test_a_file_that_is_not_there_is_named_as_far_as_its_name_is_known(url: Any, why: str) -> None:
+    assert StackSet({"root.yaml": body(N=url)}).nested_of("root.yaml")["N"].why == why
+
+
+def test_of_several_templates_that_a_nested_stack_may_have_the_first_stands_for_it() -> None:
+    root = body(N={"Fn::If": ["C", "a.yaml", "b.yaml"]})
+    root["Conditions"] = {"C": {"Fn::Equals": [{"Ref": "Url"}, "x"]}}
+    stacks = StackSet({"root.yaml": root, "a.yaml": CHILD, "b.yaml": CHILD})
+    assert [nested.child for nested in stacks.nested] == ["a.yaml", "b.yaml"]
+    assert stacks.nested_of("root.yaml")["N"].child == "a.yaml"
+
+
 def test_what_a_tool_has_published_under_another_name_is_followed() -> None:
     root = body(N=f"{BUCKET}/0f0f.json")
     stacks = StackSet({"a/root.yaml": root, "a/vpc.yaml": CHILD}, published={"a/0f0f.json": "a/vpc.yaml"})

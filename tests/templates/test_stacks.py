@@ -251,6 +251,22 @@ def test_a_stack_is_there_where_its_condition_holds_and_so_is_what_it_has() -> N
     assert {symbol.name for symbol in second.doubtful} == {"Switch"} and first.doubtful == frozenset()
 
 
+def test_a_condition_of_a_child_hangs_on_the_root_s_parameters_that_are_passed_for_it() -> None:
+    _, first, _ = tree().stacks
+    assert {(symbol.stack.file, symbol.name) for symbol in first.deciders("Free")} == {("root.yaml", "Wanted")}
+    assert first.deciders("Big") == first.deciders("Missing") == frozenset()
+
+
+def test_only_a_condition_makes_a_choice_of_values() -> None:
+    (stack,) = StackSet({"root.yaml": ROOT}).stacks
+    scope = stack.scope_of({})
+    named = stack.when("Named")
+    assert scope.choices({"Fn::If": ["Named", 1, 2]})[0] == (named, 1)
+    assert [value for _, value in scope.choices({"Fn::If": ["Named", 1, 2]})] == [1, 2]
+    for unknown in ({"Fn::FindInMap": ["Sizes", {"Ref": "AWS::Region"}, "cpu"]}, {"Fn::ImportValue": "abc"}):
+        assert scope.choices(unknown) == [(True, UNKNOWN)]
+
+
 def test_a_place_counts_by_each_condition_on_the_way_to_it() -> None:
     _, first, _ = tree().stacks
     free = first.when("Free")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from scaleout_cfn.aws.names import NESTED
@@ -206,18 +207,12 @@ def refusing_hooks(events: Iterable[Event], cause: Event) -> list[Hook]:
 
 
 def first_cause(events: Sequence[Event]) -> Event | None:
-    """The failure that all others follow from: the first one of a resource, in time, that is no consequence.
+    """The failure that all others follow from: the first one in time that is no consequence.
 
-    What fails during a rollback is not the cause of it.
+    What fails during a rollback comes after what it is the rollback of.
     """
     failed = sorted((event for event in events if event.failed), key=lambda event: event.time)
-    rollback = next((event.time for event in events if event.of_stack and "ROLLBACK" in event.status), None)
-    ranked: list[list[Event]] = [[], [], []]
-    for event in failed:
-        if any(word in event.reason for word in CONSEQUENCES) or event.type == NESTED:
-            ranked[2].append(event)
-        elif rollback is not None and event.time > rollback:
-            ranked[1].append(event)
-        else:
-            ranked[0].append(event)
-    return next((group[0] for group in ranked if group), None)
+    causes = (
+        event for event in failed if event.type != NESTED and not any(word in event.reason for word in CONSEQUENCES)
+    )
+    return next(chain(causes, failed), None)
