@@ -14,7 +14,7 @@ VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 
 
 class Facts:
-    """What one template says, found in one walk over it."""
+    """What one template says, found in one walk over it. It is plain data: dicts, lists, strings, numbers."""
 
     def __init__(self, body: Mapping[str, Any]) -> None:
         self.body = body
@@ -35,7 +35,7 @@ class Facts:
         entries = self.body.get(name)
         if not isinstance(entries, Mapping):
             return {}
-        return {key: entry for key, entry in entries.items() if isinstance(entry, Mapping)}
+        return {key: entry for key, entry in entries.items() if isinstance(entry, dict)}
 
     @cached_property
     def parameters(self) -> dict[str, Mapping[str, Any]]:
@@ -104,7 +104,7 @@ class Facts:
         return False
 
     def _walk(self, node: Any, path: tuple[str, ...]) -> None:
-        if isinstance(node, Mapping):
+        if isinstance(node, dict):
             if len(node) == 1:
                 (key, value), *_ = node.items()
                 if key == "Ref" and isinstance(value, str):
@@ -121,13 +121,13 @@ class Facts:
                 elif key in ("Fn::Select", "Fn::Split"):
                     self._split(key, value, path)
             for key, value in node.items():
-                if isinstance(value, (Mapping, list)):
+                if isinstance(value, (dict, list)):
                     self._walk(value, (*path, str(key)))
                 elif isinstance(value, str) and "arn:aws:" in value:
                     self.arns.append(((*path, str(key)), value))
         elif isinstance(node, list):
             for index, value in enumerate(node):
-                if isinstance(value, (Mapping, list)):
+                if isinstance(value, (dict, list)):
                     self._walk(value, (*path, str(index)))
                 elif isinstance(value, str) and "arn:aws:" in value:
                     self.arns.append(((*path, str(index)), value))
@@ -182,7 +182,7 @@ def is_function(node: Mapping[str, Any]) -> bool:
 
 def names_in(node: Any, names: set[str], conditions: list[str]) -> None:
     """Everything that an expression names: what it refers to, and the conditions it stands on."""
-    if isinstance(node, Mapping):
+    if isinstance(node, dict):
         for key, value in node.items():
             if key == "Ref" and isinstance(value, str):
                 names.add(value)

@@ -102,14 +102,13 @@ class StackSet:
         """Each nested stack of a template by logical id: one, or one for each template that it may have."""
         places: list[Location] = []
         hits: list[str | None] = []
+        seen: set[tuple[str, str]] = set()
         for place in locations(stack):
             hit = self._file(stack.file, place)
-            same = [
-                n for n, other in enumerate(places) if hit and (other.logical_id, hits[n]) == (place.logical_id, hit)
-            ]
-            if not same:
+            if hit is None or (place.logical_id, hit) not in seen:
                 places.append(place)
                 hits.append(hit)
+                seen.add((place.logical_id, hit or ""))
         homes = _homes(zip(places, hits, strict=True))
         found: dict[str, list[Nested]] = {}
         for place, hit in zip(places, hits, strict=True):

@@ -84,7 +84,7 @@ class Scope(Struct, frozen=True):
         """What is at a path of properties: None where absent, UNKNOWN where that cannot be told."""
         node = self.value(node)
         for key in path:
-            if not isinstance(node, Mapping):
+            if not isinstance(node, dict):
                 return UNKNOWN if node is not None else None
             node = self.value(node.get(key))
         return node
@@ -102,7 +102,7 @@ class Scope(Struct, frozen=True):
             return UNKNOWN if "{{resolve:" in node else node
         if isinstance(node, list):
             return [self.value(item) for item in node]
-        if not isinstance(node, Mapping) or not is_function(node):
+        if not isinstance(node, dict) or not is_function(node):
             return node
         (function, argument), *_ = node.items()
         if function not in _FUNCTIONS:
@@ -120,7 +120,7 @@ class Scope(Struct, frozen=True):
     def choices(self, node: Any, deepest: int = 4) -> list[tuple[Formula, Any]]:
         """What an expression may give, each with what makes it so: both sides of an Fn::If, also one that is passed."""
         value = self.value(node)
-        if value is UNKNOWN and deepest and isinstance(node, Mapping) and len(node) == 1:
+        if value is UNKNOWN and deepest and isinstance(node, dict) and len(node) == 1:
             (function, argument), *_ = node.items()
             if function == "Ref":
                 outer, passed = self._passed(argument)
@@ -433,7 +433,7 @@ class StackView:
             for logical_id in self.facts.by_type[kind]
             if self.condition(self.facts.resources[logical_id].get("Condition")) is not False
         ]
-        return [place for place in may_exist if isinstance(place.node, Mapping)]
+        return [place for place in may_exist if isinstance(place.node, dict)]
 
     def below(self, *types: str) -> Iterator[Place]:
         """The resources of some types that may exist in this stack or in one that hangs on it."""

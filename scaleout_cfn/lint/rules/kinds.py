@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Fault, Faults, fault, rule
@@ -269,16 +269,16 @@ def wrong_property(resource: Place) -> Faults:
 
 
 def _follow(scope: Scope, node: Any, path: list[str], place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    name = node.get("Ref") if isinstance(node, Mapping) else None
-    parameter = scope.stack.facts.parameters.get(name, {}) if isinstance(name, str) else {}
-    if _inner_type(str(parameter.get("Type"))) in _ID_KINDS:
-        # What enters by a typed parameter is judged where it is passed, by S108.
-        return
+    if isinstance(node, dict) and isinstance(node.get("Ref"), str):
+        parameter = scope.stack.facts.parameters.get(node["Ref"], {})
+        if _inner_type(str(parameter.get("Type"))) in _ID_KINDS:
+            # What enters by a typed parameter is judged where it is passed, by S108.
+            return
     node = scope.value(node)
     if not path:
         yield place, node
     elif path[0] == "*":
         for index, item in enumerate(node if isinstance(node, list) else []):
             yield from _follow(scope, item, path[1:], (*place, str(index)))
-    elif isinstance(node, Mapping) and path[0] in node:
+    elif isinstance(node, dict) and path[0] in node:
         yield from _follow(scope, node[path[0]], path[1:], (*place, path[0]))

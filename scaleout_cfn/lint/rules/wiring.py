@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
+from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeAlias
 
 from scaleout_cfn.lint.rules.base import GUIDE, TEMPLATE_REFERENCE, Fault, Faults, nearest, rule
@@ -294,8 +296,9 @@ def stack_cycle(stacks: StackSet) -> Faults:
     """Nested stacks do not wait for each other in a circle."""
     for file, facts in stacks.facts.items():
         reported: set[str] = set()
+        knotted = _knotted(facts.dependencies) if stacks.nested_of(file) else {}
         for name in stacks.nested_of(file):
-            ring = [] if name in reported else _circle(facts.dependencies, name)
+            ring = _circle(knotted, name) if name in knotted and name not in reported else []
             reported.update(ring)
             if ring:
                 yield Fault(
@@ -307,17 +310,31 @@ def stack_cycle(stacks: StackSet) -> Faults:
                 )
 
 
+def _knotted(graph: Mapping[str, set[str]]) -> Mapping[str, set[str]]:
+    """What is left of a graph without those that wait for no circle."""
+    order = TopologicalSorter(graph)
+    with suppress(CycleError):
+        order.prepare()
+    free: set[str] = set()
+    while ready := order.get_ready():
+        free.update(ready)
+        order.done(*ready)
+    return {name: waits - free for name, waits in graph.items() if name not in free}
+
+
 def _circle(graph: Mapping[str, set[str]], start: str) -> list[str]:
     """The shortest way from a resource back to itself."""
-    ways = [[start]]
-    seen: set[str] = set()
-    for way in ways:
-        for name in sorted(graph.get(way[-1], ())):
-            if name == start:
-                return way
-            if name not in seen:
-                seen.add(name)
-                ways.append([*way, name])
+    waiting, before = [start], {start: ""}
+    for name in waiting:
+        for other in sorted(graph.get(name, ())):
+            if other == start:
+                way = [name]
+                while before[way[-1]]:
+                    way.append(before[way[-1]])
+                return way[::-1]
+            if other not in before:
+                before[other] = name
+                waiting.append(other)
     return []
 
 
