@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -50,10 +51,33 @@ FUNCTIONS = frozenset(
 )
 
 
+class _Dumper(Dumper):
+    """The dumper without rules by path, of which templates have none; a text's own type is found once."""
+
+    def descend_resolver(self, *_: Any) -> None:
+        pass
+
+    def ascend_resolver(self) -> None:
+        pass
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:
+        if kind is yaml.ScalarNode:
+            return _type_of(value, implicit)
+        return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+
+
+_RESOLVER = yaml.resolver.Resolver()
+
+
+@lru_cache(10_000)
+def _type_of(text: str, implicit: tuple[bool, bool]) -> Any:
+    return _RESOLVER.resolve(yaml.ScalarNode, text, implicit)  # type: ignore[no-untyped-call]
+
+
 def to_yaml(template: dict[str, Any]) -> str:
     """A template in long form (`{"Fn::GetAtt": [...]}`) as YAML text. Keys keep their order."""
     text = io.StringIO()
-    dumper = Dumper(text, allow_unicode=True, width=WIDTH, indent=2)
+    dumper = _Dumper(text, allow_unicode=True, width=WIDTH, indent=2)
     dumper.open()
     # Nodes made here, not by PyYAML's representers: those look for anchors, which a template has none of.
     dumper.serialize(_node(template))

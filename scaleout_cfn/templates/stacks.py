@@ -312,7 +312,7 @@ class Place:
     `title`, by default the resource's logical id.
     """
 
-    __slots__ = ("_read", "logical_id", "node", "path", "scope", "stack", "title")
+    __slots__ = ("_each", "_inner", "_read", "logical_id", "node", "path", "scope", "stack", "title")
 
     def __init__(self, logical_id: str, path: str, node: Any, scope: Scope, title: str = "") -> None:
         self.stack = scope.stack
@@ -322,6 +322,8 @@ class Place:
         self.scope = scope
         self.title = title or logical_id
         self._read: dict[tuple[str, ...], Any] = {}
+        self._inner: dict[tuple[str, ...], Place] = {}
+        self._each: dict[tuple[str, ...], tuple[Place, ...]] = {}
 
     def get(self, *path: str) -> Any:
         """What is at a path: None where absent, UNKNOWN where that cannot be told."""
@@ -337,13 +339,17 @@ class Place:
         return as_number(self.get(*path))
 
     def inner(self, *path: str) -> Place:
-        return Place(self.logical_id, ".".join((self.path, *path)), self.get(*path), self.scope)
+        if path not in self._inner:
+            self._inner[path] = Place(self.logical_id, ".".join((self.path, *path)), self.get(*path), self.scope)
+        return self._inner[path]
 
-    def each(self, *path: str) -> list[Place]:
+    def each(self, *path: str) -> tuple[Place, ...]:
         """A place for each item of a list; none where the list is not known."""
-        start = ".".join((self.path, *path))
-        items = enumerate(self.items(*path) or ())
-        return [Place(self.logical_id, f"{start}.{index}", item, self.scope) for index, item in items]
+        if path not in self._each:
+            start, items = ".".join((self.path, *path)), enumerate(self.items(*path) or ())
+            several = (Place(self.logical_id, f"{start}.{index}", item, self.scope) for index, item in items)
+            self._each[path] = tuple(several)
+        return self._each[path]
 
     @property
     def type(self) -> str:
@@ -446,7 +452,12 @@ class StackView:
     def scope_of(self, entry: Mapping[str, Any]) -> Scope:
         """The scope in which a resource or output is read: its own condition holds."""
         condition = entry.get("Condition")
-        assumed = frozenset([condition]) if isinstance(condition, str) else frozenset()
+        name = condition if isinstance(condition, str) else None
+        scope: Scope = self.remembered(("scope", name), partial(self._scope_under, name))
+        return scope
+
+    def _scope_under(self, condition: str | None) -> Scope:
+        assumed = frozenset() if condition is None else frozenset([condition])
         return Scope(self, self.doubtful | self.deciders(condition), assumed)
 
     def presence(self, entry: Mapping[str, Any]) -> Formula:

@@ -229,7 +229,7 @@ def _ingress(group: Symbol, transports: frozenset[str]) -> list[tuple[float, flo
     """The port ranges that a security group lets in over some protocols; None where one is not known."""
     if group.place.items("SecurityGroupIngress") is None:
         return None
-    rules = group.place.each("SecurityGroupIngress")
+    rules = [*group.place.each("SecurityGroupIngress")]
     for place in group.stack.root.below("AWS::EC2::SecurityGroupIngress"):
         owner = place.get("GroupId")
         if owner is UNKNOWN:

@@ -72,7 +72,7 @@ _SIZES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 def minimum_above_maximum(place: Place) -> Faults:
     """A minimum is at most its maximum, and a desired size lies between them."""
     way, names = _SIZES[place.type]
-    actions = place.each("ScheduledActions") if place.type == _TARGET else []
+    actions = place.each("ScheduledActions") if place.type == _TARGET else ()
     for sizes in (place.inner(*way) if way else place, *(action.inner("ScalableTargetAction") for action in actions)):
         if not isinstance(sizes.node, Mapping):
             continue

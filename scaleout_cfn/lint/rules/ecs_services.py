@@ -297,7 +297,7 @@ def circuit_breaker(service: Place) -> Faults:
 def grace_period(service: Place) -> Faults:
     """A health check grace period belongs to a service with a load balancer or a container's health check."""
     seconds, tasks = service.number("HealthCheckGracePeriodSeconds"), tasks_of(service)
-    several = containers(tasks) if tasks else []
+    several = containers(tasks) if tasks else ()
     checked = [service.get(name) for name in ("LoadBalancers", "VpcLatticeConfigurations")]
     if not seconds or not several or any(value not in (None, []) for value in checked):
         return

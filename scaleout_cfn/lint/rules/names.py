@@ -179,7 +179,8 @@ def duplicate_name(stacks: StackSet) -> Faults:
 
 def _physical_names(root: StackView) -> Iterator[tuple[tuple[str, str | Symbol | Text], Holder]]:
     for place in root.below(*_NAME_PROPERTIES):
-        for when, name in place.scope.choices(place.node.get(_NAME_PROPERTIES[place.type])):
+        given = place.node.get(_NAME_PROPERTIES[place.type])
+        for when, name in place.scope.choices(given) if given is not None else ():
             if name and isinstance(name, (str, Symbol, Text)):
                 yield (place.type, name), Holder(place, every([place.presence, when]))
 

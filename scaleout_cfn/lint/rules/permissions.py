@@ -20,9 +20,9 @@ _SECRET = "AWS::SecretsManager::Secret"
 RUNNERS = ("AWS::Events::Rule", "AWS::Scheduler::Schedule")
 
 
-def runs_of(runner: Place) -> list[Place]:
+def runs_of(runner: Place) -> tuple[Place, ...]:
     """The targets of a rule, or the one of a schedule."""
-    return runner.each("Targets") if runner.type == RUNNERS[0] else [runner.inner("Target")]
+    return runner.each("Targets") if runner.type == RUNNERS[0] else (runner.inner("Target"),)
 
 
 def _executed(tasks: Place) -> Iterator[tuple[Role, Place]]:

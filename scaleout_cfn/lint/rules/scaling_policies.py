@@ -329,7 +329,7 @@ def _metrics(alarm: Place) -> Iterator[tuple[Place, dict[str, Any]]]:
     """Each metric of an alarm whose dimensions are known, with these by name."""
     queries = [query.inner("MetricStat", "Metric") for query in alarm.each("Metrics")]
     for metric in (alarm, *queries):
-        dimensions = metric.each("Dimensions") if isinstance(metric.node, Mapping) else []
+        dimensions = metric.each("Dimensions") if isinstance(metric.node, Mapping) else ()
         if dimensions:
             yield metric, {str(dimension.get("Name")): dimension.get("Value") for dimension in dimensions}
 

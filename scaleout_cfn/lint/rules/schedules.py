@@ -58,9 +58,9 @@ _SAYING = {
 }
 
 
-def _schedules(resource: Place) -> list[Place]:
+def _schedules(resource: Place) -> tuple[Place, ...]:
     """Each place of a resource that says when something is done."""
-    return resource.each("ScheduledActions") if resource.type == _TARGET else [resource]
+    return resource.each("ScheduledActions") if resource.type == _TARGET else (resource,)
 
 
 @rule(

@@ -34,13 +34,8 @@ def tasks_of(service: Place) -> Place | None:
     return symbol.place if symbol else None
 
 
-def containers(tasks: Place) -> list[Place]:
+def containers(tasks: Place) -> tuple[Place, ...]:
     """The containers of a task definition that can be read, each titled by its name."""
-    found: list[Place] = tasks.stack.remembered(("containers", tasks.logical_id), lambda: _containers(tasks))
-    return found
-
-
-def _containers(tasks: Place) -> list[Place]:
     several = tasks.each("ContainerDefinitions")
     for number, container in enumerate(several):
         name = container.get("Name")
