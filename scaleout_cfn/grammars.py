@@ -126,14 +126,84 @@ def arn_of(text: str) -> Arn | None:
     return Arn(*parts[1:]) if len(parts) == 6 and parts[0] == "arn" else None
 
 
-def problem_of_certificate(text: str) -> str:
-    """https://docs.aws.amazon.com/acm/latest/APIReference/API_CertificateDetail.html"""
-    return _problem_of_arn(
-        text,
-        "an ACM certificate",
-        {"acm": r"certificate/[A-Za-z0-9-]+"},
-        "arn:aws:acm:eu-west-1:123456789012:certificate/12345678-1234-1234-1234-123456789012",
-    )
+def _an_arn(what: str, example: str, resources: Mapping[str, str], accounts: str = r"\d{12}") -> Callable[[str], str]:
+    """The check for the ARN of one of some services, each with the form of its resource."""
+    wanted = f"the ARN of {what} is wanted, as in {example}"
+
+    def problem_of(text: str) -> str:
+        arn = arn_of(text)
+        if arn is None:
+            return wanted
+        if arn.service not in resources:
+            return f"it is of {arn.service or 'no service'}; {wanted}"
+        if arn.partition not in PARTITIONS:
+            near = _near(arn.partition, list(PARTITIONS))
+            return f"its partition {arn.partition} is unknown; {f'did you mean {near}?' if near else wanted}"
+        if arn.service == "iam":
+            if arn.region:
+                return f"an ARN of IAM has no region, where this has {arn.region}; {wanted}"
+        elif problem := problem_of_region(arn.region):
+            return f"its region is {arn.region or 'empty'}: {problem}"
+        elif partition_of(arn.region) != arn.partition:
+            return (
+                f"its region {arn.region} is in the partition {partition_of(arn.region)}, where it says"
+                f" {arn.partition}; copy the ARN from AWS"
+            )
+        if not re.fullmatch(accounts, arn.account, re.ASCII):
+            return f"its account is {arn.account or 'empty'}: an account has twelve digits; {wanted}"
+        if not re.fullmatch(resources[arn.service], arn.resource, re.ASCII):
+            return f"its last part is {arn.resource or 'empty'}; {wanted}"
+        return ""
+
+    return problem_of
+
+
+_UUID = "12345678-1234-1234-1234-123456789012"
+
+#: https://docs.aws.amazon.com/acm/latest/APIReference/API_CertificateDetail.html
+problem_of_certificate = _an_arn(
+    "an ACM certificate",
+    f"arn:aws:acm:eu-west-1:123456789012:certificate/{_UUID}",
+    {"acm": r"certificate/[A-Za-z0-9-]+"},
+)
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+problem_of_boundary = _an_arn(
+    "an IAM policy", "arn:aws:iam::123456789012:policy/boundary", {"iam": r"policy/[\w+=,.@/-]+"}, r"\d{12}|aws"
+)
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+problem_of_role = _an_arn("an IAM role", "arn:aws:iam::123456789012:role/deployer", {"iam": r"role/[\w+=,.@/-]+"})
+#: https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws
+problem_of_oidc_provider = _an_arn(
+    "GitHub's OIDC provider in IAM",
+    "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com",
+    {"iam": r"oidc-provider/token\.actions\.githubusercontent\.com"},
+)
+#: https://docs.aws.amazon.com/codeconnections/latest/APIReference/API_Connection.html
+problem_of_connection = _an_arn(
+    "a connection of CodeConnections",
+    f"arn:aws:codeconnections:eu-west-1:123456789012:connection/{_UUID}",
+    dict.fromkeys(("codeconnections", "codestar-connections"), r"connection/[0-9a-f-]+"),
+)
+_problem_of_repository_arn = _an_arn(
+    "an ECR repository",
+    "arn:aws:ecr:eu-west-1:123456789012:repository/team/app",
+    {"ecr": r"repository/[a-z0-9][a-z0-9._/-]*\*?"},
+)
+_EXAMPLE_SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/db-AbCdEf"
+_problem_of_secret_arn = _an_arn(
+    "a Secrets Manager secret or an SSM parameter",
+    _EXAMPLE_SECRET,
+    {"ssm": r"parameter/[\w./-]+", "secretsmanager": "secret:.+"},
+)
+
+
+def problem_of_pull_from(text: str) -> str:
+    """A repository of ECR, or with * at its end those of which the name begins so.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html
+    """
+    arn = ecr_repository(text)
+    return f"the ARN of the repository is wanted: {arn}" if arn else _problem_of_repository_arn(text)
 
 
 def problem_of_secret(text: str) -> str:
@@ -143,9 +213,7 @@ def problem_of_secret(text: str) -> str:
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-ssm-paramstore.html
     """
-    example = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/db-AbCdEf"
-    what = "a Secrets Manager secret or an SSM parameter"
-    if problem := _problem_of_arn(text, what, {"ssm": r"parameter/[\w./-]+", "secretsmanager": "secret:.+"}, example):
+    if problem := _problem_of_secret_arn(text):
         return problem
     arn = arn_of(text)
     if arn is None or arn.service == "ssm":
@@ -154,66 +222,13 @@ def problem_of_secret(text: str) -> str:
     if not re.fullmatch(r"[\w/+=.@-]+-[A-Za-z0-9]{6}", name, re.ASCII):
         return (
             f"the name {name} does not end in a hyphen and the six characters that Secrets Manager adds; copy the whole"
-            f" ARN, as in {example}"
+            f" ARN, as in {_EXAMPLE_SECRET}"
         )
     if extra and len(extra) != 3:
         return "behind the name stands nothing, or :json-key:version-stage:version-id, each of which may be empty"
     if extra and extra[1] and extra[2]:
         return f"version-stage {extra[1]} and version-id {extra[2]} exclude each other; leave one empty"
     return ""
-
-
-def problem_of_boundary(text: str) -> str:
-    """https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html"""
-    return _problem_of_arn(
-        text,
-        "an IAM policy",
-        {"iam": r"policy/[\w+=,.@/-]+"},
-        "arn:aws:iam::123456789012:policy/boundary",
-        accounts=r"\d{12}|aws",
-    )
-
-
-def problem_of_role(text: str) -> str:
-    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html"""
-    return _problem_of_arn(
-        text, "an IAM role", {"iam": r"role/[\w+=,.@/-]+"}, "arn:aws:iam::123456789012:role/deployer"
-    )
-
-
-def problem_of_oidc_provider(text: str) -> str:
-    """https://docs.github.com/en/actions/how-tos/secure-your-work/security-harden-deployments/oidc-in-aws"""
-    return _problem_of_arn(
-        text,
-        "GitHub's OIDC provider in IAM",
-        {"iam": r"oidc-provider/token\.actions\.githubusercontent\.com"},
-        "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com",
-    )
-
-
-def problem_of_connection(text: str) -> str:
-    """https://docs.aws.amazon.com/codeconnections/latest/APIReference/API_Connection.html"""
-    return _problem_of_arn(
-        text,
-        "a connection of CodeConnections",
-        dict.fromkeys(("codeconnections", "codestar-connections"), r"connection/[0-9a-f-]+"),
-        "arn:aws:codeconnections:eu-west-1:123456789012:connection/12345678-1234-1234-1234-123456789012",
-    )
-
-
-def problem_of_pull_from(text: str) -> str:
-    """A repository of ECR, or with * at its end those of which the name begins so.
-
-    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonelasticcontainerregistry.html
-    """
-    if arn := ecr_repository(text):
-        return f"the ARN of the repository is wanted: {arn}"
-    return _problem_of_arn(
-        text,
-        "an ECR repository",
-        {"ecr": r"repository/[a-z0-9][a-z0-9._/-]*\*?"},
-        "arn:aws:ecr:eu-west-1:123456789012:repository/team/app",
-    )
 
 
 def ecr_repository(image: str) -> str:
@@ -226,36 +241,6 @@ def ecr_repository(image: str) -> str:
         return ""
     account, region, name = found.groups()
     return f"arn:{partition_of(region)}:ecr:{region}:{account}:repository/{name}"
-
-
-def _problem_of_arn(
-    text: str, what: str, resources: Mapping[str, str], example: str, *, accounts: str = r"\d{12}"
-) -> str:
-    """Whether it is the ARN of one of some services, each with the form of its resource."""
-    arn = arn_of(text)
-    wanted = f"the ARN of {what} is wanted, as in {example}"
-    if arn is None:
-        return wanted
-    if arn.service not in resources:
-        return f"it is of {arn.service or 'no service'}; {wanted}"
-    if arn.partition not in PARTITIONS:
-        near = _near(arn.partition, list(PARTITIONS))
-        return f"its partition {arn.partition} is unknown; {f'did you mean {near}?' if near else wanted}"
-    if arn.service == "iam":
-        if arn.region:
-            return f"an ARN of IAM has no region, where this has {arn.region}; {wanted}"
-    elif problem := problem_of_region(arn.region):
-        return f"its region is {arn.region or 'empty'}: {problem}"
-    elif partition_of(arn.region) != arn.partition:
-        return (
-            f"its region {arn.region} is in the partition {partition_of(arn.region)}, where it says {arn.partition};"
-            " copy the ARN from AWS"
-        )
-    if not re.fullmatch(accounts, arn.account, re.ASCII):
-        return f"its account is {arn.account or 'empty'}: an account has twelve digits; {wanted}"
-    if not re.fullmatch(resources[arn.service], arn.resource, re.ASCII):
-        return f"its last part is {arn.resource or 'empty'}; {wanted}"
-    return ""
 
 
 # --- networks and names
@@ -465,20 +450,16 @@ def problem_of_stack_name(text: str) -> str:
 
 
 def problem_of_tag_key(text: str) -> str:
-    if text.lower().startswith("aws:"):
-        return "keys that begin with aws: are AWS's own"
-    if not 1 <= len(text) <= 128:
-        return f"a key has 1 to 128 characters, this has {len(text)}"
-    return _problem_of_tag("a key", text)
+    return "keys that begin with aws: are AWS's own" if text.lower().startswith("aws:") else _in_tag("a key", 128, text)
 
 
 def problem_of_tag_value(text: str) -> str:
-    if not 1 <= len(text) <= 256:
-        return f"a value has 1 to 256 characters, this has {len(text)}"
-    return _problem_of_tag("a value", text)
+    return _in_tag("a value", 256, text)
 
 
-def _problem_of_tag(what: str, text: str) -> str:
+def _in_tag(what: str, most: int, text: str) -> str:
+    if not 1 <= len(text) <= most:
+        return f"{what} has 1 to {most} characters, this has {len(text)}"
     bad = re.search(r"[^\w .:/=+@-]", text)
     return f"{what} holds letters, digits, spaces and _ . : / = + - @, and {bad[0]!r} is none of them" if bad else ""
 

@@ -32,7 +32,7 @@ from scaleout_cfn.rendering import local_url, render, set_of, texts_of
 from scaleout_cfn.scaling import Scaling, Schedule
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks import root
-from scaleout_cfn.templates.reading import read_template
+from scaleout_cfn.templates import reading
 from scaleout_cfn.tunables import Section, tunable
 from scaleout_cfn.values import Flag, Number, SubnetIds, Text, Value
 
@@ -98,7 +98,7 @@ def test_yaml_and_json_are_the_same_templates(default_texts: dict[str, str]) -> 
     assert [Path(name).stem for name in as_json] == [Path(name).stem for name in default_texts]
     for name, text in default_texts.items():
         # The two sets lie beside each other under names of their own.
-        read = json.loads(json.dumps(read_template(text).body).replace('.yaml"}', '.json"}'))
+        read = json.loads(json.dumps(reading.load(text, "a.yaml").body).replace('.yaml"}', '.json"}'))
         assert read == json.loads(as_json[f"{Path(name).stem}.json"]), name
 
 
@@ -114,7 +114,7 @@ def test_json_is_laid_out_for_people_and_in_their_letters() -> None:
 def test_text_says_what_the_templates_say() -> None:
     templates = set_of(compose())
     for name, text in texts_of(templates).items():
-        assert read_template(text).body == templates[name]
+        assert reading.load(text, "a.yaml").body == templates[name]
 
 
 # --- the same config, the same bytes
@@ -217,7 +217,7 @@ def test_resources_and_outputs_may_be_added_and_taken_away() -> None:
     registry.template.add_output(Output("Handle", Value=handle.ref()))
     del top.children["Observability"].template.resources["EmailSubscription"]
     texts = render(top)
-    body = read_template(texts["registry.yaml"]).body
+    body = reading.load(texts["registry.yaml"], "a.yaml").body
     assert body["Resources"]["Handle"] == {"Type": "AWS::CloudFormation::WaitConditionHandle"}
     assert body["Outputs"]["Handle"]["Value"] == {"Ref": "Handle"}
     assert "EmailSubscription" not in texts["observability.yaml"]
@@ -226,7 +226,7 @@ def test_resources_and_outputs_may_be_added_and_taken_away() -> None:
 def test_a_property_of_the_root_may_be_changed_too() -> None:
     top = compose()
     top.template.parameters["MinTasks"].Default = 3
-    assert read_template(render(top)["root.yaml"]).body["Parameters"]["MinTasks"]["Default"] == 3
+    assert reading.load(render(top)["root.yaml"], "a.yaml").body["Parameters"]["MinTasks"]["Default"] == 3
 
 
 class CacheConfig(Section, frozen=True, kw_only=True):
@@ -288,7 +288,7 @@ def shop_texts() -> dict[str, str]:
 
 def test_a_stack_of_ones_own_stands_beside_ours(shop_texts: dict[str, str], default_texts: dict[str, str]) -> None:
     assert set(shop_texts) == {*default_texts, "cache.yaml"}
-    nested = read_template(shop_texts["root.yaml"]).body["Resources"]["Cache"]["Properties"]
+    nested = reading.load(shop_texts["root.yaml"], "a.yaml").body["Resources"]["Cache"]["Properties"]
     assert nested == {
         "TemplateURL": {"Fn::Sub": "${TemplatesUrl}/cache.yaml"},
         "Parameters": {
@@ -296,7 +296,7 @@ def test_a_stack_of_ones_own_stands_beside_ours(shop_texts: dict[str, str], defa
             "CacheType": {"Ref": "CacheType"},
         },
     }
-    body = read_template(shop_texts["cache.yaml"]).body
+    body = reading.load(shop_texts["cache.yaml"], "a.yaml").body
     assert body["Description"] == "A cache beside the service."
     assert body["Resources"]["Cache"]["Properties"]["NumCacheNodes"] == 2
     # Ours are as they were, but for the root.
@@ -306,7 +306,7 @@ def test_a_stack_of_ones_own_stands_beside_ours(shop_texts: dict[str, str], defa
 def test_what_a_root_asks_for_takes_default_text_and_bounds_from_its_tunable(
     shop_texts: dict[str, str],
 ) -> None:
-    asked = read_template(shop_texts["root.yaml"]).body["Parameters"]
+    asked = reading.load(shop_texts["root.yaml"], "a.yaml").body["Parameters"]
     assert asked["ContainerPort"] == {
         "Type": "Number",
         "Description": "The port that the container listens on. (service.container_port)",
@@ -491,7 +491,7 @@ def test_the_place_of_the_templates_is_an_https_prefix_without_a_slash(url: str,
 
 def test_every_template_says_who_made_it_and_what_it_is(default_texts: dict[str, str]) -> None:
     for text in default_texts.values():
-        body = read_template(text).body
+        body = reading.load(text, "a.yaml").body
         assert body["AWSTemplateFormatVersion"] == "2010-09-09"
         assert body["Metadata"]["RenderedBy"] == "scaleout_cfn"
         assert body["Description"].endswith(".")

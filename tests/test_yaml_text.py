@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scaleout_cfn import yaml_text
 from scaleout_cfn.composing import compose
 from scaleout_cfn.rendering import set_of
-from scaleout_cfn.templates.reading import read_template
+from scaleout_cfn.templates.reading import load
 from scaleout_cfn.yaml_text import FUNCTIONS, to_yaml
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -172,13 +172,13 @@ def test_any_value_and_any_function_in_it_comes_back(value: Any) -> None:
 @given(VALUES)
 def test_the_lint_reads_what_is_written(value: Any) -> None:
     written = to_yaml({"Resources": value})
-    assert same(read_template(written).body, {"Resources": value}), written
+    assert same(load(written, "a.yaml").body, {"Resources": value}), written
 
 
 def test_the_default_set_comes_back_from_its_text() -> None:
     for name, template in set_of(compose()).items():
         assert same(yaml.load(to_yaml(template), Loader=ShortForms), template), name
-        assert same(read_template(to_yaml(template)).body, template), name
+        assert same(load(to_yaml(template), "a.yaml").body, template), name
 
 
 @pytest.mark.parametrize(

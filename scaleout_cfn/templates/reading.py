@@ -24,7 +24,7 @@ from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.locations import SUFFIXES, locations
 from scaleout_cfn.templates.stacks import StackView
 
-__all__ = ["Reader", "Source", "load", "read_folder", "read_template"]
+__all__ = ["Reader", "Source", "load", "read_folder"]
 
 FORMATS = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html"
 
@@ -104,18 +104,6 @@ def load(text: str, name: str) -> Source:
     except ValueError as error:
         line, said = getattr(error, "lineno", 1), getattr(error, "msg", str(error))
         return Source(name, {}, problems=(_problem(name, line, f"Not JSON: {said}."),))
-
-
-def read_template(text: str, name: str = "template") -> Source:
-    """Read one template, for callers that need a good one.
-
-    Raises ValueError with the place and the reason where the text is no template.
-    """
-    template = load(text, name)
-    if template.problems:
-        first = template.problems[0]
-        raise ValueError(f"{first.file}:{first.line}: {first.message} {first.cure}")
-    return template
 
 
 def read_folder(path: Path) -> dict[str, dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scaleout_cfn.templates.reading import read_template
+from scaleout_cfn.templates.reading import load
 
 Set = dict[str, dict[str, Any]]
 
@@ -287,7 +287,7 @@ Resources:
 
 def good() -> Set:
     """The set, parsed anew."""
-    return {name: read_template(text, name).body for name, text in TEXTS.items()}
+    return {name: load(text, name).body for name, text in TEXTS.items()}
 
 
 def beside(first: Set, second: Set) -> Set:

@@ -10,7 +10,7 @@ import pytest
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 import scaleout_cfn as sc
-from scaleout_cfn.templates.reading import read_template
+from scaleout_cfn.templates.reading import load
 from scaleout_cfn.templates.schemas import recreation
 
 from . import helpers, sets
@@ -92,7 +92,7 @@ def test_every_property_of_every_type_in_a_set_recreates_as_its_schema_says(name
 
 
 def with_every_property_changed(body: str) -> Record:
-    template = dict(read_template(body).body)
+    template = dict(load(body, "a.yaml").body)
     template["Resources"] = {
         logical_id: {**resource, "Properties": dict.fromkeys(settable(schema_of(resource["Type"])), "another")}
         for logical_id, resource in template["Resources"].items()
