@@ -163,6 +163,9 @@ class Scope(Struct, frozen=True):
         kind = str(definition.get("Type", "String"))
         if kind.startswith("AWS::SSM::Parameter::Value<"):
             return stack.symbol(name)
+        allowed = definition.get("AllowedValues")
+        if isinstance(allowed, list) and len(allowed) == 1 and is_plain(allowed[0]) and not is_list_type(kind):
+            return allowed[0]
         if stack.parent is None or stack.nested is None:
             symbol = stack.symbol(name)
             if "Default" not in definition or symbol in self.doubtful:
@@ -253,12 +256,17 @@ class Scope(Struct, frozen=True):
     def _find_in_map(self, argument: Any) -> Any:
         if not isinstance(argument, list) or len(argument) != 3:
             return UNKNOWN
-        found: Any = self.stack.facts.body.get("Mappings", {})
-        for key in (self.value(part) for part in argument):
-            if not isinstance(found, Mapping) or not isinstance(key, (str, int)) or str(key) not in found:
+        # Where a key is chosen at deploy time, all that it may lead to; the name of the mapping is always given.
+        found: list[Any] = [self.stack.facts.body.get("Mappings", {})]
+        for depth, part in enumerate(argument):
+            key = self.value(part)
+            if not all(isinstance(entries, dict) for entries in found):
                 return UNKNOWN
-            found = found[str(key)]
-        return found
+            if isinstance(key, (str, int)):
+                found = [entries[str(key)] for entries in found if str(key) in entries]
+            else:
+                found = [item for entries in found for item in entries.values()] if depth else []
+        return found[0] if found and all(item == found[0] for item in found) else UNKNOWN
 
 
 _FUNCTIONS = {

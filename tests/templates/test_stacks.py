@@ -21,9 +21,11 @@ ROOT: dict[str, Any] = {
         "Several": {"Type": "List<Number>"},
         "Five": {"Type": "List<Number>", "Default": 5},
         "None": {"Type": "CommaDelimitedList", "Default": ""},
+        "Only": {"Type": "String", "AllowedValues": ["one"]},
+        "OnlyOf": {"Type": "CommaDelimitedList", "AllowedValues": ["one"]},
         "Image": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/image"},
     },
-    "Mappings": {"Sizes": {"shop": {"cpu": 256}}},
+    "Mappings": {"Sizes": {"shop": {"cpu": 256, "disk": 30}, "mill": {"cpu": 512, "disk": 30}}},
     "Conditions": {"Named": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Name"}, ""]}]}, "Never": {"Fn::Equals": [1, 2]}},
     "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
 }
@@ -47,6 +49,9 @@ def value(expression: Any) -> Any:
         ({"Fn::Select": ["1", {"Ref": "Zones"}]}, "b"),
         ({"Fn::Select": [0, {"Fn::Split": ["|", "x|y"]}]}, "x"),
         ({"Fn::FindInMap": ["Sizes", {"Ref": "Name"}, "cpu"]}, 256),
+        # Whatever is chosen at deploy time, it is this.
+        ({"Fn::FindInMap": ["Sizes", {"Ref": "AWS::Region"}, "disk"]}, 30),
+        ({"Ref": "Only"}, "one"),
         ({"Fn::If": ["Never", 1, 2]}, 2),
         ({"Ref": "Five"}, [5]),
         ({"Ref": "None"}, []),
@@ -81,6 +86,9 @@ def test_a_value_that_the_template_gives_is_known(expression: Any, expected: Any
         {"Fn::Join": [",", {"Ref": "Given"}]},
         {"Fn::Join": ["-", ["a", {"Fn::ImportValue": "x"}]]},
         {"Fn::Join": ["", ["a" * 50_000, "b" * 50_001]]},
+        {"Fn::FindInMap": ["Sizes", "shop", {"Ref": "Given"}]},
+        {"Fn::FindInMap": ["Sizes", {"Ref": "Given"}, "memory"]},
+        {"Fn::FindInMap": [{"Ref": "Given"}, "shop", "cpu"]},
         {"Fn::FindInMap": ["Sizes", "shop"]},
         {"Fn::FindInMap": ["Sizes", "shop", "memory"]},
         {"Fn::If": ["Named", 1]},
@@ -255,6 +263,10 @@ def test_a_condition_of_a_child_hangs_on_the_root_s_parameters_that_are_passed_f
     _, first, _ = tree().stacks
     assert {(symbol.stack.file, symbol.name) for symbol in first.deciders("Free")} == {("root.yaml", "Wanted")}
     assert first.deciders("Big") == first.deciders("Missing") == frozenset()
+
+
+def test_a_list_is_unknown_though_each_item_of_it_may_be_one_value_only() -> None:
+    assert isinstance(value({"Ref": "OnlyOf"}), Symbol)
 
 
 def test_only_a_condition_makes_a_choice_of_values() -> None:
