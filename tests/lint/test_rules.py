@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scaleout_cfn.lint import RULES, check_set
 
@@ -1088,3 +1090,27 @@ def test_applications_of_the_serverless_transform_are_nested_stacks_too() -> Non
     network["Type"] = "AWS::Serverless::Application"
     network["Properties"] = {"Location": "network.yaml", "Parameters": {"Cidr": "ten"}}
     assert [finding.rule for finding in check_set(templates)] == ["S107"]
+
+
+@given(st.dictionaries(st.sampled_from("ABCDEF"), st.sets(st.sampled_from("ABCDEF"))))
+def test_a_circle_is_found_wherever_a_nested_stack_waits_for_itself(waits: dict[str, set[str]]) -> None:
+    def beyond(names: set[str]) -> set[str]:
+        further = names.union(*(waits.get(name, set()) for name in names))
+        return names if further == names else beyond(further)
+
+    nested = {
+        name: {
+            "Type": "AWS::CloudFormation::Stack",
+            "DependsOn": sorted(others & waits.keys()),
+            "Properties": {"TemplateURL": "child.yaml"},
+        }
+        for name, others in waits.items()
+    }
+    templates: Set = {
+        "root.yaml": {"Resources": nested},
+        "child.yaml": {"Resources": {"T": {"Type": "AWS::SNS::Topic"}}},
+    }
+    rings = [set(finding.also) for finding in check_set(templates) if finding.rule == "S110"]
+    told = {path.removeprefix("Resources.") for ring in rings for path in ring}
+    waits = {name: others & waits.keys() for name, others in waits.items()}
+    assert told == {name for name, others in waits.items() if name in beyond(others)}
