@@ -110,9 +110,12 @@ def _node(value: Any) -> yaml.Node:
 
 
 def _string(text: str, tag: str) -> yaml.ScalarNode:
-    if "\n" in text:
-        return yaml.ScalarNode(tag, text, style="|")
-    return yaml.ScalarNode(tag, text, style="'" if not text or RISKY.match(text) else None)
+    return yaml.ScalarNode(tag, text, style=_style_of(text))
+
+
+@lru_cache(10_000)
+def _style_of(text: str) -> str | None:
+    return "|" if "\n" in text else "'" if not text or RISKY.match(text) else None
 
 
 def _short(name: str, argument: Any) -> yaml.Node | None:
