@@ -70,7 +70,7 @@ def _reasons(group: Symbol, loads: Sequence[_Load]) -> list[str]:
             beside = " beside those that run on every node" if daemons else ""
             too_large.append(
                 f"{load.file}: {load.path}: one task of {load.size} does not fit on {on}{beside}; give it less, or take"
-                " larger types (cluster.instance_types)"
+                " larger types (capacity.NAME.instance_types)"
             )
     if too_large or not types or most_nodes is None:
         return too_large
@@ -82,8 +82,8 @@ def _reasons(group: Symbol, loads: Sequence[_Load]) -> list[str]:
     )
     return [
         f"{group.stack.file}: {group.name}: {asked} with room for a deployment need {needed} {type.name}"
-        f" ({_room(type)}); MaxSize is {most_nodes:g}; raise it to {needed} (cluster.max_nodes), take larger types"
-        " (cluster.instance_types), or ask for fewer or smaller tasks"
+        f" ({_room(type)}); MaxSize is {most_nodes:g}; raise it to {needed} (capacity.NAME.max_nodes), take larger types"
+        " (capacity.NAME.instance_types), or ask for fewer or smaller tasks"
     ]
 
 

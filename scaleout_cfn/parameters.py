@@ -6,18 +6,20 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
+from scaleout_cfn.config.tunables import Section, allowed_by, bare, pattern_of, tunables
 from scaleout_cfn.errors import WiringError
-from scaleout_cfn.tunables import Section, allowed_by, bare, pattern_of, tunables
 from scaleout_cfn.values import Flag, Number, Value, Values
 
 __all__ = ["asked", "interface", "name_of"]
 
+#: What one of a table's sections is called.
+ONE_OF = {"services": "Service", "capacity": "Capacity"}
 #: Words that are not written as a capitalised word.
 SPELLING = {"uri": "URI", "url": "URL", "vpc": "VPC", "id": "ID", "ecs": "ECS", "cpu": "CPU"}
 
 
 def name_of(key: str) -> str:
-    """What the parameter of a tunable is called: `max_tasks` for the key `scaling.max_tasks`.
+    """What the parameter of a tunable is called: `web_image_uri` for the key `services.web.image_uri`.
 
     The first part of a key is the room that the tunable is in, and no part of the name.
     """
@@ -82,9 +84,15 @@ def interface(titles: Iterable[str], keys: Mapping[str, str]) -> dict[str, Any]:
     groups: dict[str, list[str]] = {}
     labels = {}
     for title in titles:
-        section = keys.get(title, "more").partition(".")[0]
-        groups.setdefault(words(section), []).append(title)
-        labels[title] = {"default": words(re.sub("(?<=.)(?=[A-Z])", "_", title).lower())}
+        key = keys.get(title, "more")
+        room, *inside = key.split(".")
+        if room in ("services", "capacity"):
+            # [services.web] is "Service web", and its parameters need not say so again.
+            label, name = f"{ONE_OF[room]} {inside[0]}", "_".join(inside[1:])
+        else:
+            label, name = words(room), re.sub("(?<=.)(?=[A-Z])", "_", title).lower()
+        groups.setdefault(label, []).append(title)
+        labels[title] = {"default": words(name)}
     return {
         "ParameterGroups": [
             {"Label": {"default": label}, "Parameters": parameters} for label, parameters in groups.items()

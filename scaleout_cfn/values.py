@@ -16,14 +16,18 @@ __all__ = [
     "CapacityProviderName",
     "CertificateArn",
     "ClusterName",
+    "DnsName",
     "EmailAddress",
     "Flag",
     "GroupName",
+    "HostedZoneId",
     "ImageId",
     "LatestImage",
+    "ListenerArn",
     "LoadBalancerName",
     "LogGroupArn",
     "LogGroupName",
+    "NamespaceArn",
     "Number",
     "RepositoryArn",
     "RepositoryName",
@@ -121,6 +125,22 @@ class LatestImage(ImageId):
 
 class CertificateArn(Value):
     meaning = "The ACM certificate of the HTTPS listener."
+
+
+class ListenerArn(Value):
+    meaning = "The listener that the rules of services belong to."
+
+
+class DnsName(Value):
+    meaning = "The load balancer's own host name."
+
+
+class HostedZoneId(Value):
+    meaning = "The hosted zone of the load balancer's own host name, as alias records want it."
+
+
+class NamespaceArn(Value):
+    meaning = "The Cloud Map namespace in which services find each other by name."
 
 
 class TargetGroupArn(Value):

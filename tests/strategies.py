@@ -20,8 +20,8 @@ from scaleout_cfn.config import (
     Service,
     unreachable,
 )
-from scaleout_cfn.scaling import Schedule, StepAdjustment, StepScaling
-from scaleout_cfn.tunables import Section, bare, fields_of, sections_of
+from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
+from scaleout_cfn.config.tunables import Section, bare, fields_of, sections_of
 
 PINNED = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
 

@@ -19,8 +19,8 @@ import scaleout_cfn.cli.render as render_command
 from scaleout_cfn.cli import COMMANDS, cli, main
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config
-from scaleout_cfn.config_file import load
-from scaleout_cfn.config_text import json_schema, starter
+from scaleout_cfn.config.file import load
+from scaleout_cfn.config.text import json_schema, starter
 from scaleout_cfn.files import write
 from scaleout_cfn.graph import mermaid
 from scaleout_cfn.profiles import PROFILES

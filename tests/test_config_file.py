@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scaleout_cfn.config import Certificate, Config, Domain, ExistingVpc, LoadBalancer, NewVpc, remarks
-from scaleout_cfn.config_file import checked, load, merged
-from scaleout_cfn.config_text import toml
+from scaleout_cfn.config.file import checked, load, merged
+from scaleout_cfn.config.text import toml
 from scaleout_cfn.errors import ConfigError, UsageError
-from scaleout_cfn.scaling import Scaling, Schedule, StepAdjustment, StepScaling
-from scaleout_cfn.tunables import bounds_of, choices_of, tunables, unit_of
+from scaleout_cfn.config.scaling import Scaling, Schedule, StepAdjustment, StepScaling
+from scaleout_cfn.config.tunables import bounds_of, choices_of, tunables, unit_of
 
 Loader = Callable[..., Config]
 

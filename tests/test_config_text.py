@@ -26,12 +26,12 @@ from scaleout_cfn.config import (
     SourcePipeline,
     conflicts,
 )
-from scaleout_cfn.config_file import Places, convert, load
-from scaleout_cfn.config_text import json_schema, starter, toml
+from scaleout_cfn.config.file import Places, convert, load
+from scaleout_cfn.config.text import json_schema, starter, toml
 from scaleout_cfn.errors import ConfigError
 from scaleout_cfn.profiles import PROFILES
-from scaleout_cfn.scaling import Schedule, StepAdjustment, StepScaling
-from scaleout_cfn.tunables import Section, bare, bounds_of, choices_of, fields_of, tunables, unit_of
+from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
+from scaleout_cfn.config.tunables import Section, bare, bounds_of, choices_of, fields_of, tunables, unit_of
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

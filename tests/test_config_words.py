@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from scaleout_cfn import grammars
 from scaleout_cfn.config import Config
-from scaleout_cfn.config_file import load, refusal
+from scaleout_cfn.config.file import load, refusal
 from scaleout_cfn.errors import ConfigError, UsageError
 from scaleout_cfn.grammars import partition_of, problem_of_region
 from scaleout_cfn.toml_lines import key_lines
-from scaleout_cfn.tunables import Section, bare, fields_of, pattern_of, sections_of
+from scaleout_cfn.config.tunables import Section, bare, fields_of, pattern_of, sections_of
 
 UUID = "12345678-1234-1234-1234-123456789012"
 

@@ -27,7 +27,7 @@ from scaleout_cfn.config import (
     SourcePipeline,
 )
 from scaleout_cfn.rendering import render, set_of
-from scaleout_cfn.scaling import Scaling
+from scaleout_cfn.config.scaling import Scaling
 
 #: Actions that may have "*" as their resource, each with the reason. A "*" that is not here fails.
 EVERYWHERE = {

@@ -23,17 +23,17 @@ from troposphere.cloudformation import WaitConditionHandle
 
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config, ExistingVpc, Observability
-from scaleout_cfn.config_file import load
+from scaleout_cfn.config.file import load
 from scaleout_cfn.errors import ConfigError, SetError, UsageError, WiringError
 from scaleout_cfn.files import templates_in, write
 from scaleout_cfn.graph import mermaid
 from scaleout_cfn.lint import check_set
 from scaleout_cfn.rendering import local_url, render, set_of, texts_of
-from scaleout_cfn.scaling import Scaling, Schedule
+from scaleout_cfn.config.scaling import Scaling, Schedule
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks import root
 from scaleout_cfn.templates import reading
-from scaleout_cfn.tunables import Section, tunable
+from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.values import Flag, Number, SubnetIds, Text, Value
 
 ROOT = Path(__file__).parent.parent

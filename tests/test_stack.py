@@ -17,7 +17,7 @@ from scaleout_cfn.errors import WiringError
 from scaleout_cfn.rendering import local_url, set_of
 from scaleout_cfn.stack import Stack, file_name, pascal
 from scaleout_cfn.stacks import network
-from scaleout_cfn.tunables import Section, tunable
+from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.values import Flag, LatestImage, Number, SubnetIds, Text, Value, Values, VpcId
 
 

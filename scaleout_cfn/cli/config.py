@@ -10,10 +10,10 @@ import click
 
 from scaleout_cfn.cli.options import DEFAULT_CONFIG, project
 from scaleout_cfn.config import Config
-from scaleout_cfn.config_text import json_schema, starter
+from scaleout_cfn.config.scaling import Scaling
+from scaleout_cfn.config.text import json_schema, starter
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.profiles import PROFILES
-from scaleout_cfn.scaling import Scaling
 
 
 @click.command()

@@ -11,7 +11,7 @@ import click
 from msgspec import Struct
 
 from scaleout_cfn.config import Config, remarks
-from scaleout_cfn.config_file import load
+from scaleout_cfn.config.file import load
 from scaleout_cfn.grammars import problem_of_bucket
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from scaleout_cfn.scaling import Scaling, StepScaling, TargetTracking
+from scaleout_cfn.config.scaling import Scaling, StepScaling, TargetTracking
 from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.model import Delays, Model
 from scaleout_cfn.simulator.placement import Nodes

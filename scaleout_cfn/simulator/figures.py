@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaleout_cfn.scaling import NodeScaling, Scaling, Schedule, TargetTracking
+from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, TargetTracking
 from scaleout_cfn.simulator.model import Delays, Load, Model
 from scaleout_cfn.simulator.run import Trace, phases, run
 from scaleout_cfn.simulator.traffic import Traffic, synthetic

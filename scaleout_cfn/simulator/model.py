@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from scaleout_cfn.scaling import Scaling
+from scaleout_cfn.config.scaling import Scaling
 
 __all__ = ["BANDS", "Delays", "HourlyCosts", "Load", "Model", "corners"]
 
@@ -28,7 +28,7 @@ class HourlyCosts:
 
 @dataclass(frozen=True)
 class Model:
-    """A stack set as the two scaling loops see it. Policies are those of `scaleout_cfn.scaling`.
+    """A stack set as the two scaling loops see it. Policies are those of `scaleout_cfn.config.scaling`.
 
     `node_cpu_target` is the target of a group that tracks its instances' CPU by itself, in percent; None where a
     capacity provider moves the nodes.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from scaleout_cfn.scaling import NodeScaling, Scaling, TargetTracking
+from scaleout_cfn.config.scaling import NodeScaling, Scaling, TargetTracking
 from scaleout_cfn.simulator.model import Model
 
 __all__ = ["PEERS", "peers", "with_profile"]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 from scaleout_cfn.capacity import Demand, InstanceType, UnknownInstanceType, instance_type, tasks_per_node
+from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.model import HourlyCosts, Model
 from scaleout_cfn.templates.reading import read_folder
 from scaleout_cfn.templates.sets import StackSet

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from scaleout_cfn.scaling import NodeScaling, Scaling, TargetTracking
+from scaleout_cfn.config.scaling import NodeScaling, Scaling, TargetTracking
 from scaleout_cfn.simulator.model import Delays, Load, Model
 from scaleout_cfn.simulator.prices import Prices
 from scaleout_cfn.simulator.results import Result, maximum_that_limits, measure, ranges

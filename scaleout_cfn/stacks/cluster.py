@@ -1,11 +1,12 @@
-"""The ECS cluster and its EC2 container instances, which grow and shrink with the tasks."""
+"""The ECS cluster, and the pools that its tasks run on."""
 
 from __future__ import annotations
 
 from pkgutil import get_data
+from typing import Any
 
 from msgspec import Struct
-from troposphere import Base64, Equals, If, Sub, autoscaling, ec2, ecs, iam
+from troposphere import Base64, Equals, If, Ref, Sub, autoscaling, ec2, ecs, iam, servicediscovery
 from troposphere.policies import (
     AutoScalingRollingUpdate,
     AutoScalingScheduledAction,
@@ -16,30 +17,38 @@ from troposphere.policies import (
 from troposphere.validators.autoscaling import Tags
 
 from scaleout_cfn.capacity import RESERVED_MEMORY_MIB
-from scaleout_cfn.config import Config
-from scaleout_cfn.iam import assumed_by, be_managed_by_session_manager, join_cluster
+from scaleout_cfn.config import Config, Ec2Capacity, FargateCapacity, ManagedCapacity
+from scaleout_cfn.iam import assumed_by, aws_policy, be_managed_by_session_manager, join_cluster, pass_instance_role
 from scaleout_cfn.stack import Stack
+from scaleout_cfn.stacks.alarms import at_maximum
+from scaleout_cfn.units import title_of, units
 from scaleout_cfn.values import (
     CapacityProviderName,
     ClusterName,
     Flag,
     GroupName,
     ImageId,
+    LatestImage,
+    NamespaceArn,
     SecurityGroupId,
     SubnetIds,
+    TopicArn,
     VpcId,
 )
 
 # Linux's own ephemeral range; the agent is told to stay in it, and the security group opens just that.
 FIRST_PORT, LAST_PORT = 32768, 60999
 ROOT_DEVICE = "/dev/xvda"
-GROUP_TITLE = "Nodes"
 
 
 class Outputs(Struct, frozen=True):
     cluster_name: ClusterName
-    capacity_provider: CapacityProviderName
-    group_name: GroupName
+    #: By pool. Fargate's two are AWS's own, and have no output.
+    capacity_provider: dict[str, CapacityProviderName]
+    #: By pool of EC2 nodes.
+    group_name: dict[str, GroupName]
+    #: Where services find each other by name; none where no service is reached.
+    namespace: NamespaceArn | None
 
 
 def build(
@@ -48,9 +57,10 @@ def build(
     *,
     vpc_id: VpcId,
     subnets: SubnetIds,
-    node_image: ImageId,
+    machine_image: dict[str, LatestImage],
     load_balancer_security_group: SecurityGroupId | None,
     create_service_linked_role: Flag,
+    topic: TopicArn,
 ) -> Outputs:
     linked_role = _service_linked_role(stack, create_service_linked_role)
     cluster = stack.add(
@@ -61,13 +71,76 @@ def build(
             Metadata={"ServiceLinkedRole": If(linked_role.Condition, linked_role.ref(), "the account has it")},
         )
     )
-    firewall = _security_group(stack, vpc_id, load_balancer_security_group)
-    template = _launch_template(stack, config, cluster, firewall, node_image)
-    group = _group(stack, config, template, subnets)
-    nodes = config.scaling.nodes
+    providers: dict[str, CapacityProviderName] = {}
+    groups: dict[str, GroupName] = {}
+    for name, pool in sorted(config.capacity.items()):
+        if isinstance(pool, Ec2Capacity):
+            # Under bridge a node's group is that of its tasks.
+            from_balancer = any(
+                unit.pool_name == name and unit.is_web and unit.network_mode == "bridge" for unit in units(config)
+            )
+            nodes = _nodes(
+                stack,
+                Pool(name, pool),
+                cluster,
+                vpc_id,
+                subnets,
+                machine_image[name],
+                load_balancer_security_group if from_balancer else None,
+                topic,
+            )
+            providers[name], groups[name] = nodes
+        elif isinstance(pool, ManagedCapacity):
+            providers[name] = _managed_instances(stack, Pool(name, pool), cluster, vpc_id, subnets)
+    fargate = (
+        ["FARGATE", "FARGATE_SPOT"] if any(isinstance(p, FargateCapacity) for p in config.capacity.values()) else []
+    )
+    # For a task that somebody runs by hand; each service says what it runs on.
+    usual = next(iter(sorted(providers.items())), (None, "FARGATE"))[1]
+    stack.add(
+        ecs.ClusterCapacityProviderAssociations(
+            "CapacityProviderAssociation",
+            Cluster=cluster.ref(),
+            CapacityProviders=[*providers.values(), *fargate],
+            DefaultCapacityProviderStrategy=[ecs.CapacityProviderStrategy(CapacityProvider=usual, Weight=1)],
+        )
+    )
+    namespace = None
+    if any(unit.is_reached for unit in units(config)):
+        # Its name may not be that of another namespace of the account: a stack's name with its suffix is none.
+        made = stack.add(servicediscovery.HttpNamespace("Namespace", Name=Ref("AWS::StackName")))
+        namespace = NamespaceArn(made.get_att("Arn"))
+    return Outputs(ClusterName(cluster.ref()), providers, groups, namespace)
+
+
+class Pool(Struct, frozen=True):
+    """A pool by its name, of which the titles of its resources are made."""
+
+    name: str
+    settings: Any
+
+    def titled(self, what: str) -> str:
+        return f"{title_of(self.name)}{what}"
+
+
+def _nodes(
+    stack: Stack,
+    pool: Pool,
+    cluster: ecs.Cluster,
+    vpc_id: VpcId,
+    subnets: SubnetIds,
+    machine_image: ImageId,
+    load_balancer: SecurityGroupId | None,
+    topic: TopicArn,
+) -> tuple[CapacityProviderName, GroupName]:
+    """EC2 nodes: a group that the capacity provider keeps as large as the tasks need."""
+    firewall = _security_group(stack, pool, vpc_id, load_balancer)
+    template = _launch_template(stack, pool, cluster, firewall, machine_image)
+    group = _group(stack, pool, template, subnets)
+    scaling = pool.settings.scaling
     provider = stack.add(
         ecs.CapacityProvider(
-            "CapacityProvider",
+            pool.titled("CapacityProvider"),
             AutoScalingGroupProvider=ecs.AutoScalingGroupProvider(
                 AutoScalingGroupArn=group.ref(),
                 ManagedDraining="ENABLED",
@@ -76,23 +149,95 @@ def build(
                 ManagedTerminationProtection="DISABLED",
                 ManagedScaling=ecs.ManagedScaling(
                     Status="ENABLED",
-                    TargetCapacity=nodes.target_capacity_percent,
-                    MinimumScalingStepSize=nodes.min_step,
-                    MaximumScalingStepSize=nodes.max_step,
-                    InstanceWarmupPeriod=nodes.warmup_s,
+                    TargetCapacity=scaling.target_capacity_percent,
+                    MinimumScalingStepSize=scaling.min_step,
+                    MaximumScalingStepSize=scaling.max_step,
+                    InstanceWarmupPeriod=scaling.warmup_s,
                 ),
             ),
         )
     )
-    stack.add(
-        ecs.ClusterCapacityProviderAssociations(
-            "CapacityProviderAssociation",
-            Cluster=cluster.ref(),
-            CapacityProviders=[provider.ref()],
-            DefaultCapacityProviderStrategy=[ecs.CapacityProviderStrategy(CapacityProvider=provider.ref(), Weight=1)],
+    if pool.settings.min_nodes < pool.settings.max_nodes:
+        at_maximum(
+            stack,
+            pool.titled("NodesAtMaximum"),
+            f"The pool {pool.name} has as many nodes as it may have: tasks may wait for room.",
+            "AWS/AutoScaling",
+            "GroupInServiceInstances",
+            {"AutoScalingGroupName": group.ref()},
+            pool.settings.max_nodes,
+            topic,
+        )
+    return CapacityProviderName(provider.ref()), GroupName(group.ref())
+
+
+def _managed_instances(
+    stack: Stack, pool: Pool, cluster: ecs.Cluster, vpc_id: VpcId, subnets: SubnetIds
+) -> CapacityProviderName:
+    """Instances that ECS chooses and looks after.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ManagedInstances.html
+    """
+    settings: ManagedCapacity = pool.settings
+    instance_role = stack.add(
+        iam.Role(
+            pool.titled("InstanceRole"),
+            AssumeRolePolicyDocument=assumed_by("ec2"),
+            ManagedPolicyArns=[aws_policy("AmazonECSInstanceRolePolicyForManagedInstances")],
         )
     )
-    return Outputs(ClusterName(cluster.ref()), CapacityProviderName(provider.ref()), GroupName(group.ref()))
+    profile = stack.add(iam.InstanceProfile(pool.titled("InstanceProfile"), Roles=[instance_role.ref()]))
+    infrastructure = stack.add(
+        iam.Role(
+            pool.titled("InfrastructureRole"),
+            AssumeRolePolicyDocument=assumed_by("ecs"),
+            ManagedPolicyArns=[aws_policy("AmazonECSInfrastructureRolePolicyForManagedInstances")],
+            # AWS's policy passes roles of one fixed name on; ours has the name that CloudFormation gives it.
+            Policies=[
+                iam.Policy(
+                    PolicyName="pass-instance-role", PolicyDocument=pass_instance_role(instance_role.get_att("Arn"))
+                )
+            ],
+        )
+    )
+    firewall = stack.add(
+        ec2.SecurityGroup(
+            pool.titled("SecurityGroup"), GroupDescription="Managed instances; nobody is let in.", VpcId=vpc_id
+        )
+    )
+    requirements = ecs.InstanceRequirementsRequest(
+        VCpuCount=ecs.VCpuCountRangeRequest(Min=settings.min_vcpus, Max=settings.max_vcpus),
+        MemoryMiB=ecs.MemoryMiBRequest(Min=settings.min_memory_mib, Max=settings.max_memory_mib),
+        # An instance type's architecture is that of its CPUs' maker.
+        CpuManufacturers=["amazon-web-services"] if settings.architecture == "arm64" else ["intel", "amd"],
+        InstanceGenerations=["current"],
+    )
+    if settings.instance_types:
+        requirements.AllowedInstanceTypes = list(settings.instance_types)
+    provider = stack.add(
+        ecs.CapacityProvider(
+            pool.titled("CapacityProvider"),
+            ClusterName=cluster.ref(),
+            ManagedInstancesProvider=ecs.ManagedInstancesProvider(
+                InfrastructureRoleArn=infrastructure.get_att("Arn"),
+                PropagateTags="CAPACITY_PROVIDER",
+                InfrastructureOptimization=ecs.InfrastructureOptimization(ScaleInAfter=settings.scale_in_after_s),
+                AutoRepairConfiguration=ecs.AutoRepairConfiguration(
+                    ActionsStatus="ENABLED" if settings.repair else "DISABLED"
+                ),
+                InstanceLaunchTemplate=ecs.InstanceLaunchTemplate(
+                    Ec2InstanceProfileArn=profile.get_att("Arn"),
+                    CapacityOptionType="SPOT" if settings.option == "spot" else "ON_DEMAND",
+                    NetworkConfiguration=ecs.ManagedInstancesNetworkConfiguration(
+                        Subnets=subnets, SecurityGroups=[firewall.ref()]
+                    ),
+                    StorageConfiguration=ecs.ManagedInstancesStorageConfiguration(StorageSizeGiB=settings.storage_gib),
+                    InstanceRequirements=requirements,
+                ),
+            ),
+        )
+    )
+    return CapacityProviderName(provider.ref())
 
 
 def _service_linked_role(stack: Stack, wanted: Flag) -> iam.ServiceLinkedRole:
@@ -113,10 +258,14 @@ def _service_linked_role(stack: Stack, wanted: Flag) -> iam.ServiceLinkedRole:
     )
 
 
-def _security_group(stack: Stack, vpc_id: VpcId, load_balancer: SecurityGroupId | None) -> ec2.SecurityGroup:
+def _security_group(
+    stack: Stack, pool: Pool, vpc_id: VpcId, load_balancer: SecurityGroupId | None
+) -> ec2.SecurityGroup:
     """The nodes' group. Under bridge the load balancer, and nobody else, reaches the tasks' dynamic ports."""
     group = ec2.SecurityGroup(
-        "SecurityGroup", GroupDescription="Container instances; in only from the load balancer.", VpcId=vpc_id
+        pool.titled("SecurityGroup"),
+        GroupDescription="Container instances; in only from the load balancer.",
+        VpcId=vpc_id,
     )
     stack.add(group)
     if load_balancer is not None:
@@ -132,7 +281,7 @@ def _security_group(stack: Stack, vpc_id: VpcId, load_balancer: SecurityGroupId 
         # The other half is made here too, so that neither group's stack needs the other's.
         stack.add(
             ec2.SecurityGroupEgress(
-                "LoadBalancerEgress",
+                pool.titled("LoadBalancerEgress"),
                 Description="To the tasks' dynamic ports",
                 GroupId=load_balancer,
                 IpProtocol="tcp",
@@ -145,11 +294,11 @@ def _security_group(stack: Stack, vpc_id: VpcId, load_balancer: SecurityGroupId 
 
 
 def _launch_template(
-    stack: Stack, config: Config, cluster: ecs.Cluster, group: ec2.SecurityGroup, image: ImageId
+    stack: Stack, pool: Pool, cluster: ecs.Cluster, group: ec2.SecurityGroup, image: ImageId
 ) -> ec2.LaunchTemplate:
     role = stack.add(
         iam.Role(
-            "NodeRole",
+            pool.titled("Role"),
             AssumeRolePolicyDocument=assumed_by("ec2"),
             Policies=[
                 iam.Policy(PolicyName="join-cluster", PolicyDocument=join_cluster(cluster.get_att("Arn"))),
@@ -157,24 +306,24 @@ def _launch_template(
             ],
         )
     )
-    profile = stack.add(iam.InstanceProfile("NodeProfile", Roles=[role.ref()]))
+    profile = stack.add(iam.InstanceProfile(pool.titled("Profile"), Roles=[role.ref()]))
     settings = {
         "ClusterName": cluster.ref(),
         "ReservedMemory": str(RESERVED_MEMORY_MIB),
         "FirstPort": str(FIRST_PORT),
         "LastPort": str(LAST_PORT),
-        "GroupTitle": GROUP_TITLE,
+        "GroupTitle": pool.titled("Group"),
     }
     # Not importlib.resources, which takes as long to import as everything in this module.
     script = get_data(__package__, "node.sh")
     assert script is not None
     return stack.add(
         ec2.LaunchTemplate(
-            "LaunchTemplate",
+            pool.titled("LaunchTemplate"),
             LaunchTemplateData=ec2.LaunchTemplateData(
                 ImageId=image,
                 # The one that is used where the group's own list of types is not.
-                InstanceType=config.cluster.instance_types[0],
+                InstanceType=pool.settings.instance_types[0],
                 IamInstanceProfile=ec2.IamInstanceProfile(Arn=profile.get_att("Arn")),
                 SecurityGroupIds=[group.ref()],
                 UserData=Base64(Sub(script.decode(), settings)),
@@ -187,7 +336,7 @@ def _launch_template(
                         DeviceName=ROOT_DEVICE,
                         Ebs=ec2.EBSBlockDevice(
                             VolumeType="gp3",
-                            VolumeSize=config.cluster.disk_gib,
+                            VolumeSize=pool.settings.disk_gib,
                             Encrypted=True,
                             DeleteOnTermination=True,
                         ),
@@ -198,13 +347,11 @@ def _launch_template(
     )
 
 
-def _group(
-    stack: Stack, config: Config, template: ec2.LaunchTemplate, subnets: SubnetIds
-) -> autoscaling.AutoScalingGroup:
-    settings = config.cluster
+def _group(stack: Stack, pool: Pool, template: ec2.LaunchTemplate, subnets: SubnetIds) -> autoscaling.AutoScalingGroup:
+    settings: Ec2Capacity = pool.settings
     timeout = f"PT{settings.update_timeout_min}M"
     group = autoscaling.AutoScalingGroup(
-        GROUP_TITLE,
+        pool.titled("Group"),
         # No DesiredCapacity: the capacity provider owns it, and an update would set it back.
         MinSize=str(settings.min_nodes),
         MaxSize=str(settings.max_nodes),

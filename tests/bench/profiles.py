@@ -25,7 +25,7 @@ import msgspec
 import numpy as np
 
 from scaleout_cfn.profiles import PROFILES
-from scaleout_cfn.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.model import Delays, Load, Model, corners
 from scaleout_cfn.simulator.peers import cdk, with_profile
 from scaleout_cfn.simulator.prices import load_prices

@@ -18,7 +18,7 @@ from random import Random
 
 import numpy as np
 
-from scaleout_cfn.scaling import Scaling, TargetTracking
+from scaleout_cfn.config.scaling import Scaling, TargetTracking
 from scaleout_cfn.simulator.model import Delays, Load, Model
 from scaleout_cfn.simulator.prices import load_prices
 from scaleout_cfn.simulator.queueing import waits

@@ -15,7 +15,7 @@ import pytest
 
 import scaleout_cfn as sc
 from scaleout_cfn.cli import cli
-from scaleout_cfn.config_file import load
+from scaleout_cfn.config.file import load
 from scaleout_cfn.local import running
 
 FOLDER = Path(__file__).parents[1] / "aws"

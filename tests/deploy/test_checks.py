@@ -13,7 +13,7 @@ from scaleout_cfn.cli.deploy import wish_of
 from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.cli.status import status
 from scaleout_cfn.cli.work import Work
-from scaleout_cfn.config_file import load
+from scaleout_cfn.config.file import load
 from scaleout_cfn.deploy.messages import Fact
 from scaleout_cfn.deploy.outcome import interrupted
 from scaleout_cfn.deploy.start import Wish

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scaleout_cfn.scaling import Scaling
+from scaleout_cfn.config.scaling import Scaling
 from scaleout_cfn.simulator.model import Load, Model
 
 LOAD = Load(task_rps=50)

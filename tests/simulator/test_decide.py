@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.decide import CapacityProvider, Happening, NodeTracking, ServicePolicies, Source
 from scaleout_cfn.simulator.model import Delays
 from scaleout_cfn.simulator.placement import Nodes

@@ -15,7 +15,7 @@ import scaleout_cfn as sc
 from scaleout_cfn import capacity
 from scaleout_cfn.config import conflicts
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.config.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.read import model_of, read
 
 FOLDER = Path(__file__).parents[2] / "templates_out"

@@ -385,7 +385,7 @@ def test_spread_tasks_are_never_advised_a_target_capacity_below_100() -> None:
 
 
 def test_an_overlay_gives_the_advised_settings_back(tmp_path: Path) -> None:
-    from scaleout_cfn.config_file import load
+    from scaleout_cfn.config.file import load
 
     for one in candidates(model(max_tasks=12), LOAD, 20)[1:]:
         file = tmp_path / "scaleout.toml"

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleout_cfn.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.config.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.model import Delays, Model
 from scaleout_cfn.simulator.peers import PEERS
 from scaleout_cfn.simulator.prices import load_prices

@@ -18,6 +18,7 @@ __all__ = [
     "choices_of",
     "default_of",
     "fields_of",
+    "named_sections",
     "pattern_of",
     "problem_with",
     "section_items",
@@ -104,7 +105,12 @@ def sections_of(inner: Any) -> tuple[type[Section], ...]:
 def section_items(inner: Any) -> type[Section] | None:
     """The section that a field holds a list of."""
     first = next(iter(get_args(inner)), None)
-    return first if isinstance(first, type) and issubclass(first, Section) else None
+    return first if get_origin(inner) is tuple and isinstance(first, type) and issubclass(first, Section) else None
+
+
+def named_sections(inner: Any) -> tuple[type[Section], ...]:
+    """The sections that a field holds by name, of one kind or another: `dict[str, WebService | WorkerService]`."""
+    return sections_of(get_args(inner)[1]) if get_origin(inner) is dict else ()
 
 
 def default_of(field: msgspec.structs.FieldInfo) -> Any:
@@ -117,7 +123,7 @@ def default_of(field: msgspec.structs.FieldInfo) -> Any:
 def tunables(section: Section, path: str = "") -> Iterator[tuple[str, Any, Any, Meta]]:
     """Every tunable of a section as (dotted key, type, value, Meta), depth first, in order of declaration.
 
-    Of sections that exclude each other, that one which the value is.
+    Of sections that exclude each other, that one which the value is; of sections by name, those that are there.
     """
     for field in fields_of(type(section)):
         inner, meta = bare(field.type)
@@ -126,6 +132,9 @@ def tunables(section: Section, path: str = "") -> Iterator[tuple[str, Any, Any, 
         assert meta is not None, f"{key} has no tunable()"
         if sections_of(inner):
             yield from tunables(value, key)
+        elif named_sections(inner):
+            for name, entry in value.items():
+                yield from tunables(entry, f"{key}.{name}")
         else:
             yield key, inner, value, meta
 

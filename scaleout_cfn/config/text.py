@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from scaleout_cfn.config import Config
-from scaleout_cfn.tunables import (
+from scaleout_cfn.config.tunables import (
     Section,
     bare,
     bounds_of,
