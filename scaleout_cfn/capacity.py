@@ -335,8 +335,8 @@ def _room(demand: Demand, supply: Supply) -> list[Problem]:
         else ""
     )
     message = (
-        f"services.{demand.service}.scaling.max_tasks: {count(tasks, 'task')} of {_size(demand)}{spare} need {_up(needed, each)}"
-        f" {type.name}, {each} a node by {binding_limit(type, demand)} ({_why(type, demand)});"
+        f"services.{demand.service}.scaling.max_tasks: {count(tasks, 'task')} of {_size(demand)}{spare} need"
+        f" {_up(needed, each)} {type.name}, {each} a node by {binding_limit(type, demand)} ({_why(type, demand)});"
         f" capacity.{supply.pool}.max_nodes is {nodes}, room for {nodes * each}"
     )
     cures: list[dict[str, object]] = []

@@ -82,8 +82,8 @@ def _reasons(group: Symbol, loads: Sequence[_Load]) -> list[str]:
     )
     return [
         f"{group.stack.file}: {group.name}: {asked} with room for a deployment need {needed} {type.name}"
-        f" ({_room(type)}); MaxSize is {most_nodes:g}; raise it to {needed} (capacity.NAME.max_nodes), take larger types"
-        " (capacity.NAME.instance_types), or ask for fewer or smaller tasks"
+        f" ({_room(type)}); MaxSize is {most_nodes:g}; raise it to {needed} (capacity.NAME.max_nodes), take larger"
+        " types (capacity.NAME.instance_types), or ask for fewer or smaller tasks"
     ]
 
 

@@ -370,20 +370,21 @@ def _on_its_pool(unit: Unit) -> Iterator[Conflict]:
             sizes = " or ".join(f"cpu_units = {cpu} with memory_mib = {memory}" for cpu, memory in near)
             yield Conflict(
                 f"{key}.memory_mib",
-                f"Fargate does not sell {settings.cpu_units} CPU units with {settings.memory_mib} MiB; nearest: {sizes}",
+                f"Fargate does not sell {settings.cpu_units} CPU units with {settings.memory_mib} MiB; nearest:"
+                f" {sizes}",
             )
     elif isinstance(pool, ManagedCapacity):
         if settings.cpu_units > pool.max_vcpus * 1024:
             yield Conflict(
                 f"{key}.cpu_units",
-                f"got {settings.cpu_units}, and the largest instance of {unit.pool_name} has {pool.max_vcpus} vCPUs, which"
-                f" are {pool.max_vcpus * 1024}; raise capacity.{unit.pool_name}.max_vcpus",
+                f"got {settings.cpu_units}, and the largest instance of {unit.pool_name} has {pool.max_vcpus} vCPUs,"
+                f" which are {pool.max_vcpus * 1024}; raise capacity.{unit.pool_name}.max_vcpus",
             )
         if settings.memory_mib >= pool.max_memory_mib:
             yield Conflict(
                 f"{key}.memory_mib",
-                f"got {settings.memory_mib}, and the largest instance of {unit.pool_name} has {pool.max_memory_mib} MiB,"
-                f" of which the system keeps a part; raise capacity.{unit.pool_name}.max_memory_mib",
+                f"got {settings.memory_mib}, and the largest instance of {unit.pool_name} has {pool.max_memory_mib}"
+                f" MiB, of which the system keeps a part; raise capacity.{unit.pool_name}.max_memory_mib",
             )
 
 
@@ -496,8 +497,10 @@ def _routes(config: Config) -> Iterator[Conflict]:
                 )
             if balancer.maintenance and route.priority == 1:
                 yield Conflict(f"{key}.priority", "1 is the maintenance page's; take another")
-            if isinstance(balancer.listener, Domain) and not (route.certificate_arn or route.hosted_zone_id):
-                if foreign := [host for host in route.hosts if host != balancer.listener.domain_name]:
+            uncertified = not (route.certificate_arn or route.hosted_zone_id)
+            if isinstance(balancer.listener, Domain) and uncertified:
+                foreign = [host for host in route.hosts if host != balancer.listener.domain_name]
+                if foreign:
                     yield Conflict(
                         f"{key}.hosts",
                         f"{foreign[0]} is another name than that of the listener's certificate,"

@@ -68,7 +68,7 @@ def load(
     for key in NAMED:
         # What an overlay or --set says of one service takes no other away.
         if own or key not in tables:
-            there = {name: {} for name in getattr(base, key)}
+            there: Table = {name: {} for name in getattr(base, key)}
             tables[key] = (
                 merged(there, tables.get(key, {}), None) if isinstance(tables.get(key, {}), dict) else tables[key]
             )

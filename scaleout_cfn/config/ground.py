@@ -1,4 +1,4 @@
-"""What a set stands on: its network, its load balancer, the settings of its repositories and of its cluster, and who is told of alarms."""
+"""What a set stands on: network, load balancer, cluster, the settings of its repositories, and who is told of alarms."""
 
 from typing import Annotated, Literal
 

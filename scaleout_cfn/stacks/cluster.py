@@ -92,16 +92,18 @@ def build(
             providers[name], groups[name] = nodes
         elif isinstance(pool, ManagedCapacity):
             providers[name] = _managed_instances(stack, Pool(name, pool), cluster, vpc_id, subnets)
-    fargate = (
-        ["FARGATE", "FARGATE_SPOT"] if any(isinstance(p, FargateCapacity) for p in config.capacity.values()) else []
-    )
+    # Managed Instances providers belong to the cluster by their ClusterName, and are refused in the list.
+    # https://github.com/hashicorp/terraform-provider-aws/issues/44783
+    listed: list[object] = [providers[name] for name in groups]
+    if any(isinstance(pool, FargateCapacity) for pool in config.capacity.values()):
+        listed += ["FARGATE", "FARGATE_SPOT"]
     # For a task that somebody runs by hand; each service says what it runs on.
-    usual = next(iter(sorted(providers.items())), (None, "FARGATE"))[1]
+    usual = next((provider for _, provider in sorted(providers.items())), "FARGATE")
     stack.add(
         ecs.ClusterCapacityProviderAssociations(
             "CapacityProviderAssociation",
             Cluster=cluster.ref(),
-            CapacityProviders=[*providers.values(), *fargate],
+            CapacityProviders=listed,
             DefaultCapacityProviderStrategy=[ecs.CapacityProviderStrategy(CapacityProvider=usual, Weight=1)],
         )
     )
