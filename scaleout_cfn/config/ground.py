@@ -1,4 +1,4 @@
-"""What a set stands on: network, load balancer, cluster, the settings of its repositories, and who is told of alarms."""
+"""What a set stands on: network, load balancer, cluster, settings of its repositories, and who is told of alarms."""
 
 from typing import Annotated, Literal
 
