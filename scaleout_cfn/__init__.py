@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     )
     from scaleout_cfn.config.file import load
     from scaleout_cfn.config.text import json_schema, starter
+    from scaleout_cfn.config.units import Unit, units
     from scaleout_cfn.errors import ConfigError, ScaleoutError, SetError, UsageError, WiringError
     from scaleout_cfn.files import write
     from scaleout_cfn.graph import mermaid
@@ -69,7 +70,6 @@ if TYPE_CHECKING:
     from scaleout_cfn.rendering import folder_url, local_url, render, set_of, texts_of
     from scaleout_cfn.stack import Stack
     from scaleout_cfn.stacks.root import Outputs, build
-    from scaleout_cfn.units import Unit, units
     from scaleout_cfn.values import (
         ClusterName,
         Flag,
@@ -123,7 +123,7 @@ _HOMES = {
     "rendering": "folder_url local_url render set_of texts_of",
     "stack": "Stack",
     "stacks.root": "Outputs build",
-    "units": "Unit units",
+    "config.units": "Unit units",
     "values": (
         "ClusterName Flag LogGroupName Number RoleArn SecurityGroupId ServiceName SubnetIds Text Value Values VpcId"
     ),

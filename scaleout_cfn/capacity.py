@@ -20,8 +20,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scaleout_cfn.config import Config, Ec2Capacity, Scaling, Schedule
+from scaleout_cfn.config.units import Unit, units
 from scaleout_cfn.errors import SetError
-from scaleout_cfn.units import Unit, units
 
 __all__ = [
     "RESERVED_MEMORY_MIB",

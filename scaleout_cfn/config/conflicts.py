@@ -27,6 +27,9 @@ from scaleout_cfn.config import (
     SourcePipeline,
     WebService,
 )
+from scaleout_cfn.config.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
+from scaleout_cfn.config.sizes import fargate_sizes_near
+from scaleout_cfn.config.units import Unit, names_of, units
 from scaleout_cfn.grammars import (
     arn_of,
     ecr_repository,
@@ -34,9 +37,6 @@ from scaleout_cfn.grammars import (
     partition_of,
     remark_on_cidr,
 )
-from scaleout_cfn.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
-from scaleout_cfn.sizes import fargate_sizes_near
-from scaleout_cfn.units import Unit, names_of, units
 
 __all__ = ["Conflict", "conflicts", "may_pull", "remarks", "unreachable"]
 

@@ -18,10 +18,10 @@ from troposphere.validators.autoscaling import Tags
 
 from scaleout_cfn.capacity import RESERVED_MEMORY_MIB
 from scaleout_cfn.config import Config, Ec2Capacity, FargateCapacity, ManagedCapacity
+from scaleout_cfn.config.units import title_of, units
 from scaleout_cfn.iam import assumed_by, aws_policy, be_managed_by_session_manager, join_cluster, pass_instance_role
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import at_maximum
-from scaleout_cfn.units import title_of, units
 from scaleout_cfn.values import (
     CapacityProviderName,
     ClusterName,

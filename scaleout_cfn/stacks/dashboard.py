@@ -9,9 +9,9 @@ from msgspec import Struct
 from troposphere import Sub, cloudwatch
 
 from scaleout_cfn.config import Config
+from scaleout_cfn.config.units import title_of, units
 from scaleout_cfn.metrics import ALB
 from scaleout_cfn.stack import Stack
-from scaleout_cfn.units import title_of, units
 from scaleout_cfn.values import (
     CapacityProviderName,
     ClusterName,

@@ -12,11 +12,11 @@ from troposphere import elasticloadbalancingv2 as elb
 from troposphere.validators.route53 import AliasTarget
 
 from scaleout_cfn.config import RegistryPipeline, WebService
+from scaleout_cfn.config.routing import priorities
+from scaleout_cfn.config.units import Unit
 from scaleout_cfn.metrics import ALB, dimensions
-from scaleout_cfn.routing import priorities
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import error_share
-from scaleout_cfn.units import Unit
 from scaleout_cfn.values import (
     AlarmName,
     DnsName,

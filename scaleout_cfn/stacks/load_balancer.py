@@ -8,8 +8,8 @@ from troposphere import elasticloadbalancingv2 as elb
 from troposphere.validators.route53 import AliasTarget
 
 from scaleout_cfn.config import Config, Domain, Http, NewLoadBalancer
+from scaleout_cfn.config.routing import MAINTENANCE
 from scaleout_cfn.iam import receive_balancer_logs
-from scaleout_cfn.routing import MAINTENANCE
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import error_share
 from scaleout_cfn.stacks.buckets import expiring_bucket

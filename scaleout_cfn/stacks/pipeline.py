@@ -11,6 +11,7 @@ from msgspec import Struct
 from troposphere import Sub, codebuild, codepipeline, events, iam, logs, s3
 
 from scaleout_cfn.config import GitHubPipeline, NoPipeline, RegistryPipeline, SourcePipeline
+from scaleout_cfn.config.units import Unit, units
 from scaleout_cfn.iam import (
     GITHUB,
     assumed_by,
@@ -25,7 +26,6 @@ from scaleout_cfn.iam import (
 )
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.buckets import expiring_bucket
-from scaleout_cfn.units import Unit, units
 from scaleout_cfn.values import RepositoryArn, RepositoryName, RoleArn, StackName, Text
 from scaleout_cfn.yaml_text import to_yaml
 

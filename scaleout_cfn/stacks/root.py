@@ -13,9 +13,9 @@ from troposphere import Equals, FindInMap, Not, Ref, Sub
 
 from scaleout_cfn.capacity import fitting_tasks
 from scaleout_cfn.config import Config, Ec2Capacity, ExistingLoadBalancer, GitHubPipeline, NewVpc, WebService
+from scaleout_cfn.config.units import Unit, units
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks import cluster, dashboard, foundation, load_balancer, network, notifications, service
-from scaleout_cfn.units import Unit, units
 from scaleout_cfn.values import (
     ClusterName,
     EmailAddress,

@@ -8,10 +8,10 @@ from troposphere import Equals, GetAtt, Join, Not, Sub, cloudwatch
 from troposphere import applicationautoscaling as aas
 
 from scaleout_cfn.config import StepScaling, TargetTracking
+from scaleout_cfn.config.units import Unit
 from scaleout_cfn.metrics import ALB, ECS, dimensions
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import at_maximum
-from scaleout_cfn.units import Unit
 from scaleout_cfn.values import ClusterName, LoadBalancerName, Number, TargetGroupName, TopicArn
 
 __all__ = ["scale"]

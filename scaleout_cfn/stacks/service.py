@@ -11,11 +11,11 @@ from msgspec import Struct
 from troposphere import Ref, ec2, ecs, iam
 
 from scaleout_cfn.config import Ec2Capacity, FargateCapacity, ManagedCapacity, NewVpc, WebService
+from scaleout_cfn.config.units import Unit
 from scaleout_cfn.grammars import ecr_repository
 from scaleout_cfn.iam import assumed_by, carry_exec_sessions, pull_image, read_secrets, write_logs
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.scaling import scale
-from scaleout_cfn.units import Unit
 from scaleout_cfn.values import (
     AlarmName,
     CapacityProviderName,
