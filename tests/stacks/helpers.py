@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 import scaleout_cfn as sc
+from one_service import one_service
 
 Template = dict[str, Any]
 Templates = dict[str, Template]
@@ -18,7 +19,7 @@ SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf"
 PARAMETER = "arn:aws:ssm:eu-west-1:123456789012:parameter/web/key"
 CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/0a1b2c3d-1234-1234-1234-0123456789ab"
 DOMAIN = sc.Domain(domain_name="shop.example.com", hosted_zone_id="Z0123456789")
-AWSVPC = sc.Config(service=sc.Service(network_mode="awsvpc"), scaling=sc.Scaling(max_tasks=9))
+AWSVPC = one_service(sc.WebService(network_mode="awsvpc"), scaling=sc.Scaling(max_tasks=9))
 
 
 @functools.cache
@@ -26,9 +27,9 @@ def _encoded(config: bytes) -> Templates:
     return sc.set_of(sc.compose(msgspec.msgpack.decode(config, type=sc.Config)))
 
 
-def made(config: sc.Config | None = None, **sections: Any) -> Templates:
-    """The templates of a config, or of the default one with other sections. Not to be changed."""
-    return _encoded(msgspec.msgpack.encode(config or sc.Config(**sections)))
+def made(config: sc.Config | None = None, **parts: Any) -> Templates:
+    """The templates of a config, or of one service with other parts. Not to be changed."""
+    return _encoded(msgspec.msgpack.encode(config or one_service(**parts)))
 
 
 def resource(templates: Templates, file: str, title: str) -> dict[str, Any]:

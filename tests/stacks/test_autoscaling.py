@@ -15,11 +15,11 @@ TRACKED = {"cpu": "CpuTracking", "memory": "MemoryTracking", "requests": "Reques
 
 
 def template(**scaling: Any) -> Template:
-    return made(scaling=sc.Scaling(**scaling))["autoscaling.yaml"]
+    return made(scaling=sc.Scaling(**scaling))["web-service.yaml"]
 
 
 def test_the_service_is_what_is_scaled_within_the_bounds_that_are_asked_for() -> None:
-    target = properties({"autoscaling.yaml": template()}, "autoscaling", "ScalableTarget")
+    target = properties({"web-service.yaml": template()}, "web-service", "ScalableTarget")
     assert target["ServiceNamespace"] == "ecs"
     assert target["ScalableDimension"] == "ecs:service:DesiredCount"
     assert target["ResourceId"] == {"Fn::Join": ["/", ["service", ref("ClusterName"), ref("ServiceName")]]}
@@ -32,7 +32,7 @@ def test_the_service_is_what_is_scaled_within_the_bounds_that_are_asked_for() ->
 def test_bounds_change_by_the_clock_of_a_place() -> None:
     day = sc.Schedule(name="day", at="cron(0 8 ? * MON-FRI *)", timezone="Europe/Berlin", min_tasks=3, max_tasks=11)
     night = sc.Schedule(name="night", at="rate(1 day)", min_tasks=1, max_tasks=4)
-    target = properties({"autoscaling.yaml": template(schedules=(day, night))}, "autoscaling", "ScalableTarget")
+    target = properties({"web-service.yaml": template(schedules=(day, night))}, "web-service", "ScalableTarget")
     assert target["ScheduledActions"] == [
         {
             "ScheduledActionName": schedule.name,

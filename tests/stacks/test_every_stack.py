@@ -20,15 +20,15 @@ SETS: dict[str, Templates] = {
     "default": made(),
     "endpoints": made(
         network=sc.NewVpc(egress="endpoints", ipv6=True, flow_logs=True),
-        load_balancer=sc.LoadBalancer(
+        load_balancer=sc.NewLoadBalancer(
             access_logs=True, listener=sc.Certificate(certificate_arn=CERTIFICATE, domain_name="shop.example.com")
         ),
-        service=sc.Service(network_mode="awsvpc", exec=True, read_only=False, secrets={"A": SECRET, "B": PARAMETER}),
+        service=sc.WebService(network_mode="awsvpc", exec=True, read_only=False, secrets={"A": SECRET, "B": PARAMETER}),
         scaling=sc.Scaling(max_tasks=9, step_policies=(STEP,)),
         permissions_boundary="arn:aws:iam::123456789012:policy/boundary",
     ),
     "pipeline": made(
-        cluster=sc.Cluster(node_image=PINNED),
+        nodes=sc.Ec2Capacity(machine_image=PINNED),
         registry=sc.Registry(mutable_tags=("latest",)),
         pipeline=sc.RegistryPipeline(approval=True),
     ),

@@ -33,7 +33,7 @@ kinds = pytest.mark.parametrize("kind", LISTENERS)
 
 
 def template(kind: str = "http", *, ipv6: bool = False, **settings: Any) -> Template:
-    balancer = sc.LoadBalancer(listener=LISTENERS[kind], **settings)
+    balancer = sc.NewLoadBalancer(listener=LISTENERS[kind], **settings)
     return made(load_balancer=balancer, network=sc.NewVpc(ipv6=ipv6))["load-balancer.yaml"]
 
 
@@ -149,12 +149,12 @@ def test_the_target_group_asks_what_the_config_asks(kind: str) -> None:
 
 
 def test_targets_are_instances_under_bridge_and_addresses_under_awsvpc() -> None:
-    service = sc.Service(container_port=9000)
-    group = properties(made(service=service), "load-balancer", "TargetGroup")
+    service = sc.WebService(container_port=9000)
+    group = properties(made(service=service), "web-foundation", "TargetGroup")
     # A change of the port would replace the group, which under bridge never uses it.
     assert (group["TargetType"], group["Port"]) == ("instance", 80)
-    service = sc.Service(container_port=9000, network_mode="awsvpc")
-    group = properties(made(service=service, scaling=AWSVPC.scaling), "load-balancer", "TargetGroup")
+    service = sc.WebService(container_port=9000, network_mode="awsvpc")
+    group = properties(made(service=service, scaling=AWSVPC.scaling), "web-foundation", "TargetGroup")
     assert (group["TargetType"], group["Port"]) == ("ip", 9000)
 
 
@@ -181,7 +181,7 @@ def test_the_balancer_has_what_is_asked_for_and_drops_invalid_headers(protection
 
 @pytest.mark.parametrize("scheme", ["internet-facing", "internal"])
 def test_an_internal_balancer_lies_where_the_nodes_do(scheme: Any) -> None:
-    templates = made(load_balancer=sc.LoadBalancer(scheme=scheme))
+    templates = made(load_balancer=sc.NewLoadBalancer(scheme=scheme))
     balancer = properties(templates, "load-balancer", "LoadBalancer")
     assert (balancer["Type"], balancer["Scheme"], balancer["Subnets"]) == ("application", scheme, ref("Subnets"))
     wired = properties(templates, "root", "LoadBalancer")["Parameters"]["Subnets"]

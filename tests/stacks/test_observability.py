@@ -15,14 +15,14 @@ from stacks.helpers import Templates, at, att, made, of_type, properties, ref, r
 TOPICS = (ref("Topic"), ref("Alarms"))
 #: What tells people: all alarms but those that scale.
 TELLING = [
-    ("observability", "TargetErrors"),
-    ("observability", "LoadBalancerErrors"),
-    ("observability", "Latency"),
-    ("observability", "UnhealthyTargets"),
-    ("observability", "NodesAtMaximum"),
-    ("autoscaling", "CpuHigh"),
-    ("autoscaling", "MemoryHigh"),
-    ("autoscaling", "TasksAtMaximum"),
+    ("web-foundation", "TargetErrors"),
+    ("web-foundation", "LoadBalancerErrors"),
+    ("web-foundation", "Latency"),
+    ("web-foundation", "UnhealthyTargets"),
+    ("web-foundation", "NodesAtMaximum"),
+    ("web-service", "CpuHigh"),
+    ("web-service", "MemoryHigh"),
+    ("web-service", "TasksAtMaximum"),
 ]
 told = pytest.mark.parametrize(("file", "title"), TELLING)
 
@@ -128,7 +128,7 @@ def test_errors_count_by_their_share_of_requests(title: str, metric: str) -> Non
 
 
 def test_latency_is_that_of_the_slowest_hundredth() -> None:
-    found = alarm("observability", "Latency", latency_s=0.3)
+    found = alarm("web-foundation", "Latency", latency_s=0.3)
     assert (found["Threshold"], found["ComparisonOperator"]) == (0.3, "GreaterThanThreshold")
     assert (found["MetricName"], found["ExtendedStatistic"]) == ("TargetResponseTime", "p99")
     assert dimensions(found) == {"LoadBalancer": ref("LoadBalancerName")}
@@ -137,7 +137,7 @@ def test_latency_is_that_of_the_slowest_hundredth() -> None:
 
 
 def test_a_single_target_that_fails_its_checks_is_one_too_many() -> None:
-    found = alarm("observability", "UnhealthyTargets")
+    found = alarm("web-foundation", "UnhealthyTargets")
     assert (found["MetricName"], found["Statistic"]) == ("UnHealthyHostCount", "Maximum")
     assert (found["Threshold"], found["ComparisonOperator"]) == (0, "GreaterThanThreshold")
     assert dimensions(found) == {"LoadBalancer": ref("LoadBalancerName"), "TargetGroup": ref("TargetGroupName")}
@@ -157,7 +157,7 @@ def test_use_that_scaling_does_not_bring_down_is_told(title: str) -> None:
 
 
 def test_it_is_told_when_there_is_no_room_to_grow_and_only_where_there_could_be() -> None:
-    tasks, nodes = alarm("autoscaling", "TasksAtMaximum"), alarm("observability", "NodesAtMaximum")
+    tasks, nodes = alarm("web-service", "TasksAtMaximum"), alarm("web-foundation", "NodesAtMaximum")
     # The least over the minutes: it was never less.
     for found in (tasks, nodes):
         assert (found["Statistic"], found["ComparisonOperator"]) == ("Minimum", "GreaterThanOrEqualToThreshold")
@@ -166,35 +166,35 @@ def test_it_is_told_when_there_is_no_room_to_grow_and_only_where_there_could_be(
     assert (nodes["MetricName"], nodes["Threshold"]) == ("GroupInServiceInstances", 5)
     assert (nodes["Namespace"], dimensions(nodes)) == ("AWS/AutoScaling", {"AutoScalingGroupName": ref("GroupName")})
     # Where fewest and most are one, the maximum is where it always is.
-    template = made()["autoscaling.yaml"]
+    template = made()["web-service.yaml"]
     condition = template["Resources"]["TasksAtMaximum"]["Condition"]
     bounds = [ref("MinTasks"), ref("MaxTasks")]
     assert template["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": bounds}]}
     for least, there in ((4, True), (5, False)):
-        templates = made(cluster=sc.Cluster(min_nodes=least, max_nodes=5))
-        assert ("NodesAtMaximum" in templates["observability.yaml"]["Resources"]) == there
+        templates = made(nodes=sc.Ec2Capacity(min_nodes=least, max_nodes=5))
+        assert ("NodesAtMaximum" in templates["web-foundation.yaml"]["Resources"]) == there
 
 
 def test_whoever_is_named_is_told_by_mail_and_nobody_otherwise() -> None:
     template = made(observability=sc.Observability(alarm_email="ops@example.com"))
-    mail = resource(template, "observability", "EmailSubscription")
+    mail = resource(template, "web-foundation", "EmailSubscription")
     assert mail["Properties"] == {"TopicArn": ref("Alarms"), "Protocol": "email", "Endpoint": ref("AlarmEmail")}
     nobody = {"Fn::Equals": [ref("AlarmEmail"), ""]}
-    assert template["observability.yaml"]["Conditions"][mail["Condition"]] == {"Fn::Not": [nobody]}
+    assert template["web-foundation.yaml"]["Conditions"][mail["Condition"]] == {"Fn::Not": [nobody]}
     assert template["root.yaml"]["Parameters"]["AlarmEmail"]["Default"] == "ops@example.com"
 
 
 @pytest.mark.parametrize(("keep", "policy"), [(False, "Delete"), (True, "Retain")])
 def test_logs_are_kept_as_long_as_is_asked_for(keep: bool, policy: str) -> None:
     group = resource(
-        made(observability=sc.Observability(keep_logs=keep, log_retention_days=90)), "observability", "ServiceLogs"
+        made(observability=sc.Observability(keep_logs=keep, log_retention_days=90)), "web-foundation", "ServiceLogs"
     )
     assert group["Properties"]["RetentionInDays"] == 90
     assert group["DeletionPolicy"] == group["UpdateReplacePolicy"] == policy
 
 
 def test_alarms_that_a_deployment_watches_are_those_of_their_names() -> None:
-    outputs = {name: output["Value"] for name, output in made()["observability.yaml"]["Outputs"].items()}
+    outputs = {name: output["Value"] for name, output in made()["web-foundation.yaml"]["Outputs"].items()}
     assert outputs == {
         "LogGroupName": ref("ServiceLogs"),
         "LogGroupArn": att("ServiceLogs", "Arn"),
@@ -209,7 +209,7 @@ def test_alarms_that_a_deployment_watches_are_those_of_their_names() -> None:
 
 
 def widgets(templates: Templates | None = None) -> list[dict[str, Any]]:
-    body, _ = properties(templates or made(), "observability", "Dashboard")["DashboardBody"]["Fn::Sub"]
+    body, _ = properties(templates or made(), "web-foundation", "Dashboard")["DashboardBody"]["Fn::Sub"]
     found: list[dict[str, Any]] = json.loads(body)["widgets"]
     return found
 
@@ -231,7 +231,7 @@ def test_widgets_fill_the_grid_and_lie_over_none() -> None:
 
 
 def test_the_dashboard_shows_every_metric_that_an_alarm_watches() -> None:
-    body, given = properties(made(), "observability", "Dashboard")["DashboardBody"]["Fn::Sub"]
+    body, given = properties(made(), "web-foundation", "Dashboard")["DashboardBody"]["Fn::Sub"]
     for file, title in TELLING:
         found = alarm(file, title)
         names = re.findall(r"'MetricName': '(\w+)'", str(found))

@@ -24,7 +24,7 @@ projects = pytest.mark.parametrize(("kind", "title"), [(kind, title) for kind in
 
 def pipeline(kind: str, **sections: Any) -> Templates:
     registry = sc.Registry(mutable_tags=("v1",))
-    return made(**{"cluster": sc.Cluster(node_image=PINNED), "registry": registry, "pipeline": KINDS[kind], **sections})
+    return made(**{"cluster": sc.Ec2Capacity(machine_image=PINNED), "registry": registry, "pipeline": KINDS[kind], **sections})
 
 
 def look(kind: str, title: str, **sections: Any) -> dict[str, Any]:
@@ -163,12 +163,12 @@ def test_what_is_pushed_is_what_is_deployed() -> None:
     assert text == "arn:${AWS::Partition}:codepipeline:${AWS::Region}:${AWS::AccountId}:${Pipeline}"
     assert given == {"Pipeline": ref("Pipeline")}
     assert permissions("registry", "PushRole")["start-pipeline.Start"] == [target["Arn"]]
-    assert "Push" not in pipeline("source")["pipeline.yaml"]["Resources"]
+    assert "Push" not in pipeline("source")["web-pipeline.yaml"]["Resources"]
 
 
 @pytest.mark.parametrize("kind", PROJECTS)
 def test_artifacts_expire_after_a_month_and_never_stand_in_the_way(kind: str) -> None:
-    body = resource(pipeline(kind), "pipeline", "Artifacts")
+    body = resource(pipeline(kind), "web-pipeline", "Artifacts")
     check_bucket(body["Properties"], days=30)
     # The pipeline runs as soon as it is made: a bucket that holds something cannot be deleted.
     assert body["DeletionPolicy"] == body["UpdateReplacePolicy"] == "Retain"
@@ -181,10 +181,10 @@ def test_artifacts_expire_after_a_month_and_never_stand_in_the_way(kind: str) ->
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pipeline_tells_what_one_looks_for(kind: str) -> None:
     templates = pipeline(kind)
-    outputs = {name: output["Value"] for name, output in templates["pipeline.yaml"]["Outputs"].items()}
+    outputs = {name: output["Value"] for name, output in templates["web-pipeline.yaml"]["Outputs"].items()}
     if kind == "github":
         assert outputs == {"GithubBuildRole": att("BuildRole", "Arn"), "GithubDeployRole": att("DeployRole", "Arn")}
-        assert not of_type(templates["pipeline.yaml"], "CodePipeline::Pipeline")
+        assert not of_type(templates["web-pipeline.yaml"], "CodePipeline::Pipeline")
     else:
         assert outputs == {"PipelineName": ref("Pipeline")}
     root = {name: output["Value"] for name, output in templates["root.yaml"]["Outputs"].items()}
@@ -197,7 +197,7 @@ def test_a_pipeline_tells_what_one_looks_for(kind: str) -> None:
 
 @pytest.mark.parametrize("mode", ["bridge", "awsvpc"])
 def test_only_where_tasks_have_groups_of_their_own_a_deployment_may_change_some(mode: Any) -> None:
-    sections = {"service": sc.Service(network_mode=mode), "scaling": sc.Scaling(max_tasks=9)}
+    sections = {"service": sc.WebService(network_mode=mode), "scaling": sc.Scaling(max_tasks=9)}
     policies = look("github", "DeployRole", **sections)["Policies"]
     sids = [statement["Sid"] for statement in policies[0]["PolicyDocument"]["Statement"]]
     assert ("SecurityGroups" in sids) == (mode == "awsvpc")
@@ -215,6 +215,6 @@ def test_a_deployment_reads_templates_from_the_bucket_that_they_lie_in(bucket: s
 
 
 def test_a_provider_of_github_is_made_for_its_tokens() -> None:
-    provider = of_type(pipeline("github")["pipeline.yaml"], "IAM::OIDCProvider")["Provider"]
+    provider = of_type(pipeline("github")["web-pipeline.yaml"], "IAM::OIDCProvider")["Provider"]
     assert provider["Url"] == "https://token.actions.githubusercontent.com"
     assert provider["ClientIdList"] == ["sts.amazonaws.com"]

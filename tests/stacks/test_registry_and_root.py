@@ -15,7 +15,7 @@ from stacks.helpers import AWSVPC, PINNED, Templates, att, made, properties, ref
 
 
 def repository(**settings: Any) -> dict[str, Any]:
-    return resource(made(registry=sc.Registry(**settings)), "registry", "Repository")
+    return resource(made(registry=sc.Registry(**settings)), "web-foundation", "Repository")
 
 
 def test_tags_are_immutable_but_for_those_that_may_move() -> None:
@@ -60,16 +60,16 @@ def test_images_are_encrypted(encryption: Any) -> None:
 
 
 def test_the_registry_tells_where_to_push_and_its_name_only_to_who_watches_it() -> None:
-    assert {name: output["Value"] for name, output in made()["registry.yaml"]["Outputs"].items()} == {
+    assert {name: output["Value"] for name, output in made()["web-foundation.yaml"]["Outputs"].items()} == {
         "RepositoryUri": att("Repository", "RepositoryUri"),
         "RepositoryArn": att("Repository", "Arn"),
     }
     watched = made(
-        cluster=sc.Cluster(node_image=PINNED),
+        nodes=sc.Ec2Capacity(machine_image=PINNED),
         registry=sc.Registry(mutable_tags=("latest",)),
         pipeline=sc.RegistryPipeline(),
     )
-    assert watched["registry.yaml"]["Outputs"]["RepositoryName"]["Value"] == ref("Repository")
+    assert watched["web-foundation.yaml"]["Outputs"]["RepositoryName"]["Value"] == ref("Repository")
 
 
 # --- the wiring page
@@ -123,7 +123,7 @@ def test_what_whoever_creates_the_set_says_reaches_the_stack_that_it_is_for(stac
 
 @pytest.mark.parametrize("nodes", [5, 9])
 def test_no_more_tasks_may_be_asked_for_than_the_nodes_hold(nodes: int) -> None:
-    config = sc.Config(cluster=sc.Cluster(max_nodes=nodes))
+    config = sc.Config(nodes=sc.Ec2Capacity(max_nodes=nodes))
     asked = made(config)["root.yaml"]["Parameters"]
     assert asked["MaxTasks"]["MaxValue"] == capacity.fitting_tasks(config)
     # Their number is for whoever creates the set to say, that of the nodes is not.
@@ -140,7 +140,7 @@ def test_only_awsvpc_takes_the_tasks_network_to_the_service() -> None:
 
 @pytest.mark.parametrize("scheme", ["internet-facing", "internal"])
 def test_an_existing_network_is_used_as_it_is_given(scheme: Any) -> None:
-    templates = made(network=sc.ExistingVpc(), load_balancer=sc.LoadBalancer(scheme=scheme))
+    templates = made(network=sc.ExistingVpc(), load_balancer=sc.NewLoadBalancer(scheme=scheme))
     assert "network.yaml" not in templates
     for stack in ("LoadBalancer", "Cluster"):
         assert properties(templates, "root", stack)["Parameters"]["VpcId"] == ref("VpcId")
