@@ -404,8 +404,8 @@ def deploy_image(
         )
         statements.append(_allow("BoundedRoles", _actions(*ROLE_CONTENT), roles, bounded))
     if reaching:
-        groups = [here(f"ec2:{kind}/*") for kind in ("security-group", "security-group-rule", "vpc")]
-        statements.append(_allow("SecurityGroups", _actions(*GROUPS), groups, via))
+        groups = [here(f"ec2:{kind}/*") for kind in ("security-group", "security-group-rule")]
+        statements.append(_allow("SecurityGroups", _actions(*INGRESS), groups, via))
         statements.append(_allow("ReadSecurityGroups", _actions(*GROUP_READS), ["*"], via))
     return _document(*statements)
 
@@ -478,19 +478,12 @@ ALARMS = (
     "cloudwatch:TagResource",
     "cloudwatch:UntagResource",
 )
-GROUPS = (
-    "ec2:AuthorizeSecurityGroupEgress",
+INGRESS = (
     "ec2:AuthorizeSecurityGroupIngress",
-    "ec2:CreateSecurityGroup",
-    "ec2:CreateTags",
-    "ec2:DeleteSecurityGroup",
-    "ec2:DeleteTags",
-    "ec2:RevokeSecurityGroupEgress",
     "ec2:RevokeSecurityGroupIngress",
-    "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
     "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
 )
-GROUP_READS = ("ec2:DescribeInstances", "ec2:DescribeSecurityGroupRules", "ec2:DescribeSecurityGroups")
+GROUP_READS = ("ec2:DescribeSecurityGroupRules", "ec2:DescribeSecurityGroups")
 
 
 def _public_parameters() -> Sub:

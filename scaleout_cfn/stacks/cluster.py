@@ -162,7 +162,7 @@ def _nodes(
     if pool.settings.min_nodes < pool.settings.max_nodes:
         at_maximum(
             stack,
-            pool.titled("NodesAtMaximum"),
+            pool.titled("AtMaximum"),
             f"The pool {pool.name} has as many nodes as it may have: tasks may wait for room.",
             "AWS/AutoScaling",
             "GroupInServiceInstances",

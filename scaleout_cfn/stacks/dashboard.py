@@ -97,6 +97,8 @@ def _service(name: str, title: str, *, is_web: bool) -> list[dict[str, Any]]:
         return [{"type": "log", "width": WIDTH, "properties": log}]
     targets = ["LoadBalancer", "${LoadBalancer}", "TargetGroup", f"${{{title}Targets}}"]
     counted = [[ALB, metric, *targets] for metric in ("RequestCount", "HTTPCode_Target_5XX_Count")]
+    # Those of the load balancer itself are of all its services.
+    counted.append([ALB, "HTTPCode_ELB_5XX_Count", "LoadBalancer", "${LoadBalancer}"])
     times = [[ALB, "TargetResponseTime", *targets, {"stat": stat, "label": stat}] for stat in ("p50", "p95", "p99")]
     serving = [[ALB, metric, *targets] for metric in ("HealthyHostCount", "UnHealthyHostCount")]
     return [

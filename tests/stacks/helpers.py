@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from one_service import one_service
 
 import scaleout_cfn as sc
-from one_service import one_service
 
 Template = dict[str, Any]
 Templates = dict[str, Template]
@@ -102,3 +102,9 @@ def check_bucket(bucket: dict[str, Any], *, days: int) -> None:
     # A day after it expired, or was given up, it is gone: versions would cost for ever.
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
     assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+
+
+#: A service's Ref is its ARN, arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/NAME. Computed from it, a name is known to
+#: CloudFormation where a GetAtt would not be.
+RESOURCE_ID = {"Fn::Select": [5, {"Fn::Split": [":", ref("Service")]}]}
+NAME_OF_SERVICE = {"Fn::Select": [2, {"Fn::Split": ["/", ref("Service")]}]}

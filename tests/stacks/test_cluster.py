@@ -12,8 +12,8 @@ from scaleout_cfn import capacity
 from stacks.helpers import AWSVPC, PINNED, Templates, at, att, made, properties, ref, resource
 
 
-def nodes(cluster: sc.Cluster | None = None, **sections: Any) -> dict[str, Any]:
-    return resource(made(cluster=cluster or sc.Ec2Capacity(), **sections), "cluster", "NodesGroup")
+def nodes(pool: sc.Ec2Capacity | None = None) -> dict[str, Any]:
+    return resource(made(nodes=pool), "cluster", "NodesGroup")
 
 
 def launch(templates: Templates) -> dict[str, Any]:
@@ -39,12 +39,12 @@ def test_under_bridge_the_balancer_reaches_the_ports_that_docker_gives_and_nothi
     assert (first, last) == (32768, 60999)
     (inward,) = properties(templates, "cluster", "NodesSecurityGroup")["SecurityGroupIngress"]
     assert inward["SourceSecurityGroupId"] == ref("LoadBalancerSecurityGroup")
-    outward = properties(templates, "cluster", "LoadBalancerEgress")
+    outward = properties(templates, "cluster", "NodesLoadBalancerEgress")
     assert outward["GroupId"] == ref("LoadBalancerSecurityGroup")
-    assert outward["DestinationSecurityGroupId"] == ref("SecurityGroup")
+    assert outward["DestinationSecurityGroupId"] == ref("NodesSecurityGroup")
     for rule in (inward, outward):
         assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", first, last)
-    assert launch(templates)["SecurityGroupIds"] == [ref("SecurityGroup")]
+    assert launch(templates)["SecurityGroupIds"] == [ref("NodesSecurityGroup")]
     assert properties(templates, "cluster", "NodesSecurityGroup")["VpcId"] == ref("VpcId")
     wire = properties(templates, "root", "Cluster")["Parameters"]["LoadBalancerSecurityGroup"]
     assert wire == att("LoadBalancer", "Outputs.SecurityGroup")
@@ -53,7 +53,7 @@ def test_under_bridge_the_balancer_reaches_the_ports_that_docker_gives_and_nothi
 def test_under_awsvpc_nobody_reaches_a_node() -> None:
     templates = made(AWSVPC)
     assert "SecurityGroupIngress" not in properties(templates, "cluster", "NodesSecurityGroup")
-    assert "LoadBalancerEgress" not in templates["cluster.yaml"]["Resources"]
+    assert "NodesLoadBalancerEgress" not in templates["cluster.yaml"]["Resources"]
 
 
 # --- a node
@@ -67,7 +67,7 @@ def test_a_node_joins_the_cluster_and_says_when_it_has() -> None:
     # The arithmetic of what fits counts on it.
     assert settings["ECS_RESERVED_MEMORY"] == str(capacity.RESERVED_MEMORY_MIB)
     # Whoever waits for the signal is the group: by its name, in this stack.
-    assert "--stack '${AWS::StackName}' --resource 'Nodes'" in script
+    assert "--stack '${AWS::StackName}' --resource 'NodesGroup'" in script
     group = resource(templates, "cluster", "NodesGroup")
     assert group["Type"] == "AWS::AutoScaling::AutoScalingGroup"
     assert group["UpdatePolicy"]["AutoScalingRollingUpdate"]["WaitOnResourceSignals"] is True
@@ -91,9 +91,9 @@ def test_a_node_s_disk_is_encrypted_and_goes_with_it(size: int) -> None:
 def test_a_node_acts_as_its_role_from_the_image_that_is_asked_for() -> None:
     templates = made()
     data = launch(templates)
-    assert data["ImageId"] == ref("NodeImage")
-    assert data["IamInstanceProfile"] == {"Arn": att("NodeProfile", "Arn")}
-    assert properties(templates, "cluster", "NodeProfile")["Roles"] == [ref("NodeRole")]
+    assert data["ImageId"] == ref("NodesMachineImage")
+    assert data["IamInstanceProfile"] == {"Arn": att("NodesProfile", "Arn")}
+    assert properties(templates, "cluster", "NodesProfile")["Roles"] == [ref("NodesRole")]
     role = properties(templates, "cluster", "NodesRole")
     assert at(role, "AssumeRolePolicyDocument.Statement.0.Principal") == {"Service": "ec2.amazonaws.com"}
     assert [policy["PolicyName"] for policy in role["Policies"]] == ["join-cluster", "session-manager"]
@@ -104,8 +104,8 @@ def test_a_node_acts_as_its_role_from_the_image_that_is_asked_for() -> None:
     assert node_image(sc.Ec2Capacity(machine_image=PINNED)) == PINNED
 
 
-def node_image(cluster: sc.Cluster) -> str:
-    return str(made(cluster=cluster)["root.yaml"]["Parameters"]["NodeImage"]["Default"])
+def node_image(pool: sc.Ec2Capacity) -> str:
+    return str(made(nodes=pool)["root.yaml"]["Parameters"]["NodesMachineImage"]["Default"])
 
 
 # --- the group of nodes
@@ -118,9 +118,9 @@ def test_nodes_are_of_the_types_asked_for_the_preferred_one_first() -> None:
     assert [override["InstanceType"] for override in mixed["LaunchTemplate"]["Overrides"]] == list(types)
     assert mixed["InstancesDistribution"]["OnDemandAllocationStrategy"] == "prioritized"
     assert mixed["LaunchTemplate"]["LaunchTemplateSpecification"] == {
-        "LaunchTemplateId": ref("LaunchTemplate"),
+        "LaunchTemplateId": ref("NodesLaunchTemplate"),
         # Whatever changes in it, the nodes are replaced.
-        "Version": att("LaunchTemplate", "LatestVersionNumber"),
+        "Version": att("NodesLaunchTemplate", "LatestVersionNumber"),
     }
     assert launch(made(nodes=sc.Ec2Capacity(instance_types=types)))["InstanceType"] == types[0]
     assert group["VPCZoneIdentifier"] == ref("Subnets")
@@ -161,9 +161,9 @@ def test_an_update_keeps_the_fewest_nodes_but_where_it_could_not_begin(least: in
 def test_what_happens_to_the_group_can_be_seen_by_the_minute() -> None:
     (metrics,) = nodes()["Properties"]["MetricsCollection"]
     assert metrics["Granularity"] == "1Minute"
-    body, _ = properties(made(), "web-foundation", "Dashboard")["DashboardBody"]["Fn::Sub"]
+    body, _ = properties(made(), "dashboard", "Dashboard")["DashboardBody"]["Fn::Sub"]
     drawn = set(re.findall(r"\bGroup[A-Z]\w+", body))
-    watched = properties(made(), "web-foundation", "NodesAtMaximum")["MetricName"]
+    watched = properties(made(), "cluster", "NodesAtMaximum")["MetricName"]
     assert drawn | {watched} <= set(metrics["Metrics"])
 
 
@@ -178,10 +178,10 @@ def test_ecs_marks_the_group_that_it_scales_and_an_update_leaves_the_mark() -> N
 
 def test_nodes_follow_tasks_by_the_settings_of_the_config() -> None:
     scaling = sc.NodeScaling(target_capacity_percent=83, min_step=3, max_step=9, warmup_s=77)
-    templates = made(scaling=sc.Scaling(nodes=scaling))
+    templates = made(nodes=sc.Ec2Capacity(scaling=scaling))
     provider = properties(templates, "cluster", "NodesCapacityProvider")["AutoScalingGroupProvider"]
     assert provider == {
-        "AutoScalingGroupArn": ref("Nodes"),
+        "AutoScalingGroupArn": ref("NodesGroup"),
         "ManagedDraining": "ENABLED",
         "ManagedTerminationProtection": "DISABLED",
         "ManagedScaling": {
@@ -197,9 +197,9 @@ def test_nodes_follow_tasks_by_the_settings_of_the_config() -> None:
 def test_a_service_without_a_strategy_of_its_own_runs_on_the_nodes_too() -> None:
     association = properties(made(), "cluster", "CapacityProviderAssociation")
     assert association["Cluster"] == ref("Cluster")
-    assert association["CapacityProviders"] == [ref("CapacityProvider")]
+    assert association["CapacityProviders"] == [ref("NodesCapacityProvider")]
     (strategy,) = association["DefaultCapacityProviderStrategy"]
-    assert strategy["CapacityProvider"] == ref("CapacityProvider")
+    assert strategy["CapacityProvider"] == ref("NodesCapacityProvider")
     # A share of the tasks, of which it gets all: any but none.
     assert strategy["Weight"] > 0
 
@@ -231,6 +231,6 @@ def test_the_cluster_tells_what_others_are_wired_to() -> None:
     outputs = {name: output["Value"] for name, output in made()["cluster.yaml"]["Outputs"].items()}
     assert outputs == {
         "ClusterName": ref("Cluster"),
-        "CapacityProvider": ref("CapacityProvider"),
-        "GroupName": ref("Nodes"),
+        "NodesCapacityProvider": ref("NodesCapacityProvider"),
+        "NodesGroupName": ref("NodesGroup"),
     }

@@ -24,11 +24,12 @@ projects = pytest.mark.parametrize(("kind", "title"), [(kind, title) for kind in
 
 def pipeline(kind: str, **sections: Any) -> Templates:
     registry = sc.Registry(mutable_tags=("v1",))
-    return made(**{"cluster": sc.Ec2Capacity(machine_image=PINNED), "registry": registry, "pipeline": KINDS[kind], **sections})
+    nodes = sc.Ec2Capacity(machine_image=PINNED)
+    return made(**{"nodes": nodes, "registry": registry, "pipeline": KINDS[kind], **sections})
 
 
 def look(kind: str, title: str, **sections: Any) -> dict[str, Any]:
-    return properties(pipeline(kind, **sections), "pipeline", title)
+    return properties(pipeline(kind, **sections), "web-pipeline", title)
 
 
 @projects
@@ -45,9 +46,8 @@ def test_a_project_builds_in_an_environment_of_its_own(kind: str, title: str) ->
     }
     given = {entry["Name"]: entry["Value"] for entry in environment["EnvironmentVariables"]}
     assert given.pop("REPOSITORY_URI") == ref("RepositoryUri")
-    assert given == (
-        {"PLATFORM": "linux/amd64", "CONTEXT": "webapp"} if title == "Build" else {"STACK": ref("RootStack")}
-    )
+    deploying = {"STACK": ref("RootStack"), "PARAMETER": "WebImageUri"}
+    assert given == ({"PLATFORM": "linux/amd64", "CONTEXT": "webapp"} if title == "Build" else deploying)
 
 
 def test_a_deployment_has_time_for_another_before_it_and_a_build_less() -> None:
@@ -64,9 +64,9 @@ def test_a_project_s_logs_go_where_they_are_kept_as_long_as_others(
     kind: str, title: str, keep: bool, policy: str
 ) -> None:
     templates = pipeline(kind, observability=sc.Observability(keep_logs=keep, log_retention_days=90))
-    logs = at(properties(templates, "pipeline", title), "LogsConfig.CloudWatchLogs")
+    logs = at(properties(templates, "web-pipeline", title), "LogsConfig.CloudWatchLogs")
     assert logs == {"Status": "ENABLED", "GroupName": ref(f"{title}Logs")}
-    group = resource(templates, "pipeline", f"{title}Logs")
+    group = resource(templates, "web-pipeline", f"{title}Logs")
     assert group["Properties"]["RetentionInDays"] == 90
     assert group["DeletionPolicy"] == group["UpdateReplacePolicy"] == policy
 
@@ -188,19 +188,27 @@ def test_a_pipeline_tells_what_one_looks_for(kind: str) -> None:
     else:
         assert outputs == {"PipelineName": ref("Pipeline")}
     root = {name: output["Value"] for name, output in templates["root.yaml"]["Outputs"].items()}
-    assert {name: root[name] for name in outputs} == {name: att("Pipeline", f"Outputs.{name}") for name in outputs}
-    wires = properties(templates, "root", "Pipeline")["Parameters"]
+    assert {name: root[f"Web{name}"] for name in outputs} == {
+        name: att("WebPipeline", f"Outputs.{name}") for name in outputs
+    }
+    wires = properties(templates, "root", "WebPipeline")["Parameters"]
     assert wires["RootStack"] == ref("AWS::StackName")
-    assert wires["RepositoryArn"] == att("Registry", "Outputs.RepositoryArn")
+    assert wires["RepositoryArn"] == att("WebFoundation", "Outputs.RepositoryArn")
     assert ("RepositoryUri" in wires, "RepositoryName" in wires) == (kind != "github", kind == "registry")
 
 
-@pytest.mark.parametrize("mode", ["bridge", "awsvpc"])
-def test_only_where_tasks_have_groups_of_their_own_a_deployment_may_change_some(mode: Any) -> None:
-    sections = {"service": sc.WebService(network_mode=mode), "scaling": sc.Scaling(max_tasks=9)}
-    policies = look("github", "DeployRole", **sections)["Policies"]
-    sids = [statement["Sid"] for statement in policies[0]["PolicyDocument"]["Statement"]]
-    assert ("SecurityGroups" in sids) == (mode == "awsvpc")
+@pytest.mark.parametrize("reaches", [(), ("api",)])
+def test_only_where_tasks_let_themselves_in_somewhere_a_deployment_may_change_a_group(reaches: Any) -> None:
+    config = sc.Config(
+        capacity={"nodes": sc.Ec2Capacity(machine_image=PINNED, max_nodes=20)},
+        services={
+            "web": sc.WebService(reaches=reaches, scaling=sc.Scaling(max_tasks=9), pipeline=KINDS["github"]),
+            "api": sc.InternalService(scaling=sc.Scaling(max_tasks=9)),
+        },
+    )
+    (policy,) = properties(made(config), "web-pipeline", "DeployRole")["Policies"]
+    sids = [statement["Sid"] for statement in policy["PolicyDocument"]["Statement"]]
+    assert ("SecurityGroups" in sids) == bool(reaches)
 
 
 @pytest.mark.parametrize(("bucket", "given"), [("", "scaleout-${AWS::AccountId}-${AWS::Region}"), ("mine", "mine")])

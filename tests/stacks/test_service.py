@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import scaleout_cfn as sc
-from stacks.helpers import AWSVPC, PARAMETER, SECRET, at, att, made, properties, ref
+from stacks.helpers import PARAMETER, SECRET, at, att, made, properties, ref
 
 
 def container(service: sc.WebService | None = None, **sections: Any) -> dict[str, Any]:
@@ -120,13 +120,13 @@ def test_the_agent_pulls_logs_and_reads_the_secrets_on_a_task_s_behalf() -> None
     names = [policy["PolicyName"] for policy in properties(made(), "web-service", "ExecutionRole")["Policies"]]
     assert "read-secrets" not in names
     for role in ("ExecutionRole", "TaskRole"):
-        trust = properties(templates, "service", role)["AssumeRolePolicyDocument"]
+        trust = properties(templates, "web-service", role)["AssumeRolePolicyDocument"]
         assert at(trust, "Statement.0.Principal") == {"Service": "ecs-tasks.amazonaws.com"}
 
 
 def test_an_image_of_another_repository_may_be_pulled_where_the_config_says_so() -> None:
     other = "arn:aws:ecr:eu-west-1:123456789012:repository/team/*"
-    pull, *_ = properties(made(registry=sc.Registry(pull_from=(other,))), "web-service", "ExecutionRole")["Policies"]
+    pull, *_ = properties(made(service=sc.WebService(pull_from=(other,))), "web-service", "ExecutionRole")["Policies"]
     assert pull["PolicyName"] == "pull-image"
     reached = [statement["Resource"] for statement in pull["PolicyDocument"]["Statement"]]
     assert reached == [["*"], [ref("RepositoryArn")], [other]]
@@ -143,14 +143,14 @@ def test_a_shell_in_a_task_needs_the_switch_and_the_channels(wanted: bool) -> No
 
 
 def test_under_awsvpc_the_balancer_reaches_the_container_s_port_and_nothing_else() -> None:
-    templates = made(service=sc.WebService(network_mode="awsvpc", container_port=9001), scaling=AWSVPC.scaling)
+    templates = made(service=sc.WebService(network_mode="awsvpc", container_port=9001), scaling=sc.Scaling(max_tasks=9))
     network = properties(templates, "web-service", "Service")["NetworkConfiguration"]["AwsvpcConfiguration"]
     # Without an address of their own: the way out is that of the subnets.
     assert network == {"Subnets": ref("Subnets"), "SecurityGroups": [ref("SecurityGroup")]}
-    group = properties(templates, "service", "SecurityGroup")
+    group = properties(templates, "web-foundation", "SecurityGroup")
     assert group["VpcId"] == ref("VpcId")
     (inward,) = group["SecurityGroupIngress"]
-    outward = properties(templates, "service", "LoadBalancerEgress")
+    outward = properties(templates, "web-foundation", "LoadBalancerEgress")
     assert inward["SourceSecurityGroupId"] == ref("LoadBalancerSecurityGroup") == outward["GroupId"]
     assert outward["DestinationSecurityGroupId"] == ref("SecurityGroup")
     for rule in (inward, outward):
@@ -162,8 +162,9 @@ def test_under_awsvpc_the_balancer_reaches_the_container_s_port_and_nothing_else
 def test_under_bridge_tasks_have_neither_a_group_nor_a_network_of_their_own() -> None:
     template = made()["web-service.yaml"]
     assert "NetworkConfiguration" not in template["Resources"]["Service"]["Properties"]
-    assert not {"SecurityGroup", "LoadBalancerEgress"} & template["Resources"].keys()
-    assert not {"VpcId", "Subnets", "LoadBalancerSecurityGroup"} & template["Parameters"].keys()
+    ground = made()["web-foundation.yaml"]
+    assert not {"SecurityGroup", "LoadBalancerEgress"} & ground["Resources"].keys()
+    assert not {"Subnets", "SecurityGroup"} & template["Parameters"].keys()
 
 
 # --- how it is run
@@ -215,9 +216,9 @@ def test_a_deployment_watches_alarms_on_what_clients_see_unless_it_shall_not() -
         "Enable": True,
         "Rollback": True,
     }
-    wires = properties(templates, "root", "Service")["Parameters"]
+    wires = properties(templates, "root", "WebService")["Parameters"]
     for name in ("TargetErrorsAlarm", "UnhealthyTargetsAlarm"):
-        assert wires[name] == att("Observability", f"Outputs.{name}")
+        assert wires[name] == att("WebFoundation", f"Outputs.{name}")
     quiet = made(service=sc.WebService(deployment=sc.WebDeployment(alarms=False)))
     assert "Alarms" not in properties(quiet, "web-service", "Service")["DeploymentConfiguration"]
     assert "TargetErrorsAlarm" not in quiet["web-service.yaml"]["Parameters"]
@@ -236,7 +237,3 @@ def test_metrics_come_as_often_as_scaling_looks_at_them(fast: bool) -> None:
         assert configuration["MetricNames"] == ["CPUUtilization", "MemoryUtilization"]
         # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-autoscaling-targettracking.html
         assert configuration["ResolutionSeconds"] == 20
-
-
-def test_the_service_tells_its_name() -> None:
-    assert made()["web-service.yaml"]["Outputs"]["ServiceName"]["Value"] == att("Service", "Name")
