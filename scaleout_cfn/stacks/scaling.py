@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from troposphere import Equals, GetAtt, Join, Not, Sub, cloudwatch
+from troposphere import Equals, Join, Not, Ref, Select, Split, Sub, cloudwatch
 from troposphere import applicationautoscaling as aas
 
 from scaleout_cfn.config import StepScaling, TargetTracking
@@ -37,13 +37,15 @@ def scale(
     place keeps its name, so that a change set says nothing of what hangs on it.
     """
     scaling = unit.settings.scaling
-    # A service's Ref is its ARN, arn:...:service/CLUSTER/NAME. A GetAtt would count as unknown at each new image.
-    name = GetAtt(service, "Name")
+    # A service's Ref is its ARN, arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/NAME. A GetAtt of a resource that changes
+    # counts as unknown in a change set, the Ref of one that is changed in place does not.
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChangeDetail.html
+    arn = Ref(service)
     target = aas.ScalableTarget(
         "ScalableTarget",
         ServiceNamespace="ecs",
         ScalableDimension="ecs:service:DesiredCount",
-        ResourceId=Join("/", ["service", cluster_name, name]),
+        ResourceId=Select(5, Split(":", arn)),
         MinCapacity=min_tasks,
         MaxCapacity=max_tasks,
     )
@@ -75,7 +77,7 @@ def scale(
             ResourceLabel=Join("/", [load_balancer_name, target_group_name]),
         )
         _track(stack, target, "RequestTracking", scaling.requests, requests)
-    in_service: dict[str, object] = {"ClusterName": cluster_name, "ServiceName": name}
+    in_service: dict[str, object] = {"ClusterName": cluster_name, "ServiceName": Select(2, Split("/", arn))}
     for step_policy in scaling.step_policies:
         _step(stack, target, step_policy, in_service)
 
