@@ -18,13 +18,14 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
+from one_service import one_service
 from troposphere import Output, Tags, elasticache, s3, ssm
 from troposphere.cloudformation import WaitConditionHandle
 
-from one_service import one_service
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config, ExistingVpc, NewLoadBalancer, Scaling, Schedule
 from scaleout_cfn.config.file import load
+from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.errors import ConfigError, SetError, UsageError, WiringError
 from scaleout_cfn.files import templates_in, write
 from scaleout_cfn.graph import mermaid
@@ -33,7 +34,6 @@ from scaleout_cfn.rendering import local_url, render, set_of, texts_of
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks import root
 from scaleout_cfn.templates import reading
-from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.values import Flag, Number, SubnetIds, Text, Value
 
 ROOT = Path(__file__).parent.parent
@@ -134,7 +134,9 @@ def test_rendering_other_configs_in_between_changes_nothing(default_texts: dict[
 def test_what_is_not_in_the_templates_changes_none_of_them(default_texts: dict[str, str]) -> None:
     # Nor does the way in which a number was written.
     assert render(compose(Config(stack_name="other"))) == default_texts
-    assert render(compose(load(overrides=["stack_name=other", "services.web.alarms.error_percent=5.0"]))) == default_texts
+    assert (
+        render(compose(load(overrides=["stack_name=other", "services.web.alarms.error_percent=5.0"]))) == default_texts
+    )
 
 
 def test_composing_changes_no_config() -> None:
@@ -321,7 +323,10 @@ def test_what_a_root_asks_for_takes_default_text_and_bounds_from_its_tunable(
     assert asked["WebScalingCpuTarget"]["Default"] == 40
     assert asked["WebScalingMemoryTarget"]["Default"] == 75
     # Asked for twice, it is one parameter, as it was.
-    assert asked["WebScalingMaxTasks"]["MaxValue"] == set_of(compose())["root.yaml"]["Parameters"]["WebScalingMaxTasks"]["MaxValue"]
+    assert (
+        asked["WebScalingMaxTasks"]["MaxValue"]
+        == set_of(compose())["root.yaml"]["Parameters"]["WebScalingMaxTasks"]["MaxValue"]
+    )
     # No tunable has these.
     assert asked["Owner"] == {"Type": "String", "Description": "A value from another stack of the set."}
     assert asked["CacheType"]["Default"] == "cache.t4g.small"
@@ -421,7 +426,10 @@ def test_what_is_asked_for_stands_together_by_section_in_words() -> None:
     assert {"Owner", "CacheType"} <= set(groups["More"])
     labels = {name: label["default"] for name, label in form["ParameterLabels"].items()}
     assert (labels["TemplatesUrl"], labels["WebImageUri"]) == ("Templates URL", "Image URI")
-    assert (labels["WebScalingMinTasks"], labels["CreateServiceLinkedRole"]) == ("Scaling min tasks", "Create service linked role")
+    assert (labels["WebScalingMinTasks"], labels["CreateServiceLinkedRole"]) == (
+        "Scaling min tasks",
+        "Create service linked role",
+    )
 
 
 def test_the_root_asks_first_where_the_templates_lie(root_template: dict[str, Any]) -> None:
@@ -508,7 +516,9 @@ def test_a_config_made_in_python_is_checked() -> None:
 
 
 def test_tasks_that_do_not_fit_are_refused_with_the_arithmetic() -> None:
-    with pytest.raises(SetError, match=r"services\.web\.scaling\.max_tasks: 400 tasks of 256 CPU units and 256 MiB.* t3\.small.*: "):
+    with pytest.raises(
+        SetError, match=r"services\.web\.scaling\.max_tasks: 400 tasks of 256 CPU units and 256 MiB.* t3\.small.*: "
+    ):
         compose(one_service(scaling=Scaling(max_tasks=400)))
 
 
