@@ -36,6 +36,7 @@ __all__ = [
     "carry_exec_sessions",
     "deploy_image",
     "join_cluster",
+    "log_group_arn",
     "pass_instance_role",
     "pull_image",
     "push_image",
@@ -164,6 +165,12 @@ def pull_image(repository_arn: object | None, others: Sequence[str] = ()) -> Pol
         *([_allow("Pull", pull, [repository_arn])] if repository_arn is not None else []),
         *([_allow("PullFrom", pull, sorted(others))] if others else []),
     )
+
+
+def log_group_arn(name: object) -> Sub:
+    """The streams of a log group, by its name."""
+    arn = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${LogGroup}:*"
+    return Sub(arn, LogGroup=name)
 
 
 def write_logs(log_group_arn: object) -> PolicyDocument:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from scaleout_cfn.config.tunables import Section, allowed_by, bare, pattern_of, tunables
+from scaleout_cfn.config.tunables import Section, allowed_by, bare, pattern_of, tunable_at, tunables
 from scaleout_cfn.errors import WiringError
 from scaleout_cfn.values import Flag, Number, Value, Values
 
@@ -31,13 +31,14 @@ def asked(config: Section, key: str, kind: type[Value], *, most: int | None = No
 
     `most` lowers the upper bound. Raises WiringError for a key that the config has not, and a kind that cannot hold it.
     """
-    known = {entry[0]: entry[1:] for entry in tunables(config)}
-    if key not in known:
+    there = tunable_at(config, key)
+    if there is None:
         import difflib  # here, for only this error needs it
 
+        known = [entry[0] for entry in tunables(config)]
         near = ", ".join(difflib.get_close_matches(key, known, 3)) or "none"
         raise WiringError(f"{key} is no tunable of this config; nearest: {near}")
-    inner, value, meta = known[key]
+    inner, value, meta = there
     fits = _kind_for(inner)
     if fits is None:
         raise WiringError(f"{key} is a table or a list of tables, which no parameter can hold; set it in the config")

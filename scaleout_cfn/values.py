@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from troposphere import AWSHelperFn, Join
 
 __all__ = [
-    "AlarmName",
+    "AlarmNames",
     "CapacityProviderName",
     "CertificateArn",
     "ClusterName",
@@ -203,8 +203,8 @@ class TopicArn(Value):
     meaning = "The SNS topic that alarms are sent to."
 
 
-class AlarmName(Value):
-    meaning = "A CloudWatch alarm that rolls a deployment back."
+class AlarmNames(Values):
+    meaning = "CloudWatch alarms that roll a deployment back."
 
 
 class EmailAddress(Value):

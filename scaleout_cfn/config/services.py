@@ -336,11 +336,9 @@ class Service(Section, frozen=True, kw_only=True):
     image_uri: Annotated[
         str,
         tunable(
-            "A public or foreign image, best by digest. Empty for one of the service's own: a repository is made for"
-            " it, and the service as soon as there is an image in it.",
+            "The image to run; empty for one that is pushed to the service's own repository.",
             pattern=r"^([a-zA-Z0-9][a-zA-Z0-9._/:-]*(@sha256:[0-9a-f]{64})?)?$",
-            allowed="an image with its tag or digest, as in 123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:v1, or"
-            " nothing",
+            allowed="an image with its tag or digest, as public.ecr.aws/nginx/nginx:1.27, or nothing",
             problem_of=or_empty(problem_of_image),
             max_length=1024,
         ),

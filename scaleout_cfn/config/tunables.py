@@ -24,6 +24,7 @@ __all__ = [
     "section_items",
     "sections_of",
     "tunable",
+    "tunable_at",
     "tunables",
     "unit_of",
 ]
@@ -137,6 +138,29 @@ def tunables(section: Section, path: str = "") -> Iterator[tuple[str, Any, Any, 
                 yield from tunables(entry, f"{key}.{name}")
         else:
             yield key, inner, value, meta
+
+
+def tunable_at(section: Section, key: str) -> tuple[Any, Any, Meta] | None:
+    """The tunable of a dotted key as (type, value, Meta); None where the section has none."""
+    value: Any = section
+    inner, meta = None, None
+    for part in key.split("."):
+        if isinstance(value, dict) and named_sections(inner):
+            inner, meta, value = None, None, value.get(part)
+            if value is None:
+                return None
+            continue
+        field = _fields_by_name(type(value)).get(part) if isinstance(value, Section) else None
+        if field is None:
+            return None
+        inner, meta = bare(field.type)
+        value = getattr(value, part)
+    return None if meta is None or isinstance(value, Section) or named_sections(inner) else (inner, value, meta)
+
+
+@functools.cache
+def _fields_by_name(section: type[Section]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.name: field for field in fields_of(section)}
 
 
 def bounds_of(meta: Meta) -> str:

@@ -18,12 +18,11 @@ from scaleout_cfn.metrics import ALB, dimensions
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import error_share
 from scaleout_cfn.values import (
-    AlarmName,
+    AlarmNames,
     DnsName,
     HostedZoneId,
     ListenerArn,
     LoadBalancerName,
-    LogGroupArn,
     LogGroupName,
     RepositoryArn,
     RepositoryName,
@@ -38,7 +37,6 @@ from scaleout_cfn.values import (
 
 class Outputs(Struct, frozen=True):
     log_group_name: LogGroupName
-    log_group_arn: LogGroupArn
     repository_uri: Text | None = None
     repository_arn: RepositoryArn | None = None
     #: For a pipeline that starts at a push, and nobody else.
@@ -46,8 +44,8 @@ class Outputs(Struct, frozen=True):
     security_group: SecurityGroupId | None = None
     target_group: TargetGroupArn | None = None
     target_group_name: TargetGroupName | None = None
-    target_errors_alarm: AlarmName | None = None
-    unhealthy_targets_alarm: AlarmName | None = None
+    #: What a deployment watches.
+    alarms: AlarmNames | None = None
 
 
 def build(
@@ -113,11 +111,8 @@ def build(
             "target_group_name": TargetGroupName(targets.get_att("TargetGroupFullName")),
         }
         if unit.settings.deployment.alarms:
-            outputs |= {
-                "target_errors_alarm": AlarmName(errors.ref()),
-                "unhealthy_targets_alarm": AlarmName(unhealthy.ref()),
-            }
-    return Outputs(LogGroupName(log_group.ref()), LogGroupArn(log_group.get_att("Arn")), **outputs)
+            outputs["alarms"] = AlarmNames([errors.ref(), unhealthy.ref()])
+    return Outputs(LogGroupName(log_group.ref()), **outputs)
 
 
 def _repository(stack: Stack, unit: Unit) -> ecr.Repository:

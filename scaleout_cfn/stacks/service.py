@@ -13,15 +13,14 @@ from troposphere import Ref, ec2, ecs, iam
 from scaleout_cfn.config import Ec2Capacity, FargateCapacity, ManagedCapacity, NewVpc, WebService
 from scaleout_cfn.config.units import Unit
 from scaleout_cfn.grammars import ecr_repository
-from scaleout_cfn.iam import assumed_by, carry_exec_sessions, pull_image, read_secrets, write_logs
+from scaleout_cfn.iam import assumed_by, carry_exec_sessions, log_group_arn, pull_image, read_secrets, write_logs
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.scaling import scale
 from scaleout_cfn.values import (
-    AlarmName,
+    AlarmNames,
     CapacityProviderName,
     ClusterName,
     LoadBalancerName,
-    LogGroupArn,
     LogGroupName,
     NamespaceArn,
     Number,
@@ -54,9 +53,7 @@ def build(
     target_group_name: TargetGroupName | None,
     load_balancer_name: LoadBalancerName | None,
     log_group_name: LogGroupName,
-    log_group_arn: LogGroupArn,
-    target_errors_alarm: AlarmName | None,
-    unhealthy_targets_alarm: AlarmName | None,
+    alarms: AlarmNames | None,
     subnets: SubnetIds | None,
     security_group: SecurityGroupId | None,
     reached_group: dict[str, SecurityGroupId],
@@ -66,7 +63,7 @@ def build(
     topic: TopicArn,
 ) -> Outputs:
     settings = unit.settings
-    execution_role = _execution_role(stack, unit, repository_arn, log_group_arn)
+    execution_role = _execution_role(stack, unit, repository_arn, log_group_name)
     definition = stack.add(_task_definition(stack, unit, execution_role, image_uri, log_group_name))
     service = ecs.Service(
         "Service",
@@ -74,7 +71,7 @@ def build(
         TaskDefinition=definition.ref(),
         # No DesiredCount: scaling owns it, and an update would set it back. No Role: the service-linked one is used.
         CapacityProviderStrategy=_strategy(unit, capacity_provider),
-        DeploymentConfiguration=_deployment(unit, target_errors_alarm, unhealthy_targets_alarm),
+        DeploymentConfiguration=_deployment(unit, alarms),
         AvailabilityZoneRebalancing="ENABLED" if settings.zone_rebalancing else "DISABLED",
         EnableExecuteCommand=settings.exec,
         EnableECSManagedTags=True,
@@ -249,13 +246,13 @@ def _container(unit: Unit, image_uri: Text, log_group_name: LogGroupName) -> ecs
 
 
 def _execution_role(
-    stack: Stack, unit: Unit, repository_arn: RepositoryArn | None, log_group_arn: LogGroupArn
+    stack: Stack, unit: Unit, repository_arn: RepositoryArn | None, log_group_name: LogGroupName
 ) -> iam.Role:
     """What the ECS agent does on a task's behalf."""
     owner = unit.config.services[unit.image_owner]
     given = ecr_repository(owner.image_uri)
     others = {*owner.pull_from, *unit.settings.pull_from, *([given] if given else [])}
-    policies = [iam.Policy(PolicyName="write-logs", PolicyDocument=write_logs(log_group_arn))]
+    policies = [iam.Policy(PolicyName="write-logs", PolicyDocument=write_logs(log_group_arn(log_group_name)))]
     if repository_arn is not None or others:
         pulling = pull_image(repository_arn, sorted(others))
         policies.insert(0, iam.Policy(PolicyName="pull-image", PolicyDocument=pulling))
@@ -274,9 +271,8 @@ def _task_role(stack: Stack, unit: Unit) -> iam.Role:
     return stack.add(role)
 
 
-def _deployment(unit: Unit, *alarms: AlarmName | None) -> ecs.DeploymentConfiguration:
+def _deployment(unit: Unit, alarms: AlarmNames | None) -> ecs.DeploymentConfiguration:
     settings = unit.settings.deployment
-    watched = [alarm for alarm in alarms if alarm is not None]
     deployment = ecs.DeploymentConfiguration(
         MinimumHealthyPercent=settings.minimum_healthy_percent,
         MaximumPercent=settings.maximum_percent,
@@ -287,8 +283,8 @@ def _deployment(unit: Unit, *alarms: AlarmName | None) -> ecs.DeploymentConfigur
             ThresholdConfiguration=ecs.ThresholdConfiguration(Type="COUNT", Value=settings.failure_threshold),
         ),
     )
-    if watched:
-        deployment.Alarms = ecs.DeploymentAlarms(AlarmNames=watched, Enable=True, Rollback=True)
+    if alarms is not None:
+        deployment.Alarms = ecs.DeploymentAlarms(AlarmNames=alarms, Enable=True, Rollback=True)
     return deployment
 
 

@@ -201,10 +201,9 @@ def test_logs_are_kept_as_long_as_is_asked_for(keep: bool, policy: str) -> None:
 
 def test_alarms_that_a_deployment_watches_are_those_of_their_names() -> None:
     outputs = {name: output["Value"] for name, output in made()["web-foundation.yaml"]["Outputs"].items()}
-    alarms = {"TargetErrorsAlarm": ref("TargetErrors"), "UnhealthyTargetsAlarm": ref("UnhealthyTargets")}
-    assert alarms.items() <= outputs.items()
+    assert outputs["Alarms"] == {"Fn::Join": [",", [ref("TargetErrors"), ref("UnhealthyTargets")]]}
     unwatched = made(service=sc.WebService(deployment=sc.WebDeployment(alarms=False)))["web-foundation.yaml"]["Outputs"]
-    assert not alarms.keys() & unwatched.keys()
+    assert "Alarms" not in unwatched
 
 
 # --- the dashboard

@@ -100,9 +100,7 @@ WebService.TargetGroup < WebFoundation.TargetGroup
 WebService.TargetGroupName < WebFoundation.TargetGroupName
 WebService.LoadBalancerName < LoadBalancer.LoadBalancerName
 WebService.LogGroupName < WebFoundation.LogGroupName
-WebService.LogGroupArn < WebFoundation.LogGroupArn
-WebService.TargetErrorsAlarm < WebFoundation.TargetErrorsAlarm
-WebService.UnhealthyTargetsAlarm < WebFoundation.UnhealthyTargetsAlarm
+WebService.Alarms < WebFoundation.Alarms
 WebService.Topic < Notifications.Topic
 """
 

@@ -114,7 +114,14 @@ def test_the_agent_pulls_logs_and_reads_the_secrets_on_a_task_s_behalf() -> None
     }
     assert by_name == {
         "pull-image": [ref("RepositoryArn")],
-        "write-logs": [ref("LogGroupArn")],
+        "write-logs": [
+            {
+                "Fn::Sub": [
+                    "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${LogGroup}:*",
+                    {"LogGroup": ref("LogGroupName")},
+                ]
+            }
+        ],
         "read-secrets": [SECRET],
     }
     names = [policy["PolicyName"] for policy in properties(made(), "web-service", "ExecutionRole")["Policies"]]
@@ -212,16 +219,15 @@ def test_a_deployment_watches_alarms_on_what_clients_see_unless_it_shall_not() -
     templates = made()
     alarms = properties(templates, "web-service", "Service")["DeploymentConfiguration"]["Alarms"]
     assert alarms == {
-        "AlarmNames": [ref("TargetErrorsAlarm"), ref("UnhealthyTargetsAlarm")],
+        "AlarmNames": ref("Alarms"),
         "Enable": True,
         "Rollback": True,
     }
     wires = properties(templates, "root", "WebService")["Parameters"]
-    for name in ("TargetErrorsAlarm", "UnhealthyTargetsAlarm"):
-        assert wires[name] == att("WebFoundation", f"Outputs.{name}")
+    assert wires["Alarms"] == att("WebFoundation", "Outputs.Alarms")
     quiet = made(service=sc.WebService(deployment=sc.WebDeployment(alarms=False)))
     assert "Alarms" not in properties(quiet, "web-service", "Service")["DeploymentConfiguration"]
-    assert "TargetErrorsAlarm" not in quiet["web-service.yaml"]["Parameters"]
+    assert "Alarms" not in quiet["web-service.yaml"]["Parameters"]
 
 
 @pytest.mark.parametrize("fast", [False, True])
