@@ -231,6 +231,13 @@ def _network(config: Config) -> Iterator[Conflict]:
             "a load balancer that is there has its targets in its own VPC, and this one is new; give"
             ' network.kind = "existing"',
         )
+    if network.egress == "endpoints" and (managed := _managed_pool(config)):
+        # https://docs.aws.amazon.com/batch/latest/APIReference/API_ManagedInstancesNetworkConfiguration.html
+        yield Conflict(
+            "network.egress",
+            f'"endpoints" is no way out to the internet, which Managed Instances need (capacity.{managed}); use'
+            ' "single-nat" or another way out',
+        )
     if network.egress != "public-subnets":
         return
     for unit in units(config):
@@ -245,6 +252,11 @@ def _network(config: Config) -> Iterator[Conflict]:
                 ' use "single-nat" or another way out',
             )
             return
+
+
+def _managed_pool(config: Config) -> str:
+    pools = sorted(config.capacity.items())
+    return next((name for name, pool in pools if isinstance(pool, ManagedCapacity)), "")
 
 
 def _load_balancer(config: Config) -> Iterator[Conflict]:

@@ -112,6 +112,23 @@ class Unit(Struct, frozen=True):
         """Whether it answers to a name in the set's namespace."""
         return isinstance(self.settings, InternalService)
 
+    def comes_after(self, other: str) -> bool:
+        """Whether it is made after another service, which it names. Of those that name each other in a circle, neither
+        is."""
+        return other in self.settings.reaches and self.name not in _reached_from(other, self.config)
+
+
+def _reached_from(name: str, config: Config) -> set[str]:
+    """All that a service reaches, and all that those reach."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for reached in config.services[waiting.pop()].reaches:
+            if reached not in found:
+                found.add(reached)
+                waiting.append(reached)
+    return found
+
 
 def units(config: Config) -> list[Unit]:
     """The services of a config, in the order of their names: where one is written changes no template."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from msgspec import Struct
-from troposphere import Equals, FindInMap, Not, Ref, Sub
+from troposphere import Equals, FindInMap, If, Not, Ref, Sub
 
 from scaleout_cfn.capacity import fitting_tasks
 from scaleout_cfn.config import Config, Ec2Capacity, ExistingLoadBalancer, GitHubPipeline, NewVpc, WebService
@@ -161,6 +161,15 @@ def build(stack: Stack, config: Config) -> Outputs:
             max_tasks=max_tasks[unit.name],
             topic=told.topic,
         )
+    for unit in services:
+        # A task finds by name only what was there when it started. A Ref is a dependency, here too; DependsOn may not
+        # name a stack that a condition leaves out.
+        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html
+        before = [other for other in services if unit.comes_after(other.name)]
+        if before:
+            stack.template.resources[unit.service].Metadata = {
+                "After": [If(has_image[other.image_owner], Ref(other.service), "") for other in before]
+            }
 
     pipelines = {}
     for unit in services:

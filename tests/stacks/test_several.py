@@ -51,7 +51,25 @@ def test_each_service_has_a_foundation_and_a_stack_that_is_there_while_it_has_an
 
 def test_nothing_takes_an_output_of_a_service_s_stack() -> None:
     root = made(SET)["root.yaml"]
-    assert not {name for name in references([root["Resources"], root["Outputs"]]) if name.endswith("Service")}
+    taken = [body["Properties"] for body in root["Resources"].values()]
+    assert not {name for name in references([taken, root["Outputs"]]) if name.endswith("Service")}
+
+
+def test_who_reaches_a_service_is_made_after_it_and_those_in_a_circle_side_by_side() -> None:
+    """https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html"""
+    root = made(SET)["root.yaml"]["Resources"]
+    after = {title: body["Metadata"] for title, body in root.items() if "Metadata" in body}
+    assert after == {"ShopService": {"After": [{"Fn::If": ["HasApiImage", ref("ApiService"), ""]}]}}
+    scaling = sc.Scaling(max_tasks=3)
+    circle = {
+        "a": sc.InternalService(reaches=("b",), scaling=scaling),
+        "b": sc.InternalService(reaches=("a", "c"), scaling=scaling),
+        "c": sc.InternalService(scaling=scaling),
+    }
+    nodes = {"nodes": sc.Ec2Capacity(max_nodes=20)}
+    root = made(sc.Config(services=circle, capacity=nodes))["root.yaml"]["Resources"]
+    after = {title: list(references(body["Metadata"])) for title, body in root.items() if "Metadata" in body}
+    assert after == {"BService": ["CService"]}
 
 
 def test_a_service_runs_on_the_pool_that_it_names() -> None:
