@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -18,12 +19,31 @@ from scaleout_cfn.config import (
     WebService,
 )
 
-__all__ = ["Unit", "names_of", "title_of", "units"]
+__all__ = ["IMAGE", "Unit", "name_of", "names_of", "service_in", "title_of", "units"]
+
+#: What the name of a root parameter that is an image ends in.
+IMAGE = "ImageUri"
+#: A resource of one of a service's stacks, by its logical path.
+_OF_SERVICE = re.compile("([A-Z][A-Za-z0-9]*)(?:Foundation|Service|Pipeline)(?:/.+)?")
 
 
 def title_of(name: str) -> str:
     """What titles and parameters call a service or pool: `OrderApi` for `order-api`. No two names have the same."""
     return "".join(word.capitalize() for word in name.split("-"))
+
+
+def name_of(title: str) -> str:
+    """The name that a title is made of: `order-api` for `OrderApi`."""
+    return re.sub("(?<!^)(?=[A-Z])", "-", title).lower()
+
+
+def service_in(path: str) -> str:
+    """The service that a resource belongs to, by its logical path: `order-api` for `OrderApiService/Service`.
+
+    What lies elsewhere, as in a set of somebody else's, is called by its path.
+    """
+    of_service = _OF_SERVICE.fullmatch(path)
+    return name_of(of_service[1]) if of_service else path
 
 
 class Unit(Struct, frozen=True):
@@ -92,6 +112,11 @@ class Unit(Struct, frozen=True):
     def image_owner(self) -> str:
         """The service whose image it runs: itself, or another."""
         return self.settings.image_of or self.name
+
+    @property
+    def image_parameter(self) -> str:
+        """The root parameter that its image is."""
+        return f"{title_of(self.image_owner)}{IMAGE}"
 
     @property
     def image_key(self) -> str:
