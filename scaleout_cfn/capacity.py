@@ -37,6 +37,7 @@ __all__ = [
     "limits",
     "most_tasks",
     "nodes_needed",
+    "places_beside",
     "problems",
     "registered_memory_mib",
     "tasks_per_node",
@@ -206,19 +207,30 @@ def nodes_needed(type: InstanceType, demands: Sequence[Demand], daemons: Sequenc
         for node in free:
             left -= _place(node, number, demand, left)
         while left > 0:
-            node = {
-                "CPU": type.vcpus * 1024,
-                "memory": max(0, registered_memory_mib(type.memory_mib)),
-                "network interfaces": type.max_enis - 1,
-                "ports": BRIDGE_TASKS,
-            }
-            held = [_place(node, -1 - index, daemon, 1) for index, daemon in enumerate(daemons)]
-            placed = _place(node, number, demand, left)
-            if not all(held) or not placed:
+            fresh = _node(type, daemons)
+            placed = _place(fresh, number, demand, left) if fresh else 0
+            if fresh is None or not placed:
                 return None
             left -= placed
-            free.append(node)
+            free.append(fresh)
     return len(free)
+
+
+def places_beside(type: InstanceType, demand: Demand, others: Sequence[Demand]) -> int:
+    """How many tasks of a service a node takes beside one task of each of others."""
+    node = _node(type, others)
+    return _place(node, 0, demand, BRIDGE_TASKS) if node else 0
+
+
+def _node(type: InstanceType, held: Sequence[Demand]) -> dict[str, int] | None:
+    """What is free on a node that holds a task of each of some services; None where they do not fit."""
+    node = {
+        "CPU": type.vcpus * 1024,
+        "memory": max(0, registered_memory_mib(type.memory_mib)),
+        "network interfaces": type.max_enis - 1,
+        "ports": BRIDGE_TASKS,
+    }
+    return node if all(_place(node, -1 - index, demand, 1) for index, demand in enumerate(held)) else None
 
 
 def _place(node: dict[str, int], service: int, demand: Demand, tasks: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pkgutil import get_data
 from typing import Any
 
@@ -56,7 +57,7 @@ def build(
     *,
     vpc_id: VpcId,
     subnets: SubnetIds,
-    machine_image: dict[str, ImageId],
+    machine_image: Mapping[str, ImageId],
     load_balancer_security_group: SecurityGroupId | None,
     create_service_linked_role: Flag,
     topic: TopicArn,

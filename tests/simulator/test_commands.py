@@ -43,7 +43,7 @@ def test_simulate_gives_one_json_object_the_same_each_time() -> None:
     assert one == other
     data = json.loads(one)
     assert 0 < data["objective_missed"]["low"] <= data["objective_missed"]["mean"] <= data["objective_missed"]["high"]
-    assert data["settings"]["tasks_per_node"] == 6
+    assert data["settings"]["pool"]["tasks_per_node"] == 6
     assert data["events"]
 
 
