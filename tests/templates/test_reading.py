@@ -105,6 +105,12 @@ def test_aliases_that_multiply_are_a_finding_where_they_make_more_than_cloudform
     assert "aliases" in problem.message
 
 
+def test_aliases_may_make_as_much_as_cloudformation_takes() -> None:
+    # 400 times a thousand ones, each with a comma: 800,000 bytes.
+    text = f"Resources: {{}}\nA: &a [{','.join('1' * 1000)}]\nB: [{','.join(['*a'] * 400)}]\n"
+    assert len(load(text, "x.yaml").body["B"]) == 400
+
+
 def test_an_alias_within_itself_and_bottomless_nesting_are_findings() -> None:
     (problem,) = load("Resources:\n  A: &a\n    Type: T\n    B: *a\n", "a.yaml").problems
     assert (problem.rule, problem.path) == ("E0000", "Resources.A.B")
@@ -158,6 +164,16 @@ def test_text_that_is_no_template_is_a_finding_with_its_line(text: str, line: in
 
 def test_json_that_libyaml_refuses_is_json_still() -> None:
     assert load('{\n\t"Resources": {"A": "a\\/b"}\n}', "a.yaml").body == {"Resources": {"A": "a/b"}}
+
+
+def test_a_tab_within_a_string_of_json_is_read() -> None:
+    assert load('{"Resources": {}, "Description": "a\tb"}', "x.json").body["Description"] == "a\tb"
+
+
+def test_what_is_wrong_with_a_text_is_said_on_one_line_without_the_parser_s_own_places() -> None:
+    (problem,) = load("Resources: [a\nb: c", "x.yaml").problems
+    assert problem.line == 2
+    assert problem.message == "Not YAML: while parsing a flow sequence did not find expected ',' or ']'."
 
 
 def test_a_folder_gives_its_templates_and_those_that_they_nest(tmp_path: Path) -> None:
