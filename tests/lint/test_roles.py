@@ -12,7 +12,16 @@ from scaleout_cfn.templates.facts import Facts
 from scaleout_cfn.templates.stacks import StackView, Symbol
 
 from .cases import container
-from .cases_permissions import ROOT, allowed_action, allowed_resource, by_a_literal, by_ref, encrypted, no_decrypt
+from .cases_permissions import (
+    ROOT,
+    allowed_action,
+    allowed_resource,
+    by_a_literal,
+    by_ref,
+    encrypted,
+    no_decrypt,
+    parameter,
+)
 from .sets import good, properties
 
 STACK = StackView("a.yaml", Facts({}), {})
@@ -43,6 +52,8 @@ SUFFIX = Symbol(STACK, "Key", "suffix", "AWS::SecretsManager::Secret", True)
         (("ab",), ("a*",), False),
         ((KEY,), (KEY,), True),
         ((KEY,), (OTHER,), False),
+        ((KEY, "x"), (KEY, "x"), True),
+        ((KEY, "x"), (KEY, "yx"), False),
         ((KEY,), (QUEUE,), True),
         ((KEY,), ("abc",), True),
         ((KEY,), ("a/b",), True),
@@ -147,3 +158,15 @@ def test_a_secret_by_reference_is_known_with_what_may_follow_it(behind: str, jud
     templates["service.yaml"]["Resources"]["Other"] = {"Type": "AWS::SNS::Topic"}
     allowed_action("s3:GetObject")(templates)
     assert [finding.rule for finding in check_set(templates)] == (["S801"] if judged else [])
+
+
+@pytest.mark.parametrize(("reach", "enough"), [("shop/*", True), ("shop/key", True), ("other/*", False)])
+def test_a_parameter_by_reference_is_meant_by_its_name(reach: str, enough: bool) -> None:
+    templates = good()
+    parameter(templates)
+    value = {"Type": "String", "Value": "a", "Name": "/shop/key"}
+    templates["service.yaml"]["Resources"]["Value"] = {"Type": "AWS::SSM::Parameter", "Properties": value}
+    container(templates)["Secrets"][0]["ValueFrom"] = {"Ref": "Value"}
+    arn = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/" + reach
+    allowed_resource({"Fn::Sub": arn})(templates)
+    assert [finding.rule for finding in check_set(templates)] == ([] if enough else ["S801"])
