@@ -100,6 +100,7 @@ RIGHT: dict[str, list[str]] = {
         "1.0.0.0/16",
     ],
     "host_name": [
+        "1a.example",
         "shop.example.com",
         "a.b.example.co",
         "xn--bcher-kva.example",
@@ -137,6 +138,7 @@ RIGHT: dict[str, list[str]] = {
 
 #: A wrong text of each kind, and what of its cure has to be told.
 WRONG: list[tuple[str, str, str]] = [
+    ("host_name", "shop.example.c0m", "no domain ends in c0m"),
     ("account", "12345", "it has 5"),
     ("account", "1234-5678-9012", "123456789012"),
     ("account", "12345678901x", "twelve digits"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from scaleout_cfn.lint import check_set
@@ -9,8 +11,18 @@ from scaleout_cfn.lint.rules.roles import may_match
 from scaleout_cfn.templates.facts import Facts
 from scaleout_cfn.templates.stacks import StackView, Symbol
 
-from .cases_permissions import allowed_action, allowed_resource, by_a_literal, by_ref
-from .sets import good
+from .cases import container
+from .cases_permissions import (
+    ROOT,
+    allowed_action,
+    allowed_resource,
+    by_a_literal,
+    by_ref,
+    encrypted,
+    no_decrypt,
+    parameter,
+)
+from .sets import good, properties
 
 STACK = StackView("a.yaml", Facts({}), {})
 REGION = Symbol(STACK, "AWS::Region", "", "", False)
@@ -40,6 +52,8 @@ SUFFIX = Symbol(STACK, "Key", "suffix", "AWS::SecretsManager::Secret", True)
         (("ab",), ("a*",), False),
         ((KEY,), (KEY,), True),
         ((KEY,), (OTHER,), False),
+        ((KEY, "x"), (KEY, "x"), True),
+        ((KEY, "x"), (KEY, "yx"), False),
         ((KEY,), (QUEUE,), True),
         ((KEY,), ("abc",), True),
         ((KEY,), ("a/b",), True),
@@ -108,4 +122,51 @@ def test_a_secret_is_meant_with_or_without_the_letters_that_aws_adds(arn: str, e
     templates = good()
     by_a_literal(templates)
     allowed_resource(arn)(templates)
+    assert [finding.rule for finding in check_set(templates)] == ([] if enough else ["S801"])
+
+
+@pytest.mark.parametrize(
+    ("principal", "judged"),
+    [
+        ({"AWS": ROOT}, True),
+        ({"AWS": {"Fn::GetAtt": ["Other", "Arn"]}}, True),
+        ({"Service": "logs.amazonaws.com"}, True),
+        ({"AWS": [ROOT, {"Fn::GetAtt": ["Execution", "Arn"]}]}, False),
+        ({"AWS": {"Fn::ImportValue": "role"}}, False),
+        ({"AWS": "arn:aws-cn:iam::123456789012:role/it"}, False),
+        ({"AWS": "*"}, False),
+        ("*", False),
+    ],
+    ids=str,
+)
+def test_a_role_that_a_key_may_let_in_by_itself_needs_no_statement_of_its_own(principal: Any, judged: bool) -> None:
+    templates = good()
+    encrypted(templates)
+    no_decrypt(templates)
+    trust = properties(templates, "service", "Execution")["AssumeRolePolicyDocument"]
+    other = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}}
+    templates["service.yaml"]["Resources"]["Other"] = other
+    properties(templates, "service", "Lock")["KeyPolicy"]["Statement"][0]["Principal"] = principal
+    assert [finding.rule for finding in check_set(templates)] == (["S802"] if judged else [])
+
+
+@pytest.mark.parametrize(("behind", "judged"), [("", True), (":password::", True), ("x", False), ("${Other}", False)])
+def test_a_secret_by_reference_is_known_with_what_may_follow_it(behind: str, judged: bool) -> None:
+    templates = good()
+    by_ref(templates)
+    container(templates)["Secrets"][0]["ValueFrom"] = {"Fn::Sub": "${Key}" + behind}
+    templates["service.yaml"]["Resources"]["Other"] = {"Type": "AWS::SNS::Topic"}
+    allowed_action("s3:GetObject")(templates)
+    assert [finding.rule for finding in check_set(templates)] == (["S801"] if judged else [])
+
+
+@pytest.mark.parametrize(("reach", "enough"), [("shop/*", True), ("shop/key", True), ("other/*", False)])
+def test_a_parameter_by_reference_is_meant_by_its_name(reach: str, enough: bool) -> None:
+    templates = good()
+    parameter(templates)
+    value = {"Type": "String", "Value": "a", "Name": "/shop/key"}
+    templates["service.yaml"]["Resources"]["Value"] = {"Type": "AWS::SSM::Parameter", "Properties": value}
+    container(templates)["Secrets"][0]["ValueFrom"] = {"Ref": "Value"}
+    arn = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter/" + reach
+    allowed_resource({"Fn::Sub": arn})(templates)
     assert [finding.rule for finding in check_set(templates)] == ([] if enough else ["S801"])

@@ -180,6 +180,11 @@ def test_a_file_that_is_not_there_is_named_as_far_as_its_name_is_known(url: Any,
     assert StackSet({"root.yaml": body(N=url)}).nested_of("root.yaml")["N"].why == why
 
 
+def test_a_file_that_several_addresses_may_mean_is_named_with_why_none_is_followed() -> None:
+    found = StackSet({"root.yaml": body(N=f"{BUCKET}/a.yaml", O="https://c/a.yaml"), "a.yaml": CHILD})
+    assert {nested.why for nested in found.nested} == {"a.yaml is there, but several addresses end in a.yaml"}
+
+
 def test_of_several_templates_that_a_nested_stack_may_have_the_first_stands_for_it() -> None:
     root = body(N={"Fn::If": ["C", "a.yaml", "b.yaml"]})
     root["Conditions"] = {"C": {"Fn::Equals": [{"Ref": "Url"}, "x"]}}

@@ -105,6 +105,13 @@ def test_aliases_that_multiply_are_a_finding_where_they_make_more_than_cloudform
     assert "aliases" in problem.message
 
 
+def test_aliases_may_make_as_much_as_cloudformation_takes() -> None:
+    # 400 times a thousand ones, each with a comma: 800,000 bytes; 600 times are 1,200,000.
+    for times, taken in ((400, True), (600, False)):
+        text = f"Resources: {{}}\nA: &a [{','.join('1' * 1000)}]\nB: [{','.join(['*a'] * times)}]\n"
+        assert bool(load(text, "x.yaml").problems) != taken
+
+
 def test_an_alias_within_itself_and_bottomless_nesting_are_findings() -> None:
     (problem,) = load("Resources:\n  A: &a\n    Type: T\n    B: *a\n", "a.yaml").problems
     assert (problem.rule, problem.path) == ("E0000", "Resources.A.B")
@@ -158,6 +165,27 @@ def test_text_that_is_no_template_is_a_finding_with_its_line(text: str, line: in
 
 def test_json_that_libyaml_refuses_is_json_still() -> None:
     assert load('{\n\t"Resources": {"A": "a\\/b"}\n}', "a.yaml").body == {"Resources": {"A": "a/b"}}
+
+
+def test_a_tab_within_a_string_of_json_is_read() -> None:
+    assert load('{"Resources": {}, "Description": "a\tb"}', "x.json").body["Description"] == "a\tb"
+
+
+@pytest.mark.parametrize(("text", "what"), [("", "empty"), ("- a\n", "a list"), ("a\n", "one value")])
+def test_what_is_no_template_is_called_what_it_is(text: str, what: str) -> None:
+    (problem,) = load(text, "x.yaml").problems
+    assert problem.message == f"The file is {what}, not a template."
+
+
+def test_a_function_in_short_has_the_line_that_it_is_written_on() -> None:
+    source = load("Resources:\n  A:\n    B: !GetAtt C.D\n    E: !Sub\n      - a\n      - {}\n", "x.yaml")
+    assert [source.line(f"Resources.A.{path}") for path in ("B.Fn::GetAtt", "E.Fn::Sub", "E.Fn::Sub.0")] == [3, 4, 5]
+
+
+def test_what_is_wrong_with_a_text_is_said_on_one_line_without_the_parser_s_own_places() -> None:
+    (problem,) = load("Resources: [a\nb: c", "x.yaml").problems
+    assert problem.line == 2
+    assert problem.message == "Not YAML: while parsing a flow sequence did not find expected ',' or ']'."
 
 
 def test_a_folder_gives_its_templates_and_those_that_they_nest(tmp_path: Path) -> None:

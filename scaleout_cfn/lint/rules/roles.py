@@ -263,7 +263,6 @@ def _steps(wanted: _Token | None, given: _Token | None) -> Iterator[tuple[int, i
             return
         if wanted.is_resource and given.is_resource and wanted.type == given.type:
             return
-        yield 1, 1
     elif isinstance(given, Symbol):
         if isinstance(wanted, str) and (wanted in (_ANY, "?") or _may_hold(given, wanted)):
             yield 1, 0
