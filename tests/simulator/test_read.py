@@ -55,16 +55,10 @@ def test_the_policies_of_a_config_come_back_from_its_templates(config: sc.Config
             assert nodes.instance_type == unit.pool.instance_types[0]
             assert nodes.placement == unit.settings.placement
         else:
-            pool = unit.pool
-            assert model.pool == Fargate(unit.architecture, pool.spot_percent, _base(pool))
+            assert model.pool == Fargate(unit.architecture, unit.pool.spot_percent, unit.pool.on_demand_base)
         if isinstance(unit.settings, sc.WebService):
             assert model.health_check_interval_s == unit.settings.health_check.interval_s
             assert model.deregistration_delay_s == unit.settings.deregistration_delay_s
-
-
-def _base(pool: sc.FargateCapacity) -> int:
-    """A base without anything above it that is on Spot says nothing."""
-    return pool.on_demand_base
 
 
 steps = st.builds(

@@ -138,12 +138,13 @@ def test_the_arn_that_a_ref_to_a_service_gives_is_taken_apart(cluster: Any, name
     assert stack.scope_of({}).value({"Fn::Split": [":", {"Fn::GetAtt": ["Service", "Name"]}]}) is UNKNOWN
 
 
-def test_the_arn_of_a_service_on_a_cluster_that_nobody_knows_is_unknown() -> None:
-    properties = {"Cluster": {"Fn::ImportValue": "cluster"}}
-    (stack,) = StackSet(
-        {"a.yaml": {"Resources": {"S": {"Type": "AWS::ECS::Service", "Properties": properties}}}}
-    ).stacks
-    assert stack.scope_of({}).value({"Fn::Select": [5, {"Fn::Split": [":", {"Ref": "S"}]}]}) is UNKNOWN
+def test_of_a_service_on_a_cluster_that_nobody_knows_the_name_is_known() -> None:
+    service = {"Type": "AWS::ECS::Service", "Properties": {"Cluster": {"Fn::ImportValue": "cluster"}}}
+    (stack,) = StackSet({"root.yaml": {"Resources": {"S": service}}}).stacks
+    named = stack.scope_of({}).value({"Fn::Select": [5, {"Fn::Split": [":", {"Ref": "S"}]}]})
+    kind, cluster, slash, name = named.parts
+    assert (kind, slash, name) == ("service/", "/", stack.symbol("S", "Name"))
+    assert (cluster.type, cluster.is_resource) == ("", False)
 
 
 def test_a_resource_a_parameter_and_a_pseudo_parameter_are_named_by_where_they_come_from() -> None:
