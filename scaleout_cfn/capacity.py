@@ -1,9 +1,10 @@
 """Does it fit: tasks on nodes, by CPU, memory, ports and network interfaces. Pure arithmetic on plain facts.
 
-`problems(demand, supply)` is empty when the most tasks fit on the most nodes and a deployment can move at
-every number of tasks from the fewest to the most. All tasks have one size, so that what a node holds is a
-quotient rounded down, and neither spread nor binpack placement can lose a place. Where instance types are
-mixed, every node counts as the type that holds the fewest tasks, for Auto Scaling may launch no other.
+`problems(demand, supply)` is empty when the most tasks of one service fit on the most nodes and a deployment can move
+at every number of tasks from the fewest to the most. All its tasks have one size, so that what a node holds is a
+quotient rounded down, and neither spread nor binpack placement can lose a place. Several services are packed by
+`nodes_needed`. Where instance types are mixed, every node counts as the type that holds the fewest tasks, for Auto
+Scaling may launch no other.
 
 The rolling update of nodes is a separate matter and not looked at here.
 """
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from scaleout_cfn.config import Config, Ec2Capacity, Scaling, Schedule
 from scaleout_cfn.config.units import Unit, units
@@ -195,16 +195,16 @@ def most_tasks(demand: Demand, supply: Supply) -> int:
 
 
 def nodes_needed(type: InstanceType, demands: Sequence[Demand], daemons: Sequence[Demand] = ()) -> int | None:
-    """How many nodes of a type hold the most tasks of several services, with room for a deployment of each.
+    """How many nodes of a type hold the most tasks of several services, with room for a deployment of one of them.
 
     By first fit, the largest tasks first. A cleverer packing may at times do with fewer, but ECS places one task after
     the other, too; of tasks of one size nothing is wasted. Each of `daemons` has a task on every node. A size of 0
     reserves nothing. None where one task fits on no node.
     """
-    free: list[dict[str, int]] = []
+    nodes: list[dict[str, int]] = []
     for number, demand in sorted(enumerate(demands), key=lambda entry: -_share(type, entry[1])):
-        left = _places_needed(demand, demand.max_tasks) if demand.max_tasks else 0
-        for node in free:
+        left = demand.max_tasks
+        for node in nodes:
             left -= _place(node, number, demand, left)
         while left > 0:
             fresh = _node(type, daemons)
@@ -212,8 +212,15 @@ def nodes_needed(type: InstanceType, demands: Sequence[Demand], daemons: Sequenc
             if fresh is None or not placed:
                 return None
             left -= placed
-            free.append(fresh)
-    return len(free)
+            nodes.append(fresh)
+    starts_first = [
+        (number, demand)
+        for number, demand in enumerate(demands)
+        if demand.max_tasks and _places_needed(demand, demand.max_tasks) > demand.max_tasks
+    ]
+    # One deployment at a time: each finds its place on the nodes as they are, or on one more.
+    fit = all(any(_place(dict(node), number, demand, 1) for node in nodes) for number, demand in starts_first)
+    return len(nodes) if fit else len(nodes) + 1
 
 
 def places_beside(type: InstanceType, demand: Demand, others: Sequence[Demand]) -> int:
@@ -483,29 +490,27 @@ def demand_of(unit: Unit) -> Demand:
 
 def _together(demands: Sequence[Demand], supply: Supply) -> list[Problem]:
     """Whether the nodes hold all services at their most, with what a deployment of one of them needs."""
-    needed, type = max(
-        ((nodes_together(type, demands), type) for type in map(instance_type, supply.instance_types)),
-        key=lambda pair: pair[0],
-    )
+    types = [instance_type(name) for name in supply.instance_types]
+    needed, type = max(((nodes_needed(type, demands) or 0, type) for type in types), key=lambda pair: pair[0])
     if needed <= supply.max_nodes:
         return []
-    asked = ", ".join(
-        f"{count(demand.max_tasks, 'task')} of {demand.service} ({_size(demand)} each)" for demand in demands
+    asked = " and ".join(
+        f"{count(demand.max_tasks, 'task')} of {demand.service}, each of {_size(demand)}," for demand in demands
     )
     message = (
-        f"capacity.{supply.pool}.max_nodes: {asked}, with room for a deployment of one of them, need {needed}"
+        f"capacity.{supply.pool}.max_nodes: {asked} with room for a deployment of one of them need {needed}"
         f" {type.name}; got {supply.max_nodes}"
     )
-    return [Problem("too-few-nodes", message, ({f"capacity.{supply.pool}.max_nodes": needed},))]
+    cures: list[dict[str, object]] = [{f"capacity.{supply.pool}.max_nodes": needed}]
+    larger = [
+        next((size.name for size in (type, *_sizes_above(type)) if _hold(size, demands, supply.max_nodes)), "")
+        for type in types
+    ]
+    if all(larger):
+        cures.append(_types(supply, dict.fromkeys(larger)))
+    return [Problem("too-few-nodes", message, tuple(cures))]
 
 
-def nodes_together(type: InstanceType, demands: Sequence[Demand]) -> int:
-    """How many nodes of a type hold several services at their most while any one of them is deployed."""
-    return max(
-        nodes_needed(
-            type,
-            [other if other is deployed else replace(other, minimum_healthy_percent=0) for other in demands],
-        )
-        or 0
-        for deployed in demands
-    )
+def _hold(type: InstanceType, demands: Sequence[Demand], nodes: int) -> bool:
+    needed = nodes_needed(type, demands)
+    return needed is not None and needed <= nodes

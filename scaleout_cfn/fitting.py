@@ -79,8 +79,9 @@ def _reasons(group: Symbol, loads: Sequence[_Load]) -> list[str]:
     asked = " and ".join(
         f"{count(load.demand.max_tasks, 'task')} of {load.path}, each of {load.size}," for load in by_count
     )
+    of_one = " of one of them" if len(by_count) > 1 else ""
     return [
-        f"{group.stack.file}: {group.name}: {asked} with room for a deployment need {needed} {type.name}"
+        f"{group.stack.file}: {group.name}: {asked} with room for a deployment{of_one} need {needed} {type.name}"
         f" ({_room(type)}); MaxSize is {most_nodes:g}; raise it to {needed} (capacity.NAME.max_nodes), take larger"
         " types (capacity.NAME.instance_types), or ask for fewer or smaller tasks"
     ]
