@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from scaleout_cfn.config.tunables import (
     choices_of,
     default_of,
     fields_of,
+    named_sections,
     section_items,
     sections_of,
     tunables,
@@ -31,7 +33,6 @@ def json_schema() -> Table:
     """The JSON Schema of the TOML file, for editors."""
     schema = msgspec.json.schema(Config)
     definitions: Table = schema["$defs"]
-    defaults = {type(getattr(Config(), field.name)).__name__ for field in fields_of(Config)} | {"Http"}
     # An overlay gives a part of what its section needs, over the rest of the file. Items of lists are whole.
     partial = {name for name in definitions if name not in ("Schedule", "StepAdjustment", "StepScaling")}
     overlays = {}
@@ -39,10 +40,9 @@ def json_schema() -> Table:
         overlay = _pointing_to(definitions[name], partial)
         overlay.pop("required", None)
         overlays[f"{name}Overlay"] = overlay
-    for name, definition in definitions.items():
-        # `kind` may be left out where the default is meant.
-        if name in defaults and "kind" in definition.get("required", ()):
-            definition["required"] = [needed for needed in definition["required"] if needed != "kind"]
+    for name in _meant_without_kind(Config):
+        needed = definitions[name]["required"]
+        definitions[name]["required"] = [key for key in needed if key != "kind"]
     config = definitions["Config"]
     environment = {
         "type": "object",
@@ -53,6 +53,19 @@ def json_schema() -> Table:
     config["properties"]["environments"] = {"type": "object", "additionalProperties": environment}
     definitions |= dict(sorted(overlays.items()))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _meant_without_kind(section: type[Section]) -> set[str]:
+    """Names of the sections that are meant where no `kind` is written: the first of those that exclude each other."""
+    found = set()
+    for field in fields_of(section):
+        inner, _ = bare(field.type)
+        choices = sections_of(inner) or named_sections(inner)
+        if len(choices) > 1:
+            found.add(choices[0].__name__)
+        for choice in choices:
+            found |= _meant_without_kind(choice)
+    return found
 
 
 def _pointing_to(node: Any, partial: set[str]) -> Any:
@@ -66,12 +79,22 @@ def _pointing_to(node: Any, partial: set[str]) -> Any:
     return [_pointing_to(item, partial) for item in node] if isinstance(node, list) else node
 
 
-#: What `starter` with `short` holds: what one service rarely has in common with another.
+#: What `starter` with `short` holds: what one set, pool or service rarely has in common with another.
 SHORT = (
-    *("stack_name", "region", "load_balancer.health_check.path", "cluster.instance_types", "cluster.max_nodes"),
-    *("service.container_port", "service.cpu_units", "service.memory_mib", "scaling.min_tasks", "scaling.max_tasks"),
-    "observability.alarm_email",
+    *("stack_name", "region", "observability.alarm_email"),
+    *("capacity.NAME.instance_types", "capacity.NAME.max_nodes", "capacity.NAME.spot_percent"),
+    *("services.NAME.container_port", "services.NAME.cpu_units", "services.NAME.memory_mib"),
+    *("services.NAME.health_check.path", "services.NAME.scaling.min_tasks", "services.NAME.scaling.max_tasks"),
 )
+#: What an example of a kind that the file does not have is called in it.
+EXAMPLES = {
+    "ec2": "nodes",
+    "fargate": "fargate",
+    "managed-instances": "managed",
+    "web": "web",
+    "internal": "api",
+    "worker": "mailer",
+}
 
 
 def starter(
@@ -80,9 +103,11 @@ def starter(
     """A TOML file that holds every tunable with its unit, bounds and meaning: commented out where it is the default.
 
     A value of `config` that is another than the default is a setting of the file. `apply` is the command that takes
-    the file. A short file holds what services differ in, a line each.
+    the file. Of several pools or services of one kind the first has every tunable, the others what they differ in. A
+    short file has that alone, a line each.
     """
     config = config or Config()
+    service = next(iter(config.services), "web")
     lines = [
         "#:schema ./scaleout.schema.json",
         "# Editors complete and check it (VS Code with Even Better TOML, taplo) once there is a schema:",
@@ -90,66 +115,148 @@ def starter(
         f"# What is behind a # is the default: take it away to change a line. Apply with:  {apply}",
     ]
     if short:
-        return "\n".join([*lines, "# Every tunable there is:  init without --short", *_short(config)]) + "\n"
+        lines += ["# Every tunable there is:  init without --short"]
+        _write_short(lines, config, _usual(config), "")
+        return "\n".join(lines) + "\n"
     lines += [
-        "# One key for one run:  --set scaling.max_tasks=40",
+        f"# One key for one run:  --set services.{service}.scaling.max_tasks=40",
         "# An overlay per environment, chosen by --env prod:",
-        "#   [environments.prod.scaling]",
+        f"#   [environments.prod.services.{service}.scaling]",
         "#   max_tasks = 40",
         "",
     ]
-    _write_section(lines, Config, config, Config(), "")
+    _write_section(lines, config, _usual(config), "")
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _short(config: Config) -> Iterator[str]:
-    default = {key: value for key, _, value, _ in tunables(Config())}
-    table = ""
-    for key, inner, value, meta in tunables(config):
-        is_default = value == default.get(key)
-        if is_default and key not in SHORT:
+def _usual(config: Config) -> Config:
+    """The defaults of a config's pools and services, each of its kind."""
+    return Config(
+        capacity={name: type(pool)() for name, pool in config.capacity.items()},
+        services={name: type(service)() for name, service in config.services.items()},
+    )
+
+
+def _write_short(lines: list[str], given: Section, usual: Section, path: str) -> None:
+    """What a section is told, and what belongs to SHORT: each table once, whatever the order of declaration."""
+    default = {key: value for key, _, value, _ in tunables(usual, path)}
+    tables: dict[str, list[str]] = {}
+    for key, inner, value, meta in tunables(given, path):
+        is_default = value == default[key]
+        if is_default and re.sub(r"^(capacity|services)\.[^.]+", r"\1.NAME", key) not in SHORT:
             continue
-        section, _, name = key.rpartition(".")
-        if section != table:
-            yield from ("", f"[{section}]")
-            table = section
+        table, _, name = key.rpartition(".")
         (meaning,) = _comment(inner, meta)
-        yield f"{'#' if is_default else ''}{name} = {toml(value)}  {meaning}"
+        tables.setdefault(table, []).append(f"{'#' if is_default else ''}{name} = {toml(value)}  {meaning}")
+    for table, settings in tables.items():
+        lines += ["", *([f"[{table}]"] if table else []), *_kind_of_entry(given, table, path), *settings]
 
 
-def _write_section(lines: list[str], section: type[Section], given: Any, default: Any, path: str) -> None:
-    fields = fields_of(section)
-    plain = [field for field in fields if not sections_of(bare(field.type)[0])]
-    for field in plain:
-        inner, meta = bare(field.type)
-        assert meta is not None
-        key = f"{path}.{field.name}" if path else field.name
-        value = getattr(given, field.name)
-        _write_tunable(lines, key, field.name, inner, meta, value, value == getattr(default, field.name))
+def _kind_of_entry(given: Section, table: str, path: str) -> list[str]:
+    """The line that says of which kind the pool or service is that a table is."""
+    room, _, name = table.partition(".")
+    if not path and room in ("capacity", "services") and name and "." not in name:
+        given, path = getattr(given, room)[name], table
+    return [_kind(given, path)] if table == path and path else []
+
+
+def _kind(entry: Section, path: str) -> str:
+    """The line that says of which kind a pool or service is: a comment where that is meant without it."""
+    room, _, name = path.partition(".")
+    there = getattr(Config(), room)
+    meant = type(there.get(name, next(iter(there.values()))))
+    return f'{"#" if type(entry) is meant else ""}kind = "{entry.__struct_config__.tag}"'
+
+
+def _write_section(lines: list[str], given: Section, usual: Section, path: str) -> None:
+    fields = fields_of(type(given))
     for field in fields:
         inner, meta = bare(field.type)
-        choices = sections_of(inner)
-        if not choices:
-            continue
+        if not sections_of(inner) and not named_sections(inner):
+            assert meta is not None
+            key = f"{path}.{field.name}" if path else field.name
+            value = getattr(given, field.name)
+            _write_tunable(lines, key, field.name, inner, meta, value, value == getattr(usual, field.name))
+    for field in fields:
+        inner, meta = bare(field.type)
         assert meta is not None
         key = f"{path}.{field.name}" if path else field.name
         value = getattr(given, field.name)
-        lines += [f"# {meta.description}", f"[{key}]"]
-        if len(choices) > 1:
-            kinds = ", ".join(f'"{choice.__struct_config__.tag}"' for choice in choices)
-            lines += [f"# Which of {kinds}.", f'#kind = "{type(value).__struct_config__.tag}"', ""]
-        _write_section(lines, type(value), value, getattr(default, field.name), key)
-        for choice in choices:
-            if choice is not type(value):
-                _write_choice(lines, choice)
+        if choices := sections_of(inner):
+            lines += [f"# {meta.description}", f"[{key}]"]
+            if len(choices) > 1:
+                kinds = ", ".join(f'"{choice.__struct_config__.tag}"' for choice in choices)
+                lines += [f"# Which of {kinds}.", f'#kind = "{type(value).__struct_config__.tag}"', ""]
+            for choice in choices:
+                if choice is not type(value):
+                    _write_choice(lines, choice, key, value)
+            _write_section(lines, value, getattr(usual, field.name), key)
+        elif choices := named_sections(inner):
+            _write_named(lines, choices, meta, value, getattr(usual, field.name), key)
     if lines[-1]:
         lines.append("")
 
 
-def _write_choice(lines: list[str], choice: type[Section]) -> None:
+def _write_named(
+    lines: list[str],
+    choices: tuple[type[Section], ...],
+    meta: Meta,
+    given: Mapping[str, Section],
+    usual: Mapping[str, Section],
+    path: str,
+) -> None:
+    """Sections by name: those that are there, and an example of each other kind as a comment."""
+    whole: dict[type[Section], str] = {}
+    first = next(iter(given.values()))
+    for name, entry in given.items():
+        key = f"{path}.{name}"
+        if whole:
+            above = next(iter(whole.values()))
+            lines += _another(type(entry), f"{path}.{above}", type(first))
+            _write_short(lines, entry, usual[name], key)
+            lines.append("")
+        else:
+            kinds = ", ".join(f'"{choice.__struct_config__.tag}"' for choice in choices)
+            lines += [f"# {meta.description}", f"[{key}]", f"# Which of {kinds}.", _kind(entry, key), ""]
+            _write_section(lines, entry, usual[name], key)
+        whole.setdefault(type(entry), name)
+    for choice in choices:
+        if choice not in whole:
+            tag = str(choice.__struct_config__.tag)
+            lines += _another(choice, f"{path}.{next(iter(given))}", type(first))
+            lines += [f"#[{path}.{EXAMPLES[tag]}]", f'#kind = "{tag}"']
+            known = {field.name: field.type for field in fields_of(type(first))}
+            for field in fields_of(choice):
+                inner, about = bare(field.type)
+                assert about is not None
+                if not sections_of(inner) and field.type != known.get(field.name):
+                    lines += [*_comment(inner, about), f"#{field.name} = {toml(default_of(field))}"]
+            lines.append("")
+
+
+def _another(
+    tag: str | bool | int | float | None, kind: type[Section], above: str, its_kind: type[Section]
+) -> list[str]:
+    """What is said above a further pool or service."""
+    lines = [f'# Another, of kind "{kind.__struct_config__.tag}": {" ".join((kind.__doc__ or "").split())}']
+    shared, missing = [], []
+    own = {field.name: field.type for field in fields_of(kind)}
+    for field in fields_of(its_kind):
+        (shared if field.name in own else missing).append(field.name)
+    if kind is its_kind:
+        lines.append(f"# It has every tunable of [{above}].")
+    elif len(shared) > len(missing):
+        lines.append(f"# It has the tunables of [{above}], but for {', '.join(missing)}.")
+    return lines
+
+
+def _write_choice(lines: list[str], choice: type[Section], key: str, instead_of: Section) -> None:
     """A section that is not the default, as a comment below the header that is there: TOML takes one only."""
     tag = choice.__struct_config__.tag
     lines += [f'# Instead, with kind = "{tag}": {" ".join((choice.__doc__ or "").split())}', f'#kind = "{tag}"']
+    below = [f"[{key}.{field.name}]" for field in fields_of(type(instead_of)) if sections_of(bare(field.type)[0])]
+    if below:
+        lines.append(f"# Then delete {' and '.join(below)}.")
     for field in fields_of(choice):
         inner, meta = bare(field.type)
         assert meta is not None
