@@ -234,18 +234,14 @@ def _write_named(
             lines.append("")
 
 
-def _another(
-    tag: str | bool | int | float | None, kind: type[Section], above: str, its_kind: type[Section]
-) -> list[str]:
+def _another(kind: type[Section], above: str, its_kind: type[Section]) -> list[str]:
     """What is said above a further pool or service."""
     lines = [f'# Another, of kind "{kind.__struct_config__.tag}": {" ".join((kind.__doc__ or "").split())}']
-    shared, missing = [], []
-    own = {field.name: field.type for field in fields_of(kind)}
-    for field in fields_of(its_kind):
-        (shared if field.name in own else missing).append(field.name)
+    own = {field.name for field in fields_of(kind)}
+    missing = [field.name for field in fields_of(its_kind) if field.name not in own]
     if kind is its_kind:
         lines.append(f"# It has every tunable of [{above}].")
-    elif len(shared) > len(missing):
+    elif len(missing) < len(own):
         lines.append(f"# It has the tunables of [{above}], but for {', '.join(missing)}.")
     return lines
 
