@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from msgspec.structs import replace
 
-from scaleout_cfn.capacity import demand_of, instance_type, nodes_together
+from scaleout_cfn.capacity import demand_of, instance_type, nodes_needed
 from scaleout_cfn.cli.options import DEFAULT_CONFIG, project
 from scaleout_cfn.config import (
     AnyService,
@@ -114,7 +114,7 @@ def _first_config(kinds: dict[str, type[AnyService]], capacity: str, profile: Pr
     pool = Ec2Capacity(scaling=profile.nodes)
     config = Config(services=services, capacity={name: pool})
     demands = [demand_of(unit) for unit in units(config)]
-    needed = max(nodes_together(instance_type(type), demands) for type in pool.instance_types)
+    needed = max(nodes_needed(instance_type(type), demands) or 0 for type in pool.instance_types)
     return replace(config, capacity={name: replace(pool, max_nodes=max(pool.max_nodes, needed))})
 
 
