@@ -34,6 +34,7 @@ __all__ = [
     "aws_policy",
     "be_managed_by_session_manager",
     "carry_exec_sessions",
+    "cluster_arn",
     "deploy_image",
     "join_cluster",
     "log_group_arn",
@@ -79,6 +80,11 @@ def assumed_by(service: str) -> PolicyDocument:
             **({} if service in ("ec2", "codepipeline") else confused_deputy),
         )
     )
+
+
+def cluster_arn(name: object) -> Sub:
+    """The ARN of a cluster, by its name."""
+    return Sub("arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:cluster/${Cluster}", Cluster=name)
 
 
 def join_cluster(cluster_arn: object) -> PolicyDocument:

@@ -8,7 +8,6 @@ from troposphere import elasticloadbalancingv2 as elb
 from troposphere.validators.route53 import AliasTarget
 
 from scaleout_cfn.config import Config, Domain, Http, NewLoadBalancer
-from scaleout_cfn.config.routing import MAINTENANCE
 from scaleout_cfn.iam import receive_balancer_logs
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import error_share
@@ -26,10 +25,6 @@ from scaleout_cfn.values import (
 )
 
 HTTP, HTTPS = 80, 443
-MAINTENANCE_PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Maintenance</title>
-<body style="font-family: sans-serif; margin: 20vh auto; max-width: 30em; text-align: center">
-<h1>We are back soon</h1><p>This service is being worked on. Please try again in a few minutes.</p></body></html>"""
 
 
 class Outputs(Struct, frozen=True):
@@ -132,8 +127,6 @@ def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds, to
                 DefaultActions=[elb.Action(Type="redirect", RedirectConfig=redirect)],
             )
         )
-    if settings.maintenance:
-        _maintenance(stack, listener)
     full_name = LoadBalancerName(balancer.get_att("LoadBalancerFullName"))
     error_share(
         stack,
@@ -151,20 +144,6 @@ def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds, to
         DnsName(balancer.get_att("DNSName")),
         HostedZoneId(balancer.get_att("CanonicalHostedZoneID")),
         Text(url),
-    )
-
-
-def _maintenance(stack: Stack, listener: elb.Listener) -> None:
-    """A page instead of all services. Health checks do not pass the listener: tasks stay as they are."""
-    page = elb.FixedResponseConfig(StatusCode="503", ContentType="text/html", MessageBody=MAINTENANCE_PAGE)
-    stack.add(
-        elb.ListenerRule(
-            "Maintenance",
-            ListenerArn=listener.ref(),
-            Priority=MAINTENANCE,
-            Conditions=[elb.Condition(Field="path-pattern", PathPatternConfig=elb.PathPatternConfig(Values=["/*"]))],
-            Actions=[elb.ListenerRuleAction(Type="fixed-response", FixedResponseConfig=page)],
-        )
     )
 
 

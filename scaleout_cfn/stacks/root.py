@@ -15,11 +15,22 @@ from scaleout_cfn.capacity import fitting_tasks
 from scaleout_cfn.config import Config, Ec2Capacity, ExistingLoadBalancer, GitHubPipeline, NewVpc, WebService
 from scaleout_cfn.config.units import Unit, units
 from scaleout_cfn.stack import Stack
-from scaleout_cfn.stacks import cluster, dashboard, foundation, load_balancer, network, notifications, service
+from scaleout_cfn.stacks import (
+    capacity,
+    cluster,
+    dashboard,
+    foundation,
+    load_balancer,
+    namespace,
+    network,
+    notifications,
+    service,
+)
 from scaleout_cfn.values import (
     ClusterName,
     EmailAddress,
     Flag,
+    ImageId,
     LatestImage,
     ListenerArn,
     LoadBalancerName,
@@ -68,7 +79,7 @@ def build(stack: Stack, config: Config) -> Outputs:
     max_tasks = {
         unit.name: stack.ask(f"{unit.key}.scaling.max_tasks", Number, most=room[unit.name]) for unit in services
     }
-    machine_image = {
+    machine_image: dict[str, ImageId] = {
         name: stack.ask(f"capacity.{name}.machine_image", LatestImage)
         for name, pool in sorted(config.capacity.items())
         if isinstance(pool, Ec2Capacity)
@@ -87,17 +98,21 @@ def build(stack: Stack, config: Config) -> Outputs:
 
     alb = _balancer(stack, config, net, told) if any(unit.is_web for unit in services) else None
 
-    ecs = stack.nest(
-        "Cluster",
-        cluster.build,
+    ecs = stack.nest("Cluster", cluster.build, config, create_service_linked_role=create_service_linked_role)
+
+    pools = stack.nest(
+        "Capacity",
+        capacity.build,
         config,
+        cluster_name=ecs.cluster_name,
         vpc_id=net.vpc_id,
         subnets=net.node_subnets,
         machine_image=machine_image,
         load_balancer_security_group=alb.security_group if alb and _any_bridge(services) else None,
-        create_service_linked_role=create_service_linked_role,
         topic=told.topic,
     )
+
+    names = stack.nest("Namespace", namespace.build, config) if any(unit.is_reached for unit in services) else None
 
     ground = {}
     for unit in services:
@@ -125,8 +140,8 @@ def build(stack: Stack, config: Config) -> Outputs:
         load_balancer_name=alb.load_balancer_name if alb else None,
         target_group_name={name: base.target_group_name for name, base in ground.items() if base.target_group_name},
         log_group_name={name: base.log_group_name for name, base in ground.items()},
-        capacity_provider={name: ecs.capacity_provider[name] for name in ecs.group_name},
-        group_name=ecs.group_name,
+        capacity_provider={name: pools.capacity_provider[name] for name in pools.group_name},
+        group_name=pools.group_name,
     )
 
     # Last, for they change with each image, and nobody takes anything of them. A first deployment has no image yet:
@@ -147,7 +162,7 @@ def build(stack: Stack, config: Config) -> Outputs:
             image_uri=images[unit.image_owner],
             repository_arn=ground[unit.image_owner].repository_arn,
             cluster_name=ecs.cluster_name,
-            capacity_provider=ecs.capacity_provider.get(unit.pool_name),
+            capacity_provider=pools.capacity_provider.get(unit.pool_name),
             target_group=base.target_group,
             target_group_name=base.target_group_name,
             load_balancer_name=web.load_balancer_name if web else None,
@@ -156,7 +171,7 @@ def build(stack: Stack, config: Config) -> Outputs:
             subnets=net.node_subnets if apart else None,
             security_group=base.security_group,
             reached_group={name: _group_of(ground[name]) for name in unit.settings.reaches},
-            namespace=ecs.namespace if connected else None,
+            namespace=names.namespace if names and connected else None,
             min_tasks=min_tasks[unit.name],
             max_tasks=max_tasks[unit.name],
             topic=told.topic,
@@ -225,7 +240,12 @@ def _balancer(stack: Stack, config: Config, net: network.Outputs, told: notifica
         subnets = stack.ask("network.load_balancer_subnets", SubnetIds)
     else:
         subnets = net.node_subnets if settings.scheme == "internal" else net.public_subnets
-    return stack.nest("LoadBalancer", load_balancer.build, config, vpc_id=net.vpc_id, subnets=subnets, topic=told.topic)
+    alb = stack.nest("LoadBalancer", load_balancer.build, config, vpc_id=net.vpc_id, subnets=subnets, topic=told.topic)
+    if settings.maintenance:
+        from scaleout_cfn.stacks import maintenance  # here, for it is there for an hour a year
+
+        stack.nest("Maintenance", maintenance.build, config, listener=alb.listener)
+    return alb
 
 
 def _any_bridge(services: list[Unit]) -> bool:

@@ -13,11 +13,11 @@ from stacks.helpers import AWSVPC, PINNED, Templates, at, att, made, properties,
 
 
 def nodes(pool: sc.Ec2Capacity | None = None) -> dict[str, Any]:
-    return resource(made(nodes=pool), "cluster", "NodesGroup")
+    return resource(made(nodes=pool), "capacity", "NodesGroup")
 
 
 def launch(templates: Templates) -> dict[str, Any]:
-    data: dict[str, Any] = properties(templates, "cluster", "NodesLaunchTemplate")["LaunchTemplateData"]
+    data: dict[str, Any] = properties(templates, "capacity", "NodesLaunchTemplate")["LaunchTemplateData"]
     return data
 
 
@@ -37,23 +37,23 @@ def test_under_bridge_the_balancer_reaches_the_ports_that_docker_gives_and_nothi
     first, last = map(int, ports)
     # What Linux calls ephemeral, and above what anything listens on.
     assert (first, last) == (32768, 60999)
-    (inward,) = properties(templates, "cluster", "NodesSecurityGroup")["SecurityGroupIngress"]
+    (inward,) = properties(templates, "capacity", "NodesSecurityGroup")["SecurityGroupIngress"]
     assert inward["SourceSecurityGroupId"] == ref("LoadBalancerSecurityGroup")
-    outward = properties(templates, "cluster", "NodesLoadBalancerEgress")
+    outward = properties(templates, "capacity", "NodesLoadBalancerEgress")
     assert outward["GroupId"] == ref("LoadBalancerSecurityGroup")
     assert outward["DestinationSecurityGroupId"] == ref("NodesSecurityGroup")
     for rule in (inward, outward):
         assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", first, last)
     assert launch(templates)["SecurityGroupIds"] == [ref("NodesSecurityGroup")]
-    assert properties(templates, "cluster", "NodesSecurityGroup")["VpcId"] == ref("VpcId")
-    wire = properties(templates, "root", "Cluster")["Parameters"]["LoadBalancerSecurityGroup"]
+    assert properties(templates, "capacity", "NodesSecurityGroup")["VpcId"] == ref("VpcId")
+    wire = properties(templates, "root", "Capacity")["Parameters"]["LoadBalancerSecurityGroup"]
     assert wire == att("LoadBalancer", "Outputs.SecurityGroup")
 
 
 def test_under_awsvpc_nobody_reaches_a_node() -> None:
     templates = made(AWSVPC)
-    assert "SecurityGroupIngress" not in properties(templates, "cluster", "NodesSecurityGroup")
-    assert "NodesLoadBalancerEgress" not in templates["cluster.yaml"]["Resources"]
+    assert "SecurityGroupIngress" not in properties(templates, "capacity", "NodesSecurityGroup")
+    assert "NodesLoadBalancerEgress" not in templates["capacity.yaml"]["Resources"]
 
 
 # --- a node
@@ -63,12 +63,12 @@ def test_a_node_joins_the_cluster_and_says_when_it_has() -> None:
     templates = made()
     script = user_data(templates)
     settings = dict(re.findall(r"^(ECS_\w+)=(.*)$", script, re.M))
-    assert settings["ECS_CLUSTER"] == "<Cluster>"
+    assert settings["ECS_CLUSTER"] == "<ClusterName>"
     # The arithmetic of what fits counts on it.
     assert settings["ECS_RESERVED_MEMORY"] == str(capacity.RESERVED_MEMORY_MIB)
     # Whoever waits for the signal is the group: by its name, in this stack.
     assert "--stack '${AWS::StackName}' --resource 'NodesGroup'" in script
-    group = resource(templates, "cluster", "NodesGroup")
+    group = resource(templates, "capacity", "NodesGroup")
     assert group["Type"] == "AWS::AutoScaling::AutoScalingGroup"
     assert group["UpdatePolicy"]["AutoScalingRollingUpdate"]["WaitOnResourceSignals"] is True
 
@@ -93,11 +93,11 @@ def test_a_node_acts_as_its_role_from_the_image_that_is_asked_for() -> None:
     data = launch(templates)
     assert data["ImageId"] == ref("NodesMachineImage")
     assert data["IamInstanceProfile"] == {"Arn": att("NodesProfile", "Arn")}
-    assert properties(templates, "cluster", "NodesProfile")["Roles"] == [ref("NodesRole")]
-    role = properties(templates, "cluster", "NodesRole")
+    assert properties(templates, "capacity", "NodesProfile")["Roles"] == [ref("NodesRole")]
+    role = properties(templates, "capacity", "NodesRole")
     assert at(role, "AssumeRolePolicyDocument.Statement.0.Principal") == {"Service": "ec2.amazonaws.com"}
     assert [policy["PolicyName"] for policy in role["Policies"]] == ["join-cluster", "session-manager"]
-    assert str(att("Cluster", "Arn")) in str(role["Policies"][0])
+    assert "cluster/${Cluster}" in str(role["Policies"][0])
     assert node_image(sc.Ec2Capacity()).endswith("/amazon-linux-2023/recommended/image_id")
     arm = sc.Ec2Capacity(architecture="arm64", instance_types=("t4g.small",))
     assert node_image(arm).endswith("/amazon-linux-2023/arm64/recommended/image_id")
@@ -163,7 +163,7 @@ def test_what_happens_to_the_group_can_be_seen_by_the_minute() -> None:
     assert metrics["Granularity"] == "1Minute"
     body, _ = properties(made(), "dashboard", "Dashboard")["DashboardBody"]["Fn::Sub"]
     drawn = set(re.findall(r"\bGroup[A-Z]\w+", body))
-    watched = properties(made(), "cluster", "NodesAtMaximum")["MetricName"]
+    watched = properties(made(), "capacity", "NodesAtMaximum")["MetricName"]
     assert drawn | {watched} <= set(metrics["Metrics"])
 
 
@@ -179,7 +179,7 @@ def test_ecs_marks_the_group_that_it_scales_and_an_update_leaves_the_mark() -> N
 def test_nodes_follow_tasks_by_the_settings_of_the_config() -> None:
     scaling = sc.NodeScaling(target_capacity_percent=83, min_step=3, max_step=9, warmup_s=77)
     templates = made(nodes=sc.Ec2Capacity(scaling=scaling))
-    provider = properties(templates, "cluster", "NodesCapacityProvider")["AutoScalingGroupProvider"]
+    provider = properties(templates, "capacity", "NodesCapacityProvider")["AutoScalingGroupProvider"]
     assert provider == {
         "AutoScalingGroupArn": ref("NodesGroup"),
         "ManagedDraining": "ENABLED",
@@ -195,8 +195,8 @@ def test_nodes_follow_tasks_by_the_settings_of_the_config() -> None:
 
 
 def test_a_service_without_a_strategy_of_its_own_runs_on_the_nodes_too() -> None:
-    association = properties(made(), "cluster", "CapacityProviderAssociation")
-    assert association["Cluster"] == ref("Cluster")
+    association = properties(made(), "capacity", "CapacityProviderAssociation")
+    assert association["Cluster"] == ref("ClusterName")
     assert association["CapacityProviders"] == [ref("NodesCapacityProvider")]
     (strategy,) = association["DefaultCapacityProviderStrategy"]
     assert strategy["CapacityProvider"] == ref("NodesCapacityProvider")
@@ -227,8 +227,9 @@ def test_the_linked_role_is_made_only_where_it_is_asked_for_and_belongs_to_the_a
         assert parameter["Default"] == str(asked).lower()
 
 
-def test_the_cluster_tells_what_others_are_wired_to() -> None:
-    outputs = {name: output["Value"] for name, output in made()["cluster.yaml"]["Outputs"].items()}
+def test_cluster_and_capacity_tell_what_others_are_wired_to() -> None:
+    files = ("cluster.yaml", "capacity.yaml")
+    outputs = {name: output["Value"] for file in files for name, output in made()[file]["Outputs"].items()}
     assert outputs == {
         "ClusterName": ref("Cluster"),
         "NodesCapacityProvider": ref("NodesCapacityProvider"),

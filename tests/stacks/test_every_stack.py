@@ -142,10 +142,10 @@ def test_tags_of_the_config_are_on_all_that_takes_some_and_on_what_a_node_brings
                 assert body["Properties"]["Tags"] == [{"Key": "team", "Value": "web"}]
             else:
                 assert all(tags["team"] == "web" for tags in tags_of(body.get("Properties", {}))), (file, title)
-    node = templates["cluster.yaml"]["Resources"]["NodesLaunchTemplate"]["Properties"]["LaunchTemplateData"]
+    node = templates["capacity.yaml"]["Resources"]["NodesLaunchTemplate"]["Properties"]["LaunchTemplateData"]
     assert [entry["ResourceType"] for entry in node["TagSpecifications"]] == ["volume", "network-interface"]
     assert all(tags["team"] == "web" and "Name" in tags for tags in tags_of(node))
-    group = templates["cluster.yaml"]["Resources"]["NodesGroup"]["Properties"]["Tags"]
+    group = templates["capacity.yaml"]["Resources"]["NodesGroup"]["Properties"]["Tags"]
     assert {tag["Key"]: tag["PropagateAtLaunch"] for tag in group} == dict.fromkeys(
         ["AmazonECSManaged", "Name", "team"], True
     )

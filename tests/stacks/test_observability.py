@@ -18,7 +18,7 @@ TELLING = [
     ("load-balancer", "LoadBalancerErrors"),
     ("web-foundation", "Latency"),
     ("web-foundation", "UnhealthyTargets"),
-    ("cluster", "NodesAtMaximum"),
+    ("capacity", "NodesAtMaximum"),
     ("web-service", "CpuHigh"),
     ("web-service", "MemoryHigh"),
     ("web-service", "TasksAtMaximum"),
@@ -163,7 +163,7 @@ def test_use_that_scaling_does_not_bring_down_is_told(title: str) -> None:
 
 
 def test_it_is_told_when_there_is_no_room_to_grow_and_only_where_there_could_be() -> None:
-    tasks, nodes = alarm("web-service", "TasksAtMaximum"), alarm("cluster", "NodesAtMaximum")
+    tasks, nodes = alarm("web-service", "TasksAtMaximum"), alarm("capacity", "NodesAtMaximum")
     # The least over the minutes: it was never less.
     for found in (tasks, nodes):
         assert (found["Statistic"], found["ComparisonOperator"]) == ("Minimum", "GreaterThanOrEqualToThreshold")
@@ -178,7 +178,7 @@ def test_it_is_told_when_there_is_no_room_to_grow_and_only_where_there_could_be(
     assert template["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": bounds}]}
     for least, there in ((4, True), (5, False)):
         templates = made(nodes=sc.Ec2Capacity(min_nodes=least, max_nodes=5))
-        assert ("NodesAtMaximum" in templates["cluster.yaml"]["Resources"]) == there
+        assert ("NodesAtMaximum" in templates["capacity.yaml"]["Resources"]) == there
 
 
 def test_whoever_is_named_is_told_by_mail_and_nobody_otherwise() -> None:

@@ -80,9 +80,10 @@ def test_the_registry_tells_where_to_push_and_its_name_only_to_who_watches_it() 
 WIRES = """
 LoadBalancer.VpcId < Network.VpcId
 LoadBalancer.Topic < Notifications.Topic
-Cluster.VpcId < Network.VpcId
-Cluster.Subnets < Network.NodeSubnets
-Cluster.Topic < Notifications.Topic
+Capacity.ClusterName < Cluster.ClusterName
+Capacity.VpcId < Network.VpcId
+Capacity.Subnets < Network.NodeSubnets
+Capacity.Topic < Notifications.Topic
 WebFoundation.VpcId < Network.VpcId
 WebFoundation.Listener < LoadBalancer.Listener
 WebFoundation.LoadBalancerName < LoadBalancer.LoadBalancerName
@@ -91,11 +92,11 @@ Dashboard.ClusterName < Cluster.ClusterName
 Dashboard.LoadBalancerName < LoadBalancer.LoadBalancerName
 Dashboard.WebTargetGroupName < WebFoundation.TargetGroupName
 Dashboard.WebLogGroupName < WebFoundation.LogGroupName
-Dashboard.NodesCapacityProvider < Cluster.NodesCapacityProvider
-Dashboard.NodesGroupName < Cluster.NodesGroupName
+Dashboard.NodesCapacityProvider < Capacity.NodesCapacityProvider
+Dashboard.NodesGroupName < Capacity.NodesGroupName
 WebService.RepositoryArn < WebFoundation.RepositoryArn
 WebService.ClusterName < Cluster.ClusterName
-WebService.CapacityProvider < Cluster.NodesCapacityProvider
+WebService.CapacityProvider < Capacity.NodesCapacityProvider
 WebService.TargetGroup < WebFoundation.TargetGroup
 WebService.TargetGroupName < WebFoundation.TargetGroupName
 WebService.LoadBalancerName < LoadBalancer.LoadBalancerName
@@ -115,7 +116,7 @@ def test_a_wire_leads_from_where_its_name_says(wire: str) -> None:
 @pytest.mark.parametrize(
     ("stack", "parameter", "asked"),
     [
-        ("Cluster", "NodesMachineImage", "NodesMachineImage"),
+        ("Capacity", "NodesMachineImage", "NodesMachineImage"),
         ("Cluster", "CreateServiceLinkedRole", "CreateServiceLinkedRole"),
         ("Notifications", "AlarmEmail", "AlarmEmail"),
         ("WebService", "ImageUri", "WebImageUri"),
@@ -145,17 +146,17 @@ def test_only_awsvpc_takes_the_tasks_network_to_the_service() -> None:
     ground = properties(made(AWSVPC), "root", "WebFoundation")["Parameters"]
     assert ground["LoadBalancerSecurityGroup"] == att("LoadBalancer", "Outputs.SecurityGroup")
     assert not {"Subnets", "SecurityGroup"} & properties(made(), "root", "WebService")["Parameters"].keys()
-    assert "LoadBalancerSecurityGroup" not in properties(made(AWSVPC), "root", "Cluster")["Parameters"]
+    assert "LoadBalancerSecurityGroup" not in properties(made(AWSVPC), "root", "Capacity")["Parameters"]
 
 
 @pytest.mark.parametrize("scheme", ["internet-facing", "internal"])
 def test_an_existing_network_is_used_as_it_is_given(scheme: Any) -> None:
     templates = made(network=sc.ExistingVpc(), load_balancer=sc.NewLoadBalancer(scheme=scheme))
     assert "network.yaml" not in templates
-    for stack in ("LoadBalancer", "Cluster"):
+    for stack in ("LoadBalancer", "Capacity"):
         assert properties(templates, "root", stack)["Parameters"]["VpcId"] == ref("VpcId")
     # The balancer's subnets are the balancer's, be it internal or not.
-    given = {"LoadBalancer": "LoadBalancerSubnets", "Cluster": "NodeSubnets"}
+    given = {"LoadBalancer": "LoadBalancerSubnets", "Capacity": "NodeSubnets"}
     for stack, parameter in given.items():
         subnets = properties(templates, "root", stack)["Parameters"]["Subnets"]
         assert subnets == {"Fn::Join": [",", ref(parameter)]}

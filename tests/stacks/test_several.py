@@ -87,8 +87,8 @@ def test_a_service_runs_on_the_pool_that_it_names() -> None:
         for name in SERVICES
     }
     assert given == {
-        "web": att("Cluster", "Outputs.NodesCapacityProvider"),
-        "api": att("Cluster", "Outputs.LookedAfterCapacityProvider"),
+        "web": att("Capacity", "Outputs.NodesCapacityProvider"),
+        "api": att("Capacity", "Outputs.LookedAfterCapacityProvider"),
         "shop": None,
         "mailer": None,
     }
@@ -125,14 +125,14 @@ def test_on_a_share_of_nothing_or_all_fargate_has_one_provider() -> None:
             services={"web": sc.WebService(memory_mib=512)},
         )
         assert properties(made(config), "web-service", "Service")["CapacityProviderStrategy"] == expected
-        assert not of_type(made(config)["cluster.yaml"], "AutoScaling::AutoScalingGroup")
+        assert not of_type(made(config)["capacity.yaml"], "AutoScaling::AutoScalingGroup")
 
 
 def test_a_cluster_lists_its_groups_and_fargate_and_not_the_providers_that_belong_to_it() -> None:
-    association = properties(made(SET), "cluster", "CapacityProviderAssociation")
+    association = properties(made(SET), "capacity", "CapacityProviderAssociation")
     assert association["CapacityProviders"] == [ref("NodesCapacityProvider"), "FARGATE", "FARGATE_SPOT"]
-    provider = properties(made(SET), "cluster", "LookedAfterCapacityProvider")
-    assert provider["ClusterName"] == ref("Cluster")
+    provider = properties(made(SET), "capacity", "LookedAfterCapacityProvider")
+    assert provider["ClusterName"] == ref("ClusterName")
     managed = provider["ManagedInstancesProvider"]
     launch = managed["InstanceLaunchTemplate"]
     assert launch["CapacityOptionType"] == "SPOT"
@@ -140,7 +140,7 @@ def test_a_cluster_lists_its_groups_and_fargate_and_not_the_providers_that_belon
     assert launch["InstanceRequirements"]["AllowedInstanceTypes"] == ["m7g.*"]
     assert managed["AutoRepairConfiguration"] == {"ActionsStatus": "DISABLED"}
     assert managed["InfrastructureRoleArn"] == att("LookedAfterInfrastructureRole", "Arn")
-    passing = properties(made(SET), "cluster", "LookedAfterInfrastructureRole")["Policies"][0]["PolicyDocument"]
+    passing = properties(made(SET), "capacity", "LookedAfterInfrastructureRole")["Policies"][0]["PolicyDocument"]
     assert passing["Statement"][0]["Resource"] == [att("LookedAfterInstanceRole", "Arn")]
 
 
@@ -166,7 +166,7 @@ def test_an_internal_service_is_reached_by_its_name_and_by_those_that_name_it() 
     assert wired["ApiReachedGroup"] == att("ApiFoundation", "Outputs.SecurityGroup")
     for name in ("web", "mailer"):
         assert "ServiceConnectConfiguration" not in properties(made(SET), f"{name}-service", "Service")
-    assert "Namespace" not in made()["cluster.yaml"]["Resources"]
+    assert "namespace.yaml" not in made()
 
 
 def test_the_balancer_reaches_only_services_behind_it_on_their_ports() -> None:
@@ -176,7 +176,7 @@ def test_the_balancer_reaches_only_services_behind_it_on_their_ports() -> None:
         for title, rule in of_type(template, "EC2::SecurityGroupEgress").items()
     }
     assert set(outward) == {
-        ("cluster.yaml", "NodesLoadBalancerEgress"),
+        ("capacity.yaml", "NodesLoadBalancerEgress"),
         ("shop-foundation.yaml", "LoadBalancerEgress"),
     }
     assert outward["shop-foundation.yaml", "LoadBalancerEgress"]["FromPort"] == 8080
@@ -236,14 +236,14 @@ def test_a_host_has_a_certificate_of_its_own_beside_the_listener_s() -> None:
 
 def test_maintenance_is_a_rule_before_all_others() -> None:
     templates = made(load_balancer=sc.NewLoadBalancer(maintenance=True))
-    rule = properties(templates, "load-balancer", "Maintenance")
+    rule = properties(templates, "maintenance", "Maintenance")
     assert rule["Priority"] == 1
     (action,) = rule["Actions"]
     page = action["FixedResponseConfig"]
     assert (page["StatusCode"], page["ContentType"]) == ("503", "text/html")
     # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_FixedResponseActionConfig.html
     assert len(page["MessageBody"]) <= 1024
-    assert "Maintenance" not in made()["load-balancer.yaml"]["Resources"]
+    assert "maintenance.yaml" not in made()
 
 
 def test_a_set_without_a_web_service_has_no_load_balancer() -> None:
