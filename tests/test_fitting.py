@@ -79,8 +79,8 @@ def test_a_sidecar_that_makes_a_task_too_large_for_a_node_is_refused_with_the_ar
     top = sc.compose()
     containers(top).append(container(Memory=1600))
     assert refusals(top) == [
-        "web-service.yaml: WebService/Service: one task of 256 CPU units and 1856 MiB (web and agent together) does not fit on"
-        f" t3.small ({ONE_ROOM}); give it less, or take larger types (capacity.NAME.instance_types)"
+        "web-service.yaml: WebService/Service: one task of 256 CPU units and 1856 MiB (web and agent together) does not"
+        f" fit on t3.small ({ONE_ROOM}); give it less, or take larger types (capacity.NAME.instance_types)"
     ]
     with pytest.raises(sc.SetError, match="1856 MiB"):
         sc.render(top)
@@ -90,9 +90,9 @@ def test_a_sidecar_that_leaves_too_few_places_is_refused_with_the_arithmetic() -
     top = sc.compose()
     containers(top).append(container(Memory=200, Cpu=16))
     assert refusals(top) == [
-        "cluster.yaml: NodesGroup: 20 tasks of WebService/Service, each of 272 CPU units and 456 MiB (web and agent together),"
-        f" with room for a deployment need 7 t3.small ({ONE_ROOM}); MaxSize is 5; raise it to 7 (capacity.NAME.max_nodes),"
-        " take larger types (capacity.NAME.instance_types), or ask for fewer or smaller tasks"
+        "cluster.yaml: NodesGroup: 20 tasks of WebService/Service, each of 272 CPU units and 456 MiB (web and agent"
+        f" together), with room for a deployment need 7 t3.small ({ONE_ROOM}); MaxSize is 5; raise it to 7"
+        " (capacity.NAME.max_nodes), take larger types (capacity.NAME.instance_types), or ask for fewer or smaller tasks"
     ]
 
 
@@ -185,7 +185,8 @@ def test_a_worker_on_the_same_nodes_is_counted() -> None:
     (refusal,) = refusals(with_worker(SMALL, "ours", DesiredCount=12))
     assert refusal.startswith(
         "cluster.yaml: NodesGroup: 20 tasks of WebService/Service, each of 256 CPU units and 256 MiB, and 12 tasks of"
-        " Worker/Service, each of 256 CPU units and 256 MiB, with room for a deployment of one of them need 6 t3.small ("
+        " Worker/Service, each of 256 CPU units and 256 MiB, with room for a deployment of one of them need 6"
+        " t3.small ("
     )
 
 
@@ -246,7 +247,7 @@ def test_what_runs_on_every_node_takes_its_part_of_each() -> None:
         return refusals(with_worker(container(Memory=memory), SchedulingStrategy="DAEMON"))
 
     assert daemon(100) == []
-    assert re.search(r"Nodes: 20 tasks of WebService/Service, each of 256 .* need 6 t3\.small", daemon(500)[0])
+    assert re.search(r"NodesGroup: 20 tasks of WebService/Service, each of 256 .* need 6 t3\.small", daemon(500)[0])
     (refusal,) = daemon(1500)
     assert refusal.startswith(
         "web-service.yaml: WebService/Service: one task of 256 CPU units and 256 MiB does not fit on"
