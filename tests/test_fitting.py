@@ -92,7 +92,8 @@ def test_a_sidecar_that_leaves_too_few_places_is_refused_with_the_arithmetic() -
     assert refusals(top) == [
         "cluster.yaml: NodesGroup: 20 tasks of WebService/Service, each of 272 CPU units and 456 MiB (web and agent"
         f" together), with room for a deployment need 7 t3.small ({ONE_ROOM}); MaxSize is 5; raise it to 7"
-        " (capacity.NAME.max_nodes), take larger types (capacity.NAME.instance_types), or ask for fewer or smaller tasks"
+        " (capacity.NAME.max_nodes), take larger types (capacity.NAME.instance_types), or ask for fewer or smaller"
+        " tasks"
     ]
 
 
