@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from zlib import crc32
 
 from scaleout_cfn.config import Config, ExistingLoadBalancer, Route, WebService
+from scaleout_cfn.grammars import is_case_of
 
 __all__ = ["MAINTENANCE", "VALUES_PER_RULE", "is_catch_all", "overshadowed", "priorities", "values_of_rule"]
 
@@ -80,12 +81,4 @@ def overshadowed(routes: Mapping[str, Route], made: Mapping[str, int]) -> Iterat
 def _covers(wider: tuple[str, ...], patterns: tuple[str, ...]) -> bool:
     if not wider:
         return True
-    return bool(patterns) and all(any(_is_case_of(pattern, wide) for wide in wider) for pattern in patterns)
-
-
-def _is_case_of(pattern: str, wide: str) -> bool:
-    """Whether all that a pattern matches is matched by another that ends in a *, or is the same."""
-    if pattern == wide:
-        return True
-    start, star, rest = wide.partition("*")
-    return bool(star) and not rest and "?" not in start and pattern.startswith(start)
+    return bool(patterns) and all(any(is_case_of(pattern, wide) for wide in wider) for pattern in patterns)
