@@ -134,7 +134,7 @@ def deploy(
         return with_next_step(work, outcome, keep)
 
     folders = _folders(work.config, builds)
-    given = _images(work, images, taken=folders)
+    given = images_of(work, images, taken=folders)
     if not folders:
         return bring(given, stand_in=work.local and not given)
     from scaleout_cfn.cli.image import build_source, push_built, repository_in
@@ -161,7 +161,7 @@ def deploy(
 @bucket_option
 def publish(work: Work, images: tuple[str, ...], bucket: str) -> Outcome:
     """Upload the templates only, and print the root's URL and the console's quick-create link."""
-    wish = wish_of(work, _images(work, images), bucket)
+    wish = wish_of(work, images_of(work, images), bucket)
     new = upload(work.aws, wish.published, work.identity.account_id)
     url = wish.published.root.url
     work.view.tell(Uploaded(new, len(wish.published.files), url))
@@ -182,7 +182,7 @@ def publish(work: Work, images: tuple[str, ...], bucket: str) -> Outcome:
 @click.option("--exit-code", is_flag=True, help="Exit with 3 when there are changes.")
 def diff(work: Work, images: tuple[str, ...], bucket: str, adopt: bool, nested_plan: bool, exit_code: bool) -> Outcome:
     """Show what `deploy` would change, and change nothing: the change set is deleted again."""
-    wish = wish_of(work, _images(work, images), bucket, adopt=adopt, nested_plan=nested_plan)
+    wish = wish_of(work, images_of(work, images), bucket, adopt=adopt, nested_plan=nested_plan)
     outcome = deployment.plan(work.aws, work.identity, wish, _on_stdout(work), keep=False)
     return replace(outcome, outputs={}, end="changes" if exit_code and outcome.end == "planned" else outcome.end)
 
@@ -198,7 +198,7 @@ def plan(work: Work, images: tuple[str, ...], bucket: str, adopt: bool, nested_p
 
     Nothing is changed. On a new stack it plans the first phase, everything but the services.
     """
-    wish = wish_of(work, _images(work, images), bucket, adopt=adopt, nested_plan=nested_plan)
+    wish = wish_of(work, images_of(work, images), bucket, adopt=adopt, nested_plan=nested_plan)
     outcome = deployment.plan(work.aws, work.identity, wish, _on_stdout(work), keep=True)
     return replace(outcome, outputs={"ChangeSet": outcome.change_set} if outcome.change_set else {})
 
@@ -233,7 +233,7 @@ def _named(config: Config, text: str, option: str) -> tuple[Unit, str]:
     return chosen(config, name, option), what
 
 
-def _images(work: Work, texts: Iterable[str], taken: Collection[str] = ()) -> dict[str, str]:
+def images_of(work: Work, texts: Iterable[str], taken: Collection[str] = ()) -> dict[str, str]:
     """What --image asks for, by the root parameters: URIs, of short names the pinned ones."""
     found: dict[str, str] = {}
     for text in texts:

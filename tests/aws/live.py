@@ -96,7 +96,7 @@ def clean_up(run: Run) -> Iterator[tuple[str, ...]]:
     """Commands to try until one takes the stack down. A name that the stack does not hold, for it was not made so
     far, is refused, so the names become fewer; an update that still runs is cancelled first."""
     destroy = ("destroy", *run.where, "--yes")
-    registry, logs = ("--empty", "Registry/Repository"), ("--empty", "Observability/ServiceLogs")
+    registry, logs = ("--empty", "WebFoundation/Repository"), ("--empty", "WebFoundation/Logs")
     yield (*destroy, *registry, *logs)
     yield ("cancel", *run.where, "--yes")
     yield (*destroy, *registry, *logs)
@@ -150,7 +150,7 @@ def fetched(url: str) -> bool:
 
 def answers(run: Run) -> None:
     """The service answers by its URL."""
-    url = outputs(run)["ServiceUrl"]
+    url = outputs(run)["WebUrl"]
     end = time.monotonic() + min(ANSWER_S, run.left_s())
     while not fetched(f"{url}/api"):
         if time.monotonic() >= end:
@@ -168,9 +168,10 @@ def scales_out(run: Run) -> None:
     ecs = boto3.Session().client("ecs", region_name=run.region)
 
     def service() -> dict[str, Any]:
-        listed = ecs.describe_services(cluster=found["ClusterName"], services=[found["ServiceName"]])["services"]
+        arns = ecs.list_services(cluster=found["ClusterName"])["serviceArns"]
+        listed = ecs.describe_services(cluster=found["ClusterName"], services=arns)["services"] if arns else []
         if not listed:
-            raise LiveError(f"DescribeServices knows no {found['ServiceName']}")
+            raise LiveError(f"cluster {found['ClusterName']} has no service")
         one: dict[str, Any] = listed[0]
         return one
 
@@ -180,7 +181,7 @@ def scales_out(run: Run) -> None:
     sent = good = 0
     while time.monotonic() < end:
         sent += 1
-        good += fetched(f"{found['ServiceUrl']}/api")
+        good += fetched(f"{found['WebUrl']}/api")
         if sent % (REQUESTS_A_SECOND * 15) == 0:
             now = service()
             counts = f"{now['runningCount']} of {now['desiredCount']} tasks run"
@@ -201,7 +202,7 @@ def most_usd() -> float:
     unit, which is far more than this load. Requests, logs, alarms and the registry come to cents.
     """
     prices = json.loads((ROOT / "scaleout_cfn" / "data" / "prices.json").read_text())
-    unit, cluster = prices["units"], tomllib.loads(CONFIG.read_text())["cluster"]
+    unit, cluster = prices["units"], tomllib.loads(CONFIG.read_text())["capacity"]["nodes"]
     hours, kind = (LIMIT_S + CLEAN_UP_S) / 3600, cluster["instance_types"][0]
     node = prices["instances"][kind] + unit["public_ipv4_hour"] + 30 * unit["gp3_gib_month"] / 730
     balancer = unit["load_balancer_hour"] + unit["load_balancer_lcu_hour"] + 2 * unit["public_ipv4_hour"]

@@ -197,7 +197,7 @@ def test_a_new_image_shows_the_image_before_and_after(shell: Shell, web: str) ->
 
 
 def test_a_failing_update_is_rolled_back_with_exit_code_4_and_its_cause(shell: Shell, web: str) -> None:
-    failure = {"stack": "-Service-", "resource": "Service", "operation": "update", "message": "no place for a task"}
+    failure = {"stack": "-WebService-", "resource": "Service", "operation": "update", "message": "no place for a task"}
     shell.faults(fail=[{**failure, "times": 1}])
     done = shell.run("deploy", "--local", "--yes", "--stack", web, "--image", f"{IMAGE}:3", "--json")
     assert done.code == 4, done.err

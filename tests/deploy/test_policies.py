@@ -61,6 +61,7 @@ EVERYWHERE = {
     "kms": "the key is AWS's own, or somebody else's",
     "logs": "its Describe actions take no resource",
     "route53": "zones and changes have random ids",
+    "servicediscovery": "a namespace's id is random",
     "sns": "a subscription is no resource",
 }
 
@@ -316,7 +317,7 @@ class User:
         return done
 
     def fail_once(self) -> None:
-        failure = {"stack": "-Service-", "resource": "Service", "operation": "update", "message": "no place for a task"}
+        failure = {"stack": "-WebService-", "resource": "Service", "operation": "update", "message": "no place for a task"}
         (self.home / "faults.json").write_text(json.dumps({"fail": [{**failure, "times": 1}]}))
 
 

@@ -40,7 +40,7 @@ class Done:
 
     @property
     def image_uri(self) -> str:
-        return str(self.lines[-1]["outputs"]["ImageUri"])
+        return str(self.lines[-1]["outputs"]["WebImageUri"])
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def test_the_script_brings_the_first_image_and_the_next_and_changes_nothing_else
         assert f"{REPOSITORY}@{digest} is deployed" in done.stdout
         assert "TaskDefinition" in done.stdout  # what would change was shown, nested stacks included
         assert running_image(account) == f"{REPOSITORY}@{digest}"
-        assert parameters(account) == {**before, "ImageUri": f"{REPOSITORY}@{digest}"}
+        assert parameters(account) == {**before, "WebImageUri": f"{REPOSITORY}@{digest}"}
         assert "RoleARN" not in helpers.described(account, "web")
     again = deploy(account, DIGESTS[1])
     assert again.returncode == 0
