@@ -55,7 +55,7 @@ def test_the_command_line_accepts_every_command_that_it_would_run() -> None:
         *[str(FOLDER.parents[1] / "webapp")] * 2,
         str(FOLDER / "broken"),
     ]
-    assert commands[-5][1]["empty"] == ("Registry/Repository", "Observability/ServiceLogs")
+    assert commands[-5][1]["empty"] == ("WebFoundation/Repository", "WebFoundation/Logs")
 
 
 def test_what_it_empties_is_in_the_set_and_the_set_is_cheap_and_tagged() -> None:

@@ -149,7 +149,7 @@ def test_the_next_deployment_brings_the_same_image_from_the_same_bucket() -> Non
     carried = [("--image", "web:2"), ("--bucket", "mine")]
     assert command_line(Next("deploy"), carried=carried) == "scaleout-cfn deploy --image web:2 --bucket mine"
     assert command_line(Next("status"), carried=carried) == "scaleout-cfn status"
-    agreed = {"--image": "web:2", "--adopt": ""}
+    agreed = [("--image", "web:2"), ("--adopt", "")]
     assert command_line(Next("plan"), carried=agreed) == "scaleout-cfn plan --image web:2 --adopt"
     given = Next("deploy", ("--build", "FOLDER"))
     assert command_line(given, carried=carried) == "scaleout-cfn deploy --build FOLDER --bucket mine"

@@ -129,7 +129,12 @@ def test_the_environment_is_that_of_the_tag() -> None:
     ],
 )
 def test_each_parameter_gets_its_value(has: Any, given: Any, image: str | None, values: Any) -> None:
-    found = parameters_for(published(), None if has is None else live(parameters=has), given, {} if image is None else {"WebImageUri": image})
+    found = parameters_for(
+        published(),
+        None if has is None else live(parameters=has),
+        given,
+        {} if image is None else {"WebImageUri": image},
+    )
     assert found | values == found
     assert list(found) == list(DECLARED)
 

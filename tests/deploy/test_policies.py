@@ -317,7 +317,7 @@ class User:
         return done
 
     def fail_once(self) -> None:
-        failure = {"stack": "-WebService-", "resource": "Service", "operation": "update", "message": "no place for a task"}
+        failure = {"stack": "-WebService-", "resource": "Service", "operation": "update", "message": "no room"}
         (self.home / "faults.json").write_text(json.dumps({"fail": [{**failure, "times": 1}]}))
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from scaleout_cfn.cli.draw import command_line
-from scaleout_cfn.deploy.messages import Fact, Message, Note, Outcome
 from scaleout_cfn.deploy.live import require
+from scaleout_cfn.deploy.messages import Fact, Message, Note, Outcome
 from scaleout_cfn.deploy.services.service import asked_for, follow_rollouts, pick
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
 
@@ -151,7 +151,7 @@ def test_a_command_for_one_of_several_services_wants_its_name() -> None:
     assert (pick(aws, live, "api").name, pick(aws, live, "api").arn) == ("api", f"{ECS}:service/main/api")
     with pytest.raises(UsageError, match="api, mailer, web; say which by --service NAME"):
         pick(aws, live, "")
-    with pytest.raises(UsageError, match="--service blog: none of that name runs .*; there is api, mailer, web"):
+    with pytest.raises(UsageError, match=r"--service blog: none of that name runs .*; there is api, mailer, web"):
         pick(aws, live, "blog")
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from scaleout_cfn.cli.draw import command_line
+from scaleout_cfn.deploy.live import require
 from scaleout_cfn.deploy.messages import Fact, Message, Outcome
 from scaleout_cfn.deploy.services import tasks
-from scaleout_cfn.deploy.live import require
 from scaleout_cfn.deploy.services.service import LiveService, pick
 from scaleout_cfn.errors import BusyError, DeployError, RefusedError, Stopped, UsageError
 
@@ -190,7 +190,7 @@ def test_a_signal_stops_watching_and_says_how_to_come_back_and_how_to_stop_the_t
     outcome, _ = watched(world)
     name = TASK.rpartition("/")[2]
     assert outcome.exit_code == 128 + number
-    assert f"scaleout-cfn run --attach {name}" in command_line(outcome.next)
+    assert f"scaleout-cfn run --service web --attach {name}" in command_line(outcome.next)
     assert f"aws ecs stop-task --region eu-west-1 --cluster main --task {name}" in command_line(outcome.next)
 
 

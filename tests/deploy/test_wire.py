@@ -212,7 +212,10 @@ class Deployer:
     def deploy(self, image: str = "", **options: Any) -> Outcome:
         """One command, from the beginning. Without an image it is the first phase alone."""
         self.said = []
-        aws, wish = self.aws(self.wire.endpoint_url), Wish("web", self.published, **patient({"image": image, **options}))
+        aws, wish = (
+            self.aws(self.wire.endpoint_url),
+            Wish("web", self.published, **patient({"image": image, **options})),
+        )
         return deployment.deploy(aws, aws.identity(), wish, self.said.append, lambda plan: True)
 
     def state(self) -> tuple[str, str]:

@@ -91,7 +91,9 @@ class Shell:
         outputs = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["Outputs"]
         named = {one["OutputKey"]: one["OutputValue"] for one in outputs}
         ecs = self.client("ecs")
-        service = ecs.describe_services(cluster=named["ClusterName"], services=[named["ServiceName"]])["services"][0]
+        service = ecs.describe_services(
+            cluster=named["ClusterName"], services=ecs.list_services(cluster=named["ClusterName"])["serviceArns"]
+        )["services"][0]
         definition = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
         return str(definition["containerDefinitions"][0]["image"])
 

@@ -96,7 +96,7 @@ def test_a_folder_is_built_once_under_the_stacks_name(made: Fakes) -> None:
 
 def test_an_image_of_another_platform_is_refused_with_the_cure(made: Fakes) -> None:
     made.plan(platform=["linux/arm64"])
-    with pytest.raises(UsageError, match=r"it is for linux/arm64, and the cluster runs linux/amd64.*--platform"):
+    with pytest.raises(UsageError, match=r"it is for linux/arm64, and the service runs on linux/amd64.*--platform"):
         built(made, [])
     assert [argv[-2:-1] == ["--no-cache"] for argv in made.argvs("build")] == [False, True]
 
