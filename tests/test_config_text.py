@@ -27,11 +27,11 @@ from scaleout_cfn.config import (
     conflicts,
 )
 from scaleout_cfn.config.file import Places, convert, load
+from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
 from scaleout_cfn.config.text import json_schema, starter, toml
+from scaleout_cfn.config.tunables import Section, bare, bounds_of, choices_of, fields_of, tunables, unit_of
 from scaleout_cfn.errors import ConfigError
 from scaleout_cfn.profiles import PROFILES
-from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
-from scaleout_cfn.config.tunables import Section, bare, bounds_of, choices_of, fields_of, tunables, unit_of
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -57,7 +57,7 @@ GIVEN = {
 
 #: What a pipeline does not go without.
 NEEDED_BY_PIPELINES = (
-    "cluster.node_image=/aws/service/ecs/optimized-ami/amazon-linux-2023/1/image_id",
+    "capacity.nodes.machine_image=/aws/service/ecs/optimized-ami/amazon-linux-2023/1/image_id",
     'registry.mutable_tags=["latest"]',
 )
 
@@ -137,9 +137,9 @@ def test_each_alternative_uncommented_where_it_stands_gives_that_kind(tmp_path: 
         settings_of_block = [uncommented(line) if SETTING.match(line) else line for line in block]
         header = [line for line in LINES[:index] if line.startswith("[")][-1]
         text = "\n".join([*LINES[:index], *settings_of_block, *LINES[index + len(block) :]])
-        needed = NEEDED_BY_PIPELINES if header == "[pipeline]" else ()
+        needed = NEEDED_BY_PIPELINES if header == "[services.web.pipeline]" else ()
         config = load_text(tmp_path, text, *needed)
-        chosen = {"[network]": config.network, "[pipeline]": config.pipeline}
+        chosen = {"[network]": config.network, "[services.web.pipeline]": config.pipeline}
         found.append(chosen.get(header, config.load_balancer.listener))
     assert found == [
         ExistingVpc(),
@@ -156,11 +156,11 @@ def test_each_list_of_tables_uncommented_has_one_item_with_the_defaults(tmp_path
         name = block[0].removeprefix("#[[").removesuffix("]]")
         text = "\n".join(uncommented(line) for line in block if SETTING.match(line))
         scaling = load_text(tmp_path, text).scaling
-        if name == "scaling.schedules":
-            assert scaling.schedules == (Schedule(name="Day", at="rate(1 day)", min_tasks=3, max_tasks=4),)
+        if name == "services.web.scaling.schedules":
+            assert services.web.scaling.schedules == (Schedule(name="Day", at="rate(1 day)", min_tasks=3, max_tasks=4),)
         else:
-            assert name == "scaling.step_policies"
-            assert scaling.step_policies == (
+            assert name == "services.web.scaling.step_policies"
+            assert services.web.scaling.step_policies == (
                 StepScaling(name="Day", threshold_percent=80, steps=(StepAdjustment(adjustment=1),)),
             )
 

@@ -340,6 +340,8 @@ def _hint(key: str, path: str, section: type[Section], fields: list[str]) -> str
         return f'it goes with kind = "{kinds[0]}", and not with "{section.__struct_config__.tag}"'
     near = difflib.get_close_matches(key, [*fields, *([] if path else ["environments"])], n=1, cutoff=0.7)
     if not near and (elsewhere := [where for where, _ in same if "[]" not in where]):
+        if room := re.match(r"(services|capacity)\.[^.]+", path):
+            elsewhere = [where.replace(f"{room[1]}.NAME", room[0]) for where in elsewhere]
         return f"did you mean {' or '.join(dict.fromkeys(elsewhere))}?"
     return f"did you mean {near[0]}?" if near else f"known here: {', '.join(fields)}"
 
