@@ -26,7 +26,7 @@ def refusals(top: sc.Stack, *, nodes: object = None) -> list[str]:
     """What is said of a set, with another number of most nodes."""
     templates = sc.set_of(top)
     if nodes is not None:
-        templates["cluster.yaml"]["Resources"]["NodesGroup"]["Properties"]["MaxSize"] = nodes
+        templates["capacity.yaml"]["Resources"]["NodesGroup"]["Properties"]["MaxSize"] = nodes
     return misfits(StackSet(templates))
 
 
@@ -62,7 +62,7 @@ def with_worker(container: ecs.ContainerDefinition, *providers: str, **service: 
     def root(stack: sc.Stack, config: sc.Config) -> sc.Outputs:
         """With a worker."""
         web = sc.build(stack, config)
-        provider = CapacityProviderName(GetAtt("Cluster", "Outputs.NodesCapacityProvider"))
+        provider = CapacityProviderName(GetAtt("Capacity", "Outputs.NodesCapacityProvider"))
         stack.nest("Worker", worker, config, cluster=web.cluster_name, provider=provider)
         return web
 
@@ -90,7 +90,7 @@ def test_a_sidecar_that_leaves_too_few_places_is_refused_with_the_arithmetic() -
     top = sc.compose()
     containers(top).append(container(Memory=200, Cpu=16))
     assert refusals(top) == [
-        "cluster.yaml: NodesGroup: 20 tasks of WebService/Service, each of 272 CPU units and 456 MiB (web and agent"
+        "capacity.yaml: NodesGroup: 20 tasks of WebService/Service, each of 272 CPU units and 456 MiB (web and agent"
         f" together), with room for a deployment need 7 t3.small ({ONE_ROOM}); MaxSize is 5; raise it to 7"
         " (capacity.NAME.max_nodes), take larger types (capacity.NAME.instance_types), or ask for fewer or smaller"
         " tasks"
@@ -133,7 +133,7 @@ def test_the_size_of_a_task_itself_is_what_it_reserves() -> None:
 def test_larger_nodes_given_after_composing_are_believed() -> None:
     top = sc.compose()
     containers(top).append(container(Memory=1600))
-    group = top.children["Cluster"].template.resources["NodesGroup"]
+    group = top.children["Capacity"].template.resources["NodesGroup"]
     for override in group.MixedInstancesPolicy.LaunchTemplate.Overrides:
         override.InstanceType = "t3.2xlarge"
     assert refusals(top) == []
@@ -142,7 +142,7 @@ def test_larger_nodes_given_after_composing_are_believed() -> None:
 @pytest.mark.parametrize("unknown", ["type", "requirements", "weights", "size", "memory"])
 def test_what_nobody_can_know_is_not_guessed(unknown: str) -> None:
     top = sc.compose()
-    group = top.children["Cluster"].template.resources["NodesGroup"]
+    group = top.children["Capacity"].template.resources["NodesGroup"]
     (override,) = group.MixedInstancesPolicy.LaunchTemplate.Overrides
     nodes: object = 1
     assert refusals(top, nodes=nodes)
@@ -162,12 +162,12 @@ def test_what_nobody_can_know_is_not_guessed(unknown: str) -> None:
 def test_without_overrides_the_launch_template_says_the_type() -> None:
     top = sc.compose()
     del (
-        top.children["Cluster"]
+        top.children["Capacity"]
         .template.resources["NodesGroup"]
         .MixedInstancesPolicy.LaunchTemplate.properties["Overrides"]
     )
     assert "need 4 t3.small" in refusals(top, nodes=1)[0]
-    top.children["Cluster"].template.resources["NodesLaunchTemplate"].LaunchTemplateData.InstanceType = "t3.medium"
+    top.children["Capacity"].template.resources["NodesLaunchTemplate"].LaunchTemplateData.InstanceType = "t3.medium"
     assert "need 3 t3.medium" in refusals(top, nodes=1)[0]
 
 
@@ -185,7 +185,7 @@ def test_a_worker_on_the_same_nodes_is_counted() -> None:
     assert refusals(with_worker(SMALL, "ours", DesiredCount=8)) == []
     (refusal,) = refusals(with_worker(SMALL, "ours", DesiredCount=12))
     assert refusal.startswith(
-        "cluster.yaml: NodesGroup: 20 tasks of WebService/Service, each of 256 CPU units and 256 MiB, and 12 tasks of"
+        "capacity.yaml: NodesGroup: 20 tasks of WebService/Service, each of 256 CPU units and 256 MiB, and 12 tasks of"
         " Worker/Service, each of 256 CPU units and 256 MiB, with room for a deployment of one of them need 6"
         " t3.small ("
     )
@@ -275,7 +275,7 @@ def test_templates_ask_for_what_the_config_asks_for(config: sc.Config) -> None:
             continue
         kinds = map(capacity.instance_type, pool.instance_types)
         needed = max(capacity.nodes_needed(kind, demands) or 0 for kind in kinds)
-        group = templates["cluster.yaml"]["Resources"][f"{title_of(name)}Group"]["Properties"]
+        group = templates["capacity.yaml"]["Resources"][f"{title_of(name)}Group"]["Properties"]
         enough = group["MaxSize"]
         group["MaxSize"] = needed
         assert misfits(StackSet(templates)) == []

@@ -6,6 +6,7 @@ pool comes or goes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pkgutil import get_data
 from typing import Any
 
@@ -61,16 +62,17 @@ def build(
     config: Config,
     *,
     cluster_name: ClusterName,
-    vpc_id: VpcId,
-    subnets: SubnetIds,
-    machine_image: dict[str, ImageId],
+    vpc_id: VpcId | None,
+    subnets: SubnetIds | None,
+    machine_image: Mapping[str, ImageId],
     load_balancer_security_group: SecurityGroupId | None,
-    topic: TopicArn,
+    topic: TopicArn | None,
 ) -> Outputs:
     providers: dict[str, CapacityProviderName] = {}
     groups: dict[str, GroupName] = {}
     for name, pool in sorted(config.capacity.items()):
         if isinstance(pool, Ec2Capacity):
+            assert vpc_id is not None and subnets is not None
             # Under bridge a node's group is that of its tasks.
             from_balancer = any(
                 unit.pool_name == name and unit.is_web and unit.network_mode == "bridge" for unit in units(config)
@@ -86,6 +88,7 @@ def build(
                 topic,
             )
         elif isinstance(pool, ManagedCapacity):
+            assert vpc_id is not None and subnets is not None
             providers[name] = _managed_instances(stack, Pool(name, pool), cluster_name, vpc_id, subnets)
     # Managed Instances providers belong to the cluster by their ClusterName, and are refused in the list.
     # https://github.com/hashicorp/terraform-provider-aws/issues/44783
@@ -123,7 +126,7 @@ def _nodes(
     subnets: SubnetIds,
     machine_image: ImageId,
     load_balancer: SecurityGroupId | None,
-    topic: TopicArn,
+    topic: TopicArn | None,
 ) -> tuple[CapacityProviderName, GroupName]:
     """EC2 nodes: a group that the capacity provider keeps as large as the tasks need."""
     firewall = _security_group(stack, pool, vpc_id, load_balancer)
@@ -150,6 +153,7 @@ def _nodes(
         )
     )
     if pool.settings.min_nodes < pool.settings.max_nodes:
+        assert topic is not None
         at_maximum(
             stack,
             pool.titled("AtMaximum"),

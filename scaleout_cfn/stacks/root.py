@@ -12,7 +12,15 @@ from msgspec import Struct
 from troposphere import Equals, FindInMap, If, Not, Ref, Sub
 
 from scaleout_cfn.capacity import fitting_tasks
-from scaleout_cfn.config import Config, Ec2Capacity, ExistingLoadBalancer, GitHubPipeline, NewVpc, WebService
+from scaleout_cfn.config import (
+    Config,
+    Ec2Capacity,
+    ExistingLoadBalancer,
+    FargateCapacity,
+    GitHubPipeline,
+    NewVpc,
+    WebService,
+)
 from scaleout_cfn.config.units import Unit, units
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks import (
@@ -100,16 +108,19 @@ def build(stack: Stack, config: Config) -> Outputs:
 
     ecs = stack.nest("Cluster", cluster.build, config, create_service_linked_role=create_service_linked_role)
 
+    # On Fargate alone there are no nodes to place; and there is an alarm only where nodes may grow in number.
+    nodes = [pool for pool in config.capacity.values() if not isinstance(pool, FargateCapacity)]
+    grow = any(isinstance(pool, Ec2Capacity) and pool.min_nodes < pool.max_nodes for pool in nodes)
     pools = stack.nest(
         "Capacity",
         capacity.build,
         config,
         cluster_name=ecs.cluster_name,
-        vpc_id=net.vpc_id,
-        subnets=net.node_subnets,
+        vpc_id=net.vpc_id if nodes else None,
+        subnets=net.node_subnets if nodes else None,
         machine_image=machine_image,
         load_balancer_security_group=alb.security_group if alb and _any_bridge(services) else None,
-        topic=told.topic,
+        topic=told.topic if grow else None,
     )
 
     names = stack.nest("Namespace", namespace.build, config) if any(unit.is_reached for unit in services) else None

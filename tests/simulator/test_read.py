@@ -160,7 +160,7 @@ def test_interface_endpoints_are_counted_in_each_zone() -> None:
     ("change", "says"),
     [
         (lambda set_: set_.pop("web-service.yaml"), "AWS::ECS::Service: none"),
-        (lambda set_: set_.pop("cluster.yaml"), "of AWS::AutoScaling::AutoScalingGroup there is: none"),
+        (lambda set_: set_.pop("capacity.yaml"), "of AWS::AutoScaling::AutoScalingGroup there is: none"),
         (
             lambda set_: set_["web-service.yaml"]["Resources"]["CpuTracking"]["Properties"].update(
                 PolicyType="PredictiveScaling"
@@ -168,13 +168,15 @@ def test_interface_endpoints_are_counted_in_each_zone() -> None:
             "it is of type PredictiveScaling",
         ),
         (
-            lambda set_: set_["cluster.yaml"]["Resources"]["NodesCapacityProvider"]["Properties"][
+            lambda set_: set_["capacity.yaml"]["Resources"]["NodesCapacityProvider"]["Properties"][
                 "AutoScalingGroupProvider"
             ]["ManagedScaling"].update(Status="DISABLED"),
             "managed scaling is off",
         ),
         (
-            lambda set_: set_["cluster.yaml"]["Resources"]["NodesGroup"]["Properties"].update(MaxSize={"Ref": "VpcId"}),
+            lambda set_: set_["capacity.yaml"]["Resources"]["NodesGroup"]["Properties"].update(
+                MaxSize={"Ref": "VpcId"}
+            ),
             "MaxSize is no number",
         ),
     ],
