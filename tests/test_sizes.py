@@ -36,20 +36,26 @@ def test_of_a_size_that_is_not_sold_the_two_nearest_are(cpu: int, memory: int) -
         assert (cpu, memory) in SOLD
         return
     assert set(near) <= set(SOLD)
+    assert len(near) == 2
     enough = [size for size in SOLD if size[0] >= cpu and size[1] >= memory]
-    if len(enough) > 1:
-        # Both are large enough, and no smaller one is.
-        assert len(near) == 2
-        assert set(near) <= set(enough)
-        assert not [size for size in enough if size not in near and size[0] <= near[0][0] and size[1] <= near[0][1]]
+    less = [size for size in SOLD if size[0] <= cpu and size[1] <= memory]
+    # Where both sides have one, one of each: none that is larger than the one, none that is smaller than the other.
+    if enough and less:
+        below, above = near
+        assert below in less
+        assert above in enough
+        assert not [size for size in less if size != below and size[0] >= below[0] and size[1] >= below[1]]
+        assert not [size for size in enough if size != above and size[0] <= above[0] and size[1] <= above[1]]
+    else:
+        assert set(near) <= set(enough or less or SOLD[-2:])
 
 
 @pytest.mark.parametrize(
     ("cpu", "memory", "near"),
     [
         (256, 256, "cpu_units = 256 with memory_mib = 512 or cpu_units = 256 with memory_mib = 1024"),
-        (256, 3072, "cpu_units = 512 with memory_mib = 3072 or cpu_units = 512 with memory_mib = 4096"),
-        (8192, 18432, "cpu_units = 8192 with memory_mib = 20480 or cpu_units = 8192 with memory_mib = 24576"),
+        (256, 3072, "cpu_units = 256 with memory_mib = 2048 or cpu_units = 512 with memory_mib = 3072"),
+        (8192, 18432, "cpu_units = 8192 with memory_mib = 16384 or cpu_units = 8192 with memory_mib = 20480"),
         (16384, 131072, "cpu_units = 16384 with memory_mib = 114688 or cpu_units = 16384 with memory_mib = 122880"),
     ],
 )

@@ -266,9 +266,10 @@ def convert(
         if key == "kind" and section.__struct_config__.tag_field == "kind":
             continue
         if key not in fields:
-            problems.append(
-                places.say(here, moved(here, value) or f"unknown; {_hint(key, path, section, list(fields))}")
-            )
+            if old := list(moved(here, value)):
+                problems += [places.say(place, where) for place, where in old]
+            else:
+                problems.append(places.say(here, f"unknown; {_hint(key, path, section, list(fields))}"))
             continue
         inner, meta = bare(fields[key].type)
         if sections := sections_of(inner):
@@ -318,16 +319,16 @@ MOVED = {
 }
 
 
-def moved(key: str, value: object = None) -> str:
-    """Where an old key went, each of its tunables by name; empty for one that never was."""
+def moved(key: str, value: object = None) -> Iterator[tuple[str, str]]:
+    """Each old key with where it went; nothing of one that never was."""
     if isinstance(value, dict) and any(place == key or place.startswith(f"{key}.") for place in MOVED):
-        inside = [moved(f"{key}.{name}", entry) for name, entry in value.items()]
-        if inside and all(inside):
-            return "; ".join(dict.fromkeys(inside))
+        for name, entry in value.items():
+            yield from moved(f"{key}.{name}", entry)
+        return
     for part in sorted(MOVED, key=len, reverse=True):
         if key == part or key.startswith(f"{part}."):
-            return f"{key} is now {MOVED[part]}{key[len(part) :]}"
-    return ""
+            yield key, f"is now {MOVED[part]}{key[len(part) :]}"
+            return
 
 
 def _hint(key: str, path: str, section: type[Section], fields: list[str]) -> str:

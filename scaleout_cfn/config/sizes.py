@@ -25,11 +25,16 @@ def _sold() -> list[tuple[int, int]]:
 
 
 def fargate_sizes_near(cpu_units: int, memory_mib: int) -> list[tuple[int, int]]:
-    """Nothing for a size that is sold; else the two nearest that have as much of both, or the two largest."""
+    """Nothing for a size that is sold; else the nearest two: the largest that has no more of either, and the least that
+    has no less. Where there is none on one side, both are of the other.
+    """
     sold = _sold()
     if (cpu_units, memory_mib) in sold:
         return []
-    enough = [(cpu, memory) for cpu, memory in sold if cpu >= cpu_units and memory >= memory_mib]
     # By price: a vCPU-hour costs about as much as nine GB-hours.
-    enough.sort(key=lambda size: (9 * size[0] + size[1], size))
-    return enough[:2] or sold[-2:]
+    sold.sort(key=lambda size: (9 * size[0] + size[1], size))
+    enough = [(cpu, memory) for cpu, memory in sold if cpu >= cpu_units and memory >= memory_mib]
+    less = [(cpu, memory) for cpu, memory in sold if cpu <= cpu_units and memory <= memory_mib]
+    if not enough:
+        return (less or sold)[-2:]
+    return [*less[-1:], *enough][:2]
