@@ -199,11 +199,13 @@ def test_a_throttled_look_is_repeated_and_decides_nothing(made: Fakes) -> None:
 
 def test_a_stack_without_the_output_has_no_repository() -> None:
     live = Live("arn", "web", "CREATE_COMPLETE", "", {}, {}, {}, {}, "", False, "")
-    assert repository.repository_of(None) is None
-    assert repository.repository_of(live) is None
+    assert repository.repository_of(None, "web") is None
+    assert repository.repository_of(live, "web") is None
 
 
 def test_with_an_emulator_it_is_the_emulator_that_takes_pushes() -> None:
-    live = Live("arn", "web", "CREATE_COMPLETE", "", {}, {}, {}, {"RepositoryUri": URI}, "", False, "")
-    assert repository.repository_of(live) == PLACE
-    assert repository.repository_of(live, "http://127.0.0.1:4566") == Repository(URI, "127.0.0.1:4566", plain=True)
+    live = Live("arn", "web", "CREATE_COMPLETE", "", {}, {}, {}, {"OrderApiRepositoryUri": URI}, "", False, "")
+    assert repository.repository_of(live, "order-api") == PLACE
+    assert repository.repository_of(live, "order-api", "http://127.0.0.1:4566") == Repository(
+        URI, "127.0.0.1:4566", plain=True
+    )

@@ -21,7 +21,7 @@ from .helpers import Account
 from .test_service_set import running_image
 
 AWS = shutil.which("aws", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
-NODE_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
+MACHINE_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
 FLOATING = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id"
 REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web"
 DIGESTS = [f"sha256:{digit * 64}" for digit in "123"]
@@ -37,8 +37,8 @@ KINDS: dict[str, SourcePipeline | RegistryPipeline | GitHubPipeline] = {
 def config(kind: str) -> sc.Config:
     return sc.Config(
         registry=sc.Registry(empty_on_delete=True, mutable_tags=("latest",)),
-        cluster=sc.Cluster(node_image=NODE_IMAGE),
-        pipeline=KINDS[kind],
+        capacity={"nodes": sc.Ec2Capacity(machine_image=MACHINE_IMAGE)},
+        services={"web": sc.WebService(pipeline=KINDS[kind])},
     )
 
 
@@ -46,7 +46,7 @@ def created(account: Account, config: sc.Config) -> dict[str, str]:
     """Create the set, and return the parameters that it was given."""
     url = helpers.upload(account, sc.render(sc.compose(config)))
     # The emulator knows no version of the machine image.
-    values = {"TemplatesUrl": url, "NodeImage": FLOATING}
+    values = {"TemplatesUrl": url, "NodesMachineImage": FLOATING}
     stack = helpers.deploy(account, "web", f"{url}/root.yaml", values, kind="CREATE")
     assert stack["StackStatus"] == "CREATE_COMPLETE", helpers.failures(account)
     return values
@@ -59,6 +59,7 @@ def deploy(account: Account, digest: str) -> subprocess.CompletedProcess[str]:
         "PATH": os.pathsep.join((str(Path(AWS).parent), os.environ["PATH"])),
         "HOME": "/nonexistent",
         "STACK": "web",
+        "PARAMETER": "WebImageUri",
         "REPOSITORY_URI": REPOSITORY,
         "IMAGE_DIGEST": digest,
         **account.environment(),
@@ -81,7 +82,7 @@ def test_a_set_with_a_pipeline_is_made_before_there_is_an_image_changed_and_dele
     values = created(account, config(kind))
     stack = helpers.described(account, "web")
     made = helpers.children(account, stack["StackId"])
-    assert "Pipeline" in made and "Service" not in made
+    assert "WebPipeline" in made and "WebService" not in made
     outputs = helpers.outputs(stack)
     if kind == "github":
         assert outputs["GithubBuildRole"] != outputs["GithubDeployRole"]
@@ -135,7 +136,7 @@ def test_the_script_brings_the_first_image_and_the_next_and_changes_nothing_else
 def test_the_script_fails_when_the_stack_rolls_back(faulty: Account, faults: Faults) -> None:
     created(faulty, config("source"))
     assert deploy(faulty, DIGESTS[0]).returncode == 0
-    faults({"resource": "TaskDefinition", "operation": "update", "stack": "web-Service", "times": 1})
+    faults({"resource": "TaskDefinition", "operation": "update", "stack": "web-WebService", "times": 1})
     done = deploy(faulty, DIGESTS[1])
     assert done.returncode == 1, done.stdout + done.stderr
     assert "is not deployed: stack web is in state UPDATE_ROLLBACK_COMPLETE" in done.stderr
