@@ -901,8 +901,8 @@ def test_what_no_config_can_hold_is_refused_in_words() -> None:
 )
 def test_a_key_of_old_is_refused_with_the_new_one(read: Loader, key: str, now: str) -> None:
     table, _, name = key.rpartition(".")
-    said = f"{key} is now {now}"
-    assert said in problem_of(load, overrides=[f"{key}=3"])
+    said = f"{key}: is now {now}"
+    assert f"--set {key}=3: is now {now}" in problem_of(load, overrides=[f"{key}=3"])
     assert said in problem_of(read, f"[{table}]\n{name} = 3\n")
     overlay = problem_of(read, f"[environments.prod.{table}]\n{name} = 3\n")
     assert said in overlay

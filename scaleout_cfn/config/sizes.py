@@ -36,5 +36,5 @@ def fargate_sizes_near(cpu_units: int, memory_mib: int) -> list[tuple[int, int]]
     enough = [(cpu, memory) for cpu, memory in sold if cpu >= cpu_units and memory >= memory_mib]
     less = [(cpu, memory) for cpu, memory in sold if cpu <= cpu_units and memory <= memory_mib]
     if not enough:
-        return (less or sold)[-2:]
+        return (less if len(less) > 1 else sold)[-2:]
     return [*less[-1:], *enough][:2]
