@@ -66,6 +66,7 @@ class Fargate:
 class Model:
     """A service as the scaling loops see it. Policies are those of `scaleout_cfn.config.scaling`.
 
+    `health_check_interval_s` is None where no load balancer sends it requests: a task then serves once it runs.
     `service` is the name of [services.NAME]; `notes` say what of the set the model leaves out.
     """
 
@@ -73,7 +74,7 @@ class Model:
     pool: NodePool | Fargate
     task_cpu_units: int
     task_memory_mib: int
-    health_check_interval_s: int = 30
+    health_check_interval_s: int | None = 30
     deregistration_delay_s: int = 300
     network: HourlyCosts = field(default_factory=HourlyCosts)
     service: str = "web"

@@ -124,7 +124,7 @@ def cost(model: Model, load: Load, prices: Prices, trace: Trace) -> Costs:
         fargate=fargate,
         disks=disks,
         load_balancer=network.load_balancers * (hours * unit["load_balancer_hour"])
-        + (float(lcu) * unit["load_balancer_lcu_hour"] if network.load_balancers else 0.0),
+        + (0.0 if model.health_check_interval_s is None else float(lcu) * unit["load_balancer_lcu_hour"]),
         nat=network.nat_gateways * hours * unit["nat_gateway_hour"]
         + (0.1 * trace.launches * unit["nat_gateway_gib"] if network.nat_gateways else 0.0),
         endpoints=network.endpoint_addresses * hours * unit["endpoint_hour"],

@@ -122,12 +122,17 @@ class _Reader:
             pool, notes = self._nodes(service, tasks, demand, providers)
         groups = [entry.group.place for entry in entries(service) if entry.group]
         check = groups[0] if groups else None
+        if check is None:
+            notes.append(
+                f"No load balancer sends requests to {_name(service)}: a request is what a task has to work on, and"
+                " goes to any task that runs."
+            )
         return Model(
             scaling=self._scaling(service, target),
             pool=pool,
             task_cpu_units=demand.cpu_units,
             task_memory_mib=demand.memory_mib,
-            health_check_interval_s=_whole(check, "HealthCheckIntervalSeconds", default=30) if check else 30,
+            health_check_interval_s=_whole(check, "HealthCheckIntervalSeconds", default=30) if check else None,
             deregistration_delay_s=_attribute(check, "deregistration_delay.timeout_seconds", 300) if check else 0,
             network=self._network(service, pool),
             service=_name(service),

@@ -160,6 +160,7 @@ class _Run:
         self.desired = self.running = self.ready = first_tasks(model, load, rps)
         self.waiting = 0
         self.nodes = _first_nodes(pool, self.ready) if pool else Anywhere()
+        self.taken = self.nodes.tasks
         placed = self.nodes.place(self.ready)
         self.waiting = self.ready - placed
         self.running = self.ready = placed
@@ -201,7 +202,7 @@ class _Run:
         self.running_s += self.running * passed
         self.ready_s += self.ready * passed
         self.node_s += (self.nodes.count + self.booting) * passed
-        self.task_s += self.nodes.tasks * passed
+        self.task_s += (self.nodes.tasks - self.taken) * passed
         self.now = until
         rate = self.ready * self.load.task_rps
         if not self.queue and start >= self.disturbed_to and max(arrivals[start:until]) <= rate:
@@ -326,8 +327,8 @@ class _Run:
     def tasks_start(self, now: int, cohort: _Cohort) -> None:
         cohort.started = True
         self.running += cohort.count
-        healthy = rules.first_check(now, self.model.health_check_interval_s, self.phase.checks)
-        self.at(max(healthy, now), self.tasks_serve, cohort)
+        every = self.model.health_check_interval_s
+        self.at(now if every is None else rules.first_check(now, every, self.phase.checks), self.tasks_serve, cohort)
         self._note()
 
     def tasks_serve(self, now: int, cohort: _Cohort) -> None:

@@ -57,7 +57,8 @@ def candidates(model: Model, load: Load, count: int) -> list[Model]:
     grid = list(
         product(
             (0, 30, 40, 50, 60, 70, 80),  # CPU target, 0 for none
-            (0.0, 0.4, 0.5, 0.6, 0.7, 0.8),  # requests target as a share of what a task takes, 0 for none
+            # requests target as a share of what a task takes, 0 for none; nothing counts them without a balancer
+            (0.0,) if model.health_check_interval_s is None else (0.0, 0.4, 0.5, 0.6, 0.7, 0.8),
             (True, False),  # 20 s metrics
             (0, 30, 60),  # scale-out cooldown
             (60, 300, 600),  # scale-in cooldown

@@ -135,7 +135,15 @@ def test_what_nobody_can_know_of_fargate_spot_is_said() -> None:
     mailer = model_of(several(), service="mailer")
     assert mailer.pool == Fargate("x86_64", 70, 2)
     assert "70 % of the tasks above the first 2 are on Fargate Spot" in mailer.notes[0]
-    assert model_of(several(far=sc.FargateCapacity()), service="mailer").notes == ()
+    assert not any("Spot" in note for note in model_of(several(far=sc.FargateCapacity()), service="mailer").notes)
+
+
+def test_a_service_behind_no_balancer_has_no_health_check_to_wait_for() -> None:
+    mailer, web = (model_of(several(), service=name) for name in ("mailer", "web"))
+    assert mailer.health_check_interval_s is None
+    assert mailer.deregistration_delay_s == 0
+    assert "No load balancer sends requests to mailer" in mailer.notes[-1]
+    assert web.health_check_interval_s == 10
 
 
 @pytest.mark.parametrize(

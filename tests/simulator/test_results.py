@@ -402,6 +402,14 @@ def test_a_traffic_that_nothing_survives_is_told_with_what_limits_it(traffic: di
     assert re.search(says, advice.limit)
 
 
+def test_without_a_balancer_no_requests_are_tracked_and_no_requests_of_it_paid() -> None:
+    worker = on_fargate(health_check_interval_s=None)
+    assert not [one for one in candidates(worker, LOAD, 300) if one.scaling.requests.enabled]
+    busy = Trace(np.full(3600, 1e4), np.zeros(3600), np.zeros(3600))
+    assert cost(worker, LOAD, PRICES, busy).load_balancer == pytest.approx(PRICES.units["load_balancer_hour"])
+    assert cost(on_fargate(), LOAD, PRICES, busy).load_balancer > 0.5
+
+
 def test_candidates_are_the_same_each_time_and_begin_with_the_set_itself() -> None:
     made = model()
     assert candidates(made, LOAD, 30) == candidates(made, LOAD, 30)

@@ -342,6 +342,14 @@ def test_a_task_of_fargate_is_billed_from_its_placement_until_it_has_gone() -> N
     assert trace.task_seconds == 10 * 600 + 8 * (made.deregistration_delay_s + Delays().stop_s) + 2 * 300
 
 
+def test_a_task_behind_no_balancer_serves_as_soon_as_it_runs() -> None:
+    trace = run(on_fargate(health_check_interval_s=None), LOAD, Delays(), CROWD, phases()[3])
+    assert max(state.running for state in trace.states) > 10
+    assert all(state.ready == state.running for state in trace.states)
+    checked = run(on_fargate(), LOAD, Delays(), CROWD, phases()[3])
+    assert any(state.ready < state.running for state in checked.states)
+
+
 def test_tasks_of_other_services_take_their_places_for_good() -> None:
     """Of 60 places 24 are taken: 36 tasks are the most that run, on nodes that are there for the others, too."""
     much = Traffic("much", np.full(3600, 1e5))
@@ -351,6 +359,9 @@ def test_tasks_of_other_services_take_their_places_for_good() -> None:
     calm = Traffic("calm", np.full(3600, 10.0))
     assert {state.nodes for state in run(model(taken=24), LOAD, Delays(), calm).states} == {5}
     assert {state.nodes for state in run(model(), LOAD, Delays(), calm).states} == {2}
+    # Their hours are not the service's.
+    hours = {run(model(taken=taken), LOAD, Delays(), calm).task_seconds for taken in (0, 24)}
+    assert hours == {2 * 3600}
 
 
 def test_a_cluster_has_no_more_than_five_thousand_instances() -> None:
