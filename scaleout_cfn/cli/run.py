@@ -30,7 +30,7 @@ def _for_a_terminal(options: Options, **others: object) -> None:
     _on_aws(options, "exec")
 
 
-def _either(options: Options, words: tuple[str, ...], attach: str) -> None:
+def _either(options: Options, words: tuple[str, ...], attach: str, **others: object) -> None:
     if bool(words) == bool(attach):
         raise click.UsageError("give a command: run -- COMMAND; or a task: run --attach ID")
     _on_aws(options, "run")
