@@ -99,8 +99,9 @@ def rule_never_reached(stacks: StackSet) -> Faults:
         ]
         taking = [(*entry, _patterns(entry[2].place)) for entry in numbered]
         for listener, priority, holder in numbered:
+            own = _known(holder.place)
             for other, first, before, wide in taking:
-                if other != listener or first >= priority or not _covers(wide, holder.place):
+                if other != listener or first >= priority or not _covers(wide, own):
                     continue
                 if possible(before.presence, holder.presence):
                     place = before.place
@@ -137,13 +138,18 @@ def _takes_all(wide: _Patterns | None) -> bool:
     return bool(wide) and all(field == "path-pattern" and {"*", "/*"} & {*values} for field, values in wide or ())
 
 
-def _covers(wide: _Patterns | None, place: Place) -> bool:
-    """Whether all that a rule waits for is a case of some patterns."""
+def _known(place: Place) -> dict[Any, list[Any]]:
+    """The paths and hosts that a rule waits for, by kind, where all of them are known."""
     own: dict[Any, list[Any]] = {}
     for condition in place.each("Conditions"):
         config = _CONFIGS.get(str(condition.get("Field")), "")
         if config and condition.items("Values") is not None and condition.items(config, "Values") is not None:
             own[condition.get("Field")] = _values(condition, config)
+    return own
+
+
+def _covers(wide: _Patterns | None, own: Mapping[Any, list[Any]]) -> bool:
+    """Whether all that a rule waits for is a case of some patterns."""
     return bool(wide) and all(
         (field == "path-pattern" and {"*", "/*"} & {*values}) or _all_within(own.get(field), values)
         for field, values in wide or ()
