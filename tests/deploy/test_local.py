@@ -221,7 +221,7 @@ def test_without_a_nested_plan_data_in_a_changed_nested_stack_needs_consent_by_i
     assert refused.code == 6, refused.err
     assert "not shown: the changes inside" in refused.err
     assert "BLOCKED WebFoundation/Logs might be replaced" in refused.err
-    agreed = shell.run(*command, "--allow-replace", "WebFoundation/Logs")
+    agreed = shell.run(*command, "--allow-replace", "WebFoundation/Logs", "--allow-replace", "WebFoundation/Repository")
     assert agreed.code == 0, agreed.err
 
 

@@ -159,6 +159,18 @@ def test_no_action_is_a_whole_service(config: sc.Config) -> None:
     assert all(re.fullmatch("[a-z0-9-]+:(Describe|Get)\\*", action) for action in wide)
 
 
+def test_of_every_type_of_a_set_it_is_known_what_cloudformation_calls_for_it(config: sc.Config) -> None:
+    templates = sc.set_of(sc.compose(config))
+    types = {one["Type"] for template in templates.values() for one in template["Resources"].values()}
+    assert [kind for kind in types if not service_role.handler_actions(kind)] == []
+
+
+def test_a_host_with_a_certificate_of_its_own_may_be_added_to_the_listener() -> None:
+    assert "elasticloadbalancing:AddListenerCertificates" in service_role.handler_actions(
+        "AWS::ElasticLoadBalancingV2::ListenerCertificate"
+    )
+
+
 def test_what_handlers_call_is_granted_unless_it_is_left_out_for_a_reason(config: sc.Config) -> None:
     templates = sc.set_of(sc.compose(config))
     allowed = granted(role_of(config)) | {"iam:PassRole", "iam:CreateServiceLinkedRole"}
