@@ -552,6 +552,13 @@ def test_services_that_fit_on_their_nodes_one_by_one_are_refused_where_they_do_n
     assert capacity.fitting_tasks(shop(sc.Ec2Capacity(max_nodes=10, instance_types=("t3.medium",))))
 
 
+@pytest.mark.parametrize("types", [("t3.medium", "t3.small"), ("t3.small", "t3.medium")])
+def test_of_several_types_the_smallest_has_to_hold_all_services(types: tuple[str, str]) -> None:
+    assert capacity.fitting_tasks(shop(sc.Ec2Capacity(max_nodes=11, instance_types=types)))
+    with pytest.raises(sc.SetError, match=r"need 11 t3\.small; got 10"):
+        capacity.fitting_tasks(shop(sc.Ec2Capacity(max_nodes=10, instance_types=types)))
+
+
 def unit(name: str) -> sc.Unit:
     return next(unit for unit in sc.units(shop()) if unit.name == name)
 
