@@ -37,7 +37,7 @@ def rollout(work: Work, service: str, timeout_min: float | None) -> Outcome:
         watched = services.asked_for(work.aws, require(work.aws, work.stack_name), service)
         return services.follow_rollouts(work.aws, watched, work.view.tell, end=end)
     except KeyboardInterrupt as stop:
-        what = f"{work.stack_name}: stopped watching; a deployment that runs goes on in AWS"
+        what = f"{work.stack_name}: stopped watching; a deployment that runs goes on"
         return Outcome("still_running", what, next=Next("rollout"), code=code_of(stop))
 
 

@@ -178,7 +178,7 @@ def _of_rehearsal(outcome: Outcome, *, kept: bool) -> Outcome:
     if outcome.end != "still_running":
         return local.as_gap(outcome)
     if kept or local.kept():
-        return replace(outcome, what=outcome.what.replace("goes on in AWS", "goes on in the emulator"))
+        return outcome
     what = outcome.what.partition(":")[0] + ": stopped; the emulator ends with this command, and nothing is left"
     return replace(outcome, end="interrupted", what=what, next=Next(AGAIN))
 

@@ -221,7 +221,7 @@ def watch_task(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
     try:
         return _watch_to_end(aws, task, tell)
     except KeyboardInterrupt as stop:
-        what = f"task {name_in(task.arn)}: stopped watching; the task goes on in AWS"
+        what = f"task {name_in(task.arn)}: stopped watching; the task goes on"
         return Outcome("still_running", what, next=again, code=code_of(stop))
     except (ApiError, AccessError) as error:
         end: Exit = "no_access" if isinstance(error, AccessError) else "still_running"

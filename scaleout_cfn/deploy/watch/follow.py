@@ -90,7 +90,7 @@ def follow(
                 return live
             if elapsed >= SLOW_S:
                 _look_at_services(aws, history, tell, failures, said)
-    raise StoppedWaiting("stopped waiting; the operation goes on in AWS")
+    raise StoppedWaiting("stopped waiting; the operation goes on")
 
 
 def read_events(aws: Aws, history: History, *, on_error: Callable[[Exception], None] | None = None) -> list[Event]:
