@@ -199,7 +199,7 @@ def test_reads_that_fail_for_good_say_the_same(fault: str, code: int) -> None:
     status = 500 if code == 9 else 400
     outcome, _ = watched(Services(faults=[Fault("DescribeTasks", fault, status=status, times=99)]))
     assert outcome.exit_code == code
-    assert "run --attach" in command_line(outcome.next)
+    assert "run --service web --attach" in command_line(outcome.next)
 
 
 def test_a_task_of_an_earlier_run_is_watched_again() -> None:
