@@ -64,7 +64,7 @@ def test_what_it_empties_is_in_the_set_and_the_set_is_cheap_and_tagged() -> None
     text = "\n".join(files.values())
     assert "NatGateway" not in text
     assert config.tags == {"purpose": "scaleout-cfn-live"}
-    assert "Repository:" in text and "ServiceLogs:" in text
+    assert "Repository:" in text and "Logs:" in text
 
 
 @pytest.mark.parametrize(
