@@ -484,7 +484,7 @@ def test_over_http_a_repository_that_is_named_is_emptied(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     repository = a_set(account)
-    arguments = ("destroy", "--yes", "--json", "--empty", "Registry/Repository")
+    arguments = ("destroy", "--yes", "--json", "--empty", "WebFoundation/Repository")
     assert over_http(account, monkeypatch, *arguments) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (lines[-1]["type"], lines[-1]["outcome"], lines[-1]["exit"]) == ("result", "destroyed", 0)
@@ -498,10 +498,12 @@ def test_over_http_a_deletion_that_fails_is_finished_by_the_same_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     a_set(faulty)
-    faults({"stack": "-Cluster-", "resource": "Nodes", "operation": "delete", "times": 1, "message": "still in use"})
+    faults(
+        {"stack": "-Capacity-", "resource": "NodesGroup", "operation": "delete", "times": 1, "message": "still in use"}
+    )
     assert over_http(faulty, monkeypatch, "destroy", "--yes") == 5
     said = capsys.readouterr().err
-    assert "cause  Cluster/Nodes" in said and "still in use" in said
+    assert "cause  Capacity/NodesGroup" in said and "still in use" in said
     assert over_http(faulty, monkeypatch, "destroy", "--yes") == 0
 
 
