@@ -503,7 +503,7 @@ def test_over_http_a_deletion_that_fails_is_finished_by_the_same_command(
     )
     assert over_http(faulty, monkeypatch, "destroy", "--yes") == 5
     said = capsys.readouterr().err
-    assert "cause  Capacity/NodesGroup" in said and "still in use" in said
+    assert "cause  Capacity/NodesGroup" in said and "in use" in said
     assert over_http(faulty, monkeypatch, "destroy", "--yes") == 0
 
 
