@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing
 from typing import Any, get_args, get_origin
 
@@ -133,6 +134,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+@functools.cache
 def sections(section: type[Section]) -> st.SearchStrategy[Any]:
     """Sections of a type, each tunable by its own bounds. Nothing of what excludes each other is kept apart."""
     return st.fixed_dictionaries({field.name: _tunable(field) for field in fields_of(section)}).map(
