@@ -18,6 +18,7 @@ from strategies import configs, sections
 import scaleout_cfn as sc
 from scaleout_cfn.config.routing import priorities
 from scaleout_cfn.config.units import units
+from scaleout_cfn.grammars import ecr_repository
 from scaleout_cfn.lint import check_set
 from scaleout_cfn.lint.files import lint_files
 from scaleout_cfn.stack import file_name
@@ -286,6 +287,8 @@ def test_templates_are_within_the_limits_of_cloudformation(config: sc.Config) ->
 @given(config=configs())
 def test_every_partition_is_honoured(config: sc.Config) -> None:
     given = {node for node in walk(msgspec.to_builtins(config)) if isinstance(node, str) and "arn:aws" in node}
+    # An image in ECR names the repository that it may be pulled from.
+    given |= {arn for unit in units(config) if (arn := ecr_repository(unit.settings.image_uri))}
     for template in templates(config).values():
         literals = {node for node in walk(template["Resources"]) if isinstance(node, str) and "arn:aws" in node}
         assert not {literal for literal in literals if not any(literal in text or text in literal for text in given)}

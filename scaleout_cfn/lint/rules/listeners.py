@@ -103,6 +103,8 @@ def rule_never_reached(stacks: StackSet) -> Faults:
             for other, first, before, wide in taking:
                 if other != listener or first >= priority or not _covers(wide, own):
                     continue
+                if _takes_all(wide) and _is_maintenance(before.place):
+                    continue
                 if possible(before.presence, holder.presence):
                     place = before.place
                     what = "every request" if _takes_all(wide) else f"all that {holder.place} waits for"
@@ -136,6 +138,11 @@ def _patterns(place: Place) -> _Patterns | None:
 def _takes_all(wide: _Patterns | None) -> bool:
     """Whether patterns are paths that every request has."""
     return bool(wide) and all(field == "path-pattern" and {"*", "/*"} & {*values} for field, values in wide or ())
+
+
+def _is_maintenance(place: Place) -> bool:
+    """Whether a rule says that nobody is served: a page before all others is meant to be."""
+    return any(as_number(action.get("FixedResponseConfig", "StatusCode")) == 503 for action in place.each("Actions"))
 
 
 def _known(place: Place) -> dict[Any, list[Any]]:
