@@ -5,6 +5,7 @@
 are unions of sections, told apart by `kind`. What no single bound can express is in `config.conflicts`.
 """
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
@@ -157,10 +158,10 @@ class Config(Section, frozen=True, kw_only=True):
     registry: Annotated[Registry, tunable("The ECR repositories.")] = Registry()
     observability: Annotated[Observability, tunable("Logs, and who is told of alarms.")] = Observability()
     capacity: Annotated[
-        dict[Annotated[str, NAME], Ec2Capacity | FargateCapacity | ManagedCapacity],
+        Mapping[Annotated[str, NAME], Ec2Capacity | FargateCapacity | ManagedCapacity],
         tunable("Pools that tasks run on, by name.", max_length=10),
     ] = msgspec.field(default_factory=lambda: {"nodes": Ec2Capacity()})
     services: Annotated[
-        dict[Annotated[str, NAME], WebService | InternalService | WorkerService],
+        Mapping[Annotated[str, NAME], WebService | InternalService | WorkerService],
         tunable("Services, by name.", max_length=40),
     ] = msgspec.field(default_factory=lambda: {"web": WebService()})

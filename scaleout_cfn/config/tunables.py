@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
@@ -110,8 +110,8 @@ def section_items(inner: Any) -> type[Section] | None:
 
 
 def named_sections(inner: Any) -> tuple[type[Section], ...]:
-    """The sections that a field holds by name, of one kind or another: `dict[str, WebService | WorkerService]`."""
-    return sections_of(get_args(inner)[1]) if get_origin(inner) is dict else ()
+    """The sections that a field holds by name, of one kind or another: `Mapping[str, WebService | WorkerService]`."""
+    return sections_of(get_args(inner)[1]) if get_origin(inner) is Mapping else ()
 
 
 def default_of(field: msgspec.structs.FieldInfo) -> Any:
