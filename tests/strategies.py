@@ -265,7 +265,8 @@ def _grounded(draw: st.DrawFn, config: Config) -> Config:
 @st.composite
 def _of_its_place(draw: st.DrawFn, unit: Unit) -> dict[str, Any]:
     """What of a service hangs on its pool, the network and the other services."""
-    config, settings, changes = unit.config, unit.settings, {}
+    config, settings = unit.config, unit.settings
+    changes: dict[str, Any] = {}
     internal = [other.name for other in units(config) if isinstance(other.settings, InternalService)]
     reaches = tuple(dict.fromkeys(name for name in settings.reaches if name in internal and name != unit.name))
     # Behind "public-subnets" the address of a task is its node's, or Fargate's.
@@ -351,7 +352,8 @@ def _routed(draw: st.DrawFn, config: Config) -> Config:
 
 def _roomy(draw: st.DrawFn, config: Config) -> Config:
     """The same with bounds of tasks, and nodes that hold them."""
-    services, pools = dict(config.services), dict(config.capacity)
+    services: dict[str, Any] = dict(config.services)
+    pools: dict[str, Any] = dict(config.capacity)
     for name, pool in config.capacity.items():
         on_it = [unit for unit in units(config) if unit.pool_name == name]
         for unit in on_it:

@@ -566,7 +566,7 @@ def unit(name: str) -> sc.Unit:
 def test_a_worker_that_makes_the_nodes_too_small_is_refused() -> None:
     alone = sc.Config(services={"web": sc.WebService()})
     assert capacity.fitting_tasks(alone)["web"] == 29
-    beside = {"web": sc.WebService(), "mailer": sc.WorkerService(image_of="web")}
+    beside: dict[str, Any] = {"web": sc.WebService(), "mailer": sc.WorkerService(image_of="web")}
     with pytest.raises(sc.SetError, match=r"20 tasks of mailer.* and 20 tasks of web.* need 7 t3\.small; got 5"):
         sc.compose(sc.Config(services=beside))
 
@@ -581,18 +581,21 @@ def test_the_console_asks_for_no_more_tasks_than_the_nodes_hold_beside_the_other
     most = {title: parameters[title].MaxValue for title in parameters if title.endswith("ScalingMaxTasks")}
     assert most == {"ApiScalingMaxTasks": 4, "MailerScalingMaxTasks": 20, "WebScalingMaxTasks": 20}
     # On nodes of its own a service may have all that they hold, and on Fargate what the tunable says.
-    own = {"near": sc.Ec2Capacity(), "far": sc.FargateCapacity()}
-    services = {"web": sc.WebService(capacity="near"), "mailer": sc.WorkerService(capacity="far", memory_mib=512)}
+    own: dict[str, Any] = {"near": sc.Ec2Capacity(), "far": sc.FargateCapacity()}
+    services: dict[str, Any] = {
+        "web": sc.WebService(capacity="near"),
+        "mailer": sc.WorkerService(capacity="far", memory_mib=512),
+    }
     parameters = sc.compose(sc.Config(services=services, capacity=own)).template.parameters
     assert (parameters["WebScalingMaxTasks"].MaxValue, parameters["MailerScalingMaxTasks"].MaxValue) == (29, 5000)
 
 
 def test_pools_are_counted_each_by_its_own_services() -> None:
-    pools = {
+    pools: dict[str, Any] = {
         "near": sc.Ec2Capacity(max_nodes=4),
         "arm": sc.Ec2Capacity(architecture="arm64", instance_types=("t4g.small",)),
     }
-    services = {"web": sc.WebService(capacity="near"), "mailer": sc.WorkerService(capacity="arm")}
+    services: dict[str, Any] = {"web": sc.WebService(capacity="near"), "mailer": sc.WorkerService(capacity="arm")}
     assert capacity.fitting_tasks(sc.Config(services=services, capacity=pools)) == {"web": 23, "mailer": 29}
     with pytest.raises(sc.SetError) as error:
         capacity.fitting_tasks(sc.Config(services=services, capacity={**pools, "arm": sc.Ec2Capacity(max_nodes=3)}))

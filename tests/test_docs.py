@@ -44,9 +44,8 @@ def test_the_readme_s_config_is_one(tmp_path: Path) -> None:
     (block,) = re.findall(r"```toml\n(.*?)```", README, re.S)
     path = tmp_path / "scaleout.toml"
     path.write_text(block, encoding="utf-8")
-    assert (
-        sc.load(path, environment="prod", overrides=["services.web.memory_mib=512"]).capacity["nodes"].max_nodes == 20
-    )
+    config = sc.load(path, environment="prod", overrides=["services.web.memory_mib=512"])
+    assert getattr(config.capacity["nodes"], "max_nodes", None) == 20
 
 
 SNIPPETS = [

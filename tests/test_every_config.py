@@ -152,7 +152,9 @@ def test_another_service_changes_no_file_of_those_that_are_there(config: sc.Conf
     before = sc.render(sc.compose(config))
     roomy = {
         # A node that is full is no matter of this promise.
-        name: msgspec.structs.replace(pool, max_nodes=min(pool.max_nodes + 4, 5000)) if name in _ec2(config) else pool
+        name: msgspec.structs.replace(pool, max_nodes=min(pool.max_nodes + 4, 5000))
+        if isinstance(pool, sc.Ec2Capacity)
+        else pool
         for name, pool in config.capacity.items()
     }
     try:

@@ -73,14 +73,14 @@ class Services(World):
     def ecs_DescribeServices(self, services: list[str], **_: Any) -> dict[str, Any]:
         if self.missing:
             return {"services": []}
-        one = {
+        one: dict[str, Any] = {
             "status": "ACTIVE",
             "taskDefinition": f"{ECS}:task-definition/web:2",
         }
         balancers = [{"targetGroupArn": TARGETS, "containerName": "web", "containerPort": 8080}]
         primary = {"status": "PRIMARY", "taskDefinition": one["taskDefinition"], "rolloutState": "COMPLETED"}
         counts = {"runningCount": 1, "pendingCount": 0, "desiredCount": 1, "failedTasks": 0}
-        one |= {"loadBalancers": balancers, "deployments": [{**primary, **counts}], **self.service}
+        one = {**one, "loadBalancers": balancers, "deployments": [{**primary, **counts}], **self.service}
         return {"services": [{"serviceArn": arn, "serviceName": arn.rpartition("/")[2], **one} for arn in services]}
 
     def ecs_ListServiceDeployments(self, **_: Any) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def test_the_committed_set_is_the_default_config() -> None:
 
 def several(**pools: Any) -> dict[str, Any]:
     """The templates of three services, of which two share their nodes."""
-    services = {
+    services: dict[str, Any] = {
         "web": sc.WebService(capacity="nodes"),
         "api": sc.WebService(capacity="nodes", route=sc.Route(paths=("/api/*",)), cpu_units=512),
         "mailer": sc.WorkerService(image_of="web", capacity="far", cpu_units=256, memory_mib=512),
