@@ -68,7 +68,7 @@ def causes(change: Record) -> set[tuple[str, ...]]:
 @pytest.mark.parametrize("name", ["default", "three zones, NAT in each, everything scaled", "IPv6, HTTPS for a domain"])
 def test_every_property_of_every_type_in_a_set_recreates_as_its_schema_says(name: str, account: Account) -> None:
     url = helpers.upload(account, sc.render(sc.compose(with_domain(account, SETS[name]))))
-    values = {"TemplatesUrl": url, "ImageUri": IMAGE + "1" * 64}
+    values = {"TemplatesUrl": url, "WebImageUri": IMAGE + "1" * 64}
     stack = helpers.deploy(account, "web", f"{url}/root.yaml", values, kind="CREATE")
     assert stack["StackStatus"] == "CREATE_COMPLETE", helpers.failures(account)
     for child in helpers.children(account, stack["StackId"]).values():
