@@ -120,7 +120,7 @@ class CodeBuild:
 
     @property
     def repository(self) -> str:
-        return helpers.outputs(helpers.described(self.account, "web"))["RepositoryUri"].partition("/")[2]
+        return helpers.outputs(helpers.described(self.account, "web"))["WebRepositoryUri"].partition("/")[2]
 
 
 @pytest.fixture(scope="module")
