@@ -16,7 +16,7 @@ def tuned(config: sc.Config) -> sc.Stack:
     top = sc.compose(config)
     balancer = top.children["LoadBalancer"].template.resources["LoadBalancer"]
     balancer.LoadBalancerAttributes.append(LoadBalancerAttributes(Key="zonal_shift.config.enabled", Value="true"))
-    top.children["Cluster"].template.resources["Nodes"].MaxInstanceLifetime = 14 * 24 * 3600
+    top.children["Capacity"].template.resources["NodesGroup"].MaxInstanceLifetime = 14 * 24 * 3600
     return top
 
 

@@ -73,10 +73,12 @@ def shop(stack: sc.Stack, config: sc.Config) -> sc.Outputs:
 def let_in(stack: sc.Stack, config: sc.Config, store: CacheOutputs, port: int) -> None:
     """The tasks may connect. The rule is the root's: so neither the cache's stack nor theirs waits for the other."""
     # Under bridge a task connects from its node, under awsvpc from an interface of its own.
-    owner = "Cluster" if config.service.network_mode == "bridge" else "Service"
+    apart = config.services["web"].network_mode == "awsvpc"
+    owner, group = ("WebFoundation", "SecurityGroup") if apart else ("Capacity", "NodesSecurityGroup")
     template = stack.children[owner].template
-    template.add_output(Output("SecurityGroup", Value=template.resources["SecurityGroup"].ref()))
-    rule = stack.add(
+    if group not in template.outputs:
+        template.add_output(Output(group, Value=template.resources[group].ref()))
+    stack.add(
         ec2.SecurityGroupIngress(
             "CacheIngress",
             Description="The service's tasks",
@@ -84,18 +86,16 @@ def let_in(stack: sc.Stack, config: sc.Config, store: CacheOutputs, port: int) -
             IpProtocol="tcp",
             FromPort=port,
             ToPort=port,
-            SourceSecurityGroupId=GetAtt(owner, "Outputs.SecurityGroup"),
+            SourceSecurityGroupId=GetAtt(owner, f"Outputs.{group}"),
         )
     )
-    if owner == "Service":
-        rule.Condition = stack.template.resources["Service"].Condition
 
 
 def tell(stack: sc.Stack, store: CacheOutputs, port: int) -> None:
     """The container is told where the cache is: a further parameter of the service's stack, and two variables."""
-    service = stack.children["Service"]
+    service = stack.children["WebService"]
     host = service.parameter(sc.Text, "cache_host", Description="Where the cache answers.")
-    stack.template.resources["Service"].Parameters["CacheHost"] = store.host.crossing()
+    stack.template.resources["WebService"].Parameters["CacheHost"] = store.host.crossing()
     container = service.template.resources["TaskDefinition"].ContainerDefinitions[0]
     container.Environment = [
         *container.properties.get("Environment", []),

@@ -1,8 +1,8 @@
-"""CloudFormation stack sets for an auto-scaling HTTP service on Amazon ECS, from one config.
+"""CloudFormation stack sets for auto-scaling HTTP services on Amazon ECS, from one config.
 
     import scaleout_cfn as sc
 
-    top = sc.compose(sc.Config(scaling=sc.Scaling(max_tasks=12)))
+    top = sc.compose(sc.Config(services={"web": sc.WebService(scaling=sc.Scaling(max_tasks=12))}))
     sc.write(Path("templates_out"), sc.render(top))
 
 `main` gives a set of your own all the commands: render, deploy, diff ...
@@ -22,37 +22,54 @@ if TYPE_CHECKING:
     from scaleout_cfn.cli import main
     from scaleout_cfn.composing import compose
     from scaleout_cfn.config import (
+        Alarms,
         Certificate,
         Cluster,
         Config,
         Deployment,
         Domain,
+        Ec2Capacity,
+        ExistingLoadBalancer,
         ExistingVpc,
+        FargateCapacity,
         GitHubPipeline,
         HealthCheck,
         Http,
-        LoadBalancer,
+        InternalService,
+        ManagedCapacity,
+        NewLoadBalancer,
         NewVpc,
+        NodeScaling,
         NoPipeline,
         Observability,
         Registry,
         RegistryPipeline,
-        Service,
+        Route,
+        Scaling,
+        Schedule,
+        Section,
         SourcePipeline,
+        StepAdjustment,
+        StepScaling,
+        TargetTracking,
+        WebAlarms,
+        WebDeployment,
+        WebService,
+        WorkerService,
+        tunable,
     )
-    from scaleout_cfn.config_file import load
-    from scaleout_cfn.config_text import json_schema, starter
+    from scaleout_cfn.config.file import load
+    from scaleout_cfn.config.text import json_schema, starter
+    from scaleout_cfn.config.units import Unit, units
     from scaleout_cfn.errors import ConfigError, ScaleoutError, SetError, UsageError, WiringError
     from scaleout_cfn.files import write
     from scaleout_cfn.graph import mermaid
     from scaleout_cfn.lint import Finding, check_set
     from scaleout_cfn.lint.files import Report, lint_files
-    from scaleout_cfn.profiles import PROFILES
+    from scaleout_cfn.profiles import PROFILES, Profile
     from scaleout_cfn.rendering import folder_url, local_url, render, set_of, texts_of
-    from scaleout_cfn.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
     from scaleout_cfn.stack import Stack
     from scaleout_cfn.stacks.root import Outputs, build
-    from scaleout_cfn.tunables import Section, tunable
     from scaleout_cfn.values import (
         ClusterName,
         Flag,
@@ -87,24 +104,26 @@ _late("cfn_flip")
 
 _HOMES = {
     "cli": "main",
+    "composing": "compose",
     "config": (
-        "Certificate Cluster Config Deployment Domain ExistingVpc GitHubPipeline HealthCheck Http LoadBalancer NewVpc"
-        " NoPipeline Observability Registry RegistryPipeline Service SourcePipeline"
+        "Alarms Certificate Cluster Config Deployment Domain Ec2Capacity ExistingLoadBalancer"
+        " ExistingVpc FargateCapacity GitHubPipeline HealthCheck Http InternalService ManagedCapacity NewLoadBalancer"
+        " NewVpc NoPipeline NodeScaling Observability Registry RegistryPipeline Route Scaling"
+        " Schedule Section SourcePipeline StepAdjustment StepScaling TargetTracking WebAlarms WebDeployment"
+        " WebService WorkerService tunable"
     ),
-    "config_file": "load",
-    "config_text": "json_schema starter",
+    "config.file": "load",
+    "config.text": "json_schema starter",
     "errors": "ConfigError ScaleoutError SetError UsageError WiringError",
+    "files": "write",
     "graph": "mermaid",
     "lint": "Finding check_set",
     "lint.files": "Report lint_files",
-    "profiles": "PROFILES",
-    "composing": "compose",
-    "files": "write",
+    "profiles": "PROFILES Profile",
     "rendering": "folder_url local_url render set_of texts_of",
-    "scaling": "NodeScaling Scaling Schedule StepAdjustment StepScaling TargetTracking",
     "stack": "Stack",
     "stacks.root": "Outputs build",
-    "tunables": "Section tunable",
+    "config.units": "Unit units",
     "values": (
         "ClusterName Flag LogGroupName Number RoleArn SecurityGroupId ServiceName SubnetIds Text Value Values VpcId"
     ),
@@ -113,6 +132,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 
 __all__ = [
     "PROFILES",
+    "Alarms",
     "Certificate",
     "Cluster",
     "ClusterName",
@@ -120,30 +140,36 @@ __all__ = [
     "ConfigError",
     "Deployment",
     "Domain",
+    "Ec2Capacity",
+    "ExistingLoadBalancer",
     "ExistingVpc",
+    "FargateCapacity",
     "Finding",
     "Flag",
     "GitHubPipeline",
     "HealthCheck",
     "Http",
-    "LoadBalancer",
+    "InternalService",
     "LogGroupName",
+    "ManagedCapacity",
+    "NewLoadBalancer",
     "NewVpc",
     "NoPipeline",
     "NodeScaling",
     "Number",
     "Observability",
     "Outputs",
+    "Profile",
     "Registry",
     "RegistryPipeline",
     "Report",
     "RoleArn",
+    "Route",
     "ScaleoutError",
     "Scaling",
     "Schedule",
     "Section",
     "SecurityGroupId",
-    "Service",
     "ServiceName",
     "SetError",
     "SourcePipeline",
@@ -153,11 +179,16 @@ __all__ = [
     "SubnetIds",
     "TargetTracking",
     "Text",
+    "Unit",
     "UsageError",
     "Value",
     "Values",
     "VpcId",
+    "WebAlarms",
+    "WebDeployment",
+    "WebService",
     "WiringError",
+    "WorkerService",
     "build",
     "check_set",
     "compose",
@@ -173,6 +204,7 @@ __all__ = [
     "starter",
     "texts_of",
     "tunable",
+    "units",
     "write",
 ]
 

@@ -1,9 +1,10 @@
 """Does it fit: tasks on nodes, by CPU, memory, ports and network interfaces. Pure arithmetic on plain facts.
 
-`problems(demand, supply)` is empty when the most tasks fit on the most nodes and a deployment can move at
-every number of tasks from the fewest to the most. All tasks have one size, so that what a node holds is a
-quotient rounded down, and neither spread nor binpack placement can lose a place. Where instance types are
-mixed, every node counts as the type that holds the fewest tasks, for Auto Scaling may launch no other.
+`problems(demand, supply)` is empty when the most tasks of one service fit on the most nodes and a deployment can move
+at every number of tasks from the fewest to the most. All its tasks have one size, so that what a node holds is a
+quotient rounded down, and neither spread nor binpack placement can lose a place. Several services are packed by
+`nodes_needed`. Where instance types are mixed, every node counts as the type that holds the fewest tasks, for Auto
+Scaling may launch no other.
 
 The rolling update of nodes is a separate matter and not looked at here.
 """
@@ -18,9 +19,9 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from scaleout_cfn.config import Config
+from scaleout_cfn.config import Config, Ec2Capacity, Scaling, Schedule
+from scaleout_cfn.config.units import Unit, units
 from scaleout_cfn.errors import SetError
-from scaleout_cfn.scaling import Scaling, Schedule
 
 __all__ = [
     "RESERVED_MEMORY_MIB",
@@ -36,6 +37,7 @@ __all__ = [
     "limits",
     "most_tasks",
     "nodes_needed",
+    "places_beside",
     "problems",
     "registered_memory_mib",
     "tasks_per_node",
@@ -70,7 +72,7 @@ class InstanceType(Struct, frozen=True):
 
 
 class Demand(Struct, frozen=True):
-    """What the service asks for. A task reserves `cpu_units` (1024 a vCPU) and `memory_mib`, both above 0."""
+    """What a service asks for. A task reserves `cpu_units` (1024 a vCPU) and `memory_mib`, both above 0."""
 
     cpu_units: int
     memory_mib: int
@@ -80,16 +82,20 @@ class Demand(Struct, frozen=True):
     minimum_healthy_percent: int
     maximum_percent: int
     host_port_static: bool = False
+    #: Name of its section in the config.
+    service: str = "web"
 
 
 class Supply(Struct, frozen=True):
-    """What the cluster has. The least nodes and the zones do not enter: nodes follow the tasks, and spreading over
+    """What a pool has. The least nodes and the zones do not enter: nodes follow the tasks, and spreading over
     zones is best effort.
     """
 
     instance_types: tuple[str, ...]
     max_nodes: int
     architecture: str
+    #: Name of its section in the config.
+    pool: str = "nodes"
 
 
 class Problem(Struct, frozen=True):
@@ -189,31 +195,49 @@ def most_tasks(demand: Demand, supply: Supply) -> int:
 
 
 def nodes_needed(type: InstanceType, demands: Sequence[Demand], daemons: Sequence[Demand] = ()) -> int | None:
-    """How many nodes of a type hold the most tasks of several services, with room for a deployment of each.
+    """How many nodes of a type hold the most tasks of several services, with room for a deployment of one of them.
 
     By first fit, the largest tasks first. A cleverer packing may at times do with fewer, but ECS places one task after
     the other, too; of tasks of one size nothing is wasted. Each of `daemons` has a task on every node. A size of 0
     reserves nothing. None where one task fits on no node.
     """
-    free: list[dict[str, int]] = []
+    nodes: list[dict[str, int]] = []
     for number, demand in sorted(enumerate(demands), key=lambda entry: -_share(type, entry[1])):
-        left = _places_needed(demand, demand.max_tasks) if demand.max_tasks else 0
-        for node in free:
+        left = demand.max_tasks
+        for node in nodes:
             left -= _place(node, number, demand, left)
         while left > 0:
-            node = {
-                "CPU": type.vcpus * 1024,
-                "memory": max(0, registered_memory_mib(type.memory_mib)),
-                "network interfaces": type.max_enis - 1,
-                "ports": BRIDGE_TASKS,
-            }
-            held = [_place(node, -1 - index, daemon, 1) for index, daemon in enumerate(daemons)]
-            placed = _place(node, number, demand, left)
-            if not all(held) or not placed:
+            fresh = _node(type, daemons)
+            placed = _place(fresh, number, demand, left) if fresh else 0
+            if fresh is None or not placed:
                 return None
             left -= placed
-            free.append(node)
-    return len(free)
+            nodes.append(fresh)
+    starts_first = [
+        (number, demand)
+        for number, demand in enumerate(demands)
+        if demand.max_tasks and _places_needed(demand, demand.max_tasks) > demand.max_tasks
+    ]
+    # One deployment at a time: each finds its place on the nodes as they are, or on one more.
+    fit = all(any(_place(dict(node), number, demand, 1) for node in nodes) for number, demand in starts_first)
+    return len(nodes) if fit else len(nodes) + 1
+
+
+def places_beside(type: InstanceType, demand: Demand, others: Sequence[Demand]) -> int:
+    """How many tasks of a service a node takes beside one task of each of others."""
+    node = _node(type, others)
+    return _place(node, 0, demand, BRIDGE_TASKS) if node else 0
+
+
+def _node(type: InstanceType, held: Sequence[Demand]) -> dict[str, int] | None:
+    """What is free on a node that holds a task of each of some services; None where they do not fit."""
+    node = {
+        "CPU": type.vcpus * 1024,
+        "memory": max(0, registered_memory_mib(type.memory_mib)),
+        "network interfaces": type.max_enis - 1,
+        "ports": BRIDGE_TASKS,
+    }
+    return node if all(_place(node, -1 - index, demand, 1) for index, demand in enumerate(held)) else None
 
 
 def _place(node: dict[str, int], service: int, demand: Demand, tasks: int) -> int:
@@ -240,7 +264,9 @@ def problems(demand: Demand, supply: Supply) -> list[Problem]:
         try:
             instance_type(name)
         except UnknownInstanceType as error:
-            unknown.append(Problem("instance-type-unknown", f"cluster.instance_types: {error}; {error.cure}"))
+            unknown.append(
+                Problem("instance-type-unknown", f"capacity.{supply.pool}.instance_types: {error}; {error.cure}")
+            )
     if unknown:
         return unknown
     return [*_architecture(supply), *_deployment(demand), *_task(demand, supply), *_room(demand, supply)]
@@ -252,12 +278,14 @@ def _architecture(supply: Supply) -> list[Problem]:
     if not misfit:
         return []
     named = ", ".join(f"{name} is {instance_type(name).architecture}" for name in misfit)
-    message = f"cluster.instance_types: {named}, where cluster.architecture is {supply.architecture}"
+    message = f"capacity.{supply.pool}.instance_types: {named}, where architecture is {supply.architecture}"
     if fit:
-        return [Problem("architecture", message, (_types(fit),))]
-    cures: tuple[dict[str, object], ...] = ({"cluster.architecture": instance_type(misfit[0]).architecture},)
+        return [Problem("architecture", message, (_types(supply, fit),))]
+    cures: tuple[dict[str, object], ...] = (
+        {f"capacity.{supply.pool}.architecture": instance_type(misfit[0]).architecture},
+    )
     alike = [_like(instance_type(name), supply.architecture) for name in misfit]
-    return [Problem("architecture", message, (*cures, _types(dict.fromkeys(alike))) if all(alike) else cures)]
+    return [Problem("architecture", message, (*cures, _types(supply, dict.fromkeys(alike))) if all(alike) else cures)]
 
 
 def _like(type: InstanceType, architecture: str) -> str:
@@ -282,14 +310,16 @@ def _deployment(demand: Demand) -> list[Problem]:
     if _healthy(demand, tasks) < tasks or tasks * high // 100 > tasks:
         return []
     message = (
-        f"service.deployment: of {count(tasks, 'task')}, minimum_healthy_percent = {low} keeps"
+        f"services.{demand.service}.deployment: of {count(tasks, 'task')}, minimum_healthy_percent = {low} keeps"
         f" {_healthy(demand, tasks)} (rounded up) and maximum_percent = {high} allows {tasks * high // 100}"
         " (rounded down), so that a deployment can neither stop a task nor start one"
     )
-    cures: list[dict[str, object]] = [{"service.deployment.maximum_percent": _up(100 * (tasks + 1), tasks)}]
+    cures: list[dict[str, object]] = [
+        {f"services.{demand.service}.deployment.maximum_percent": _up(100 * (tasks + 1), tasks)}
+    ]
     enough = [_up(100, share) for share in (high - 100, 100 - low) if share > 0]
     if enough and min(enough) <= demand.max_tasks:
-        cures.append({"scaling.min_tasks": min(enough)})
+        cures.append({f"services.{demand.service}.scaling.min_tasks": min(enough)})
     return [Problem("deployment-cannot-move", message, tuple(cures))]
 
 
@@ -299,16 +329,16 @@ def _task(demand: Demand, supply: Supply) -> list[Problem]:
     if not small:
         return []
     named = ", ".join(f"{type.name} ({_why(type, demand)})" for type in small)
-    message = f"service: one task of {_size(demand)} does not fit on {named}"
+    message = f"services.{demand.service}: one task of {_size(demand)} does not fit on {named}"
     share = _up(_places_needed(demand, demand.max_tasks), supply.max_nodes)
     cures = _larger(demand, supply, share) or _larger(demand, supply, 1)
     changes: dict[str, object] = {}
     if (cpu := min(type.vcpus for type in types) * 1024) < demand.cpu_units:
-        changes["service.cpu_units"] = cpu
+        changes[f"services.{demand.service}.cpu_units"] = cpu
     if (memory := min(registered_memory_mib(type.memory_mib) for type in types)) < demand.memory_mib:
-        changes["service.memory_mib"] = memory
+        changes[f"services.{demand.service}.memory_mib"] = memory
     if demand.network_mode == "awsvpc" and min(type.max_enis for type in types) < 2:
-        changes["service.network_mode"] = "bridge"
+        changes[f"services.{demand.service}.network_mode"] = "bridge"
     return [Problem("task-too-large", message, (*cures, changes))]
 
 
@@ -319,20 +349,19 @@ def _room(demand: Demand, supply: Supply) -> list[Problem]:
     if not each or nodes * each >= needed:
         return []
     spare = (
-        f", and one more during a deployment since service.deployment.minimum_healthy_percent = {low} lets"
-        " none stop first,"
+        f", and one more during a deployment since deployment.minimum_healthy_percent = {low} lets none stop first,"
         if needed > tasks
         else ""
     )
     message = (
-        f"scaling.max_tasks: {count(tasks, 'task')} of {_size(demand)}{spare} need {_up(needed, each)}"
-        f" {type.name}, {each} a node by {binding_limit(type, demand)} ({_why(type, demand)});"
-        f" cluster.max_nodes is {nodes}, room for {nodes * each}"
+        f"services.{demand.service}.scaling.max_tasks: {count(tasks, 'task')} of {_size(demand)}{spare} need"
+        f" {_up(needed, each)} {type.name}, {each} a node by {binding_limit(type, demand)} ({_why(type, demand)});"
+        f" capacity.{supply.pool}.max_nodes is {nodes}, room for {nodes * each}"
     )
     cures: list[dict[str, object]] = []
     if (most := most_tasks(demand, supply)) >= max(1, demand.min_tasks):
-        cures.append({"scaling.max_tasks": most})
-    cures += [{"cluster.max_nodes": _up(needed, each)}, *_larger(demand, supply, _up(needed, nodes))]
+        cures.append({f"services.{demand.service}.scaling.max_tasks": most})
+    cures += [{f"capacity.{supply.pool}.max_nodes": _up(needed, each)}, *_larger(demand, supply, _up(needed, nodes))]
     return [Problem("too-few-nodes", message, tuple(cures))]
 
 
@@ -342,7 +371,7 @@ def _larger(demand: Demand, supply: Supply, tasks: int) -> list[dict[str, object
     for type in map(instance_type, supply.instance_types):
         fit = [size for size in (type, *_sizes_above(type)) if tasks_per_node(size, demand) >= tasks]
         larger += [size.name for size in fit[:1]]
-    return [_types(dict.fromkeys(larger))] if larger else []
+    return [_types(supply, dict.fromkeys(larger))] if larger else []
 
 
 def _sizes_above(type: InstanceType) -> list[InstanceType]:
@@ -387,8 +416,8 @@ def _why(type: InstanceType, demand: Demand) -> str:
     }[binding_limit(type, demand)]
 
 
-def _types(names: Iterable[str]) -> dict[str, object]:
-    return {"cluster.instance_types": list(names)}
+def _types(supply: Supply, names: Iterable[str]) -> dict[str, object]:
+    return {f"capacity.{supply.pool}.instance_types": list(names)}
 
 
 def count(number: int, noun: str) -> str:
@@ -408,25 +437,80 @@ def _data() -> dict[str, Any]:
     return data
 
 
-def fitting_tasks(config: Config) -> int:
-    """The most tasks that the most nodes hold. Raises SetError, with the arithmetic, when that is too few."""
-    service, deployment = config.service, config.service.deployment
-    # A schedule may ask for more, or for less, than the bounds that hold at other times.
-    bounds: list[Scaling | Schedule] = [config.scaling, *config.scaling.schedules]
-    demand = Demand(
-        cpu_units=service.cpu_units,
-        memory_mib=service.memory_mib,
-        network_mode=service.network_mode,
+def fitting_tasks(config: Config) -> dict[str, int | None]:
+    """The most tasks that each service may be given, by name; None where nothing but the tunable bounds them.
+
+    On nodes that one service has to itself it is what they hold. Where several share nodes it is what the config asks
+    for, so that whatever is asked for in the console fits beside the others at their most.
+    Raises SetError, with the arithmetic, when the nodes of a pool hold too few.
+    """
+    most: dict[str, int | None] = {}
+    refusals: list[str] = []
+    for name, pool in sorted(config.capacity.items()):
+        on_it = [unit for unit in units(config) if unit.pool_name == name]
+        if not isinstance(pool, Ec2Capacity):
+            most |= dict.fromkeys((unit.name for unit in on_it), None)
+            continue
+        supply = Supply(
+            pool=name,
+            instance_types=pool.instance_types,
+            max_nodes=pool.max_nodes,
+            architecture=pool.architecture,
+        )
+        demands = {unit.name: demand_of(unit) for unit in on_it}
+        found = [problem for demand in demands.values() for problem in problems(demand, supply)]
+        if not found and len(demands) > 1:
+            found = _together(list(demands.values()), supply)
+        refusals += dict.fromkeys(map(str, found))
+        if not found:
+            most |= {
+                service: most_tasks(demand, supply) if len(demands) == 1 else demand.max_tasks
+                for service, demand in demands.items()
+            }
+    if refusals:
+        raise SetError(refusals)
+    return most
+
+
+def demand_of(unit: Unit) -> Demand:
+    """What a service asks of its nodes. A schedule may ask for more, or for less, than its bounds at other times."""
+    settings = unit.settings
+    bounds: list[Scaling | Schedule] = [settings.scaling, *settings.scaling.schedules]
+    return Demand(
+        service=unit.name,
+        cpu_units=settings.cpu_units,
+        memory_mib=settings.memory_mib,
+        network_mode=unit.network_mode,
         min_tasks=min(bound.min_tasks for bound in bounds),
         max_tasks=max(bound.max_tasks for bound in bounds),
-        minimum_healthy_percent=deployment.minimum_healthy_percent,
-        maximum_percent=deployment.maximum_percent,
+        minimum_healthy_percent=settings.deployment.minimum_healthy_percent,
+        maximum_percent=settings.deployment.maximum_percent,
     )
-    supply = Supply(
-        instance_types=config.cluster.instance_types,
-        max_nodes=config.cluster.max_nodes,
-        architecture=config.cluster.architecture,
+
+
+def _together(demands: Sequence[Demand], supply: Supply) -> list[Problem]:
+    """Whether the nodes hold all services at their most, with what a deployment of one of them needs."""
+    types = [instance_type(name) for name in supply.instance_types]
+    needed, type = max(((nodes_needed(type, demands) or 0, type) for type in types), key=lambda pair: pair[0])
+    if needed <= supply.max_nodes:
+        return []
+    asked = " and ".join(
+        f"{count(demand.max_tasks, 'task')} of {demand.service}, each of {_size(demand)}," for demand in demands
     )
-    if refusals := problems(demand, supply):
-        raise SetError([str(problem) for problem in refusals])
-    return most_tasks(demand, supply)
+    message = (
+        f"capacity.{supply.pool}.max_nodes: {asked} with room for a deployment of one of them need {needed}"
+        f" {type.name}; got {supply.max_nodes}"
+    )
+    cures: list[dict[str, object]] = [{f"capacity.{supply.pool}.max_nodes": needed}]
+    larger = [
+        next((size.name for size in (type, *_sizes_above(type)) if _hold(size, demands, supply.max_nodes)), "")
+        for type in types
+    ]
+    if all(larger):
+        cures.append(_types(supply, dict.fromkeys(larger)))
+    return [Problem("too-few-nodes", message, tuple(cures))]
+
+
+def _hold(type: InstanceType, demands: Sequence[Demand], nodes: int) -> bool:
+    needed = nodes_needed(type, demands)
+    return needed is not None and needed <= nodes

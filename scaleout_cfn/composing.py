@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from scaleout_cfn.config import Config
-from scaleout_cfn.config_file import checked
+from scaleout_cfn.config import Config, Ec2Capacity
+from scaleout_cfn.config.file import checked
 from scaleout_cfn.errors import WiringError
 from scaleout_cfn.finishing import finish
 from scaleout_cfn.parameters import interface
@@ -32,9 +32,13 @@ def compose(config: Config | None = None, build: Callable[[Stack, Config], Any] 
     `build` is no root.
     """
     config = Config() if config is None or config == Config() else checked(config)
-    if not config.cluster.node_image:
-        image = NODE_IMAGES[config.cluster.architecture]
-        config = msgspec.structs.replace(config, cluster=msgspec.structs.replace(config.cluster, node_image=image))
+    pools = {
+        name: msgspec.structs.replace(pool, machine_image=NODE_IMAGES[pool.architecture])
+        if isinstance(pool, Ec2Capacity) and not pool.machine_image
+        else pool
+        for name, pool in config.capacity.items()
+    }
+    config = msgspec.structs.replace(config, capacity=pools)
     if wires := ", ".join(wires_of(build)):
         raise WiringError(
             f"{build.__name__}: nobody wires a root, and it takes {wires}; ask for it: stack.ask(KEY, KIND)"

@@ -8,6 +8,7 @@ nobody can know before a deployment is not guessed: it counts as nothing, and no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -23,9 +24,9 @@ from scaleout_cfn.capacity import (
 )
 from scaleout_cfn.lint.rules.services import SERVICE, containers, names, network_mode, tasks_of
 from scaleout_cfn.templates.sets import StackSet
-from scaleout_cfn.templates.stacks import Place, StackView, Symbol, Text, resource_of
+from scaleout_cfn.templates.stacks import Place, Symbol, Text, resource_of
 
-__all__ = ["misfits"]
+__all__ = ["demand_of", "group_of", "misfits", "path_of", "providers_of", "targets_of"]
 
 _ASSOCIATIONS = "AWS::ECS::ClusterCapacityProviderAssociations"
 _TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
@@ -43,16 +44,14 @@ class _Load(Struct, frozen=True):
 
 def misfits(stacks: StackSet) -> list[str]:
     """Every reason why the most tasks of a set do not fit on its most nodes, with the arithmetic; empty if they do."""
-    most_tasks = _most_tasks(stacks)
+    targets = targets_of(stacks)
     loads: dict[Symbol, list[_Load]] = {}
     for service in stacks.of_type(SERVICE):
-        group, tasks = _group_of(stacks, service), tasks_of(service)
+        group, tasks = group_of(providers_of(stacks, service)), tasks_of(service)
         if group is not None and tasks is not None:
-            desired = service.number("DesiredCount")
-            most = most_tasks.get(service.symbol, 1 if desired is None else int(desired))
-            demand = _demand(tasks, most, service)
+            demand = demand_of(service, tasks, targets.get(service.symbol))
             is_daemon = service.get("SchedulingStrategy") == "DAEMON"
-            path = _path(service.stack, service.logical_id)
+            path = path_of(service)
             loads.setdefault(group, []).append(_Load(service.stack.file, path, _size(tasks, demand), demand, is_daemon))
     return [reason for group, on_it in loads.items() for reason in _reasons(group, on_it)]
 
@@ -70,7 +69,7 @@ def _reasons(group: Symbol, loads: Sequence[_Load]) -> list[str]:
             beside = " beside those that run on every node" if daemons else ""
             too_large.append(
                 f"{load.file}: {load.path}: one task of {load.size} does not fit on {on}{beside}; give it less, or take"
-                " larger types (cluster.instance_types)"
+                " larger types (capacity.NAME.instance_types)"
             )
     if too_large or not types or most_nodes is None:
         return too_large
@@ -80,18 +79,20 @@ def _reasons(group: Symbol, loads: Sequence[_Load]) -> list[str]:
     asked = " and ".join(
         f"{count(load.demand.max_tasks, 'task')} of {load.path}, each of {load.size}," for load in by_count
     )
+    of_one = " of one of them" if len(by_count) > 1 else ""
     return [
-        f"{group.stack.file}: {group.name}: {asked} with room for a deployment need {needed} {type.name}"
-        f" ({_room(type)}); MaxSize is {most_nodes:g}; raise it to {needed} (cluster.max_nodes), take larger types"
-        " (cluster.instance_types), or ask for fewer or smaller tasks"
+        f"{group.stack.file}: {group.name}: {asked} with room for a deployment{of_one} need {needed} {type.name}"
+        f" ({_room(type)}); MaxSize is {most_nodes:g}; raise it to {needed} (capacity.NAME.max_nodes), take larger"
+        " types (capacity.NAME.instance_types), or ask for fewer or smaller tasks"
     ]
 
 
-def _path(stack: StackView, logical_id: str) -> str:
+def path_of(place: Place) -> str:
     """A resource with the nested stacks that it lies in: `Worker/Service`."""
-    if stack.parent is None or stack.nested is None:
-        return logical_id
-    return f"{_path(stack.parent, stack.nested.logical_id)}/{logical_id}"
+    path, stack = place.logical_id, place.stack
+    while stack.parent is not None and stack.nested is not None:
+        path, stack = f"{stack.nested.logical_id}/{path}", stack.parent
+    return path
 
 
 def _size(tasks: Place, demand: Demand) -> str:
@@ -105,23 +106,33 @@ def _room(type: InstanceType) -> str:
     return f"{type.vcpus * 1024} CPU units and about {memory} MiB for tasks, {type.max_enis} network interfaces"
 
 
-def _most_tasks(stacks: StackSet) -> dict[Symbol, int]:
-    """How many tasks scaling may give each service that it scales: by its own bounds, or by those of a schedule."""
-    most: dict[Symbol, int] = {}
+def targets_of(stacks: StackSet) -> dict[Symbol, Place]:
+    """What scales the tasks of each service that is scaled."""
+    targets: dict[Symbol, Place] = {}
     for target in stacks.of_type(_TARGET):
         resource_id = target.get("ResourceId")
-        actions = target.each("ScheduledActions")
-        bounds = [target.number("MaxCapacity")]
-        bounds += [action.number("ScalableTargetAction", "MaxCapacity") for action in actions]
-        known = [int(bound) for bound in bounds if bound is not None]
         for part in resource_id.parts if isinstance(resource_id, Text) else (resource_id,):
-            if known and isinstance(part, Symbol) and part.type == SERVICE:
-                most[part.bare] = max(known)
-    return most
+            if isinstance(part, Symbol) and part.type == SERVICE:
+                targets[part.bare] = target
+    return targets
 
 
-def _group_of(stacks: StackSet, service: Place) -> Symbol | None:
-    """The group of the set on whose nodes a service runs; None where that cannot be told, or where it has none."""
+def _bounds(service: Place, target: Place | None) -> tuple[int, int]:
+    """The fewest and the most tasks that a service may have: by scaling, or by one of its schedules."""
+    desired = service.number("DesiredCount")
+    fixed = 1 if desired is None else int(desired)
+    if target is None:
+        return fixed, fixed
+    actions = [action.inner("ScalableTargetAction") for action in target.each("ScheduledActions")]
+    least, most = (
+        [int(bound) for place in (target, *actions) if (bound := place.number(name)) is not None]
+        for name in ("MinCapacity", "MaxCapacity")
+    )
+    return min(least, default=fixed), max(most, default=fixed)
+
+
+def providers_of(stacks: StackSet, service: Place) -> list[Any]:
+    """The capacity providers that a service names, or that its cluster has for one that names none."""
     strategy = service.items("CapacityProviderStrategy")
     providers = [item.get("CapacityProvider") for item in service.each("CapacityProviderStrategy")]
     if strategy == [] and service.get("LaunchType") in (None, "EC2"):
@@ -129,6 +140,11 @@ def _group_of(stacks: StackSet, service: Place) -> Symbol | None:
         for association in stacks.of_type(_ASSOCIATIONS):
             if cluster and resource_of(association.get("Cluster"), cluster.type) == cluster:
                 providers += association.items("CapacityProviders") or []
+    return providers
+
+
+def group_of(providers: Sequence[Any]) -> Symbol | None:
+    """The group of the set whose nodes a provider brings; None where that cannot be told, or where it has none."""
     provider = resource_of(providers[0], "AWS::ECS::CapacityProvider") if len(providers) == 1 else None
     if provider is None:
         return None
@@ -155,18 +171,19 @@ def _types(group: Symbol) -> list[InstanceType]:
         return []
 
 
-def _demand(tasks: Place, most: int, service: Place) -> Demand:
-    """What a task of a definition reserves: its own size, or the sum of its containers'.
+def demand_of(service: Place, tasks: Place, target: Place | None) -> Demand:
+    """What a service asks for. A task reserves its own size, or the sum of its containers'.
 
     https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
     """
     healthy = service.number("DeploymentConfiguration", "MinimumHealthyPercent")
+    least, most = _bounds(service, target)
     ports = [port for container in containers(tasks) for port in container.each("PortMappings")]
     return Demand(
         cpu_units=int(tasks.number("Cpu") or _sum(tasks, "Cpu")),
         memory_mib=int(tasks.number("Memory") or _sum(tasks, "MemoryReservation", "Memory")),
         network_mode="awsvpc" if network_mode(tasks) == "awsvpc" else "bridge",
-        min_tasks=0,
+        min_tasks=least,
         max_tasks=most,
         minimum_healthy_percent=100 if healthy is None else int(healthy),
         maximum_percent=200,

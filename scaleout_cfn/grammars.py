@@ -13,6 +13,7 @@ __all__ = [
     "Arn",
     "arn_of",
     "ecr_repository",
+    "is_case_of",
     "known_regions",
     "or_empty",
     "partition_of",
@@ -509,3 +510,14 @@ def _near(text: str, known: list[str]) -> str:
     ratios = {word: difflib.SequenceMatcher(None, text, word).ratio() for word in known}
     best = max(ratios.values())
     return " or ".join(word for word, ratio in ratios.items() if ratio == best) if best >= 0.8 else ""
+
+
+def is_case_of(pattern: str, wide: str) -> bool:
+    """Whether all that a pattern of a listener's rule matches is matched by another, as far as that is certain.
+
+    It is where they are the same, and where the other ends in its only wildcard, a *.
+    """
+    if pattern == wide:
+        return True
+    start, star, rest = wide.partition("*")
+    return bool(star) and not rest and "?" not in start and pattern.startswith(start)

@@ -31,10 +31,14 @@ from troposphere import Join, Ref, Sub
 __all__ = [
     "assumed_by",
     "assumed_by_github",
+    "aws_policy",
     "be_managed_by_session_manager",
     "carry_exec_sessions",
+    "cluster_arn",
     "deploy_image",
     "join_cluster",
+    "log_group_arn",
+    "pass_instance_role",
     "pull_image",
     "push_image",
     "read_artifacts",
@@ -78,6 +82,11 @@ def assumed_by(service: str) -> PolicyDocument:
     )
 
 
+def cluster_arn(name: object) -> Sub:
+    """The ARN of a cluster, by its name."""
+    return Sub("arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:cluster/${Cluster}", Cluster=name)
+
+
 def join_cluster(cluster_arn: object) -> PolicyDocument:
     """What the ECS agent of a container instance does, in one cluster.
 
@@ -104,6 +113,23 @@ def join_cluster(cluster_arn: object) -> PolicyDocument:
             in_cluster,
         ),
     )
+
+
+def aws_policy(name: str) -> Sub:
+    """The ARN of a policy that AWS keeps.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/security-iam-awsmanpol.html
+    """
+    return Sub(f"arn:${{AWS::Partition}}:iam::aws:policy/{name}")
+
+
+def pass_instance_role(role_arn: object) -> PolicyDocument:
+    """Let ECS start Managed Instances that act by one role.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/managed-instances-instance-profile.html
+    """
+    passed = Condition(StringEquals({"iam:PassedToService": "ec2.amazonaws.com"}))
+    return _document(_allow("PassInstanceRole", _actions("iam:PassRole"), [role_arn], passed))
 
 
 def _container_instances() -> Sub:
@@ -137,14 +163,20 @@ _CHANNELS = [
 ]
 
 
-def pull_image(repository_arn: object, others: Sequence[str] = ()) -> PolicyDocument:
-    """Pull from one ECR repository, and from others that are named by ARN."""
+def pull_image(repository_arn: object | None, others: Sequence[str] = ()) -> PolicyDocument:
+    """Pull from one ECR repository, where a service has one, and from others that are named by ARN."""
     pull = [ecr.BatchCheckLayerAvailability, ecr.BatchGetImage, ecr.GetDownloadUrlForLayer]
     return _document(
         _allow("SignIn", [ecr.GetAuthorizationToken], ["*"]),
-        _allow("Pull", pull, [repository_arn]),
+        *([_allow("Pull", pull, [repository_arn])] if repository_arn is not None else []),
         *([_allow("PullFrom", pull, sorted(others))] if others else []),
     )
+
+
+def log_group_arn(name: object) -> Sub:
+    """The streams of a log group, by its name."""
+    arn = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${LogGroup}:*"
+    return Sub(arn, LogGroup=name)
 
 
 def write_logs(log_group_arn: object) -> PolicyDocument:
@@ -305,16 +337,23 @@ def start_pipeline(pipeline_arn: object) -> PolicyDocument:
 
 
 def deploy_image(
-    root: object, role_prefix: object, templates_bucket: object, *, awsvpc: bool, boundary: str
+    root: object,
+    titles: Sequence[str],
+    role_prefixes: Sequence[object],
+    templates_bucket: object,
+    *,
+    reaching: bool,
+    boundary: str,
 ) -> PolicyDocument:
-    """Bring an image to the service by an update of the root stack, and nothing else.
+    """Bring an image to the services that run it by an update of the root stack, and nothing else.
 
-    `root` is the root stack's name, `role_prefix` what the names of its roles begin with. Besides the change set
+    `root` is the root stack's name, `titles` those of the services' stacks, `role_prefixes` what the names of their
+    roles begin with, and `reaching` whether they let themselves in to others. Besides the change set
     itself all is for CloudFormation alone, which works with its caller's permissions where the stack has no role of
     its own: whoever has these permissions cannot use them past the stack.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/fas-requests-and-permission-evaluation.html
 
-    The actions are those that CloudFormation's handlers call for the types of the service's and the scaling's stack.
+    The actions are those that CloudFormation's handlers call for the types of the services' stacks.
     """
 
     def here(rest: str) -> Sub:
@@ -323,11 +362,14 @@ def deploy_image(
         return Sub(f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{rest}", named)
 
     via = Condition(ForAnyValueStringEquals({"aws:CalledVia": ["cloudformation.amazonaws.com"]}))
-    roles = Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${Prefix}*", {"Prefix": role_prefix})
+    roles = [
+        Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${Prefix}*", {"Prefix": prefix})
+        for prefix in role_prefixes
+    ]
     templates = Sub("arn:${AWS::Partition}:s3:::${Bucket}/*", {"Bucket": templates_bucket})
     linked = "ecs.application-autoscaling.amazonaws.com"
     nested = here("cloudformation:stack/${Root}-*/*")
-    new = [here(f"cloudformation:stack/${{Root}}-{title}-*/*") for title in ("Service", "Autoscaling")]
+    new = [here(f"cloudformation:stack/${{Root}}-{title}-*/*") for title in titles]
     statements = [
         _allow("ChangeStack", _actions(*CHANGE_SETS), [here("cloudformation:stack/${Root}/*"), nested]),
         _allow("ReadTemplates", [s3.GetObject], [templates]),
@@ -338,16 +380,16 @@ def deploy_image(
             "Ecs",
             _actions(*ECS),
             [here(f"ecs:{kind}/${{Root}}-*") for kind in ("cluster", "service", "service-deployment")]
-            + [here("ecs:task-definition/${Root}-Service-*")],
+            + [here(f"ecs:task-definition/${{Root}}-{title}-*") for title in titles],
             via,
         ),
         _allow("TaskDefinitions", _actions("ecs:DeregisterTaskDefinition", "ecs:DescribeTaskDefinition"), ["*"], via),
-        _allow("Roles", _actions(*ROLES, *(() if boundary else ROLE_CONTENT)), [roles], via),
+        _allow("Roles", _actions(*ROLES, *(() if boundary else ROLE_CONTENT)), roles, via),
         # Without the condition of the others: no page says that a check of PassRole has it.
         _allow(
             "PassRoles",
             _actions("iam:PassRole"),
-            [roles],
+            roles,
             Condition(StringEquals({"iam:PassedToService": "ecs-tasks.amazonaws.com"})),
         ),
         _allow(
@@ -373,10 +415,10 @@ def deploy_image(
                 StringEquals({"iam:PermissionsBoundary": boundary}),
             ]
         )
-        statements.append(_allow("BoundedRoles", _actions(*ROLE_CONTENT), [roles], bounded))
-    if awsvpc:
-        groups = [here(f"ec2:{kind}/*") for kind in ("security-group", "security-group-rule", "vpc")]
-        statements.append(_allow("SecurityGroups", _actions(*GROUPS), groups, via))
+        statements.append(_allow("BoundedRoles", _actions(*ROLE_CONTENT), roles, bounded))
+    if reaching:
+        groups = [here(f"ec2:{kind}/*") for kind in ("security-group", "security-group-rule")]
+        statements.append(_allow("SecurityGroups", _actions(*INGRESS), groups, via))
         statements.append(_allow("ReadSecurityGroups", _actions(*GROUP_READS), ["*"], via))
     return _document(*statements)
 
@@ -449,19 +491,12 @@ ALARMS = (
     "cloudwatch:TagResource",
     "cloudwatch:UntagResource",
 )
-GROUPS = (
-    "ec2:AuthorizeSecurityGroupEgress",
+INGRESS = (
     "ec2:AuthorizeSecurityGroupIngress",
-    "ec2:CreateSecurityGroup",
-    "ec2:CreateTags",
-    "ec2:DeleteSecurityGroup",
-    "ec2:DeleteTags",
-    "ec2:RevokeSecurityGroupEgress",
     "ec2:RevokeSecurityGroupIngress",
-    "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
     "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
 )
-GROUP_READS = ("ec2:DescribeInstances", "ec2:DescribeSecurityGroupRules", "ec2:DescribeSecurityGroups")
+GROUP_READS = ("ec2:DescribeSecurityGroupRules", "ec2:DescribeSecurityGroups")
 
 
 def _public_parameters() -> Sub:

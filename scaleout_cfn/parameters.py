@@ -6,18 +6,20 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
+from scaleout_cfn.config.tunables import Section, allowed_by, bare, pattern_of, tunable_at, tunables
 from scaleout_cfn.errors import WiringError
-from scaleout_cfn.tunables import Section, allowed_by, bare, pattern_of, tunables
 from scaleout_cfn.values import Flag, Number, Value, Values
 
 __all__ = ["asked", "interface", "name_of"]
 
+#: What one of a table's sections is called.
+ONE_OF = {"services": "Service", "capacity": "Capacity"}
 #: Words that are not written as a capitalised word.
 SPELLING = {"uri": "URI", "url": "URL", "vpc": "VPC", "id": "ID", "ecs": "ECS", "cpu": "CPU"}
 
 
 def name_of(key: str) -> str:
-    """What the parameter of a tunable is called: `max_tasks` for the key `scaling.max_tasks`.
+    """What the parameter of a tunable is called: `web_image_uri` for the key `services.web.image_uri`.
 
     The first part of a key is the room that the tunable is in, and no part of the name.
     """
@@ -29,13 +31,14 @@ def asked(config: Section, key: str, kind: type[Value], *, most: int | None = No
 
     `most` lowers the upper bound. Raises WiringError for a key that the config has not, and a kind that cannot hold it.
     """
-    known = {entry[0]: entry[1:] for entry in tunables(config)}
-    if key not in known:
+    there = tunable_at(config, key)
+    if there is None:
         import difflib  # here, for only this error needs it
 
+        known = [entry[0] for entry in tunables(config)]
         near = ", ".join(difflib.get_close_matches(key, known, 3)) or "none"
         raise WiringError(f"{key} is no tunable of this config; nearest: {near}")
-    inner, value, meta = known[key]
+    inner, value, meta = there
     fits = _kind_for(inner)
     if fits is None:
         raise WiringError(f"{key} is a table or a list of tables, which no parameter can hold; set it in the config")
@@ -82,9 +85,15 @@ def interface(titles: Iterable[str], keys: Mapping[str, str]) -> dict[str, Any]:
     groups: dict[str, list[str]] = {}
     labels = {}
     for title in titles:
-        section = keys.get(title, "more").partition(".")[0]
-        groups.setdefault(words(section), []).append(title)
-        labels[title] = {"default": words(re.sub("(?<=.)(?=[A-Z])", "_", title).lower())}
+        key = keys.get(title, "more")
+        room, *inside = key.split(".")
+        if room in ("services", "capacity"):
+            # [services.web] is "Service web", and its parameters need not say so again.
+            label, name = f"{ONE_OF[room]} {inside[0]}", "_".join(inside[1:])
+        else:
+            label, name = words(room), re.sub("(?<=.)(?=[A-Z])", "_", title).lower()
+        groups.setdefault(label, []).append(title)
+        labels[title] = {"default": words(name)}
     return {
         "ParameterGroups": [
             {"Label": {"default": label}, "Parameters": parameters} for label, parameters in groups.items()

@@ -7,20 +7,29 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from scaleout_cfn.scaling import NodeScaling, Scaling, TargetTracking
+from msgspec import Struct
 
-__all__ = ["PROFILES"]
+from scaleout_cfn.config.scaling import NodeScaling, Scaling, TargetTracking
+
+__all__ = ["PROFILES", "Profile"]
+
+
+class Profile(Struct, frozen=True):
+    """How the tasks of a service scale, and the nodes below them."""
+
+    tasks: Scaling
+    nodes: NodeScaling = NodeScaling()
 
 
 def _tracking(cpu_percent: float) -> TargetTracking:
     return TargetTracking(enabled=True, target=cpu_percent, scale_out_cooldown_s=0, scale_in_cooldown_s=120)
 
 
-PROFILES: Final[Mapping[str, Scaling]] = MappingProxyType(
+PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
     {
-        "thrifty": Scaling(cpu=_tracking(60), nodes=NodeScaling(min_step=1)),
-        "balanced": Scaling(),
-        "resilient": Scaling(cpu=_tracking(33), nodes=NodeScaling(min_step=4)),
+        "thrifty": Profile(Scaling(cpu=_tracking(60)), NodeScaling(min_step=1)),
+        "balanced": Profile(Scaling()),
+        "resilient": Profile(Scaling(cpu=_tracking(33)), NodeScaling(min_step=4)),
     }
 )
 """By name. `balanced` is what a config has that says nothing."""

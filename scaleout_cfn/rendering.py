@@ -84,7 +84,13 @@ def texts_of(templates: Mapping[str, Template], *, format: Format = "yaml") -> d
     texts = {name: _text(template, format) for name, template in templates.items()}
     size = len(next(iter(texts.values())).encode())
     if size > MAX_ROOT_BYTES:
-        raise SetError([f"the root has {size} bytes, CloudFormation takes {MAX_ROOT_BYTES} as a body: nest more of it"])
+        raise SetError(
+            [
+                f"the root has {size} bytes, CloudFormation takes {MAX_ROOT_BYTES} as a body: nest more of it."
+                " Services that share an image (image_of), and workers, take less room; others may be a set of their"
+                ' own behind the same load balancer (load_balancer.kind = "existing")'
+            ]
+        )
     return texts
 
 

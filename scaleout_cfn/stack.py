@@ -1,5 +1,7 @@
 """The only machinery: a stack is a function, its keyword-only arguments are its template's Parameters, and the
-frozen object of values that it returns is its Outputs: a msgspec.Struct, as ours are, or a dataclass.
+frozen object of values that it returns is its Outputs: a msgspec.Struct, as ours are, or a dataclass. An argument or a
+field may be a dict of values by name: each entry is a Parameter or an Output, `WebTargetGroupName` for the entry `web`
+of `target_group_name`.
 
 `Stack.nest` builds a child, wires it in, and hands back the same object as seen from the parent. An output
 exists only after the call that makes it, so a cycle between nested stacks cannot be written.
@@ -12,14 +14,14 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Concatenate, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from troposphere import AWSHelperFn, AWSObject, GetAtt, Output, Parameter, Ref, Template
 from troposphere.cloudformation import Stack as NestedStack
 
+from scaleout_cfn.config.tunables import Section
 from scaleout_cfn.errors import WiringError
 from scaleout_cfn.parameters import asked, name_of
-from scaleout_cfn.tunables import Section
 from scaleout_cfn.values import Value
 
 __all__ = ["Stack", "file_name", "pascal"]
@@ -36,7 +38,7 @@ UNRENDERED = "https://unrendered.invalid/"
 
 def pascal(name: str) -> str:
     """The CloudFormation name of a Python one: `min_tasks` becomes `MinTasks`."""
-    return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+    return "".join(part[:1].upper() + part[1:] for part in name.replace("-", "_").split("_"))
 
 
 def file_name(title: str) -> str:
@@ -159,9 +161,17 @@ class Stack:
     ) -> O:
         kinds = check_wires(title, build, unnamed, wires)
         child = Stack(title, describe(build))
-        given = {name: wire for name, wire in wires.items() if isinstance(wire, Value)}
-        seen_inside = {name: child.parameter(kinds[name], name) for name in given}
-        outputs = build(child, config, **{name: seen_inside.get(name) for name in wires})
+        given: dict[str, Value] = {}
+
+        def inside(name: str, wire: object, kind: type[Value]) -> object:
+            if isinstance(wire, Mapping):
+                return {key: inside(f"{key}_{name}", entry, kind) for key, entry in wire.items()}
+            if not isinstance(wire, Value):
+                return None
+            given[name] = wire
+            return child.parameter(kind, name)
+
+        outputs = build(child, config, **{name: inside(name, wire, kinds[name]) for name, wire in wires.items()})
         child.declare_outputs(outputs)
         if inner := sorted(name for name, value in values_of(outputs).items() if value.condition):
             raise WiringError(
@@ -176,19 +186,24 @@ class Stack:
             resource.Condition = condition
         self.add(resource)
         self.children[title] = child
-        seen_here = {
-            name: type(value)(GetAtt(title, f"Outputs.{pascal(name)}"), condition=condition)
-            for name, value in values_of(outputs).items()
-        }
-        return type(outputs)(**{name: seen_here.get(name, getattr(outputs, name)) for name in _hints(outputs)})
+
+        def here(name: str, output: Any) -> Any:
+            if isinstance(output, Mapping):
+                return {key: here(f"{key}_{name}", entry) for key, entry in output.items()}
+            if not isinstance(output, Value):
+                return output
+            return type(output)(GetAtt(title, f"Outputs.{pascal(name)}"), condition=condition)
+
+        return type(outputs)(**{name: here(name, getattr(outputs, name)) for name in _hints(outputs)})
 
     def declare_outputs(self, outputs: object) -> None:
-        """Add one Output for each field of an outputs object; a field that is None is left out."""
+        """Add one Output for each value of an outputs object; a field that is None is left out."""
         hints = _hints(outputs)
         for name, value in values_of(outputs).items():
             output = Output(pascal(name), Value=value.crossing())
+            field = name if name in hints else next(field for field in hints if name.endswith(f"_{field}"))
             # Annotated[Text, "The address..."]: the words that the console shows beside the output.
-            if words := [word for word in get_args(hints[name])[1:] if isinstance(word, str)]:
+            if words := [word for word in get_args(hints[field])[1:] if isinstance(word, str)]:
                 output.Description = words[0]
             if value.condition:
                 output.Condition = value.condition
@@ -207,11 +222,17 @@ def _class_hints(outputs: Any) -> dict[str, Any]:
 
 
 def values_of(outputs: object) -> dict[str, Value]:
-    """The fields of an outputs object that hold a value."""
+    """The values of an outputs object by field, those of a dict by entry and field: `web_url`."""
     if not hasattr(outputs, "__struct_fields__") and not hasattr(outputs, "__dataclass_fields__"):
         raise WiringError(f"a build function returns a frozen dataclass or msgspec.Struct of values, not {outputs!r}")
-    fields = {name: getattr(outputs, name) for name in _hints(outputs)}
-    return {name: value for name, value in fields.items() if isinstance(value, Value)}
+    values: dict[str, Value] = {}
+    for name in _hints(outputs):
+        field = getattr(outputs, name)
+        entries = (
+            {f"{key}_{name}": entry for key, entry in field.items()} if isinstance(field, Mapping) else {name: field}
+        )
+        values |= {entry: value for entry, value in entries.items() if isinstance(value, Value)}
+    return values
 
 
 def describe(build: Callable[..., object]) -> str:
@@ -219,6 +240,22 @@ def describe(build: Callable[..., object]) -> str:
     own = inspect.getdoc(build)
     module = sys.modules[build.__module__].__doc__ if build.__name__ == "build" else None
     return next(iter((own or module or build.__name__).strip().splitlines()))
+
+
+class Wire(NamedTuple):
+    """What a keyword-only argument of a build function takes: a kind of value, perhaps None, or several by name."""
+
+    kind: type[Value]
+    optional: bool
+    by_name: bool
+
+    def takes(self, wire: object) -> bool:
+        if self.by_name:
+            return isinstance(wire, Mapping) and all(isinstance(entry, self.kind) for entry in wire.values())
+        return isinstance(wire, self.kind) or (wire is None and self.optional)
+
+    def __str__(self) -> str:
+        return f"dict of {self.kind.__name__}" if self.by_name else self.kind.__name__
 
 
 @functools.cache
@@ -231,17 +268,18 @@ def wires_of(build: Callable[..., object]) -> dict[str, inspect.Parameter]:
 
 
 @functools.cache
-def kinds_of(build: Callable[..., object]) -> dict[str, tuple[type[Value], bool]]:
-    """The kind of each wire of a build function, and whether it may be None."""
+def kinds_of(build: Callable[..., object]) -> dict[str, Wire]:
+    """The wires that a build function takes."""
     hints = get_type_hints(build)
     kinds = {}
     for name in wires_of(build):
         hint = hints.get(name)
         options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-        kind = next((option for option in options if isinstance(option, type) and issubclass(option, Value)), None)
+        by_name = get_origin(hint) in (dict, Mapping) and get_args(hint)[1:]
+        kind = next((o for o in by_name or options if isinstance(o, type) and issubclass(o, Value)), None)
         if kind is None:
             raise WiringError(f"{build.__module__}.{build.__name__}: {name} needs a kind of value as its annotation")
-        kinds[name] = (kind, type(None) in options)
+        kinds[name] = Wire(kind, type(None) in options, bool(by_name))
     return kinds
 
 
@@ -252,13 +290,20 @@ def check_wires(
     kinds, arguments = kinds_of(build), wires_of(build)
     problems = [f"it does not take {type(wire).__name__} by position" for wire in unnamed]
     problems += [f"it does not take {name}" for name in wires if name not in kinds]
-    for name, (kind, optional) in kinds.items():
+    for name, wanted in kinds.items():
         if name not in wires:
             if arguments[name].default is inspect.Parameter.empty:
-                problems.append(f"it lacks {name}: {kind.__name__}")
-        elif (wires[name] is None and not optional) or (wires[name] is not None and not isinstance(wires[name], kind)):
-            problems.append(f"{name} wants {kind.__name__} and got {type(wires[name]).__name__}")
+                problems.append(f"it lacks {name}: {wanted}")
+        elif not wanted.takes(wires[name]):
+            problems.append(f"{name} wants {wanted} and got {_named(wires[name])}")
     if problems:
-        takes = ", ".join(f"{name}: {kind.__name__}" for name, (kind, _) in kinds.items()) or "nothing"
+        takes = ", ".join(f"{name}: {wanted}" for name, wanted in kinds.items()) or "nothing"
         raise WiringError(f"nested stack {title}: {'; '.join(problems)}. It takes {takes}.")
-    return {name: kind for name, (kind, _) in kinds.items()}
+    return {name: wanted.kind for name, wanted in kinds.items()}
+
+
+def _named(wire: object) -> str:
+    """What a wire is, for a message."""
+    if isinstance(wire, Mapping):
+        return f"dict of {', '.join(sorted({type(entry).__name__ for entry in wire.values()})) or 'nothing'}"
+    return type(wire).__name__

@@ -12,18 +12,22 @@ from typing import Any, ClassVar
 from troposphere import AWSHelperFn, Join
 
 __all__ = [
-    "AlarmName",
+    "AlarmNames",
     "CapacityProviderName",
     "CertificateArn",
     "ClusterName",
+    "DnsName",
     "EmailAddress",
     "Flag",
     "GroupName",
+    "HostedZoneId",
     "ImageId",
     "LatestImage",
+    "ListenerArn",
     "LoadBalancerName",
     "LogGroupArn",
     "LogGroupName",
+    "NamespaceArn",
     "Number",
     "RepositoryArn",
     "RepositoryName",
@@ -123,6 +127,22 @@ class CertificateArn(Value):
     meaning = "The ACM certificate of the HTTPS listener."
 
 
+class ListenerArn(Value):
+    meaning = "The listener that the rules of services belong to."
+
+
+class DnsName(Value):
+    meaning = "The load balancer's own host name."
+
+
+class HostedZoneId(Value):
+    meaning = "The hosted zone of the load balancer's own host name, as alias records want it."
+
+
+class NamespaceArn(Value):
+    meaning = "The Cloud Map namespace in which services find each other by name."
+
+
 class TargetGroupArn(Value):
     meaning = "The target group that the service joins."
 
@@ -183,8 +203,8 @@ class TopicArn(Value):
     meaning = "The SNS topic that alarms are sent to."
 
 
-class AlarmName(Value):
-    meaning = "A CloudWatch alarm that rolls a deployment back."
+class AlarmNames(Values):
+    meaning = "CloudWatch alarms that roll a deployment back."
 
 
 class EmailAddress(Value):

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+import functools
 import typing
 from typing import Any, get_args, get_origin
 
 import msgspec
 from hypothesis import strategies as st
 
-from scaleout_cfn import capacity
+from scaleout_cfn.capacity import Demand, Supply, demand_of, instance_type, most_tasks, nodes_needed
 from scaleout_cfn.config import (
-    Cluster,
+    AnyService,
     Config,
     Domain,
+    Ec2Capacity,
+    ExistingLoadBalancer,
     ExistingVpc,
+    FargateCapacity,
+    Http,
+    InternalService,
+    ManagedCapacity,
+    NewLoadBalancer,
     NewVpc,
     NoPipeline,
     RegistryPipeline,
-    Service,
-    unreachable,
+    Route,
+    WebService,
 )
-from scaleout_cfn.scaling import Schedule, StepAdjustment, StepScaling
-from scaleout_cfn.tunables import Section, bare, fields_of, sections_of
+from scaleout_cfn.config.conflicts import unreachable
+from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
+from scaleout_cfn.config.tunables import Section, bare, fields_of, named_sections, sections_of
+from scaleout_cfn.config.units import Unit, units
 
+SERVICES = ["web", "api", "mailer", "order-desk"]
+POOLS = ["nodes", "second", "third"]
+CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d-1234-1234-1234-0123456789ab"
+ZONE = "Z0123456789ABCDEFGHIJ"
+BALANCER = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:{}/app/shared/0a1b2c3d4e5f6071"
 PINNED = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
 
 # What no bound can say: values that CloudFormation or AWS would take.
@@ -39,15 +54,25 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "load_balancer_subnets": st.sampled_from([(), ("subnet-0a1b2c3d", "subnet-0b1b2c3d")]),
     "node_subnets": st.sampled_from([(), ("subnet-0c1b2c3d", "subnet-0d1b2c3d", "subnet-0e1b2c3d")]),
     "mutable_tags": st.sampled_from([(), ("latest",), ("latest", "dev-*")]),
-    "certificate_arn": st.just(
-        "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d-1234-1234-1234-0123456789ab"
-    ),
+    "certificate_arn": st.just(CERTIFICATE),
+    "capacity": st.sampled_from(["", *POOLS]),
+    "image_of": st.sampled_from(["", "", *SERVICES]),
+    "command": st.sampled_from([(), ("python", "-m", "mailer")]),
+    "reaches": st.lists(st.sampled_from(SERVICES), max_size=2).map(tuple),
+    "paths": st.sampled_from([(), ("/a/*",), ("/", "/b?/*")]),
+    "hosts": st.sampled_from([(), ("a.example.com",), ("*.example.com", "b.example.com")]),
+    "headers": st.sampled_from([{}, {"X-Tenant": "a*"}]),
+    "query": st.sampled_from([{}, {"v": "2"}]),
+    "load_balancer_arn": st.just(BALANCER.format("loadbalancer")),
+    "listener_arn": st.just(BALANCER.format("listener") + "/1122334455667788"),
+    "security_group_id": st.just("sg-0123456789abcdef0"),
+    "url": st.just("https://shared.example.com"),
     "tls_policy": st.sampled_from(["ELBSecurityPolicy-TLS13-1-2-2021-06", "ELBSecurityPolicy-TLS13-1-3-2021-06"]),
     "domain_name": st.sampled_from(["shop.example.com", "a.b.example.co"]),
-    "hosted_zone_id": st.just("Z0123456789ABCDEFGHIJ"),
+    "hosted_zone_id": st.just(ZONE),
     "path": st.sampled_from(["/", "/health", "/a/b?c=d"]),
     "instance_types": st.sampled_from([("t3.small",), ("m7i.large", "m6i.large", "m5.large"), ("c6a.xlarge",)]),
-    "node_image": st.sampled_from(["", PINNED]),
+    "machine_image": st.sampled_from(["", PINNED]),
     "image_uri": st.sampled_from(["", "123456789012.dkr.ecr.us-east-1.amazonaws.com/web@sha256:" + "0" * 64]),
     "cpu_units": st.sampled_from([128, 256, 1000]),
     "memory_mib": st.sampled_from([160, 256, 700]),
@@ -109,6 +134,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+@functools.cache
 def sections(section: type[Section]) -> st.SearchStrategy[Any]:
     """Sections of a type, each tunable by its own bounds. Nothing of what excludes each other is kept apart."""
     return st.fixed_dictionaries({field.name: _tunable(field) for field in fields_of(section)}).map(
@@ -118,6 +144,11 @@ def sections(section: type[Section]) -> st.SearchStrategy[Any]:
 
 def _tunable(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Any]:
     inner, meta = bare(field.type)
+    if choices := named_sections(inner):
+        names = SERVICES if field.name == "services" else POOLS
+        return st.dictionaries(
+            st.sampled_from(names), st.one_of(*map(sections, choices)), min_size=1, max_size=len(names)
+        )
     if field.name in SAMPLES:
         return SAMPLES[field.name]
     if choices := sections_of(inner):
@@ -139,90 +170,228 @@ def _tunable(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Any]:
     raise AssertionError(f"{field.name}: {inner} needs an entry in SAMPLES")
 
 
+replace = msgspec.structs.replace
+
+
 @st.composite
 def configs(draw: st.DrawFn) -> Config:
     """Configs that are allowed: drawn from the whole space, then made to agree with themselves."""
     config: Config = draw(sections(Config))
-    replace = msgspec.structs.replace
-    service, cluster, balancer = config.service, config.cluster, config.load_balancer
-    network = config.network
-    if isinstance(network, NewVpc) and network.egress == "public-subnets":
-        service = replace(service, network_mode="bridge")
+    config = replace(config, capacity={name: draw(_pool(pool)) for name, pool in config.capacity.items()})
+    services: dict[str, AnyService] = {}
+    for name in sorted(config.services):
+        services[name] = draw(_service(replace(config, services={**config.services, **services}), name))
+    config = _grounded(draw, replace(config, services=services))
+    # Once it is known of each whether it is reached, and by what way its images come.
+    for unit in units(config):
+        services[unit.name] = replace(services[unit.name], **draw(_of_its_place(unit)))
+    config = replace(config, services=services)
+    config = _routed(draw, config)
+    return _roomy(draw, config)
+
+
+@st.composite
+def _pool(draw: st.DrawFn, pool: Any) -> Any:
+    if isinstance(pool, Ec2Capacity):
+        if pool.architecture == "arm64":
+            types = draw(st.sampled_from([("t4g.small",), ("m7g.large", "m6g.large")]))
+            pool = replace(pool, instance_types=types)
+        scaling = pool.scaling
+        return replace(
+            pool,
+            min_nodes=min(pool.min_nodes, pool.max_nodes),
+            on_demand_base=min(pool.on_demand_base, pool.max_nodes),
+            scaling=replace(scaling, min_step=min(scaling.min_step, scaling.max_step)),
+        )
+    if isinstance(pool, ManagedCapacity):
+        return replace(
+            pool,
+            instance_types=(),
+            min_vcpus=min(pool.min_vcpus, 2),
+            max_vcpus=max(pool.max_vcpus, 2),
+            min_memory_mib=min(pool.min_memory_mib, 4096),
+            max_memory_mib=max(pool.max_memory_mib, 4096),
+        )
+    return pool
+
+
+@st.composite
+def _service(draw: st.DrawFn, config: Config, name: str) -> AnyService:
+    """A service by itself: the pool that it runs on, and what belongs together in its section."""
+    service = config.services[name]
+    if service.capacity not in config.capacity:
+        only = len(config.capacity) == 1 and draw(st.booleans())
+        service = replace(service, capacity="" if only else draw(st.sampled_from(sorted(config.capacity))))
+    # A single service may lend its image: none then has one of one that has it of another.
+    owner = min(config.services)
+    service = replace(service, image_of=owner if service.image_of and name != owner else "", architecture="auto")
     if service.exec:
         service = replace(service, read_only=False)
     if service.placement == "binpack":
         service = replace(service, zone_rebalancing=False)
     deployment = service.deployment
+    if deployment.maximum_percent < 150:
+        deployment = replace(deployment, minimum_healthy_percent=min(deployment.minimum_healthy_percent, 50))
     if deployment.maximum_percent == 100:
-        deployment = replace(deployment, minimum_healthy_percent=min(deployment.minimum_healthy_percent, 50))
         service = replace(service, zone_rebalancing=False)
-    elif deployment.maximum_percent < 150:
-        deployment = replace(deployment, minimum_healthy_percent=min(deployment.minimum_healthy_percent, 50))
-    service = replace(service, deployment=deployment)
-    service = replace(service, secrets={k: v for k, v in service.secrets.items() if k not in service.environment})
-    check = balancer.health_check
-    balancer = replace(balancer, health_check=replace(check, timeout_s=min(check.timeout_s, check.interval_s - 1)))
-    if cluster.architecture == "arm64":
-        cluster = replace(cluster, instance_types=draw(st.sampled_from([("t4g.small",), ("m7g.large", "m6g.large")])))
-    cluster = replace(
-        cluster,
-        min_nodes=min(cluster.min_nodes, cluster.max_nodes),
-        on_demand_base=min(cluster.on_demand_base, cluster.max_nodes),
+    service = replace(
+        service,
+        deployment=deployment,
+        secrets={key: value for key, value in service.secrets.items() if key not in service.environment},
     )
-    cluster, service = _roomy(cluster, service)
-    most = _most(cluster, service)
-    max_tasks = draw(st.integers(2, max(2, min(most, 5000))))
-    min_tasks = draw(st.integers(2, max_tasks))
-    nodes = config.scaling.nodes
-    scaling = replace(
-        config.scaling,
-        min_tasks=min_tasks,
-        max_tasks=max_tasks,
-        nodes=replace(nodes, min_step=min(nodes.min_step, nodes.max_step)),
-        schedules=draw(
-            st.lists(
-                st.builds(
-                    Schedule,
-                    name=st.sampled_from(["day", "night.1"]),
-                    at=SAMPLES["at"],
-                    timezone=SAMPLES["timezone"],
-                    min_tasks=st.just(min_tasks),
-                    max_tasks=st.just(max_tasks),
-                ),
-                max_size=2,
-                unique_by=lambda schedule: schedule.name,
-            ).map(tuple)
-        ),
-    )
-    if isinstance(balancer.listener, Domain) and isinstance(network, ExistingVpc):
+    if isinstance(service, WebService):
+        check = service.health_check
+        return replace(service, health_check=replace(check, timeout_s=min(check.timeout_s, check.interval_s - 1)))
+    scaling = service.scaling
+    return replace(service, scaling=replace(scaling, requests=replace(scaling.requests, enabled=False)))
+
+
+def _grounded(draw: st.DrawFn, config: Config) -> Config:
+    """The same on a network and a load balancer that its services and pools can be on."""
+    network, balancer = config.network, config.load_balancer
+    any_web = any(isinstance(service, WebService) for service in config.services.values())
+    if isinstance(balancer, ExistingLoadBalancer) and any_web and isinstance(network, NewVpc):
+        network = ExistingVpc(vpc_id="vpc-0123456789abcdef0")
+    if isinstance(network, NewVpc):
+        if any(isinstance(pool, ManagedCapacity) for pool in config.capacity.values()):
+            network = replace(network, egress="single-nat")
+    elif isinstance(balancer, NewLoadBalancer) and isinstance(balancer.listener, Domain):
         network = replace(network, ipv6=draw(st.booleans()))
-    if not isinstance(config.pipeline, NoPipeline):
-        cluster, service = replace(cluster, node_image=PINNED), replace(service, image_uri="")
-    if unreachable(config, service.image_uri, config.region):
-        service = replace(service, image_uri="")
-    if isinstance(config.pipeline, RegistryPipeline):
-        config = replace(config, registry=replace(config.registry, mutable_tags=(config.pipeline.image_tag,)))
-    return replace(config, network=network, service=service, cluster=cluster, load_balancer=balancer, scaling=scaling)
+    if isinstance(balancer, NewLoadBalancer) and not any_web:
+        balancer = replace(balancer, maintenance=False)
+    return replace(config, network=network, load_balancer=balancer)
 
 
-def _roomy(cluster: Cluster, service: Service) -> tuple[Cluster, Service]:
-    """The same with room for two tasks and a deployment, at least."""
-    while _most(cluster, service) < 2:
-        cluster = msgspec.structs.replace(cluster, max_nodes=cluster.max_nodes + 3)
-    return cluster, service
-
-
-def _most(cluster: Cluster, service: Service) -> int:
-    demand = capacity.Demand(
-        cpu_units=service.cpu_units,
-        memory_mib=service.memory_mib,
-        network_mode=service.network_mode,
-        min_tasks=2,
-        max_tasks=2,
-        minimum_healthy_percent=service.deployment.minimum_healthy_percent,
-        maximum_percent=service.deployment.maximum_percent,
+@st.composite
+def _of_its_place(draw: st.DrawFn, unit: Unit) -> dict[str, Any]:
+    """What of a service hangs on its pool, the network and the other services."""
+    config, settings = unit.config, unit.settings
+    changes: dict[str, Any] = {}
+    internal = [other.name for other in units(config) if isinstance(other.settings, InternalService)]
+    reaches = tuple(dict.fromkeys(name for name in settings.reaches if name in internal and name != unit.name))
+    # Behind "public-subnets" the address of a task is its node's, or Fargate's.
+    no_awsvpc = (
+        isinstance(config.network, NewVpc)
+        and config.network.egress == "public-subnets"
+        and not isinstance(unit.pool, FargateCapacity)
     )
-    supply = capacity.Supply(
-        instance_types=cluster.instance_types, max_nodes=cluster.max_nodes, architecture=cluster.architecture
-    )
-    return capacity.most_tasks(demand, supply)
+    changes["reaches"] = () if no_awsvpc else reaches
+    if no_awsvpc:
+        changes["network_mode"] = "auto"
+    elif not isinstance(unit.pool, Ec2Capacity) or unit.is_reached or reaches:
+        changes["network_mode"] = draw(st.sampled_from(["auto", "awsvpc"]))
+    if not isinstance(unit.pool, Ec2Capacity):
+        changes["placement"] = "spread"
+    if isinstance(unit.pool, FargateCapacity):
+        cpu, memory = draw(st.sampled_from([(256, 512), (512, 1024), (1024, 8192), (16384, 122880)]))
+        changes |= {"cpu_units": cpu, "memory_mib": memory}
+    image_uri, pipeline = settings.image_uri, settings.pipeline
+    owner = Unit(unit.image_owner, config.services[unit.image_owner], config)
+    if owner.architecture != unit.architecture:
+        changes["image_of"] = ""
+    elif settings.image_of:
+        image_uri, pipeline = "", NoPipeline()
+    if not isinstance(pipeline, NoPipeline) or unreachable(config, image_uri, config.region):
+        image_uri = ""
+    return {**changes, "image_uri": image_uri, "pipeline": pipeline}
+
+
+def _routed(draw: st.DrawFn, config: Config) -> Config:
+    """The same with routes of which none hides another, and what a pipeline needs of the rest."""
+    services, balancer, network = dict(config.services), config.load_balancer, config.network
+    http = isinstance(balancer, NewLoadBalancer) and isinstance(balancer.listener, Http)
+    is_first = True
+    for number, unit in enumerate(units(config)):
+        settings = unit.settings
+        if not isinstance(settings, WebService):
+            continue
+        host = f"{unit.name}.example.com"
+        routes = [
+            Route(paths=(f"/{unit.name}/*",)),
+            Route(paths=(f"/{unit.name}", f"/{unit.name}-*"), query={"of": unit.name}),
+            Route(hosts=(host,), headers={"X-Of": f"{unit.name}*"}),
+            Route(hosts=(host, f"*.{host}")),
+            Route(headers={"X-Of": unit.name}, query={"v": "?"}),
+        ]
+        if is_first and isinstance(balancer, NewLoadBalancer):
+            route = draw(st.sampled_from([Route(), Route(), *routes]))
+        else:
+            route = draw(st.sampled_from(routes))
+        is_first = False
+        ways: list[dict[str, str]] = [{}, {"certificate_arn": CERTIFICATE}]
+        if isinstance(balancer, NewLoadBalancer) and not any("*" in host for host in route.hosts):
+            ways.append({"hosted_zone_id": ZONE})
+        if isinstance(balancer, NewLoadBalancer) and isinstance(balancer.listener, Domain):
+            ways = ways[1:]
+        if route.hosts and not http:
+            route = replace(route, **draw(st.sampled_from(ways)))
+        if route != Route() and draw(st.booleans()):
+            route = replace(route, priority=draw(st.sampled_from([2 + number, 49_000 + number])))
+        services[unit.name] = replace(settings, route=route)
+    pipelines = [service.pipeline for service in services.values()]
+    registry = config.registry
+    if tags := [pipeline.image_tag for pipeline in pipelines if isinstance(pipeline, RegistryPipeline)]:
+        registry = replace(registry, mutable_tags=tuple(sorted(set(tags))))
+    pools = dict(config.capacity)
+    if any(not isinstance(pipeline, NoPipeline) for pipeline in pipelines):
+        pools = {
+            name: replace(pool, machine_image=PINNED) if isinstance(pool, Ec2Capacity) else pool
+            for name, pool in pools.items()
+        }
+    if (
+        isinstance(network, NewVpc)
+        and network.egress == "public-subnets"
+        and any(
+            unit.network_mode == "awsvpc" and not isinstance(unit.pool, FargateCapacity)
+            for unit in units(replace(config, services=services))
+        )
+    ):
+        network = replace(network, egress="single-nat")
+    return replace(config, services=services, registry=registry, capacity=pools, network=network)
+
+
+def _roomy(draw: st.DrawFn, config: Config) -> Config:
+    """The same with bounds of tasks, and nodes that hold them."""
+    services: dict[str, Any] = dict(config.services)
+    pools: dict[str, Any] = dict(config.capacity)
+    for name, pool in config.capacity.items():
+        on_it = [unit for unit in units(config) if unit.pool_name == name]
+        for unit in on_it:
+            most = 30
+            if isinstance(pool, Ec2Capacity):
+                while (most := _most(demand_of(unit), pools[name])) < 2:
+                    pools[name] = replace(pools[name], max_nodes=pools[name].max_nodes + 3)
+                most = min(most, 5000 if len(on_it) == 1 else 8)
+            services[unit.name] = replace(unit.settings, scaling=draw(_scaling(unit, most)))
+        config = replace(config, services=services, capacity=dict(pools))
+        demands = [demand_of(unit) for unit in units(config) if unit.pool_name == name]
+        if isinstance(pool, Ec2Capacity) and len(demands) > 1:
+            needed = max(nodes_needed(instance_type(type), demands) or 0 for type in pool.instance_types)
+            pools[name] = replace(pools[name], max_nodes=max(pools[name].max_nodes, needed))
+            config = replace(config, capacity=dict(pools))
+    return config
+
+
+@st.composite
+def _scaling(draw: st.DrawFn, unit: Unit, most: int) -> Any:
+    max_tasks = draw(st.integers(2, max(2, most)))
+    min_tasks = draw(st.integers(2, max_tasks))
+    schedules = st.lists(
+        st.builds(
+            Schedule,
+            name=st.sampled_from(["day", "night.1"]),
+            at=SAMPLES["at"],
+            timezone=SAMPLES["timezone"],
+            min_tasks=st.just(min_tasks),
+            max_tasks=st.just(max_tasks),
+        ),
+        max_size=2,
+        unique_by=lambda schedule: schedule.name,
+    ).map(tuple)
+    scaling = unit.settings.scaling
+    return replace(scaling, min_tasks=min_tasks, max_tasks=max_tasks, schedules=draw(schedules))
+
+
+def _most(demand: Demand, pool: Ec2Capacity) -> int:
+    supply = Supply(instance_types=pool.instance_types, max_nodes=pool.max_nodes, architecture=pool.architecture)
+    return most_tasks(demand, supply)

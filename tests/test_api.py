@@ -108,9 +108,9 @@ def test_the_example_of_the_docstring_is_right(tmp_path: Path, monkeypatch: pyte
 
 def test_a_path_may_be_a_string(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("web.toml").write_text("[scaling]\nmax_tasks = 12\n", encoding="utf-8")
+    Path("web.toml").write_text("[services.web.scaling]\nmax_tasks = 12\n", encoding="utf-8")
     config = scaleout_cfn.load("web.toml")
-    assert config.scaling.max_tasks == 12
+    assert config.services["web"].scaling.max_tasks == 12
     assert scaleout_cfn.write("out", scaleout_cfn.render(scaleout_cfn.compose(config))) == []
     assert scaleout_cfn.lint_files("out").findings == []
     with pytest.raises(scaleout_cfn.UsageError, match=r"^nope\.toml: no such file"):

@@ -18,25 +18,42 @@ from scaleout_cfn.config import (
     Certificate,
     Config,
     Domain,
+    Ec2Capacity,
+    ExistingLoadBalancer,
     ExistingVpc,
+    FargateCapacity,
     GitHubPipeline,
-    LoadBalancer,
+    InternalService,
+    ManagedCapacity,
+    NewLoadBalancer,
     NewVpc,
     RegistryPipeline,
+    Route,
     SourcePipeline,
-    conflicts,
+    WebService,
+    WorkerService,
 )
-from scaleout_cfn.config_file import Places, convert, load
-from scaleout_cfn.config_text import json_schema, starter, toml
+from scaleout_cfn.config.conflicts import conflicts
+from scaleout_cfn.config.file import Places, convert, load
+from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
+from scaleout_cfn.config.text import json_schema, starter, toml
+from scaleout_cfn.config.tunables import (
+    Section,
+    bare,
+    bounds_of,
+    choices_of,
+    fields_of,
+    named_sections,
+    tunables,
+    unit_of,
+)
 from scaleout_cfn.errors import ConfigError
 from scaleout_cfn.profiles import PROFILES
-from scaleout_cfn.scaling import Schedule, StepAdjustment, StepScaling
-from scaleout_cfn.tunables import Section, bare, bounds_of, choices_of, fields_of, tunables, unit_of
 
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 STARTER = starter()
-LINES = STARTER.splitlines()
+LINES = [*STARTER.splitlines(), ""]
 # A line that is a setting or a header once its # is gone. What follows "# " is prose.
 SETTING = re.compile(r"#(\[|[a-z_0-9]+ = )")
 #: What stands for the `...` of tunables without a default.
@@ -46,6 +63,10 @@ GIVEN = {
     "hosted_zone_id": '"Z0123456789"',
     "connection_arn": '"arn:aws:codeconnections:eu-west-1:123456789012:connection/0a1b"',
     "repository": '"shop/web"',
+    "load_balancer_arn": '"arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/a/0a"',
+    "listener_arn": '"arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/a/0a/0b"',
+    "security_group_id": '"sg-0a1b2c3d"',
+    "url": '"https://shop.example.com"',
     "name": '"Day"',
     "at": '"rate(1 day)"',
     "min_tasks": "3",
@@ -57,7 +78,7 @@ GIVEN = {
 
 #: What a pipeline does not go without.
 NEEDED_BY_PIPELINES = (
-    "cluster.node_image=/aws/service/ecs/optimized-ami/amazon-linux-2023/1/image_id",
+    "capacity.nodes.machine_image=/aws/service/ecs/optimized-ami/amazon-linux-2023/1/image_id",
     'registry.mutable_tags=["latest"]',
 )
 
@@ -85,7 +106,7 @@ def blocks(start: str) -> Iterator[tuple[int, list[str]]]:
 
 OPTIONAL = {
     index + offset
-    for start in ("# Instead, with kind", "#[[")
+    for start in ("# Instead, with kind", "# Another, of kind", "#[[")
     for index, block in blocks(start)
     for offset in range(len(block))
 }
@@ -99,19 +120,64 @@ def test_the_starter_is_the_default_config(tmp_path: Path) -> None:
     assert load_text(tmp_path, STARTER) == Config()
 
 
+def of_profile(name: str) -> Config:
+    profile = PROFILES[name]
+    return Config(
+        services={"web": WebService(scaling=profile.tasks)}, capacity={"nodes": Ec2Capacity(scaling=profile.nodes)}
+    )
+
+
 @pytest.mark.parametrize("name", list(PROFILES))
 def test_the_starter_of_a_profile_sets_its_numbers_and_nothing_else(tmp_path: Path, name: str) -> None:
-    text = starter(Config(scaling=PROFILES[name]))
-    assert load_text(tmp_path, text) == Config(scaling=PROFILES[name])
-    assert conflicts(Config(scaling=PROFILES[name])) == []
+    text = starter(of_profile(name))
+    assert load_text(tmp_path, text) == of_profile(name)
+    assert conflicts(of_profile(name)) == []
     set_ = [line for line in text.splitlines() if line[:1].isalpha()]
     assert (set_ == []) == (name == "balanced")
     default = PROFILES["balanced"]
     assert len(set_) == sum(
         getattr(given, field) != getattr(usual, field)
-        for given, usual in ((PROFILES[name].cpu, default.cpu), (PROFILES[name].nodes, default.nodes))
+        for given, usual in ((PROFILES[name].tasks.cpu, default.tasks.cpu), (PROFILES[name].nodes, default.nodes))
         for field in given.__struct_fields__
     )
+
+
+#: Services and pools of every kind, some of them twice.
+SEVERAL = Config(
+    services={
+        "shop": WebService(cpu_units=512, capacity="big", route=Route(hosts=("a.example.com",))),
+        "blog": WebService(capacity="big", route=Route(paths=("/blog/*",))),
+        "api": InternalService(capacity="fargate", memory_mib=512, container_port=9000),
+        "mailer": WorkerService(capacity="managed", image_of="shop", command=("mail",)),
+    },
+    capacity={
+        "big": Ec2Capacity(instance_types=("m7i.large",), max_nodes=30),
+        "fargate": FargateCapacity(spot_percent=50),
+        "managed": ManagedCapacity(),
+    },
+)
+
+
+@pytest.mark.parametrize("short", [False, True])
+def test_the_starter_of_several_services_is_that_config(tmp_path: Path, short: bool) -> None:
+    assert conflicts(SEVERAL) == []
+    text = starter(SEVERAL, short=short)
+    assert load_text(tmp_path, text) == SEVERAL
+    headers = [line for line in text.splitlines() if line.startswith("[")]
+    assert len(set(headers)) == len(headers)
+
+
+@pytest.mark.parametrize("kind", ["internal", "worker", "fargate", "managed-instances"])
+def test_another_service_or_pool_uncommented_where_it_stands_is_one_more(tmp_path: Path, kind: str) -> None:
+    ((index, block),) = blocks(f'# Another, of kind "{kind}"')
+    settings_of_block = [uncommented(line) if SETTING.match(line) else line for line in block]
+    text = "\n".join([*LINES[:index], *settings_of_block, *LINES[index + len(block) :]])
+    config = load_text(tmp_path, text, "services.web.capacity=nodes")
+    more = {**config.services, **config.capacity}
+    assert len(more) == 3
+    (new,) = [entry for name, entry in more.items() if name not in ("web", "nodes")]
+    assert new.__struct_config__.tag == kind
+    assert new == type(new)()
 
 
 def test_the_starter_with_every_default_uncommented_is_the_default_config(tmp_path: Path) -> None:
@@ -121,7 +187,7 @@ def test_the_starter_with_every_default_uncommented_is_the_default_config(tmp_pa
     commented = [line for index, line in enumerate(LINES) if index in DEFAULTS]
     kinds = [line for line in commented if line.startswith("#kind")]
     lists_of_tables = len(list(blocks("#[[")))
-    assert len(kinds) == 3
+    assert len(kinds) == 6
     assert len(commented) - len(kinds) + lists_of_tables == len(list(tunables(Config())))
 
 
@@ -137,12 +203,24 @@ def test_each_alternative_uncommented_where_it_stands_gives_that_kind(tmp_path: 
         settings_of_block = [uncommented(line) if SETTING.match(line) else line for line in block]
         header = [line for line in LINES[:index] if line.startswith("[")][-1]
         text = "\n".join([*LINES[:index], *settings_of_block, *LINES[index + len(block) :]])
-        needed = NEEDED_BY_PIPELINES if header == "[pipeline]" else ()
+        needed = NEEDED_BY_PIPELINES if header == "[services.web.pipeline]" else ()
+        if header == "[load_balancer]":
+            assert "# Then delete [load_balancer.listener]." in block
+            text = text.replace("\n[load_balancer.listener]\n", "\n")
+            needed = ('network.kind="existing"', 'services.web.route.paths=["/a"]')
         config = load_text(tmp_path, text, *needed)
-        chosen = {"[network]": config.network, "[pipeline]": config.pipeline}
-        found.append(chosen.get(header, config.load_balancer.listener))
+        value: Any = config
+        for part in header.strip("[]").split("."):
+            value = value[part] if isinstance(value, dict) else getattr(value, part)
+        found.append(value)
     assert found == [
         ExistingVpc(),
+        ExistingLoadBalancer(
+            **{
+                name: GIVEN[name].strip('"')
+                for name in ("load_balancer_arn", "listener_arn", "security_group_id", "url")
+            }
+        ),
         Certificate(certificate_arn=GIVEN["certificate_arn"].strip('"'), domain_name="shop.example.com"),
         Domain(domain_name="shop.example.com", hosted_zone_id="Z0123456789"),
         SourcePipeline(connection_arn=GIVEN["connection_arn"].strip('"'), repository="shop/web"),
@@ -155,11 +233,11 @@ def test_each_list_of_tables_uncommented_has_one_item_with_the_defaults(tmp_path
     for _, block in blocks("#[["):
         name = block[0].removeprefix("#[[").removesuffix("]]")
         text = "\n".join(uncommented(line) for line in block if SETTING.match(line))
-        scaling = load_text(tmp_path, text).scaling
-        if name == "scaling.schedules":
+        scaling = load_text(tmp_path, text).services["web"].scaling
+        if name == "services.web.scaling.schedules":
             assert scaling.schedules == (Schedule(name="Day", at="rate(1 day)", min_tasks=3, max_tasks=4),)
         else:
-            assert name == "scaling.step_policies"
+            assert name == "services.web.scaling.step_policies"
             assert scaling.step_policies == (
                 StepScaling(name="Day", threshold_percent=80, steps=(StepAdjustment(adjustment=1),)),
             )
@@ -170,7 +248,8 @@ def _sections(section: type[Section]) -> Iterator[type[Section]]:
     yield section
     for field in fields_of(section):
         inner, _ = bare(field.type)
-        for part in (inner, *getattr(inner, "__args__", ())):
+        named = getattr(inner, "__args__", ())
+        for part in (inner, *named, *(choice for entry in named for choice in getattr(entry, "__args__", ()))):
             if isinstance(part, type) and issubclass(part, Section):
                 yield from _sections(part)
 
@@ -184,6 +263,8 @@ def test_every_tunable_stands_in_the_starter_with_meaning_unit_and_bounds(sectio
         inner, meta = bare(field.type)
         assert meta is not None, f"{section.__name__}.{field.name} has no tunable()"
         assert meta.description
+        if named_sections(inner):
+            continue  # told by the headers of those that are there
         facts = [meta.description, unit_of(meta) or "", bounds_of(meta), choices_of(inner)]
         told = [number for number, line in enumerate(LINES) if all(fact in line for fact in facts)]
         assert told, f"{section.__name__}.{field.name}"
@@ -194,9 +275,9 @@ def test_every_tunable_stands_in_the_starter_with_meaning_unit_and_bounds(sectio
 
 @pytest.mark.parametrize("name", list(PROFILES))
 def test_the_short_starter_is_a_screenful_and_means_the_same(tmp_path: Path, name: str) -> None:
-    config = Config(scaling=PROFILES[name])
+    config = of_profile(name)
     text = starter(config, short=True)
-    assert len(text.splitlines()) <= 35
+    assert len(text.splitlines()) <= 40
     assert load_text(tmp_path, text) == config
     every = re.sub(r"(?m)^#([a-z_]+ = )", r"\1", text)
     assert load_text(tmp_path, every) == config
@@ -247,7 +328,14 @@ def test_the_schema_accepts_the_default_whole_or_in_parts() -> None:
     for key, value in default.items():
         assert accepts({key: value, "environments": {"prod": {key: value}, "dev": {}}})
     # The kind may be left out where the default is meant.
-    assert accepts({"network": {"zones": 3}, "load_balancer": {"listener": {}}})
+    assert accepts(
+        {
+            "network": {"zones": 3},
+            "load_balancer": {"listener": {}},
+            "services": {"web": {}, "api": {"kind": "worker"}},
+            "capacity": {"a": {}},
+        }
+    )
 
 
 @settings(unhurried, max_examples=50)
@@ -264,23 +352,32 @@ def test_the_schema_accepts_every_config(config: Config) -> None:
         {"stack_nmae": "web"},
         {"stack_name": "aws-web"},
         {"stack_name": 1},
-        {"scaling": {"max_tasks": 0}},
-        {"scaling": {"max_tasks": 5001}},
-        {"scaling": {"max_tasks": "5"}},
-        {"scaling": {"cpu": {"targt": 5}}},
-        {"scaling": {"cpu": {"target": 0}}},
-        {"scaling": {"schedules": [{"name": "day"}]}},
-        {"scaling": []},
-        {"cluster": {"architecture": "x86"}},
-        {"cluster": {"instance_types": []}},
+        {"services": {"web": {"scaling": {"max_tasks": 0}}}},
+        {"services": {"web": {"scaling": {"max_tasks": 5001}}}},
+        {"services": {"web": {"scaling": {"max_tasks": "5"}}}},
+        {"services": {"web": {"scaling": {"cpu": {"targt": 5}}}}},
+        {"services": {"web": {"scaling": {"cpu": {"target": 0}}}}},
+        {"services": {"web": {"scaling": {"schedules": [{"name": "day"}]}}}},
+        {"services": {"web": {"scaling": []}}},
+        {"services": {"web": {"environment": {"1A": ""}}}},
+        {"services": {"web": {"exec": "yes"}}},
+        {"services": {"Web": {}}},
+        {"services": {"a-1": {}}},
+        {"services": {"web": 1}},
+        {"services": {"web": {"kind": "cron"}}},
+        {"services": {"web": {"kind": "worker", "container_port": 80}}},
+        {"capacity": {"nodes": {"architecture": "x86"}}},
+        {"capacity": {"nodes": {"instance_types": []}}},
+        {"capacity": {"nodes": {"kind": "fargate", "max_nodes": 3}}},
+        {"capacity": {"a_b": {}}},
+        {"service": {"cpu_units": 256}},
         {"network": {"kind": "old"}},
         {"network": {"kind": "new", "vpc_id": "vpc-0a"}},
         {"load_balancer": {"listener": {"kind": "domain", "domain_name": "a.example.com"}}},
-        {"service": {"environment": {"1A": ""}}},
-        {"service": {"exec": "yes"}},
         {"observability": {"log_retention_days": 31}},
         {"environments": {"prod": {"stack_nmae": "web"}}},
-        {"environments": {"prod": {"scaling": {"max_tasks": 0}}}},
+        {"environments": {"prod": {"services": {"web": {"scaling": {"max_tasks": 0}}}}}},
+        {"environments": {"prod": {"services": {"Web": {}}}}},
         {"environments": {"prod": 1}},
         {"environments": []},
     ],
@@ -310,15 +407,16 @@ def _values() -> st.SearchStrategy[Any]:
 
 EVERY_KIND = [
     Config(),
+    SEVERAL,
     Config(network=ExistingVpc(vpc_id="vpc-0a1b2c3d")),
     Config(
-        load_balancer=LoadBalancer(
+        load_balancer=NewLoadBalancer(
             listener=Certificate(certificate_arn=GIVEN["certificate_arn"].strip('"'), domain_name="shop.example.com")
         )
     ),
     Config(
         network=NewVpc(zones=3),
-        load_balancer=LoadBalancer(listener=Domain(domain_name="shop.example.com", hosted_zone_id="Z1")),
+        load_balancer=NewLoadBalancer(listener=Domain(domain_name="shop.example.com", hosted_zone_id="Z1")),
     ),
 ]
 
@@ -353,3 +451,8 @@ def test_what_load_takes_the_schema_takes_too(tables: dict[str, Any]) -> None:
 def test_text_of_any_kind_is_toml() -> None:
     assert toml('a"b\\c\n') == '"a\\"b\\\\c\\n"'
     assert toml({"/tmp": 64, "a": [True, 1.5]}) == '{"/tmp" = 64, "a" = [true, 1.5]}'
+
+
+def test_the_schema_takes_a_part_of_a_service_or_pool_in_an_overlay() -> None:
+    overlay = {"services": {"web": {"scaling": {"max_tasks": 9}}}, "capacity": {"big": {"spot_percent": 50}}}
+    assert accepts({"services": {"web": {}}, "environments": {"prod": overlay}})

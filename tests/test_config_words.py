@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from scaleout_cfn import grammars
 from scaleout_cfn.config import Config
-from scaleout_cfn.config_file import load, refusal
+from scaleout_cfn.config.file import load, refusal
+from scaleout_cfn.config.tunables import Section, bare, fields_of, pattern_of, sections_of
 from scaleout_cfn.errors import ConfigError, UsageError
 from scaleout_cfn.grammars import partition_of, problem_of_region
 from scaleout_cfn.toml_lines import key_lines
-from scaleout_cfn.tunables import Section, bare, fields_of, pattern_of, sections_of
 
 UUID = "12345678-1234-1234-1234-123456789012"
 
@@ -340,18 +340,18 @@ def test_each_wrong_entry_of_a_table_or_list_is_told_by_its_own_key_and_line(tmp
     day = 'min_tasks = 2\nmax_tasks = 4\nat = "rate(1 day)"\n'
     problems = problems_of(
         tmp_path,
-        '[service.environment]\nA = "x"\nPORT = 8080\nDEBUG = true\n'
-        '[cluster]\ninstance_types = [\n  "t3.small",\n  "small",\n]\n'
-        f'[[scaling.schedules]]\nname = "a"\n{day}'
-        f'[[scaling.schedules]]\nname = "b b"\n{day}timezone = "Europe/Nowhere"\n'
+        '[services.web.environment]\nA = "x"\nPORT = 8080\nDEBUG = true\n'
+        '[capacity.nodes]\ninstance_types = [\n  "t3.small",\n  "small",\n]\n'
+        f'[[services.web.scaling.schedules]]\nname = "a"\n{day}'
+        f'[[services.web.scaling.schedules]]\nname = "b b"\n{day}timezone = "Europe/Nowhere"\n'
         '[tags]\n"a.b" = "x,"\n',
     )
     assert [problem.partition("; ")[0] for problem in problems] == [
-        "3: service.environment.PORT: got 8080",
-        "4: service.environment.DEBUG: got true",
-        "8: cluster.instance_types[1]: got 'small'",
-        "16: scaling.schedules[1].name: got 'b b'",
-        "20: scaling.schedules[1].timezone: got 'Europe/Nowhere'",
+        "3: services.web.environment.PORT: got 8080",
+        "4: services.web.environment.DEBUG: got true",
+        "16: services.web.scaling.schedules[1].name: got 'b b'",
+        "20: services.web.scaling.schedules[1].timezone: got 'Europe/Nowhere'",
+        "8: capacity.nodes.instance_types[1]: got 'small'",
         "22: tags.a.b: got 'x,'",
     ]
     assert 'write it in quotes: "8080"' in problems[0]
@@ -361,12 +361,18 @@ def test_each_wrong_entry_of_a_table_or_list_is_told_by_its_own_key_and_line(tmp
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[scaling]\nmax_tasks = 4\n\n[scaling]\n", "4: scaling: is there twice, first in line 1; delete one"),
+        (
+            "[services.web.scaling]\nmax_tasks = 4\n\n[services.web.scaling]\n",
+            "4: services.web.scaling: is there twice, first in line 1; delete one",
+        ),
         ("a = 1\na = 2\n", "2: a: is there twice, first in line 1; delete one of them"),
-        ("[scaling]\nmax_tasks = 4\nmax_tasks = 5\n", "3: scaling.max_tasks: is there twice, first in line 2"),
+        (
+            "[services.web.scaling]\nmax_tasks = 4\nmax_tasks = 5\n",
+            "3: services.web.scaling.max_tasks: is there twice, first in line 2",
+        ),
         ("tags = {a = '1', a = '2'}", "1: tags.a: is there twice, first in line 1"),
         ("tags = {a = '1'}\n[tags]\nb = '2'\n", "2: tags: is there twice, first in line 1"),
-        ("scaling = 3\nscaling.max_tasks = 5", "2: scaling.max_tasks: line 1 gives scaling already"),
+        ("bucket = 3\nbucket.x = 5", "2: bucket.x: line 1 gives bucket already"),
         ("stack_name = web\n", "1: Invalid value: texts stand in quotes"),
     ],
 )

@@ -37,14 +37,29 @@ def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "argv", ["shop.py", "render", "-o", "out"])
     with pytest.raises(SystemExit, match="0"):
         exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
-    assert "MaxInstanceLifetime: 1209600" in (tmp_path / "out" / "cluster.yaml").read_text(encoding="utf-8")
+    assert "MaxInstanceLifetime: 1209600" in (tmp_path / "out" / "capacity.yaml").read_text(encoding="utf-8")
 
 
 def test_the_readme_s_config_is_one(tmp_path: Path) -> None:
     (block,) = re.findall(r"```toml\n(.*?)```", README, re.S)
     path = tmp_path / "scaleout.toml"
     path.write_text(block, encoding="utf-8")
-    assert sc.load(path, environment="prod", overrides=["service.memory_mib=512"]).cluster.max_nodes == 20
+    config = sc.load(path, environment="prod", overrides=["services.web.memory_mib=512"])
+    assert getattr(config.capacity["nodes"], "max_nodes", None) == 20
+
+
+SNIPPETS = [
+    (path.name, number, block)
+    for path in sorted((ROOT / "docs").glob("*.md"))
+    for number, block in enumerate(re.findall(r"```toml\n(.*?)```", path.read_text(encoding="utf-8"), re.S))
+]
+
+
+@pytest.mark.parametrize(("page", "number", "block"), SNIPPETS, ids=[f"{page}-{n}" for page, n, _ in SNIPPETS])
+def test_each_config_of_a_page_renders(page: str, number: int, block: str, tmp_path: Path) -> None:
+    path = tmp_path / "scaleout.toml"
+    path.write_text(block, encoding="utf-8")
+    assert sc.render(sc.compose(sc.load(path)))
 
 
 def test_every_command_is_documented_and_has_help() -> None:

@@ -16,20 +16,28 @@ from hypothesis import HealthCheck, given, settings
 from strategies import configs, sections
 
 import scaleout_cfn as sc
+from scaleout_cfn.config.routing import priorities
+from scaleout_cfn.config.units import units
+from scaleout_cfn.grammars import ecr_repository
 from scaleout_cfn.lint import check_set
 from scaleout_cfn.lint.files import lint_files
+from scaleout_cfn.stack import file_name
 
 REGIONS = ("us-east-1", "us-east-2", "eu-central-1", "ap-southeast-2")
 Templates = dict[str, dict[str, Any]]
 
 # The same examples in every run: a red build has to be red again. `--hypothesis-seed` finds others.
 every_config = settings(
-    derandomize=True, deadline=None, max_examples=60, suppress_health_check=list(HealthCheck), print_blob=True
+    derandomize=True, deadline=None, max_examples=40, suppress_health_check=list(HealthCheck), print_blob=True
 )
 
 
 def templates(config: sc.Config) -> Templates:
     return sc.set_of(sc.compose(config))
+
+
+def file_of(title: str) -> str:
+    return f"{file_name(title)}.yaml"
 
 
 def resources(templates: Templates, kind: str) -> list[dict[str, Any]]:
@@ -87,40 +95,127 @@ def test_nothing_is_protected_from_a_teardown(config: sc.Config) -> None:
     for group in resources(composed, "AWS::AutoScaling::AutoScalingGroup"):
         assert group["Properties"]["NewInstancesProtectedFromScaleIn"] is False
     for provider in resources(composed, "AWS::ECS::CapacityProvider"):
-        assert provider["Properties"]["AutoScalingGroupProvider"]["ManagedTerminationProtection"] == "DISABLED"
+        if "AutoScalingGroupProvider" in provider["Properties"]:
+            assert provider["Properties"]["AutoScalingGroupProvider"]["ManagedTerminationProtection"] == "DISABLED"
 
 
 @every_config
 @given(config=configs())
-def test_only_the_balancer_reaches_nodes_and_tasks(config: sc.Config) -> None:
+def test_nodes_and_tasks_are_reached_by_the_balancer_and_by_those_that_name_them(config: sc.Config) -> None:
     composed = templates(config)
     for name, template in composed.items():
+        if name == "load-balancer.yaml" or "EndpointsSecurityGroup" in template["Resources"]:
+            continue
+        unit = next((unit for unit in units(config) if file_of(unit.foundation) == name), None)
         for body in template["Resources"].values():
-            if body["Type"] != "AWS::EC2::SecurityGroup" or name == "load-balancer.yaml":
-                continue
-            if "EndpointsSecurityGroup" in template["Resources"]:
+            if body["Type"] != "AWS::EC2::SecurityGroup":
                 continue
             for rule in body["Properties"].get("SecurityGroupIngress", []):
                 assert rule["SourceSecurityGroupId"] == {"Ref": "LoadBalancerSecurityGroup"}
-                bridge = config.service.network_mode == "bridge"
-                ports = (32768, 60999) if bridge else (config.service.container_port,) * 2
+                ports = (unit.port, unit.port) if unit else (32768, 60999)
                 assert (rule["FromPort"], rule["ToPort"]) == ports
-    # One side alone has the rules of both, so that no two groups need each other.
-    assert len(resources(composed, "AWS::EC2::SecurityGroupEgress")) == 1
-    assert not resources(composed, "AWS::EC2::SecurityGroupIngress")
+    for unit in units(config):
+        rules = resources({"": composed[file_of(unit.service)]}, "AWS::EC2::SecurityGroupIngress")
+        reached = sorted(unit.settings.reaches)
+        assert [rule["Properties"]["FromPort"] for rule in rules] == [
+            config.services[name].container_port  # type: ignore[union-attr]
+            for name in reached
+        ]
 
 
 @every_config
 @given(config=configs())
-def test_the_service_follows_listener_and_capacity_provider(config: sc.Config) -> None:
+def test_each_web_service_has_a_rule_whose_priority_is_its_own_and_stays(config: sc.Config) -> None:
+    made = priorities(config)
+    assert len(set(made.values())) == len(made)
+    assert all(1 <= priority <= 50_000 for priority in made.values())
+    for name in made:
+        without = {other: service for other, service in config.services.items() if other != name}
+        left = priorities(msgspec.structs.replace(config, services=without))
+        assert left == {other: priority for other, priority in made.items() if other != name}
+    rules = [
+        rule["Properties"]["Priority"]
+        for unit in units(config)
+        for rule in resources(
+            {"": templates(config)[file_of(unit.foundation)]}, "AWS::ElasticLoadBalancingV2::ListenerRule"
+        )
+    ]
+    assert rules == [made[unit.name] for unit in units(config) if unit.is_web]
+
+
+@every_config
+@given(config=configs())
+def test_another_service_changes_no_file_of_those_that_are_there(config: sc.Config) -> None:
+    another = sc.WorkerService(
+        capacity=min(config.capacity), cpu_units=256, memory_mib=512, scaling=sc.Scaling(min_tasks=1, max_tasks=1)
+    )
+    before = sc.render(sc.compose(config))
+    roomy = {
+        # A node that is full is no matter of this promise.
+        name: msgspec.structs.replace(pool, max_nodes=min(pool.max_nodes + 4, 5000))
+        if isinstance(pool, sc.Ec2Capacity)
+        else pool
+        for name, pool in config.capacity.items()
+    }
+    try:
+        after = sc.render(
+            sc.compose(msgspec.structs.replace(config, capacity=roomy, services={**config.services, "zz": another}))
+        )
+    except sc.SetError:
+        return  # a node that takes no task of this size
+    changed = {name for name in before if before[name] != after.get(name)}
+    assert changed <= {"root.yaml", "dashboard.yaml", "capacity.yaml"}
+    if roomy == config.capacity:
+        assert changed <= {"root.yaml", "dashboard.yaml"}
+    assert after.keys() - before.keys() == {"zz-foundation.yaml", "zz-service.yaml"}
+
+
+def _ec2(config: sc.Config) -> set[str]:
+    return {name for name, pool in config.capacity.items() if isinstance(pool, sc.Ec2Capacity)}
+
+
+@every_config
+@given(config=configs())
+def test_a_service_s_roles_name_its_own_secrets_repository_and_log_group(config: sc.Config) -> None:
     composed = templates(config)
-    wires = composed["root.yaml"]["Resources"]["Service"]["Properties"]["Parameters"]
-    # An output of a nested stack is there only once all of the stack is: listener and association included.
-    assert wires["TargetGroup"] == {"Fn::GetAtt": ["LoadBalancer", "Outputs.TargetGroup"]}
-    assert wires["CapacityProvider"] == {"Fn::GetAtt": ["Cluster", "Outputs.CapacityProvider"]}
-    assert "Listener" in composed["load-balancer.yaml"]["Resources"]
-    assert "CapacityProviderAssociation" in composed["cluster.yaml"]["Resources"]
+    root = composed["root.yaml"]["Resources"]
+    for unit in units(config):
+        roles = [
+            role
+            for name in (unit.foundation, unit.service)
+            for role in resources({"": composed[file_of(name)]}, "AWS::IAM::Role")
+        ]
+        named = {node for node in walk(roles) if isinstance(node, str)}
+        foreign = {
+            secret
+            for other in units(config)
+            for secret in other.settings.secrets.values()
+            if secret not in unit.settings.secrets.values()
+        }
+        assert not {text for text in named for secret in foreign if secret in text}
+        wires = root[unit.service]["Properties"]["Parameters"]
+        foundations = {other.foundation: other.name for other in units(config)}
+        for wire, value in wires.items():
+            if wire in ("RepositoryArn", "LogGroupName") and isinstance(value, dict) and "Fn::GetAtt" in value:
+                owner = foundations[value["Fn::GetAtt"][0]]
+                assert owner == (unit.image_owner if wire == "RepositoryArn" else unit.name)
+
+
+@every_config
+@given(config=configs())
+def test_a_service_follows_its_rule_and_its_pool(config: sc.Config) -> None:
+    composed = templates(config)
+    root = composed["root.yaml"]["Resources"]
     assert all("Role" not in body["Properties"] for body in resources(composed, "AWS::ECS::Service"))
+    for unit in units(config):
+        wires = root[unit.service]["Properties"]["Parameters"]
+        # An output of a nested stack is there only once all of the stack is: rule and association included.
+        if unit.is_web:
+            assert wires["TargetGroup"] == {"Fn::GetAtt": [unit.foundation, "Outputs.TargetGroup"]}
+        if not isinstance(unit.pool, sc.FargateCapacity):
+            owner, output = wires["CapacityProvider"]["Fn::GetAtt"]
+            assert owner == "Capacity"
+            assert output in {f"Outputs.{name}" for name in composed["capacity.yaml"]["Outputs"]}
 
 
 @every_config
@@ -194,6 +289,8 @@ def test_templates_are_within_the_limits_of_cloudformation(config: sc.Config) ->
 @given(config=configs())
 def test_every_partition_is_honoured(config: sc.Config) -> None:
     given = {node for node in walk(msgspec.to_builtins(config)) if isinstance(node, str) and "arn:aws" in node}
+    # An image in ECR names the repository that it may be pulled from.
+    given |= {arn for unit in units(config) if (arn := ecr_repository(unit.settings.image_uri))}
     for template in templates(config).values():
         literals = {node for node in walk(template["Resources"]) if isinstance(node, str) and "arn:aws" in node}
         assert not {literal for literal in literals if not any(literal in text or text in literal for text in given)}
@@ -251,17 +348,16 @@ TAGGED = {
 
 @every_config
 @given(config=configs())
-def test_without_an_image_there_is_no_service_and_nothing_that_needs_one(config: sc.Config) -> None:
+def test_without_its_image_a_service_is_left_out_and_nothing_needs_it(config: sc.Config) -> None:
     root = templates(config)["root.yaml"]
-    assert root["Conditions"]["HasImage"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "ImageUri"}, ""]}]}
-    left_out = {title for title, body in root["Resources"].items() if body.get("Condition") == "HasImage"}
-    assert left_out == {"Service", "Autoscaling"}
-    for title, body in root["Resources"].items():
-        needs = {node["Fn::GetAtt"][0] for node in walk(body) if isinstance(node, dict) and "Fn::GetAtt" in node}
-        assert title in left_out or not needs & left_out, title
-    for output in root["Outputs"].values():
-        needs = {node["Fn::GetAtt"][0] for node in walk(output) if isinstance(node, dict) and "Fn::GetAtt" in node}
-        assert output.get("Condition") == "HasImage" or not needs & left_out
+    for unit in units(config):
+        condition = root["Resources"][unit.service]["Condition"]
+        assert root["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": unit.image_parameter}, ""]}]}
+    left_out = {title for title, body in root["Resources"].items() if "Condition" in body}
+    assert left_out == {unit.service for unit in units(config)}
+    for place in [*root["Resources"].values(), *root["Outputs"].values()]:
+        needs = {node["Fn::GetAtt"][0] for node in walk(place) if isinstance(node, dict) and "Fn::GetAtt" in node}
+        assert not needs & left_out
 
 
 @pytest.mark.parametrize("name", ["aws-web", "AWS", "ecs1", "Fargate-shop", "1web", "a b", "", "x" * 65])
@@ -272,15 +368,15 @@ def test_stack_names_that_aws_forbids_are_refused(name: str) -> None:
 
 def test_the_seed_s_own_numbers_are_refused_with_the_arithmetic() -> None:
     seed = sc.Config(
-        cluster=sc.Cluster(instance_types=("t2.micro",), min_nodes=1, max_nodes=5),
-        scaling=sc.Scaling(min_tasks=1, max_tasks=20),
+        capacity={"nodes": sc.Ec2Capacity(instance_types=("t2.micro",), min_nodes=1, max_nodes=5)},
+        services={"web": sc.WebService(scaling=sc.Scaling(min_tasks=1, max_tasks=20))},
     )
-    with pytest.raises(sc.SetError, match=r"need 7 t2\.micro.*cluster\.max_nodes is 5.*cluster\.max_nodes = 7"):
+    with pytest.raises(sc.SetError, match=r"need 7 t2\.micro.*nodes\.max_nodes is 5.*nodes\.max_nodes = 7"):
         sc.compose(seed)
 
 
 def test_the_most_tasks_that_fit_bound_the_console_s_parameter() -> None:
-    parameter = templates(sc.Config())["root.yaml"]["Parameters"]["MaxTasks"]
+    parameter = templates(sc.Config())["root.yaml"]["Parameters"]["WebScalingMaxTasks"]
     assert parameter["Default"] <= parameter["MaxValue"] < 100
 
 

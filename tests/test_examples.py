@@ -46,7 +46,7 @@ def test_every_example_renders_a_set_without_findings(run: Run, name: str, tmp_p
 
 def test_numbers_of_ones_own_reach_the_templates(run: Run, tmp_path: Path) -> None:
     templates = rendered(run, "other_numbers", tmp_path)
-    assert templates["root.yaml"]["Parameters"]["MaxTasks"]["Default"] == 30  # type: ignore[index]
+    assert templates["root.yaml"]["Parameters"]["WebScalingMaxTasks"]["Default"] == 30  # type: ignore[index]
     assert "PrivateSubnet3" in templates["network.yaml"]["Resources"]  # type: ignore[operator]
 
 
@@ -60,10 +60,16 @@ def test_a_stack_of_ones_own_is_nested_and_wired(run: Run, tmp_path: Path) -> No
 @pytest.mark.parametrize("mode", ["bridge", "awsvpc"])
 def test_the_cache_lets_in_the_tasks_alone_and_the_tasks_know_where_it_is(run: Run, tmp_path: Path, mode: str) -> None:
     templates: dict[str, Any] = rendered(
-        run, "own_stack", tmp_path, "--set", f"service.network_mode={mode}", "--set", "scaling.max_tasks=9"
+        run,
+        "own_stack",
+        tmp_path,
+        "--set",
+        f"services.web.network_mode={mode}",
+        "--set",
+        "services.web.scaling.max_tasks=9",
     )
     assert lint_files(tmp_path).findings == []
-    owner, condition = {"bridge": ("Cluster", None), "awsvpc": ("Service", "HasImage")}[mode]
+    owner, name = {"bridge": ("Capacity", "NodesSecurityGroup"), "awsvpc": ("WebFoundation", "SecurityGroup")}[mode]
     resources = templates["root.yaml"]["Resources"]
     group = templates["cache.yaml"]["Resources"]["SecurityGroup"]["Properties"]
     assert "SecurityGroupIngress" not in group
@@ -71,23 +77,22 @@ def test_the_cache_lets_in_the_tasks_alone_and_the_tasks_know_where_it_is(run: R
     assert [body for body in resources.values() if body["Type"] == "AWS::EC2::SecurityGroupIngress"] == [
         {
             "Type": "AWS::EC2::SecurityGroupIngress",
-            **({"Condition": condition} if condition else {}),
             "Properties": {
                 "Description": "The service's tasks",
                 "GroupId": {"Fn::GetAtt": ["Cache", "Outputs.SecurityGroup"]},
                 "IpProtocol": "tcp",
                 "FromPort": 6379,
                 "ToPort": 6379,
-                "SourceSecurityGroupId": {"Fn::GetAtt": [owner, "Outputs.SecurityGroup"]},
+                "SourceSecurityGroupId": {"Fn::GetAtt": [owner, f"Outputs.{name}"]},
             },
         }
     ]
-    (container,) = templates["service.yaml"]["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"]
+    (container,) = templates["web-service.yaml"]["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"]
     assert container["Environment"] == [
         {"Name": "CACHE_HOST", "Value": {"Ref": "CacheHost"}},
         {"Name": "CACHE_PORT", "Value": "6379"},
     ]
-    told = resources["Service"]["Properties"]["Parameters"]["CacheHost"]
+    told = resources["WebService"]["Properties"]["Parameters"]["CacheHost"]
     assert told == {"Fn::GetAtt": ["Cache", "Outputs.Host"]}
 
 
@@ -101,12 +106,40 @@ def test_examples_need_the_public_names_alone(name: str) -> None:
 def test_a_single_property_overridden_stands_in_the_text(run: Run, tmp_path: Path) -> None:
     rendered(run, "one_property", tmp_path)
     assert "zonal_shift.config.enabled" in (tmp_path / "load-balancer.yaml").read_text()
-    assert "MaxInstanceLifetime: 1209600" in (tmp_path / "cluster.yaml").read_text()
+    assert "MaxInstanceLifetime: 1209600" in (tmp_path / "capacity.yaml").read_text()
 
 
 def test_a_config_in_python_lies_under_what_the_command_line_says(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "scaleout.toml").write_text("[scaling]\nmin_tasks = 5\n")
-    templates = rendered(run, "other_numbers", tmp_path / "out", "--set", "scaling.max_tasks=24")
+    (tmp_path / "scaleout.toml").write_text("[services.web.scaling]\nmin_tasks = 5\n")
+    templates = rendered(run, "other_numbers", tmp_path / "out", "--set", "services.web.scaling.max_tasks=24")
     parameters: dict[str, dict[str, object]] = templates["root.yaml"]["Parameters"]  # type: ignore[assignment]
-    assert (parameters["MinTasks"]["Default"], parameters["MaxTasks"]["Default"]) == (5, 24)
+    assert (parameters["WebScalingMinTasks"]["Default"], parameters["WebScalingMaxTasks"]["Default"]) == (5, 24)
     assert "PrivateSubnet3" in templates["network.yaml"]["Resources"]  # type: ignore[operator]
+
+
+def test_each_of_three_services_has_its_stacks_and_the_worker_runs_the_web_image(run: Run, tmp_path: Path) -> None:
+    templates: dict[str, Any] = rendered(run, "three_services", tmp_path)
+    root = templates["root.yaml"]
+    assert {"WebImageUri", "ApiImageUri"} == {name for name in root["Parameters"] if name.endswith("ImageUri")}
+    wires = root["Resources"]["MailerService"]["Properties"]["Parameters"]
+    assert wires["ImageUri"] == {"Ref": "WebImageUri"}
+    assert "ReachApi" in templates["web-service.yaml"]["Resources"]
+
+
+def test_a_root_of_ones_own_repeats_nothing_of_ours(run: Run, tmp_path: Path) -> None:
+    root: dict[str, Any] = rendered(run, "own_root", tmp_path)["root.yaml"]
+    assert {"WebUrl", "OrdersUrl"} <= root["Outputs"].keys()
+    assert {"WebImageUri", "AlarmEmail"} <= root["Parameters"].keys()
+
+
+def test_a_host_has_its_rule_and_its_certificate(run: Run, tmp_path: Path) -> None:
+    resources: dict[str, Any] = rendered(run, "by_host", tmp_path)["admin-foundation.yaml"]["Resources"]  # type: ignore[assignment]
+    (rule,) = (body for body in resources.values() if body["Type"].endswith("::ListenerRule"))
+    assert "admin.example.com" in str(rule["Properties"]["Conditions"])
+    assert any(body["Type"] == "AWS::CertificateManager::Certificate" for body in resources.values())
+
+
+def test_on_fargate_there_are_no_nodes(run: Run, tmp_path: Path) -> None:
+    templates: dict[str, Any] = rendered(run, "fargate", tmp_path)
+    types = {body["Type"] for template in templates.values() for body in template["Resources"].values()}
+    assert not types & {"AWS::AutoScaling::AutoScalingGroup", "AWS::EC2::LaunchTemplate"}

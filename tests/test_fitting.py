@@ -14,6 +14,7 @@ from troposphere import GetAtt, Ref, ecs
 
 import scaleout_cfn as sc
 from scaleout_cfn import capacity
+from scaleout_cfn.config.units import title_of
 from scaleout_cfn.fitting import misfits
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.values import CapacityProviderName, ClusterName
@@ -25,7 +26,7 @@ def refusals(top: sc.Stack, *, nodes: object = None) -> list[str]:
     """What is said of a set, with another number of most nodes."""
     templates = sc.set_of(top)
     if nodes is not None:
-        templates["cluster.yaml"]["Resources"]["Nodes"]["Properties"]["MaxSize"] = nodes
+        templates["capacity.yaml"]["Resources"]["NodesGroup"]["Properties"]["MaxSize"] = nodes
     return misfits(StackSet(templates))
 
 
@@ -34,7 +35,7 @@ def container(name: str = "agent", **sizes: Any) -> ecs.ContainerDefinition:
 
 
 def containers(top: sc.Stack) -> list[Any]:
-    return top.children["Service"].template.resources["TaskDefinition"].ContainerDefinitions  # type: ignore[no-any-return]
+    return top.children["WebService"].template.resources["TaskDefinition"].ContainerDefinitions  # type: ignore[no-any-return]
 
 
 class Nothing(Struct, frozen=True):
@@ -61,7 +62,7 @@ def with_worker(container: ecs.ContainerDefinition, *providers: str, **service: 
     def root(stack: sc.Stack, config: sc.Config) -> sc.Outputs:
         """With a worker."""
         web = sc.build(stack, config)
-        provider = CapacityProviderName(GetAtt("Cluster", "Outputs.CapacityProvider"))
+        provider = CapacityProviderName(GetAtt("Capacity", "Outputs.NodesCapacityProvider"))
         stack.nest("Worker", worker, config, cluster=web.cluster_name, provider=provider)
         return web
 
@@ -78,8 +79,8 @@ def test_a_sidecar_that_makes_a_task_too_large_for_a_node_is_refused_with_the_ar
     top = sc.compose()
     containers(top).append(container(Memory=1600))
     assert refusals(top) == [
-        "service.yaml: Service/Service: one task of 256 CPU units and 1856 MiB (web and agent together) does not fit on"
-        f" t3.small ({ONE_ROOM}); give it less, or take larger types (cluster.instance_types)"
+        "web-service.yaml: WebService/Service: one task of 256 CPU units and 1856 MiB (web and agent together) does not"
+        f" fit on t3.small ({ONE_ROOM}); give it less, or take larger types (capacity.NAME.instance_types)"
     ]
     with pytest.raises(sc.SetError, match="1856 MiB"):
         sc.render(top)
@@ -89,9 +90,10 @@ def test_a_sidecar_that_leaves_too_few_places_is_refused_with_the_arithmetic() -
     top = sc.compose()
     containers(top).append(container(Memory=200, Cpu=16))
     assert refusals(top) == [
-        "cluster.yaml: Nodes: 20 tasks of Service/Service, each of 272 CPU units and 456 MiB (web and agent together),"
-        f" with room for a deployment need 7 t3.small ({ONE_ROOM}); MaxSize is 5; raise it to 7 (cluster.max_nodes),"
-        " take larger types (cluster.instance_types), or ask for fewer or smaller tasks"
+        "capacity.yaml: NodesGroup: 20 tasks of WebService/Service, each of 272 CPU units and 456 MiB (web and agent"
+        f" together), with room for a deployment need 7 t3.small ({ONE_ROOM}); MaxSize is 5; raise it to 7"
+        " (capacity.NAME.max_nodes), take larger types (capacity.NAME.instance_types), or ask for fewer or smaller"
+        " tasks"
     ]
 
 
@@ -118,7 +120,7 @@ def test_every_container_of_a_task_counts_by_what_it_reserves(sizes: dict[str, A
 
 def test_the_size_of_a_task_itself_is_what_it_reserves() -> None:
     top = sc.compose()
-    definition = top.children["Service"].template.resources["TaskDefinition"]
+    definition = top.children["WebService"].template.resources["TaskDefinition"]
     definition.Memory = "900"
     assert "900 MiB" in refusals(top)[0]
     definition.Memory = "300"
@@ -131,7 +133,7 @@ def test_the_size_of_a_task_itself_is_what_it_reserves() -> None:
 def test_larger_nodes_given_after_composing_are_believed() -> None:
     top = sc.compose()
     containers(top).append(container(Memory=1600))
-    group = top.children["Cluster"].template.resources["Nodes"]
+    group = top.children["Capacity"].template.resources["NodesGroup"]
     for override in group.MixedInstancesPolicy.LaunchTemplate.Overrides:
         override.InstanceType = "t3.2xlarge"
     assert refusals(top) == []
@@ -140,7 +142,7 @@ def test_larger_nodes_given_after_composing_are_believed() -> None:
 @pytest.mark.parametrize("unknown", ["type", "requirements", "weights", "size", "memory"])
 def test_what_nobody_can_know_is_not_guessed(unknown: str) -> None:
     top = sc.compose()
-    group = top.children["Cluster"].template.resources["Nodes"]
+    group = top.children["Capacity"].template.resources["NodesGroup"]
     (override,) = group.MixedInstancesPolicy.LaunchTemplate.Overrides
     nodes: object = 1
     assert refusals(top, nodes=nodes)
@@ -159,14 +161,20 @@ def test_what_nobody_can_know_is_not_guessed(unknown: str) -> None:
 
 def test_without_overrides_the_launch_template_says_the_type() -> None:
     top = sc.compose()
-    del top.children["Cluster"].template.resources["Nodes"].MixedInstancesPolicy.LaunchTemplate.properties["Overrides"]
+    del (
+        top.children["Capacity"]
+        .template.resources["NodesGroup"]
+        .MixedInstancesPolicy.LaunchTemplate.properties["Overrides"]
+    )
     assert "need 4 t3.small" in refusals(top, nodes=1)[0]
-    top.children["Cluster"].template.resources["LaunchTemplate"].LaunchTemplateData.InstanceType = "t3.medium"
+    top.children["Capacity"].template.resources["NodesLaunchTemplate"].LaunchTemplateData.InstanceType = "t3.medium"
     assert "need 3 t3.medium" in refusals(top, nodes=1)[0]
 
 
 def test_of_several_types_the_smallest_has_to_do() -> None:
-    top = sc.compose(sc.Config(cluster=sc.Cluster(instance_types=("t3.large", "t3.small"), max_nodes=4)))
+    top = sc.compose(
+        sc.Config(capacity={"nodes": sc.Ec2Capacity(instance_types=("t3.large", "t3.small"), max_nodes=4)})
+    )
     assert "need 4 t3.small" in refusals(top, nodes=3)[0]
 
 
@@ -177,8 +185,9 @@ def test_a_worker_on_the_same_nodes_is_counted() -> None:
     assert refusals(with_worker(SMALL, "ours", DesiredCount=8)) == []
     (refusal,) = refusals(with_worker(SMALL, "ours", DesiredCount=12))
     assert refusal.startswith(
-        "cluster.yaml: Nodes: 20 tasks of Service/Service, each of 256 CPU units and 256 MiB, and 12 tasks of"
-        " Worker/Service, each of 256 CPU units and 256 MiB, with room for a deployment need 6 t3.small ("
+        "capacity.yaml: NodesGroup: 20 tasks of WebService/Service, each of 256 CPU units and 256 MiB, and 12 tasks of"
+        " Worker/Service, each of 256 CPU units and 256 MiB, with room for a deployment of one of them need 6"
+        " t3.small ("
     )
 
 
@@ -206,13 +215,13 @@ def test_a_service_without_a_number_has_one_task() -> None:
 
 def test_the_most_tasks_are_those_of_the_bounds_or_of_a_schedule() -> None:
     night = sc.Schedule(name="night", at="rate(1 day)", min_tasks=2, max_tasks=20)
-    top = sc.compose(sc.Config(scaling=sc.Scaling(max_tasks=4, schedules=(night,))))
-    assert "20 tasks of Service/Service" in refusals(top, nodes=1)[0]
+    top = sc.compose(sc.Config(services={"web": sc.WebService(scaling=sc.Scaling(max_tasks=4, schedules=(night,)))}))
+    assert "20 tasks of WebService/Service" in refusals(top, nodes=1)[0]
 
 
 def without_tasks(top: sc.Stack) -> sc.Stack:
     """The same, with nothing to run by our own service."""
-    top.children["Autoscaling"].template.resources["ScalableTarget"].MaxCapacity = 0
+    top.children["WebService"].template.resources["ScalableTarget"].MaxCapacity = 0
     return top
 
 
@@ -239,9 +248,11 @@ def test_what_runs_on_every_node_takes_its_part_of_each() -> None:
         return refusals(with_worker(container(Memory=memory), SchedulingStrategy="DAEMON"))
 
     assert daemon(100) == []
-    assert re.search(r"Nodes: 20 tasks of Service/Service, each of 256 .* need 6 t3\.small", daemon(500)[0])
+    assert re.search(r"NodesGroup: 20 tasks of WebService/Service, each of 256 .* need 6 t3\.small", daemon(500)[0])
     (refusal,) = daemon(1500)
-    assert refusal.startswith("service.yaml: Service/Service: one task of 256 CPU units and 256 MiB does not fit on")
+    assert refusal.startswith(
+        "web-service.yaml: WebService/Service: one task of 256 CPU units and 256 MiB does not fit on"
+    )
     assert " beside those that run on every node; give it less" in refusal
 
 
@@ -256,22 +267,20 @@ def test_a_set_without_nodes_or_services_is_none_of_this() -> None:
 @given(config=configs())
 def test_templates_ask_for_what_the_config_asks_for(config: sc.Config) -> None:
     top = sc.compose(config)
-    assert refusals(top) == []
-    service = config.service
-    bounds: list[sc.Scaling | sc.Schedule] = [config.scaling, *config.scaling.schedules]
-    demand = capacity.Demand(
-        cpu_units=service.cpu_units,
-        memory_mib=service.memory_mib,
-        network_mode=service.network_mode,
-        min_tasks=0,
-        max_tasks=max(bound.max_tasks for bound in bounds),
-        minimum_healthy_percent=service.deployment.minimum_healthy_percent,
-        maximum_percent=200,
-    )
-    needed = max(
-        capacity.nodes_needed(capacity.instance_type(name), [demand]) or 0 for name in config.cluster.instance_types
-    )
-    assert refusals(top, nodes=needed) == []
-    (refusal,) = refusals(top, nodes=str(needed - 1))
-    assert f"need {needed} " in refusal
-    assert f"MaxSize is {needed - 1}; raise it to {needed} (cluster.max_nodes)" in refusal
+    templates = sc.set_of(top)
+    assert misfits(StackSet(templates)) == []
+    for name, pool in config.capacity.items():
+        demands = [capacity.demand_of(unit) for unit in sc.units(config) if unit.pool_name == name]
+        if not isinstance(pool, sc.Ec2Capacity) or not demands:
+            continue
+        kinds = map(capacity.instance_type, pool.instance_types)
+        needed = max(capacity.nodes_needed(kind, demands) or 0 for kind in kinds)
+        group = templates["capacity.yaml"]["Resources"][f"{title_of(name)}Group"]["Properties"]
+        enough = group["MaxSize"]
+        group["MaxSize"] = needed
+        assert misfits(StackSet(templates)) == []
+        group["MaxSize"] = str(needed - 1)
+        (refusal,) = misfits(StackSet(templates))
+        assert f"need {needed} " in refusal
+        assert f"MaxSize is {needed - 1}; raise it to {needed} (capacity.NAME.max_nodes)" in refusal
+        group["MaxSize"] = enough

@@ -42,7 +42,7 @@ def test_the_default_set_is_drawn_whole() -> None:
         (source, output, target) for source, outputs, target in ARROW.findall(text) for output in outputs.split("<br/>")
     }
     assert drawn == expected
-    assert "    class Service,Autoscaling conditional\n" in text
+    assert "    class WebService conditional\n" in text
     # Each line is one of these, so that the renderer of a README takes it.
     for line in text.splitlines()[1:]:
         assert ARROW.fullmatch(line) or BOX.fullmatch(line) or re.fullmatch(r"    class(Def)? [\w,]+ [\w: -]+", line)

@@ -9,25 +9,30 @@ from typing import Any
 
 import pytest
 from awacs.aws import PolicyDocument
+from one_service import one_service
 from troposphere import GetAtt, encode_to_dict
 
 from scaleout_cfn import iam
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config import (
-    Cluster,
     Config,
     Domain,
+    Ec2Capacity,
     ExistingVpc,
+    FargateCapacity,
     GitHubPipeline,
-    LoadBalancer,
+    InternalService,
+    ManagedCapacity,
+    NewLoadBalancer,
     NewVpc,
     Registry,
     RegistryPipeline,
-    Service,
+    Scaling,
     SourcePipeline,
+    WebService,
+    WorkerService,
 )
 from scaleout_cfn.rendering import render, set_of
-from scaleout_cfn.scaling import Scaling
 
 #: Actions that may have "*" as their resource, each with the reason. A "*" that is not here fails.
 EVERYWHERE = {
@@ -35,7 +40,6 @@ EVERYWHERE = {
     "application-autoscaling:DescribeScalingPolicies": "no resource-level permission",
     "application-autoscaling:DescribeScheduledActions": "no resource-level permission",
     "cloudwatch:GetMetricData": "no resource-level permission",
-    "ec2:DescribeInstances": "no resource-level permission",
     "ec2:DescribeSecurityGroupRules": "no resource-level permission",
     "ec2:DescribeSecurityGroups": "no resource-level permission",
     "ecr:GetAuthorizationToken": "no resource-level permission; the token is for all registries that the role may use",
@@ -57,34 +61,44 @@ EVERYTHING = Config(
     permissions_boundary="arn:aws-cn:iam::123456789012:policy/boundary",
     network=NewVpc(egress="nat-per-zone", ipv6=True, flow_logs=True),
     registry=Registry(encryption="KMS", mutable_tags=("latest",), empty_on_delete=True),
-    load_balancer=LoadBalancer(
+    load_balancer=NewLoadBalancer(
         access_logs=True, listener=Domain(domain_name="shop.example.com", hosted_zone_id="Z0123456789")
     ),
-    cluster=Cluster(instance_types=("m7i.large", "m6i.large"), spot_percent=50, node_image=NODE_IMAGE),
-    scaling=Scaling(max_tasks=4),
-    service=Service(
-        exec=True,
-        read_only=False,
-        network_mode="awsvpc",
-        secrets={"KEY": "arn:aws-cn:ssm:cn-north-1:123456789012:parameter/key", "DB": f"{SECRET}:password::"},
-    ),
-    pipeline=SourcePipeline(
-        connection_arn="arn:aws-cn:codeconnections:cn-north-1:123456789012:connection/0a1b2c3d",
-        repository="shop/web",
-        approval=True,
-    ),
+    capacity={
+        "nodes": Ec2Capacity(instance_types=("m7i.large", "m6i.large"), spot_percent=50, machine_image=NODE_IMAGE),
+        "air": FargateCapacity(),
+        "looked-after": ManagedCapacity(),
+    },
+    services={
+        "web": WebService(
+            capacity="nodes",
+            exec=True,
+            read_only=False,
+            network_mode="awsvpc",
+            reaches=("api",),
+            secrets={"KEY": "arn:aws-cn:ssm:cn-north-1:123456789012:parameter/key", "DB": f"{SECRET}:password::"},
+            scaling=Scaling(max_tasks=4),
+            pipeline=SourcePipeline(
+                connection_arn="arn:aws-cn:codeconnections:cn-north-1:123456789012:connection/0a1b2c3d",
+                repository="shop/web",
+                approval=True,
+            ),
+        ),
+        "api": InternalService(capacity="looked-after"),
+        "mailer": WorkerService(capacity="air", memory_mib=512, image_of="web", command=("mail",)),
+    },
 )
 CONFIGS = {
     "default": Config(),
     "everything": EVERYTHING,
     "endpoints": Config(network=NewVpc(egress="endpoints")),
     "existing": Config(network=ExistingVpc()),
-    "registry pipeline": Config(
-        cluster=Cluster(node_image=NODE_IMAGE),
+    "registry pipeline": one_service(
+        nodes=Ec2Capacity(machine_image=NODE_IMAGE),
         registry=Registry(mutable_tags=("latest",)),
         pipeline=RegistryPipeline(),
     ),
-    "github": Config(cluster=Cluster(node_image=NODE_IMAGE), pipeline=GitHubPipeline(repository="shop/web")),
+    "github": one_service(nodes=Ec2Capacity(machine_image=NODE_IMAGE), pipeline=GitHubPipeline(repository="shop/web")),
 }
 
 
@@ -173,8 +187,21 @@ def test_no_partition_is_written_down_in_the_text() -> None:
         assert "arn:aws:" not in text, name
 
 
-def test_no_managed_policy_of_aws_is_attached(templates: dict[str, dict[str, Any]]) -> None:
-    assert "ManagedPolicyArns" not in json.dumps(templates)
+#: What no page lists the actions of, so that AWS's own list is the least there is.
+OF_MANAGED_INSTANCES = {
+    "LookedAfterInstanceRole": "AmazonECSInstanceRolePolicyForManagedInstances",
+    "LookedAfterInfrastructureRole": "AmazonECSInfrastructureRolePolicyForManagedInstances",
+}
+
+
+def test_no_managed_policy_of_aws_is_attached_but_those_of_managed_instances(
+    templates: dict[str, dict[str, Any]],
+) -> None:
+    for template in templates.values():
+        for title, resource in template["Resources"].items():
+            attached = resource.get("Properties", {}).get("ManagedPolicyArns", [])
+            expected = [{"Fn::Sub": f"arn:${{AWS::Partition}}:iam::aws:policy/{OF_MANAGED_INSTANCES.get(title)}"}]
+            assert attached == (expected if title in OF_MANAGED_INSTANCES else [])
 
 
 def test_every_role_has_the_boundary_that_is_asked_for() -> None:
@@ -230,7 +257,7 @@ def test_a_node_acts_in_its_own_cluster_only() -> None:
 
 
 def test_the_application_may_do_nothing_until_somebody_adds_to_it() -> None:
-    task_role = set_of(compose())["service.yaml"]["Resources"]["TaskRole"]["Properties"]
+    task_role = set_of(compose())["web-service.yaml"]["Resources"]["TaskRole"]["Properties"]
     assert "Policies" not in task_role
 
 

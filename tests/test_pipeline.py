@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -23,7 +25,7 @@ from scaleout_cfn.config import GitHubPipeline, RegistryPipeline, SourcePipeline
 from scaleout_cfn.permissions import grants, service_role
 from scaleout_cfn.rendering import Template
 
-NODE_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
+MACHINE_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
 CONNECTION = "arn:aws:{}:us-east-1:123456789012:connection/0a1b2c3d-0000-4000-8000-0123456789ab"
 SOURCE = SourcePipeline(connection_arn=CONNECTION.format("codeconnections"), repository="shop/web")
 DIGEST = "sha256:" + "1" * 64
@@ -31,15 +33,22 @@ REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/shop/web"
 Pipeline = SourcePipeline | RegistryPipeline | GitHubPipeline
 
 
-def config(pipeline: Pipeline, **more: Any) -> sc.Config:
+def config(
+    pipeline: Pipeline,
+    *,
+    nodes: Mapping[str, Any] = MappingProxyType({}),
+    web: Mapping[str, Any] = MappingProxyType({}),
+    **more: Any,
+) -> sc.Config:
+    """A set whose service `web` has the pipeline, with settings of its nodes and of the service."""
+    pool = sc.Ec2Capacity(**{"machine_image": MACHINE_IMAGE, **nodes})
+    service = sc.WebService(pipeline=pipeline, **web)
     registry = sc.Registry(mutable_tags=("latest", "rc-*"))
-    return sc.Config(
-        **{"cluster": sc.Cluster(node_image=NODE_IMAGE), "registry": registry, **more, "pipeline": pipeline}
-    )
+    return sc.Config(**{"registry": registry, "capacity": {"nodes": pool}, "services": {"web": service}, **more})
 
 
 def template(pipeline: Pipeline, **more: Any) -> Template:
-    return sc.set_of(sc.compose(config(pipeline, **more)))["pipeline.yaml"]
+    return sc.set_of(sc.compose(config(pipeline, **more)))["web-pipeline.yaml"]
 
 
 def properties(template: Template, title: str) -> dict[str, Any]:
@@ -55,17 +64,17 @@ def stages(template: Template) -> dict[str, dict[str, Any]]:
 
 
 def test_without_a_pipeline_there_is_none() -> None:
-    assert "pipeline.yaml" not in sc.set_of(sc.compose())
+    assert not [name for name in sc.set_of(sc.compose()) if "pipeline" in name]
     assert "repository_name" not in json.dumps(sc.set_of(sc.compose())).lower()
 
 
 def test_nothing_needs_the_pipeline_and_it_waits_for_no_image() -> None:
     for pipeline in (SOURCE, RegistryPipeline(), GitHubPipeline(repository="shop/web")):
         resources = sc.set_of(sc.compose(config(pipeline)))["root.yaml"]["Resources"]
-        nested = resources.pop("Pipeline")
+        nested = resources.pop("WebPipeline")
         assert "Condition" not in nested
-        assert "ImageUri" not in nested["Properties"]["Parameters"]
-        assert '"Pipeline' not in json.dumps(resources)
+        assert not [name for name in nested["Properties"]["Parameters"] if "Image" in name]
+        assert '"WebPipeline' not in json.dumps(resources)
 
 
 def test_what_is_built_is_what_is_deployed() -> None:
@@ -101,8 +110,8 @@ def test_an_approval_stands_before_the_deployment_and_names_the_image() -> None:
     ],
 )
 def test_images_are_built_for_the_nodes(architecture: Any, types: Any, kind: str, platform: str) -> None:
-    cluster = sc.Cluster(architecture=architecture, instance_types=types, node_image=NODE_IMAGE)
-    environment = properties(template(SOURCE, cluster=cluster), "Build")["Environment"]
+    nodes = {"architecture": architecture, "instance_types": types}
+    environment = properties(template(SOURCE, nodes=nodes), "Build")["Environment"]
     assert environment["Type"] == kind
     assert {"Name": "PLATFORM", "Value": platform} in environment["EnvironmentVariables"]
 
@@ -195,12 +204,16 @@ def test_an_existing_provider_of_github_is_used() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cluster": sc.Cluster()}, r"cluster\.node_image: follows AWS's newest image"),
+        ({"nodes": {"machine_image": ""}}, r"capacity\.nodes\.machine_image: follows AWS's newest image"),
         (
-            {"cluster": sc.Cluster(node_image="/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id")},
-            r"cluster\.node_image: follows AWS's newest image",
+            {
+                "nodes": {
+                    "machine_image": "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id",
+                }
+            },
+            r"capacity\.nodes\.machine_image: follows AWS's newest image",
         ),
-        ({"service": sc.Service(image_uri="a/b:1")}, r"service\.image_uri: with a pipeline"),
+        ({"web": {"image_uri": "a/b:1"}}, r"services\.web\.image_uri: with a pipeline"),
     ],
 )
 def test_what_would_undo_a_deployment_or_add_to_it_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -217,26 +230,39 @@ def test_a_tag_that_can_be_pushed_only_once_starts_no_pipeline() -> None:
 # --- what a deployment may do
 
 EVERYTHING_THAT_COMES_WITH_AN_IMAGE = sc.Config(
-    scaling=sc.Scaling(
-        max_tasks=4,
-        schedules=(sc.Schedule(name="night", at="rate(1 day)", min_tasks=2, max_tasks=4),),
-        step_policies=(sc.StepScaling(name="Surge", threshold_percent=90, steps=(sc.StepAdjustment(adjustment=3),)),),
-    ),
-    service=sc.Service(network_mode="awsvpc", exec=True, read_only=False),
+    services={
+        "api": sc.InternalService(image_uri="a/b:1", scaling=sc.Scaling(max_tasks=2)),
+        "web": sc.WebService(
+            reaches=("api",),
+            network_mode="awsvpc",
+            exec=True,
+            read_only=False,
+            scaling=sc.Scaling(
+                max_tasks=4,
+                schedules=(sc.Schedule(name="night", at="rate(1 day)", min_tasks=2, max_tasks=4),),
+                step_policies=(
+                    sc.StepScaling(name="Surge", threshold_percent=90, steps=(sc.StepAdjustment(adjustment=3),)),
+                ),
+            ),
+        ),
+    },
+    capacity={"nodes": sc.Ec2Capacity(instance_types=("m7i.2xlarge",))},
 )
 
 
-def deploying(*, awsvpc: bool = True, boundary: str = "") -> list[dict[str, Any]]:
-    document: PolicyDocument = iam.deploy_image(Ref("Root"), Ref("Prefix"), "bucket", awsvpc=awsvpc, boundary=boundary)
+def deploying(*, boundary: str = "") -> list[dict[str, Any]]:
+    document: PolicyDocument = iam.deploy_image(
+        Ref("Root"), ["WebService"], [Ref("Prefix")], "bucket", reaching=True, boundary=boundary
+    )
     found: list[dict[str, Any]] = encode_to_dict(document)["Statement"]
     return found
 
 
 def test_a_deployment_may_do_what_cloudformation_calls_for_it_and_no_more() -> None:
     templates = sc.set_of(sc.compose(EVERYTHING_THAT_COMES_WITH_AN_IMAGE))
-    with_image = {name: templates[name] for name in ("service.yaml", "autoscaling.yaml")}
+    with_image = {"web-service.yaml": templates["web-service.yaml"]}
     nested = {"Type": "AWS::CloudFormation::Stack", "Properties": {}}
-    root = {"root.yaml": {**templates["root.yaml"], "Resources": {"Service": nested}}}
+    root = {"root.yaml": {**templates["root.yaml"], "Resources": {"WebService": nested}}}
     wanted = {
         action
         for some in (with_image, root)
@@ -271,19 +297,19 @@ def test_a_deployment_reaches_its_own_set_and_hands_roles_to_its_tasks_alone() -
     assert {sid: where for sid, where in reached.items() if where} == {
         "ChangeStack": {nested, "cloudformation:::stack/${Root}/*"},
         "UpdateNested": {nested},
-        "FirstDeployment": {f"cloudformation:::stack/${{Root}}-{title}-*/*" for title in ("Autoscaling", "Service")},
+        "FirstDeployment": {"cloudformation:::stack/${Root}-WebService-*/*"},
         "ReadTemplates": {"s3:::${Bucket}/*"},
         "ReadPublicParameters": {"ssm:::parameter/aws/service/*"},
         "Ecs": {
             "ecs:::cluster/${Root}-*",
             "ecs:::service-deployment/${Root}-*",
             "ecs:::service/${Root}-*",
-            "ecs:::task-definition/${Root}-Service-*",
+            "ecs:::task-definition/${Root}-WebService-*",
         },
         "LinkedRole": {"iam:::role/aws-service-role/ecs.application-autoscaling.amazonaws.com/*"},
         "Scale": {"application-autoscaling:::scalable-target/*"},
         "Alarms": {"cloudwatch:::alarm:${Root}-*", "cloudwatch:::alarm:TargetTracking-*"},
-        "SecurityGroups": {f"ec2:::{kind}/*" for kind in ("security-group", "security-group-rule", "vpc")},
+        "SecurityGroups": {f"ec2:::{kind}/*" for kind in ("security-group", "security-group-rule")},
     }
     assert by_sid["PassRoles"]["Condition"] == {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}}
     linked = {"iam:AWSServiceName": "ecs.application-autoscaling.amazonaws.com"}
@@ -297,13 +323,13 @@ def test_roles_made_by_a_deployment_have_the_boundary() -> None:
     assert "iam:CreateRole" not in by_sid["Roles"]["Action"]
 
 
-WHOLE = {"Fn::Sub": ["${Root}-Service-", {"Root": {"Ref": "RootStack"}}]}
+WHOLE = {"Fn::Sub": ["${Root}-WebService-", {"Root": {"Ref": "RootStack"}}]}
 
 
 @pytest.mark.parametrize(
     ("name", "prefix"),
     # Whatever the stack is called in the end, as long as its name is not cut.
-    [("web", WHOLE), ("a" * 11, WHOLE), ("a" * 12, "a" * 12 + "-Service"), ("a" * 18, "a" * 18 + "-S")],
+    [("web", WHOLE), ("a" * 8, WHOLE), ("a" * 9, "a" * 9 + "-WebService"), ("a" * 18, "a" * 18 + "-W")],
 )
 def test_a_deployment_touches_the_roles_of_the_service_s_stack_only(name: str, prefix: object) -> None:
     role = properties(template(SOURCE, stack_name=name), "DeployRole")
@@ -317,7 +343,11 @@ def test_a_deployment_touches_the_roles_of_the_service_s_stack_only(name: str, p
 
 def test_the_policies_of_a_role_are_within_iam_s_limit() -> None:
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-    made = template(SOURCE, service=sc.Service(network_mode="awsvpc"), scaling=sc.Scaling(max_tasks=4))
+    made = template(
+        SOURCE,
+        web={"network_mode": "awsvpc", "scaling": sc.Scaling(max_tasks=4)},
+        nodes={"instance_types": ("m7i.2xlarge",)},
+    )
     inline = properties(made, "DeployRole")["Policies"]
     assert sum(grants.characters(json.dumps(one["PolicyDocument"])) for one in inline) < 10_240
 
@@ -443,7 +473,8 @@ def test_a_build_ends_at_its_first_failure(shell: Shell, broken: str) -> None:
 
 
 CHANGE = "arn:aws:cloudformation:us-east-1:123456789012:changeSet/image/1"
-DEPLOY = {"STACK": "web", "IMAGE_DIGEST": DIGEST}
+DEPLOY = {"STACK": "web", "PARAMETER": "WebImageUri", "IMAGE_DIGEST": DIGEST}
+KEYS = "MinTasks\tWebImageUri\tApiImageUri\tNodeImage"
 OLD = f"{REPOSITORY}@sha256:{'0' * 64}"
 
 
@@ -452,8 +483,11 @@ def answers(*first: Answer, status: str = "UPDATE_COMPLETE", end: str = "UPDATE_
     return [
         *first,
         {"call": "describe-stacks .*StackStatus", "out": status},
-        {"call": "describe-stacks .*ImageUri", "out": OLD},
-        {"call": r"describe-stacks .*Parameters\[\]\.ParameterKey", "out": "MinTasks\tImageUri\tNodeImage"},
+        {"call": "describe-stacks .*WebImageUri", "out": OLD},
+        {
+            "call": r"describe-stacks .*Parameters\[\]\.ParameterKey",
+            "out": KEYS,
+        },
         {"call": "describe-stacks .*ResolvedValue", "out": "NodeImage\tami-1"},
         {"call": "create-change-set", "out": CHANGE},
         {"call": r"describe-change-set .*--query Status ", "out": "CREATE_COMPLETE"},
@@ -470,8 +504,9 @@ def test_a_deployment_changes_the_image_and_keeps_all_else(shell: Shell) -> None
     assert re.fullmatch(
         "aws cloudformation create-change-set --stack-name web --change-set-name image-111111111111-[0-9]+"
         " --use-previous-template --include-nested-stacks --capabilities CAPABILITY_NAMED_IAM"
-        f" --parameters ParameterKey=ImageUri,ParameterValue={REPOSITORY}@{DIGEST}"
-        " ParameterKey=MinTasks,UsePreviousValue=true ParameterKey=NodeImage,UsePreviousValue=true"
+        f" --parameters ParameterKey=WebImageUri,ParameterValue={REPOSITORY}@{DIGEST}"
+        " ParameterKey=MinTasks,UsePreviousValue=true ParameterKey=ApiImageUri,UsePreviousValue=true"
+        " ParameterKey=NodeImage,UsePreviousValue=true"
         " --query Id --output text",
         created,
     )
@@ -506,7 +541,7 @@ def test_a_deployment_waits_for_what_is_under_way_and_for_its_own_end(shell: She
             "in state 'ROLLBACK_COMPLETE' and cannot be updated",
         ),
         ([{"call": "StackStatus", "code": 254}], {}, "cannot be updated"),
-        ([{"call": "describe-stacks .*ImageUri", "out": "None"}], {}, "has no parameter ImageUri"),
+        ([{"call": "describe-stacks .*WebImageUri", "out": "None"}], {}, "has no parameter WebImageUri"),
         (
             [
                 {"call": "describe-change-set .*--query Status ", "out": "FAILED"},
@@ -545,7 +580,7 @@ def test_a_deployment_that_is_taken_back_fails_and_shows_the_reasons(shell: Shel
 
 
 def test_an_image_that_runs_already_is_no_failure(shell: Shell) -> None:
-    same = {"call": "describe-stacks .*ImageUri", "out": f"{REPOSITORY}@{DIGEST}"}
+    same = {"call": "describe-stacks .*WebImageUri", "out": f"{REPOSITORY}@{DIGEST}"}
     done = shell.run("Deploy", answers(same), **DEPLOY)
     assert done.returncode == 0
     assert not shell.called("change-set")
@@ -563,9 +598,12 @@ def printed(tmp_path: Path, text: str, *more: str) -> str:
 
 
 GITHUB = f"""
-[cluster]
-node_image = "{NODE_IMAGE}"
-[pipeline]
+[capacity.nodes]
+kind = "ec2"
+machine_image = "{MACHINE_IMAGE}"
+[services.web]
+kind = "web"
+[services.web.pipeline]
 kind = "github"
 repository = "shop/web"
 branch = "release/1.x"
@@ -582,7 +620,7 @@ def test_the_workflow_has_no_key_and_the_permissions_that_each_job_needs(tmp_pat
     assert workflow[True]["push"]["branches"] == ["release/1.x"]  # YAML 1.1 takes `on` for a boolean
 
 
-@pytest.mark.parametrize("more", [(), ("--set", "pipeline.approval=true")])
+@pytest.mark.parametrize("more", [(), ("--set", "services.web.pipeline.approval=true")])
 def test_the_workflow_is_one_by_the_schema_of_workflows(tmp_path: Path, more: tuple[str, ...]) -> None:
     (tmp_path / "deploy.yml").write_text(printed(tmp_path, GITHUB, *more), encoding="utf-8")
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
@@ -598,16 +636,54 @@ def test_every_action_of_the_workflow_is_named_by_its_commit(tmp_path: Path) -> 
 
 def test_the_workflow_s_approval_is_the_environment_that_the_role_trusts(tmp_path: Path) -> None:
     assert "environment" not in yaml.safe_load(printed(tmp_path, GITHUB))["jobs"]["deploy"]
-    approved = yaml.safe_load(printed(tmp_path, GITHUB, "--set", "pipeline.approval=true"))["jobs"]["deploy"]
+    approved = yaml.safe_load(printed(tmp_path, GITHUB, "--set", "services.web.pipeline.approval=true"))["jobs"][
+        "deploy"
+    ]
     assert approved["environment"] == "web"
 
 
 def test_the_workflow_builds_for_the_nodes_on_a_runner_of_their_kind(tmp_path: Path) -> None:
-    arm = ("--set", "cluster.architecture=arm64", "--set", 'cluster.instance_types=["t4g.small"]')
+    arm = ("--set", "capacity.nodes.architecture=arm64", "--set", 'capacity.nodes.instance_types=["t4g.small"]')
     for more, runner, platform in (((), "ubuntu-24.04", "linux/amd64"), (arm, "ubuntu-24.04-arm", "linux/arm64")):
         build = yaml.safe_load(printed(tmp_path, GITHUB, *more))["jobs"]["build"]
         assert build["runs-on"] == runner
         assert build["env"]["PLATFORM"] == platform
+
+
+def test_each_service_has_a_workflow_of_its_own_that_deploys_its_image_alone(tmp_path: Path) -> None:
+    pipeline = '{kind = "github", repository = "shop/web"}'
+    two = f"""{GITHUB}
+[services.order-api]
+kind = "worker"
+pipeline = {pipeline}
+"""
+    texts = {name: printed(tmp_path, two, "--service", name) for name in ("web", "order-api")}
+    for name, title in (("web", "Web"), ("order-api", "OrderApi")):
+        deploy = yaml.safe_load(texts[name])["jobs"]["deploy"]["env"]
+        variable = name.upper().replace("-", "_")
+        assert (deploy["STACK"], deploy["PARAMETER"]) == ("web", f"{title}ImageUri")
+        assert deploy["REPOSITORY_URI"] == f"${{{{ vars.REPOSITORY_URI_{variable} }}}}"
+        for output in ("GithubBuildRole", "GithubDeployRole", "RepositoryUri"):
+            assert f"  {title}{output}\n" in texts[name]
+    # Neither's runs wait in the other's place.
+    assert len({yaml.safe_load(text)["concurrency"]["group"] for text in texts.values()}) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ((), "several services have a pipeline of GitHub, order-api, web; say which by --service NAME"),
+        (("--service", "blog"), "no service is called blog; there is mailer, order-api, web"),
+        (("--service", "mailer"), 'services.mailer.pipeline.kind: .*set kind = "github"'),
+    ],
+)
+def test_a_workflow_is_of_one_service_that_github_deploys(tmp_path: Path, more: tuple[str, ...], message: str) -> None:
+    path = tmp_path / "scaleout.toml"
+    pipeline = '{kind = "github", repository = "shop/web"}'
+    others = f'[services.order-api]\nkind = "worker"\npipeline = {pipeline}\n[services.mailer]\nkind = "worker"\n'
+    path.write_text(GITHUB + others, encoding="utf-8")
+    with pytest.raises(sc.UsageError, match=message):
+        CliRunner().invoke(cli, ["ci", "github", "-c", str(path), *more], catch_exceptions=False)
 
 
 def test_the_workflow_s_shell_builds_and_deploys(tmp_path: Path, shell: Shell) -> None:

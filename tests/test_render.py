@@ -18,22 +18,22 @@ from typing import Annotated, Any
 
 import msgspec
 import pytest
+from one_service import one_service
 from troposphere import Output, Tags, elasticache, s3, ssm
 from troposphere.cloudformation import WaitConditionHandle
 
 from scaleout_cfn.composing import compose
-from scaleout_cfn.config import Config, ExistingVpc, Observability
-from scaleout_cfn.config_file import load
+from scaleout_cfn.config import Config, ExistingVpc, NewLoadBalancer, Scaling, Schedule
+from scaleout_cfn.config.file import load
+from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.errors import ConfigError, SetError, UsageError, WiringError
 from scaleout_cfn.files import templates_in, write
 from scaleout_cfn.graph import mermaid
 from scaleout_cfn.lint import check_set
 from scaleout_cfn.rendering import local_url, render, set_of, texts_of
-from scaleout_cfn.scaling import Scaling, Schedule
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks import root
 from scaleout_cfn.templates import reading
-from scaleout_cfn.tunables import Section, tunable
 from scaleout_cfn.values import Flag, Number, SubnetIds, Text, Value
 
 ROOT = Path(__file__).parent.parent
@@ -58,17 +58,17 @@ access_logs = true
 kind = "domain"
 domain_name = "shop.example.com"
 hosted_zone_id = "Z0123456789"
-[cluster]
+[capacity.nodes]
 instance_types = ["m7i.large", "m6i.large", "m5.large"]
 max_nodes = 9
-[service.environment]
+[services.web.environment]
 ZEBRA = "1"
 APPLE = "2"
 MANGO = "caf\xe9"
-[service.secrets]
+[services.web.secrets]
 KEY = "arn:aws:ssm:us-east-1:123456789012:parameter/key"
 DB = "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-AbCdEf"
-[service.tmpfs_mib]
+[services.web.tmpfs_mib]
 "/tmp" = 16
 "/run" = 16
 """
@@ -103,7 +103,7 @@ def test_yaml_and_json_are_the_same_templates(default_texts: dict[str, str]) -> 
 
 
 def test_json_is_laid_out_for_people_and_in_their_letters() -> None:
-    text = render(compose(Config(tags={"place": "K\xf6ln"})), format="json")["registry.json"]
+    text = render(compose(Config(tags={"place": "K\xf6ln"})), format="json")["notifications.json"]
     assert '"K\xf6ln"' in text and text.endswith("}\n")
     # A line for each thing, two spaces further in than what holds it.
     lines = text.splitlines()
@@ -134,7 +134,9 @@ def test_rendering_other_configs_in_between_changes_nothing(default_texts: dict[
 def test_what_is_not_in_the_templates_changes_none_of_them(default_texts: dict[str, str]) -> None:
     # Nor does the way in which a number was written.
     assert render(compose(Config(stack_name="other"))) == default_texts
-    assert render(compose(load(overrides=["stack_name=other", "observability.error_percent=5.0"]))) == default_texts
+    assert (
+        render(compose(load(overrides=["stack_name=other", "services.web.alarms.error_percent=5.0"]))) == default_texts
+    )
 
 
 def test_composing_changes_no_config() -> None:
@@ -212,21 +214,21 @@ def test_a_property_changed_on_a_composed_resource_shows_in_the_text_and_stays(d
 
 def test_resources_and_outputs_may_be_added_and_taken_away() -> None:
     top = compose()
-    registry = top.children["Registry"]
-    handle = registry.add(WaitConditionHandle("Handle"))
-    registry.template.add_output(Output("Handle", Value=handle.ref()))
-    del top.children["Observability"].template.resources["EmailSubscription"]
+    network = top.children["Network"]
+    handle = network.add(WaitConditionHandle("Handle"))
+    network.template.add_output(Output("Handle", Value=handle.ref()))
+    del top.children["Notifications"].template.resources["EmailSubscription"]
     texts = render(top)
-    body = reading.load(texts["registry.yaml"], "a.yaml").body
+    body = reading.load(texts["network.yaml"], "a.yaml").body
     assert body["Resources"]["Handle"] == {"Type": "AWS::CloudFormation::WaitConditionHandle"}
     assert body["Outputs"]["Handle"]["Value"] == {"Ref": "Handle"}
-    assert "EmailSubscription" not in texts["observability.yaml"]
+    assert "EmailSubscription" not in texts["notifications.yaml"]
 
 
 def test_a_property_of_the_root_may_be_changed_too() -> None:
     top = compose()
-    top.template.parameters["MinTasks"].Default = 3
-    assert reading.load(render(top)["root.yaml"], "a.yaml").body["Parameters"]["MinTasks"]["Default"] == 3
+    top.template.parameters["WebScalingMinTasks"].Default = 3
+    assert reading.load(render(top)["root.yaml"], "a.yaml").body["Parameters"]["WebScalingMinTasks"]["Default"] == 3
 
 
 class CacheConfig(Section, frozen=True, kw_only=True):
@@ -272,12 +274,12 @@ def shop(stack: Stack, config: Config) -> root.Outputs:
 
 #: What our own root does not ask for, and, the last, what it does.
 QUESTIONS: dict[str, type[Value]] = {
-    "service.container_port": Number,
-    "cluster.architecture": Text,
+    "services.web.container_port": Number,
+    "capacity.nodes.architecture": Text,
     "network.flow_logs": Flag,
-    "scaling.cpu.target": Number,
-    "scaling.memory.target": Number,
-    "scaling.max_tasks": Number,
+    "services.web.scaling.cpu.target": Number,
+    "services.web.scaling.memory.target": Number,
+    "services.web.scaling.max_tasks": Number,
 }
 
 
@@ -307,21 +309,24 @@ def test_what_a_root_asks_for_takes_default_text_and_bounds_from_its_tunable(
     shop_texts: dict[str, str],
 ) -> None:
     asked = reading.load(shop_texts["root.yaml"], "a.yaml").body["Parameters"]
-    assert asked["ContainerPort"] == {
+    assert asked["WebContainerPort"] == {
         "Type": "Number",
-        "Description": "The port that the container listens on. (service.container_port)",
+        "Description": "The port that the container listens on. (services.web.container_port)",
         "Default": 8080,
         "MinValue": 1,
         "MaxValue": 65535,
     }
-    assert asked["Architecture"]["AllowedValues"] == ["x86_64", "arm64"]
+    assert asked["NodesArchitecture"]["AllowedValues"] == ["x86_64", "arm64"]
     assert asked["FlowLogs"]["AllowedValues"] == ["true", "false"]
     assert asked["FlowLogs"]["Default"] == "false"
     # Each its own, though their names end alike.
-    assert asked["CpuTarget"]["Default"] == 40
-    assert asked["MemoryTarget"]["Default"] == 75
+    assert asked["WebScalingCpuTarget"]["Default"] == 40
+    assert asked["WebScalingMemoryTarget"]["Default"] == 75
     # Asked for twice, it is one parameter, as it was.
-    assert asked["MaxTasks"]["MaxValue"] == set_of(compose())["root.yaml"]["Parameters"]["MaxTasks"]["MaxValue"]
+    assert (
+        asked["WebScalingMaxTasks"]["MaxValue"]
+        == set_of(compose())["root.yaml"]["Parameters"]["WebScalingMaxTasks"]["MaxValue"]
+    )
     # No tunable has these.
     assert asked["Owner"] == {"Type": "String", "Description": "A value from another stack of the set."}
     assert asked["CacheType"]["Default"] == "cache.t4g.small"
@@ -329,16 +334,16 @@ def test_what_a_root_asks_for_takes_default_text_and_bounds_from_its_tunable(
 
 def prices(stack: Stack, config: Config) -> Nothing:
     """A root that asks for a share."""
-    stack.ask("observability.error_percent", Number)
+    stack.ask("load_balancer.error_percent", Number)
     stack.add(s3.Bucket("Bucket"))
     return Nothing()
 
 
 def test_bounds_of_a_share_reach_the_parameter() -> None:
-    config = Config(observability=Observability(error_percent=2.5))
+    config = Config(load_balancer=NewLoadBalancer(error_percent=2.5))
     asked = set_of(compose(config, prices))["root.yaml"]["Parameters"]["ErrorPercent"]
     assert (asked["Default"], asked["MaxValue"]) == (2.5, 100)
-    least = set_of(compose())["root.yaml"]["Parameters"]["MinTasks"]
+    least = set_of(compose())["root.yaml"]["Parameters"]["WebScalingMinTasks"]
     assert (least["MinValue"], least["MaxValue"]) == (0, 5000)
 
 
@@ -415,12 +420,16 @@ def test_every_parameter_of_the_root_has_a_group_and_a_label(root_template: dict
 def test_what_is_asked_for_stands_together_by_section_in_words() -> None:
     form = set_of(compose(Config(), shop))["root.yaml"]["Metadata"]["AWS::CloudFormation::Interface"]
     groups = {group["Label"]["default"]: group["Parameters"] for group in form["ParameterGroups"]}
-    assert groups["Scaling"][:2] == ["MinTasks", "MaxTasks"]
+    assert groups["Service web"][:3] == ["WebImageUri", "WebScalingMinTasks", "WebScalingMaxTasks"]
+    assert groups["Capacity nodes"] == ["NodesMachineImage", "NodesArchitecture"]
     # What no tunable stands behind is nobody's section.
     assert {"Owner", "CacheType"} <= set(groups["More"])
     labels = {name: label["default"] for name, label in form["ParameterLabels"].items()}
-    assert (labels["TemplatesUrl"], labels["ImageUri"]) == ("Templates URL", "Image URI")
-    assert (labels["MinTasks"], labels["CreateServiceLinkedRole"]) == ("Min tasks", "Create service linked role")
+    assert (labels["TemplatesUrl"], labels["WebImageUri"]) == ("Templates URL", "Image URI")
+    assert (labels["WebScalingMinTasks"], labels["CreateServiceLinkedRole"]) == (
+        "Scaling min tasks",
+        "Create service linked role",
+    )
 
 
 def test_the_root_asks_first_where_the_templates_lie(root_template: dict[str, Any]) -> None:
@@ -459,12 +468,12 @@ def test_a_default_of_an_existing_network_is_what_the_config_says() -> None:
 
 
 def test_the_console_lets_nobody_ask_for_more_tasks_than_fit() -> None:
-    asked = set_of(compose())["root.yaml"]["Parameters"]["MaxTasks"]
+    asked = set_of(compose())["root.yaml"]["Parameters"]["WebScalingMaxTasks"]
     most = asked["MaxValue"]
     assert asked["Default"] <= most < 5000
     with pytest.raises(SetError):
-        compose(Config(scaling=Scaling(max_tasks=most + 1)))
-    compose(Config(scaling=Scaling(max_tasks=most)))
+        compose(one_service(scaling=Scaling(max_tasks=most + 1)))
+    compose(one_service(scaling=Scaling(max_tasks=most)))
 
 
 @pytest.mark.parametrize(
@@ -502,24 +511,26 @@ def test_every_template_says_who_made_it_and_what_it_is(default_texts: dict[str,
 
 
 def test_a_config_made_in_python_is_checked() -> None:
-    with pytest.raises(ConfigError, match=r"scaling\.min_tasks: got 9, more than max_tasks = 3"):
-        compose(Config(scaling=Scaling(min_tasks=9, max_tasks=3)))
+    with pytest.raises(ConfigError, match=r"services\.web\.scaling\.min_tasks: got 9, more than max_tasks = 3"):
+        compose(one_service(scaling=Scaling(min_tasks=9, max_tasks=3)))
 
 
 def test_tasks_that_do_not_fit_are_refused_with_the_arithmetic() -> None:
-    with pytest.raises(SetError, match=r"scaling\.max_tasks: 400 tasks of 256 CPU units and 256 MiB.* t3\.small.*: "):
-        compose(Config(scaling=Scaling(max_tasks=400)))
+    with pytest.raises(
+        SetError, match=r"services\.web\.scaling\.max_tasks: 400 tasks of 256 CPU units and 256 MiB.* t3\.small.*: "
+    ):
+        compose(one_service(scaling=Scaling(max_tasks=400)))
 
 
 def test_tasks_that_only_a_schedule_asks_for_are_counted() -> None:
     day = Schedule(name="day", at="rate(1 day)", min_tasks=2, max_tasks=400)
     with pytest.raises(SetError, match="400 tasks"):
-        compose(Config(scaling=Scaling(schedules=(day,))))
+        compose(one_service(scaling=Scaling(schedules=(day,))))
 
 
 def test_a_set_with_an_error_has_no_text() -> None:
     top = compose()
-    del top.children["Service"].template.parameters["ImageUri"]
+    del top.children["WebService"].template.parameters["ImageUri"]
     with pytest.raises(SetError) as refused:
         render(top)
     assert any("ImageUri" in problem and problem.startswith("root.yaml: ") for problem in refused.value.problems)
@@ -537,7 +548,7 @@ def test_a_root_that_is_too_large_for_a_body_is_refused() -> None:
     with pytest.raises(SetError, match=r"the root has 51201 bytes, CloudFormation takes 51200 as a body"):
         with_more(room + 1)
     # A child may be.
-    assert len(render(compose())["observability.yaml"]) > 5000
+    assert len(render(compose())["web-service.yaml"]) > 5000
 
 
 @pytest.mark.parametrize("given", [Config(), None, "root.yaml"])
@@ -705,7 +716,7 @@ def test_a_folder_in_the_place_of_a_template_leaves_the_old_files(folder: Path) 
 def test_nothing_is_written_where_the_set_is_refused(folder: Path) -> None:
     write(folder, OLD)
     top = compose()
-    del top.children["Service"].template.parameters["ImageUri"]
+    del top.children["WebService"].template.parameters["ImageUri"]
     with pytest.raises(SetError):
         write(folder, render(top))
     assert content(folder) == OLD

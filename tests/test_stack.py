@@ -13,11 +13,11 @@ from msgspec import Struct
 from troposphere import AWSObject, Equals, GetAtt, Ref, ec2, s3
 
 from scaleout_cfn.config import Config
+from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.errors import WiringError
 from scaleout_cfn.rendering import local_url, set_of
 from scaleout_cfn.stack import Stack, file_name, pascal
 from scaleout_cfn.stacks import network
-from scaleout_cfn.tunables import Section, tunable
 from scaleout_cfn.values import Flag, LatestImage, Number, SubnetIds, Text, Value, Values, VpcId
 
 
@@ -418,12 +418,12 @@ def asking() -> Stack:
 @pytest.mark.parametrize(
     ("key", "kind", "title"),
     [
-        ("service.image_uri", Text, "ImageUri"),
-        ("scaling.cpu.target", Number, "CpuTarget"),
-        ("load_balancer.health_check.path", Text, "HealthCheckPath"),
+        ("services.web.image_uri", Text, "WebImageUri"),
+        ("services.web.scaling.cpu.target", Number, "WebScalingCpuTarget"),
+        ("services.web.health_check.path", Text, "WebHealthCheckPath"),
         ("permissions_boundary", Text, "PermissionsBoundary"),
-        ("cluster.node_image", LatestImage, "NodeImage"),
-        ("cluster.instance_types", Values, "InstanceTypes"),
+        ("capacity.nodes.machine_image", LatestImage, "NodesMachineImage"),
+        ("capacity.nodes.instance_types", Values, "NodesInstanceTypes"),
         ("network.flow_logs", Flag, "FlowLogs"),
     ],
 )
@@ -440,29 +440,37 @@ def test_a_parameter_is_named_by_all_of_its_key_but_the_room(
 
 
 def test_the_same_question_is_one_parameter(asking: Stack) -> None:
-    first = asking.ask("scaling.max_tasks", Number, most=7)
-    assert asking.ask("scaling.max_tasks", Number).to_dict() == first.to_dict()
-    assert template(asking)["Parameters"]["MaxTasks"]["MaxValue"] == 7
+    first = asking.ask("services.web.scaling.max_tasks", Number, most=7)
+    assert asking.ask("services.web.scaling.max_tasks", Number).to_dict() == first.to_dict()
+    assert template(asking)["Parameters"]["WebScalingMaxTasks"]["MaxValue"] == 7
 
 
 @pytest.mark.parametrize(
     ("key", "kind", "said"),
     [
-        ("scaling.max_task", Number, r"scaling\.max_task is no tunable of this config; nearest: scaling\.max_tasks, "),
+        (
+            "services.web.scaling.max_task",
+            Number,
+            r"services\.web\.scaling\.max_task is no tunable of this config; nearest: services",
+        ),
         ("max_tasks", Number, "max_tasks is no tunable of this config; nearest: "),
         ("network.vpc_id", VpcId, r"network\.vpc_id is no tunable"),
         ("zzzz", Number, "nearest: none$"),
-        ("scaling.max_tasks", Text, r"scaling\.max_tasks is asked for as Text; its value wants Number"),
-        ("network.flow_logs", Text, "wants Flag"),
-        ("service.image_uri", Number, "its value wants a kind of one string, as Text is"),
-        ("service.image_uri", SubnetIds, "its value wants a kind of one string, as Text is"),
-        ("cluster.instance_types", Text, "its value wants Values"),
         (
-            "service.environment",
+            "services.web.scaling.max_tasks",
             Text,
-            r"service\.environment is a table or a list of tables, which no par",
+            r"services\.web\.scaling\.max_tasks is asked for as Text; its value wants Number",
         ),
-        ("scaling.step_policies", Values, "which no parameter can hold"),
+        ("network.flow_logs", Text, "wants Flag"),
+        ("services.web.image_uri", Number, "its value wants a kind of one string, as Text is"),
+        ("services.web.image_uri", SubnetIds, "its value wants a kind of one string, as Text is"),
+        ("capacity.nodes.instance_types", Text, "its value wants Values"),
+        (
+            "services.web.environment",
+            Text,
+            r"services\.web\.environment is a table or a list of tables, which no par",
+        ),
+        ("services.web.scaling.step_policies", Values, "which no parameter can hold"),
     ],
 )
 def test_a_question_that_no_tunable_answers_is_refused(asking: Stack, key: str, kind: type[Value], said: str) -> None:
@@ -479,22 +487,24 @@ def test_two_questions_of_one_name_are_told() -> None:
 
 
 def test_a_question_that_meets_a_parameter_of_another_meaning_is_told(asking: Stack) -> None:
-    asking.ask("cluster.node_image", LatestImage)
+    asking.ask("capacity.nodes.machine_image", LatestImage)
     # CloudFormation reads the one from SSM; the other would be the path itself.
-    with pytest.raises(WiringError, match=r"node_image is asked for as Text, and before as AWS::SSM::Par"):
-        asking.ask("cluster.node_image", Text)
-    asking.parameter(Number, "max_tasks")
-    with pytest.raises(WiringError, match=r"^Root: scaling\.max_tasks and one of your own would both be the parameter"):
-        asking.ask("scaling.max_tasks", Number)
+    with pytest.raises(WiringError, match=r"machine_image is asked for as Text, and before as AWS::SSM::Par"):
+        asking.ask("capacity.nodes.machine_image", Text)
+    asking.parameter(Number, "web_scaling_max_tasks")
+    with pytest.raises(
+        WiringError, match=r"^Root: services\.web\.scaling\.max_tasks and one of your own would both be the parameter"
+    ):
+        asking.ask("services.web.scaling.max_tasks", Number)
 
 
 def test_only_a_root_asks(asking: Stack) -> None:
     def curious(stack: Stack, config: Config) -> Nothing:
-        stack.ask("scaling.max_tasks", Number)
+        stack.ask("services.web.scaling.max_tasks", Number)
         return Nothing()
 
     with pytest.raises(
-        WiringError, match=r"nested stack Shop: asks for scaling\.max_tasks, which only a root can; take"
+        WiringError, match=r"nested stack Shop: asks for services\.web\.scaling\.max_tasks, which only a root can; take"
     ):
         asking.nest("Shop", curious, Config())
 
@@ -678,3 +688,36 @@ class Counted(Struct, frozen=True):
 
 class Named(Struct, frozen=True):
     name: Text
+
+
+# --- wires and outputs by name
+
+
+class NamedOutputs(Struct, frozen=True):
+    urls: Annotated[dict[str, Text], "Where it answers."]
+
+
+def named(stack: Stack, config: None, *, hosts: dict[str, Text]) -> NamedOutputs:
+    """One output for each wire of a name."""
+    return NamedOutputs(
+        {name: Text(f"https://{host}") if isinstance(host, str) else host for name, host in hosts.items()}
+    )
+
+
+def test_wires_and_outputs_by_name_cross_each_under_its_own(top: Stack) -> None:
+    made = top.nest("Shop", named, None, hosts={"web": Text("a"), "order-desk": Text("b")})
+    top.declare_outputs(made)
+    parameters = template(top)["Resources"]["Shop"]["Properties"]["Parameters"]
+    assert len(parameters) == 2
+    assert sorted(parameters.values()) == ["a", "b"]
+    assert set(made.urls) == {"web", "order-desk"}
+    assert set(template(top)["Outputs"]) == {"WebUrls", "OrderDeskUrls"}
+
+
+def test_a_wire_by_name_of_a_wrong_kind_is_refused(top: Stack) -> None:
+    with pytest.raises(WiringError, match="hosts"):
+        top.nest("Shop", named, None, hosts={"web": VpcId("vpc-1")})  # type: ignore[dict-item]
+    with pytest.raises(WiringError, match="hosts"):
+        top.nest("Shop", named, None, hosts=Text("a"))  # type: ignore[arg-type]
+    with pytest.raises(WiringError, match="hosts"):
+        top.nest("Shop", named, None)  # type: ignore[call-arg]

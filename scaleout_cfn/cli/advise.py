@@ -9,13 +9,22 @@ import click
 
 from scaleout_cfn.cli.options import Finite
 from scaleout_cfn.cli.tables import heading, progress, write
-from scaleout_cfn.cli.traffic import Asked, env_option, json_option, model_at, path_type, traffic_options
+from scaleout_cfn.cli.traffic import (
+    Asked,
+    env_option,
+    json_option,
+    model_at,
+    path_type,
+    service_option,
+    traffic_options,
+)
 from scaleout_cfn.errors import UsageError
 
 
 @click.command()
 @click.argument("folder", type=path_type, default=Path("templates_out"))
 @env_option
+@service_option
 @traffic_options
 @click.option(
     "--allow",
@@ -32,6 +41,7 @@ from scaleout_cfn.errors import UsageError
 def advise(
     folder: Path,
     environment: str | None,
+    service: str,
     asked: Asked,
     allowed: float,
     tries: int,
@@ -46,7 +56,7 @@ def advise(
     from scaleout_cfn.simulator.search import advise as search
     from scaleout_cfn.simulator.search import overlay
 
-    model = model_at(folder, environment)
+    model = model_at(folder, environment, service)
     traffic, load, prices = asked.all()
     click.echo("\n".join(heading(traffic, load)), err=True)
     with progress(tries, "trying settings") as done:

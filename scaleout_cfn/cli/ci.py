@@ -7,8 +7,9 @@ from textwrap import indent
 
 import click
 
-from scaleout_cfn.cli.options import config_options, load_config
+from scaleout_cfn.cli.options import config_options, load_config, one_service_option
 from scaleout_cfn.config import Config, GitHubPipeline
+from scaleout_cfn.config.units import Unit, names_of, units
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.stacks.pipeline import DEPLOY_TIMEOUT_MIN, PLATFORMS, script
 
@@ -19,16 +20,16 @@ CREDENTIALS = "aws-actions/configure-aws-credentials@a03048d87541d1d9fcf2ecf528a
 RUNNERS = {"x86_64": "ubuntu-24.04", "arm64": "ubuntu-24.04-arm"}
 
 WORKFLOW = """\
-# Builds the image of stack {stack}, pushes it by digest, and deploys it through CloudFormation.
+# Builds the image of {service} of stack {stack}, pushes it by digest, and deploys it through CloudFormation.
 # Printed by `scaleout-cfn ci github`: print it again rather than change it here.
 #
 # No key is kept anywhere. The variables of the repository (Settings, Secrets and variables, Actions, Variables) are
 # from the outputs of the stack:
-#   AWS_REGION         {region}
-#   AWS_BUILD_ROLE     GithubBuildRole
-#   AWS_DEPLOY_ROLE    GithubDeployRole
-#   REPOSITORY_URI     RepositoryUri
-{approval}name: Deploy {stack}
+#   AWS_REGION  {region}
+#   AWS_BUILD_ROLE_{variable}  {title}GithubBuildRole
+#   AWS_DEPLOY_ROLE_{variable}  {title}GithubDeployRole
+#   REPOSITORY_URI_{variable}  {title}RepositoryUri
+{approval}name: Deploy {service} of {stack}
 
 on:
   push:
@@ -37,9 +38,9 @@ on:
 
 permissions: {{}}
 
-# One deployment at a time, and none is broken off.
+# One deployment at a time, and none is broken off. Those of other services are waited for in the deployment.
 concurrency:
-  group: deploy-{stack}
+  group: deploy-{stack}-{service}
   cancel-in-progress: false
 
 jobs:
@@ -53,7 +54,7 @@ jobs:
     outputs:
       digest: ${{{{ steps.build.outputs.digest }}}}
     env:
-      REPOSITORY_URI: ${{{{ vars.REPOSITORY_URI }}}}
+      REPOSITORY_URI: ${{{{ vars.REPOSITORY_URI_{variable} }}}}
       PLATFORM: {platform}
       CONTEXT: "{context}"
     steps:
@@ -63,7 +64,7 @@ jobs:
       - uses: {credentials}
         with:
           aws-region: ${{{{ vars.AWS_REGION }}}}
-          role-to-assume: ${{{{ vars.AWS_BUILD_ROLE }}}}
+          role-to-assume: ${{{{ vars.AWS_BUILD_ROLE_{variable} }}}}
       - id: build
         shell: bash
         run: |
@@ -80,13 +81,14 @@ jobs:
       id-token: write
     env:
       STACK: "{stack}"
-      REPOSITORY_URI: ${{{{ vars.REPOSITORY_URI }}}}
+      PARAMETER: {parameter}
+      REPOSITORY_URI: ${{{{ vars.REPOSITORY_URI_{variable} }}}}
       IMAGE_DIGEST: ${{{{ needs.build.outputs.digest }}}}
     steps:
       - uses: {credentials}
         with:
           aws-region: ${{{{ vars.AWS_REGION }}}}
-          role-to-assume: ${{{{ vars.AWS_DEPLOY_ROLE }}}}
+          role-to-assume: ${{{{ vars.AWS_DEPLOY_ROLE_{variable} }}}}
           role-duration-seconds: {timeout_s}
       - shell: bash
         run: |
@@ -105,31 +107,51 @@ def ci() -> None:
 
 @ci.command()
 @config_options
-def github(config_path: Path | None, environment: str | None, overrides: tuple[str, ...]) -> None:
-    """Print the GitHub Actions workflow for a config with pipeline.kind = "github".
+@one_service_option
+def github(config_path: Path | None, environment: str | None, overrides: tuple[str, ...], service: str) -> None:
+    """Print the GitHub Actions workflow of a service with pipeline.kind = "github".
 
-    Keep it as .github/workflows/deploy.yml of the service's repository. Needs no AWS account.
+    Keep it as .github/workflows/deploy-SERVICE.yml of the service's repository. Needs no AWS account.
     """
-    config = load_config(config_path, environment, overrides)
-    click.echo(workflow(config), nl=False)
+    click.echo(workflow(_with_pipeline(load_config(config_path, environment, overrides), service)), nl=False)
 
 
-def workflow(config: Config) -> str:
-    """The workflow of a config. Raises UsageError unless its pipeline is GitHub's."""
-    settings = config.pipeline
-    if not isinstance(settings, GitHubPipeline):
+def _with_pipeline(config: Config, service: str) -> Unit:
+    """The service of that name, else the only one that GitHub deploys. Raises UsageError."""
+    if service and service not in config.services:
+        raise UsageError(f"--service: no service is called {service}; there is {names_of(config.services)}")
+    able = [unit for unit in units(config) if isinstance(unit.settings.pipeline, GitHubPipeline)]
+    asked = [unit for unit in able if service in ("", unit.name)]
+    if not asked:
+        only = units(config)[0].name if len(config.services) == 1 else "NAME"
+        key = f"services.{service or only}.pipeline"
         raise UsageError(
-            'pipeline.kind: a workflow needs the roles that the stack makes for it; set kind = "github" and repository'
-            " under [pipeline]"
+            f'{key}.kind: a workflow needs the roles that the stack makes for it; set kind = "github" and repository'
+            f" under [{key}]"
         )
+    if len(asked) > 1:
+        names = ", ".join(unit.name for unit in asked)
+        raise UsageError(f"--service: several services have a pipeline of GitHub, {names}; say which by --service NAME")
+    return asked[0]
+
+
+def workflow(unit: Unit) -> str:
+    """The workflow of a service that GitHub deploys."""
+    config, settings = unit.config, unit.settings.pipeline
+    assert isinstance(settings, GitHubPipeline)
     names = {"stack": config.stack_name, "branch": settings.branch}
     return WORKFLOW.format(
         **names,
+        service=unit.name,
+        title=unit.title,
+        # At the end, for no variable may begin with GITHUB_, and a service may be called so.
+        variable=unit.name.upper().replace("-", "_"),
+        parameter=unit.image_parameter,
         region=config.region or "the region of the stack",
         approval=APPROVAL.format(**names) if settings.approval else "",
         environment=f'    environment: "{config.stack_name}"\n' if settings.approval else "",
-        runner=RUNNERS[config.cluster.architecture],
-        platform=PLATFORMS[config.cluster.architecture],
+        runner=RUNNERS[unit.architecture],
+        platform=PLATFORMS[unit.architecture],
         context=settings.context,
         checkout=CHECKOUT,
         credentials=CREDENTIALS,

@@ -7,13 +7,36 @@ import shlex
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
+from scaleout_cfn.capacity import demand_of, instance_type, nodes_needed
 from scaleout_cfn.cli.options import DEFAULT_CONFIG, project
-from scaleout_cfn.config import Config
-from scaleout_cfn.config_text import json_schema, starter
+from scaleout_cfn.config import (
+    AnyService,
+    Capacity,
+    Config,
+    Ec2Capacity,
+    FargateCapacity,
+    InternalService,
+    ManagedCapacity,
+    Route,
+    WebService,
+    WorkerService,
+)
+from scaleout_cfn.config.services import NAME
+from scaleout_cfn.config.text import json_schema, starter
+from scaleout_cfn.config.tunables import problem_with
+from scaleout_cfn.config.units import units
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.profiles import PROFILES
-from scaleout_cfn.scaling import Scaling
+from scaleout_cfn.profiles import PROFILES, Profile
+
+SERVICES: dict[str, type[AnyService]] = {"web": WebService, "internal": InternalService, "worker": WorkerService}
+#: Name and kind of the pool that a config begins with.
+POOLS: dict[str, tuple[str, type[Capacity]]] = {
+    "ec2": ("nodes", Ec2Capacity),
+    "fargate": ("fargate", FargateCapacity),
+    "managed-instances": ("managed", ManagedCapacity),
+}
 
 
 @click.command()
@@ -23,24 +46,76 @@ from scaleout_cfn.scaling import Scaling
     type=click.Choice(list(PROFILES)),
     default="balanced",
     show_default=True,
-    help="How the service scales: what it misses in a crowd, and what it costs. docs/scaling.md has the numbers.",
+    help="How the services scale: what they miss in a crowd, and what it costs. docs/scaling.md has the numbers.",
 )
-@click.option("--short", is_flag=True, help="Only what services differ in, a line each, instead of every tunable.")
-def init(path: Path, profile: str, short: bool) -> None:
+@click.option(
+    "--services",
+    default="web",
+    show_default=True,
+    metavar="NAME[:KIND],...",
+    help="The services, each web, internal or worker: web,api:internal,mailer:worker. Without a kind the first is web,"
+    " and each other a worker.",
+)
+@click.option(
+    "--capacity",
+    type=click.Choice(list(POOLS)),
+    default="ec2",
+    show_default=True,
+    help="What their tasks run on. docs/capacity.md says which to choose.",
+)
+@click.option("--short", is_flag=True, help="Only what sets and services differ in, a line each.")
+def init(path: Path, profile: str, services: str, capacity: str, short: bool) -> None:
     """Write a config file that holds every tunable with its default, unit, bounds and meaning.
 
     Where a profile other than balanced has other numbers, they are set in the file.
     """
     apply = f"{project().program} render -c {shlex.quote(str(path))}"
+    config = _first_config(_kinds(services), capacity, PROFILES[profile])
+    text = starter(config, apply=apply, short=short)
     try:
         with path.open("x", encoding="utf-8") as file:
-            file.write(starter(Config(scaling=PROFILES[profile]), apply=apply, short=short))
+            file.write(text)
     except FileExistsError:
         raise UsageError(f"{path}: is there already; give another path, or move it away") from None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; give a path that can be written to") from None
-    at = "everything at its default" if PROFILES[profile] == Scaling() else f"with the numbers of {profile}"
+    at = "everything at its default" if config == Config() else "with what differs from the defaults set in it"
     click.echo(f"{path} written, {at}. Change it, then: {apply}", err=True)
+
+
+def _kinds(text: str) -> dict[str, type[AnyService]]:
+    """The services that `--services` names, each with its kind."""
+    kinds: dict[str, type[AnyService]] = {}
+    for entry in text.split(","):
+        name, colon, kind = entry.strip().partition(":")
+        if problem := problem_with(name, NAME):
+            raise UsageError(f"--services {text}: got {name!r}; {problem}, as in web,api:internal,mailer:worker")
+        if name in kinds:
+            raise UsageError(f"--services {text}: {name} is there twice; name each service once")
+        if colon and kind not in SERVICES:
+            raise UsageError(f"--services {text}: got the kind {kind!r} of {name}; allowed are {', '.join(SERVICES)}")
+        kinds[name] = SERVICES[kind] if colon else WorkerService if kinds else WebService
+    return kinds
+
+
+def _first_config(kinds: dict[str, type[AnyService]], capacity: str, profile: Profile) -> Config:
+    """A config with these services on one pool, which renders as it is."""
+    name, kind = POOLS[capacity]
+    services: dict[str, AnyService] = {}
+    for service, its_kind in kinds.items():
+        settings = its_kind(scaling=profile.tasks)
+        if kind is FargateCapacity:
+            settings = replace(settings, memory_mib=512)  # the smallest that Fargate sells
+        if isinstance(settings, WebService) and any(isinstance(other, WebService) for other in services.values()):
+            settings = replace(settings, route=Route(paths=(f"/{service}/*",)))
+        services[service] = settings
+    if kind is not Ec2Capacity:
+        return Config(services=services, capacity={name: kind()})
+    pool = Ec2Capacity(scaling=profile.nodes)
+    config = Config(services=services, capacity={name: pool})
+    demands = [demand_of(unit) for unit in units(config)]
+    needed = max(nodes_needed(instance_type(type), demands) or 0 for type in pool.instance_types)
+    return replace(config, capacity={name: replace(pool, max_nodes=max(pool.max_nodes, needed))})
 
 
 @click.command()

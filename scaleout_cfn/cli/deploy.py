@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +13,9 @@ import click
 from scaleout_cfn.cli.options import bucket_option, composed
 from scaleout_cfn.cli.views import LinesView
 from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option
-from scaleout_cfn.config import may_pull, unreachable
+from scaleout_cfn.config import Config
+from scaleout_cfn.config.conflicts import may_pull, unreachable
+from scaleout_cfn.config.units import Unit, units
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.bootstrap import bootstrap, exists
 from scaleout_cfn.deploy.changes.plan import Plan
@@ -30,9 +33,11 @@ from scaleout_cfn.stack import Stack
 
 image_option = click.option(
     "--image",
-    metavar="IMAGE",
-    help="The image to run: a URI, or a tag or digest of the stack's repository.  [default: service.image_uri, else"
-    " what runs already]",
+    "images",
+    multiple=True,
+    metavar="[NAME=]IMAGE",
+    help="The image that a service runs: a URI, or a tag or digest of its repository. Repeatable; NAME may be left out"
+    " where one service has an image of its own.  [default: image_uri of the service, else what runs already]",
 )
 allow_option = click.option(
     "--allow-replace",
@@ -51,11 +56,9 @@ nested_option = click.option(
 )
 
 
-def _together(options: Options, image: str | None, folder: str | None, keep: bool, **others: object) -> None:
+def _together(options: Options, keep: bool, **others: object) -> None:
     if keep and not options.local:
         raise click.UsageError("--keep goes with --local: it keeps the emulator")
-    if image and folder:
-        raise click.UsageError("give --image or --build: an image that is there, or a new one")
 
 
 def _arn(context: click.Context, parameter: click.Parameter, text: str) -> str:
@@ -72,11 +75,13 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask. It is no cons
 @image_option
 @click.option(
     "--build",
-    "folder",
+    "builds",
     is_flag=False,
-    flag_value="webapp",
-    metavar="[FOLDER]",
-    help="Build the image from a folder with a Dockerfile (alone: webapp), push it and run it, as `image push` does.",
+    flag_value="",
+    multiple=True,
+    metavar="[[NAME=]FOLDER]",
+    help="Build a service's image from a folder with a Dockerfile (by default the one of the service's name, else"
+    " webapp), push it and run it, as `image push` does. Repeatable, and NAME as with --image; NAME alone will do.",
 )
 @bucket_option
 @yes_option
@@ -88,8 +93,8 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask. It is no cons
 @click.option("--keep", is_flag=True, help="With --local: leave the emulator running for the next commands.")
 def deploy(
     work: Work,
-    image: str | None,
-    folder: str | None,
+    images: tuple[str, ...],
+    builds: tuple[str, ...],
     bucket: str,
     yes: bool,
     adopt: bool,
@@ -101,17 +106,18 @@ def deploy(
 ) -> Outcome:
     """Bring the stack to what the config says: upload, show the changes, ask, execute, follow, verify.
 
-    A new stack is made in two phases: everything but the service, then, given an image, the service. With --build the
-    image is built first, and pushed between them. The same command again is always safe: it goes on with what an
-    earlier one began, or does nothing. To go back to an older image: `image list`, then --image with its digest.
+    A new stack is made in two phases: everything but the services, then those that have an image. A service whose image
+    comes later is made then. With --build images are built first, and pushed between the phases. The same command again
+    is always safe: it goes on with what an earlier one began, or does nothing. To go back to an older image: `image
+    list`, then --image with its digest.
 
     With --local it runs against an emulator on 127.0.0.1: no account is needed and none is touched.
     """
 
-    def bring(image: str | None) -> Outcome:
+    def bring(images: Mapping[str, str], *, stand_in: bool = False) -> Outcome:
         wish = wish_of(
             work,
-            image,
+            images,
             bucket,
             adopt=adopt,
             allowed=allowed,
@@ -119,39 +125,43 @@ def deploy(
             timeout_min=timeout_min,
             recreate=recreate,
         )
-        if image is None and work.local and not _image(work, wish):
+        if stand_in and (lacking := _lacking(work, wish)):
             from scaleout_cfn.cli.local import PLACEHOLDER_IMAGE
 
             work.view.tell(Note(f"no image is given: the emulator gets {PLACEHOLDER_IMAGE}, which it does not run"))
-            wish = replace(wish, image=PLACEHOLDER_IMAGE)
+            wish = replace(wish, images=dict.fromkeys(lacking, PLACEHOLDER_IMAGE))
         outcome = deployment.deploy(work.aws, work.identity, wish, work.view.tell, consent(work, yes))
-        return with_next_step(work, wish, outcome, keep)
+        return with_next_step(work, outcome, keep)
 
-    if folder is None:
-        return bring(image)
+    folders = _folders(work.config, builds)
+    given = images_of(work, images, taken=folders)
+    if not folders:
+        return bring(given, stand_in=work.local and not given)
     from scaleout_cfn.cli.image import build_source, push_built, repository_in
 
     live = find(work.aws, work.stack_name)
     require_ours(work.aws, live, work.environment, adopt=adopt)
-    place = repository_in(work, live)
+    places = {name: repository_in(work, unit, live) for name, (unit, _) in folders.items()}
     # Before anything is made: a Dockerfile that does not build costs no infrastructure.
-    tag, built = build_source(work, folder, place)
-    if place is None:
+    built = {name: build_source(work, unit, folder, places[name]) for name, (unit, folder) in folders.items()}
+    if None in places.values():
         work.view.tell(Note("phase 1 of 2: infrastructure"))
-        first = bring("")
+        there = live is not None and live.meaning.start == "update"
+        first = bring({} if there else {unit.image_parameter: "" for unit in units(work.config)})
         if first.exit_code:
             return first
-        work.view.tell(Note("phase 2 of 2: the service"))
-    return bring(push_built(work, tag, built))
+        work.view.tell(Note("phase 2 of 2: services"))
+    pushed = {unit.image_parameter: push_built(work, unit, *built[name]) for name, (unit, _) in folders.items()}
+    return bring({**given, **pushed})
 
 
 @click.command()
 @aws_command()
 @image_option
 @bucket_option
-def publish(work: Work, image: str | None, bucket: str) -> Outcome:
+def publish(work: Work, images: tuple[str, ...], bucket: str) -> Outcome:
     """Upload the templates only, and print the root's URL and the console's quick-create link."""
-    wish = wish_of(work, image, bucket)
+    wish = wish_of(work, images_of(work, images), bucket)
     new = upload(work.aws, wish.published, work.identity.account_id)
     url = wish.published.root.url
     work.view.tell(Uploaded(new, len(wish.published.files), url))
@@ -170,9 +180,9 @@ def publish(work: Work, image: str | None, bucket: str) -> Outcome:
 @adopt_option
 @nested_option
 @click.option("--exit-code", is_flag=True, help="Exit with 3 when there are changes.")
-def diff(work: Work, image: str | None, bucket: str, adopt: bool, nested_plan: bool, exit_code: bool) -> Outcome:
+def diff(work: Work, images: tuple[str, ...], bucket: str, adopt: bool, nested_plan: bool, exit_code: bool) -> Outcome:
     """Show what `deploy` would change, and change nothing: the change set is deleted again."""
-    wish = wish_of(work, image, bucket, adopt=adopt, nested_plan=nested_plan)
+    wish = wish_of(work, images_of(work, images), bucket, adopt=adopt, nested_plan=nested_plan)
     outcome = deployment.plan(work.aws, work.identity, wish, _on_stdout(work), keep=False)
     return replace(outcome, outputs={}, end="changes" if exit_code and outcome.end == "planned" else outcome.end)
 
@@ -183,12 +193,12 @@ def diff(work: Work, image: str | None, bucket: str, adopt: bool, nested_plan: b
 @bucket_option
 @adopt_option
 @nested_option
-def plan(work: Work, image: str | None, bucket: str, adopt: bool, nested_plan: bool) -> Outcome:
+def plan(work: Work, images: tuple[str, ...], bucket: str, adopt: bool, nested_plan: bool) -> Outcome:
     """Make a change set, show it, and leave it there: `apply` with its ARN executes it, and nothing else.
 
-    Nothing is changed. On a new stack it plans the first phase, everything but the service.
+    Nothing is changed. On a new stack it plans the first phase, everything but the services.
     """
-    wish = wish_of(work, image, bucket, adopt=adopt, nested_plan=nested_plan)
+    wish = wish_of(work, images_of(work, images), bucket, adopt=adopt, nested_plan=nested_plan)
     outcome = deployment.plan(work.aws, work.identity, wish, _on_stdout(work), keep=True)
     return replace(outcome, outputs={"ChangeSet": outcome.change_set} if outcome.change_set else {})
 
@@ -215,9 +225,51 @@ def apply(work: Work, change_set: str, adopt: bool, allowed: tuple[str, ...], ti
     )
 
 
+def _named(config: Config, text: str, option: str) -> tuple[Unit, str]:
+    """`NAME=WHAT`, or `WHAT` where it is clear whose it is: the service, and what is said of it."""
+    from scaleout_cfn.cli.image import chosen
+
+    name, _, what = text.rpartition("=")
+    return chosen(config, name, option), what
+
+
+def images_of(work: Work, texts: Iterable[str], taken: Collection[str] = ()) -> dict[str, str]:
+    """What --image asks for, by the root parameters: URIs, of short names the pinned ones."""
+    found: dict[str, str] = {}
+    for text in texts:
+        unit, image = _named(work.config, text, "--image")
+        if unit.name in taken:
+            raise UsageError(f"--image {text}: {unit.name} is built, too; give one of the two")
+        if unit.image_parameter in found:
+            raise UsageError(f"--image {text}: {unit.name} has one already; give each service one")
+        if not image:
+            raise UsageError(f"--image {text}: no image is given; leave it out to keep what runs")
+        if is_short(image):
+            from scaleout_cfn.cli.image import image_uri
+
+            image = image_uri(work, unit, image)
+        if problem := problem_of_image(image) or unreachable(work.config, image, work.identity.region):
+            words = problem if problem.startswith("got") else f"got {image!r}; {problem}"
+            raise UsageError(f"--image: {words}")
+        _warn_of_registry(work, unit, image)
+        found[unit.image_parameter] = image
+    return found
+
+
+def _folders(config: Config, texts: Iterable[str]) -> dict[str, tuple[Unit, str]]:
+    """What --build asks for, by the service's name: its unit, and the folder, empty where none is given."""
+    found: dict[str, tuple[Unit, str]] = {}
+    for text in texts:
+        unit, folder = _named(config, f"{text}=" if text in config.services else text, "--build")
+        if unit.name in found:
+            raise UsageError(f"--build {text}: {unit.name} is built already; give each service one folder")
+        found[unit.name] = unit, folder
+    return found
+
+
 def wish_of(
     work: Work,
-    image: str | None,
+    images: Mapping[str, str],
     bucket: str,
     *,
     adopt: bool = False,
@@ -229,13 +281,6 @@ def wish_of(
     """What the options ask for, with the templates of the config."""
     if not work.stack_name.startswith("arn:") and (problem := problem_of_stack_name(work.stack_name)):
         raise UsageError(f"--stack: got {work.stack_name!r}; {problem}")
-    if image and is_short(image):
-        from scaleout_cfn.cli.image import image_uri
-
-        image = image_uri(work, image)
-    if image and (problem := problem_of_image(image) or unreachable(work.config, image, work.identity.region)):
-        raise UsageError(f"--image: {problem}" if problem.startswith("got") else f"--image: got {image!r}; {problem}")
-    _warn_of_registry(work, work.config.service.image_uri if image is None else image)
     name = bucket or work.config.bucket or bucket_name(work.identity)
     if work.local and not exists(work.aws, work.identity, name):
         bootstrap(work.aws, work.identity, name)
@@ -244,7 +289,7 @@ def wish_of(
     return Wish(
         work.stack_name,
         published,
-        image=image,
+        images=images,
         tags={**work.config.tags, **({ENVIRONMENT: work.environment} if work.environment else {})},
         adopt=adopt,
         allowed=allowed,
@@ -272,16 +317,26 @@ def consent(work: Work, yes: bool) -> deployment.Confirm:
     return confirm
 
 
-def with_next_step(work: Work, wish: Wish, outcome: Outcome, keep: bool) -> Outcome:
-    """After success: the image, where there is none yet; after a rehearsal, how to go on with it."""
+def with_next_step(work: Work, outcome: Outcome, keep: bool) -> Outcome:
+    """After success: the images that are still to come; after a rehearsal, how to go on with it."""
     if outcome.exit_code or outcome.next:
         return outcome
+    waiting = [unit for unit in units(work.config) if unit.image_parameter in outcome.waiting]
+    owners = [unit for unit in waiting if not unit.settings.image_of]
+    if owners:
+        work.view.tell(Note(f"waiting for an image: {', '.join(unit.name for unit in waiting)}"))
+        several = sum(not unit.settings.image_of for unit in units(work.config)) > 1
+        names = [f"{unit.name}=" if several else "" for unit in owners]
+        places = [outcome.outputs.get(f"{unit.title}RepositoryUri", "") for unit in owners]
+        pushed = Next(
+            "deploy",
+            tuple(word for name in names for word in ("--image", f"{name}TAG")),
+            f"once an image is pushed to {' and '.join(place for place in places if place)}",
+        )
+        building = tuple(word for name in names for word in ("--build", f"{name}FOLDER"))
+        return replace(outcome, next=Next("deploy", building, instead=pushed))
     if work.local and keep:
         return replace(outcome, next=Next("status", instead=Next("destroy", ("--yes",))))
-    repository = outcome.outputs.get("RepositoryUri", "")
-    if not outcome.outputs.get("ServiceName") and repository:
-        pushed = Next("deploy", ("--image", "TAG"), f"once an image is pushed to {repository}")
-        return replace(outcome, next=Next("deploy", ("--build", "FOLDER"), instead=pushed))
     return outcome
 
 
@@ -297,24 +352,25 @@ def _lint(stack: Stack) -> None:
         raise SetError([f"{Path(one.file).name}: {one.path}: {one.message} [{one.rule}]" for one in errors])
 
 
-def _warn_of_registry(work: Work, image: str) -> None:
-    """The role that pulls may pull from the stack's repository and what the config names: say so before it fails."""
-    if may_pull(work.config, image):
+def _warn_of_registry(work: Work, unit: Unit, image: str) -> None:
+    """The role that pulls may pull from the service's repository and what the config names: say so before it fails."""
+    if may_pull(unit, image):
         return
     live = find(work.aws, work.stack_name)
-    own = live.outputs.get("RepositoryUri", "") if live else ""
+    own = live.outputs.get(f"{unit.title}RepositoryUri", "") if live else ""
     if not (own and image.removeprefix(own)[:1] in (":", "@")):
         words = (
-            f"{image} is not of the stack's own repository, so that its tasks may not pull it and stop with"
-            f' CannotPullContainer; set registry.pull_from = ["{ecr_repository(image)}"], or push it by `image push`'
+            f"{image} is not of the repository of {unit.name}, so that its tasks may not pull it and stop with"
+            f' CannotPullContainer; set {unit.key}.pull_from = ["{ecr_repository(image)}"], or push it by `image push`'
         )
         work.view.tell(Note(words, "warning"))
 
 
-def _image(work: Work, wish: Wish) -> str | None:
+def _lacking(work: Work, wish: Wish) -> list[str]:
+    """The parameters of images that are neither given nor there already."""
     live = find(work.aws, wish.stack_name)
     startable = live if live and live.meaning.start == "update" else None
-    return desired_of(wish, startable, "").parameters.get("ImageUri")
+    return [name for name, image in desired_of(wish, startable, "").images.items() if not image]
 
 
 def _on_stdout(work: Work) -> Tell:

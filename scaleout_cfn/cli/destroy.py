@@ -20,7 +20,7 @@ from scaleout_cfn.deploy.teardown import destroy as steps
     "empty",
     multiple=True,
     metavar="PATH",
-    help="Agree that what this resource holds is lost: Registry/Repository. Repeatable.",
+    help="Agree that what this resource holds is lost: WebFoundation/Repository. Repeatable.",
 )
 @click.option(
     "--retain",
@@ -37,7 +37,7 @@ def destroy(
     empty: tuple[str, ...],
     retain: tuple[str, ...],
 ) -> Outcome:
-    """Take the stack down: take stock, drain the service, delete, and list what is retained.
+    """Take the stack down: take stock, drain the services, delete, and list what is retained.
 
     What holds data and would be deleted with the stack needs its path by --empty. Termination protection is never
     switched off. The same command again finishes what an earlier one began.

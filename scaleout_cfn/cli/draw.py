@@ -6,9 +6,8 @@ import json
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.changes.plan import Change, Kind, Plan, Property, destroys, kind_of
@@ -203,7 +202,7 @@ def event_line(event: Event, stack: str) -> str:
 
 def rollout_line(newest: Rollout) -> str:
     """An ECS deployment on one line."""
-    words = [f"ECS {newest.state}"]
+    words = [f"{newest.name}  ECS {newest.state}"]
     if newest.stage:
         words.append(newest.stage)
     words.append(f"running {newest.running}/{newest.desired}, pending {newest.pending}, failed {newest.failed}")
@@ -223,17 +222,17 @@ _DEPLOYING = {"deploy", "diff", "plan", "publish"}
 
 
 def command_line(
-    step: Next | None, program: str = "scaleout-cfn", where: str = "", carried: Mapping[str, str] = MappingProxyType({})
+    step: Next | None, program: str = "scaleout-cfn", where: str = "", carried: Sequence[tuple[str, str]] = ()
 ) -> str:
     """What to do next, as it can be typed: `where` are the options that say where to, and `carried` those that say what
-    a deployment brings, by their names. Empty where there is nothing.
+    a deployment brings, with their names. Empty where there is nothing.
     """
     if step is None:
         return ""
     options = shlex.join(step.options)
     if step.verb in _DEPLOYING:
         other = {"--image", "--build"} if {"--image", "--build"} & {*step.options} else set()
-        more = [word for name, value in carried.items() if name not in other for word in (name, value) if word]
+        more = [word for name, value in carried if name not in other for word in (name, value) if word]
         options = shlex.join([*step.options, *more])
     if step.verb == AGAIN:
         text = AGAIN + (f", with {options}" if options else "") + (f": {step.words}" if step.words else "")

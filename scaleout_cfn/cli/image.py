@@ -1,4 +1,4 @@
-"""image build, image push and image list: from a folder with a Dockerfile to an image in the stack's repository."""
+"""image build, image push and image list: from a folder with a Dockerfile to an image in a service's repository."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
-from scaleout_cfn.cli.options import config_options, load_config
+from scaleout_cfn.cli.options import config_options, load_config, one_service_option
 from scaleout_cfn.cli.work import Work, aws_command, view_for
 from scaleout_cfn.config import Config
+from scaleout_cfn.config.units import Unit, names_of, units
 from scaleout_cfn.deploy.live import Live, find, require
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.outcome import interrupted, outcome_of_error
@@ -22,9 +23,9 @@ from scaleout_cfn.image.context import PLATFORMS, Source
 from scaleout_cfn.image.delivery import Built
 from scaleout_cfn.image.repository import Repository
 
-__all__ = ["SAMPLE", "build_source", "image", "image_uri", "push_built", "repository_in"]
+__all__ = ["build_source", "chosen", "image", "image_uri", "push_built", "repository_in"]
 
-#: The folder that is built where none is given.
+#: The folder that is built where none is given, and none is called like the service.
 SAMPLE = "webapp"
 
 
@@ -32,16 +33,16 @@ def source_options(body: Callable[..., Any]) -> Callable[..., Any]:
     """FOLDER, --tag, and what goes to the builder after --."""
     for option in (
         click.argument("arguments", nargs=-1, metavar="[-- ARGUMENTS]", type=click.UNPROCESSED),
-        click.argument("folder", default=SAMPLE, metavar="[FOLDER]"),
+        click.argument("folder", default="", metavar="[FOLDER]"),
         click.option("--tag", default="", help="The tag of the image.  [default: made of what it is built from]"),
     ):
         body = option(body)
-    return body
+    return one_service_option(body)
 
 
 @click.group()
 def image() -> None:
-    """Build the image of the service, push it, and list what is there.
+    """Build the image of a service, push it, and list what is there.
 
     The tag is made of what the image is built from: the files of the folder (less what .dockerignore names), the
     platform, and the arguments of the builder. So the same sources are built and pushed once, on whichever machine,
@@ -58,27 +59,30 @@ def build(
     config_path: Path | None,
     environment: str | None,
     overrides: tuple[str, ...],
+    service: str,
     folder: str,
     arguments: tuple[str, ...],
     tag: str,
     as_json: bool,
 ) -> None:
-    """Build FOLDER (default: webapp) with docker, podman, buildah or finch, whichever works first.
+    """Build FOLDER with docker, podman, buildah or finch, whichever works first.
 
-    No account is needed. The platform is that of cluster.architecture, and an image of another one is refused. What
+    FOLDER is by default the one that is called like the service, else webapp. No account is needed. The platform is
+    that of what the service runs on, and an image of another one is refused. What
     comes after -- goes to the builder as it is: image build webapp -- --build-arg BASE_IMAGE=debian:trixie-slim
     """
     config = load_config(config_path, environment, overrides)
     view = view_for(as_json=as_json)
     before = signal.signal(signal.SIGTERM, _stop)
     try:
-        built = delivery.build(*_wanted(config, config.stack_name, folder, arguments, tag), view.tell)
+        unit = chosen(config, service, "--service")
+        built = delivery.build(*_wanted(unit, config.stack_name, folder, arguments, tag), view.tell)
         words = "built" if built.new else "there already"
         outcome = Outcome(
             "done" if built.new else "no_change",
             f"{built.name}: {words}",
             outputs={"LocalImage": built.name},
-            next=Next("image push", instead=Next("deploy", ("--build",))),
+            next=Next("image push", ("--service", service) if service else (), instead=_deploy(unit, "--build")),
         )
     except KeyboardInterrupt as stop:
         outcome = interrupted(stop, "image build", running=False)
@@ -94,38 +98,38 @@ def build(
 @image.command()
 @aws_command()
 @source_options
-def push(work: Work, folder: str, arguments: tuple[str, ...], tag: str) -> Outcome:
-    """Build FOLDER (default: webapp) where it is not built, and push it to the stack's repository, if it is not there.
+def push(work: Work, service: str, folder: str, arguments: tuple[str, ...], tag: str) -> Outcome:
+    """Build FOLDER where it is not built, and push it to the service's repository, if it is not there.
 
-    The password for the registry is fresh, goes to the builder's standard input, and is kept nowhere.
+    FOLDER is by default the one that is called like the service, else webapp. The password for the registry is fresh,
+    goes to the builder's standard input, and is kept nowhere.
     """
-    place = repository_in(work, require(work.aws, work.stack_name))
-    if place is None:
-        raise _no_repository(work.stack_name)
-    source, name, asked, tell = *_wanted(work.config, work.stack_name, folder, arguments, tag), work.view.tell
+    unit = chosen(work.config, service, "--service")
+    place = _require_repository(work, unit, require(work.aws, work.stack_name))
+    source, name, asked, tell = *_wanted(unit, work.stack_name, folder, arguments, tag), work.view.tell
     there = repository.image_of(work.aws, place, asked)
     kept = there or delivery.push(work.aws, place, delivery.build(source, name, asked, tell), tell)
     return Outcome(
         "no_change" if there else "done",
         f"{place.uri}:{asked} is {'there already' if there else 'pushed'}",
-        outputs={"ImageUri": f"{place.uri}@{kept.digest}"},
-        next=Next("deploy", ("--image", asked)),
+        outputs={unit.image_parameter: f"{place.uri}@{kept.digest}"},
+        next=_deploy(unit, "--image", asked),
     )
 
 
 @image.command("list")
 @aws_command()
-def list_(work: Work) -> Outcome:
-    """List the images of the stack's repository, the newest first; the one that the stack runs has an asterisk.
+@one_service_option
+def list_(work: Work, service: str) -> Outcome:
+    """List the images of a service's repository, the newest first; the one that the stack runs has an asterisk.
 
     Each line has the time of the push, the size, the tags and the digest. `deploy --image` takes a tag or a digest.
     """
+    unit = chosen(work.config, service, "--service")
     live = require(work.aws, work.stack_name)
-    place = repository_in(work, live)
-    if place is None:
-        raise _no_repository(work.stack_name)
+    place = _require_repository(work, unit, live)
     images = repository.images(work.aws, place)
-    runs = live.parameters.get("ImageUri", "")
+    runs = live.parameters.get(unit.image_parameter, "")
     for entry in images:
         current = runs == f"{place.uri}@{entry.digest}" or runs in {f"{place.uri}:{tag}" for tag in entry.tags}
         pushed = f"{entry.pushed:%Y-%m-%d %H:%MZ}" if entry.pushed else ""
@@ -140,39 +144,58 @@ def list_(work: Work) -> Outcome:
             "current": current,
         }
         work.view.tell(Fact("image", (line,), data))
-    following = ("--image", "DIGEST") if images else ("--build",)
+    following = _deploy(unit, "--image", "DIGEST") if images else _deploy(unit, "--build")
     count = "1 image" if len(images) == 1 else f"{len(images)} images"
-    return Outcome("done", f"{place.uri}: {count}", next=Next("deploy", following))
+    return Outcome("done", f"{place.uri}: {count}", next=following)
 
 
-def repository_in(work: Work, live: Live | None) -> Repository | None:
-    """The repository of the stack; with --local it is the emulator's that takes pushes."""
-    return repository.repository_of(live, work.aws.target.endpoint_url if work.local else "")
+def chosen(config: Config, name: str, what: str) -> Unit:
+    """The service whose image is meant by an option; without a name the only one that has an image of its own.
+
+    Raises UsageError where there are several, none of that name, or one that runs the image of another.
+    """
+    if name and name not in config.services:
+        raise UsageError(f"{what}: no service is called {name}; there is {names_of(config.services)}")
+    able = {unit.name: unit for unit in units(config) if not unit.settings.image_of}
+    if name and name not in able:
+        raise UsageError(f"{what}: {name} runs the image of {config.services[name].image_of}; name that one")
+    if name:
+        return able[name]
+    own = [unit for unit in able.values() if unit.has_repository] or [*able.values()]
+    if len(own) > 1:
+        hint = "--service NAME" if what == "--service" else f"{what} NAME=..."
+        raise UsageError(
+            f"{what}: several services have an image of their own, {', '.join(unit.name for unit in own)}; say which by"
+            f" {hint}"
+        )
+    return own[0]
 
 
-def image_uri(work: Work, text: str | None) -> str | None:
-    """What --image stands for: a URI as it is, a digest or a tag as the pinned URI in the stack's repository."""
-    if not text or not repository.is_short(text):
+def repository_in(work: Work, unit: Unit, live: Live | None) -> Repository | None:
+    """The repository of a service; with --local it is the emulator's that takes pushes."""
+    return repository.repository_of(live, unit.name, work.aws.target.endpoint_url if work.local else "")
+
+
+def image_uri(work: Work, unit: Unit, text: str) -> str:
+    """What --image stands for: a URI as it is, a digest or a tag as the pinned URI in the service's repository."""
+    if not repository.is_short(text):
         return text
-    place = repository_in(work, find(work.aws, work.stack_name))
-    if place is None:
-        raise _no_repository(work.stack_name, f"image {text}: it is no URI, and ")
+    live = find(work.aws, work.stack_name)
+    place = _require_repository(work, unit, live, f"image {text}: it is no URI, and ")
     return repository.pinned_uri(work.aws, place, text)
 
 
-def build_source(work: Work, folder: str, place: Repository | None) -> tuple[str, Built | None]:
+def build_source(work: Work, unit: Unit, folder: str, place: Repository | None) -> tuple[str, Built | None]:
     """The tag of a folder, and what was built of it; nothing where the repository has that tag already."""
-    source, name, tag = _wanted(work.config, work.stack_name, folder, (), "")
+    source, name, tag = _wanted(unit, work.stack_name, folder, (), "")
     if place is not None and repository.image_of(work.aws, place, tag):
         return tag, None
     return tag, delivery.build(source, name, tag, work.view.tell)
 
 
-def push_built(work: Work, tag: str, built: Built | None) -> str:
-    """The pinned URI of an image that is in the stack's repository, or is pushed to it now."""
-    place = repository_in(work, require(work.aws, work.stack_name))
-    if place is None:
-        raise _no_repository(work.stack_name)
+def push_built(work: Work, unit: Unit, tag: str, built: Built | None) -> str:
+    """The pinned URI of an image that is in the service's repository, or is pushed to it now."""
+    place = _require_repository(work, unit, require(work.aws, work.stack_name))
     if built is None:
         return repository.pinned_uri(work.aws, place, tag)
     return f"{place.uri}@{delivery.push(work.aws, place, built, work.view.tell).digest}"
@@ -182,14 +205,32 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped(number)
 
 
-def _wanted(config: Config, stack: str, folder: str, arguments: tuple[str, ...], tag: str) -> tuple[Source, str, str]:
+def _wanted(unit: Unit, stack: str, folder: str, arguments: tuple[str, ...], tag: str) -> tuple[Source, str, str]:
+    if not unit.has_repository:
+        raise UsageError(
+            f"{unit.key}.image_uri: got {unit.settings.image_uri}, so that no image of its own is built; leave it empty"
+            " for one"
+        )
     if folder.startswith("-"):  # then everything before -- was left out
-        folder, arguments = SAMPLE, (folder, *arguments)
+        folder, arguments = "", (folder, *arguments)
     if tag and not repository.is_tag(tag):
         raise UsageError(f"--tag: got {tag!r}; a tag has 1 to 128 letters, digits, dots, dashes and underscores")
-    source = Source(Path(folder), PLATFORMS[config.cluster.architecture], arguments)
-    return source, stack, tag or source.tag
+    if not folder:
+        folder = unit.name if (Path(unit.name) / "Dockerfile").is_file() else SAMPLE
+    source = Source(Path(folder), PLATFORMS[unit.architecture], arguments)
+    return source, f"{stack}-{unit.name}" if unit.name != stack else stack, tag or source.tag
 
 
-def _no_repository(stack: str, what: str = "") -> UsageError:
-    return UsageError(f"{what}stack {stack} has no repository yet", next=Next("deploy", ("--build",)))
+def _deploy(unit: Unit, option: str, what: str = "") -> Next:
+    """The deployment of a service's image, with its name where there are several."""
+    several = sum(not other.settings.image_of for other in units(unit.config)) > 1
+    words = [f"{unit.name}={what}" if several and what else unit.name if several else what]
+    return Next("deploy", (option, *(word for word in words if word)))
+
+
+def _require_repository(work: Work, unit: Unit, live: Live | None, what: str = "") -> Repository:
+    place = repository_in(work, unit, live)
+    if place is None:
+        which = f"stack {work.stack_name} has no repository of {unit.name} yet"
+        raise UsageError(f"{what}{which}", next=_deploy(unit, "--build"))
+    return place

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from scaleout_cfn.aws.client import Target
-from scaleout_cfn.config import Config, Domain, ExistingVpc
+from scaleout_cfn.config import Config, Domain, ExistingVpc, NewLoadBalancer, WebService
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.errors import Next, UsageError
 from scaleout_cfn.local import GAP, Emulator, EmulatorError, attach, running, start
@@ -83,8 +83,13 @@ def target(emulator: Emulator, role_arn: str = "") -> Target:
 
 def stand_in(emulator: Emulator, config: Config) -> None:
     """Make in the emulator what the config takes as given in the account: its hosted zone, its VPC and subnets."""
-    listener, network = config.load_balancer.listener, config.network
-    zones = {listener.hosted_zone_id: listener.domain_name} if isinstance(listener, Domain) else {}
+    balancer, network = config.load_balancer, config.network
+    zones = {}
+    if isinstance(balancer, NewLoadBalancer) and isinstance(balancer.listener, Domain):
+        zones[balancer.listener.hosted_zone_id] = balancer.listener.domain_name
+    for settings in config.services.values():
+        if isinstance(settings, WebService) and settings.route.hosted_zone_id and settings.route.hosts:
+            zones.setdefault(settings.route.hosted_zone_id, settings.route.hosts[0])
     vpcs = {}
     if isinstance(network, ExistingVpc) and network.vpc_id:
         vpcs[network.vpc_id] = list(dict.fromkeys((*network.load_balancer_subnets, *network.node_subnets)))

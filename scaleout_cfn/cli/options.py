@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import Struct
 
-from scaleout_cfn.config import Config, remarks
-from scaleout_cfn.config_file import load
+from scaleout_cfn.config import Config
+from scaleout_cfn.config.conflicts import remarks
+from scaleout_cfn.config.file import load
 from scaleout_cfn.grammars import problem_of_bucket
 
 if TYPE_CHECKING:
@@ -74,6 +75,14 @@ bucket_option = click.option(
     default="",
     metavar="NAME",
     help="The templates' bucket.  [default: bucket of the config, else what `bootstrap` makes]",
+)
+
+
+one_service_option = click.option(
+    "--service", "service", default="", metavar="NAME", help="Of several services this one.  [default: the only one]"
+)
+service_option = click.option(
+    "--service", "service", default="", metavar="NAME", help="Of several services this one.  [default: all]"
 )
 
 

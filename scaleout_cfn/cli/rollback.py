@@ -24,7 +24,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
     "skip",
     multiple=True,
     metavar="PATH",
-    help="Leave this resource as it is: Service/Service. Only what could not be rolled back; repeatable.",
+    help="Leave this resource as it is: WebService/Service. Only what could not be rolled back; repeatable.",
 )
 def rollback(work: Work, yes: bool, adopt: bool, timeout_min: float | None, skip: tuple[str, ...]) -> Outcome:
     """Lead a failed stack back to the version that worked, and follow it.

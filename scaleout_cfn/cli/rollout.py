@@ -1,4 +1,4 @@
-"""rollout and logs: the service as it runs."""
+"""rollout and logs: the services as they run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 import click
 
+from scaleout_cfn.cli.options import service_option
 from scaleout_cfn.cli.work import Work, aws_command, timeout_option
+from scaleout_cfn.config.units import name_of
 from scaleout_cfn.deploy.live import require
 from scaleout_cfn.deploy.messages import Note, Outcome
 from scaleout_cfn.deploy.outcome import code_of
@@ -14,52 +16,64 @@ from scaleout_cfn.deploy.services import logs as lines
 from scaleout_cfn.deploy.services import service as services
 from scaleout_cfn.errors import Next, UsageError
 
+#: What the outputs that are log groups end in.
+LOG_GROUP = "LogGroupName"
+
 
 @click.command()
 @aws_command()
+@service_option
 @timeout_option
-def rollout(work: Work, timeout_min: float | None) -> Outcome:
-    """Watch the newest deployment of the service until it has ended, and change nothing.
+def rollout(work: Work, service: str, timeout_min: float | None) -> Outcome:
+    """Watch the newest deployment of each service until it has ended, and change nothing.
 
     It shows tasks old and new, their health, the failures that the circuit breaker counts, and the load balancer's
     targets.
 
-    Exits with 0 once the new version runs, 4 when ECS gave it up. Ctrl-C stops watching, and the deployment goes on.
+    Exits with 0 once the new versions run, 4 when ECS gave one up. Ctrl-C stops watching, and the deployment goes on.
     """
     end = work.patience(timeout_min).end(work.aws.pace)
     try:
-        return services.follow_rollout(work.aws, work.stack_name, work.view.tell, end=end)
+        watched = services.asked_for(work.aws, require(work.aws, work.stack_name), service)
+        return services.follow_rollouts(work.aws, watched, work.view.tell, end=end)
     except KeyboardInterrupt as stop:
-        what = f"{work.stack_name}: stopped watching; a deployment that runs goes on in AWS"
+        what = f"{work.stack_name}: stopped watching; a deployment that runs goes on"
         return Outcome("still_running", what, next=Next("rollout"), code=code_of(stop))
 
 
 @click.command()
 @aws_command()
+@service_option
 @click.option("--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option(
     "--since", default="10m", metavar="TIME", help="From then on: 30s, 10m, 2h, 1d ago, or a time.  [default: 10m]"
 )
-def logs(work: Work, follow: bool, since: str) -> Outcome:
-    """Print what the tasks of the service wrote, oldest first: the time, the beginning of the task's id, the line.
+def logs(work: Work, service: str, follow: bool, since: str) -> Outcome:
+    """Print what the tasks wrote, oldest first: the time, the service, the beginning of the task's id, the line.
 
     What the application writes is printed as it is, whatever it is.
     """
     start = lines.since(since, datetime.now(UTC))
     live = require(work.aws, work.stack_name)
-    group = live.outputs.get("LogGroupName", "")
-    if not group:
+    groups = {
+        name_of(key.removesuffix(LOG_GROUP)): group for key, group in live.outputs.items() if key.endswith(LOG_GROUP)
+    }
+    if not groups:
         raise UsageError(f"stack {live.name}: it has no log group yet", next=Next("deploy"))
+    if service and service not in groups:
+        raise UsageError(f"--service {service}: stack {live.name} has no log group of it; it has {', '.join(groups)}")
+    asked = [groups[service]] if service else [*groups.values()]
+    told = ", ".join(asked)
     count = 0
     try:
-        for line in lines.tail(work.aws, group, start, follow=follow):
+        for line in lines.tail(work.aws, asked, start, follow=follow):
             work.view.tell(lines.fact(line))
             count += 1
     except KeyboardInterrupt as stop:
-        what = f"{group}: stopped after {count} lines"
+        what = f"{told}: stopped after {count} lines"
         return Outcome("interrupted", what, next=Next("logs"), code=code_of(stop))
     if not count and work.local:
         work.view.tell(Note("the emulator runs no container, so nothing writes"))
     following = Next(words="a longer --since", instead=Next("rollout", words="to see whether tasks run"))
-    what = f"{group}: {count} lines since {start:%Y-%m-%d %H:%M:%SZ}"
+    what = f"{told}: {count} lines since {start:%Y-%m-%d %H:%M:%SZ}"
     return Outcome("done", what, next=None if count else following)

@@ -1,4 +1,4 @@
-"""exec and run: commands in the service's tasks, and in one of their own."""
+"""exec and run: commands in a service's tasks, and in one of their own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from types import FrameType
 
 import click
 
+from scaleout_cfn.cli.options import one_service_option
 from scaleout_cfn.cli.work import Options, Work, aws_command
+from scaleout_cfn.deploy.live import require
 from scaleout_cfn.deploy.messages import Note, Outcome
 from scaleout_cfn.deploy.outcome import code_of
 from scaleout_cfn.deploy.services import service as services
@@ -28,7 +30,7 @@ def _for_a_terminal(options: Options, **others: object) -> None:
     _on_aws(options, "exec")
 
 
-def _either(options: Options, words: tuple[str, ...], attach: str) -> None:
+def _either(options: Options, words: tuple[str, ...], attach: str, **others: object) -> None:
     if bool(words) == bool(attach):
         raise click.UsageError("give a command: run -- COMMAND; or a task: run --attach ID")
     _on_aws(options, "run")
@@ -36,18 +38,19 @@ def _either(options: Options, words: tuple[str, ...], attach: str) -> None:
 
 @click.command()
 @aws_command(check=_for_a_terminal)
+@one_service_option
 @click.option(
     "--task", "task_id", default="", metavar="ID", help="A task, by the beginning of its id.  [default: the newest]"
 )
 @click.argument("words", nargs=-1, metavar="[-- COMMAND]", type=click.UNPROCESSED)
-def exec(work: Work, task_id: str, words: tuple[str, ...]) -> Outcome:
+def exec(work: Work, service: str, task_id: str, words: tuple[str, ...]) -> Outcome:
     """Open a shell (/bin/sh, or COMMAND) in a running task, through ECS Exec.
 
-    Needs service.exec = true, and the AWS CLI with its session-manager-plugin. The exit code is that of the session;
-    for that of a command there is `run`.
+    Needs services.NAME.exec = true, and the AWS CLI with its session-manager-plugin. The exit code is that of the
+    session; for that of a command there is `run`.
     """
-    service = services.service_of(work.aws, work.stack_name)
-    program = tasks.exec_command(work.aws, service, task_id, words or ("/bin/sh",))
+    chosen = services.pick(work.aws, require(work.aws, work.stack_name), service)
+    program = tasks.exec_command(work.aws, chosen, task_id, words or ("/bin/sh",))
     work.view.close()
     code = _in_foreground(program)
     return Outcome("failed" if code else "done", f"the session ended with {code}", code=min(code, 1))
@@ -55,9 +58,10 @@ def exec(work: Work, task_id: str, words: tuple[str, ...]) -> Outcome:
 
 @click.command()
 @aws_command(check=_either)
+@one_service_option
 @click.option("--attach", default="", metavar="ID", help="Watch a task that an earlier `run` began; no COMMAND then.")
 @click.argument("words", nargs=-1, metavar="-- COMMAND", type=click.UNPROCESSED)
-def run(work: Work, attach: str, words: tuple[str, ...]) -> Outcome:
+def run(work: Work, service: str, attach: str, words: tuple[str, ...]) -> Outcome:
     """Run COMMAND in a task of its own, print what it writes, and exit with its exit code: a migration, say.
 
     The task has the service's definition, network and capacity, and no traffic. COMMAND takes the place of the image's
@@ -67,14 +71,14 @@ def run(work: Work, attach: str, words: tuple[str, ...]) -> Outcome:
 
     Exits with 5 where the command did not run, 7 where the cluster has no room.
     """
-    service = services.service_of(work.aws, work.stack_name)
+    chosen = services.pick(work.aws, require(work.aws, work.stack_name), service)
     if attach:
-        return tasks.watch_task(work.aws, tasks.running_task(work.aws, service, attach), work.view.tell)
+        return tasks.watch_task(work.aws, tasks.running_task(work.aws, chosen, attach), work.view.tell)
     token = f"scfn-run-{uuid.uuid4().hex}"
     try:
-        task = tasks.start(work.aws, service, words, token)
+        task = tasks.start(work.aws, chosen, words, token)
     except KeyboardInterrupt as stop:
-        find = Next(words=tasks.list_command(service, work.aws.region, token))
+        find = Next(words=tasks.list_command(chosen, work.aws.region, token))
         what = "interrupted while the task was asked for; it may have begun"
         return Outcome("still_running", what, next=find, code=code_of(stop))
     work.view.tell(Note(f"task {task.arn} begins; to stop it: {tasks.stop_command(task, work.aws.region)}"))

@@ -8,12 +8,21 @@ from pathlib import Path
 import click
 
 from scaleout_cfn.cli.tables import heading, print_table, progress, remarks, says, table, write
-from scaleout_cfn.cli.traffic import Asked, env_option, json_option, model_at, path_type, traffic_options
+from scaleout_cfn.cli.traffic import (
+    Asked,
+    env_option,
+    json_option,
+    model_at,
+    path_type,
+    service_option,
+    traffic_options,
+)
 
 
 @click.command()
 @click.argument("folder", type=path_type, default=Path("templates_out"))
 @env_option
+@service_option
 @traffic_options
 @json_option
 @click.option("--html", "html_file", type=path_type, help="Write one page that needs no network.")
@@ -22,24 +31,25 @@ from scaleout_cfn.cli.traffic import Asked, env_option, json_option, model_at, p
 def simulate(
     folder: Path,
     environment: str | None,
+    service: str,
     asked: Asked,
     as_json: bool,
     html_file: Path | None,
     plot_files: tuple[Path, ...],
     series_file: Path | None,
 ) -> None:
-    """Say what the set in FOLDER does under a traffic: misses, tasks and instances, alarms, money.
+    """Say what a service of the set in FOLDER does under a traffic: misses, tasks and instances, alarms, money.
 
     FOLDER is a folder of rendered templates, ours or others of this shape, or a config file; templates_out by default.
-    Every number is a
-    mean over 12 alarm phases, with its range over the phases and over what AWS does not publish.
+    What else runs on the service's nodes takes its places at its fewest tasks. Every number is a mean over 12 alarm
+    phases, with its range over the phases and over what AWS does not publish.
     """
     from scaleout_cfn.simulator.model import Delays
     from scaleout_cfn.simulator.report import page, plot, series_csv
     from scaleout_cfn.simulator.run import run
     from scaleout_cfn.simulator.study import study
 
-    model = model_at(folder, environment)
+    model = model_at(folder, environment, service)
     traffic, load, prices = asked.all()
     with progress(5, "simulating", len(traffic.requests) > 500_000) as done:
         verdict = study(model, load, traffic, prices, done)
@@ -76,11 +86,13 @@ def simulate(
 @click.command()
 @click.argument("sets", type=path_type, nargs=-1, required=True)
 @env_option
+@service_option
 @traffic_options
 @json_option
 def compare(
     sets: tuple[Path, ...],
     environment: str | None,
+    service: str,
     asked: Asked,
     as_json: bool,
 ) -> None:
@@ -92,9 +104,9 @@ def compare(
     from scaleout_cfn.simulator.peers import peers, with_profile
     from scaleout_cfn.simulator.study import study
 
-    models = {str(path): model_at(path, environment) for path in sets}
+    models = {str(path): model_at(path, environment, service) for path in sets}
     first = models[str(sets[0])]
-    models.update({name: with_profile(first, scaling) for name, scaling in PROFILES.items()})
+    models.update({name: with_profile(first, profile) for name, profile in PROFILES.items()})
     models.update(peers(first))
     traffic, load, prices = asked.all()
     verdicts = {}
@@ -121,6 +133,7 @@ def compare(
                     for field, kind in (
                         ("dropped", "share"),
                         ("instance_hours", "count"),
+                        ("task_hours", "count"),
                         ("cost_usd", "usd"),
                     )
                 ),
@@ -128,8 +141,20 @@ def compare(
         )
     click.echo("\n".join(heading(traffic, load)) + "\n")
     print_table(
-        ("", "over the objective", "over the phases", "over the bands", "dropped", "instance-hours", "USD"), rows
+        (
+            "",
+            "over the objective",
+            "over the phases",
+            "over the bands",
+            "dropped",
+            "instance-hours",
+            "task-hours",
+            "USD",
+        ),
+        rows,
     )
     for path in sets:
+        for note in verdicts[str(path)].model.notes:
+            click.echo(f"\n{path}: {note}")
         if limit := verdicts[str(path)].limit:
             click.echo(f"\nWhat limits {path} is {limit}.")

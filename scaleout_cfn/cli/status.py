@@ -3,43 +3,55 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
-from scaleout_cfn.aws.names import name_in
 from scaleout_cfn.cli.draw import rollout_line
+from scaleout_cfn.cli.options import service_option
 from scaleout_cfn.cli.work import Work, aws_command, timeout_option
+from scaleout_cfn.config.units import name_of, service_in, title_of
 from scaleout_cfn.deploy.live import Live, require
 from scaleout_cfn.deploy.messages import Fact, Outcome, Watched
-from scaleout_cfn.deploy.outcome import outcome_of
+from scaleout_cfn.deploy.outcome import code_of, outcome_of
 from scaleout_cfn.deploy.services.overview import Overview, overview_of
 from scaleout_cfn.deploy.watch.events import History, Operation, first_cause
 from scaleout_cfn.deploy.watch.follow import follow, read_events
+from scaleout_cfn.errors import UsageError
 
 
 @click.command()
 @aws_command()
+@service_option
 @click.option("--watch", is_flag=True, help="Show it again whenever it changes, until Ctrl-C.")
-def status(work: Work, watch: bool) -> Outcome:
-    """Show the stacks, the deployment of the service, its targets and its URL on one screen."""
+def status(work: Work, service: str, watch: bool) -> Outcome:
+    """Show the stacks, and of each service its deployment, its targets and its URL, on one screen."""
     shown: Overview | None = None
-    while True:
-        state = overview_of(work.aws, work.stack_name)
-        if state != shown:
-            work.view.tell(_screen(state, datetime.now(UTC) if watch else None))
-            shown = state
-        if not watch:
-            return _outcome(state.live)
-        work.aws.pace.wait()
+    try:
+        while True:
+            state = overview_of(work.aws, work.stack_name)
+            if state != shown:
+                work.view.tell(_screen(state, service, datetime.now(UTC) if watch else None))
+                shown = state
+            if not watch:
+                return _outcome(state.live, service)
+            work.aws.pace.wait()
+    except KeyboardInterrupt as stop:
+        # To stop is how it ends: only a signal that asks for it from outside has a code of its own.
+        if shown is None or code_of(stop) != 128 + signal.SIGINT:
+            raise
+        return _outcome(shown.live, service)
 
 
 @click.command()
 @aws_command()
+@service_option
 @timeout_option
 @click.option("--follow", "go_on", is_flag=True, help="Watch until the operation has ended.")
 @click.option("--failed", is_flag=True, help="Only what failed.")
-def events(work: Work, timeout_min: float | None, go_on: bool, failed: bool) -> Outcome:
+def events(work: Work, service: str, timeout_min: float | None, go_on: bool, failed: bool) -> Outcome:
     """Show the newest operation on the stack and on all that is nested in it, oldest event first."""
     live = require(work.aws, work.stack_name)
     history = History(live.stack_id)
@@ -57,50 +69,75 @@ def events(work: Work, timeout_min: float | None, go_on: bool, failed: bool) -> 
     fresh = read_events(work.aws, history, on_error=problems.append)
     if problems and not fresh:
         raise problems[0]
-    shown = tuple(event for event in fresh if event.failed or not failed)
+    of_service = [event for event in fresh if service in ("", service_in(event.path))]
+    if service and not of_service:
+        there = {name for event in fresh if (name := service_in(event.path)) != event.path}
+        raise UsageError(
+            f"--service {service}: no event is of it; there are some of {', '.join(sorted(there)) or 'none'}"
+        )
+    shown = tuple(event for event in of_service if event.failed or not failed)
     work.view.tell(Watched(live.status, shown, history.progress, 0))
     cause = first_cause(history.events)
-    what = f"{live.name}: {len(shown)} events" + (f" of {len(fresh)}" if failed else "")
+    what = f"{live.name}: {len(shown)} events" + (f" of {len(fresh)}" if failed or service else "")
     return Outcome("done", what, live.status, live.stack_id, cause=cause, reason=cause.reason if cause else "")
 
 
 @click.command()
 @aws_command()
-def outputs(work: Work) -> Outcome:
+@service_option
+def outputs(work: Work, service: str) -> Outcome:
     """Print the outputs of the root stack, one a line."""
-    return _outcome(require(work.aws, work.stack_name))
+    return _outcome(require(work.aws, work.stack_name), service)
 
 
-def _outcome(live: Live) -> Outcome:
+def _outcome(live: Live, service: str = "") -> Outcome:
+    outputs = live.outputs
+    if service:
+        # Each service has a log group: the outputs of `order` are none of those of `order-api`.
+        titles = sorted((key.removesuffix("LogGroupName") for key in outputs if key.endswith("LogGroupName")), key=len)
+        if title_of(service) not in titles:
+            names = ", ".join(sorted(map(name_of, titles))) or "none"
+            raise UsageError(f"--service {service}: stack {live.name} has no outputs of it; it has those of {names}")
+        whose = {key: next((title for title in reversed(titles) if key.startswith(title)), "") for key in outputs}
+        outputs = {key: value for key, value in outputs.items() if whose[key] == title_of(service)}
     return Outcome(
         "done",
         f"{live.name}: {live.status}",
         live.status,
         live.stack_id,
-        outputs=live.outputs,
+        outputs=outputs,
         next=live.meaning.next,
     )
 
 
-def _screen(state: Overview, seen: datetime | None = None) -> Fact:
-    """The screen of a state; `seen` is when it was seen first, where it is watched."""
-    url = state.live.outputs.get("ServiceUrl", "")
-    stacks = {state.live.name: state.live.status, **state.stacks}
+def _screen(state: Overview, service: str = "", seen: datetime | None = None) -> Fact:
+    """The screen of a state, of one service or of all; `seen` is when it was seen first, where it is watched."""
+    names = [name for name in sorted({*state.services, *state.targets}) if service in ("", name)]
+    stacks = {state.live.name: state.live.status}
+    stacks |= {path: status for path, status in state.stacks.items() if service in ("", service_in(path))}
     lines = [f"{path:<16} {status}" for path, status in stacks.items()]
-    lines += [f"{name_in(newest.service)}  {rollout_line(newest)}" for newest in state.services]
-    counts = ", ".join(f"{number} {word}" for word, number in sorted(state.targets.items())) or "none registered"
-    lines.append(f"targets  {counts}")
+    data: dict[str, Any] = {}
+    for name in names:
+        newest, targets = state.services.get(name), state.targets.get(name)
+        # Nothing answers before there is a service.
+        url = state.live.outputs.get(f"{title_of(name)}Url", "") if newest else ""
+        lines += [rollout_line(newest)] if newest else []
+        if targets is not None:
+            counts = ", ".join(f"{number} {word}" for word, number in sorted(targets.items())) or "none registered"
+            lines.append(f"{name}  targets  {counts}")
+        lines += [f"{name}  URL  {url}"] if url else []
+        data[name] = {
+            "deployment": dataclasses.asdict(newest) if newest else None,
+            "targets": dict(targets or {}),
+            "url": url,
+        }
     lines += [f"not read: {line}" for line in state.unread]
-    if url:
-        lines.append(f"URL  {url}")
     if seen:
         lines.append(f"seen  {seen:%Y-%m-%d %H:%M:%SZ}")
-    data = {
+    whole = {
         **({"seen": seen.isoformat()} if seen else {}),
         "stacks": dict(state.stacks),
-        "services": [dataclasses.asdict(newest) for newest in state.services],
-        "targets": dict(state.targets),
+        "services": data,
         "unread": list(state.unread),
-        "url": url,
     }
-    return Fact("status", tuple(lines), data)
+    return Fact("status", tuple(lines), whole)

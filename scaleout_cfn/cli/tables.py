@@ -30,6 +30,7 @@ _ROWS = (
     ("most tasks", "most_tasks", "count"),
     ("most instances", "most_nodes", "count"),
     ("tasks on average", "mean_tasks", "count"),
+    ("task-hours", "task_hours", "count"),
     ("instance-hours", "instance_hours", "count"),
     ("  with perfect foresight", "oracle_instance_hours", "count"),
     ("USD", "cost_usd", "usd"),
@@ -43,10 +44,16 @@ def says(kind: str, value: float) -> str:
     return {"s": f"{value:.3f} s", "usd": f"{value:.2f}", "count": f"{value:.1f}".removesuffix(".0")}[kind]
 
 
+#: What there is on nodes only.
+_OF_NODES = ("most_nodes", "instance_hours", "oracle_instance_hours")
+
+
 def table(study: Study) -> list[tuple[str, str, str, str]]:
     """What, mean, range over the phases, range over the bands."""
     rows = []
     for what, name, kind in _ROWS:
+        if not study.model.nodes and name in _OF_NODES:
+            continue
         middle, band = study.middle[name], study.band(name)
         spread, wide = (
             says(kind, r.low)
@@ -77,7 +84,7 @@ def heading(traffic: Traffic, load: Load) -> list[str]:
 
 def remarks(study: Study) -> list[str]:
     """What the numbers of a table need to be understood."""
-    lines = []
+    lines = list(study.model.notes)
     if study.middle["under_provisioned_share"].mean > study.middle["objective_missed"].mean:
         lines.append(
             "Too few tasks are fewer than keep 99 % of a second's requests under the objective: a second that misses"

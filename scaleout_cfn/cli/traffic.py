@@ -253,8 +253,13 @@ env_option = click.option(
 )
 
 
-def model_at(path: Path, environment: str | None) -> Model:
-    """Of a folder of templates, or of a config file, which is rendered first."""
+service_option = click.option(
+    "--service", metavar="NAME", default="", help="The service to simulate.  [default: the only one]"
+)
+
+
+def model_at(path: Path, environment: str | None, service: str) -> Model:
+    """Of a service in a folder of templates, or of a config file, which is rendered first."""
     from scaleout_cfn.simulator.read import model_of, read
 
     if path.suffix != ".toml":
@@ -263,11 +268,11 @@ def model_at(path: Path, environment: str | None) -> Model:
                 f"--env {environment}: {path} is no config file, so it has no environments; give a .toml file, or"
                 f" render it with --env {environment} first"
             )
-        return read(path)
+        return read(path, service)
     from scaleout_cfn.cli.options import composed, load_config
     from scaleout_cfn.rendering import set_of
 
-    return model_of(set_of(composed(load_config(path, environment, ()))), str(path))
+    return model_of(set_of(composed(load_config(path, environment, ()))), str(path), service)
 
 
 def _numbers(texts: tuple[str, ...]) -> dict[str, float]:

@@ -178,7 +178,7 @@ def _of_rehearsal(outcome: Outcome, *, kept: bool) -> Outcome:
     if outcome.end != "still_running":
         return local.as_gap(outcome)
     if kept or local.kept():
-        return replace(outcome, what=outcome.what.replace("goes on in AWS", "goes on in the emulator"))
+        return outcome
     what = outcome.what.partition(":")[0] + ": stopped; the emulator ends with this command, and nothing is left"
     return replace(outcome, end="interrupted", what=what, next=Next(AGAIN))
 
@@ -202,9 +202,10 @@ def typed_for(options: Options) -> Typed:
     given += [("--role-arn", options.role_arn), ("--endpoint-url", options.endpoint_url)]
     where = "".join(f" {name} {shlex.quote(value)}" for name, value in given if value)
     own = click.get_current_context().params
-    carried = {f"--{name}": str(own[name]) for name in ("image", "bucket") if own.get(name)}
+    carried = [("--image", image) for image in own.get("images") or ()]
+    carried += [("--bucket", own["bucket"])] if own.get("bucket") else []
     flags = {"--adopt": own.get("adopt"), "--no-nested-plan": own.get("nested_plan") is False}
-    carried |= {name: "" for name, given in flags.items() if given}
+    carried += [(name, "") for name, given in flags.items() if given]
     return partial(
         command_line, program=project().program, carried=carried, where=where + (" --local" if options.local else "")
     )

@@ -64,8 +64,8 @@ class Run:
 
 
 def deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confirm) -> Outcome:
-    """Bring a stack to what is wished. On a new stack with an image in two phases, so that an image that does not
-    start takes back the service and not the network, the cluster and the registry.
+    """Bring a stack to what is wished. On a new stack with images in two phases, so that an image that does not start
+    takes back the services and not the network, the cluster and the repositories.
 
     Raises DeployError where nothing was begun; whatever had begun ends in an Outcome.
     """
@@ -91,14 +91,15 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
     phases = phases_of(wish, live, aws.target.role_arn)
     for number, desired in enumerate(phases, 1):
         if len(phases) > 1:
-            tell(Note(f"phase {number} of {len(phases)}: {'infrastructure' if number == 1 else 'the service'}"))
+            tell(Note(f"phase {number} of {len(phases)}: {'infrastructure' if number == 1 else 'services'}"))
         outcome = _phase(run, desired, live, confirm)
         if outcome.exit_code:
             return outcome
         if number < len(phases):
             tell(Note(f"✓ {outcome.what}"))
             live = find(aws, wish.stack_name)
-    return earlier if earlier and outcome.end == "no_change" else outcome
+    outcome = earlier if earlier and outcome.end == "no_change" else outcome
+    return replace(outcome, waiting=tuple(name for name, image in phases[-1].images.items() if not image))
 
 
 def _run(aws: Aws, identity: Identity, wish: Wish, tell: Tell) -> Run:

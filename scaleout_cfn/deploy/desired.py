@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from scaleout_cfn.config.units import IMAGE
 from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.deploy.publish import Published
 from scaleout_cfn.errors import UsageError
 
-__all__ = ["ENVIRONMENT", "IMAGE", "Desired", "fingerprint_in", "parameters_for", "token"]
+__all__ = ["ENVIRONMENT", "Desired", "fingerprint_in", "parameters_for", "token"]
 
 #: The tag of a stack that says which environment of a config it is: without it, none.
 ENVIRONMENT = "scaleout:environment"
-IMAGE = "ImageUri"
 HIDDEN = "****"
 #: In the token of what belongs to no desired state.
 NOBODYS = "0" * 16
@@ -74,6 +74,11 @@ class Desired:
             if value is not None and types[name].startswith("AWS::SSM::Parameter::Value<")
         }
 
+    @property
+    def images(self) -> dict[str, str]:
+        """The parameters that are images, each with its URI; empty for one that is not given yet."""
+        return {name: value or "" for name, value in self.parameters.items() if name.endswith(IMAGE)}
+
     def request(self) -> list[dict[str, Any]]:
         """The parameters as CreateChangeSet takes them."""
         return [
@@ -103,12 +108,12 @@ class Desired:
 
 
 def parameters_for(
-    published: Published, live: Live | None, given: Mapping[str, str], *, image: str | None
+    published: Published, live: Live | None, given: Mapping[str, str], images: Mapping[str, str]
 ) -> dict[str, str | None]:
     """A value for every parameter of the root.
 
-    The config is in the template's defaults, so they win over what the stack has. Only the image is kept as it is
-    where none is given: a deployment of other numbers must not take the service away. A parameter without a default
+    The config is in the template's defaults, so they win over what the stack has. Only images are kept as they are
+    where none is given: a deployment of other numbers must not take a service away. A parameter without a default
     keeps the value that the stack has. Raises UsageError for one that has no value at all.
     """
     before = live.parameters if live else {}
@@ -117,15 +122,17 @@ def parameters_for(
         default = declared.get("Default")
         if name in given:
             values[name] = given[name]
-        elif name == IMAGE:
-            values[name] = image if image is not None else (str(default or "") or before.get(name, ""))
+        elif name in images:
+            values[name] = images[name]
+        elif name.endswith(IMAGE):
+            values[name] = str(default or "") or before.get(name, "")
         elif default is not None:
             values[name] = str(default)
         elif name in before:
             values[name] = None if before[name] == HIDDEN else before[name]
         else:
             raise UsageError(f"parameter {name}: has no value; {declared.get('Description', 'set it in the config')}")
-    if unknown := sorted(set(given) - set(values)):
+    if unknown := sorted({*given, *images} - set(values)):
         raise UsageError(f"parameter {unknown[0]}: the root has none of that name; it has {', '.join(values)}")
     return values
 

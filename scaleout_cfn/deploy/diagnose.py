@@ -14,6 +14,7 @@ from typing import Any
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import title_in
+from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.changes.reasons import hook_words
 from scaleout_cfn.deploy.live import Live, require
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
@@ -71,10 +72,11 @@ def newest_failure(pages: Iterable[Mapping[str, Any]]) -> tuple[PastOperation | 
     return None, 0
 
 
-def diagnose(aws: Aws, stack: str, tell: Tell) -> Outcome:
+def diagnose(aws: Aws, stack: str, tell: Tell, *, service: str = "") -> Outcome:
     """Say what failed first and why, of the newest operation in which anything did. Changes nothing.
 
-    Raises UsageError when there is no such stack; one that is deleted is found by its ARN.
+    What ECS, the logs and the load balancer know is told of all services, or of one. Raises UsageError when there is no
+    such stack; one that is deleted is found by its ARN.
     """
     live = require(aws, stack)
     # The events are what was asked for: not to be allowed to read them is an error.
@@ -86,9 +88,10 @@ def diagnose(aws: Aws, stack: str, tell: Tell) -> Outcome:
         hooks = {hook.type: hook_words(aws, hook.id, hook.reason) for hook in refusing_hooks(events, cause)}
         tell(_headline(cause, events, since, hooks))
     running = since == 0 and live.meaning.end == "running"
-    reasons = tell_evidence(aws, live, events, tell)
+    reasons = tell_evidence(aws, live, events, tell, service=service)
     # What ECS says comes first: CloudFormation's reason is often only that it waited in vain.
-    cure = next((words for words in map(hint, [*reasons, cause.reason if cause else ""]) if words), "")
+    said = [*reasons, *([(service_in(cause.path), cause.reason)] if cause else [])]
+    cure = next((words for name, reason in said if (words := hint(reason, name))), "")
     if cure:
         tell(Fact("hint", (f"hint: {cure}",), {"text": cure}))
     if cause is None:
@@ -171,15 +174,16 @@ HINTS = (
     ),
     (
         r"exec format error|no matching manifest|does not match the (specified )?platform",
-        "the image is built for another CPU than the nodes have: build it for both, or change cluster.instance_types",
+        "the image is built for another CPU than the nodes have: build it for both, or for that of the pool, "
+        "capacity.NAME.architecture",
     ),
     (
         r"OutOfMemory|OOM|exit(ed with)?( code)?:? ?137",
-        "the container used more memory than it may: raise service.memory_mib, or make the application use less",
+        "the container used more memory than it may: raise services.NAME.memory_mib, or make the application use less",
     ),
     (
         r"unable to place a task|MemberOf placement constraint|RESOURCE:(CPU|MEMORY|PORTS|ENI)",
-        "no node has room: raise cluster.max_nodes, take larger instance_types, or smaller tasks",
+        "no node has room: raise max_nodes of the pool [capacity.NAME], take larger instance_types, or smaller tasks",
     ),
     (
         r"No Container Instances were found|no container instances met",
@@ -192,8 +196,8 @@ HINTS = (
     ),
     (
         r"[Hh]ealth checks? failed|failed [A-Za-z ]*health checks|Target\.(Failed|Response|Timeout)",
-        "the application does not answer the health check: check health_check.path, the port, and how long it "
-        "takes to start (service.deployment.health_check_grace_s)",
+        "the application does not answer the health check: check services.NAME.health_check.path, the "
+        "port, and how long it takes to start (services.NAME.deployment.health_check_grace_s)",
     ),
     (
         r"[Ee]ssential container",
@@ -205,7 +209,7 @@ HINTS = (
     ),
     (
         r"service.linked role",
-        "this account is new to the service: set create_service_linked_role to true once",
+        "this account is new to the service: set cluster.create_service_linked_role to true once",
     ),
     (
         r"LimitExceeded|quota|maximum number of|limit has been (reached|exceeded)",
@@ -234,6 +238,8 @@ HINTS = (
 )
 
 
-def hint(text: str) -> str:
-    """What to do about a message of AWS; empty where nothing is known."""
-    return next((cure for pattern, cure in HINTS if re.search(pattern, text)), "")
+def hint(text: str, service: str = "NAME") -> str:
+    """What to do about a message of AWS, with the keys of the service; empty where nothing is known."""
+    cure = next((cure for pattern, cure in HINTS if re.search(pattern, text)), "")
+    # What is no service of a set of ours is called by its path, in capital letters.
+    return cure.replace("services.NAME", f"services.{service}") if service.islower() else cure

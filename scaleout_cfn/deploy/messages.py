@@ -76,8 +76,9 @@ class Watched:
 
 @dataclass(frozen=True)
 class Rollout:
-    """An ECS deployment: its state, tasks, and why it is not further."""
+    """An ECS deployment: its state, tasks, and why it is not further. `name` is what the set calls the service."""
 
+    name: str
     service: str
     state: str
     stage: str = ""
@@ -143,8 +144,8 @@ EXITS: Final[Mapping[Exit, int]] = MappingProxyType(
 class Outcome:
     """How a command ended: what happened, the first cause, the state things are in, and the next command.
 
-    `end` is one word for programs. `code` is the exit code where it is not ours to choose: a signal's, or that of a
-    command which ran in a task.
+    `end` is one word for programs. `waiting` are the root parameters of images that are not given yet. `code` is the
+    exit code where it is not ours to choose: a signal's, or that of a command which ran in a task.
     """
 
     end: Exit
@@ -156,6 +157,7 @@ class Outcome:
     outputs: Mapping[str, str] = field(default_factory=dict)
     next: Next | None = None
     change_set: str = ""
+    waiting: tuple[str, ...] = ()
     code: int | None = None
 
     @property

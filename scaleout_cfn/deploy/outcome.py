@@ -72,7 +72,7 @@ def interrupted(
     runs is known to be an update, the only thing that can be cancelled.
     """
     if running:
-        what = f"{stack}: stopped watching; what was begun goes on in AWS"
+        what = f"{stack}: stopped watching; what was begun goes on"
         following = Next("events", ("--follow",), instead=Next("cancel") if updating else None)
     elif left:
         what = f"{stack}: interrupted while CloudFormation made the change set; it is left, and nothing else changed"

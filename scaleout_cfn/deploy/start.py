@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.aws.pace import USUAL, Patience
 from scaleout_cfn.deploy.changes.plan import MARK
-from scaleout_cfn.deploy.desired import IMAGE, Desired, fingerprint_in, parameters_for, token
+from scaleout_cfn.deploy.desired import Desired, fingerprint_in, parameters_for, token
 from scaleout_cfn.deploy.live import Live, resources_of, template_text
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.deploy.publish import Published
@@ -25,14 +25,15 @@ __all__ = ["Wish", "busy", "desired_of", "make_startable", "operation_at_work", 
 class Wish:
     """What the user asks for.
 
-    `adopt` agrees to take over a stack that is not ours; `allowed` are the logical paths that may be replaced or
-    deleted though they hold data; `recreate` agrees to delete a stack whose creation failed. `nested_plan` asks for
-    the changes inside nested stacks. `patience` bounds the watching.
+    `images` are URIs by the root parameters that take them: one that is empty takes its service away, one that is not
+    there leaves it as it is. `adopt` agrees to take over a stack that is not ours; `allowed` are the logical paths that
+    may be replaced or deleted though they hold data; `recreate` agrees to delete a stack whose creation failed.
+    `nested_plan` asks for the changes inside nested stacks. `patience` bounds the watching.
     """
 
     stack_name: str
     published: Published
-    image: str | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     adopt: bool = False
@@ -59,10 +60,9 @@ class Wish:
         return any(MARK in file.text for file in self.published.files)
 
 
-def desired_of(wish: Wish, live: Live | None, role_arn: str, *, image: str | None = None) -> Desired:
-    """The desired state of a wish, given what is there. `image` overrides the wish's."""
-    asked = wish.image if image is None else image
-    parameters = parameters_for(wish.published, live, wish.parameters, image=asked)
+def desired_of(wish: Wish, live: Live | None, role_arn: str) -> Desired:
+    """The desired state of a wish, given what is there."""
+    parameters = parameters_for(wish.published, live, wish.parameters, wish.images)
     return Desired(wish.stack_name, wish.published, parameters, wish.tags, role_arn)
 
 
@@ -72,9 +72,9 @@ def phases_of(wish: Wish, live: Live | None, role: str) -> list[Desired]:
     new = live is None or live.meaning.start in ("create", "recreate") or live.status == "CREATE_IN_PROGRESS"
     there = None if new and (live is None or live.status != "CREATE_IN_PROGRESS") else live
     whole = desired_of(wish, there, role)
-    if not new or not whole.parameters.get(IMAGE):
+    if not new or not any(whole.images.values()):
         return [whole]
-    return [desired_of(wish, there, role, image=""), whole]
+    return [replace(whole, parameters={**whole.parameters, **dict.fromkeys(whole.images, "")}), whole]
 
 
 def operation_at_work(aws: Aws, live: Live, fingerprints: Collection[str]) -> Operation:

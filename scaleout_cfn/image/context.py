@@ -19,7 +19,7 @@ from scaleout_cfn.errors import UsageError
 
 __all__ = ["PLATFORMS", "Source", "included"]
 
-#: cluster.architecture of the config, as container tools call it.
+#: An architecture of the config, as container tools call it.
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 
 DOCKERFILE = "Dockerfile"

@@ -1,4 +1,4 @@
-"""From a folder to an image in the stack's repository. Every step looks first whether it is done already."""
+"""From a folder to an image in a service's repository. Every step looks first whether it is done already."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Built:
     new: bool
 
 
-def build(source: Source, stack_name: str, tag: str, tell: Tell, builder: Callable[[], Builder] = find) -> Built:
-    """Build an image as `STACK:TAG`, unless it is there. Its platform is that of the cluster, or it is refused.
+def build(source: Source, name: str, tag: str, tell: Tell, builder: Callable[[], Builder] = find) -> Built:
+    """Build an image as `NAME:TAG`, unless it is there. Its platform is that of what it runs on, or it is refused.
 
     Raises BuilderError, or UsageError where nothing builds or the image is of another platform.
     """
     program = builder()
-    name = f"{stack_name.lower()}:{tag}"
+    name = f"{name.lower()}:{tag}"
     if program.platform_of(name) == source.platform:
         tell(Note(f"{name} is built already"))
         return Built(program, name, tag, new=False)
@@ -46,8 +46,9 @@ def build(source: Source, stack_name: str, tag: str, tell: Tell, builder: Callab
         got = _make(program, source, name, (*source.arguments, "--no-cache"), tell)
     if got != source.platform:
         raise UsageError(
-            f"image {name}: it is for {got or 'no known platform'}, and the cluster runs {source.platform}. Its"
-            " Dockerfile or its base fixes the platform: let it follow --platform, or set cluster.architecture"
+            f"image {name}: it is for {got or 'no known platform'}, and the service runs on {source.platform}. Its"
+            " Dockerfile or its base fixes the platform: let it follow --platform, or set the architecture of the pool,"
+            " capacity.NAME.architecture, on Fargate that of the service"
         )
     return Built(program, name, tag, new=True)
 

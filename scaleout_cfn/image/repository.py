@@ -1,4 +1,4 @@
-"""The ECR repository of a stack: what is in it, what a digest or a tag stands for, and the password to push with."""
+"""The ECR repository of a service: what is in it, what a digest or a tag stands for, and the password to push with."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.config.units import title_of
 from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.errors import ApiError, Next, UsageError
 
@@ -48,9 +49,9 @@ class Image:
     size_bytes: int
 
 
-def repository_of(live: Live | None, emulator_url: str = "") -> Repository | None:
-    """The repository that a stack has; None where it has none yet."""
-    uri = live.outputs.get("RepositoryUri", "") if live else ""
+def repository_of(live: Live | None, service: str, emulator_url: str = "") -> Repository | None:
+    """The repository that a stack has for the images of a service; None where it has none yet."""
+    uri = live.outputs.get(f"{title_of(service)}RepositoryUri", "") if live else ""
     if "/" not in uri:
         return None
     return Repository(uri, urlsplit(emulator_url).netloc or uri.partition("/")[0], plain=bool(emulator_url))
@@ -80,7 +81,7 @@ def image_of(aws: Aws, repository: Repository, name: str) -> Image | None:
 
 
 def is_short(text: str) -> bool:
-    """Whether an image is given by its digest or tag alone, and so is one of the stack's repository.
+    """Whether an image is given by its digest or tag alone, and so is one of the service's repository.
 
     An image elsewhere has a slash or a colon in its URI: nginx:1.29 is one of Docker Hub, nginx is a tag.
     """

@@ -119,12 +119,18 @@ PLACES = {
 
 #: Types whose schema says nothing of handlers.
 #: https://docs.aws.amazon.com/codebuild/latest/userguide/auth-and-access-control-permissions-reference.html
+#: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
 WITHOUT_HANDLERS = {
     "AWS::CodeBuild::Project": [
         "codebuild:BatchGetProjects",
         "codebuild:CreateProject",
         "codebuild:DeleteProject",
         "codebuild:UpdateProject",
+    ],
+    "AWS::ElasticLoadBalancingV2::ListenerCertificate": [
+        "elasticloadbalancing:AddListenerCertificates",
+        "elasticloadbalancing:DescribeListenerCertificates",
+        "elasticloadbalancing:RemoveListenerCertificates",
     ],
 }
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from scaleout_cfn.scaling import Scaling, StepScaling, TargetTracking
+from scaleout_cfn.config.scaling import Scaling, StepScaling, TargetTracking
 from scaleout_cfn.simulator import rules
-from scaleout_cfn.simulator.model import Delays, Model
+from scaleout_cfn.simulator.model import Delays, NodePool
 from scaleout_cfn.simulator.placement import Nodes
 
 __all__ = ["CapacityProvider", "NodeTracking", "ServicePolicies", "Source", "TaskCounts"]
@@ -205,9 +205,9 @@ class CapacityProvider:
 
     name = "capacity provider"
 
-    def __init__(self, model: Model, delays: Delays) -> None:
-        self.model, self.delays, self.settings = model, delays, model.scaling.nodes
-        self.most = min(model.max_nodes, rules.MOST_NODES)
+    def __init__(self, pool: NodePool, delays: Delays) -> None:
+        self.pool, self.delays, self.settings = pool, delays, pool.scaling
+        self.most = min(pool.max_nodes, rules.MOST_NODES)
         self.launched_at = _LONG_AGO
         self.may_shrink_at = 0
         self.low_looks = 0
@@ -215,7 +215,7 @@ class CapacityProvider:
     def look(self, nodes: Nodes, waiting: int) -> int | None:
         """Once a minute: the size that the reservation asks for; None while no alarm is on."""
         busy = nodes.count - nodes.empty
-        needed = rules.nodes_needed(nodes.count, busy, waiting, self.model.tasks_per_node, self.settings)
+        needed = rules.nodes_needed(nodes.count, busy, waiting, self.pool.tasks_per_node, self.settings)
         wanted = rules.wanted_nodes(needed, self.settings.target_capacity_percent)
         self.low_looks = self.low_looks + 1 if wanted < nodes.count and not waiting else 0
         return wanted if wanted > nodes.count or self.low_looks >= _LOW_LOOKS else None
@@ -223,7 +223,7 @@ class CapacityProvider:
     def act(self, now: int, wanted: int, nodes: Nodes, booting: int) -> tuple[int, int | None]:
         """Nodes to launch, or to remove when negative; and when to ask again where that is before the next look."""
         size = nodes.count + booting
-        wanted = rules.within(self.model.min_nodes, wanted, self.most)
+        wanted = rules.within(self.pool.min_nodes, wanted, self.most)
         if wanted > size:
             if now - self.launched_at < self.settings.warmup_s:
                 return 0, None
@@ -244,10 +244,10 @@ class NodeTracking:
 
     name = "node CPU"
 
-    def __init__(self, model: Model, delays: Delays, target: float) -> None:
-        self.model, self.delays, self.target = model, delays, target
+    def __init__(self, pool: NodePool, task_cpu_units: int, delays: Delays, target: float) -> None:
+        self.pool, self.task_cpu_units, self.delays, self.target = pool, task_cpu_units, delays, target
         self.source = Source(60, delays.metric_lag_60_s)
-        self.most = min(model.max_nodes, rules.MOST_NODES)
+        self.most = min(pool.max_nodes, rules.MOST_NODES)
         self.launched_at = _LONG_AGO
         self.high = self.low = 0
 
@@ -255,8 +255,8 @@ class NodeTracking:
         """Nodes to launch, or to remove when negative, at so many percent of CPU of the running tasks."""
         if not nodes.count:
             return 0
-        used = task_cpu / 100 * running * self.model.task_cpu_units
-        metric = 100 * used / (nodes.count * self.model.node_cpu_units)
+        used = task_cpu / 100 * running * self.task_cpu_units
+        metric = 100 * used / (nodes.count * self.pool.cpu_units)
         self.high = self.high + 1 if metric > self.target else 0
         self.low = self.low + 1 if metric < self.target * rules.LOW_SHARE else 0
         if now - self.launched_at < _INSTANCE_WARMUP_S:
@@ -268,5 +268,5 @@ class NodeTracking:
                 return more
         elif self.low >= self.delays.low_minutes:
             wanted = rules.tracked_count_in(nodes.count, metric, self.target, self.delays.scale_in_share)
-            return -max(0, nodes.count - max(self.model.min_nodes, wanted))
+            return -max(0, nodes.count - max(self.pool.min_nodes, wanted))
         return 0

@@ -10,9 +10,9 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from scaleout_cfn.scaling import Scaling
+from scaleout_cfn.config.scaling import NodeScaling, Scaling
 
-__all__ = ["BANDS", "Delays", "HourlyCosts", "Load", "Model", "corners"]
+__all__ = ["BANDS", "Delays", "Fargate", "HourlyCosts", "Load", "Model", "NodePool", "corners"]
 
 
 @dataclass(frozen=True)
@@ -22,32 +22,68 @@ class HourlyCosts:
     nat_gateways: int = 0
     endpoint_addresses: int = 0  # interface endpoints times zones
     public_addresses: int = 0  # of the balancer and of NAT gateways
-    public_nodes: bool = False  # each node has an address that is paid for
+    public_nodes: bool = False  # each node, on Fargate each task, has an address that is paid for
     load_balancers: int = 1
 
 
 @dataclass(frozen=True)
-class Model:
-    """A stack set as the two scaling loops see it. Policies are those of `scaleout_cfn.scaling`.
+class NodePool:
+    """The EC2 nodes that tasks are placed on, and what moves them.
 
-    `node_cpu_target` is the target of a group that tracks its instances' CPU by itself, in percent; None where a
-    capacity provider moves the nodes.
+    `taken` places are those of other services' tasks. `cpu_target` is the target of a group that tracks its instances'
+    CPU by itself, in percent; None where a capacity provider moves the nodes. `name` is that of [capacity.NAME].
     """
 
-    scaling: Scaling
     min_nodes: int
     max_nodes: int
     instance_type: str
     tasks_per_node: int
-    task_cpu_units: int
-    node_cpu_units: int
+    cpu_units: int
+    scaling: NodeScaling = field(default_factory=NodeScaling)
     zones: int = 2
     placement: Literal["spread", "binpack"] = "spread"
-    health_check_interval_s: int = 30
-    deregistration_delay_s: int = 300
     disk_gib: int = 30
+    taken: int = 0
+    cpu_target: float | None = None
+    name: str = "nodes"
+
+    @property
+    def places(self) -> int:
+        """The most tasks that may run at once."""
+        return self.max_nodes * self.tasks_per_node - self.taken
+
+
+@dataclass(frozen=True)
+class Fargate:
+    """No nodes: a place for each task, billed by its size while it runs. Spot is of the tasks above the base."""
+
+    architecture: Literal["x86_64", "arm64"] = "x86_64"
+    spot_percent: int = 0
+    on_demand_base: int = 0
+
+
+@dataclass(frozen=True)
+class Model:
+    """A service as the scaling loops see it. Policies are those of `scaleout_cfn.config.scaling`.
+
+    `health_check_interval_s` is None where no load balancer sends it requests: a task then serves once it runs.
+    `service` is the name of [services.NAME]; `notes` say what of the set the model leaves out.
+    """
+
+    scaling: Scaling
+    pool: NodePool | Fargate
+    task_cpu_units: int
+    task_memory_mib: int
+    health_check_interval_s: int | None = 30
+    deregistration_delay_s: int = 300
     network: HourlyCosts = field(default_factory=HourlyCosts)
-    node_cpu_target: float | None = None
+    service: str = "web"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def nodes(self) -> NodePool | None:
+        """The nodes; None on Fargate, where there is no loop of nodes."""
+        return self.pool if isinstance(self.pool, NodePool) else None
 
 
 @dataclass(frozen=True)
@@ -100,10 +136,16 @@ class Delays:
     """The first pull of the image on a node; assumed, for about 100 MiB from ECR."""
     task_start_s: int = 20
     """Placement until the container listens. With half a 5 s health check: the 23 s that AWS's benchmark implies."""
+    fargate_start_s: int = 45
+    """The same on Fargate, with the pull of the image. The band is from the first of 3,500 tasks in 2022 to a task of
+    413 MB in 2024, of which create to start took 53 to 62 s; the middle is assumed.
+    https://www.vladionescu.me/posts/scaling-containers-on-aws-in-2022/ and https://elasticscale.com"""
     stop_s: int = 5
     """SIGTERM until the container has gone; the stop timeout (30 s by default) is its bound."""
     launch_per_minute: int = 500
-    """Tasks that ECS starts a minute and service. https://containersonaws.com/presentations/amazon-ecs-scaling-best-practices/"""
+    """Tasks that ECS starts a minute and service. https://containersonaws.com/presentations/amazon-ecs-scaling-best-practices/
+    Fargate's own quota, 100 at once and 20 a second in an account, is above it for one service.
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/throttling.html"""
     provisioning_quota: int = 500
     """Tasks of a cluster that may wait for a node at once. From memory; it was 100 in 2020 and 300 in 2022:
     https://github.com/aws/containers-roadmap/issues/1780"""
@@ -124,6 +166,7 @@ BANDS: dict[str, tuple[float, float]] = {
     "node_scale_in_each_s": (0, 2),
     "image_pull_s": (2, 40),
     "task_start_s": (10, 40),
+    "fargate_start_s": (30, 62),
     "stop_s": (1, 30),
 }
 """Where each constant may lie, (fastest, slowest)."""

@@ -1,17 +1,19 @@
-"""The policies of our profiles and those that others ship, put on a given infrastructure: its nodes, bounds and tasks.
+"""The policies of our profiles and those that others ship, put on a given infrastructure: its pool, bounds and tasks.
 
 A policy that names no cooldowns has those of Application Auto Scaling, 300 s each. Peers that run on Fargate keep the
-set's own nodes' loop, for they have none. None of them uses 20 s metrics.
+set's own nodes' loop, for they have none; on Fargate all do without one. None of them uses 20 s metrics.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
-from scaleout_cfn.scaling import NodeScaling, Scaling, TargetTracking
+from scaleout_cfn.config.scaling import NodeScaling, Scaling, TargetTracking
+from scaleout_cfn.profiles import Profile
 from scaleout_cfn.simulator.model import Model
 
 __all__ = ["PEERS", "peers", "with_profile"]
@@ -19,6 +21,12 @@ __all__ = ["PEERS", "peers", "with_profile"]
 
 def _tracking(target: float, out_s: int = 300, in_s: int = 300) -> TargetTracking:
     return TargetTracking(enabled=True, target=target, scale_out_cooldown_s=out_s, scale_in_cooldown_s=in_s)
+
+
+def _on(model: Model, **changes: Any) -> Model:
+    """The model with other facts of its nodes, where it has any."""
+    nodes = model.nodes
+    return dataclasses.replace(model, pool=dataclasses.replace(nodes, **changes)) if nodes else model
 
 
 def _with(model: Model, nodes: NodeScaling | None = None, **policies: TargetTracking) -> Model:
@@ -31,15 +39,15 @@ def _with(model: Model, nodes: NodeScaling | None = None, **policies: TargetTrac
         requests=policies.get("requests", off),
         step_policies=(),
         schedules=(),
-        nodes=nodes or model.scaling.nodes,
     )
-    return dataclasses.replace(model, scaling=scaling)
+    model = dataclasses.replace(model, scaling=scaling)
+    return _on(model, scaling=nodes) if nodes else model
 
 
 def seed(model: Model) -> Model:
     """http-scale-out: CPU at 80 %, and nodes that track their own CPU at 30 % without knowing of tasks.
     https://github.com/lewalt000/http-scale-out"""
-    return dataclasses.replace(_with(model, cpu=_tracking(80)), node_cpu_target=30.0, placement="binpack")
+    return _on(_with(model, cpu=_tracking(80)), cpu_target=30.0, placement="binpack")
 
 
 def cdk(model: Model) -> Model:
@@ -76,13 +84,13 @@ PEERS: dict[str, Callable[[Model], Model]] = {
 }
 
 
-def with_profile(model: Model, profile: Scaling) -> Model:
+def with_profile(model: Model, profile: Profile) -> Model:
     """A profile's policies in place of the model's; bounds and schedules stay."""
     own = model.scaling
     scaling: Scaling = msgspec.structs.replace(
-        profile, min_tasks=own.min_tasks, max_tasks=own.max_tasks, schedules=own.schedules
+        profile.tasks, min_tasks=own.min_tasks, max_tasks=own.max_tasks, schedules=own.schedules
     )
-    return dataclasses.replace(model, scaling=scaling)
+    return _on(dataclasses.replace(model, scaling=scaling), scaling=profile.nodes)
 
 
 def peers(model: Model) -> dict[str, Model]:

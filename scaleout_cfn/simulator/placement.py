@@ -7,7 +7,7 @@ from typing import Literal
 
 from scaleout_cfn.simulator.rules import share_evenly
 
-__all__ = ["Nodes"]
+__all__ = ["Anywhere", "Nodes"]
 
 
 class Nodes:
@@ -114,6 +114,22 @@ class Nodes:
                 count = 0
             if not count:
                 return
+
+
+class Anywhere:
+    """Fargate: there is always a place, and there are no nodes."""
+
+    count = empty = 0
+
+    def __init__(self) -> None:
+        self.tasks = 0
+
+    def place(self, count: int) -> int:
+        self.tasks += count
+        return count
+
+    def free(self, count: int) -> None:
+        self.tasks -= count
 
 
 def _from_the_top(count: int, have: Sequence[int], most: Sequence[int]) -> list[int]:

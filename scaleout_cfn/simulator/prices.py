@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.simulator.model import Load, Model
+from scaleout_cfn.simulator.model import Fargate, Load, Model
 
 if TYPE_CHECKING:
     from scaleout_cfn.aws.client import Aws
+    from scaleout_cfn.simulator.run import Trace
 
 __all__ = ["DEFAULT_FILE", "Costs", "Prices", "cost", "load_prices", "refresh"]
 
@@ -31,6 +31,10 @@ _UNITS = {
     "nat_gateway_hour",
     "nat_gateway_gib",
     "endpoint_hour",
+    "fargate_arm64_gb_hour",
+    "fargate_arm64_vcpu_hour",
+    "fargate_x86_64_gb_hour",
+    "fargate_x86_64_vcpu_hour",
     "public_ipv4_hour",
     "gp3_gib_month",
     "custom_metric_month",
@@ -53,6 +57,7 @@ class Costs:
     """USD of one run."""
 
     instances: float
+    fargate: float
     disks: float
     load_balancer: float
     nat: float
@@ -84,39 +89,46 @@ def load_prices(path: Path | None = None) -> Prices:
     return prices
 
 
-def cost(
-    model: Model,
-    load: Load,
-    prices: Prices,
-    seconds: int,
-    node_hours: float,
-    launches: int,
-    requests: NDArray[np.float64],
-) -> Costs:
+def cost(model: Model, load: Load, prices: Prices, trace: Trace) -> Costs:
     """What a run costs. A booted node pulls 0.1 GiB, through the NAT gateway where there is one.
 
     Capacity units of the balancer: the most of new connections (25 a second), bytes (1 GB an hour) and rules
     (none here), hour by hour. https://aws.amazon.com/elasticloadbalancing/pricing/
+    Fargate: vCPUs and GB of a task, by the second. Its Spot price changes and is in no file: a task on Spot counts as
+    On-Demand, and the model's notes say so. https://aws.amazon.com/fargate/pricing/
     """
-    if model.instance_type not in prices.instances:
+    seconds, requests = len(trace.requests), trace.requests
+    hours, unit, nodes = seconds / 3600, prices.units, model.nodes
+    node_hours, task_hours = trace.node_seconds / 3600, trace.task_seconds / 3600
+    instances = fargate = disks = 0.0
+    if nodes is None:
+        sold = f"fargate_{model.pool.architecture}" if isinstance(model.pool, Fargate) else ""
+        an_hour = model.task_cpu_units / 1024 * unit[f"{sold}_vcpu_hour"]
+        an_hour += model.task_memory_mib / 1024 * unit[f"{sold}_gb_hour"]
+        fargate = task_hours * an_hour
+    elif nodes.instance_type not in prices.instances:
         raise UsageError(
-            f'instance type {model.instance_type}: no price of {prices.as_of} for it; add it under "instances" of a'
+            f'instance type {nodes.instance_type}: no price of {prices.as_of} for it; add it under "instances" of a'
             " copy of the price file, or run prices refresh"
         )
-    hours, unit = seconds / 3600, prices.units
+    else:
+        instances = node_hours * prices.instances[nodes.instance_type]
+        disks = node_hours * nodes.disk_gib * unit["gp3_gib_month"] / _HOURS_A_MONTH
     whole = np.add.reduceat(requests, np.arange(0, len(requests), 3600))
     lcu = np.maximum(whole / 3600 / load.requests_per_connection / 25, whole * load.response_kib * 1024 / 1e9).sum()
     network = model.network
     metrics = 2 if model.scaling.high_resolution else 0
+    public = node_hours if nodes else task_hours
     return Costs(
-        instances=node_hours * prices.instances[model.instance_type],
-        disks=node_hours * model.disk_gib * unit["gp3_gib_month"] / _HOURS_A_MONTH,
-        load_balancer=network.load_balancers * hours * unit["load_balancer_hour"]
-        + float(lcu) * unit["load_balancer_lcu_hour"],
+        instances=instances,
+        fargate=fargate,
+        disks=disks,
+        load_balancer=network.load_balancers * (hours * unit["load_balancer_hour"])
+        + (0.0 if model.health_check_interval_s is None else float(lcu) * unit["load_balancer_lcu_hour"]),
         nat=network.nat_gateways * hours * unit["nat_gateway_hour"]
-        + (0.1 * launches * unit["nat_gateway_gib"] if network.nat_gateways else 0.0),
+        + (0.1 * trace.launches * unit["nat_gateway_gib"] if network.nat_gateways else 0.0),
         endpoints=network.endpoint_addresses * hours * unit["endpoint_hour"],
-        addresses=(network.public_addresses * hours + (node_hours if network.public_nodes else 0.0))
+        addresses=(network.public_addresses * hours + (public if network.public_nodes else 0.0))
         * unit["public_ipv4_hour"],
         metrics=metrics * hours * unit["custom_metric_month"] / _HOURS_A_MONTH,
     )

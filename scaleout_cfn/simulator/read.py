@@ -1,27 +1,40 @@
 """From rendered templates to a model. The templates decide, ours or anybody's of this shape; configs are not asked.
 
-Values are followed through nested stacks by the resolver of the lint, with the defaults of the root's parameters.
+Values are followed through nested stacks by the resolver of the lint, with the defaults of the root's parameters. Of
+several services one is simulated; what else is on its nodes takes its places at its fewest tasks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from scaleout_cfn.capacity import Demand, InstanceType, UnknownInstanceType, instance_type, tasks_per_node
+import msgspec
+
+from scaleout_cfn.capacity import (
+    Demand,
+    InstanceType,
+    UnknownInstanceType,
+    count,
+    instance_type,
+    places_beside,
+)
+from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
-from scaleout_cfn.simulator.model import HourlyCosts, Model
+from scaleout_cfn.fitting import demand_of, group_of, path_of, providers_of, targets_of
+from scaleout_cfn.lint.rules.services import SERVICE, entries, tasks_of
+from scaleout_cfn.simulator.model import Fargate, HourlyCosts, Model, NodePool
+from scaleout_cfn.stack import file_name
 from scaleout_cfn.templates.reading import read_folder
 from scaleout_cfn.templates.sets import StackSet
-from scaleout_cfn.templates.stacks import Scope, StackView
+from scaleout_cfn.templates.stacks import Place, Symbol, resource_of
 from scaleout_cfn.templates.values import as_number
 
 __all__ = ["model_of", "read"]
 
-_TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
 _POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
+_GROUP = "AWS::AutoScaling::AutoScalingGroup"
 _TRACKED = {
     "ECSServiceAverageCPUUtilization": "cpu",
     "ECSServiceAverageMemoryUtilization": "memory",
@@ -33,9 +46,10 @@ _ADJUSTMENTS: dict[Any, Literal["ChangeInCapacity", "PercentChangeInCapacity", "
     "ExactCapacity": "ExactCapacity",
 }
 _METRICS = {"CPUUtilization": "cpu", "MemoryUtilization": "memory"}
+_ON_FARGATE = ("FARGATE", "FARGATE_SPOT")
 
 
-def read(folder: Path) -> Model:
+def read(folder: Path, service: str = "") -> Model:
     """The model of a folder of templates. Raises UsageError when it lacks a part or has one that is not simulated."""
     try:
         templates = read_folder(folder)
@@ -43,198 +57,352 @@ def read(folder: Path) -> Model:
         raise UsageError(f"{folder}: {getattr(error, 'strerror', None) or error}; give a folder of templates") from None
     if not templates:
         raise UsageError(f"{folder}: no templates in it; give a folder of templates, or run render first")
-    return model_of(templates, str(folder))
+    return model_of(templates, str(folder), service)
 
 
-class _Found:
-    """One resource: where it is and what it says, with UsageErrors that name it."""
-
-    def __init__(self, folder: str, stack: StackView, name: str, properties: Mapping[str, Any], scope: Scope) -> None:
-        self.place = f"{folder}/{stack.file}: {name}"
-        self.stack, self.name, self.properties, self.scope = stack, name, properties, scope
-
-    def get(self, *path: str) -> Any:
-        return self.scope.get(self.properties, *path)
-
-    def items(self, *path: str) -> list[Any]:
-        return self.scope.items(self.properties, *path) or []
-
-    def number(self, *path: str, default: float | None = None) -> float:
-        value = self.get(*path)
-        if value is None and default is not None:
-            return default
-        number = as_number(value)
-        if number is None:
-            self.refuse(
-                f"{'.'.join(path)} is {'missing' if value is None else 'no number that is known before a deployment'}"
-            )
-        return number
-
-    def whole(self, *path: str, default: int | None = None) -> int:
-        return int(self.number(*path, default=default))
-
-    def refuse(self, what: str) -> NoReturn:
-        raise UsageError(f"{self.place}: {what}; that cannot be simulated")
+def model_of(templates: Mapping[str, Mapping[str, Any]], folder: str = "templates", service: str = "") -> Model:
+    """The model of a service of templates by file name, in their long form; of the only one where none is named."""
+    try:
+        return _Reader(StackSet(templates)).model(service)
+    except UsageError as error:
+        raise UsageError(f"{folder}: {error}") from None
 
 
-def model_of(templates: Mapping[str, Mapping[str, Any]], folder: str = "templates") -> Model:
-    """The model of templates by file name, in their long form."""
-    stacks = StackSet(templates)
-
-    def every(kind: str) -> Iterator[_Found]:
-        for place in stacks.of_type(kind):
-            yield _Found(folder, place.stack, place.logical_id, place.node, place.scope)
-
-    def only(kind: str) -> _Found:
-        resources = list(every(kind))
-        if len(resources) != 1:
-            there = "none" if not resources else ", ".join(item.name for item in resources)
-            raise UsageError(f"{folder}: {kind}: {there}; a simulation needs exactly one")
-        return resources[0]
-
-    service = only("AWS::ECS::Service")
-    task = only("AWS::ECS::TaskDefinition")
-    group = only("AWS::AutoScaling::AutoScalingGroup")
-    providers = list(every("AWS::ECS::CapacityProvider"))
-    targets = list(every("AWS::ElasticLoadBalancingV2::TargetGroup"))
-    first_type = _instance_type(group, list(every("AWS::EC2::LaunchTemplate")))
-    cpu, memory = _size(task)
-    # Only what a node holds is asked; the rest of the demand does not matter for that.
-    demand = Demand(cpu, memory, "awsvpc" if task.get("NetworkMode") == "awsvpc" else "bridge", 1, 1, 100, 200)
-    per_node = tasks_per_node(first_type, demand)
-    if not per_node:
-        task.refuse(f"a task of {cpu} CPU units and {memory} MiB does not fit on {first_type.name}")
-    check = targets[0] if targets else None
-    return Model(
-        scaling=_scaling(
-            service, only(_TARGET), list(every(_POLICY)), list(every("AWS::CloudWatch::Alarm")), providers
-        ),
-        min_nodes=group.whole("MinSize"),
-        max_nodes=group.whole("MaxSize"),
-        instance_type=first_type.name,
-        tasks_per_node=per_node,
-        task_cpu_units=cpu,
-        node_cpu_units=first_type.vcpus * 1024,
-        zones=_zones(list(every("AWS::EC2::Subnet")), group),
-        placement=_placement(service),
-        health_check_interval_s=check.whole("HealthCheckIntervalSeconds", default=30) if check else 30,
-        deregistration_delay_s=_attribute(check, "deregistration_delay.timeout_seconds", 300),
-        disk_gib=_disk(list(every("AWS::EC2::LaunchTemplate"))),
-        network=_network(every, group),
-        node_cpu_target=_node_cpu_target(list(every("AWS::AutoScaling::ScalingPolicy"))) if not providers else None,
-    )
+def _refuse(place: Place, what: str) -> NoReturn:
+    raise UsageError(f"{place.stack.file}: {place.logical_id}: {what}; that cannot be simulated")
 
 
-def _scaling(
-    service: _Found, target: _Found, policies: list[_Found], alarms: list[_Found], providers: list[_Found]
-) -> Scaling:
-    tracking: dict[str, TargetTracking] = {}
-    steps, fast = [], False
-    for policy in policies:
-        if policy.get("PolicyType") == "TargetTrackingScaling":
-            way = "TargetTrackingScalingPolicyConfiguration"
-            metric = policy.get(way, "PredefinedMetricSpecification", "PredefinedMetricType")
-            plain = metric.removesuffix("HighResolution") if isinstance(metric, str) else metric
-            if plain not in _TRACKED:
-                policy.refuse(f"it tracks {metric or 'a metric of its own'}, not one of {', '.join(_TRACKED)}")
-            fast = fast or plain != metric
-            tracking[_TRACKED[plain]] = TargetTracking(
-                enabled=True,
-                target=_plain(policy.number(way, "TargetValue")),
-                scale_out_cooldown_s=policy.whole(way, "ScaleOutCooldown", default=300),
-                scale_in_cooldown_s=policy.whole(way, "ScaleInCooldown", default=300),
-                scale_in=policy.get(way, "DisableScaleIn") not in (True, "true"),
-            )
-        elif policy.get("PolicyType") == "StepScaling":
-            steps.append(_step(policy, alarms))
+def _number(place: Place, *path: str, default: float | None = None) -> float:
+    value = place.get(*path)
+    if value is None and default is not None:
+        return default
+    number = as_number(value)
+    if number is None:
+        what = "missing" if value is None else "no number that is known before a deployment"
+        _refuse(place, f"{'.'.join(path)} is {what}")
+    return number
+
+
+def _whole(place: Place, *path: str, default: int | None = None) -> int:
+    return int(_number(place, *path, default=default))
+
+
+def _name(service: Place) -> str:
+    """What a service is called: `order-api` for ours, whose path is `OrderApiService/Service`; its path for others."""
+    path = path_of(service)
+    title, _, rest = path.rpartition("/")
+    own = title.removesuffix("Service")
+    return file_name(own) if rest == "Service" and own and own != title and "/" not in own else path
+
+
+class _Reader:
+    """A set of templates that one service is looked for in."""
+
+    def __init__(self, stacks: StackSet) -> None:
+        self.stacks = stacks
+        self.targets = targets_of(stacks)
+
+    def model(self, wanted: str) -> Model:
+        service = self._service(wanted)
+        tasks = tasks_of(service)
+        if tasks is None:
+            _refuse(service, "its task definition is not among the templates")
+        target = self.targets.get(service.symbol)
+        if target is None:
+            _refuse(service, "no AWS::ApplicationAutoScaling::ScalableTarget of the set scales it")
+        demand = demand_of(service, tasks, target)
+        if not demand.cpu_units or not demand.memory_mib:
+            _refuse(tasks, "it reserves no CPU or no memory, so how many fit on a node is unknown")
+        providers = providers_of(self.stacks, service)
+        pool: NodePool | Fargate
+        notes: list[str] = []
+        if service.get("LaunchType") == "FARGATE" or any(provider in _ON_FARGATE for provider in providers):
+            pool, notes = self._fargate(service, tasks)
         else:
-            policy.refuse(f"it is of type {policy.get('PolicyType')}")
-    schedules = []
-    for action in target.items("ScheduledActions"):
-        entry = _Found("", target.stack, target.name, action, target.scope)
-        entry.place = target.place
-        schedules.append(
-            Schedule(
-                name=str(entry.get("ScheduledActionName")),
-                at=str(entry.get("Schedule")),
-                timezone=str(entry.get("Timezone") or "UTC"),
-                min_tasks=entry.whole("ScalableTargetAction", "MinCapacity"),
-                max_tasks=entry.whole("ScalableTargetAction", "MaxCapacity"),
+            pool, notes = self._nodes(service, tasks, demand, providers)
+        groups = [entry.group.place for entry in entries(service) if entry.group]
+        check = groups[0] if groups else None
+        if check is None:
+            notes.append(
+                f"No load balancer sends requests to {_name(service)}: a request is what a task has to work on, and"
+                " goes to any task that runs."
             )
+        return Model(
+            scaling=self._scaling(service, target),
+            pool=pool,
+            task_cpu_units=demand.cpu_units,
+            task_memory_mib=demand.memory_mib,
+            health_check_interval_s=_whole(check, "HealthCheckIntervalSeconds", default=30) if check else None,
+            deregistration_delay_s=_attribute(check, "deregistration_delay.timeout_seconds", 300) if check else 0,
+            network=self._network(service, pool),
+            service=_name(service),
+            notes=tuple(notes),
         )
-    monitoring = service.items("Monitoring", "MetricConfigurations")
-    fast = fast or any(as_number(service.scope.get(item, "ResolutionSeconds")) == 20 for item in monitoring)
-    # A policy that is not there keeps the numbers that a config has for it, unused.
-    unused = Scaling()
-    return Scaling(
-        min_tasks=target.whole("MinCapacity"),
-        max_tasks=target.whole("MaxCapacity"),
-        high_resolution=fast,
-        cpu=tracking.get("cpu", _off(unused.cpu)),
-        memory=tracking.get("memory", _off(unused.memory)),
-        requests=tracking.get("requests", _off(unused.requests)),
-        step_policies=tuple(steps),
-        schedules=tuple(schedules),
-        nodes=_nodes(providers),
-    )
+
+    def _service(self, wanted: str) -> Place:
+        services = {_name(service): service for service in self.stacks.of_type(SERVICE)}
+        names = ", ".join(sorted(services)) or "none"
+        if wanted and wanted not in services:
+            raise UsageError(f"no service {wanted}; there is {names}")
+        if not services:
+            raise UsageError(f"{SERVICE}: none; a simulation is of one service")
+        if not wanted and len(services) > 1:
+            raise UsageError(f"several services: {names}; say which one by --service NAME")
+        return services[wanted or next(iter(services))]
+
+    # What it runs on.
+
+    def _fargate(self, service: Place, tasks: Place) -> tuple[Fargate, list[str]]:
+        items = service.each("CapacityProviderStrategy")
+        weights = {str(item.get("CapacityProvider")): item.number("Weight") or 0 for item in items}
+        if any(item.get("CapacityProvider") not in _ON_FARGATE for item in items):
+            _refuse(service, "its strategy mixes Fargate with other capacity providers, which ECS refuses")
+        of_all = sum(weights.values())
+        spot = round(100 * weights.get("FARGATE_SPOT", 0) / of_all) if of_all else 0
+        bases = [item.number("Base") for item in items if item.get("CapacityProvider") == "FARGATE"]
+        arm = tasks.get("RuntimePlatform", "CpuArchitecture") == "ARM64"
+        pool = Fargate("arm64" if arm else "x86_64", spot, int(next(filter(None, bases), 0)))
+        if not spot:
+            return pool, []
+        base = f" above the first {pool.on_demand_base}" if pool.on_demand_base else ""
+        note = (
+            f"{spot} % of the tasks{base} are on Fargate Spot. Its price changes and is in no price file, so that they"
+            " count as On-Demand; and nobody can say when Spot is short, so that none is ever interrupted."
+        )
+        return pool, [note]
+
+    def _nodes(
+        self, service: Place, tasks: Place, demand: Demand, providers: Sequence[Any]
+    ) -> tuple[NodePool, list[str]]:
+        provider = self._provider(service, providers)
+        named = group_of(providers)
+        group = named.place if named else self._only_group(service)
+        template = _launch_template(group)
+        first = _instance_type(group, template)
+        places, taken, notes = self._beside(service, first, demand, group.symbol)
+        if not places:
+            _refuse(
+                tasks,
+                f"a task of {demand.cpu_units} CPU units and {demand.memory_mib} MiB does not fit on {first.name}",
+            )
+        pool = NodePool(
+            min_nodes=_whole(group, "MinSize"),
+            max_nodes=_whole(group, "MaxSize"),
+            instance_type=first.name,
+            tasks_per_node=places,
+            cpu_units=first.vcpus * 1024,
+            scaling=_node_scaling(provider) if provider else NodeScaling(),
+            zones=self._zones(group.get("VPCZoneIdentifier")),
+            placement=_placement(service),
+            disk_gib=_disk(template),
+            taken=taken,
+            cpu_target=None if provider else self._cpu_target(group),
+            name=file_name(provider.logical_id.removesuffix("CapacityProvider")) if provider else group.logical_id,
+        )
+        return pool, notes
+
+    def _provider(self, service: Place, providers: Sequence[Any]) -> Place | None:
+        """The capacity provider that brings the nodes, where there is one."""
+        symbols = [resource_of(provider, "AWS::ECS::CapacityProvider") for provider in providers]
+        known = [symbol.place for symbol in symbols if symbol]
+        if len(providers) > 1:
+            _refuse(service, "it runs on several capacity providers")
+        if known and known[0].get("ManagedInstancesProvider") is not None:
+            _refuse(
+                service,
+                f"it runs on ECS Managed Instances ({known[0]}), whose types and end ECS chooses by rules that are not"
+                " published (on a pool of kind ec2 or fargate it can be tried out)",
+            )
+        return known[0] if known else None
+
+    def _only_group(self, service: Place) -> Place:
+        groups = list(self.stacks.of_type(_GROUP))
+        if len(groups) != 1:
+            there = ", ".join(group.logical_id for group in groups) or "none"
+            _refuse(service, f"it names no capacity provider of the set, and of {_GROUP} there is: {there}")
+        return groups[0]
+
+    def _beside(self, service: Place, type: InstanceType, demand: Demand, group: Symbol) -> tuple[int, int, list[str]]:
+        """How many tasks a node takes, how many of these places others take at their fewest, and who that is."""
+        daemons: list[Demand] = []
+        others: dict[str, Demand] = {}
+        notes = []
+        for other in self.stacks.of_type(SERVICE):
+            shared = group_of(providers_of(self.stacks, other)) == group
+            if not shared or other.symbol == service.symbol:
+                continue
+            tasks = tasks_of(other)
+            if tasks is None:
+                notes.append(
+                    f"{_name(other)} runs on the same nodes, with tasks that are not known: they count as nothing."
+                )
+            elif other.get("SchedulingStrategy") == "DAEMON":
+                daemons.append(demand_of(other, tasks, None))
+            else:
+                others[_name(other)] = demand_of(other, tasks, self.targets.get(other.symbol))
+        places = places_beside(type, demand, daemons)
+        taken = {
+            name: asked.min_tasks * (places - places_beside(type, demand, [*daemons, asked]))
+            for name, asked in others.items()
+        }
+        if others:
+            told = " and ".join(f"{count(asked.min_tasks, 'task')} of {name}" for name, asked in sorted(others.items()))
+            notes.append(
+                f"On the same nodes: {told}, the fewest that there may be. They take"
+                f" {count(sum(taken.values()), 'place')}, of {places} a node; what their own traffic asks for is not"
+                " simulated."
+            )
+        return places, sum(taken.values()), notes
+
+    def _cpu_target(self, group: Place) -> float | None:
+        way = "TargetTrackingConfiguration"
+        for policy in self.stacks.of_type("AWS::AutoScaling::ScalingPolicy"):
+            metric = policy.get(way, "PredefinedMetricSpecification", "PredefinedMetricType")
+            if metric == "ASGAverageCPUUtilization" and policy.get("AutoScalingGroupName") == group.symbol:
+                return _number(policy, way, "TargetValue")
+        return None
+
+    def _zones(self, given: Any) -> int:
+        # Which zones they are is known only once deployed; how many differ is not.
+        subnets = list(self.stacks.of_type("AWS::EC2::Subnet"))
+        places = {repr(subnet.node.get("AvailabilityZone")) for subnet in subnets}
+        return max(len(places), 1) if subnets else len(given) if isinstance(given, list) and given else 2
+
+    def _network(self, service: Place, pool: NodePool | Fargate) -> HourlyCosts:
+        addresses = service.inner("NetworkConfiguration", "AwsvpcConfiguration")
+        zones = pool.zones if isinstance(pool, NodePool) else self._zones(addresses.get("Subnets"))
+        gateways = list(self.stacks.of_type("AWS::EC2::NatGateway"))
+        # A regional gateway is billed in each zone it has expanded to.
+        nat = sum(zones if gateway.get("AvailabilityMode") == "regional" else 1 for gateway in gateways)
+        endpoints = [
+            item for item in self.stacks.of_type("AWS::EC2::VPCEndpoint") if item.get("VpcEndpointType") == "Interface"
+        ]
+        balancers = list(self.stacks.of_type("AWS::ElasticLoadBalancingV2::LoadBalancer"))
+        public = sum(item.get("Scheme") != "internal" for item in balancers)
+        subnets = self.stacks.of_type("AWS::EC2::Subnet")
+        if isinstance(pool, NodePool):
+            given = any(item.get("MapPublicIpOnLaunch") in (True, "true") for item in subnets)
+            open_to_all = given and not gateways and not endpoints
+        else:
+            open_to_all = addresses.get("AssignPublicIp") == "ENABLED"
+        return HourlyCosts(
+            nat_gateways=nat,
+            endpoint_addresses=len(endpoints) * zones,
+            public_addresses=public * zones + nat,
+            public_nodes=open_to_all,
+            load_balancers=len(balancers),
+        )
+
+    # What moves its tasks.
+
+    def _scaling(self, service: Place, target: Place) -> Scaling:
+        tracking: dict[str, TargetTracking] = {}
+        steps, fast = [], False
+        for policy in self._policies(target):
+            if policy.get("PolicyType") == "TargetTrackingScaling":
+                way = "TargetTrackingScalingPolicyConfiguration"
+                metric = policy.get(way, "PredefinedMetricSpecification", "PredefinedMetricType")
+                plain = metric.removesuffix("HighResolution") if isinstance(metric, str) else metric
+                if plain not in _TRACKED:
+                    _refuse(policy, f"it tracks {metric or 'a metric of its own'}, not one of {', '.join(_TRACKED)}")
+                fast = fast or plain != metric
+                tracking[_TRACKED[plain]] = TargetTracking(
+                    enabled=True,
+                    target=_plain(_number(policy, way, "TargetValue")),
+                    scale_out_cooldown_s=_whole(policy, way, "ScaleOutCooldown", default=300),
+                    scale_in_cooldown_s=_whole(policy, way, "ScaleInCooldown", default=300),
+                    scale_in=policy.get(way, "DisableScaleIn") not in (True, "true"),
+                )
+            elif policy.get("PolicyType") == "StepScaling":
+                steps.append(self._step(policy))
+            else:
+                _refuse(policy, f"it is of type {policy.get('PolicyType')}")
+        monitoring = service.each("Monitoring", "MetricConfigurations")
+        fast = fast or any(item.number("ResolutionSeconds") == 20 for item in monitoring)
+        # A policy that is not there keeps the numbers that a config has for it, unused.
+        unused = Scaling()
+        return Scaling(
+            min_tasks=_whole(target, "MinCapacity"),
+            max_tasks=_whole(target, "MaxCapacity"),
+            high_resolution=fast,
+            cpu=tracking.get("cpu", _off(unused.cpu)),
+            memory=tracking.get("memory", _off(unused.memory)),
+            requests=tracking.get("requests", _off(unused.requests)),
+            step_policies=tuple(steps),
+            schedules=tuple(_schedule(action) for action in target.each("ScheduledActions")),
+        )
+
+    def _policies(self, target: Place) -> list[Place]:
+        """The policies that name a target, or what it scales."""
+        return [
+            policy
+            for policy in self.stacks.of_type(_POLICY)
+            if policy.get("ScalingTargetId") == target.symbol
+            or (policy.get("ResourceId") is not None and policy.get("ResourceId") == target.get("ResourceId"))
+        ]
+
+    def _step(self, policy: Place) -> StepScaling:
+        way = "StepScalingPolicyConfiguration"
+        kind = policy.get(way, "AdjustmentType")
+        if kind not in _ADJUSTMENTS:
+            _refuse(policy, f"its adjustments are {kind}, not one of {', '.join(_ADJUSTMENTS)}")
+        watching = [
+            alarm
+            for alarm in self.stacks.of_type("AWS::CloudWatch::Alarm")
+            if policy.symbol in [getattr(action, "bare", action) for action in alarm.items("AlarmActions") or []]
+        ]
+        if len(watching) != 1:
+            _refuse(policy, f"{len(watching)} alarms act on it, where one should")
+        alarm = watching[0]
+        metric, period = alarm.get("MetricName"), _whole(alarm, "Period")
+        if metric not in _METRICS or period not in (30, 60):
+            _refuse(alarm, f"it watches {metric} every {period} s, not CPU or memory every 30 or 60 s")
+        above = str(alarm.get("ComparisonOperator")).startswith("Greater")
+        bound = "MetricIntervalLowerBound" if above else "MetricIntervalUpperBound"
+        steps = []
+        for item in policy.each(way, "StepAdjustments"):
+            adjustment = item.number("ScalingAdjustment")
+            if adjustment is None:
+                _refuse(policy, "a step has no adjustment that is known before a deployment")
+            steps.append(StepAdjustment(distance=_plain(abs(item.number(bound) or 0)), adjustment=int(adjustment)))
+        return StepScaling(
+            name=policy.logical_id.removesuffix("Steps"),
+            metric="cpu" if _METRICS[metric] == "cpu" else "memory",
+            when="above" if above else "below",
+            threshold_percent=_plain(_number(alarm, "Threshold")),
+            period_s=30 if period == 30 else 60,
+            periods=_whole(alarm, "EvaluationPeriods"),
+            cooldown_s=_whole(policy, way, "Cooldown", default=300),
+            adjustment_type=_ADJUSTMENTS[kind],
+            min_adjustment_magnitude=_whole(policy, way, "MinAdjustmentMagnitude", default=1),
+            steps=tuple(sorted(steps, key=lambda step: step.distance)),
+        )
 
 
 def _off(policy: TargetTracking) -> TargetTracking:
-    import msgspec
-
     return msgspec.structs.replace(policy, enabled=False)
 
 
-def _nodes(providers: list[_Found]) -> NodeScaling:
-    if not providers:
-        return NodeScaling()
-    if len(providers) > 1:
-        providers[1].refuse("a second capacity provider")
-    provider, way = providers[0], ("AutoScalingGroupProvider", "ManagedScaling")
-    if provider.get(*way, "Status") not in ("ENABLED", None):
-        provider.refuse("managed scaling is off, so that nothing moves the nodes")
-    # Defaults: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedScaling.html
-    return NodeScaling(
-        target_capacity_percent=provider.whole(*way, "TargetCapacity", default=100),
-        min_step=provider.whole(*way, "MinimumScalingStepSize", default=1),
-        max_step=provider.whole(*way, "MaximumScalingStepSize", default=10000),
-        warmup_s=provider.whole(*way, "InstanceWarmupPeriod", default=300),
+def _schedule(action: Place) -> Schedule:
+    return Schedule(
+        name=str(action.get("ScheduledActionName")),
+        at=str(action.get("Schedule")),
+        timezone=str(action.get("Timezone") or "UTC"),
+        min_tasks=_whole(action, "ScalableTargetAction", "MinCapacity"),
+        max_tasks=_whole(action, "ScalableTargetAction", "MaxCapacity"),
     )
 
 
-def _step(policy: _Found, alarms: list[_Found]) -> StepScaling:
-    way = "StepScalingPolicyConfiguration"
-    kind = policy.get(way, "AdjustmentType")
-    if kind not in _ADJUSTMENTS:
-        policy.refuse(f"its adjustments are {kind}, not one of {', '.join(_ADJUSTMENTS)}")
-    own = policy.stack.symbol(policy.name)
-    watching = [alarm for alarm in alarms if own in [getattr(a, "bare", a) for a in alarm.items("AlarmActions")]]
-    if len(watching) != 1:
-        policy.refuse(f"{len(watching)} alarms act on it, where one should")
-    alarm = watching[0]
-    metric, period = alarm.get("MetricName"), alarm.whole("Period")
-    if metric not in _METRICS or period not in (30, 60):
-        alarm.refuse(f"it watches {metric} every {period} s, not CPU or memory every 30 or 60 s")
-    above = str(alarm.get("ComparisonOperator")).startswith("Greater")
-    bound = "MetricIntervalLowerBound" if above else "MetricIntervalUpperBound"
-    steps = []
-    for item in policy.items(way, "StepAdjustments"):
-        distance = as_number(policy.scope.get(item, bound)) or 0
-        adjustment = as_number(policy.scope.get(item, "ScalingAdjustment"))
-        if adjustment is None:
-            policy.refuse("a step has no adjustment that is known before a deployment")
-        steps.append(StepAdjustment(distance=_plain(abs(distance)), adjustment=int(adjustment)))
-    return StepScaling(
-        name=policy.name.removesuffix("Steps"),
-        metric="cpu" if _METRICS[metric] == "cpu" else "memory",
-        when="above" if above else "below",
-        threshold_percent=_plain(alarm.number("Threshold")),
-        period_s=30 if period == 30 else 60,
-        periods=alarm.whole("EvaluationPeriods"),
-        cooldown_s=policy.whole(way, "Cooldown", default=300),
-        adjustment_type=_ADJUSTMENTS[kind],
-        min_adjustment_magnitude=policy.whole(way, "MinAdjustmentMagnitude", default=1),
-        steps=tuple(sorted(steps, key=lambda step: step.distance)),
+def _node_scaling(provider: Place) -> NodeScaling:
+    way = ("AutoScalingGroupProvider", "ManagedScaling")
+    if provider.get(*way, "Status") not in ("ENABLED", None):
+        _refuse(provider, "managed scaling is off, so that nothing moves the nodes")
+    # Defaults: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedScaling.html
+    return NodeScaling(
+        target_capacity_percent=_whole(provider, *way, "TargetCapacity", default=100),
+        min_step=_whole(provider, *way, "MinimumScalingStepSize", default=1),
+        max_step=_whole(provider, *way, "MaximumScalingStepSize", default=10000),
+        warmup_s=_whole(provider, *way, "InstanceWarmupPeriod", default=300),
     )
 
 
@@ -243,84 +411,39 @@ def _plain(number: float) -> float:
     return int(number) if number == int(number) else number
 
 
-def _node_cpu_target(policies: list[_Found]) -> float | None:
-    way = "TargetTrackingConfiguration"
-    for policy in policies:
-        if policy.get(way, "PredefinedMetricSpecification", "PredefinedMetricType") == "ASGAverageCPUUtilization":
-            return policy.number(way, "TargetValue")
-    return None
+def _launch_template(group: Place) -> Place | None:
+    mixed = group.inner("MixedInstancesPolicy", "LaunchTemplate", "LaunchTemplateSpecification")
+    named = mixed if mixed.node else group.inner("LaunchTemplate")
+    template = resource_of(named.get("LaunchTemplateId"), "AWS::EC2::LaunchTemplate")
+    return template.place if template else None
 
 
-def _size(task: _Found) -> tuple[int, int]:
-    """CPU units and MiB that a task reserves: its own, or those of its containers."""
-    cpu, memory = as_number(task.get("Cpu")) or 0, as_number(task.get("Memory")) or 0
-    containers = task.items("ContainerDefinitions")
-
-    def total(*names: str) -> float:
-        return sum(next((n for name in names if (n := as_number(task.scope.get(c, name)))), 0) for c in containers)
-
-    cpu, memory = cpu or total("Cpu"), memory or total("MemoryReservation", "Memory")
-    if not cpu or not memory:
-        task.refuse("it reserves no CPU or no memory, so how many fit on a node is unknown")
-    return int(cpu), int(memory)
-
-
-def _instance_type(group: _Found, launch_templates: list[_Found]) -> InstanceType:
-    overrides = group.items("MixedInstancesPolicy", "LaunchTemplate", "Overrides")
-    names = [group.scope.get(item, "InstanceType") for item in overrides]
-    names += [item.get("LaunchTemplateData", "InstanceType") for item in launch_templates]
+def _instance_type(group: Place, template: Place | None) -> InstanceType:
+    overrides = group.each("MixedInstancesPolicy", "LaunchTemplate", "Overrides")
+    names = [override.get("InstanceType") for override in overrides]
+    names += [template.get("LaunchTemplateData", "InstanceType")] if template else []
     known = [name for name in names if isinstance(name, str)]
     if not known:
-        group.refuse("its instance type is not known before a deployment")
+        _refuse(group, "its instance type is not known before a deployment")
     try:
         return instance_type(known[0])
     except UnknownInstanceType as error:
-        raise UsageError(f"{group.place}: {error}; {error.cure}") from None
+        raise UsageError(f"{group.stack.file}: {group}: {error}; {error.cure}") from None
 
 
-def _disk(launch_templates: list[_Found]) -> int:
-    for template in launch_templates:
-        for device in template.items("LaunchTemplateData", "BlockDeviceMappings"):
-            if size := as_number(template.scope.get(device, "Ebs", "VolumeSize")):
-                return int(size)
-    return 30
+def _disk(template: Place | None) -> int:
+    devices = template.each("LaunchTemplateData", "BlockDeviceMappings") if template else ()
+    return int(next(filter(None, (device.number("Ebs", "VolumeSize") for device in devices)), 30))
 
 
-def _placement(service: _Found) -> Literal["spread", "binpack"]:
+def _placement(service: Place) -> Literal["spread", "binpack"]:
     """By the first strategy; without any, ECS spreads over zones."""
-    strategies = service.items("PlacementStrategies")
-    first = service.scope.get(strategies[0], "Type") if strategies else "spread"
-    return "binpack" if first == "binpack" else "spread"
+    strategies = service.each("PlacementStrategies")
+    return "binpack" if strategies and strategies[0].get("Type") == "binpack" else "spread"
 
 
-def _attribute(target_group: _Found | None, key: str, default: int) -> int:
-    for item in target_group.items("TargetGroupAttributes") if target_group else []:
-        if target_group and target_group.scope.get(item, "Key") == key:
-            return int(as_number(target_group.scope.get(item, "Value")) or 0)
+def _attribute(group: Place, key: str, default: int) -> int:
+    for item in group.each("TargetGroupAttributes"):
+        if item.get("Key") == key:
+            return int(item.number("Value") or 0)
     return default
-
-
-def _zones(subnets: list[_Found], group: _Found) -> int:
-    # Which zones they are is known only once deployed; how many differ is not.
-    places = {repr(subnet.properties.get("AvailabilityZone")) for subnet in subnets}
-    given = group.get("VPCZoneIdentifier")
-    return max(len(places), 1) if subnets else len(given) if isinstance(given, list) and given else 2
-
-
-def _network(every: Any, group: _Found) -> HourlyCosts:
-    zones = _zones(list(every("AWS::EC2::Subnet")), group)
-    gateways = list(every("AWS::EC2::NatGateway"))
-    # A regional gateway is billed in each zone it has expanded to.
-    nat = sum(zones if gateway.get("AvailabilityMode") == "regional" else 1 for gateway in gateways)
-    endpoints = [item for item in every("AWS::EC2::VPCEndpoint") if item.get("VpcEndpointType") == "Interface"]
-    balancers = list(every("AWS::ElasticLoadBalancingV2::LoadBalancer"))
-    public = sum(item.get("Scheme") != "internal" for item in balancers)
-    ways_out = len(gateways) + len(endpoints)
-    subnets = list(every("AWS::EC2::Subnet"))
-    return HourlyCosts(
-        nat_gateways=nat,
-        endpoint_addresses=len(endpoints) * zones,
-        public_addresses=public * zones + nat,
-        public_nodes=not ways_out and any(item.get("MapPublicIpOnLaunch") in (True, "true") for item in subnets),
-        load_balancers=len(balancers),
-    )

@@ -108,6 +108,7 @@ class _Panel:
     curves: tuple[tuple[str, str, str], ...]  # label, field, kind: a key of _COLOURS; "main" and "bad" are areas
 
 
+_NODES = "Instances"
 _PANELS = (
     _Panel(
         "Traffic",
@@ -129,7 +130,7 @@ _PANELS = (
         ),
     ),
     _Panel(
-        "Instances",
+        _NODES,
         "",
         (("registered", "nodes", "main"), ("with those that boot", "nodes_with_booting", "other")),
     ),
@@ -137,6 +138,13 @@ _PANELS = (
     _Panel("Waiting", "s", (("on average", "mean_wait_s", "bad"),)),
     _Panel("Over the objective", "share", (("of the requests", "over_objective_share", "bad"),)),
 )
+
+
+def _panels(study: Study) -> list[_Panel]:
+    """On Fargate there are no instances to show."""
+    return [panel for panel in _PANELS if study.model.nodes or panel.title != _NODES]
+
+
 _COLOURS = {"main": "#2563c4", "other": "#b4530a", "need": "#14803c", "wait": "#7a3fb0", "bad": "#c0262d"}
 _DASHES = {"main": "-", "other": "--", "need": "-", "wait": ":", "bad": "-"}
 
@@ -155,15 +163,16 @@ def plot(study: Study, trace: Trace, path: Path) -> None:
     from matplotlib import pyplot
 
     means = _series(study, trace)
-    figure, axes = pyplot.subplots(len(_PANELS), 1, sharex=True, figsize=(10, 12), constrained_layout=True)
-    for axis, panel in zip(axes, _PANELS, strict=True):
+    panels = _panels(study)
+    figure, axes = pyplot.subplots(len(panels), 1, sharex=True, figsize=(10, 12), constrained_layout=True)
+    for axis, panel in zip(axes, panels, strict=True):
         for label, name, kind in panel.curves:
             values, colour = getattr(means, name), _COLOURS[kind]
             if kind in ("main", "bad"):
                 axis.fill_between(means.time_s, values, alpha=0.2, linewidth=0, color=colour)
             axis.plot(means.time_s, values, _DASHES[kind], label=label, linewidth=1.3, color=colour)
         for event in trace.events:
-            if event.what == ("nodes" if panel.title == "Instances" else "tasks"):
+            if event.what == ("nodes" if panel.title == _NODES else "tasks"):
                 axis.axvline(event.time, linewidth=0.5, alpha=0.3, color="grey")
         axis.set_title(f"{panel.title}{f' ({panel.unit})' if panel.unit else ''}", loc="left", fontsize="medium")
         most = max(float(getattr(means, name).max()) for _, name, _ in panel.curves)
@@ -198,10 +207,10 @@ def _series(study: Study, trace: Trace) -> Series:
 _LEFT, _WIDTH, _HEIGHT, _GAP = 56, 900, 110, 34
 
 
-def _svg(means: Series, events: Sequence[Happening]) -> str:
+def _svg(panels: Sequence[_Panel], means: Series, events: Sequence[Happening]) -> str:
     """All panels over one time axis, with a line for each change of the tasks."""
     end = float(means.time_s[-1]) + means.step_s
-    total = len(_PANELS) * (_HEIGHT + _GAP) + 30
+    total = len(panels) * (_HEIGHT + _GAP) + 30
     many = ' class="many"' if sum(event.what in ("tasks", "nodes") for event in events) > 60 else ""
     parts = [
         f'<svg id="chart"{many} viewBox="0 0 {_LEFT + _WIDTH + 24} {total}" role="img"'
@@ -211,7 +220,7 @@ def _svg(means: Series, events: Sequence[Happening]) -> str:
     def x(time: float) -> float:
         return round(_LEFT + _WIDTH * time / end, 1)
 
-    for index, panel in enumerate(_PANELS):
+    for index, panel in enumerate(panels):
         top = index * (_HEIGHT + _GAP) + 22
         bottom = top + _HEIGHT
         ceiling = _round_up(max(float(getattr(means, name).max()) for _, name, _ in panel.curves))
@@ -229,7 +238,7 @@ def _svg(means: Series, events: Sequence[Happening]) -> str:
         for event in events:
             if event.what in ("tasks", "nodes"):
                 side = "tasks" if event.what == "tasks" else "nodes"
-                if panel.title in ("Tasks" if side == "tasks" else "Instances", "Traffic"):
+                if panel.title in ("Tasks" if side == "tasks" else _NODES, "Traffic"):
                     parts.append(f'<path class="event {side}" d="M{x(event.time)} {top}V{bottom}"/>')
         for _, name, kind in panel.curves:
             values = getattr(means, name)
@@ -269,22 +278,22 @@ def _clock(time: float) -> str:
 
 def _tiles(study: Study) -> str:
     """What one wants to know first, in large letters."""
-    middle = study.middle
+    middle, nodes = study.middle, study.model.nodes
     missed, dollars = study.band("objective_missed"), study.band("cost_usd")
     oracle = middle["oracle_instance_hours"].mean
     tiles = (
         (f"{missed.mean:.2%}", "over the objective", f"{missed.low:.2%} to {missed.high:.2%} over phases and bands"),
         (f"{middle['under_provisioned_share'].mean:.2%}", "of the time too few tasks", "by what the objective needs"),
         (
-            f"{middle['instance_hours'].mean:.1f}",
-            "instance-hours",
+            f"{middle['instance_hours' if nodes else 'task_hours'].mean:.1f}",
+            "instance-hours" if nodes else "task-hours on Fargate",
             f"{oracle:.1f} with perfect foresight" if oracle else "",
         ),
         (f"{dollars.mean:.2f} USD", "for the length of it", f"{dollars.low:.2f} to {dollars.high:.2f}"),
         (
-            f"{middle['most_tasks'].high:.0f} on {middle['most_nodes'].high:.0f}",
-            "most tasks, instances",
-            f"of {study.model.scaling.max_tasks} and {study.model.max_nodes}",
+            f"{middle['most_tasks'].high:.0f}" + (f" on {middle['most_nodes'].high:.0f}" if nodes else ""),
+            "most tasks, instances" if nodes else "most tasks",
+            f"of {study.model.scaling.max_tasks}" + (f" and {nodes.max_nodes}" if nodes else ""),
         ),
     )
     return "".join(
@@ -327,7 +336,7 @@ def page(
                     for label, name, _ in panel.curves
                 ],
             ]
-            for panel in _PANELS
+            for panel in _panels(study)
         ],
     }
     table = "".join(
@@ -347,7 +356,7 @@ def page(
         "REMARKS": "".join(f"<p>{html.escape(line)}</p>" for line in remarks),
         "TILES": _tiles(study),
         "TABLE": table,
-        "CHART": _svg(means, trace.events),
+        "CHART": _svg(_panels(study), means, trace.events),
         "EVENTS": events,
         "SETTINGS": html.escape(json.dumps(study.as_json()["settings"], indent=1, sort_keys=True)),
         "DATA": json.dumps(curves, separators=(",", ":")),

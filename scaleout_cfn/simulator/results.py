@@ -28,7 +28,8 @@ class Result:
     """One run in numbers. Shares are of requests or of time, 0 to 1; times in seconds; money in USD.
 
     `under_accuracy` and `over_accuracy` are the tasks missing or idle as a share of those needed, averaged over all
-    time. Dropped requests count among those over the objective.
+    time. Dropped requests count among those over the objective. A task's hours are from its placement until it has
+    gone; on Fargate there are no instances, and the numbers of these are 0.
     """
 
     objective_missed: float
@@ -43,6 +44,7 @@ class Result:
     most_tasks: int
     most_nodes: int
     mean_tasks: float
+    task_hours: float
     instance_hours: float
     oracle_instance_hours: float
     cost_usd: float
@@ -79,20 +81,26 @@ def demand(requests: Array, load: Load) -> Array:
 
 def maximum_that_limits(model: Model, load: Load, requests: Array) -> str:
     """Which maximum is below what the traffic needs, and for how long, in words; empty where none is."""
-    scaling = model.scaling
+    scaling, nodes = model.scaling, model.nodes
     tasks = max(scaling.max_tasks, *(schedule.max_tasks for schedule in scaling.schedules), 0)
-    places = model.max_nodes * model.tasks_per_node
     need = demand(requests, load)
-    short = float((need > min(tasks, places)).mean())
+    most = min(tasks, nodes.places) if nodes else tasks
+    short = float((need > most).mean())
     if not short:
         return ""
-    what = f"at most {tasks} tasks" if tasks <= places else f"at most {model.max_nodes} nodes, room for {places} tasks"
+    what = f"at most {tasks} tasks"
+    if nodes and nodes.places < tasks:
+        beside = " beside other services' tasks" if nodes.taken else ""
+        what = f"at most {nodes.max_nodes} nodes, room for {nodes.places} tasks{beside}"
     return f"the maximum: {what}, where the peak needs {need.max():.0f}; too few for {short:.2%} of the time"
 
 
 def oracle_node_hours(tasks: Array, model: Model, delays: Delays) -> float:
     """Instance-hours with perfect foresight: booted just in time, kept on where the gap is shorter than a boot."""
-    nodes = np.maximum(np.ceil(tasks / model.tasks_per_node), model.min_nodes)
+    pool = model.nodes
+    if pool is None:
+        return 0.0
+    nodes = np.maximum(np.ceil((tasks + pool.taken) / pool.tasks_per_node), pool.min_nodes)
     boot = delays.node_launch_s + delays.node_join_s + delays.image_pull_s + delays.task_start_s
     # On from a boot before it is needed: the most needed of the next `boot` seconds.
     span, ahead = 1, nodes
@@ -147,9 +155,10 @@ def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours
         most_tasks=int(max(state.running for state in trace.states)),
         most_nodes=int(max(state.size for state in trace.states)),
         mean_tasks=float(ready.mean()),
+        task_hours=trace.task_seconds / 3600,
         instance_hours=hours,
         oracle_instance_hours=oracle_hours,
-        cost_usd=cost(model, load, prices, len(requests), hours, trace.launches, requests).total,
+        cost_usd=cost(model, load, prices, trace).total,
     )
 
 

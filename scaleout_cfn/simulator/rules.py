@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil, floor
 
-from scaleout_cfn.scaling import NodeScaling, StepAdjustment, StepScaling
+from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling
 
 __all__ = [
     "LOW_SHARE",

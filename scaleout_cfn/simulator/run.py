@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.decide import CapacityProvider, Happening, NodeTracking, ServicePolicies, Source
-from scaleout_cfn.simulator.model import Delays, Load, Model
-from scaleout_cfn.simulator.placement import Nodes
+from scaleout_cfn.simulator.model import Delays, Load, Model, NodePool
+from scaleout_cfn.simulator.placement import Anywhere, Nodes
 from scaleout_cfn.simulator.schedules import firings
 from scaleout_cfn.simulator.traffic import Traffic
 
@@ -52,6 +52,7 @@ class Trace:
     states: list[State] = field(default_factory=list)
     events: list[Happening] = field(default_factory=list)
     node_seconds: float = 0.0
+    task_seconds: float = 0.0  # from the placement of a task until it has gone: what Fargate bills
     launches: int = 0
 
 
@@ -113,6 +114,16 @@ def first_tasks(model: Model, load: Load, rps: float) -> int:
     return rules.within(scaling.min_tasks, ceil(max(need) - 1e-9), scaling.max_tasks)
 
 
+def _first_nodes(pool: NodePool, tasks: int) -> Nodes:
+    """As many nodes as so many tasks and those of other services settle at; the others are on them."""
+    needed = -(-(tasks + pool.taken) // pool.tasks_per_node)
+    wanted = rules.wanted_nodes(needed, pool.scaling.target_capacity_percent)
+    nodes = Nodes(pool.zones, pool.tasks_per_node, pool.placement)
+    nodes.add(rules.within(pool.min_nodes, wanted, min(pool.max_nodes, rules.MOST_NODES)))
+    nodes.place(pool.taken)
+    return nodes
+
+
 class _Run:
     """A run at work: all that changes is an attribute of this one object, and the policies look at it as it is.
 
@@ -128,25 +139,28 @@ class _Run:
         self.sums: list[float] = [0.0, *np.cumsum(traffic.requests).tolist()]
         self.disturbed_to = 0  # up to there retries have been added, and `sums` does not hold
         self.now = 0
-        self.queue = self.served = self.arrived = self.running_s = self.ready_s = self.node_s = 0.0
+        self.queue = self.served = self.arrived = self.running_s = self.ready_s = self.node_s = self.task_s = 0.0
         self.heap: list[tuple[int, int, Any, Any]] = []
         self.order = 0
         self.trace = Trace(traffic.requests, np.zeros(self.end), np.zeros(self.end))
         self.cohorts: list[_Cohort] = []
         self.least, self.most = model.scaling.min_tasks, model.scaling.max_tasks
         self.policies = ServicePolicies(model.scaling, delays, self.trace.events)
-        target = model.node_cpu_target
-        self.provider = CapacityProvider(model, delays) if target is None else None
-        self.tracking = NodeTracking(model, delays, target) if target is not None else None
+        pool = model.nodes
+        target = pool.cpu_target if pool else None
+        self.provider = CapacityProvider(pool, delays) if pool and target is None else None
+        self.tracking = (
+            NodeTracking(pool, model.task_cpu_units, delays, target) if pool and target is not None else None
+        )
+        self.start_s = delays.task_start_s if pool else delays.fargate_start_s
         self.booting = 0
         self.window = self.launched_in_window = 0
         self.launch_pending = False
         rps = self.sums[min(60, self.end)] / max(1, min(60, self.end))
         self.desired = self.running = self.ready = first_tasks(model, load, rps)
         self.waiting = 0
-        nodes = rules.wanted_nodes(-(-self.ready // model.tasks_per_node), model.scaling.nodes.target_capacity_percent)
-        self.nodes = Nodes(model.zones, model.tasks_per_node, model.placement)
-        self.nodes.add(rules.within(model.min_nodes, nodes, min(model.max_nodes, rules.MOST_NODES)))
+        self.nodes = _first_nodes(pool, self.ready) if pool else Anywhere()
+        self.taken = self.nodes.tasks
         placed = self.nodes.place(self.ready)
         self.waiting = self.ready - placed
         self.running = self.ready = placed
@@ -178,7 +192,7 @@ class _Run:
         trace = self.trace
         if self.disturbed_to:
             trace.requests = np.array(self.arrivals)
-        trace.node_seconds = self.node_s
+        trace.node_seconds, trace.task_seconds = self.node_s, self.task_s
         return trace
 
     def advance(self, until: int) -> None:
@@ -188,6 +202,7 @@ class _Run:
         self.running_s += self.running * passed
         self.ready_s += self.ready * passed
         self.node_s += (self.nodes.count + self.booting) * passed
+        self.task_s += (self.nodes.tasks - self.taken) * passed
         self.now = until
         rate = self.ready * self.load.task_rps
         if not self.queue and start >= self.disturbed_to and max(arrivals[start:until]) <= rate:
@@ -250,7 +265,7 @@ class _Run:
         source, values = seen
         for wanted, policy in self.policies.decide(now, source, values, self):
             self.set_desired(now, wanted, policy)
-        if self.tracking and source == self.tracking.source:
+        if self.tracking and isinstance(self.nodes, Nodes) and source == self.tracking.source:
             change = self.tracking.act(now, values["cpu"], self.running, self.nodes, self.booting)
             if change > 0:
                 self.launch(now, change, self.tracking.name)
@@ -287,7 +302,7 @@ class _Run:
         if window != self.window:
             self.window, self.launched_in_window = window, 0
         allowed = min(count, batch - self.launched_in_window)
-        if self.provider:
+        if self.provider and isinstance(self.nodes, Nodes):
             allowed = min(allowed, self.nodes.room + self.delays.provisioning_quota - self.waiting)
         self.launched_in_window += max(0, allowed)
         if allowed > 0:
@@ -307,13 +322,13 @@ class _Run:
             self.waiting -= placed
             cohort = _Cohort(placed)
             self.cohorts.append(cohort)
-            self.at(now + pull_s + self.delays.task_start_s, self.tasks_start, cohort)
+            self.at(now + pull_s + self.start_s, self.tasks_start, cohort)
 
     def tasks_start(self, now: int, cohort: _Cohort) -> None:
         cohort.started = True
         self.running += cohort.count
-        healthy = rules.first_check(now, self.model.health_check_interval_s, self.phase.checks)
-        self.at(max(healthy, now), self.tasks_serve, cohort)
+        every = self.model.health_check_interval_s
+        self.at(now if every is None else rules.first_check(now, every, self.phase.checks), self.tasks_serve, cohort)
         self._note()
 
     def tasks_serve(self, now: int, cohort: _Cohort) -> None:
@@ -348,14 +363,14 @@ class _Run:
 
     def capacity_look(self, now: int, _: Any) -> None:
         """Once a minute ECS publishes the reservation; its alarms see it a little later."""
-        assert self.provider is not None
+        assert self.provider is not None and isinstance(self.nodes, Nodes)
         self.at(now + 60, self.capacity_look)
         wanted = self.provider.look(self.nodes, self.waiting)
         if wanted is not None:
             self.at(now + self.delays.reservation_lag_s, self.group_acts, wanted)
 
     def group_acts(self, now: int, wanted: int) -> None:
-        assert self.provider is not None
+        assert self.provider is not None and isinstance(self.nodes, Nodes)
         change, again = self.provider.act(now, wanted, self.nodes, self.booting)
         if again is not None:
             self.at(again, self.group_acts, wanted)
@@ -376,6 +391,7 @@ class _Run:
         self._note()
 
     def nodes_join(self, now: int, count: int) -> None:
+        assert isinstance(self.nodes, Nodes)
         self.booting -= count
         self.nodes.add(count)
         self.place(now, self.delays.image_pull_s)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from scaleout_cfn.config.scaling import Schedule
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.scaling import Schedule
 from scaleout_cfn.schedules import At, Cron, Rate, parsed, problem_of_timezone
 
 __all__ = ["firings"]

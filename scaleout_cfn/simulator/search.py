@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from scaleout_cfn.scaling import NodeScaling, Scaling, TargetTracking
+from scaleout_cfn.config.scaling import Scaling, TargetTracking
 from scaleout_cfn.simulator.model import Delays, Load, Model
 from scaleout_cfn.simulator.prices import Prices
 from scaleout_cfn.simulator.results import Result, maximum_that_limits, measure, ranges
@@ -50,19 +50,21 @@ class Advice:
 def candidates(model: Model, load: Load, count: int) -> list[Model]:
     """Settings around those of a model, which is the first. The same ones each time.
 
-    Left as they are: bounds of tasks and nodes but for the fewest tasks, schedules, step policies, the instances.
+    On Fargate there are no nodes to set. Left as they are: bounds of tasks and nodes but for the fewest tasks,
+    schedules, step policies, the instances.
     """
-    base = model.scaling
+    base, nodes = model.scaling, model.nodes
     grid = list(
         product(
             (0, 30, 40, 50, 60, 70, 80),  # CPU target, 0 for none
-            (0.0, 0.4, 0.5, 0.6, 0.7, 0.8),  # requests target as a share of what a task takes, 0 for none
+            # requests target as a share of what a task takes, 0 for none; nothing counts them without a balancer
+            (0.0,) if model.health_check_interval_s is None else (0.0, 0.4, 0.5, 0.6, 0.7, 0.8),
             (True, False),  # 20 s metrics
             (0, 30, 60),  # scale-out cooldown
             (60, 300, 600),  # scale-in cooldown
             (1.0, 1.5, 2.0, 3.0),  # fewest tasks, as a multiple
-            (100, 90, 80, 60) if model.placement == "binpack" else (100,),  # below 100 runs away when tasks are spread
-            (0, 60, 120),  # warm-up of a node
+            (100, 90, 80, 60) if nodes and nodes.placement == "binpack" else (100,),  # below 100 runs away when spread
+            (0, 60, 120) if nodes else (0,),  # warm-up of a node
         )
     )
     grid = [point for point in grid if point[0] or point[1]]
@@ -85,14 +87,12 @@ def candidates(model: Model, load: Load, count: int) -> list[Model]:
             **tracking,
             high_resolution=bool(fast and cpu),
             min_tasks=min(base.max_tasks, ceil(base.min_tasks * floor)),
-            nodes=NodeScaling(
-                target_capacity_percent=capacity,
-                min_step=base.nodes.min_step,
-                max_step=base.nodes.max_step,
-                warmup_s=warmup,
-            ),
         )
-        models.append(dataclasses.replace(model, scaling=scaling))
+        pool = model.pool
+        if nodes:
+            settings = msgspec.structs.replace(nodes.scaling, target_capacity_percent=capacity, warmup_s=warmup)
+            pool = dataclasses.replace(nodes, scaling=settings)
+        models.append(dataclasses.replace(model, scaling=scaling, pool=pool))
     return models
 
 
@@ -181,9 +181,10 @@ def _limit(model: Model, load: Load, traffic: Traffic, prices: Prices, allowed: 
     if maximum := maximum_that_limits(model, load, traffic.requests):
         return maximum
     instant = {"node_launch_s": 0, "node_join_s": 0, "image_pull_s": 0}
+    boot: tuple[tuple[str, dict[str, int]], ...] = (("the boot time of nodes", instant),) if model.nodes else ()
     for what, changed in (
-        ("the boot time of nodes", instant),
-        ("the start time of tasks", {**instant, "task_start_s": 0}),
+        *boot,
+        ("the start time of tasks", {**instant, "task_start_s": 0, "fargate_start_s": 0}),
         ("the delay of metrics and alarms", {"metric_lag_60_s": 0, "metric_lag_20_s": 0}),
     ):
         delays = dataclasses.replace(Delays(), **changed)
@@ -196,11 +197,14 @@ def _limit(model: Model, load: Load, traffic: Traffic, prices: Prices, allowed: 
 def overlay(model: Model, environment: str) -> str:
     """The searched settings as the text of a config overlay, `[environments.NAME]`."""
     scaling: dict[str, Any] = msgspec.to_builtins(model.scaling)
-    own = {name: scaling[name] for name in ("min_tasks", "high_resolution")}
-    sections = {"": own, **{f".{name}": scaling[name] for name in ("cpu", "requests", "nodes")}}
+    tasks = f"services.{model.service}.scaling"
+    sections: dict[str, dict[str, Any]] = {tasks: {name: scaling[name] for name in ("min_tasks", "high_resolution")}}
+    sections |= {f"{tasks}.{name}": scaling[name] for name in ("cpu", "requests")}
+    if model.nodes:
+        sections[f"capacity.{model.nodes.name}.scaling"] = msgspec.to_builtins(model.nodes.scaling)
     lines = []
     for name, values in sections.items():
-        lines.append(f"[environments.{environment}.scaling{name}]")
+        lines.append(f"[environments.{environment}.{name}]")
         lines += [
             f"{key} = {str(value).lower() if isinstance(value, bool) else value}" for key, value in values.items()
         ]

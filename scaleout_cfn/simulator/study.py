@@ -72,7 +72,7 @@ class Study:
             "peak_rps": float(f"{self.traffic.requests.max():.6g}"),
             "bin_s": self.traffic.bin_s,
             "caution": self.traffic.caution,
-            "notes": list(self.traffic.notes),
+            "notes": [*self.model.notes, *self.traffic.notes],
             "limit": self.limit,
             "phases": PHASES,
             **as_numbers(self.middle),
@@ -84,9 +84,10 @@ class Study:
 
 def settings(model: Model, load: Load) -> dict[str, Any]:
     """What a result belongs to, as plain data."""
-    facts = {field.name: getattr(model, field.name) for field in dataclasses.fields(model)}
+    facts = {field.name: getattr(model, field.name) for field in dataclasses.fields(model) if field.name != "notes"}
     facts["scaling"] = msgspec.to_builtins(model.scaling)
     facts["network"] = dataclasses.asdict(model.network)
+    facts["pool"] = {"kind": "ec2" if model.nodes else "fargate", **msgspec.to_builtins(model.pool)}
     return {**facts, "load": dataclasses.asdict(load), "delays": dataclasses.asdict(Delays()), "bands": BANDS}
 
 

@@ -1,4 +1,4 @@
-"""The load balancer: its listeners, and the target group that the service joins."""
+"""The load balancer and its listeners, which answer 404 themselves: each web service brings a rule of its own."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from troposphere import AWSObject, GetAtt, Join, certificatemanager, ec2, route5
 from troposphere import elasticloadbalancingv2 as elb
 from troposphere.validators.route53 import AliasTarget
 
-from scaleout_cfn.config import Config, Domain, Http
+from scaleout_cfn.config import Config, Domain, Http, NewLoadBalancer
 from scaleout_cfn.iam import receive_balancer_logs
 from scaleout_cfn.stack import Stack
+from scaleout_cfn.stacks.alarms import error_share
 from scaleout_cfn.stacks.buckets import expiring_bucket
 from scaleout_cfn.values import (
+    DnsName,
+    HostedZoneId,
+    ListenerArn,
     LoadBalancerName,
     SecurityGroupId,
     SubnetIds,
-    TargetGroupArn,
-    TargetGroupName,
     Text,
+    TopicArn,
     VpcId,
 )
 
@@ -27,13 +30,16 @@ HTTP, HTTPS = 80, 443
 class Outputs(Struct, frozen=True):
     security_group: SecurityGroupId
     load_balancer_name: LoadBalancerName
-    target_group: TargetGroupArn
-    target_group_name: TargetGroupName
+    listener: ListenerArn
+    #: For alias records. Those of a balancer that is there already are its owner's.
+    dns_name: DnsName | None
+    canonical_zone: HostedZoneId | None
     url: Text
 
 
-def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds) -> Outputs:
+def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds, topic: TopicArn) -> Outputs:
     settings = config.load_balancer
+    assert isinstance(settings, NewLoadBalancer)
     secure = not isinstance(settings.listener, Http)
     group = stack.add(
         ec2.SecurityGroup(
@@ -80,12 +86,16 @@ def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds) ->
         elb.LoadBalancerAttributes(Key=key, Value=_attribute(value)) for key, value in attributes.items()
     ]
     stack.add(balancer)
-    targets = _target_group(stack, config, vpc_id)
-    forward = elb.Action(Type="forward", TargetGroupArn=targets.ref())
+    nobody = elb.Action(
+        Type="fixed-response",
+        FixedResponseConfig=elb.FixedResponseConfig(
+            StatusCode="404", ContentType="text/plain", MessageBody="No service answers here."
+        ),
+    )
     if isinstance(settings.listener, Http):
-        stack.add(
+        listener = stack.add(
             elb.Listener(
-                "Listener", LoadBalancerArn=balancer.ref(), Port=HTTP, Protocol="HTTP", DefaultActions=[forward]
+                "Listener", LoadBalancerArn=balancer.ref(), Port=HTTP, Protocol="HTTP", DefaultActions=[nobody]
             )
         )
         url: object = Join("", ["http://", balancer.get_att("DNSName")])
@@ -96,7 +106,7 @@ def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds) ->
             _alias_records(stack, config, settings.listener, balancer)
         else:
             certificate = settings.listener.certificate_arn
-        stack.add(
+        listener = stack.add(
             elb.Listener(
                 "Listener",
                 LoadBalancerArn=balancer.ref(),
@@ -104,7 +114,7 @@ def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds) ->
                 Protocol="HTTPS",
                 Certificates=[elb.Certificate(CertificateArn=certificate)],
                 SslPolicy=settings.listener.tls_policy,
-                DefaultActions=[forward],
+                DefaultActions=[nobody],
             )
         )
         redirect = elb.RedirectConfig(Protocol="HTTPS", Port=str(HTTPS), StatusCode="HTTP_301")
@@ -117,11 +127,22 @@ def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds) ->
                 DefaultActions=[elb.Action(Type="redirect", RedirectConfig=redirect)],
             )
         )
+    full_name = LoadBalancerName(balancer.get_att("LoadBalancerFullName"))
+    error_share(
+        stack,
+        "LoadBalancerErrors",
+        "HTTPCode_ELB_5XX_Count",
+        "the load balancer itself",
+        {"LoadBalancer": full_name},
+        settings.error_percent,
+        topic,
+    )
     return Outputs(
         SecurityGroupId(group.ref()),
-        LoadBalancerName(balancer.get_att("LoadBalancerFullName")),
-        TargetGroupArn(targets.ref()),
-        TargetGroupName(targets.get_att("TargetGroupFullName")),
+        full_name,
+        ListenerArn(listener.ref()),
+        DnsName(balancer.get_att("DNSName")),
+        HostedZoneId(balancer.get_att("CanonicalHostedZoneID")),
         Text(url),
     )
 
@@ -142,39 +163,6 @@ def _attribute(value: object) -> object:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, int) else value
-
-
-def _target_group(stack: Stack, config: Config, vpc_id: VpcId) -> elb.TargetGroup:
-    check = config.load_balancer.health_check
-    bridge = config.service.network_mode == "bridge"
-    attributes = {
-        "deregistration_delay.timeout_seconds": config.load_balancer.deregistration_delay_s,
-        # A slow task is sent less, and a fresh one is not flooded.
-        "load_balancing.algorithm.type": "least_outstanding_requests",
-        "stickiness.enabled": False,
-    }
-    return stack.add(
-        elb.TargetGroup(
-            "TargetGroup",
-            VpcId=vpc_id,
-            Protocol="HTTP",
-            # Under bridge each target brings its own dynamic port and this one is never used; as it can be
-            # changed only by replacement, it is not the container's.
-            Port=HTTP if bridge else config.service.container_port,
-            TargetType="instance" if bridge else "ip",
-            HealthCheckProtocol="HTTP",
-            HealthCheckPort="traffic-port",
-            HealthCheckPath=check.path,
-            HealthCheckIntervalSeconds=check.interval_s,
-            HealthCheckTimeoutSeconds=check.timeout_s,
-            HealthyThresholdCount=check.healthy_count,
-            UnhealthyThresholdCount=check.unhealthy_count,
-            Matcher=elb.Matcher(HttpCode="200"),
-            TargetGroupAttributes=[
-                elb.TargetGroupAttribute(Key=key, Value=_attribute(value)) for key, value in attributes.items()
-            ],
-        )
-    )
 
 
 def _certificate(stack: Stack, domain: Domain) -> certificatemanager.Certificate:

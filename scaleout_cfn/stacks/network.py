@@ -218,7 +218,7 @@ def _interface_endpoints(stack: Stack, config: Config, vpc: ec2.VPC, subnets: Se
         # A node signals here that it has registered.
         "CloudFormation": "cloudformation",
     }
-    if any(":secretsmanager:" in arn for arn in config.service.secrets.values()):
+    if any(":secretsmanager:" in arn for settings in config.services.values() for arn in settings.secrets.values()):
         services["SecretsManager"] = "secretsmanager"
     for title, service in services.items():
         stack.add(

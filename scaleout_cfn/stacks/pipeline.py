@@ -10,7 +10,8 @@ from typing import Any
 from msgspec import Struct
 from troposphere import Sub, codebuild, codepipeline, events, iam, logs, s3
 
-from scaleout_cfn.config import Config, GitHubPipeline, NoPipeline, RegistryPipeline, SourcePipeline
+from scaleout_cfn.config import GitHubPipeline, NoPipeline, RegistryPipeline, SourcePipeline
+from scaleout_cfn.config.units import Unit, units
 from scaleout_cfn.iam import (
     GITHUB,
     assumed_by,
@@ -50,41 +51,41 @@ class Outputs(Struct, frozen=True):
 
 def build(
     stack: Stack,
-    config: Config,
+    unit: Unit,
     *,
     root_stack: StackName,
     repository_uri: Text | None,
     repository_arn: RepositoryArn,
     repository_name: RepositoryName | None,
 ) -> Outputs:
-    deploying = _deploying(config, root_stack)
-    if isinstance(config.pipeline, GitHubPipeline):
-        return _github(stack, config.pipeline, config.stack_name, repository_arn, deploying)
+    deploying = _deploying(unit, root_stack)
+    if isinstance(unit.settings.pipeline, GitHubPipeline):
+        return _github(stack, unit.settings.pipeline, unit.config.stack_name, repository_arn, deploying)
 
     assert repository_uri is not None
     bucket = _artifacts(stack)
-    where = {"STACK": root_stack, "REPOSITORY_URI": repository_uri}
-    deploy = _project(stack, config, bucket, "Deploy", where, ["pipeline_deploy.sh"], deploying)
-    if isinstance(config.pipeline, SourcePipeline):
+    where = {"STACK": root_stack, "REPOSITORY_URI": repository_uri, "PARAMETER": f"{unit.title}ImageUri"}
+    deploy = _project(stack, unit, bucket, "Deploy", where, ["pipeline_deploy.sh"], deploying)
+    if isinstance(unit.settings.pipeline, SourcePipeline):
         pushing = iam.Policy(PolicyName="push-image", PolicyDocument=push_image(repository_arn))
         builder = _project(
             stack,
-            config,
+            unit,
             bucket,
             "Build",
             {
                 "REPOSITORY_URI": repository_uri,
-                "PLATFORM": PLATFORMS[config.cluster.architecture],
-                "CONTEXT": config.pipeline.context,
+                "PLATFORM": PLATFORMS[unit.architecture],
+                "CONTEXT": unit.settings.pipeline.context,
             },
             # Tags of a repository are immutable, and a commit may be built more than once.
             ['export IMAGE_TAG="${COMMIT:0:12}-$CODEBUILD_BUILD_NUMBER"', "pipeline_build.sh"],
             pushing,
         )
-        pipeline = _from_source(stack, config.pipeline, bucket, builder, deploy)
+        pipeline = _from_source(stack, unit.settings.pipeline, bucket, builder, deploy)
     else:
-        assert isinstance(config.pipeline, RegistryPipeline) and repository_name is not None
-        pipeline = _from_registry(stack, config.pipeline, bucket, deploy, repository_arn, repository_name)
+        assert isinstance(unit.settings.pipeline, RegistryPipeline) and repository_name is not None
+        pipeline = _from_registry(stack, unit.settings.pipeline, bucket, deploy, repository_arn, repository_name)
     return Outputs(pipeline_name=Text(pipeline.ref()))
 
 
@@ -95,19 +96,26 @@ def script(name: str) -> str:
     return text.decode()
 
 
-def _deploying(config: Config, root_stack: StackName) -> iam.Policy:
-    assert not isinstance(config.pipeline, NoPipeline)
-    # The roles of the service's stack. A name that is cut is known only from the config.
-    begins = f"{config.stack_name}-Service-"
-    cut = len(begins) > SURE_OF_ROLE_NAME
+def _deploying(unit: Unit, root_stack: StackName) -> iam.Policy:
+    assert not isinstance(unit.settings.pipeline, NoPipeline)
+    config = unit.config
+    running = [other for other in units(config) if other.image_owner == unit.name]
     document = deploy_image(
         root_stack,
-        begins[:SURE_OF_ROLE_NAME] if cut else Sub("${Root}-Service-", Root=root_stack),
-        config.pipeline.templates_bucket or Sub("scaleout-${AWS::AccountId}-${AWS::Region}"),
-        awsvpc=config.service.network_mode == "awsvpc",
+        [other.service for other in running],
+        [_role_prefix(config.stack_name, other.service, root_stack) for other in running],
+        unit.settings.pipeline.templates_bucket or Sub("scaleout-${AWS::AccountId}-${AWS::Region}"),
+        reaching=any(other.settings.reaches for other in running),
         boundary=config.permissions_boundary,
     )
     return iam.Policy(PolicyName="deploy-image", PolicyDocument=document)
+
+
+def _role_prefix(stack_name: str, title: str, root_stack: StackName) -> object:
+    """What the names of the roles of a service's stack begin with. A name that is cut is known only from the config."""
+    begins = f"{stack_name}-{title}-"
+    cut = len(begins) > SURE_OF_ROLE_NAME
+    return begins[:SURE_OF_ROLE_NAME] if cut else Sub(f"${{Root}}-{title}-", Root=root_stack)
 
 
 def _artifacts(stack: Stack) -> s3.Bucket:
@@ -122,7 +130,7 @@ def _artifacts(stack: Stack) -> s3.Bucket:
 
 def _project(
     stack: Stack,
-    config: Config,
+    unit: Unit,
     bucket: s3.Bucket,
     title: str,
     variables: dict[str, Any],
@@ -134,11 +142,11 @@ def _project(
     https://docs.aws.amazon.com/codebuild/latest/userguide/sample-docker.html
     """
     builds = title == "Build"
-    policy = "Retain" if config.observability.keep_logs else "Delete"
+    policy = "Retain" if unit.config.observability.keep_logs else "Delete"
     group = stack.add(
         logs.LogGroup(
             f"{title}Logs",
-            RetentionInDays=config.observability.log_retention_days,
+            RetentionInDays=unit.config.observability.log_retention_days,
             DeletionPolicy=policy,
             UpdateReplacePolicy=policy,
         )
@@ -154,7 +162,7 @@ def _project(
             ],
         )
     )
-    kind, image = BUILDERS[config.cluster.architecture]
+    kind, image = BUILDERS[unit.architecture]
     return stack.add(
         codebuild.Project(
             title,

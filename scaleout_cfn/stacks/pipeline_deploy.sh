@@ -1,5 +1,6 @@
 # Deploys an image through CloudFormation: one change set on the root stack, with its template and all of its other
-# parameters as they are. Wants STACK, REPOSITORY_URI and IMAGE_DIGEST, and the AWS command line.
+# parameters as they are. Wants STACK, PARAMETER (of the service's image), REPOSITORY_URI and IMAGE_DIGEST, and the AWS
+# command line.
 deploy_image() (
   set -euo pipefail
 
@@ -32,16 +33,16 @@ deploy_image() (
     *) fail "stack $STACK is in state '$status' and cannot be updated; see: scaleout-cfn diagnose --stack $STACK" ;;
   esac
 
-  current=$(stack "Parameters[?ParameterKey=='ImageUri'].ParameterValue | [0]")
-  [[ $current != None ]] || fail "stack $STACK has no parameter ImageUri; is it the root of a set?"
+  current=$(stack "Parameters[?ParameterKey=='$PARAMETER'].ParameterValue | [0]")
+  [[ $current != None ]] || fail "stack $STACK has no parameter $PARAMETER; is it the root of a set, and the service still in it?"
   if [[ $current == "$image" ]]; then
     echo "$image is deployed already"
     exit 0
   fi
 
-  parameters=("ParameterKey=ImageUri,ParameterValue=$image")
+  parameters=("ParameterKey=$PARAMETER,ParameterValue=$image")
   for key in $(stack 'Parameters[].ParameterKey'); do
-    [[ $key == ImageUri ]] || parameters+=("ParameterKey=$key,UsePreviousValue=true")
+    [[ $key == "$PARAMETER" ]] || parameters+=("ParameterKey=$key,UsePreviousValue=true")
   done
 
   name=image-${IMAGE_DIGEST:7:12}-$(date +%s)
@@ -66,7 +67,7 @@ deploy_image() (
   if [[ $before != "$after" ]]; then
     aws cloudformation delete-change-set --change-set-name "$change"
     fail "more than the image would change, for SSM parameters have moved from '$before' to '$after'; deploy that \
-first with scaleout-cfn deploy, and name a version in cluster.node_image"
+first with scaleout-cfn deploy, and name a version in capacity.NAME.machine_image"
   fi
 
   aws cloudformation execute-change-set --change-set-name "$change" --client-request-token "$name"

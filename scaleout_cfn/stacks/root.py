@@ -1,4 +1,4 @@
-"""An auto-scaling HTTP service on Amazon ECS.
+"""Auto-scaling HTTP services on Amazon ECS.
 
 The wiring page: what whoever creates the set is asked for, in the form of the CloudFormation console, and which stack
 gets what from whom, in the order in which they are made.
@@ -9,21 +9,43 @@ from __future__ import annotations
 from typing import Annotated
 
 from msgspec import Struct
-from troposphere import Equals, FindInMap, Not, Ref, Sub
+from troposphere import Equals, FindInMap, If, Not, Ref, Sub
 
 from scaleout_cfn.capacity import fitting_tasks
-from scaleout_cfn.config import Config, GitHubPipeline, NewVpc, NoPipeline
+from scaleout_cfn.config import (
+    Config,
+    Ec2Capacity,
+    ExistingLoadBalancer,
+    FargateCapacity,
+    GitHubPipeline,
+    NewVpc,
+    WebService,
+)
+from scaleout_cfn.config.units import Unit, units
 from scaleout_cfn.stack import Stack
-from scaleout_cfn.stacks import autoscaling, cluster, load_balancer, network, observability, registry, service
+from scaleout_cfn.stacks import (
+    capacity,
+    cluster,
+    dashboard,
+    foundation,
+    load_balancer,
+    namespace,
+    network,
+    notifications,
+    service,
+)
 from scaleout_cfn.values import (
     ClusterName,
     EmailAddress,
     Flag,
+    ImageId,
     LatestImage,
+    ListenerArn,
+    LoadBalancerName,
     LogGroupName,
     Number,
     RoleArn,
-    ServiceName,
+    SecurityGroupId,
     StackName,
     SubnetIds,
     Text,
@@ -34,139 +56,228 @@ __all__ = ["Outputs", "build"]
 
 
 class Outputs(Struct, frozen=True):
-    """What the set tells once it is there, and what a stack of one's own beside ours is wired to."""
+    """What the set tells once it is there, and what a stack of one's own beside ours is wired to.
 
-    service_url: Annotated[Text, "Where the service answers, once it has an image."]
-    repository_uri: Annotated[Text, "Where to push the image."]
+    What is there once a service is by its name.
+    """
+
+    url: Annotated[dict[str, Text], "Where the service answers, once it has an image."]
+    repository_uri: Annotated[dict[str, Text], "Where to push the image."]
     cluster_name: Annotated[ClusterName, "The ECS cluster."]
-    service_name: Annotated[ServiceName, "The ECS service, once there is an image."]
-    log_group_name: Annotated[LogGroupName, "The log group of the containers."]
+    log_group_name: Annotated[dict[str, LogGroupName], "The log group of the containers."]
     dashboard_url: Annotated[Text, "The dashboard."]
     # For a stack of one's own beside ours.
     vpc_id: Annotated[VpcId, "The VPC."]
     node_subnets: Annotated[SubnetIds, "The subnets of the nodes and tasks."]
-    pipeline_name: Annotated[Text | None, "The pipeline, in CodePipeline."] = None
-    github_build_role: Annotated[RoleArn | None, "The role of the workflow's build, in GitHub Actions."] = None
-    github_deploy_role: Annotated[RoleArn | None, "The role of the workflow's deployment, in GitHub Actions."] = None
+    pipeline_name: Annotated[dict[str, Text], "The pipeline, in CodePipeline."]
+    github_build_role: Annotated[dict[str, RoleArn], "The role of the workflow's build, in GitHub Actions."]
+    github_deploy_role: Annotated[dict[str, RoleArn], "The role of the workflow's deployment, in GitHub Actions."]
 
 
 def build(stack: Stack, config: Config) -> Outputs:
-    """An auto-scaling HTTP service on Amazon ECS.
+    """Auto-scaling HTTP services on Amazon ECS.
 
     A root of your own calls it with its own stack and nests more beside what it made.
     """
-    image_uri = stack.ask("service.image_uri", Text)
-    min_tasks = stack.ask("scaling.min_tasks", Number)
+    services = units(config)
+    images = {unit.image_owner: stack.ask(unit.image_key, Text) for unit in services}
+    room = fitting_tasks(config)
+    min_tasks = {unit.name: stack.ask(f"{unit.key}.scaling.min_tasks", Number) for unit in services}
     # No more than the nodes hold: their number is not asked for, so the arithmetic stays true.
-    max_tasks = stack.ask("scaling.max_tasks", Number, most=fitting_tasks(config))
-    node_image = stack.ask("cluster.node_image", LatestImage)
+    max_tasks = {
+        unit.name: stack.ask(f"{unit.key}.scaling.max_tasks", Number, most=room[unit.name]) for unit in services
+    }
+    machine_image: dict[str, ImageId] = {
+        name: stack.ask(f"capacity.{name}.machine_image", LatestImage)
+        for name, pool in sorted(config.capacity.items())
+        if isinstance(pool, Ec2Capacity)
+    }
     alarm_email = stack.ask("observability.alarm_email", EmailAddress)
     create_service_linked_role = stack.ask("cluster.create_service_linked_role", Flag)
 
-    bridge = config.service.network_mode == "bridge"
-    internal = config.load_balancer.scheme == "internal"
+    told = stack.nest("Notifications", notifications.build, config, alarm_email=alarm_email)
 
     if isinstance(config.network, NewVpc):
         net = stack.nest("Network", network.build, config)
-        balancer_subnets = net.node_subnets if internal else net.public_subnets
     else:
         vpc_id = stack.ask("network.vpc_id", VpcId)
-        balancer_subnets = stack.ask("network.load_balancer_subnets", SubnetIds)
-        net = network.Outputs(vpc_id, balancer_subnets, stack.ask("network.node_subnets", SubnetIds))
+        node_subnets = stack.ask("network.node_subnets", SubnetIds)
+        net = network.Outputs(vpc_id, node_subnets, node_subnets)
 
-    images = stack.nest("Registry", registry.build, config)
+    alb = _balancer(stack, config, net, told) if any(unit.is_web for unit in services) else None
 
-    alb = stack.nest("LoadBalancer", load_balancer.build, config, vpc_id=net.vpc_id, subnets=balancer_subnets)
+    ecs = stack.nest("Cluster", cluster.build, config, create_service_linked_role=create_service_linked_role)
 
-    nodes = stack.nest(
-        "Cluster",
-        cluster.build,
+    # On Fargate alone there are no nodes to place; and there is an alarm only where nodes may grow in number.
+    nodes = [pool for pool in config.capacity.values() if not isinstance(pool, FargateCapacity)]
+    grow = any(isinstance(pool, Ec2Capacity) and pool.min_nodes < pool.max_nodes for pool in nodes)
+    pools = stack.nest(
+        "Capacity",
+        capacity.build,
         config,
-        vpc_id=net.vpc_id,
-        subnets=net.node_subnets,
-        node_image=node_image,
-        load_balancer_security_group=alb.security_group if bridge else None,
-        create_service_linked_role=create_service_linked_role,
+        cluster_name=ecs.cluster_name,
+        vpc_id=net.vpc_id if nodes else None,
+        subnets=net.node_subnets if nodes else None,
+        machine_image=machine_image,
+        load_balancer_security_group=alb.security_group if alb and _any_bridge(services) else None,
+        topic=told.topic if grow else None,
     )
 
-    watch = stack.nest(
-        "Observability",
-        observability.build,
+    names = stack.nest("Namespace", namespace.build, config) if any(unit.is_reached for unit in services) else None
+
+    ground = {}
+    for unit in services:
+        web = alb if unit.is_web else None
+        apart = unit.network_mode == "awsvpc"
+        made_names = isinstance(unit.settings, WebService) and unit.settings.route.hosted_zone_id
+        ground[unit.name] = stack.nest(
+            unit.foundation,
+            foundation.build,
+            unit,
+            vpc_id=net.vpc_id if web or apart else None,
+            listener=web.listener if web else None,
+            load_balancer_name=web.load_balancer_name if web else None,
+            load_balancer_security_group=web.security_group if web and apart else None,
+            load_balancer_dns_name=web.dns_name if web and made_names else None,
+            load_balancer_zone=web.canonical_zone if web and made_names else None,
+            topic=told.topic if web else None,
+        )
+
+    view = stack.nest(
+        "Dashboard",
+        dashboard.build,
         config,
-        load_balancer_name=alb.load_balancer_name,
-        target_group_name=alb.target_group_name,
-        cluster_name=nodes.cluster_name,
-        capacity_provider=nodes.capacity_provider,
-        group_name=nodes.group_name,
-        alarm_email=alarm_email,
+        cluster_name=ecs.cluster_name,
+        load_balancer_name=alb.load_balancer_name if alb else None,
+        target_group_name={name: base.target_group_name for name, base in ground.items() if base.target_group_name},
+        log_group_name={name: base.log_group_name for name, base in ground.items()},
+        capacity_provider={name: pools.capacity_provider[name] for name in pools.group_name},
+        group_name=pools.group_name,
     )
 
-    # A first deployment has no image yet, for the repository to push it to is made by it. Until there is one, the
-    # service and what hangs on it are left out.
-    has_image = stack.condition("HasImage", Not(Equals(image_uri, "")))
-    rollback = config.service.deployment.alarms
-    web = stack.nest_if(
-        has_image,
-        "Service",
-        service.build,
-        config,
-        image_uri=image_uri,
-        repository_arn=images.repository_arn,
-        cluster_name=nodes.cluster_name,
-        capacity_provider=nodes.capacity_provider,
-        target_group=alb.target_group,
-        log_group_name=watch.log_group_name,
-        log_group_arn=watch.log_group_arn,
-        target_errors_alarm=watch.target_errors_alarm if rollback else None,
-        unhealthy_targets_alarm=watch.unhealthy_targets_alarm if rollback else None,
-        vpc_id=None if bridge else net.vpc_id,
-        subnets=None if bridge else net.node_subnets,
-        load_balancer_security_group=None if bridge else alb.security_group,
-    )
+    # Last, for they change with each image, and nobody takes anything of them. A first deployment has no image yet:
+    # the repository to push it to is made by it. Until there is one, the service is left out.
+    has_image = {
+        owner: stack.condition(f"Has{Unit(owner, config.services[owner], config).title}Image", Not(Equals(image, "")))
+        for owner, image in images.items()
+    }
+    for unit in services:
+        base, web = ground[unit.name], alb if unit.is_web else None
+        apart = unit.network_mode == "awsvpc"
+        connected = unit.is_reached or unit.settings.reaches
+        stack.nest_if(
+            has_image[unit.image_owner],
+            unit.service,
+            service.build,
+            unit,
+            image_uri=images[unit.image_owner],
+            repository_arn=ground[unit.image_owner].repository_arn,
+            cluster_name=ecs.cluster_name,
+            capacity_provider=pools.capacity_provider.get(unit.pool_name),
+            target_group=base.target_group,
+            target_group_name=base.target_group_name,
+            load_balancer_name=web.load_balancer_name if web else None,
+            log_group_name=base.log_group_name,
+            alarms=base.alarms,
+            subnets=net.node_subnets if apart else None,
+            security_group=base.security_group,
+            reached_group={name: _group_of(ground[name]) for name in unit.settings.reaches},
+            namespace=names.namespace if names and connected else None,
+            min_tasks=min_tasks[unit.name],
+            max_tasks=max_tasks[unit.name],
+            topic=told.topic,
+        )
+    for unit in services:
+        # A task finds by name only what was there when it started. A Ref is a dependency, here too; DependsOn may not
+        # name a stack that a condition leaves out.
+        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html
+        before = [other for other in services if unit.comes_after(other.name)]
+        if before:
+            stack.template.resources[unit.service].Metadata = {
+                "After": [If(has_image[other.image_owner], Ref(other.service), "") for other in before]
+            }
 
-    stack.nest_if(
-        has_image,
-        "Autoscaling",
-        autoscaling.build,
-        config,
-        cluster_name=nodes.cluster_name,
-        service_name=web.service_name,
-        load_balancer_name=alb.load_balancer_name,
-        target_group_name=alb.target_group_name,
-        min_tasks=min_tasks,
-        max_tasks=max_tasks,
-        topic=watch.topic,
-    )
-
-    # No condition: it is what brings the first image. Nothing else needs it.
-    delivery = None
-    if not isinstance(config.pipeline, NoPipeline):
+    pipelines = {}
+    for unit in services:
+        if not unit.has_pipeline:
+            continue
         from scaleout_cfn.stacks import pipeline  # here, for most sets have none and its import takes its time
 
-        delivery = stack.nest(
-            "Pipeline",
+        # No condition: it is what brings the first image. Nothing else needs it.
+        repository_arn = ground[unit.name].repository_arn
+        assert repository_arn is not None
+        pipelines[unit.name] = stack.nest(
+            unit.pipeline,
             pipeline.build,
-            config,
+            unit,
             root_stack=StackName(Ref("AWS::StackName")),
             # A workflow is told it by a variable of its repository.
-            repository_uri=None if isinstance(config.pipeline, GitHubPipeline) else images.repository_uri,
-            repository_arn=images.repository_arn,
-            repository_name=images.repository_name,
+            repository_uri=None
+            if isinstance(unit.settings.pipeline, GitHubPipeline)
+            else ground[unit.name].repository_uri,
+            repository_arn=repository_arn,
+            repository_name=ground[unit.name].repository_name,
         )
 
     return Outputs(
-        service_url=alb.url,
-        repository_uri=images.repository_uri,
-        cluster_name=nodes.cluster_name,
-        service_name=web.service_name,
-        log_group_name=watch.log_group_name,
-        dashboard_url=_console_link(stack, watch.dashboard_name),
+        url={unit.name: _url(unit, alb) for unit in services if alb and unit.is_web},
+        repository_uri={name: base.repository_uri for name, base in ground.items() if base.repository_uri},
+        cluster_name=ecs.cluster_name,
+        log_group_name={name: base.log_group_name for name, base in ground.items()},
+        dashboard_url=_console_link(stack, view.dashboard_name),
         vpc_id=net.vpc_id,
         node_subnets=net.node_subnets,
-        pipeline_name=delivery.pipeline_name if delivery else None,
-        github_build_role=delivery.github_build_role if delivery else None,
-        github_deploy_role=delivery.github_deploy_role if delivery else None,
+        pipeline_name={name: made.pipeline_name for name, made in pipelines.items() if made.pipeline_name},
+        github_build_role={name: made.github_build_role for name, made in pipelines.items() if made.github_build_role},
+        github_deploy_role={
+            name: made.github_deploy_role for name, made in pipelines.items() if made.github_deploy_role
+        },
     )
+
+
+def _balancer(stack: Stack, config: Config, net: network.Outputs, told: notifications.Outputs) -> load_balancer.Outputs:
+    """The set's own load balancer, or one that is there."""
+    settings = config.load_balancer
+    if isinstance(settings, ExistingLoadBalancer):
+        return load_balancer.Outputs(
+            security_group=SecurityGroupId(settings.security_group_id),
+            load_balancer_name=LoadBalancerName(settings.load_balancer_arn.partition(":loadbalancer/")[2]),
+            listener=ListenerArn(settings.listener_arn),
+            dns_name=None,
+            canonical_zone=None,
+            url=Text(settings.url),
+        )
+    if not isinstance(config.network, NewVpc):
+        subnets = stack.ask("network.load_balancer_subnets", SubnetIds)
+    else:
+        subnets = net.node_subnets if settings.scheme == "internal" else net.public_subnets
+    alb = stack.nest("LoadBalancer", load_balancer.build, config, vpc_id=net.vpc_id, subnets=subnets, topic=told.topic)
+    if settings.maintenance:
+        from scaleout_cfn.stacks import maintenance  # here, for it is there for an hour a year
+
+        stack.nest("Maintenance", maintenance.build, config, listener=alb.listener)
+    return alb
+
+
+def _any_bridge(services: list[Unit]) -> bool:
+    """Whether the load balancer sends requests to ports of nodes."""
+    return any(unit.is_web and unit.network_mode == "bridge" for unit in services)
+
+
+def _group_of(base: foundation.Outputs) -> SecurityGroupId:
+    assert base.security_group is not None
+    return base.security_group
+
+
+def _url(unit: Unit, alb: load_balancer.Outputs) -> Text:
+    """The service's own host name where it has one, else the load balancer's; and its path where it has only one."""
+    assert isinstance(unit.settings, WebService)
+    route = unit.settings.route
+    names = [host for host in route.hosts if not set(host) & {"*", "?"}]
+    scheme = "https" if (route.certificate_arn or route.hosted_zone_id) else None
+    if names and scheme:
+        return Text(f"{scheme}://{names[0]}")
+    return alb.url
 
 
 def _console_link(stack: Stack, dashboard: Text) -> Text:

@@ -1,4 +1,7 @@
-"""The service: its task definition, what it may do, and how a new version takes over."""
+"""A service: its task definition, what it may do, how it scales, and how a new version takes over.
+
+It changes with each image, and nobody takes an output of it.
+"""
 
 from __future__ import annotations
 
@@ -7,87 +10,93 @@ from typing import Any
 from msgspec import Struct
 from troposphere import Ref, ec2, ecs, iam
 
-from scaleout_cfn.config import Config
-from scaleout_cfn.iam import assumed_by, carry_exec_sessions, pull_image, read_secrets, write_logs
+from scaleout_cfn.config import Ec2Capacity, FargateCapacity, ManagedCapacity, NewVpc, WebService
+from scaleout_cfn.config.units import Unit
+from scaleout_cfn.grammars import ecr_repository
+from scaleout_cfn.iam import assumed_by, carry_exec_sessions, log_group_arn, pull_image, read_secrets, write_logs
 from scaleout_cfn.stack import Stack
+from scaleout_cfn.stacks.scaling import scale
 from scaleout_cfn.values import (
-    AlarmName,
+    AlarmNames,
     CapacityProviderName,
     ClusterName,
-    LogGroupArn,
+    LoadBalancerName,
     LogGroupName,
+    NamespaceArn,
+    Number,
     RepositoryArn,
     SecurityGroupId,
-    ServiceName,
     SubnetIds,
     TargetGroupArn,
+    TargetGroupName,
     Text,
-    VpcId,
+    TopicArn,
 )
 
-CONTAINER = "web"
+#: What a task definition says it can run on, by kind of pool.
+COMPATIBILITY = {Ec2Capacity: "EC2", FargateCapacity: "FARGATE", ManagedCapacity: "MANAGED_INSTANCES"}
 
 
 class Outputs(Struct, frozen=True):
-    service_name: ServiceName
+    pass
 
 
 def build(
     stack: Stack,
-    config: Config,
+    unit: Unit,
     *,
     image_uri: Text,
-    repository_arn: RepositoryArn,
+    repository_arn: RepositoryArn | None,
     cluster_name: ClusterName,
-    capacity_provider: CapacityProviderName,
-    target_group: TargetGroupArn,
+    capacity_provider: CapacityProviderName | None,
+    target_group: TargetGroupArn | None,
+    target_group_name: TargetGroupName | None,
+    load_balancer_name: LoadBalancerName | None,
     log_group_name: LogGroupName,
-    log_group_arn: LogGroupArn,
-    target_errors_alarm: AlarmName | None,
-    unhealthy_targets_alarm: AlarmName | None,
-    vpc_id: VpcId | None,
+    alarms: AlarmNames | None,
     subnets: SubnetIds | None,
-    load_balancer_security_group: SecurityGroupId | None,
+    security_group: SecurityGroupId | None,
+    reached_group: dict[str, SecurityGroupId],
+    namespace: NamespaceArn | None,
+    min_tasks: Number,
+    max_tasks: Number,
+    topic: TopicArn,
 ) -> Outputs:
-    settings = config.service
-    definition = stack.add(
-        ecs.TaskDefinition(
-            "TaskDefinition",
-            # The stack's own name: unique, and the revisions of one service count up in one family.
-            Family=Ref("AWS::StackName"),
-            NetworkMode=settings.network_mode,
-            RequiresCompatibilities=["EC2"],
-            ExecutionRoleArn=_execution_role(stack, config, repository_arn, log_group_arn).get_att("Arn"),
-            TaskRoleArn=_task_role(stack, config).get_att("Arn"),
-            ContainerDefinitions=[_container(config, image_uri, log_group_name)],
-        )
-    )
+    settings = unit.settings
+    execution_role = _execution_role(stack, unit, repository_arn, log_group_name)
+    definition = stack.add(_task_definition(stack, unit, execution_role, image_uri, log_group_name))
     service = ecs.Service(
         "Service",
         Cluster=cluster_name,
         TaskDefinition=definition.ref(),
         # No DesiredCount: scaling owns it, and an update would set it back. No Role: the service-linked one is used.
-        CapacityProviderStrategy=[ecs.CapacityProviderStrategyItem(CapacityProvider=capacity_provider, Weight=1)],
-        LoadBalancers=[
-            ecs.LoadBalancer(
-                ContainerName=CONTAINER, ContainerPort=settings.container_port, TargetGroupArn=target_group
-            )
-        ],
-        HealthCheckGracePeriodSeconds=settings.deployment.health_check_grace_s,
-        DeploymentConfiguration=_deployment(config, target_errors_alarm, unhealthy_targets_alarm),
+        CapacityProviderStrategy=_strategy(unit, capacity_provider),
+        DeploymentConfiguration=_deployment(unit, alarms),
         AvailabilityZoneRebalancing="ENABLED" if settings.zone_rebalancing else "DISABLED",
-        PlacementStrategies=_placement(config),
         EnableExecuteCommand=settings.exec,
         EnableECSManagedTags=True,
         PropagateTags="SERVICE",
     )
-    if settings.network_mode == "awsvpc":
-        assert vpc_id is not None and load_balancer_security_group is not None
-        group = _security_group(stack, settings.container_port, vpc_id, load_balancer_security_group)
-        service.NetworkConfiguration = ecs.NetworkConfiguration(
-            AwsvpcConfiguration=ecs.AwsvpcConfiguration(Subnets=subnets, SecurityGroups=[group.ref()])
-        )
-    if config.scaling.high_resolution:
+    if isinstance(unit.pool, Ec2Capacity):
+        service.PlacementStrategies = _placement(unit)
+    if isinstance(settings, WebService):
+        service.LoadBalancers = [
+            ecs.LoadBalancer(
+                ContainerName=unit.name, ContainerPort=settings.container_port, TargetGroupArn=target_group
+            )
+        ]
+        service.HealthCheckGracePeriodSeconds = settings.deployment.health_check_grace_s
+    if unit.network_mode == "awsvpc":
+        assert security_group is not None
+        addresses = ecs.AwsvpcConfiguration(Subnets=subnets, SecurityGroups=[security_group])
+        network = unit.config.network
+        if isinstance(network, NewVpc) and network.egress == "public-subnets":
+            addresses.AssignPublicIp = "ENABLED"
+        service.NetworkConfiguration = ecs.NetworkConfiguration(AwsvpcConfiguration=addresses)
+    if namespace is not None:
+        service.ServiceConnectConfiguration = _service_connect(unit, namespace)
+    _let_in(stack, unit, security_group, reached_group)
+    if settings.scaling.high_resolution:
         # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-service-monitoringconfiguration.html
         service.Monitoring = ecs.MonitoringConfiguration(
             MetricConfigurations=[
@@ -95,23 +104,104 @@ def build(
             ]
         )
     stack.add(service)
-    return Outputs(ServiceName(service.get_att("Name")))
+    scale(
+        stack,
+        unit,
+        service,
+        cluster_name=cluster_name,
+        load_balancer_name=load_balancer_name,
+        target_group_name=target_group_name,
+        min_tasks=min_tasks,
+        max_tasks=max_tasks,
+        topic=topic,
+    )
+    return Outputs()
 
 
-def _container(config: Config, image_uri: Text, log_group_name: LogGroupName) -> ecs.ContainerDefinition:
-    settings = config.service
-    port = ecs.PortMapping(ContainerPort=settings.container_port, Protocol="tcp")
-    if settings.network_mode == "bridge":
-        port.HostPort = 0
+def _task_definition(
+    stack: Stack, unit: Unit, execution_role: iam.Role, image_uri: Text, log_group_name: LogGroupName
+) -> ecs.TaskDefinition:
+    settings = unit.settings
+    definition = ecs.TaskDefinition(
+        "TaskDefinition",
+        # The stack's own name: unique, and the revisions of one service count up in one family.
+        Family=Ref("AWS::StackName"),
+        NetworkMode=unit.network_mode,
+        RequiresCompatibilities=[COMPATIBILITY[type(unit.pool)]],
+        ExecutionRoleArn=execution_role.get_att("Arn"),
+        TaskRoleArn=_task_role(stack, unit).get_att("Arn"),
+        ContainerDefinitions=[_container(unit, image_uri, log_group_name)],
+    )
+    if not isinstance(unit.pool, Ec2Capacity):
+        definition.Cpu, definition.Memory = str(settings.cpu_units), str(settings.memory_mib)
+        architecture = "ARM64" if unit.architecture == "arm64" else "X86_64"
+        definition.RuntimePlatform = ecs.RuntimePlatform(CpuArchitecture=architecture, OperatingSystemFamily="LINUX")
+    return definition
+
+
+def _strategy(unit: Unit, capacity_provider: CapacityProviderName | None) -> list[ecs.CapacityProviderStrategyItem]:
+    """Where tasks go. On Fargate a base of On-Demand tasks first, and of the rest a share to Spot.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-capacity-providers.html
+    """
+    pool = unit.pool
+    if not isinstance(pool, FargateCapacity):
+        return [ecs.CapacityProviderStrategyItem(CapacityProvider=capacity_provider, Weight=1)]
+    items = []
+    if pool.spot_percent < 100 or pool.on_demand_base:
+        on_demand = ecs.CapacityProviderStrategyItem(CapacityProvider="FARGATE", Weight=100 - pool.spot_percent)
+        if pool.on_demand_base:
+            on_demand.Base = pool.on_demand_base
+        items.append(on_demand)
+    if pool.spot_percent:
+        items.append(ecs.CapacityProviderStrategyItem(CapacityProvider="FARGATE_SPOT", Weight=pool.spot_percent))
+    return items
+
+
+def _service_connect(unit: Unit, namespace: NamespaceArn) -> ecs.ServiceConnectConfiguration:
+    """Reach others by name, and, for an internal service, be reached: `http://api:8080`.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html
+    """
+    connect = ecs.ServiceConnectConfiguration(Enabled=True, Namespace=namespace)
+    if unit.is_reached:
+        alias = ecs.ServiceConnectClientAlias(Port=unit.port, DnsName=unit.name)
+        connect.Services = [ecs.ServiceConnectService(PortName=unit.name, ClientAliases=[alias])]
+    return connect
+
+
+def _let_in(
+    stack: Stack, unit: Unit, own_group: SecurityGroupId | None, reached_group: dict[str, SecurityGroupId]
+) -> None:
+    """Let the tasks in to the services that this one names, and only to those.
+
+    Made here, by who reaches: a service that is reached does not change when another one comes or goes.
+    """
+    for name, group in sorted(reached_group.items()):
+        reached = Unit(name, unit.config.services[name], unit.config)
+        stack.add(
+            ec2.SecurityGroupIngress(
+                f"Reach{reached.title}",
+                Description=f"{unit.name} to the container's port",
+                GroupId=group,
+                IpProtocol="tcp",
+                FromPort=reached.port,
+                ToPort=reached.port,
+                SourceSecurityGroupId=own_group,
+            )
+        )
+
+
+def _container(unit: Unit, image_uri: Text, log_group_name: LogGroupName) -> ecs.ContainerDefinition:
+    settings = unit.settings
     container = ecs.ContainerDefinition(
-        Name=CONTAINER,
+        Name=unit.name,
         Image=image_uri,
         Essential=True,
-        # On the container, not on the task: a task may then use idle CPU of its node, and the metric that scaling
-        # follows is not capped at 100 percent.
+        # On EC2 nodes on the container only, not on the task: a task may then use idle CPU of its node, and the metric
+        # that scaling follows is not capped at 100 percent.
         Cpu=settings.cpu_units,
         Memory=settings.memory_mib,
-        PortMappings=[port],
         ReadonlyRootFilesystem=settings.read_only,
         LinuxParameters=ecs.LinuxParameters(InitProcessEnabled=True),
         StopTimeout=settings.stop_timeout_s,
@@ -120,13 +210,23 @@ def _container(config: Config, image_uri: Text, log_group_name: LogGroupName) ->
             Options={
                 "awslogs-group": log_group_name,
                 "awslogs-region": Ref("AWS::Region"),
-                "awslogs-stream-prefix": CONTAINER,
+                "awslogs-stream-prefix": unit.name,
                 # Blocking logs stop the container when CloudWatch is slow; what does not fit the buffer is lost.
                 "mode": "non-blocking",
                 "max-buffer-size": "16m",
             },
         ),
     )
+    if unit.port is not None:
+        port = ecs.PortMapping(ContainerPort=unit.port, Protocol="tcp")
+        if unit.network_mode == "bridge":
+            port.HostPort = 0
+        if unit.is_reached:
+            # What Service Connect calls it by.
+            port.Name = unit.name
+        container.PortMappings = [port]
+    if settings.command:
+        container.Command = list(settings.command)
     if settings.tmpfs_mib:
         container.LinuxParameters.Tmpfs = [
             ecs.Tmpfs(ContainerPath=path, Size=size, MountOptions=["noexec", "nosuid", "nodev"])
@@ -146,31 +246,33 @@ def _container(config: Config, image_uri: Text, log_group_name: LogGroupName) ->
 
 
 def _execution_role(
-    stack: Stack, config: Config, repository_arn: RepositoryArn, log_group_arn: LogGroupArn
+    stack: Stack, unit: Unit, repository_arn: RepositoryArn | None, log_group_name: LogGroupName
 ) -> iam.Role:
     """What the ECS agent does on a task's behalf."""
-    policies = [
-        iam.Policy(PolicyName="pull-image", PolicyDocument=pull_image(repository_arn, config.registry.pull_from)),
-        iam.Policy(PolicyName="write-logs", PolicyDocument=write_logs(log_group_arn)),
-    ]
-    if config.service.secrets:
+    owner = unit.config.services[unit.image_owner]
+    given = ecr_repository(owner.image_uri)
+    others = {*owner.pull_from, *unit.settings.pull_from, *([given] if given else [])}
+    policies = [iam.Policy(PolicyName="write-logs", PolicyDocument=write_logs(log_group_arn(log_group_name)))]
+    if repository_arn is not None or others:
+        pulling = pull_image(repository_arn, sorted(others))
+        policies.insert(0, iam.Policy(PolicyName="pull-image", PolicyDocument=pulling))
+    if unit.settings.secrets:
         policies.append(
-            iam.Policy(PolicyName="read-secrets", PolicyDocument=read_secrets(list(config.service.secrets.values())))
+            iam.Policy(PolicyName="read-secrets", PolicyDocument=read_secrets(list(unit.settings.secrets.values())))
         )
     return stack.add(iam.Role("ExecutionRole", AssumeRolePolicyDocument=assumed_by("ecs-tasks"), Policies=policies))
 
 
-def _task_role(stack: Stack, config: Config) -> iam.Role:
+def _task_role(stack: Stack, unit: Unit) -> iam.Role:
     """What the application itself may do: nothing, until somebody adds to it."""
     role = iam.Role("TaskRole", AssumeRolePolicyDocument=assumed_by("ecs-tasks"))
-    if config.service.exec:
+    if unit.settings.exec:
         role.Policies = [iam.Policy(PolicyName="exec-sessions", PolicyDocument=carry_exec_sessions())]
     return stack.add(role)
 
 
-def _deployment(config: Config, *alarms: AlarmName | None) -> ecs.DeploymentConfiguration:
-    settings = config.service.deployment
-    watched = [alarm for alarm in alarms if alarm is not None]
+def _deployment(unit: Unit, alarms: AlarmNames | None) -> ecs.DeploymentConfiguration:
+    settings = unit.settings.deployment
     deployment = ecs.DeploymentConfiguration(
         MinimumHealthyPercent=settings.minimum_healthy_percent,
         MaximumPercent=settings.maximum_percent,
@@ -181,47 +283,15 @@ def _deployment(config: Config, *alarms: AlarmName | None) -> ecs.DeploymentConf
             ThresholdConfiguration=ecs.ThresholdConfiguration(Type="COUNT", Value=settings.failure_threshold),
         ),
     )
-    if watched:
-        deployment.Alarms = ecs.DeploymentAlarms(AlarmNames=watched, Enable=True, Rollback=True)
+    if alarms is not None:
+        deployment.Alarms = ecs.DeploymentAlarms(AlarmNames=alarms, Enable=True, Rollback=True)
     return deployment
 
 
-def _placement(config: Config) -> list[Any]:
+def _placement(unit: Unit) -> list[Any]:
     fill = ecs.PlacementStrategy(Type="binpack", Field="memory")
-    if config.service.placement == "binpack":
+    if unit.settings.placement == "binpack":
         return [fill]
     # Zone rebalancing wants the spread over zones first.
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-rebalancing.html
     return [ecs.PlacementStrategy(Type="spread", Field="attribute:ecs.availability-zone"), fill]
-
-
-def _security_group(stack: Stack, port: int, vpc_id: VpcId, load_balancer: SecurityGroupId) -> ec2.SecurityGroup:
-    """The tasks' own group under awsvpc: in only from the load balancer, on the container's port."""
-    group = stack.add(
-        ec2.SecurityGroup(
-            "SecurityGroup",
-            GroupDescription="Tasks; in only from the load balancer.",
-            VpcId=vpc_id,
-            SecurityGroupIngress=[
-                ec2.SecurityGroupRule(
-                    Description="The load balancer to the container's port",
-                    IpProtocol="tcp",
-                    FromPort=port,
-                    ToPort=port,
-                    SourceSecurityGroupId=load_balancer,
-                )
-            ],
-        )
-    )
-    stack.add(
-        ec2.SecurityGroupEgress(
-            "LoadBalancerEgress",
-            Description="To the tasks",
-            GroupId=load_balancer,
-            IpProtocol="tcp",
-            FromPort=port,
-            ToPort=port,
-            DestinationSecurityGroupId=group.ref(),
-        )
-    )
-    return group

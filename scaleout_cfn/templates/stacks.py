@@ -250,8 +250,30 @@ class Scope(Struct, frozen=True):
     def _split(self, argument: Any) -> Any:
         if not isinstance(argument, list) or len(argument) != 2 or not isinstance(argument[0], str):
             return UNKNOWN
-        source = self.value(argument[1])
-        return source.split(argument[0]) if isinstance(source, str) and argument[0] else UNKNOWN
+        separator, source = argument[0], self.value(argument[1])
+        if isinstance(source, Symbol) and source.type == "AWS::ECS::Service" and not source.attribute:
+            return self._service_arn(source, separator)
+        return source.split(separator) if isinstance(source, str) and separator else UNKNOWN
+
+    def _service_arn(self, service: Symbol, separator: str) -> Any:
+        """What a Ref to an ECS service gives, arn:PARTITION:ecs:REGION:ACCOUNT:service/CLUSTER/NAME, taken apart.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-ecs-service.html
+        """
+        cluster, name = service.place.get("Cluster"), replace(service, attribute="Name")
+        if isinstance(cluster, str):
+            # By its name or by its ARN, whose name is the last part.
+            cluster = cluster.rpartition("/")[2]
+        elif cluster is None:
+            cluster = "default"
+        elif not isinstance(cluster, Symbol):
+            cluster = Symbol(service.stack, f"{service.name}.Cluster", "", "", False)
+        partition, region, account = (self._ref(f"AWS::{part}") for part in ("Partition", "Region", "AccountId"))
+        if separator == ":":
+            return ["arn", partition, "ecs", region, account, _glue(["service/", cluster, "/", name])]
+        if separator == "/":
+            return [_glue(["arn:", partition, ":ecs:", region, ":", account, ":service"]), cluster, name]
+        return UNKNOWN
 
     def _find_in_map(self, argument: Any) -> Any:
         if not isinstance(argument, list) or len(argument) != 3:

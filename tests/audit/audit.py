@@ -18,7 +18,7 @@ import scaleout_cfn as sc
 STRICT = sc.Config(
     network=sc.NewVpc(egress="endpoints", flow_logs=True),
     registry=sc.Registry(encryption="KMS"),
-    load_balancer=sc.LoadBalancer(
+    load_balancer=sc.NewLoadBalancer(
         listener=sc.Domain(domain_name="shop.example.com", hosted_zone_id="Z0123456789ABCDEFGHIJ"),
         access_logs=True,
         deletion_protection=True,

@@ -1,6 +1,7 @@
 """The whole way in a real account, through the public commands: see README.md beside this file. It costs money.
 
     SCALEOUT_AWS=1 python tests/aws/live.py --region eu-west-1 --bucket BUCKET
+    SCALEOUT_AWS=1 python tests/aws/live.py --region eu-west-1 --bucket BUCKET --scenario fargate
     python tests/aws/live.py --region eu-west-1 --bucket BUCKET --dry-run
 
 Exit code 0 when every step ended as expected and nothing is left, 1 when a step did not, 2 for a wrong use, 5 when
@@ -10,6 +11,7 @@ the stack could not be taken down.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import secrets
@@ -28,7 +30,6 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-CONFIG = HERE / "live.toml"
 
 #: From here on no step begins or goes on; what follows is the clean-up, which has a limit of its own.
 LIMIT_S = 90 * 60
@@ -56,8 +57,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: where, under which name, and until when by the monotonic clock."""
+    """One run: of which scenario, where, under which name, and until when by the monotonic clock."""
 
+    scenario: str
     region: str
     bucket: str
     stack: str
@@ -65,7 +67,15 @@ class Run:
 
     @property
     def where(self) -> tuple[str, ...]:
-        return ("-c", str(CONFIG), "--stack", self.stack, "--region", self.region)
+        return ("-c", str(config_of(self.scenario)), "--stack", self.stack, "--region", self.region)
+
+    @property
+    def deploy(self) -> tuple[str, ...]:
+        return ("deploy", *self.where, "--bucket", self.bucket, "--yes")
+
+    def push(self, tag: str, folder: Path, *words: str, service: str = "") -> tuple[str, ...]:
+        of_it = ("--service", service) if service else ()
+        return ("image", "push", *self.where, *of_it, "--tag", tag, str(folder), *words)
 
     def left_s(self) -> float:
         left = self.end - time.monotonic()
@@ -74,34 +84,60 @@ class Run:
         return left
 
 
-def steps(run: Run) -> Iterator[Step]:
-    """The commands in their order. The second image is the first one with another label, so another digest."""
-    where, sample = run.where, str(ROOT / "webapp")
-    deploy = ("deploy", *where, "--bucket", run.bucket, "--yes")
-    push = ("image", "push", *where)
-    yield Step("infrastructure", deploy)
-    yield Step("push a first image", (*push, "--tag", "first", sample))
-    yield Step("push a second one", (*push, "--tag", "second", sample, "--", "--label", f"run={run.stack}"))
-    yield Step("push one that does not start", (*push, "--tag", "broken", str(HERE / "broken")))
-    yield Step("the service; then load, until it scales out", (*deploy, "--image", "first"), check=scales_out)
-    yield Step("nothing to do", (*deploy, "--image", "first"))
-    yield Step("update the image", (*deploy, "--image", "second"), check=answers)
-    yield Step("an image that does not start is taken back", (*deploy, "--image", "broken"), 4, check=answers)
-    yield Step("rolled back already", ("rollback", *where, "--yes"), check=answers)
-    yield Step("back to the first image", (*deploy, "--image", "first"), check=answers)
-    yield Step("what is there", ("status", *where))
+def config_of(scenario: str) -> Path:
+    return HERE / f"{scenario}.toml"
+
+
+def nodes(run: Run) -> Iterator[Step]:
+    """One service on EC2. The second image is the first one with another label, so another digest."""
+    sample = ROOT / "webapp"
+    yield Step("infrastructure", run.deploy)
+    yield Step("push a first image", run.push("first", sample))
+    yield Step("push a second one", run.push("second", sample, "--", "--label", f"run={run.stack}"))
+    yield Step("push one that does not start", run.push("broken", HERE / "broken"))
+    yield Step("the service; then load, until it scales out", (*run.deploy, "--image", "first"), check=scales_out)
+    yield Step("nothing to do", (*run.deploy, "--image", "first"))
+    yield Step("update the image", (*run.deploy, "--image", "second"), check=answers)
+    yield Step("an image that does not start is taken back", (*run.deploy, "--image", "broken"), 4, check=answers)
+    yield Step("rolled back already", ("rollback", *run.where, "--yes"), check=answers)
+    yield Step("back to the first image", (*run.deploy, "--image", "first"), check=answers)
+    yield Step("what is there", ("status", *run.where))
+
+
+def fargate(run: Run) -> Iterator[Step]:
+    """Two services on Fargate: each comes with its image, and gets new ones without the other."""
+    sample, broken = ROOT / "webapp", HERE / "broken"
+    yield Step("infrastructure", run.deploy)
+    yield Step("push an image of web", run.push("first", sample, service="web"))
+    yield Step("web alone", (*run.deploy, "--image", "web=first"), check=answers)
+    yield Step("push an image of api", run.push("first", sample, service="api"))
+    yield Step("api; then load on web, until it scales out", (*run.deploy, "--image", "api=first"), check=scales_out)
+    yield Step("nothing to do", (*run.deploy, "--image", "web=first", "--image", "api=first"))
+    yield Step("push one of api that does not start", run.push("broken", broken, service="api"))
+    yield Step("it is taken back", (*run.deploy, "--image", "api=broken"), 4, check=answers)
+    yield Step("rolled back already", ("rollback", *run.where, "--yes"), check=answers)
+    yield Step("what is there", ("status", *run.where))
+
+
+SCENARIOS: dict[str, Callable[[Run], Iterator[Step]]] = {"nodes": nodes, "fargate": fargate}
 
 
 def clean_up(run: Run) -> Iterator[tuple[str, ...]]:
     """Commands to try until one takes the stack down. A name that the stack does not hold, for it was not made so
     far, is refused, so the names become fewer; an update that still runs is cancelled first."""
     destroy = ("destroy", *run.where, "--yes")
-    registry, logs = ("--empty", "Registry/Repository"), ("--empty", "Observability/ServiceLogs")
-    yield (*destroy, *registry, *logs)
+    services = [service.capitalize() for service in settings(run.scenario)["services"]]
+    held = [f"{service}Foundation/{what}" for what in ("Repository", "Logs") for service in services]
+    emptied = [("--empty", path) for path in held]
+    yield (*destroy, *itertools.chain(*emptied))
     yield ("cancel", *run.where, "--yes")
-    yield (*destroy, *registry, *logs)
-    yield (*destroy, *registry)
-    yield destroy
+    for number in range(len(emptied), -1, -1):
+        yield (*destroy, *itertools.chain(*emptied[:number]))
+
+
+def settings(scenario: str) -> dict[str, Any]:
+    """The config of a scenario."""
+    return tomllib.loads(config_of(scenario).read_text(encoding="utf-8"))
 
 
 def command(run: Run, arguments: tuple[str, ...], limit_s: float) -> tuple[int, str]:
@@ -150,7 +186,7 @@ def fetched(url: str) -> bool:
 
 def answers(run: Run) -> None:
     """The service answers by its URL."""
-    url = outputs(run)["ServiceUrl"]
+    url = outputs(run)["WebUrl"]
     end = time.monotonic() + min(ANSWER_S, run.left_s())
     while not fetched(f"{url}/api"):
         if time.monotonic() >= end:
@@ -161,31 +197,30 @@ def answers(run: Run) -> None:
 
 def scales_out(run: Run) -> None:
     """Under load ECS comes to want, and then to run, more tasks than before."""
-    import boto3
-
     answers(run)
-    found = outputs(run)
-    ecs = boto3.Session().client("ecs", region_name=run.region)
+    url = outputs(run)["WebUrl"]
 
-    def service() -> dict[str, Any]:
-        listed = ecs.describe_services(cluster=found["ClusterName"], services=[found["ServiceName"]])["services"]
-        if not listed:
-            raise LiveError(f"DescribeServices knows no {found['ServiceName']}")
-        one: dict[str, Any] = listed[0]
+    def web() -> dict[str, Any]:
+        code, out = command(run, ("status", *run.where, "--service", "web", "--json"), run.left_s())
+        shown = [json.loads(line) for line in out.splitlines()]
+        deployments = [line["services"]["web"]["deployment"] for line in shown if "services" in line]
+        if code or not deployments or deployments[0] is None:
+            raise LiveError(f"status: exit code {code}, and no deployment of web in it")
+        one: dict[str, Any] = deployments[0]
         return one
 
-    before = service()["runningCount"]
+    before = web()["running"]
     begin = time.monotonic()
     end = begin + min(LOAD_S, run.left_s())
     sent = good = 0
     while time.monotonic() < end:
         sent += 1
-        good += fetched(f"{found['ServiceUrl']}/api")
+        good += fetched(f"{url}/api")
         if sent % (REQUESTS_A_SECOND * 15) == 0:
-            now = service()
-            counts = f"{now['runningCount']} of {now['desiredCount']} tasks run"
+            now = web()
+            counts = f"{now['running']} of {now['desired']} tasks run"
             print(f"load: {good} of {sent} requests answered; {counts}", flush=True)
-            if now["runningCount"] > before:
+            if now["running"] > before:
                 break
         time.sleep(max(0.0, begin + sent / REQUESTS_A_SECOND - time.monotonic()))
     else:
@@ -194,19 +229,30 @@ def scales_out(run: Run) -> None:
         raise LiveError(f"only {good} of {sent} requests were answered with 200")
 
 
-def most_usd() -> float:
+def most_usd(scenario: str) -> float:
     """The most that a run can cost until both time limits are over, at the list prices that the package carries.
 
-    All nodes for all of the time, each with a public address; the balancer with an address a zone and one capacity
-    unit, which is far more than this load. Requests, logs, alarms and the registry come to cents.
+    All nodes, or twice the most tasks of each service, as while a new version comes, for all of the time and On-Demand,
+    each with a public address; the balancer with an address a zone and one capacity unit, which is far more than this
+    load. Requests, logs, alarms and the registry come to cents.
     """
     prices = json.loads((ROOT / "scaleout_cfn" / "data" / "prices.json").read_text())
-    unit, cluster = prices["units"], tomllib.loads(CONFIG.read_text())["cluster"]
-    hours, kind = (LIMIT_S + CLEAN_UP_S) / 3600, cluster["instance_types"][0]
-    node = prices["instances"][kind] + unit["public_ipv4_hour"] + 30 * unit["gp3_gib_month"] / 730
-    balancer = unit["load_balancer_hour"] + unit["load_balancer_lcu_hour"] + 2 * unit["public_ipv4_hour"]
+    unit, config = prices["units"], settings(scenario)
+    hours, address = (LIMIT_S + CLEAN_UP_S) / 3600, unit["public_ipv4_hour"]
+    (pool,) = config["capacity"].values()
+    if pool["kind"] == "ec2":
+        node = prices["instances"][pool["instance_types"][0]] + address + 30 * unit["gp3_gib_month"] / 730
+        capacity = pool["max_nodes"] * node
+    else:
+        # 256 CPU units, the default.
+        vcpu, gib = unit["fargate_x86_64_vcpu_hour"], unit["fargate_x86_64_gb_hour"]
+        capacity = sum(
+            2 * service["scaling"]["max_tasks"] * (vcpu / 4 + service["memory_mib"] / 1024 * gib + address)
+            for service in config["services"].values()
+        )
+    balancer = unit["load_balancer_hour"] + unit["load_balancer_lcu_hour"] + 2 * address
     # Each resource is billed for a minimum, and custom metrics and alarms by the month in proportion.
-    return float(hours * (cluster["max_nodes"] * node + balancer) + 0.25)
+    return float(hours * (capacity + balancer) + 0.25)
 
 
 def shown(arguments: tuple[str, ...]) -> str:
@@ -215,7 +261,7 @@ def shown(arguments: tuple[str, ...]) -> str:
 
 def perform(run: Run) -> None:
     """All steps. Raises LiveError at the first that does not end as expected."""
-    for number, step in enumerate(steps(run), 1):
+    for number, step in enumerate(SCENARIOS[run.scenario](run), 1):
         print(f"\n== {number}. {step.words}", flush=True)
         code, _ = command(run, step.arguments, run.left_s())
         if code != step.expected:
@@ -254,20 +300,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--region", required=True, help="the region to deploy to")
     parser.add_argument("--bucket", required=True, help="where templates go; `scaleout-cfn bootstrap` makes one")
+    parser.add_argument("--scenario", choices=SCENARIOS, default="nodes", help="what to deploy [default: nodes]")
     parser.add_argument("--max-usd", type=float, default=2.0, help="begin only when it cannot cost more [default: 2]")
     parser.add_argument("--dry-run", action="store_true", help="print the commands and the cost, and do nothing")
     given = parser.parse_args()
 
-    run = Run(given.region, given.bucket, f"live-{secrets.token_hex(4)}", time.monotonic() + LIMIT_S)
+    most = most_usd(given.scenario)
+    run = Run(given.scenario, given.region, given.bucket, f"live-{secrets.token_hex(4)}", time.monotonic() + LIMIT_S)
     print(
         f"stack {run.stack} in {run.region}: at most {LIMIT_S // 60} minutes and {CLEAN_UP_S // 60} for the clean-up;"
-        f" an estimate of at most {most_usd():.2f} USD at list prices of us-east-1"
+        f" an estimate of at most {most:.2f} USD at list prices of us-east-1"
     )
-    if most_usd() > given.max_usd:
+    if most > given.max_usd:
         print(f"that is more than --max-usd {given.max_usd:g}; nothing was begun", file=sys.stderr)
         return 2
     if given.dry_run:
-        for step in steps(run):
+        for step in SCENARIOS[run.scenario](run):
             print(f"\n# {step.words}; exit code {step.expected}\n{shown(step.arguments)}")
         print("\n# clean-up, until one of them has taken the stack down")
         for arguments in clean_up(run):

@@ -7,6 +7,7 @@ Nothing here passes or fails: the budgets stand beside the figures.
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import statistics
 import subprocess
@@ -16,8 +17,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-
-import msgspec
 
 import scaleout_cfn as sc
 
@@ -50,12 +49,44 @@ def against(name: str, ours: Sequence[str], theirs: Sequence[str], runs: int, bu
 
 def warm(runs: int) -> None:
     def once() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         sc.render(sc.compose())
-        return (time.perf_counter() - start) * 1000
+        return (time.process_time() - start) * 1000
 
     once()
     print(f"{'warm compose and render':<44} {statistics.median(once() for _ in range(runs)):5.1f} ms, budget 25 ms")
+
+
+def shop(count: int) -> sc.Config:
+    """So many services on two pools, in fours of one image: three web ones, each by its path, and a worker."""
+    made: dict[str, sc.AnyService] = {}
+    for number in range(count):
+        name, pool, scaling = f"s{chr(97 + number)}", "ab"[number // 4 % 2], sc.Scaling(max_tasks=4)
+        image_of = f"s{chr(97 + number - number % 4)}" if number % 4 else ""
+        if number % 4 == 3:
+            made[name] = sc.WorkerService(capacity=pool, scaling=scaling, image_of=image_of)
+        else:
+            route = sc.Route(paths=(f"/{name}/*",))
+            made[name] = sc.WebService(capacity=pool, scaling=scaling, image_of=image_of, route=route)
+    return sc.Config(services=made, capacity={"a": sc.Ec2Capacity(max_nodes=30), "b": sc.Ec2Capacity(max_nodes=30)})
+
+
+def services(runs: int) -> None:
+    """What a further service costs a warm compose and render; one after the other in turn, so that all see the same."""
+    counts = (1, 5, 20)
+    times: dict[int, list[float]] = {count: [] for count in counts}
+    for count in counts:
+        sc.render(sc.compose(shop(count)))
+    for _ in range(runs):
+        for count in counts:
+            config, start = shop(count), time.process_time()
+            sc.render(sc.compose(config))
+            times[count].append((time.process_time() - start) * 1000)
+    middle = {count: statistics.median(several) for count, several in times.items()}
+    for few, more in itertools.pairwise(counts):
+        each = (middle[more] - middle[few]) / (more - few)
+        what = f"a further service, from {few} to {more}"
+        print(f"{what:<44} {each:5.1f} ms, budget 5 ms   ({middle[few]:.1f} to {middle[more]:.1f} ms)")
 
 
 def growth() -> None:
@@ -64,8 +95,8 @@ def growth() -> None:
     for count in (1, 10, 100):
         start = time.perf_counter()
         for number in range(count):
-            scaling = msgspec.structs.replace(sc.Config().scaling, max_tasks=10 + number % 10)
-            sc.render(sc.compose(sc.Config(scaling=scaling)))
+            web = sc.WebService(scaling=sc.Scaling(max_tasks=10 + number % 10))
+            sc.render(sc.compose(sc.Config(services={"web": web})))
         times[count] = time.perf_counter() - start
     for count, seconds in times.items():
         print(f"{f'{count} environments in one process':<44} {seconds * 1000 / count:5.1f} ms each")
@@ -95,6 +126,7 @@ def main() -> None:
         reference = [CFN_LINT, *map(str, sorted(out.glob("*.yaml")))]
         against("lint / cfn-lint on the same files", lint, reference, max(3, runs // 3), 0.9)
         warm(runs * 5)
+        services(runs * 3)
         growth()
         lint_growth(out)
 

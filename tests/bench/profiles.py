@@ -19,13 +19,13 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from statistics import fmean, median
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
+from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.profiles import PROFILES
-from scaleout_cfn.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.model import Delays, Load, Model, corners
 from scaleout_cfn.simulator.peers import cdk, with_profile
 from scaleout_cfn.simulator.prices import load_prices
@@ -134,9 +134,15 @@ def changed(
         base.scaling,
         cpu=TargetTracking(enabled=True, target=cpu, scale_out_cooldown_s=0, scale_in_cooldown_s=in_s),
         step_policies=tuple(policies),
-        nodes=NodeScaling(target_capacity_percent=capacity, min_step=step),
     )
-    return dataclasses.replace(base, scaling=scaling, placement=placement)
+    nodes = NodeScaling(target_capacity_percent=capacity, min_step=step)
+    return on_nodes(dataclasses.replace(base, scaling=scaling), scaling=nodes, placement=placement)
+
+
+def on_nodes(base: Model, **changes: Any) -> Model:
+    """The same on other nodes."""
+    assert base.nodes is not None
+    return dataclasses.replace(base, pool=dataclasses.replace(base.nodes, **changes))
 
 
 def _surge(
@@ -235,7 +241,7 @@ def explore(base: Model) -> None:
 
 def verify(base: Model, groups: Mapping[str, Mapping[str, Case]]) -> None:
     """The profiles on every case, in every corner, over twelve phases: in the middle, and the range of the corners."""
-    models = {name: with_profile(base, scaling) for name, scaling in PROFILES.items()}
+    models = {name: with_profile(base, profile) for name, profile in PROFILES.items()}
     for group, cases in groups.items():
         found = ratios(base, models, cases, corners(), phases())
         for name in models:
@@ -294,7 +300,8 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, help="put the profiles on a trace, as a whole and day by day")
     given = parser.parse_args()
     base = read(Path(__file__).parents[2] / "templates_out")
-    base = dataclasses.replace(base, max_nodes=200, scaling=msgspec.structs.replace(base.scaling, max_tasks=1000))
+    base = dataclasses.replace(base, scaling=msgspec.structs.replace(base.scaling, max_tasks=1000))
+    base = on_nodes(base, max_nodes=200)
     if given.explore:
         explore(base)
         return

@@ -18,8 +18,8 @@ from random import Random
 
 import numpy as np
 
-from scaleout_cfn.scaling import Scaling, TargetTracking
-from scaleout_cfn.simulator.model import Delays, Load, Model
+from scaleout_cfn.config.scaling import Scaling, TargetTracking
+from scaleout_cfn.simulator.model import Delays, Load, Model, NodePool
 from scaleout_cfn.simulator.prices import load_prices
 from scaleout_cfn.simulator.queueing import waits
 from scaleout_cfn.simulator.read import read
@@ -41,7 +41,8 @@ CASES = (
 def week(low: float, high: float, tasks: int, target: float) -> tuple[float, float, float]:
     """CPU seconds of the run and of its figures, and the most memory in MiB."""
     scaling = Scaling(max_tasks=tasks, cpu=TargetTracking(enabled=True, target=target))
-    model = Model(scaling, 2, tasks, "m5.8xlarge", 24, 256, 2048, health_check_interval_s=10, deregistration_delay_s=30)
+    nodes = NodePool(2, tasks, "m5.8xlarge", tasks_per_node=24, cpu_units=2048)
+    model = Model(scaling, nodes, 256, 512, health_check_interval_s=10, deregistration_delay_s=30)
     load, prices = Load(task_rps=50), load_prices()
     traffic = synthetic("diurnal", {"days": 7, "low": low, "high": high})
     start = time.process_time()

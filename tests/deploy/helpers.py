@@ -99,7 +99,7 @@ def _published(small: Small) -> publish.Published:
 
     def root(stack: Stack, config: Config) -> Outputs:
         """A small set."""
-        image_uri = stack.ask("service.image_uri", Text)
+        image_uri = stack.ask("services.web.image_uri", Text)
         kept = stack.nest("Data", data, config) if small.with_data else None
         there = stack.add(ssm.Parameter("Word", Type="String", Value=small.word))
         if small.mark:
@@ -119,7 +119,9 @@ def _published(small: Small) -> publish.Published:
 
 
 def patient(options: dict[str, Any]) -> dict[str, Any]:
-    """`wait_s` and `access_s` of a command's options as its patience."""
+    """`wait_s` and `access_s` of a command's options as its patience, and `image` as the images of its only service."""
+    if (image := options.pop("image", None)) is not None:
+        options["images"] = {"WebImageUri": image}
     given = {name: options.pop(name) for name in ("wait_s", "access_s") if name in options}
     return {**options, **({"patience": Patience(**given)} if given else {})}
 

@@ -19,7 +19,7 @@ ECS = "arn:aws:ecs:eu-west-1:123456789012"
 SERVICE = f"{ECS}:service/main/web"
 TASK = f"{ECS}:task/main/0123456789abcdef0123456789abcdef"
 TARGETS = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/web/0123456789abcdef"
-OUTPUTS = {"ClusterName": "main", "ServiceName": "web", "LogGroupName": "/web"}
+OUTPUTS = {"ClusterName": "main", "WebLogGroupName": "/web"}
 
 
 @dataclass
@@ -28,6 +28,7 @@ class Stack:
 
     world: World
     outputs: dict[str, str] = field(default_factory=lambda: dict(OUTPUTS))
+    services: tuple[str, ...] = ("web",)
 
     def advance(self) -> None:
         """Nothing is at work."""
@@ -38,6 +39,14 @@ class Stack:
         outputs = [{"OutputKey": key, "OutputValue": value} for key, value in self.outputs.items()]
         one = {"StackId": "arn:x", "StackName": "web", "StackStatus": "UPDATE_COMPLETE", "Outputs": outputs}
         return {"Stacks": [{**one, "CreationTime": self.world.now}]}
+
+    def ListStackResources(self, **_: Any) -> dict[str, Any]:
+        rows = [
+            {"LogicalResourceId": name, "ResourceType": "AWS::ECS::Service", "PhysicalResourceId": SERVICE[:-3] + name}
+            for name in self.services
+        ]
+        state = {"ResourceStatus": "CREATE_COMPLETE", "LastUpdatedTimestamp": self.world.now}
+        return {"StackResourceSummaries": [{**row, **state} for row in rows]}
 
 
 @dataclass
@@ -64,18 +73,15 @@ class Services(World):
     def ecs_DescribeServices(self, services: list[str], **_: Any) -> dict[str, Any]:
         if self.missing:
             return {"services": []}
-        one = {
-            "serviceArn": SERVICE,
-            "serviceName": "web",
+        one: dict[str, Any] = {
             "status": "ACTIVE",
             "taskDefinition": f"{ECS}:task-definition/web:2",
         }
         balancers = [{"targetGroupArn": TARGETS, "containerName": "web", "containerPort": 8080}]
         primary = {"status": "PRIMARY", "taskDefinition": one["taskDefinition"], "rolloutState": "COMPLETED"}
         counts = {"runningCount": 1, "pendingCount": 0, "desiredCount": 1, "failedTasks": 0}
-        return {
-            "services": [{**one, "loadBalancers": balancers, "deployments": [{**primary, **counts}], **self.service}]
-        }
+        one = {**one, "loadBalancers": balancers, "deployments": [{**primary, **counts}], **self.service}
+        return {"services": [{"serviceArn": arn, "serviceName": arn.rpartition("/")[2], **one} for arn in services]}
 
     def ecs_ListServiceDeployments(self, **_: Any) -> dict[str, Any]:
         return {"serviceDeployments": [{"serviceDeploymentArn": "arn:aws:ecs:d"}] if self.states else []}

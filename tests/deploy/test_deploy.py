@@ -57,7 +57,7 @@ def test_a_new_image_is_one_update() -> None:
 def test_without_an_image_the_one_that_runs_is_kept() -> None:
     deployer = running()
     assert deployer.deploy(Small(word="two")).exit_code == 0
-    assert deployer.world.cfn.live("web").parameters["ImageUri"] == "web:1"  # type: ignore[union-attr]
+    assert deployer.world.cfn.live("web").parameters["WebImageUri"] == "web:1"  # type: ignore[union-attr]
 
 
 def test_nothing_to_do_makes_no_change_set_and_no_upload() -> None:
@@ -229,7 +229,7 @@ def test_somebody_elses_operation_is_busy_and_named() -> None:
     cfn = deployer.world.cfn
     stack = cfn.live("web")
     assert stack is not None
-    cfn._start(cfn._update(stack, stack.text, {"ImageUri": "web:9"}, "Console-UpdateStack-1"))
+    cfn._start(cfn._update(stack, stack.text, {"WebImageUri": "web:9"}, "Console-UpdateStack-1"))
     with pytest.raises(BusyError, match=r"somebody else is at work on it, since .*, token Console-UpdateStack-1"):
         deployer.deploy(image="web:2")
     assert not deployer.world.sent("CreateChangeSet", "PutObject", "ExecuteChangeSet")

@@ -14,7 +14,7 @@ from scaleout_cfn.errors import UsageError
 from .scripted import live
 
 DECLARED: dict[str, dict[str, Any]] = {
-    "ImageUri": {"Type": "String", "Default": ""},
+    "WebImageUri": {"Type": "String", "Default": ""},
     "Max": {"Type": "Number", "Default": 4},
     "Password": {"Type": "String", "NoEcho": True},
     "Ami": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/ami"},
@@ -27,12 +27,12 @@ def published(**declared: Any) -> Published:
 
 
 def desired(**more: Any) -> Desired:
-    values = {"ImageUri": "web:1", "Max": "4", "Password": None, "Ami": "/ami"}
+    values = {"WebImageUri": "web:1", "Max": "4", "Password": None, "Ami": "/ami"}
     return replace(Desired("web", published(), values, {"a": "b"}), **more)
 
 
 def there(**more: Any) -> Any:
-    parameters = {"ImageUri": "web:1", "Max": "4", "Password": "****", "Ami": "/ami"}
+    parameters = {"WebImageUri": "web:1", "Max": "4", "Password": "****", "Ami": "/ami"}
     return live(**{"parameters": parameters, "tags": {"a": "b"}} | more)
 
 
@@ -54,11 +54,11 @@ def test_a_stack_that_is_what_is_desired_matches() -> None:
         ({}, {"tags": {}}, "text"),
         ({"tags": {}}, {}, "text"),
         ({"role_arn": "role"}, {}, "text"),
-        ({}, {"parameters": {"ImageUri": "web:2", "Max": "4", "Password": "****", "Ami": "/ami"}}, "text"),
-        ({}, {"parameters": {"ImageUri": "web:1", "Max": "4", "Password": "****"}}, "text"),
-        ({}, {"parameters": {"ImageUri": "web:1", "Max": "4", "Password": "****", "Ami": "/ami", "B": ""}}, "text"),
+        ({}, {"parameters": {"WebImageUri": "web:2", "Max": "4", "Password": "****", "Ami": "/ami"}}, "text"),
+        ({}, {"parameters": {"WebImageUri": "web:1", "Max": "4", "Password": "****"}}, "text"),
+        ({}, {"parameters": {"WebImageUri": "web:1", "Max": "4", "Password": "****", "Ami": "/ami", "B": ""}}, "text"),
         # A secret that is given cannot be compared.
-        ({"parameters": {"ImageUri": "web:1", "Max": "4", "Password": "****", "Ami": "/ami"}}, {}, "text"),
+        ({"parameters": {"WebImageUri": "web:1", "Max": "4", "Password": "****", "Ami": "/ami"}}, {}, "text"),
     ],
 )
 def test_anything_that_differs_is_no_match(wished: Any, has: Any, template: str) -> None:
@@ -69,10 +69,10 @@ def test_anything_that_differs_is_no_match(wished: Any, has: Any, template: str)
     "change",
     [
         {"stack_name": "other"},
-        {"parameters": {"ImageUri": "web:2"}},
+        {"parameters": {"WebImageUri": "web:2"}},
         {"tags": {}},
         {"role_arn": "role"},
-        {"parameters": {"ImageUri": "web:1", "Max": "4", "Password": "x", "Ami": "/ami"}},
+        {"parameters": {"WebImageUri": "web:1", "Max": "4", "Password": "x", "Ami": "/ami"}},
     ],
 )
 def test_another_desired_state_has_another_fingerprint(change: Any) -> None:
@@ -86,10 +86,10 @@ def test_the_order_in_which_something_is_desired_makes_no_other_state() -> None:
 
 
 def test_no_fingerprint_shows_a_secret_and_each_secret_has_its_own() -> None:
-    one, other = ({"ImageUri": "web:1", "Password": word} for word in ("one", "other"))
+    one, other = ({"WebImageUri": "web:1", "Password": word} for word in ("one", "other"))
     assert desired(parameters=one).fingerprint != desired(parameters=other).fingerprint
     assert desired(parameters=one)._value("Password") != "one"
-    assert desired(parameters=one)._value("ImageUri") == "web:1"
+    assert desired(parameters=one)._value("WebImageUri") == "web:1"
     assert desired()._value("Password") is None
 
 
@@ -119,33 +119,38 @@ def test_the_environment_is_that_of_the_tag() -> None:
     ("has", "given", "image", "values"),
     [
         # The config is in the defaults, which win over what the stack has.
-        ({"Max": "9", "Password": "****"}, {}, None, {"ImageUri": "", "Max": "4", "Password": None, "Ami": "/ami"}),
-        ({"Max": "9", "Password": "****"}, {"Max": "7"}, "web:2", {"ImageUri": "web:2", "Max": "7"}),
-        ({"ImageUri": "web:1", "Password": "****"}, {}, None, {"ImageUri": "web:1"}),
-        ({"ImageUri": "web:1", "Password": "****"}, {}, "", {"ImageUri": ""}),
-        ({"ImageUri": "web:1", "Password": "****"}, {"ImageUri": "web:3"}, "web:2", {"ImageUri": "web:3"}),
+        ({"Max": "9", "Password": "****"}, {}, None, {"WebImageUri": "", "Max": "4", "Password": None, "Ami": "/ami"}),
+        ({"Max": "9", "Password": "****"}, {"Max": "7"}, "web:2", {"WebImageUri": "web:2", "Max": "7"}),
+        ({"WebImageUri": "web:1", "Password": "****"}, {}, None, {"WebImageUri": "web:1"}),
+        ({"WebImageUri": "web:1", "Password": "****"}, {}, "", {"WebImageUri": ""}),
+        ({"WebImageUri": "web:1", "Password": "****"}, {"WebImageUri": "web:3"}, "web:2", {"WebImageUri": "web:3"}),
         ({"Password": "plain"}, {}, None, {"Password": "plain"}),
-        (None, {"Password": "new"}, None, {"Password": "new", "ImageUri": ""}),
+        (None, {"Password": "new"}, None, {"Password": "new", "WebImageUri": ""}),
     ],
 )
 def test_each_parameter_gets_its_value(has: Any, given: Any, image: str | None, values: Any) -> None:
-    found = parameters_for(published(), None if has is None else live(parameters=has), given, image=image)
+    found = parameters_for(
+        published(),
+        None if has is None else live(parameters=has),
+        given,
+        {} if image is None else {"WebImageUri": image},
+    )
     assert found | values == found
     assert list(found) == list(DECLARED)
 
 
 def test_an_image_in_the_config_wins_over_the_one_that_runs() -> None:
-    declared = {"ImageUri": {"Default": "web:7"}}
-    assert parameters_for(published(**declared), live(parameters={"ImageUri": "web:1"}), {}, image=None) == {
-        "ImageUri": "web:7"
+    declared = {"WebImageUri": {"Default": "web:7"}}
+    assert parameters_for(published(**declared), live(parameters={"WebImageUri": "web:1"}), {}, {}) == {
+        "WebImageUri": "web:7"
     }
 
 
 def test_a_parameter_without_a_value_or_of_no_name_is_refused() -> None:
     with pytest.raises(UsageError, match="parameter Password: has no value"):
-        parameters_for(published(), None, {}, image=None)
-    with pytest.raises(UsageError, match="parameter Mox: the root has none of that name; it has ImageUri, Max"):
-        parameters_for(published(), None, {"Password": "x", "Mox": "1"}, image=None)
+        parameters_for(published(), None, {}, {})
+    with pytest.raises(UsageError, match="parameter Mox: the root has none of that name; it has WebImageUri, Max"):
+        parameters_for(published(), None, {"Password": "x", "Mox": "1"}, {})
 
 
 def test_a_token_is_the_same_for_the_same_and_carries_the_fingerprint() -> None:

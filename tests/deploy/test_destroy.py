@@ -170,7 +170,7 @@ def _declaring(deployer: Operator, title: str, properties: str) -> None:
     [
         ("AWS::RDS::DBInstance", "{DeletionProtection: true}", True),
         ("AWS::RDS::DBInstance", "{DeletionProtection: 'false'}", False),
-        ("AWS::RDS::DBInstance", "{DeletionProtection: !Ref ImageUri}", True),  # it has a value
+        ("AWS::RDS::DBInstance", "{DeletionProtection: !Ref WebImageUri}", True),  # it has a value
         ("AWS::DynamoDB::Table", "{DeletionProtectionEnabled: 'true'}", True),
         ("AWS::Cognito::UserPool", "{DeletionProtection: ACTIVE}", True),
         ("AWS::Cognito::UserPool", "{DeletionProtection: INACTIVE}", False),
@@ -455,7 +455,7 @@ def over_http(one: Account, monkeypatch: pytest.MonkeyPatch, *arguments: str) ->
 def a_set(one: Account) -> str:
     """The default set with an image, and an image in its repository. Returns the repository's name."""
     url = helpers.upload(one, sc.render(sc.compose()))
-    values = {"TemplatesUrl": url, "ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/web@sha256:" + "1" * 64}
+    values = {"TemplatesUrl": url, "WebImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/web@sha256:" + "1" * 64}
     stack = helpers.deploy(one, "web", f"{url}/root.yaml", values, kind="CREATE")
     assert stack["StackStatus"] == "CREATE_COMPLETE", helpers.failures(one)
     ecr = one.client("ecr")
@@ -473,7 +473,7 @@ def test_over_http_the_default_set_goes_but_for_its_repository(
     repository = a_set(account)
     assert over_http(account, monkeypatch, "destroy") == 6
     assert over_http(account, monkeypatch, "destroy", "--yes") == 0
-    assert f"Registry/Repository {repository}" in capsys.readouterr().err
+    assert f"WebFoundation/Repository {repository}" in capsys.readouterr().err
     assert helpers.leftovers(account) == [f"repositories: {repository}"]
     assert len(account.client("ecr").list_images(repositoryName=repository)["imageIds"]) == 1
 
@@ -484,7 +484,7 @@ def test_over_http_a_repository_that_is_named_is_emptied(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     repository = a_set(account)
-    arguments = ("destroy", "--yes", "--json", "--empty", "Registry/Repository")
+    arguments = ("destroy", "--yes", "--json", "--empty", "WebFoundation/Repository")
     assert over_http(account, monkeypatch, *arguments) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert (lines[-1]["type"], lines[-1]["outcome"], lines[-1]["exit"]) == ("result", "destroyed", 0)
@@ -498,10 +498,12 @@ def test_over_http_a_deletion_that_fails_is_finished_by_the_same_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     a_set(faulty)
-    faults({"stack": "-Cluster-", "resource": "Nodes", "operation": "delete", "times": 1, "message": "still in use"})
+    faults(
+        {"stack": "-Capacity-", "resource": "NodesGroup", "operation": "delete", "times": 1, "message": "still in use"}
+    )
     assert over_http(faulty, monkeypatch, "destroy", "--yes") == 5
     said = capsys.readouterr().err
-    assert "cause  Cluster/Nodes" in said and "still in use" in said
+    assert "cause  Capacity/NodesGroup" in said and "in use" in said
     assert over_http(faulty, monkeypatch, "destroy", "--yes") == 0
 
 

@@ -122,7 +122,7 @@ def test_what_kills_the_container_is_known_by_its_exit_code() -> None:
     deployer = broken(tasks=[task(137, reason="OutOfMemoryError: Container killed due to memory usage")])
     diagnosed(deployer)
     (advice,) = told(deployer, "hint")
-    assert "service.memory_mib" in advice.data["text"]
+    assert "services.NAME.memory_mib" in advice.data["text"]
 
 
 def test_the_deployment_that_was_given_up_is_told_with_its_alarms() -> None:

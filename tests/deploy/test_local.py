@@ -99,7 +99,7 @@ def test_a_first_deployment_shows_the_whole_way(shell: Shell) -> None:
         "✓ first: updated",
     ):
         assert said in done.err
-    assert re.search(r"^ServiceUrl +http://", done.out, re.MULTILINE)
+    assert re.search(r"^WebUrl +http://", done.out, re.MULTILINE)
 
 
 def test_a_rehearsal_says_first_what_it_does_not_show_and_needs_no_emulator_to_be_there(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_nothing_to_do_is_said_and_costs_no_change_set(shell: Shell, web: str) -
     assert done.code == 0
     assert "nothing to do" in done.err
     assert "change set ready" not in done.err
-    assert "ServiceUrl" in done.out
+    assert "WebUrl" in done.out
 
 
 def test_a_new_image_shows_the_image_before_and_after(shell: Shell, web: str) -> None:
@@ -197,13 +197,13 @@ def test_a_new_image_shows_the_image_before_and_after(shell: Shell, web: str) ->
 
 
 def test_a_failing_update_is_rolled_back_with_exit_code_4_and_its_cause(shell: Shell, web: str) -> None:
-    failure = {"stack": "-Service-", "resource": "Service", "operation": "update", "message": "no place for a task"}
+    failure = {"stack": "-WebService-", "resource": "Service", "operation": "update", "message": "no room"}
     shell.faults(fail=[{**failure, "times": 1}])
     done = shell.run("deploy", "--local", "--yes", "--stack", web, "--image", f"{IMAGE}:3", "--json")
     assert done.code == 4, done.err
     result = done.lines[-1]
     assert (result["type"], result["exit"], result["status"]) == ("result", 4, "UPDATE_ROLLBACK_COMPLETE")
-    assert result["cause"] == {"path": "Service/Service", "reason": "no place for a task", "status": "UPDATE_FAILED"}
+    assert result["cause"] == {"path": "WebService/Service", "reason": "no room", "status": "UPDATE_FAILED"}
     assert result["next_command"]
 
 
@@ -220,8 +220,8 @@ def test_without_a_nested_plan_data_in_a_changed_nested_stack_needs_consent_by_i
     refused = shell.run(*command)
     assert refused.code == 6, refused.err
     assert "not shown: the changes inside" in refused.err
-    assert "BLOCKED Observability/ServiceLogs might be replaced" in refused.err
-    agreed = shell.run(*command, "--allow-replace", "Observability/ServiceLogs")
+    assert "BLOCKED WebFoundation/Logs might be replaced" in refused.err
+    agreed = shell.run(*command, "--allow-replace", "WebFoundation/Logs", "--allow-replace", "WebFoundation/Repository")
     assert agreed.code == 0, agreed.err
 
 
@@ -276,7 +276,7 @@ def test_publish_prints_the_url_and_the_link_with_the_parameters(shell: Shell, w
     done = shell.run("publish", "--local", "--image", f"{IMAGE}:1")
     assert done.code == 0, done.err
     assert "#/stacks/create/review?templateURL=" in done.out
-    assert "param_ImageUri=" in done.out
+    assert "param_WebImageUri=" in done.out
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -289,7 +289,7 @@ def test_a_signal_while_it_runs_only_stops_watching(shell: Shell, number: int, c
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert "goes on in the emulator" in err
+    assert "goes on" in err and "nothing is left" not in err
     assert f"scaleout-cfn events --stack {name} --local --follow" in err
     shell.faults()
     again = shell.run("deploy", "--local", "--yes", "--stack", name)

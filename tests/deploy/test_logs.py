@@ -27,14 +27,14 @@ def lines(*texts: str) -> list[tuple[int, str, str]]:
 
 def test_all_pages_are_read_the_empty_ones_too() -> None:
     world = Services(written=lines("one", "two", "three", "four", "five"), seconds=60, empty_pages=2)
-    found = list(logs.tail(world.aws(), "/web", EPOCH, follow=False))
+    found = list(logs.tail(world.aws(), ["/web"], EPOCH, follow=False))
     assert [one.text for one in found] == ["one", "two", "three", "four", "five"]
     assert (found[1].task, found[1].time) == ("a1", EPOCH + timedelta(seconds=1))
 
 
 def test_what_is_older_is_left_out() -> None:
     world = Services(written=lines("one", "two", "three"), seconds=60)
-    found = logs.tail(world.aws(), "/web", EPOCH + timedelta(seconds=1), follow=False)
+    found = logs.tail(world.aws(), ["/web"], EPOCH + timedelta(seconds=1), follow=False)
     assert [one.text for one in found] == ["two", "three"]
 
 
@@ -50,7 +50,7 @@ def test_following_gives_each_line_once_and_the_late_ones_too() -> None:
             world.written.append((26_000, "a1", "new"))
 
     world.at_sleep = arrives
-    found = list(islice(logs.tail(world.aws(), "/web", EPOCH, follow=True), 4))
+    found = list(islice(logs.tail(world.aws(), ["/web"], EPOCH, follow=True), 4))
     assert sorted(one.text for one in found) == ["late", "new", "one", "two"]
 
 
@@ -67,7 +67,7 @@ def test_following_loses_and_repeats_nothing(written: list[tuple[int, str]]) -> 
 
     world.at_sleep = until
     with suppress(KeyboardInterrupt):
-        for one in logs.tail(world.aws(), "/web", EPOCH, follow=True):
+        for one in logs.tail(world.aws(), ["/web"], EPOCH, follow=True):
             found.append((round(one.time.timestamp() * 1000), one.text))
     assert sorted(found) == sorted(written)
 
@@ -76,13 +76,13 @@ def test_throttled_reads_are_repeated_at_a_longer_distance() -> None:
     world = Services(
         written=lines("one"), seconds=60, faults=[Fault("FilterLogEvents", "ThrottlingException", times=3)]
     )
-    assert len(list(logs.tail(world.aws(), "/web", EPOCH, follow=False))) == 1
+    assert len(list(logs.tail(world.aws(), ["/web"], EPOCH, follow=False))) == 1
     assert world.seconds > 60 + 6 + 12 + 24
 
 
 def test_a_log_group_that_is_gone_is_told() -> None:
     with pytest.raises(UsageError, match="there is none"):
-        list(logs.tail(Services().aws(), "/gone", EPOCH, follow=False))
+        list(logs.tail(Services().aws(), ["/gone"], EPOCH, follow=False))
 
 
 @pytest.mark.parametrize(
@@ -107,11 +107,12 @@ def test_anything_else_is_refused_with_what_is_allowed(text: str) -> None:
         logs.since(text, NOW)
 
 
-def test_a_line_is_shown_with_its_time_and_the_beginning_of_its_task() -> None:
+def test_a_line_is_shown_with_its_time_its_service_and_the_beginning_of_its_task() -> None:
     line = logs.Line(NOW, "web/web/0123456789abcdef", "hello")
     shown: Any = logs.fact(line)
-    assert shown.lines == ("12:00:00Z 01234567 hello",)
-    assert shown.data == {"time": "2026-11-23T12:00:00+00:00", "stream": "web/web/0123456789abcdef", "text": "hello"}
+    assert shown.lines == ("12:00:00Z web 01234567 hello",)
+    stream = "web/web/0123456789abcdef"
+    assert shown.data == {"time": "2026-11-23T12:00:00+00:00", "service": "web", "stream": stream, "text": "hello"}
 
 
 def test_a_stream_is_read_on_from_where_it_was_and_may_not_be_there_yet() -> None:

@@ -83,7 +83,7 @@ class Deployments(RuleBasedStateMachine):
         self.world.cfn.finish()
         self.world.cfn.failures.clear()
         assert self.run(image="web:9", recreate=True) == 0
-        assert self.world.cfn.live("web").parameters["ImageUri"] == "web:9"
+        assert self.world.cfn.live("web").parameters["WebImageUri"] == "web:9"
 
 
 Deployments.TestCase.settings = settings(

@@ -92,11 +92,11 @@ def test_a_signal_s_exit_code_is_its_number_after_128_and_that_of_ctrl_c_where_n
 @pytest.mark.parametrize(
     ("facts", "end", "words", "step"),
     [
-        ({"running": True}, "still_running", "goes on in AWS", Next("events", ("--follow",))),
+        ({"running": True}, "still_running", "what was begun goes on", Next("events", ("--follow",))),
         (
             {"running": True, "updating": True, "left": True},
             "still_running",
-            "goes on in AWS",
+            "what was begun goes on",
             Next("events", ("--follow",), instead=Next("cancel")),
         ),
         (

@@ -61,6 +61,7 @@ EVERYWHERE = {
     "kms": "the key is AWS's own, or somebody else's",
     "logs": "its Describe actions take no resource",
     "route53": "zones and changes have random ids",
+    "servicediscovery": "a namespace's id is random",
     "sns": "a subscription is no resource",
 }
 
@@ -156,6 +157,18 @@ def test_every_resource_on_everything_has_its_reason(config: sc.Config) -> None:
 def test_no_action_is_a_whole_service(config: sc.Config) -> None:
     wide = {action for action in granted(everything(config)) if "*" in action}
     assert all(re.fullmatch("[a-z0-9-]+:(Describe|Get)\\*", action) for action in wide)
+
+
+def test_of_every_type_of_a_set_it_is_known_what_cloudformation_calls_for_it(config: sc.Config) -> None:
+    templates = sc.set_of(sc.compose(config))
+    types = {one["Type"] for template in templates.values() for one in template["Resources"].values()}
+    assert [kind for kind in types if not service_role.handler_actions(kind)] == []
+
+
+def test_a_host_with_a_certificate_of_its_own_may_be_added_to_the_listener() -> None:
+    assert "elasticloadbalancing:AddListenerCertificates" in service_role.handler_actions(
+        "AWS::ElasticLoadBalancingV2::ListenerCertificate"
+    )
 
 
 def test_what_handlers_call_is_granted_unless_it_is_left_out_for_a_reason(config: sc.Config) -> None:
@@ -316,7 +329,7 @@ class User:
         return done
 
     def fail_once(self) -> None:
-        failure = {"stack": "-Service-", "resource": "Service", "operation": "update", "message": "no place for a task"}
+        failure = {"stack": "-WebService-", "resource": "Service", "operation": "update", "message": "no room"}
         (self.home / "faults.json").write_text(json.dumps({"fail": [{**failure, "times": 1}]}))
 
 

@@ -375,5 +375,5 @@ def test_the_schema_of_json_lines_is_stable() -> None:
     line = json.loads(JsonView().line(outcome))
     assert set(line) == {
         "v", "type", "exit", "outcome", "what", "status", "stack_id", "cause", "reason", "outputs", "next_command",
-        "change_set",
+        "change_set", "waiting",
     }  # fmt: skip

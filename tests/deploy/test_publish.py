@@ -89,14 +89,14 @@ def test_somebody_elses_bucket_is_refused() -> None:
 )
 def test_the_quick_create_link_opens_the_console_with_the_form_filled_in(partition: str, host: str) -> None:
     identity = Identity(ACCOUNT, "arn", REGION, partition, "amazonaws.com")
-    link = publish.quick_create(identity, published(), "web", {"ImageUri": "a/b:1 &c"})
+    link = publish.quick_create(identity, published(), "web", {"WebImageUri": "a/b:1 &c"})
     assert link.startswith(f"{host}cloudformation/home?region=eu-west-1#/stacks/create/review?")
     query = parse_qs(link.partition("review?")[2])
-    assert query == {"templateURL": [published().root.url], "stackName": ["web"], "param_ImageUri": ["a/b:1 &c"]}
+    assert query == {"templateURL": [published().root.url], "stackName": ["web"], "param_WebImageUri": ["a/b:1 &c"]}
 
 
 def test_a_secret_is_not_in_the_link() -> None:
-    link = publish.quick_create(ME, published(Small(secret=True)), "web", {"Password": "hunter2", "ImageUri": "x"})
+    link = publish.quick_create(ME, published(Small(secret=True)), "web", {"Password": "hunter2", "WebImageUri": "x"})
     assert "hunter2" not in unquote(link)
 
 
@@ -157,7 +157,7 @@ def test_another_account_or_region_than_the_pinned_is_refused(pin: dict[str, str
 
 
 def test_a_token_fits_aws_and_carries_the_fingerprint() -> None:
-    desired = Desired("web", published(), {"ImageUri": "x"})
+    desired = Desired("web", published(), {"WebImageUri": "x"})
     made = token("deploy", desired.fingerprint, "some state")
     assert fingerprint_in(made) == desired.fingerprint == fingerprint_in(f"scaleout-cfn {made}")
     assert made == token("deploy", desired.fingerprint, "some state") != token("deploy", desired.fingerprint, "other")
@@ -165,19 +165,19 @@ def test_a_token_fits_aws_and_carries_the_fingerprint() -> None:
 
 
 def test_whatever_is_desired_differently_has_another_fingerprint() -> None:
-    base = Desired("web", published(), {"ImageUri": "x"})
+    base = Desired("web", published(), {"WebImageUri": "x"})
     others = [
-        Desired("web2", published(), {"ImageUri": "x"}),
-        Desired("web", published(Small(word="b")), {"ImageUri": "x"}),
-        Desired("web", published(), {"ImageUri": "y"}),
-        Desired("web", published(), {"ImageUri": "x"}, {"a": "b"}),
-        Desired("web", published(), {"ImageUri": "x"}, role_arn="arn:role"),
+        Desired("web2", published(), {"WebImageUri": "x"}),
+        Desired("web", published(Small(word="b")), {"WebImageUri": "x"}),
+        Desired("web", published(), {"WebImageUri": "y"}),
+        Desired("web", published(), {"WebImageUri": "x"}, {"a": "b"}),
+        Desired("web", published(), {"WebImageUri": "x"}, role_arn="arn:role"),
     ]
     assert len({one.fingerprint for one in (base, *others)}) == 6
 
 
 def test_a_parameter_without_any_value_is_named() -> None:
     with pytest.raises(UsageError, match="parameter Password: has no value"):
-        parameters_for(published(Small(secret=True)), None, {}, image=None)
+        parameters_for(published(Small(secret=True)), None, {}, {})
     with pytest.raises(UsageError, match="parameter Nonsense: the root has none of that name"):
-        parameters_for(published(), None, {"Nonsense": "x"}, image=None)
+        parameters_for(published(), None, {"Nonsense": "x"}, {})

@@ -73,7 +73,7 @@ def test_the_aws_command_line_creates_and_updates_the_published_set(emulator: Em
             emulator,
             *("create-change-set", *name, f"set-{number}", "--change-set-type", kind, "--template-url", url),
             *("--include-nested-stacks", "--capabilities", "CAPABILITY_IAM"),
-            *("--parameters", f"ParameterKey=ImageUri,ParameterValue={image}"),
+            *("--parameters", f"ParameterKey=WebImageUri,ParameterValue={image}"),
         )
         made = until(
             lambda found: found["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"),
@@ -89,8 +89,7 @@ def test_the_aws_command_line_creates_and_updates_the_published_set(emulator: Em
         stack = client.describe_stacks(StackName="web")["Stacks"][0]
         assert stack["StackStatus"] == end
     outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
-    assert outputs["ServiceUrl"].startswith("http://")
-    assert outputs["ServiceName"]
+    assert outputs["WebUrl"].startswith("http://")
 
 
 @pytest.mark.skipif(SCEPTRE is None, reason="sceptre is not on PATH; tox installs it")

@@ -54,7 +54,7 @@ MESSAGES: dict[str, Message] = {
     "plan": Planned(PLAN),
     "blocked": Blocked({"Data/Table": "would be replaced"}),
     "event": Watched("UPDATE_IN_PROGRESS", (EVENT,), Progress(1, 2, ("Data/Table",)), 1.0),
-    "rollout": Rollout("web", "IN_PROGRESS"),
+    "rollout": Rollout("web", "arn:web", "IN_PROGRESS"),
     "note": Note("a word", "warning"),
     "status": Fact("status", ("one",), {"url": "https://example.com"}),
     "result": Outcome("done", "web: updated", cause=EVENT, outputs={"Url": "x"}, next=Next("status")),

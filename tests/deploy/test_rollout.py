@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from scaleout_cfn.cli.draw import command_line
+from scaleout_cfn.deploy.live import require
 from scaleout_cfn.deploy.messages import Fact, Message, Note, Outcome
-from scaleout_cfn.deploy.services.service import follow_rollout
+from scaleout_cfn.deploy.services.service import asked_for, follow_rollouts, pick
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
 
 from .services import ECS, Services
@@ -43,7 +44,9 @@ def midway(**world: Any) -> Services:
 
 def followed(world: Services, **options: Any) -> tuple[Outcome, list[Message]]:
     said: list[Message] = []
-    return follow_rollout(world.aws(), "web", said.append, **{"end": None, **options}), said
+    aws = world.aws()
+    services = asked_for(aws, require(aws, "web"), "")
+    return follow_rollouts(aws, services, said.append, **{"end": None, **options}), said
 
 
 def test_both_versions_their_health_the_targets_and_what_the_breaker_counts_are_shown() -> None:
@@ -112,12 +115,44 @@ def test_after_the_time_that_was_given_it_goes_on_without_us() -> None:
 
 def test_a_stack_without_a_service_says_what_to_do() -> None:
     world = Services(missing=True)
-    with pytest.raises(UsageError, match="no service yet") as refusal:
+    with pytest.raises(UsageError, match="no service runs in it yet") as refusal:
         followed(world)
     assert command_line(refusal.value.next) == "scaleout-cfn deploy --build"
-    world.cfn.outputs = {"ServiceName": ""}
-    with pytest.raises(UsageError, match="no service yet"):
+    world = Services()
+    world.cfn.services = ()
+    with pytest.raises(UsageError, match="no service runs in it yet"):
         followed(world)
+
+
+def several(**world: Any) -> Services:
+    three = midway(**world)
+    three.cfn.services = ("api", "mailer", "web")
+    return three
+
+
+def test_without_a_name_the_deployments_of_all_services_are_followed_each_by_its_name() -> None:
+    outcome, said = followed(several(states=[state("IN_PROGRESS"), state("SUCCESSFUL")]))
+    assert {one.data["name"] for one in said if isinstance(one, Fact)} == {"api", "mailer", "web"}
+    assert all(one.lines[0].startswith(f"{one.data['name']}  ECS ") for one in said if isinstance(one, Fact))
+    assert (outcome.end, outcome.what) == ("done", "api, mailer, web: the deployments are complete")
+
+
+def test_one_of_several_that_was_given_up_is_named_once_all_have_ended() -> None:
+    gone = state("ROLLBACK_SUCCESSFUL", rollback={"reason": "no luck"})
+    outcome, said = followed(several(states=[gone, state("SUCCESSFUL")]))
+    assert (outcome.end, outcome.what, outcome.reason) == ("rolled_back", "api: the deployment failed", "no luck")
+    assert len([one for one in said if isinstance(one, Fact)]) == 3
+
+
+def test_a_command_for_one_of_several_services_wants_its_name() -> None:
+    world = several()
+    aws = world.aws()
+    live = require(aws, "web")
+    assert (pick(aws, live, "api").name, pick(aws, live, "api").arn) == ("api", f"{ECS}:service/main/api")
+    with pytest.raises(UsageError, match="api, mailer, web; say which by --service NAME"):
+        pick(aws, live, "")
+    with pytest.raises(UsageError, match=r"--service blog: none of that name runs .*; there is api, mailer, web"):
+        pick(aws, live, "blog")
 
 
 def test_it_changes_nothing() -> None:

@@ -18,7 +18,7 @@ from .scripted import ROOT, Scripted, failed, live
 
 TEXT = "Resources: {}\n"
 DECLARED: dict[str, dict[str, Any]] = {
-    "ImageUri": {"Default": ""},
+    "WebImageUri": {"Default": ""},
     "Ami": {"Type": "AWS::SSM::Parameter::Value<String>", "Default": "/ami"},
     "Pin": {"NoEcho": "True", "Default": ""},
 }
@@ -30,11 +30,11 @@ def published(text: str = TEXT, **declared: Any) -> Published:
 
 
 def wish(image: str | None = None, **more: Any) -> Wish:
-    return Wish("web", published(), image, **more)
+    return Wish("web", published(), {} if image is None else {"WebImageUri": image}, **more)
 
 
 def test_values_that_may_be_in_no_stream_are_those_of_parameters_with_no_echo() -> None:
-    given = {"Pin": "1234", "ImageUri": "web:1", "Unknown": "x"}
+    given = {"Pin": "1234", "WebImageUri": "web:1", "Unknown": "x"}
     assert wish(parameters=given).secrets == ("1234",)
     assert wish(parameters={"Pin": ""}).secrets == ()
 
@@ -66,8 +66,8 @@ def test_a_mark_in_any_template_is_found() -> None:
     ],
 )
 def test_a_new_stack_is_made_without_the_image_first(status: str | None, image: str | None, images: list[str]) -> None:
-    there = live(status, parameters={"ImageUri": "web:1"}) if status else None
-    assert [one.parameters["ImageUri"] for one in phases_of(wish(image), there, "role")] == images
+    there = live(status, parameters={"WebImageUri": "web:1"}) if status else None
+    assert [one.parameters["WebImageUri"] for one in phases_of(wish(image), there, "role")] == images
 
 
 OURS = "0123456789abcdef"
@@ -195,12 +195,12 @@ def test_a_deletion_that_an_earlier_run_began_to_make_it_anew_is_watched_by_cons
 
 
 def wanted(ami: str | None = "/ami") -> Desired:
-    return Desired("web", published(), {"ImageUri": "web:1", "Ami": ami, "Pin": None})
+    return Desired("web", published(), {"WebImageUri": "web:1", "Ami": ami, "Pin": None})
 
 
 def stands(**more: Any) -> Any:
     return live(
-        **{"parameters": {"ImageUri": "web:1", "Ami": "/ami", "Pin": "****"}, "resolved": {"Ami": "ami-1"}} | more
+        **{"parameters": {"WebImageUri": "web:1", "Ami": "/ami", "Pin": "****"}, "resolved": {"Ami": "ami-1"}} | more
     )
 
 
@@ -218,8 +218,8 @@ AMI = {"Parameters": [{"Name": "/ami", "Value": "ami-1"}]}
         (wanted(), stands(resolved={}), TEXT, AMI, True, None),
         (wanted(), stands(), TEXT, {"Parameters": []}, False, None),
         (wanted(), stands(), TEXT, failed("refused"), False, None),
-        (wanted(), stands(parameters={"ImageUri": "web:1", "Ami": "ami-1", "Pin": ""}), TEXT, AMI, True, None),
-        (wanted(), stands(parameters={"ImageUri": "web:1", "Ami": "/old", "Pin": ""}), TEXT, AMI, False, None),
+        (wanted(), stands(parameters={"WebImageUri": "web:1", "Ami": "ami-1", "Pin": ""}), TEXT, AMI, True, None),
+        (wanted(), stands(parameters={"WebImageUri": "web:1", "Ami": "/old", "Pin": ""}), TEXT, AMI, False, None),
     ],
 )
 def test_a_stack_is_what_is_desired_where_nothing_differs_not_even_what_ssm_says(

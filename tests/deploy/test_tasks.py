@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from scaleout_cfn.cli.draw import command_line
+from scaleout_cfn.deploy.live import require
 from scaleout_cfn.deploy.messages import Fact, Message, Outcome
 from scaleout_cfn.deploy.services import tasks
-from scaleout_cfn.deploy.services.service import LiveService, service_of
+from scaleout_cfn.deploy.services.service import LiveService, pick
 from scaleout_cfn.errors import BusyError, DeployError, RefusedError, Stopped, UsageError
 
 from .services import ECS, TASK, Services
@@ -23,7 +24,8 @@ AGENT = {"managedAgents": [{"name": "ExecuteCommandAgent", "lastStatus": "RUNNIN
 
 
 def service(world: Services) -> LiveService:
-    return service_of(world.aws(), "web")
+    aws = world.aws()
+    return pick(aws, require(aws, "web"), "")
 
 
 def task(number: int, **more: Any) -> dict[str, Any]:
@@ -69,9 +71,9 @@ def test_profile_and_endpoint_go_with_it_and_no_key_does() -> None:
 
 
 def test_with_exec_off_it_is_refused_with_the_setting_to_change() -> None:
-    with pytest.raises(RefusedError, match=r"service\.exec is off") as error:
+    with pytest.raises(RefusedError, match=r"services\.web\.exec is off") as error:
         session(Services(tasks=[task(1)]))
-    assert "--set service.exec=true --set service.read_only=false" in command_line(error.value.next)
+    assert "--set services.web.exec=true --set services.web.read_only=false" in command_line(error.value.next)
     assert error.value.state == "nothing was changed"
 
 
@@ -111,7 +113,7 @@ def test_a_command_runs_with_the_services_definition_network_and_capacity() -> N
     assert asked["overrides"] == {"containerOverrides": [{"name": "web", "command": ["python", "migrate.py"]}]}
     assert asked["clientToken"] == asked["startedBy"] == "scfn-run-1"
     assert "group" not in asked  # it is none of the service's, and gets no traffic
-    assert one == tasks.RunningTask(TASK, "main", "web", "/web", STREAM)
+    assert one == tasks.RunningTask("web", TASK, "main", "web", "/web", STREAM)
 
 
 def test_an_answer_that_was_lost_begins_no_second_task() -> None:
@@ -188,7 +190,7 @@ def test_a_signal_stops_watching_and_says_how_to_come_back_and_how_to_stop_the_t
     outcome, _ = watched(world)
     name = TASK.rpartition("/")[2]
     assert outcome.exit_code == 128 + number
-    assert f"scaleout-cfn run --attach {name}" in command_line(outcome.next)
+    assert f"scaleout-cfn run --service web --attach {name}" in command_line(outcome.next)
     assert f"aws ecs stop-task --region eu-west-1 --cluster main --task {name}" in command_line(outcome.next)
 
 
@@ -197,7 +199,7 @@ def test_reads_that_fail_for_good_say_the_same(fault: str, code: int) -> None:
     status = 500 if code == 9 else 400
     outcome, _ = watched(Services(faults=[Fault("DescribeTasks", fault, status=status, times=99)]))
     assert outcome.exit_code == code
-    assert "run --attach" in command_line(outcome.next)
+    assert "run --service web --attach" in command_line(outcome.next)
 
 
 def test_a_task_of_an_earlier_run_is_watched_again() -> None:
@@ -205,7 +207,7 @@ def test_a_task_of_an_earlier_run_is_watched_again() -> None:
     one = {"taskArn": TASK, "taskDefinitionArn": f"{ECS}:task-definition/web:1", "overrides": over, **stopped(4)}
     world = Services(tasks=[one])
     again = tasks.running_task(world.aws(), service(world), TASK.rpartition("/")[2])
-    assert again == tasks.RunningTask(TASK, "main", "web", "/web", STREAM)
+    assert again == tasks.RunningTask("web", TASK, "main", "web", "/web", STREAM)
     assert tasks.watch_task(world.aws(), again, lambda _: None).exit_code == 4
     with pytest.raises(UsageError, match="knows none"):
         tasks.running_task(world.aws(), service(world), "f" * 32)

@@ -109,8 +109,8 @@ def test_json_looks_like_this_and_ends_with_the_result(capsys: pytest.CaptureFix
 
 def test_every_message_has_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
     every: list[Message] = [
-        Started("x", "web", "1", "r", "a"), Uploaded(1, 2, "u"), Planned(plan()), Blocked({"A": "b"}),
-        Rollout("s", "PENDING"), Note("n"), Outcome("done", "w"), outcome_of_error(RefusedError("no", state="s")),
+        Started("x", "web", "1", "r", "a"), Uploaded(1, 2, "u"), Planned(plan()), Blocked({"A": "b"}), Note("n"),
+        Rollout("web", "s", "PENDING"), Outcome("done", "w"), outcome_of_error(RefusedError("no", state="s")),
     ]  # fmt: skip
     for message in every:
         assert json.loads(JsonView().line(message))["v"] == 1

@@ -181,7 +181,7 @@ class Outputs:
 
 def small(stack: Stack, config: Config) -> Outputs:
     """A small set: what there is to make takes no time, so that the time goes into what is tested."""
-    image_uri = stack.ask("service.image_uri", Text)
+    image_uri = stack.ask("services.web.image_uri", Text)
 
     def service(stack: Stack, config: Config, *, image_uri: Text) -> ServiceOutputs:
         """What runs the image."""
@@ -212,13 +212,16 @@ class Deployer:
     def deploy(self, image: str = "", **options: Any) -> Outcome:
         """One command, from the beginning. Without an image it is the first phase alone."""
         self.said = []
-        aws, wish = self.aws(self.wire.endpoint_url), Wish("web", self.published, image=image, **patient(options))
+        aws, wish = (
+            self.aws(self.wire.endpoint_url),
+            Wish("web", self.published, **patient({"image": image, **options})),
+        )
         return deployment.deploy(aws, aws.identity(), wish, self.said.append, lambda plan: True)
 
     def state(self) -> tuple[str, str]:
         """The status of the root, and the image that it has."""
         live = find(self.direct, "web")
-        return (live.status, live.parameters.get("ImageUri", "")) if live else ("none", "")
+        return (live.status, live.parameters.get("WebImageUri", "")) if live else ("none", "")
 
     def executions(self) -> int:
         """Counted by the root's own events: what the emulator did, not what was asked of it."""

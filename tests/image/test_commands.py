@@ -40,7 +40,7 @@ class Done:
 
     @property
     def image_uri(self) -> str:
-        return str(self.lines[-1]["outputs"]["ImageUri"])
+        return str(self.lines[-1]["outputs"]["WebImageUri"])
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,9 @@ class Shell:
         outputs = self.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]["Outputs"]
         named = {one["OutputKey"]: one["OutputValue"] for one in outputs}
         ecs = self.client("ecs")
-        service = ecs.describe_services(cluster=named["ClusterName"], services=[named["ServiceName"]])["services"][0]
+        service = ecs.describe_services(
+            cluster=named["ClusterName"], services=ecs.list_services(cluster=named["ClusterName"])["serviceArns"]
+        )["services"][0]
         definition = ecs.describe_task_definition(taskDefinition=service["taskDefinition"])["taskDefinition"]
         return str(definition["containerDefinitions"][0]["image"])
 
@@ -221,11 +223,11 @@ def test_a_build_needs_no_account_and_passes_arguments_on(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["deploy", "--local", "--build", "app", "--image", "v1"], "--image or --build"),
+        (["deploy", "--local", "--build", "app", "--image", "v1"], "web is built, too; give one of the two"),
         (["deploy", "--local", "--build"], "webapp: there is no such folder"),
         (["deploy", "--local", "--build", "."], ".: there is no Dockerfile"),
         (["image", "build", "app", "--tag", "a b"], "--tag: got 'a b'"),
-        (["deploy", "--local", "--image", "v1", "--stack", "none"], "has no repository yet"),
+        (["deploy", "--local", "--image", "v1", "--stack", "none"], "has no repository of web yet"),
         (["deploy", "--local", "--image", "v1"], "there is none in"),
         (["plan", "--local", "--image", "sha256:12"], "64 hex digits"),
         (["image", "push", "app", "--local", "--stack", "none"], "there is none"),

@@ -96,7 +96,7 @@ def test_a_folder_is_built_once_under_the_stacks_name(made: Fakes) -> None:
 
 def test_an_image_of_another_platform_is_refused_with_the_cure(made: Fakes) -> None:
     made.plan(platform=["linux/arm64"])
-    with pytest.raises(UsageError, match=r"it is for linux/arm64, and the cluster runs linux/amd64.*--platform"):
+    with pytest.raises(UsageError, match=r"it is for linux/arm64, and the service runs on linux/amd64.*--platform"):
         built(made, [])
     assert [argv[-2:-1] == ["--no-cache"] for argv in made.argvs("build")] == [False, True]
 
@@ -199,11 +199,13 @@ def test_a_throttled_look_is_repeated_and_decides_nothing(made: Fakes) -> None:
 
 def test_a_stack_without_the_output_has_no_repository() -> None:
     live = Live("arn", "web", "CREATE_COMPLETE", "", {}, {}, {}, {}, "", False, "")
-    assert repository.repository_of(None) is None
-    assert repository.repository_of(live) is None
+    assert repository.repository_of(None, "web") is None
+    assert repository.repository_of(live, "web") is None
 
 
 def test_with_an_emulator_it_is_the_emulator_that_takes_pushes() -> None:
-    live = Live("arn", "web", "CREATE_COMPLETE", "", {}, {}, {}, {"RepositoryUri": URI}, "", False, "")
-    assert repository.repository_of(live) == PLACE
-    assert repository.repository_of(live, "http://127.0.0.1:4566") == Repository(URI, "127.0.0.1:4566", plain=True)
+    live = Live("arn", "web", "CREATE_COMPLETE", "", {}, {}, {}, {"OrderApiRepositoryUri": URI}, "", False, "")
+    assert repository.repository_of(live, "order-api") == PLACE
+    assert repository.repository_of(live, "order-api", "http://127.0.0.1:4566") == Repository(
+        URI, "127.0.0.1:4566", plain=True
+    )

@@ -86,6 +86,26 @@ def catching(templates: Set) -> None:
     extra(templates)["Conditions"][0]["PathPatternConfig"]["Values"] = ["/*"]
 
 
+def waits_for(paths: list[str]) -> Any:
+    """Two rules, of which the later one waits for these paths, of one host too."""
+
+    def change(templates: Set) -> None:
+        if "Extra" not in resources(templates, "service"):
+            two_rules(templates)
+        host = {"Field": "host-header", "HostHeaderConfig": {"Values": ["shop.example.com"]}}
+        extra(templates)["Conditions"] = [{"Field": "path-pattern", "PathPatternConfig": {"Values": paths}}, host]
+
+    return change
+
+
+def by_host(templates: Set) -> None:
+    """The earlier rule waits for one host, too; the later one for a path of another."""
+    waits_for(["/api/*"])(templates)
+    extra(templates)["Conditions"][1]["HostHeaderConfig"]["Values"] = ["other.example.com"]
+    host = {"Field": "host-header", "Values": ["shop.example.com"]}
+    resources(templates, "balancer")["Api"]["Properties"]["Conditions"].append(host)
+
+
 def redirecting(templates: Set) -> None:
     """A second listener that sends each request to HTTPS."""
     redirect = {"Protocol": "HTTPS", "Port": "443", "Host": "#{host}", "Path": "/#{path}", "StatusCode": "HTTP_301"}
@@ -233,6 +253,27 @@ CASES = (
     Case("S211", either_rule, both_rules, "service Resources.Extra.Properties.Priority", "has priority 10"),
     Case(
         "S212", redirecting, put(plain, Port=443), "balancer Resources.Plain.Properties.Port", "port 443, as Listener"
+    ),
+    Case(
+        "S213",
+        two_rules,
+        waits_for(["/api/v1/*", "/api/x"]),
+        "service Resources.Extra.Properties.Priority",
+        "Api of balancer.yaml takes all that Extra waits for before Extra sees it",
+    ),
+    Case(
+        "S213",
+        waits_for(["/api/v1/*", "/shop"]),
+        waits_for(["/api/v1/*"]),
+        "service Resources.Extra.Properties.Priority",
+        "Give Extra a lower number than Api.",
+    ),
+    Case(
+        "S213",
+        by_host,
+        waits_for(["/api/*"]),
+        "service Resources.Extra.Properties.Priority",
+        "takes all that Extra waits for",
     ),
     Case("S213", catching, put(extra, Priority=5), "balancer Resources.Api.Properties.Priority", "takes every request"),
     Case(

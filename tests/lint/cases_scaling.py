@@ -25,6 +25,15 @@ def resource_id(value: Any) -> Any:
     return put(target, ResourceId={"Fn::Sub": value} if "$" in value else value)
 
 
+def by_ref(templates: Set) -> None:
+    """The target names its service by what a Ref to it gives, its ARN."""
+    target(templates)["ResourceId"] = {"Fn::Select": [5, {"Fn::Split": [":", {"Ref": "Service"}]}]}
+
+
+def wrong_part(templates: Set) -> None:
+    target(templates)["ResourceId"] = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "Service"}]}]}
+
+
 def named(templates: Set) -> None:
     """Cluster and service with names of their own, which the target spells out."""
     resources(templates, "cluster")["Cluster"]["Properties"] = {"ClusterName": "shop"}
@@ -192,6 +201,7 @@ CASES = (
     ),
     Case("S701", nothing, resource_id("service/${Cluster}/${Service}"), f"{TARGET}.ResourceId", "the ARN of Service"),
     Case("S701", nothing, resource_id("${Cluster}/${Service.Name}"), f"{TARGET}.ResourceId", "no service/cluster"),
+    Case("S701", by_ref, wrong_part, f"{TARGET}.ResourceId", "Service.Name}, which is no service/cluster"),
     Case("S701", nothing, other_cluster, f"{TARGET}.ResourceId", "Service on cluster Other, but it runs on Cluster"),
     Case("S701", nothing, resource_id("service/${Cluster}/web"), f"{TARGET}.ResourceId", "the set does not have"),
     Case("S701", named, resource_id("service/shop/wbe"), f"{TARGET}.ResourceId", "Did you mean web?"),
@@ -204,6 +214,7 @@ CASES = (
         f"{TARGET}.ScalableDimension",
         "Set it to ecs:service:DesiredCount.",
     ),
+    Case("S303", by_ref, put(service, DesiredCount=2), "service Resources.Service.Properties.DesiredCount", "Leave"),
     Case("S703", named_target, no_wait, "service Resources.Requests.Properties.ResourceId", "wait for Scaling"),
     Case("S703", named_target, no_target, "service Resources.Requests.Properties.ResourceId", "no scalable target"),
     Case("S704", stepping, step(1, MetricIntervalLowerBound=30), STEPS, "0 to 20 and 30 to inf leave a gap"),

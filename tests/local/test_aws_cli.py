@@ -83,7 +83,7 @@ def test_the_rendered_set_is_deployed_by_the_command_line(account: Account, tmp_
     done = aws(account, "package", *files, "--s3-bucket", account.bucket)
     assert done.returncode == 0, done.stderr
     image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web:1"
-    for values in ((), ("--parameter-overrides", f"ImageUri={image}")):
+    for values in ((), ("--parameter-overrides", f"WebImageUri={image}")):
         done = aws(
             account,
             *("deploy", "--stack-name", "web", "--template-file", str(packaged), "--capabilities", "CAPABILITY_IAM"),

@@ -31,6 +31,7 @@ from image.helpers import need
 from webapp.helpers import WEBAPP, eventually, free_port, serves
 
 import scaleout_cfn
+from scaleout_cfn.config import SourcePipeline
 from scaleout_cfn.local import Emulator
 
 from . import helpers
@@ -119,7 +120,7 @@ class CodeBuild:
 
     @property
     def repository(self) -> str:
-        return helpers.outputs(helpers.described(self.account, "web"))["RepositoryUri"].partition("/")[2]
+        return helpers.outputs(helpers.described(self.account, "web"))["WebRepositoryUri"].partition("/")[2]
 
 
 @pytest.fixture(scope="module")
@@ -177,10 +178,9 @@ def put_docker(home: Path) -> None:
 
 def put_sources(build: CodeBuild) -> None:
     """The set, and the sample on a base that is in the account's registry."""
-    settings = msgspec.structs.replace(
-        config("source"), pipeline=msgspec.structs.replace(KINDS["source"], context="app")
-    )
-    created(build.account, settings)
+    source = KINDS["source"]
+    assert isinstance(source, SourcePipeline)
+    created(build.account, config(msgspec.structs.replace(source, context="app")))
     base = f"{build.registry}/base:trixie"
     tar = build.home / "debian.tar"
     make_base(tar)

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 import scaleout_cfn as sc
-from scaleout_cfn.config import GitHubPipeline, RegistryPipeline, SourcePipeline
+from scaleout_cfn.config import GitHubPipeline, NoPipeline, RegistryPipeline, SourcePipeline
 from scaleout_cfn.stacks.pipeline import script
 
 from . import helpers
@@ -21,7 +21,7 @@ from .helpers import Account
 from .test_service_set import running_image
 
 AWS = shutil.which("aws", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
-NODE_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
+MACHINE_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
 FLOATING = "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id"
 REPOSITORY = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web"
 DIGESTS = [f"sha256:{digit * 64}" for digit in "123"]
@@ -34,11 +34,11 @@ KINDS: dict[str, SourcePipeline | RegistryPipeline | GitHubPipeline] = {
 }
 
 
-def config(kind: str) -> sc.Config:
+def config(pipeline: SourcePipeline | RegistryPipeline | GitHubPipeline | NoPipeline) -> sc.Config:
     return sc.Config(
         registry=sc.Registry(empty_on_delete=True, mutable_tags=("latest",)),
-        cluster=sc.Cluster(node_image=NODE_IMAGE),
-        pipeline=KINDS[kind],
+        capacity={"nodes": sc.Ec2Capacity(machine_image=MACHINE_IMAGE)},
+        services={"web": sc.WebService(pipeline=pipeline)},
     )
 
 
@@ -46,7 +46,7 @@ def created(account: Account, config: sc.Config) -> dict[str, str]:
     """Create the set, and return the parameters that it was given."""
     url = helpers.upload(account, sc.render(sc.compose(config)))
     # The emulator knows no version of the machine image.
-    values = {"TemplatesUrl": url, "NodeImage": FLOATING}
+    values = {"TemplatesUrl": url, "NodesMachineImage": FLOATING}
     stack = helpers.deploy(account, "web", f"{url}/root.yaml", values, kind="CREATE")
     assert stack["StackStatus"] == "CREATE_COMPLETE", helpers.failures(account)
     return values
@@ -59,6 +59,7 @@ def deploy(account: Account, digest: str) -> subprocess.CompletedProcess[str]:
         "PATH": os.pathsep.join((str(Path(AWS).parent), os.environ["PATH"])),
         "HOME": "/nonexistent",
         "STACK": "web",
+        "PARAMETER": "WebImageUri",
         "REPOSITORY_URI": REPOSITORY,
         "IMAGE_DIGEST": digest,
         **account.environment(),
@@ -78,20 +79,20 @@ def deploy(account: Account, digest: str) -> subprocess.CompletedProcess[str]:
 def test_a_set_with_a_pipeline_is_made_before_there_is_an_image_changed_and_deleted(
     kind: str, account: Account
 ) -> None:
-    values = created(account, config(kind))
+    values = created(account, config(KINDS[kind]))
     stack = helpers.described(account, "web")
     made = helpers.children(account, stack["StackId"])
-    assert "Pipeline" in made and "Service" not in made
+    assert "WebPipeline" in made and "WebService" not in made
     outputs = helpers.outputs(stack)
     if kind == "github":
-        assert outputs["GithubBuildRole"] != outputs["GithubDeployRole"]
-        assert "PipelineName" not in outputs
+        assert outputs["WebGithubBuildRole"] != outputs["WebGithubDeployRole"]
+        assert "WebPipelineName" not in outputs
     else:
-        assert outputs["PipelineName"]
-        assert "GithubBuildRole" not in outputs
+        assert outputs["WebPipelineName"]
+        assert "WebGithubBuildRole" not in outputs
 
     pipeline = msgspec.structs.replace(KINDS[kind], approval=not KINDS[kind].approval)
-    changed = sc.render(sc.compose(msgspec.structs.replace(config(kind), pipeline=pipeline)))
+    changed = sc.render(sc.compose(config(pipeline)))
     for name, text in changed.items():
         account.client("s3").put_object(Bucket=account.bucket, Key=f"v2/{name}", Body=text)
     values["TemplatesUrl"] += "/v2"
@@ -99,14 +100,12 @@ def test_a_set_with_a_pipeline_is_made_before_there_is_an_image_changed_and_dele
     assert stack["StackStatus"] == "UPDATE_COMPLETE", helpers.failures(account)
 
     # Away with it again, and nothing else is touched.
-    for name, text in sc.render(
-        sc.compose(msgspec.structs.replace(config(kind), pipeline=sc.Config().pipeline))
-    ).items():
+    for name, text in sc.render(sc.compose(config(NoPipeline()))).items():
         account.client("s3").put_object(Bucket=account.bucket, Key=f"v3/{name}", Body=text)
     values["TemplatesUrl"] = values["TemplatesUrl"].replace("/v2", "/v3")
     stack = helpers.deploy(account, "web", f"{values['TemplatesUrl']}/root.yaml", values)
     assert stack["StackStatus"] == "UPDATE_COMPLETE", helpers.failures(account)
-    assert "Pipeline" not in helpers.children(account, stack["StackId"])
+    assert "WebPipeline" not in helpers.children(account, stack["StackId"])
 
     assert helpers.delete(account, stack["StackId"])["StackStatus"] == "DELETE_COMPLETE", helpers.failures(account)
     kept = helpers.leftovers(account)
@@ -116,7 +115,7 @@ def test_a_set_with_a_pipeline_is_made_before_there_is_an_image_changed_and_dele
 
 @pytest.mark.skipif(AWS is None, reason="the AWS command line is not installed")
 def test_the_script_brings_the_first_image_and_the_next_and_changes_nothing_else(account: Account) -> None:
-    created(account, config("source"))
+    created(account, config(KINDS["source"]))
     before = parameters(account)
     for digest in DIGESTS[:2]:
         done = deploy(account, digest)
@@ -124,7 +123,7 @@ def test_the_script_brings_the_first_image_and_the_next_and_changes_nothing_else
         assert f"{REPOSITORY}@{digest} is deployed" in done.stdout
         assert "TaskDefinition" in done.stdout  # what would change was shown, nested stacks included
         assert running_image(account) == f"{REPOSITORY}@{digest}"
-        assert parameters(account) == {**before, "ImageUri": f"{REPOSITORY}@{digest}"}
+        assert parameters(account) == {**before, "WebImageUri": f"{REPOSITORY}@{digest}"}
         assert "RoleARN" not in helpers.described(account, "web")
     again = deploy(account, DIGESTS[1])
     assert again.returncode == 0
@@ -133,9 +132,9 @@ def test_the_script_brings_the_first_image_and_the_next_and_changes_nothing_else
 
 @pytest.mark.skipif(AWS is None, reason="the AWS command line is not installed")
 def test_the_script_fails_when_the_stack_rolls_back(faulty: Account, faults: Faults) -> None:
-    created(faulty, config("source"))
+    created(faulty, config(KINDS["source"]))
     assert deploy(faulty, DIGESTS[0]).returncode == 0
-    faults({"resource": "TaskDefinition", "operation": "update", "stack": "web-Service", "times": 1})
+    faults({"resource": "TaskDefinition", "operation": "update", "stack": "web-WebService", "times": 1})
     done = deploy(faulty, DIGESTS[1])
     assert done.returncode == 1, done.stdout + done.stderr
     assert "is not deployed: stack web is in state UPDATE_ROLLBACK_COMPLETE" in done.stderr

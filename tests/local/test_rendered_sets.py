@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
+from one_service import one_service
 
 import scaleout_cfn as sc
 
@@ -14,25 +17,34 @@ from .test_service_set import running_image
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web@sha256:"
 DELETED_TOO = sc.Registry(empty_on_delete=True)
 
+
+def parts(service: sc.WebService | None = None, **more: Any) -> dict[str, Any]:
+    """Services and capacity of one service by its parts."""
+    config = one_service(service, **more)
+    return {"services": config.services, "capacity": config.capacity}
+
+
 SETS = {
     "default": sc.Config(registry=DELETED_TOO),
     "three zones, NAT in each, everything scaled": sc.Config(
         registry=sc.Registry(empty_on_delete=True, mutable_tags=("latest",)),
         network=sc.NewVpc(zones=3, egress="nat-per-zone", flow_logs=True),
-        scaling=sc.Scaling(
-            memory=sc.TargetTracking(enabled=True, target=75),
-            requests=sc.TargetTracking(enabled=True, target=600),
-            step_policies=(
-                sc.StepScaling(name="Surge", threshold_percent=90, steps=(sc.StepAdjustment(adjustment=3),)),
-            ),
-            schedules=(sc.Schedule(name="night", at="cron(0 22 * * ? *)", min_tasks=2, max_tasks=4),),
+        **parts(
+            scaling=sc.Scaling(
+                memory=sc.TargetTracking(enabled=True, target=75),
+                requests=sc.TargetTracking(enabled=True, target=600),
+                step_policies=(
+                    sc.StepScaling(name="Surge", threshold_percent=90, steps=(sc.StepAdjustment(adjustment=3),)),
+                ),
+                schedules=(sc.Schedule(name="night", at="cron(0 22 * * ? *)", min_tasks=2, max_tasks=4),),
+            )
         ),
         tags={"team": "shop"},
     ),
     "IPv6, HTTPS for a domain": sc.Config(
         registry=DELETED_TOO,
         network=sc.NewVpc(ipv6=True),
-        load_balancer=sc.LoadBalancer(
+        load_balancer=sc.NewLoadBalancer(
             listener=sc.Domain(domain_name="shop.example.com", hosted_zone_id="Z0123456789ABCDEFGHIJ")
         ),
         observability=sc.Observability(alarm_email="ops@example.com"),
@@ -40,28 +52,32 @@ SETS = {
     "regional NAT, a network interface a task, Spot": sc.Config(
         registry=DELETED_TOO,
         network=sc.NewVpc(egress="regional-nat"),
-        service=sc.Service(network_mode="awsvpc", exec=True, read_only=False),
-        scaling=sc.Scaling(max_tasks=6),
-        cluster=sc.Cluster(instance_types=("m7i.large", "m6i.large"), spot_percent=70, on_demand_base=1, max_nodes=4),
+        **parts(
+            sc.WebService(network_mode="awsvpc", exec=True, read_only=False),
+            scaling=sc.Scaling(max_tasks=6),
+            nodes=sc.Ec2Capacity(
+                instance_types=("m7i.large", "m6i.large"), spot_percent=70, on_demand_base=1, max_nodes=4
+            ),
+        ),
     ),
     "no way out": sc.Config(registry=DELETED_TOO, network=sc.NewVpc(egress="endpoints")),
     "public subnets, internal": sc.Config(
         registry=DELETED_TOO,
         network=sc.NewVpc(egress="public-subnets"),
-        load_balancer=sc.LoadBalancer(scheme="internal"),
+        load_balancer=sc.NewLoadBalancer(scheme="internal"),
     ),
 }
 
 
 def with_domain(account: Account, config: sc.Config) -> sc.Config:
     """The same, with a hosted zone that is there."""
-    listener = config.load_balancer.listener
-    if not isinstance(listener, sc.Domain):
+    balancer = config.load_balancer
+    if not isinstance(balancer, sc.NewLoadBalancer) or not isinstance(balancer.listener, sc.Domain):
         return config
     zone = account.client("route53").create_hosted_zone(Name="example.com", CallerReference="tests")["HostedZone"]["Id"]
     replace = msgspec.structs.replace
-    listener = replace(listener, hosted_zone_id=zone.rpartition("/")[2])
-    return replace(config, load_balancer=replace(config.load_balancer, listener=listener))
+    listener = replace(balancer.listener, hosted_zone_id=zone.rpartition("/")[2])
+    return replace(config, load_balancer=replace(balancer, listener=listener))
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -73,23 +89,22 @@ def test_a_set_lives_from_its_first_deployment_without_an_image_to_its_end(name:
 
     stack = helpers.deploy(account, "web", f"{url}/root.yaml", values, kind="CREATE")
     assert stack["StackStatus"] == "CREATE_COMPLETE", helpers.failures(account)
-    assert "ServiceName" not in helpers.outputs(stack)
-    assert not helpers.children(account, stack["StackId"]).keys() & {"Service", "Autoscaling"}
+    assert "WebService" not in helpers.children(account, stack["StackId"])
 
-    values["ImageUri"] = IMAGE + "1" * 64
+    values["WebImageUri"] = IMAGE + "1" * 64
     stack = helpers.deploy(account, "web", f"{url}/root.yaml", values)
     assert stack["StackStatus"] == "UPDATE_COMPLETE", helpers.failures(account)
-    assert helpers.outputs(stack)["ServiceName"]
-    assert running_image(account) == values["ImageUri"]
+    assert "WebService" in helpers.children(account, stack["StackId"])
+    assert running_image(account) == values["WebImageUri"]
 
-    values["ImageUri"] = IMAGE + "2" * 64
+    values["WebImageUri"] = IMAGE + "2" * 64
     change = helpers.change_set(account, "web", f"{url}/root.yaml", values)
     touched = {entry["ResourceChange"]["LogicalResourceId"] for entry in change["Changes"]}
-    assert touched <= {"Service", "Autoscaling"}
+    assert touched == {"WebService"}
     assert helpers.execute(account, change)["StackStatus"] == "UPDATE_COMPLETE", helpers.failures(account)
-    assert running_image(account) == values["ImageUri"]
+    assert running_image(account) == values["WebImageUri"]
 
-    values["MaxTasks"] = "5"
+    values["WebScalingMaxTasks"] = "5"
     assert helpers.deploy(account, "web", f"{url}/root.yaml", values)["StackStatus"] == "UPDATE_COMPLETE"
     (target,) = account.client("application-autoscaling").describe_scalable_targets(ServiceNamespace="ecs")[
         "ScalableTargets"
@@ -103,7 +118,7 @@ def test_a_set_lives_from_its_first_deployment_without_an_image_to_its_end(name:
 def test_a_changed_child_changes_and_the_others_stay(account: Account) -> None:
     config = SETS["default"]
     url = helpers.upload(account, sc.render(sc.compose(config)))
-    values = {"TemplatesUrl": url, "ImageUri": IMAGE + "1" * 64}
+    values = {"TemplatesUrl": url, "WebImageUri": IMAGE + "1" * 64}
     stack = helpers.deploy(account, "web", f"{url}/root.yaml", values, kind="CREATE")
     assert stack["StackStatus"] == "CREATE_COMPLETE", helpers.failures(account)
 
@@ -115,17 +130,17 @@ def test_a_changed_child_changes_and_the_others_stay(account: Account) -> None:
     values["TemplatesUrl"] = f"{url}/v2"
     stack = helpers.deploy(account, "web", f"{url}/v2/root.yaml", values)
     assert stack["StackStatus"] == "UPDATE_COMPLETE", helpers.failures(account)
-    group = helpers.outputs(stack)["LogGroupName"]
+    group = helpers.outputs(stack)["WebLogGroupName"]
     (found,) = account.client("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]
     assert found["retentionInDays"] == 7
-    assert running_image(account) == values["ImageUri"]
+    assert running_image(account) == values["WebImageUri"]
     helpers.delete(account, stack["StackId"])
     assert helpers.leftovers(account) == []
 
 
 def test_the_same_again_is_no_change(account: Account) -> None:
     url = helpers.upload(account, sc.render(sc.compose(SETS["default"])))
-    values = {"TemplatesUrl": url, "ImageUri": IMAGE + "1" * 64}
+    values = {"TemplatesUrl": url, "WebImageUri": IMAGE + "1" * 64}
     helpers.deploy(account, "web", f"{url}/root.yaml", values, kind="CREATE")
     change = helpers.change_set(account, "web", f"{url}/root.yaml", values)
     assert change["Status"] == "FAILED"
@@ -134,13 +149,13 @@ def test_the_same_again_is_no_change(account: Account) -> None:
 
 def test_two_sets_live_side_by_side(account: Account) -> None:
     url = helpers.upload(account, sc.render(sc.compose(SETS["default"])))
-    values = {"TemplatesUrl": url, "ImageUri": IMAGE + "1" * 64}
+    values = {"TemplatesUrl": url, "WebImageUri": IMAGE + "1" * 64}
     stacks = [
         helpers.deploy(account, name, f"{url}/root.yaml", values, kind="CREATE") for name in ("web-one", "web-two")
     ]
     assert [stack["StackStatus"] for stack in stacks] == ["CREATE_COMPLETE"] * 2, helpers.failures(account)
     helpers.delete(account, stacks[0]["StackId"])
-    assert running_image(account) == values["ImageUri"]
+    assert running_image(account) == values["WebImageUri"]
     helpers.delete(account, stacks[1]["StackId"])
     assert helpers.leftovers(account) == []
 
@@ -166,7 +181,7 @@ def test_a_vpc_that_is_there_already_is_used_and_left_alone(account: Account) ->
     before = helpers.leftovers(account)
     network = sc.ExistingVpc(vpc_id=vpc, load_balancer_subnets=tuple(subnets), node_subnets=tuple(subnets))
     url = helpers.upload(account, sc.render(sc.compose(sc.Config(network=network, registry=DELETED_TOO))))
-    values = {"TemplatesUrl": url, "ImageUri": IMAGE + "1" * 64}
+    values = {"TemplatesUrl": url, "WebImageUri": IMAGE + "1" * 64}
     stack = helpers.deploy(account, "web", f"{url}/root.yaml", values, kind="CREATE")
     assert stack["StackStatus"] == "CREATE_COMPLETE", helpers.failures(account)
     groups = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["SecurityGroups"]
@@ -174,3 +189,79 @@ def test_a_vpc_that_is_there_already_is_used_and_left_alone(account: Account) ->
     assert "Network" not in helpers.children(account, stack["StackId"])
     helpers.delete(account, stack["StackId"])
     assert helpers.leftovers(account) == before
+
+
+#: Three services on each kind of capacity: one that reaches another, and one by another command of the same image.
+FEW = sc.Scaling(max_tasks=3)
+POOLS: dict[str, Any] = {
+    "ec2": sc.Ec2Capacity(max_nodes=20),
+    "fargate": sc.FargateCapacity(spot_percent=50),
+    "managed-instances": sc.ManagedCapacity(),
+}
+
+
+def three(kind: str, *names: str) -> sc.Config:
+    services: dict[str, Any] = {
+        "web": sc.WebService(memory_mib=512, reaches=("api",), scaling=FEW),
+        "api": sc.InternalService(memory_mib=512, scaling=FEW),
+        "mailer": sc.WorkerService(memory_mib=512, image_of="web", command=("mail",), scaling=FEW),
+        # Under bridge the first of a pool opens the nodes to the balancer, and their stack changes.
+        "blog": sc.WebService(memory_mib=512, network_mode="awsvpc", route=sc.Route(paths=("/blog/*",)), scaling=FEW),
+    }
+    chosen = {name: services[name] for name in names or ("web", "api", "mailer")}
+    return sc.Config(registry=DELETED_TOO, capacity={"pool": POOLS[kind]}, services=chosen)
+
+
+def planned(account: Account, change: dict[str, Any]) -> dict[str, str]:
+    """What a change set says of each resource: its action, or whether it is replaced."""
+    cfn, plan = account.client("cloudformation"), {}
+    for entry in cfn.describe_change_set(ChangeSetName=change["ChangeSetId"])["Changes"]:
+        row = entry["ResourceChange"]
+        plan[row["LogicalResourceId"]] = row.get("Replacement") or row["Action"]
+        if "ChangeSetId" in row:
+            nested = planned(account, {"ChangeSetId": row["ChangeSetId"]})
+            plan |= {f"{row['LogicalResourceId']}/{name}": verdict for name, verdict in nested.items()}
+    return plan
+
+
+def brought(account: Account, config: sc.Config, **values: str) -> dict[str, str]:
+    """Deploy a set, and tell what was planned."""
+    url = helpers.upload(account, sc.render(sc.compose(config)))
+    exists = bool(account.client("cloudformation").list_stacks()["StackSummaries"])
+    given = {"TemplatesUrl": url, **values}
+    change = helpers.change_set(account, "web", f"{url}/root.yaml", given, kind="UPDATE" if exists else "CREATE")
+    plan = planned(account, change)
+    stack = helpers.execute(account, change)
+    assert stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), helpers.failures(account)
+    return plan
+
+
+@pytest.mark.parametrize("kind", POOLS)
+def test_services_come_get_images_and_go_without_touching_each_other(kind: str, account: Account) -> None:
+    images = {"WebImageUri": IMAGE + "1" * 64, "ApiImageUri": ""}
+    brought(account, three(kind), **images)
+    children = helpers.children(account, helpers.described(account, "web")["StackId"])
+    assert {name for name in children if name.endswith("Service")} == {"WebService", "MailerService"}
+    images["ApiImageUri"] = IMAGE + "2" * 64
+    first = brought(account, three(kind), **images)
+    # The one that reaches it comes after it, and so is looked at again.
+    assert {name.partition("/")[0] for name, verdict in first.items() if verdict == "Add"} == {"ApiService"}
+
+    images["ApiImageUri"] = IMAGE + "3" * 64
+    assert brought(account, three(kind), **images) == {
+        "ApiService": "False",
+        "ApiService/TaskDefinition": "True",
+        "ApiService/Service": "False",
+    }
+
+    images["BlogImageUri"] = IMAGE + "4" * 64
+    names = ("web", "api", "mailer", "blog")
+    added = brought(account, three(kind, *names), **images)
+    assert {name.partition("/")[0] for name in added} == {"BlogFoundation", "BlogService", "Dashboard"}
+    del images["BlogImageUri"]
+    removed = brought(account, three(kind), **images)
+    assert {name.partition("/")[0] for name in removed} == {"BlogFoundation", "BlogService", "Dashboard"}
+
+    stack = helpers.delete(account, helpers.described(account, "web")["StackId"])
+    assert stack["StackStatus"] == "DELETE_COMPLETE", helpers.failures(account)
+    assert helpers.leftovers(account) == []

@@ -43,7 +43,7 @@ def test_simulate_gives_one_json_object_the_same_each_time() -> None:
     assert one == other
     data = json.loads(one)
     assert 0 < data["objective_missed"]["low"] <= data["objective_missed"]["mean"] <= data["objective_missed"]["high"]
-    assert data["settings"]["tasks_per_node"] == 6
+    assert data["settings"]["pool"]["tasks_per_node"] == 6
     assert data["events"]
 
 
@@ -98,7 +98,7 @@ def test_time_with_too_few_tasks_has_a_sentence_where_it_is_more_than_the_misses
     """Two tasks, always at nine tenths: 3 % of the requests wait too long, in each second."""
     says = "a second that misses 2 % of them counts as a whole"
     narrow = tmp_path / "scaleout.toml"
-    narrow.write_text("[scaling]\nmax_tasks = 2\n")
+    narrow.write_text("[services.web.scaling]\nmax_tasks = 2\n")
     steady = ("--traffic", "step", "--with", "base=90", "--with", "peak=90", "--task-rps", "50")
     output = _run("simulate", str(narrow), *steady).stdout
     assert re.search(r"time with too few tasks +100.00%", output)
@@ -109,7 +109,8 @@ def test_time_with_too_few_tasks_has_a_sentence_where_it_is_more_than_the_misses
 @pytest.fixture
 def environments(tmp_path: Path) -> str:
     file = tmp_path / "scaleout.toml"
-    file.write_text("[scaling]\nmax_tasks = 900\n[environments.prod.scaling]\nmax_tasks = 12\nmin_tasks = 3\n")
+    prod = "[environments.prod.services.web.scaling]\nmax_tasks = 12\nmin_tasks = 3\n"
+    file.write_text(f"[services.web.scaling]\nmax_tasks = 900\n{prod}")
     return str(file)
 
 
@@ -132,7 +133,7 @@ def test_templates_have_no_environments_and_that_is_told(environments: str) -> N
 
 def test_a_template_s_time_zone_that_does_not_exist_is_one_clear_message(tmp_path: Path) -> None:
     shutil.copytree(FOLDER, tmp_path / "set")
-    scaling = tmp_path / "set" / "autoscaling.yaml"
+    scaling = tmp_path / "set" / "web-service.yaml"
     text = scaling.read_text()
     actions = (
         "      ScheduledActions:\n        - ScheduledActionName: day\n          Schedule: cron(0 8 * * ? *)\n"
@@ -147,9 +148,61 @@ def test_a_template_s_time_zone_that_does_not_exist_is_one_clear_message(tmp_pat
 
 def test_a_config_file_is_simulated_as_it_renders(tmp_path: Path) -> None:
     file = tmp_path / "scaleout.toml"
-    file.write_text("[scaling]\nmin_tasks = 12\n")
+    file.write_text("[services.web.scaling]\nmin_tasks = 12\n")
     data = json.loads(_run("simulate", str(file), *CROWD, "--json").stdout)
     assert data["settings"]["scaling"]["min_tasks"] == 12
+
+
+THREE = """
+[capacity.nodes]
+instance_types = ["t3.large"]
+[capacity.far]
+kind = "fargate"
+[services.web]
+capacity = "nodes"
+[services.api]
+capacity = "nodes"
+route = { paths = ["/api/*"] }
+scaling = { max_tasks = 4 }
+[services.mailer]
+kind = "worker"
+image_of = "web"
+capacity = "far"
+memory_mib = 512
+"""
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> str:
+    file = tmp_path / "scaleout.toml"
+    file.write_text(THREE)
+    return str(file)
+
+
+def test_a_service_of_several_is_simulated_by_its_name_and_what_is_beside_it_is_said(three: str) -> None:
+    with pytest.raises(UsageError, match=r"several services: api, mailer, web; say which one by --service NAME"):
+        _run("simulate", three, *CROWD)
+    with pytest.raises(UsageError, match=r"no service shop; there is api, mailer, web"):
+        _run("advise", three, *CROWD, "--service", "shop")
+    output = _run("simulate", three, *CROWD, "--service", "web").stdout
+    assert "On the same nodes: 2 tasks of api" in output
+    data = json.loads(_run("simulate", three, *CROWD, "--service", "web", "--json").stdout)
+    assert data["settings"]["pool"]["taken"] == 2
+    assert data["notes"][0].startswith("On the same nodes: 2 tasks of api")
+
+
+def test_on_fargate_there_are_task_hours_and_nothing_of_instances(three: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    asked = ("simulate", three, *CROWD, "--service", "mailer")
+    output = _run(*asked, "--html", str(page), "--plot", str(tmp_path / "plot.svg")).stdout
+    assert re.search(r"task-hours +\d", output)
+    assert "nstance" not in output
+    assert "task-hours on Fargate" in page.read_text()
+    assert "Instances" not in page.read_text()
+    data = json.loads(_run(*asked, "--json").stdout)
+    assert data["settings"]["pool"]["kind"] == "fargate"
+    assert data["task_hours"]["mean"] > 0
+    assert data["instance_hours"]["mean"] == 0
 
 
 def test_simulate_reads_a_csv_and_scales_it(tmp_path: Path) -> None:
@@ -340,7 +393,7 @@ def test_advise_writes_an_overlay(tmp_path: Path) -> None:
     ramp = ["--traffic", "ramp", "--with", "peak=300", "--with", "hours=1.5", "--task-rps", "50"]
     result = _run("advise", FOLDER, *ramp, "--tries", "30", "--allow", "0.02", "-o", str(out))
     assert "30 settings tried" in result.stderr
-    assert "[environments.advised.scaling]" in out.read_text()
+    assert "[environments.advised.services.web.scaling]" in out.read_text()
 
 
 def test_advise_refuses_where_nothing_survives() -> None:

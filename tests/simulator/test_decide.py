@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.decide import CapacityProvider, Happening, NodeTracking, ServicePolicies, Source
 from scaleout_cfn.simulator.model import Delays
 from scaleout_cfn.simulator.placement import Nodes
 
-from .sets import model
+from .sets import model, node_pool
 
 MINUTE, FAST = Source(60, 150), Source(20, 20)
 
@@ -294,7 +294,8 @@ def pool(nodes: int, tasks: int = 0, per_node: int = 6) -> Nodes:
 
 def provider(**settings: Any) -> CapacityProvider:
     given = {name: settings.pop(name) for name in ("min_nodes", "max_nodes") if name in settings}
-    return CapacityProvider(model(nodes=NodeScaling(**{"min_step": 1, "warmup_s": 0, **settings}), **given), Delays())
+    scaling = NodeScaling(**{"min_step": 1, "warmup_s": 0, **settings})
+    return CapacityProvider(node_pool(scaling=scaling, **given), Delays())
 
 
 def test_waiting_tasks_call_for_the_nodes_that_hold_them() -> None:
@@ -358,7 +359,7 @@ def test_half_of_a_group_goes_in_a_step_and_the_next_waits_until_this_is_done() 
 def test_a_step_that_removes_nothing_holds_nothing_back() -> None:
     acting = calmed(min_nodes=20)
     assert acting.act(1000, 1, pool(20, 6), 0) == (0, None)
-    acting.model = replace(acting.model, min_nodes=2)
+    acting.pool = replace(acting.pool, min_nodes=2)
     assert acting.act(1001, 1, pool(20, 6), 0) == (-10, None)
 
 
@@ -378,7 +379,7 @@ class Group:
     """Nodes that track their own CPU. A node has eight tasks' worth; ten tasks run on five nodes."""
 
     def __init__(self, **changes: Any) -> None:
-        self.tracking = NodeTracking(model(**{"min_nodes": 1, "max_nodes": 20, **changes}), Delays(), 30.0)
+        self.tracking = NodeTracking(node_pool(**{"min_nodes": 1, "max_nodes": 20, **changes}), 256, Delays(), 30.0)
 
     def see(self, now: int, cpu: float, *, running: int = 10, nodes: int = 5, booting: int = 0) -> int:
         return self.tracking.act(now, cpu, running, pool(nodes), booting)

@@ -13,9 +13,10 @@ from strategies import configs
 
 import scaleout_cfn as sc
 from scaleout_cfn import capacity
-from scaleout_cfn.config import conflicts
+from scaleout_cfn.config.conflicts import conflicts
+from scaleout_cfn.config.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.simulator.model import Fargate
 from scaleout_cfn.simulator.read import model_of, read
 
 FOLDER = Path(__file__).parents[2] / "templates_out"
@@ -36,13 +37,28 @@ def _as_read(scaling: Scaling) -> Scaling:
 @given(configs())
 def test_the_policies_of_a_config_come_back_from_its_templates(config: sc.Config) -> None:
     templates = sc.set_of(sc.compose(config))
-    model = model_of(templates)
-    assert model.scaling == _as_read(config.scaling)
-    assert (model.min_nodes, model.max_nodes) == (config.cluster.min_nodes, config.cluster.max_nodes)
-    assert model.instance_type == config.cluster.instance_types[0]
-    assert model.placement == config.service.placement
-    assert model.health_check_interval_s == config.load_balancer.health_check.interval_s
-    assert model.deregistration_delay_s == config.load_balancer.deregistration_delay_s
+    for unit in sc.units(config):
+        if isinstance(unit.pool, sc.ManagedCapacity):
+            with pytest.raises(UsageError, match="runs on ECS Managed Instances"):
+                model_of(templates, service=unit.name)
+            continue
+        model = model_of(templates, service=unit.name)
+        assert model.service == unit.name
+        assert model.scaling == _as_read(unit.settings.scaling)
+        assert model.task_cpu_units == unit.settings.cpu_units
+        if isinstance(unit.pool, sc.Ec2Capacity):
+            nodes = model.nodes
+            assert nodes is not None
+            assert nodes.name == unit.pool_name
+            assert nodes.scaling == unit.pool.scaling
+            assert (nodes.min_nodes, nodes.max_nodes) == (unit.pool.min_nodes, unit.pool.max_nodes)
+            assert nodes.instance_type == unit.pool.instance_types[0]
+            assert nodes.placement == unit.settings.placement
+        else:
+            assert model.pool == Fargate(unit.architecture, unit.pool.spot_percent, unit.pool.on_demand_base)
+        if isinstance(unit.settings, sc.WebService):
+            assert model.health_check_interval_s == unit.settings.health_check.interval_s
+            assert model.deregistration_delay_s == unit.settings.deregistration_delay_s
 
 
 steps = st.builds(
@@ -69,7 +85,7 @@ steps = st.builds(
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(steps, max_size=2, unique_by=lambda policy: policy.name))
 def test_every_kind_of_step_comes_back_from_yaml(tmp_path: Path, policies: list[StepScaling]) -> None:
-    config = sc.Config(scaling=sc.Scaling(step_policies=tuple(policies)))
+    config = sc.Config(services={"web": sc.WebService(scaling=sc.Scaling(step_policies=tuple(policies)))})
     assert conflicts(config) == []
     sc.write(tmp_path, sc.render(sc.compose(config)))
     assert read(tmp_path).scaling.step_policies == tuple(policies)
@@ -77,11 +93,57 @@ def test_every_kind_of_step_comes_back_from_yaml(tmp_path: Path, policies: list[
 
 def test_the_committed_set_is_the_default_config() -> None:
     model = read(FOLDER)
-    assert model.scaling == sc.Config().scaling
-    assert model.zones == 2
+    assert model.scaling == sc.WebService().scaling
+    assert model.nodes is not None
+    assert model.nodes.zones == 2
     assert (model.network.nat_gateways, model.network.public_addresses) == (1, 3)
-    type_ = capacity.instance_type(model.instance_type)
-    assert model.node_cpu_units == type_.vcpus * 1024
+    type_ = capacity.instance_type(model.nodes.instance_type)
+    assert model.nodes.cpu_units == type_.vcpus * 1024
+
+
+def several(**pools: Any) -> dict[str, Any]:
+    """The templates of three services, of which two share their nodes."""
+    services: dict[str, Any] = {
+        "web": sc.WebService(capacity="nodes"),
+        "api": sc.WebService(capacity="nodes", route=sc.Route(paths=("/api/*",)), cpu_units=512),
+        "mailer": sc.WorkerService(image_of="web", capacity="far", cpu_units=256, memory_mib=512),
+    }
+    nodes = sc.Ec2Capacity(instance_types=("m7i.large",), max_nodes=40)
+    far = pools.get("far", sc.FargateCapacity(spot_percent=70, on_demand_base=2))
+    return sc.set_of(sc.compose(sc.Config(services=services, capacity={"nodes": nodes, "far": far})))
+
+
+def test_one_service_of_several_has_to_be_named() -> None:
+    with pytest.raises(UsageError, match="several services: api, mailer, web; say which one by --service NAME"):
+        model_of(several())
+    with pytest.raises(UsageError, match="no service shop; there is api, mailer, web"):
+        model_of(several(), service="shop")
+
+
+def test_what_shares_the_nodes_takes_its_places_at_its_fewest_tasks_and_is_named() -> None:
+    web, api = (model_of(several(), service=name) for name in ("web", "api"))
+    assert web.nodes is not None and api.nodes is not None
+    # Of 2,048 CPU units: eight tasks of web, or four of api, each of which takes two of web's places.
+    assert (web.nodes.tasks_per_node, web.nodes.taken) == (8, 4)
+    # One task of web leaves room for three of api: it takes one place of four.
+    assert (api.nodes.tasks_per_node, api.nodes.taken) == (4, 2)
+    assert "2 tasks of api" in web.notes[0] and "4 places, of 8 a node" in web.notes[0]
+    assert "mailer" not in web.notes[0]
+
+
+def test_what_nobody_can_know_of_fargate_spot_is_said() -> None:
+    mailer = model_of(several(), service="mailer")
+    assert mailer.pool == Fargate("x86_64", 70, 2)
+    assert "70 % of the tasks above the first 2 are on Fargate Spot" in mailer.notes[0]
+    assert not any("Spot" in note for note in model_of(several(far=sc.FargateCapacity()), service="mailer").notes)
+
+
+def test_a_service_behind_no_balancer_has_no_health_check_to_wait_for() -> None:
+    mailer, web = (model_of(several(), service=name) for name in ("mailer", "web"))
+    assert mailer.health_check_interval_s is None
+    assert mailer.deregistration_delay_s == 0
+    assert "No load balancer sends requests to mailer" in mailer.notes[-1]
+    assert web.health_check_interval_s == 10
 
 
 @pytest.mark.parametrize(
@@ -105,22 +167,24 @@ def test_interface_endpoints_are_counted_in_each_zone() -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda set_: set_.pop("service.yaml"), "AWS::ECS::Service: none"),
-        (lambda set_: set_.pop("cluster.yaml"), "AWS::AutoScaling::AutoScalingGroup: none"),
+        (lambda set_: set_.pop("web-service.yaml"), "AWS::ECS::Service: none"),
+        (lambda set_: set_.pop("capacity.yaml"), "of AWS::AutoScaling::AutoScalingGroup there is: none"),
         (
-            lambda set_: set_["autoscaling.yaml"]["Resources"]["CpuTracking"]["Properties"].update(
+            lambda set_: set_["web-service.yaml"]["Resources"]["CpuTracking"]["Properties"].update(
                 PolicyType="PredictiveScaling"
             ),
             "it is of type PredictiveScaling",
         ),
         (
-            lambda set_: set_["cluster.yaml"]["Resources"]["CapacityProvider"]["Properties"][
+            lambda set_: set_["capacity.yaml"]["Resources"]["NodesCapacityProvider"]["Properties"][
                 "AutoScalingGroupProvider"
             ]["ManagedScaling"].update(Status="DISABLED"),
             "managed scaling is off",
         ),
         (
-            lambda set_: set_["cluster.yaml"]["Resources"]["Nodes"]["Properties"].update(MaxSize={"Ref": "VpcId"}),
+            lambda set_: set_["capacity.yaml"]["Resources"]["NodesGroup"]["Properties"].update(
+                MaxSize={"Ref": "VpcId"}
+            ),
             "MaxSize is no number",
         ),
     ],

@@ -21,16 +21,16 @@ from scaleout_cfn.errors import AccessError, ScaleoutError, UsageError
 from scaleout_cfn.profiles import PROFILES
 from scaleout_cfn.simulator import search
 from scaleout_cfn.simulator.figures import rows
-from scaleout_cfn.simulator.model import BANDS, Delays, HourlyCosts, Load, corners
+from scaleout_cfn.simulator.model import BANDS, Delays, Fargate, HourlyCosts, Load, Model, NodePool, corners
 from scaleout_cfn.simulator.peers import peers, with_profile
 from scaleout_cfn.simulator.prices import as_json, cost, load_prices, refresh
 from scaleout_cfn.simulator.results import Range, Result, demand, measure, oracle_node_hours, ranges
-from scaleout_cfn.simulator.run import PHASES, phases, run
+from scaleout_cfn.simulator.run import PHASES, Trace, phases, run
 from scaleout_cfn.simulator.search import Tried, advise, candidates, overlay
 from scaleout_cfn.simulator.study import each, over_phases, study
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
-from .sets import LOAD, model
+from .sets import LOAD, model, on_fargate
 
 PRICES = load_prices()
 CROWD = synthetic("flash-crowd", {"base": 50, "peak": 400, "at": 600, "hours": 1})
@@ -79,8 +79,8 @@ def test_no_run_without_misses_costs_less_than_perfect_foresight(seed: int) -> N
     need = demand(traffic.requests, LOAD)
     oracle = oracle_node_hours(need, made, Delays())
     # The least: the nodes that are needed, second by second, without any boot.
-    least = np.maximum(np.ceil(need / made.tasks_per_node), made.min_nodes).sum() / 3600
-    peak = max(np.ceil(need.max() / made.tasks_per_node), made.min_nodes) * len(need) / 3600
+    least = np.maximum(np.ceil(need / 6), 2).sum() / 3600
+    peak = max(np.ceil(need.max() / 6), 2) * len(need) / 3600
     assert least <= oracle + 1e-9
     assert oracle <= peak + 1e-9
 
@@ -96,9 +96,27 @@ def test_the_oracle_pays_a_boot_for_each_launch_and_bridges_short_gaps() -> None
     assert oracle_node_hours(twice, made, delays) == pytest.approx((300 + boot) / 3600)
 
 
+def _ran(seconds: int, *, node_hours: float = 0, task_hours: float = 0, launches: int = 0) -> Trace:
+    nothing = np.zeros(seconds)
+    return Trace(
+        nothing, nothing, nothing, node_seconds=3600 * node_hours, task_seconds=3600 * task_hours, launches=launches
+    )
+
+
+def test_on_fargate_a_task_is_paid_by_its_size_and_no_instance_is() -> None:
+    """Four tasks of half a vCPU and 1 GB for an hour, at the prices of us-east-1."""
+    for architecture, vcpu, gb in (("x86_64", 0.04048, 0.004445), ("arm64", 0.03238, 0.00356)):
+        made = on_fargate(pool=Fargate(architecture), task_cpu_units=512, task_memory_mib=1024)  # type: ignore[arg-type]
+        found = cost(made, LOAD, PRICES, _ran(3600, task_hours=4))
+        assert found.fargate == pytest.approx(4 * (0.5 * vcpu + gb))
+        assert found.instances == found.disks == found.nat == 0
+    public = on_fargate(network=HourlyCosts(public_nodes=True))
+    assert cost(public, LOAD, PRICES, _ran(3600, task_hours=4)).addresses == pytest.approx(4 * 0.005)
+
+
 def test_everything_that_is_paid_by_the_hour_is_paid() -> None:
     network = HourlyCosts(nat_gateways=2, endpoint_addresses=4, public_addresses=3, public_nodes=True)
-    found = cost(model(network=network), LOAD, PRICES, 7200, 10.0, 3, np.zeros(7200))
+    found = cost(model(network=network), LOAD, PRICES, _ran(7200, node_hours=10, launches=3))
     unit = PRICES.units
     assert found.instances == pytest.approx(10 * PRICES.instances["t3.small"])
     assert found.load_balancer == pytest.approx(2 * unit["load_balancer_hour"])
@@ -111,7 +129,7 @@ def test_everything_that_is_paid_by_the_hour_is_paid() -> None:
 
 def test_an_instance_type_without_a_price_is_refused_with_the_cure() -> None:
     with pytest.raises(UsageError, match=r"m9z\.huge: no price of .* or run prices refresh"):
-        cost(model(instance_type="m9z.huge"), LOAD, PRICES, 60, 1.0, 0, np.zeros(60))
+        cost(model(instance_type="m9z.huge"), LOAD, PRICES, _ran(60, node_hours=1))
 
 
 def test_the_default_instance_type_and_its_relatives_have_prices() -> None:
@@ -289,23 +307,35 @@ def test_ranges_are_means_between_the_least_and_the_most() -> None:
     assert all(r.low <= r.mean + 1e-9 and r.mean <= r.high + 1e-9 for r in found.values())
 
 
+def _nodes(made: Model) -> NodePool:
+    assert made.nodes is not None
+    return made.nodes
+
+
 def test_peers_differ_in_policies_and_share_the_infrastructure() -> None:
     made = model()
     found = peers(made)
     assert list(found) == ["seed", "cdk", "express-mode", "copilot", "terraform-aws-modules"]
     for peer in found.values():
-        assert (peer.min_nodes, peer.max_nodes, peer.instance_type) == (2, 10, "t3.small")
+        nodes = _nodes(peer)
+        assert (nodes.min_nodes, nodes.max_nodes, nodes.instance_type) == (2, 10, "t3.small")
         assert (peer.scaling.min_tasks, peer.scaling.max_tasks) == (2, 60)
         assert not peer.scaling.high_resolution
     assert (found["cdk"].scaling.cpu.target, found["cdk"].scaling.requests.target) == (50, 10000)
-    assert found["seed"].node_cpu_target == 30
-    assert found["terraform-aws-modules"].scaling.nodes.target_capacity_percent == 60
+    assert _nodes(found["seed"]).cpu_target == 30
+    assert _nodes(found["terraform-aws-modules"]).scaling.target_capacity_percent == 60
 
 
 def test_peers_keep_their_own_numbers_whatever_our_defaults_are() -> None:
-    nodes = peers(model())["cdk"].scaling.nodes
+    nodes = _nodes(peers(model())["cdk"]).scaling
     assert (nodes.min_step, nodes.max_step, nodes.warmup_s, nodes.target_capacity_percent) == (1, 10000, 300, 100)
-    assert peers(model())["terraform-aws-modules"].scaling.nodes.min_step == 1
+    assert _nodes(peers(model())["terraform-aws-modules"]).scaling.min_step == 1
+
+
+def test_on_fargate_profiles_and_peers_are_policies_alone() -> None:
+    made = on_fargate()
+    for one in (*peers(made).values(), *(with_profile(made, profile) for profile in PROFILES.values())):
+        assert one.pool == made.pool
 
 
 def test_a_profile_moves_the_policies_and_leaves_the_bounds() -> None:
@@ -313,8 +343,8 @@ def test_a_profile_moves_the_policies_and_leaves_the_bounds() -> None:
     for name, profile in PROFILES.items():
         found = with_profile(made, profile)
         assert (found.scaling.min_tasks, found.scaling.max_tasks) == (3, 33), name
-        assert (found.scaling.cpu, found.scaling.nodes) == (profile.cpu, profile.nodes), name
-        assert found.placement == made.placement, name
+        assert (found.scaling.cpu, _nodes(found).scaling) == (profile.tasks.cpu, profile.nodes), name
+        assert _nodes(found).placement == _nodes(made).placement, name
 
 
 @pytest.mark.parametrize(("times", "rise"), [(3, 60), (5, 300), (10, 60)])
@@ -372,6 +402,14 @@ def test_a_traffic_that_nothing_survives_is_told_with_what_limits_it(traffic: di
     assert re.search(says, advice.limit)
 
 
+def test_without_a_balancer_no_requests_are_tracked_and_no_requests_of_it_paid() -> None:
+    worker = on_fargate(health_check_interval_s=None)
+    assert not [one for one in candidates(worker, LOAD, 300) if one.scaling.requests.enabled]
+    busy = Trace(np.full(3600, 1e4), np.zeros(3600), np.zeros(3600))
+    assert cost(worker, LOAD, PRICES, busy).load_balancer == pytest.approx(PRICES.units["load_balancer_hour"])
+    assert cost(on_fargate(), LOAD, PRICES, busy).load_balancer > 0.5
+
+
 def test_candidates_are_the_same_each_time_and_begin_with_the_set_itself() -> None:
     made = model()
     assert candidates(made, LOAD, 30) == candidates(made, LOAD, 30)
@@ -379,18 +417,27 @@ def test_candidates_are_the_same_each_time_and_begin_with_the_set_itself() -> No
 
 
 def test_spread_tasks_are_never_advised_a_target_capacity_below_100() -> None:
-    assert {one.scaling.nodes.target_capacity_percent for one in candidates(model(), LOAD, 300)} == {100}
+    assert {_nodes(one).scaling.target_capacity_percent for one in candidates(model(), LOAD, 300)} == {100}
     packed = candidates(model(placement="binpack"), LOAD, 300)
-    assert min(one.scaling.nodes.target_capacity_percent for one in packed) == 60
+    assert min(_nodes(one).scaling.target_capacity_percent for one in packed) == 60
 
 
 def test_an_overlay_gives_the_advised_settings_back(tmp_path: Path) -> None:
-    from scaleout_cfn.config_file import load
+    from scaleout_cfn.config.file import load
 
     for one in candidates(model(max_tasks=12), LOAD, 20)[1:]:
         file = tmp_path / "scaleout.toml"
-        file.write_text("[scaling]\nmax_tasks = 12\n" + overlay(one, "advised"))
-        assert load(file, environment="advised").scaling == one.scaling
+        file.write_text("[services.web.scaling]\nmax_tasks = 12\n" + overlay(one, "advised"))
+        config = load(file, environment="advised")
+        assert config.services["web"].scaling == one.scaling
+        assert getattr(config.capacity["nodes"], "scaling", None) == _nodes(one).scaling
+
+
+def test_an_overlay_names_the_service_and_its_pool_and_no_nodes_on_fargate() -> None:
+    named = overlay(model(service="order-api", name="arm"), "advised")
+    assert "[environments.advised.services.order-api.scaling.cpu]" in named
+    assert "[environments.advised.capacity.arm.scaling]" in named
+    assert "capacity" not in overlay(on_fargate(), "advised")
 
 
 def test_an_interrupt_ends_the_processes_at_once() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleout_cfn.scaling import NodeScaling, StepAdjustment, StepScaling
+from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling
 from scaleout_cfn.simulator import rules
 
 counts = st.integers(1, 5000)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleout_cfn.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.config.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.model import Delays, Model
 from scaleout_cfn.simulator.peers import PEERS
 from scaleout_cfn.simulator.prices import load_prices
@@ -21,7 +21,7 @@ from scaleout_cfn.simulator.results import measure
 from scaleout_cfn.simulator.run import Phase, Trace, _Run, at_each_second, first_tasks, phases, run
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
-from .sets import LOAD, model
+from .sets import LOAD, model, on_fargate
 
 PRICES = load_prices()
 CROWD = synthetic("flash-crowd", {"base": 50, "peak": 500, "at": 1200, "hours": 2})
@@ -104,7 +104,7 @@ def test_a_finished_run_is_freed_without_the_garbage_collector() -> None:
     gc.collect()
     gc.disable()
     try:
-        for made in (everything, model(node_cpu_target=30.0)):
+        for made in (everything, model(cpu_target=30.0)):
             at_work = _Run(made, LOAD, Delays(), CROWD, phases()[3])
             trace, gone = at_work.all(), weakref.ref(at_work)
             left = weakref.ref(trace)
@@ -250,7 +250,7 @@ def test_a_node_that_warms_up_blocks_the_next_scale_out() -> None:
     ramp = synthetic("ramp", {"base": 100, "peak": 2000, "rise": 1800, "hours": 1})
     times = {}
     for warmup in (0, 300):
-        trace = run(model(nodes=NodeScaling(min_step=1, warmup_s=warmup)), LOAD, Delays(), ramp)
+        trace = run(model(node_scaling=NodeScaling(min_step=1, warmup_s=warmup)), LOAD, Delays(), ramp)
         times[warmup] = [event.time for event in trace.events if event.what == "nodes"]
         assert len(times[warmup]) > 2
         assert all(later - earlier >= warmup for earlier, later in zip(times[warmup], times[warmup][1:], strict=False))
@@ -262,13 +262,13 @@ def test_a_target_capacity_below_100_runs_away_under_spread_but_not_under_binpac
     steady = Traffic("steady", np.full(4 * 3600, 400.0))
     most = {}
     for placement in ("spread", "binpack"):
-        odd = model(placement=placement, zones=3, nodes=NodeScaling(target_capacity_percent=80), max_nodes=40)
+        odd = model(placement=placement, zones=3, node_scaling=NodeScaling(target_capacity_percent=80), max_nodes=40)
         most[placement] = run(odd, LOAD, Delays(), steady).states[-1].nodes
     assert most["binpack"] <= most["spread"]
 
 
 def test_a_group_that_tracks_its_own_cpu_knows_nothing_of_waiting_tasks() -> None:
-    trace = _trace(node_cpu_target=30.0)
+    trace = _trace(cpu_target=30.0)
     assert all(event.policy != "capacity provider" for event in trace.events)
 
 
@@ -298,12 +298,70 @@ def test_counts_stay_within_their_bounds(seed: int, phase: int, placement: str, 
 
 
 def _check(trace: Trace, made: Model) -> None:
+    nodes = made.nodes
+    assert nodes is not None
     for state in trace.states:
         assert made.scaling.min_tasks <= state.desired <= made.scaling.max_tasks
-        assert 0 <= state.ready <= state.running <= made.max_nodes * made.tasks_per_node
+        assert 0 <= state.ready <= state.running <= nodes.places
         assert state.waiting >= 0
-        assert made.min_nodes <= state.size <= made.max_nodes
+        assert nodes.min_nodes <= state.size <= nodes.max_nodes
         assert state.nodes <= state.size
+
+
+def test_on_fargate_no_task_waits_and_there_are_no_nodes() -> None:
+    trace = run(on_fargate(), LOAD, Delays(), CROWD, phases()[3])
+    assert max(state.ready for state in trace.states) >= 10
+    assert {(state.waiting, state.nodes, state.size) for state in trace.states} == {(0, 0, 0)}
+    assert trace.node_seconds == trace.launches == 0
+    assert {event.what for event in trace.events} <= {
+        "tasks",
+        "alarm high on",
+        "alarm high off",
+        "alarm low on",
+        "alarm low off",
+    }
+
+
+def test_on_fargate_a_task_takes_its_own_time_to_start() -> None:
+    def grown(start_s: int) -> tuple[int, int]:
+        """When the first tasks are asked for, and when they run."""
+        trace = run(on_fargate(), LOAD, Delays(fargate_start_s=start_s), CROWD, phases()[3])
+        asked = next(event.time for event in trace.events if event.what == "tasks" and event.after > event.before)
+        return asked, next(b.time for a, b in itertools.pairwise(trace.states) if b.running > a.running)
+
+    for start_s in (30, 62):
+        asked, runs = grown(start_s)
+        assert runs - asked == start_s
+
+
+def test_a_task_of_fargate_is_billed_from_its_placement_until_it_has_gone() -> None:
+    """Ten tasks for ten minutes, of which eight drain and stop for 35 s then."""
+    schedule = Schedule(name="down", at="at(2026-01-05T00:10:00)", min_tasks=2, max_tasks=2)
+    made = on_fargate(min_tasks=10, max_tasks=10, cpu=TargetTracking(), schedules=(schedule,))
+    trace = run(made, LOAD, Delays(), Traffic("calm", np.full(900, 10.0)))
+    assert trace.task_seconds == 10 * 600 + 8 * (made.deregistration_delay_s + Delays().stop_s) + 2 * 300
+
+
+def test_a_task_behind_no_balancer_serves_as_soon_as_it_runs() -> None:
+    trace = run(on_fargate(health_check_interval_s=None), LOAD, Delays(), CROWD, phases()[3])
+    assert max(state.running for state in trace.states) > 10
+    assert all(state.ready == state.running for state in trace.states)
+    checked = run(on_fargate(), LOAD, Delays(), CROWD, phases()[3])
+    assert any(state.ready < state.running for state in checked.states)
+
+
+def test_tasks_of_other_services_take_their_places_for_good() -> None:
+    """Of 60 places 24 are taken: 36 tasks are the most that run, on nodes that are there for the others, too."""
+    much = Traffic("much", np.full(3600, 1e5))
+    alone, beside = (run(model(taken=taken), LOAD, Delays(), much) for taken in (0, 24))
+    assert max(state.running for state in alone.states) == 60
+    assert max(state.running for state in beside.states) == 36
+    calm = Traffic("calm", np.full(3600, 10.0))
+    assert {state.nodes for state in run(model(taken=24), LOAD, Delays(), calm).states} == {5}
+    assert {state.nodes for state in run(model(), LOAD, Delays(), calm).states} == {2}
+    # Their hours are not the service's.
+    hours = {run(model(taken=taken), LOAD, Delays(), calm).task_seconds for taken in (0, 24)}
+    assert hours == {2 * 3600}
 
 
 def test_a_cluster_has_no_more_than_five_thousand_instances() -> None:

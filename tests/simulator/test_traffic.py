@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scaleout_cfn.config.scaling import Schedule
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.scaling import Schedule
 from scaleout_cfn.simulator.schedules import firings
 from scaleout_cfn.simulator.traffic import KINDS, from_access_logs, from_csv, synthetic
 

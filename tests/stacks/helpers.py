@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from one_service import one_service
 
 import scaleout_cfn as sc
 
@@ -18,7 +19,7 @@ SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf"
 PARAMETER = "arn:aws:ssm:eu-west-1:123456789012:parameter/web/key"
 CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/0a1b2c3d-1234-1234-1234-0123456789ab"
 DOMAIN = sc.Domain(domain_name="shop.example.com", hosted_zone_id="Z0123456789")
-AWSVPC = sc.Config(service=sc.Service(network_mode="awsvpc"), scaling=sc.Scaling(max_tasks=9))
+AWSVPC = one_service(sc.WebService(network_mode="awsvpc"), scaling=sc.Scaling(max_tasks=9))
 
 
 @functools.cache
@@ -26,9 +27,9 @@ def _encoded(config: bytes) -> Templates:
     return sc.set_of(sc.compose(msgspec.msgpack.decode(config, type=sc.Config)))
 
 
-def made(config: sc.Config | None = None, **sections: Any) -> Templates:
-    """The templates of a config, or of the default one with other sections. Not to be changed."""
-    return _encoded(msgspec.msgpack.encode(config or sc.Config(**sections)))
+def made(config: sc.Config | None = None, **parts: Any) -> Templates:
+    """The templates of a config, or of one service with other parts. Not to be changed."""
+    return _encoded(msgspec.msgpack.encode(config or one_service(**parts)))
 
 
 def resource(templates: Templates, file: str, title: str) -> dict[str, Any]:
@@ -101,3 +102,9 @@ def check_bucket(bucket: dict[str, Any], *, days: int) -> None:
     # A day after it expired, or was given up, it is gone: versions would cost for ever.
     assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 1}
     assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+
+
+#: A service's Ref is its ARN, arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/NAME. Computed from it, a name is known to
+#: CloudFormation where a GetAtt would not be.
+RESOURCE_ID = {"Fn::Select": [5, {"Fn::Split": [":", ref("Service")]}]}
+NAME_OF_SERVICE = {"Fn::Select": [2, {"Fn::Split": ["/", ref("Service")]}]}

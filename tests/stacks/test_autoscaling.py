@@ -9,20 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import scaleout_cfn as sc
-from stacks.helpers import Template, at, made, of_type, properties, ref
+from stacks.helpers import NAME_OF_SERVICE, RESOURCE_ID, Template, at, made, of_type, properties, ref
 
 TRACKED = {"cpu": "CpuTracking", "memory": "MemoryTracking", "requests": "RequestTracking"}
 
 
 def template(**scaling: Any) -> Template:
-    return made(scaling=sc.Scaling(**scaling))["autoscaling.yaml"]
+    return made(scaling=sc.Scaling(**scaling))["web-service.yaml"]
 
 
 def test_the_service_is_what_is_scaled_within_the_bounds_that_are_asked_for() -> None:
-    target = properties({"autoscaling.yaml": template()}, "autoscaling", "ScalableTarget")
+    target = properties({"web-service.yaml": template()}, "web-service", "ScalableTarget")
     assert target["ServiceNamespace"] == "ecs"
     assert target["ScalableDimension"] == "ecs:service:DesiredCount"
-    assert target["ResourceId"] == {"Fn::Join": ["/", ["service", ref("ClusterName"), ref("ServiceName")]]}
+    assert target["ResourceId"] == RESOURCE_ID
     assert (target["MinCapacity"], target["MaxCapacity"]) == (ref("MinTasks"), ref("MaxTasks"))
     assert "ScheduledActions" not in target
     # The service-linked role of scaling is used, which AWS makes by itself.
@@ -32,7 +32,7 @@ def test_the_service_is_what_is_scaled_within_the_bounds_that_are_asked_for() ->
 def test_bounds_change_by_the_clock_of_a_place() -> None:
     day = sc.Schedule(name="day", at="cron(0 8 ? * MON-FRI *)", timezone="Europe/Berlin", min_tasks=3, max_tasks=11)
     night = sc.Schedule(name="night", at="rate(1 day)", min_tasks=1, max_tasks=4)
-    target = properties({"autoscaling.yaml": template(schedules=(day, night))}, "autoscaling", "ScalableTarget")
+    target = properties({"web-service.yaml": template(schedules=(day, night))}, "web-service", "ScalableTarget")
     assert target["ScheduledActions"] == [
         {
             "ScheduledActionName": schedule.name,
@@ -141,7 +141,7 @@ def test_steps_hang_on_an_alarm_of_their_own(when: Any, metric: Any) -> None:
     assert alarm["MetricName"] == {"cpu": "CPUUtilization", "memory": "MemoryUtilization"}[metric]
     assert {item["Name"]: item["Value"] for item in alarm["Dimensions"]} == {
         "ClusterName": ref("ClusterName"),
-        "ServiceName": ref("ServiceName"),
+        "ServiceName": NAME_OF_SERVICE,
     }
     # At the threshold the first step holds, whose distance is 0.
     side = {"above": "GreaterThanOrEqualToThreshold", "below": "LessThanOrEqualToThreshold"}[when]

@@ -12,12 +12,12 @@ from scaleout_cfn import capacity
 from stacks.helpers import AWSVPC, PINNED, Templates, at, att, made, properties, ref, resource
 
 
-def nodes(cluster: sc.Cluster | None = None, **sections: Any) -> dict[str, Any]:
-    return resource(made(cluster=cluster or sc.Cluster(), **sections), "cluster", "Nodes")
+def nodes(pool: sc.Ec2Capacity | None = None) -> dict[str, Any]:
+    return resource(made(nodes=pool), "capacity", "NodesGroup")
 
 
 def launch(templates: Templates) -> dict[str, Any]:
-    data: dict[str, Any] = properties(templates, "cluster", "LaunchTemplate")["LaunchTemplateData"]
+    data: dict[str, Any] = properties(templates, "capacity", "NodesLaunchTemplate")["LaunchTemplateData"]
     return data
 
 
@@ -37,23 +37,23 @@ def test_under_bridge_the_balancer_reaches_the_ports_that_docker_gives_and_nothi
     first, last = map(int, ports)
     # What Linux calls ephemeral, and above what anything listens on.
     assert (first, last) == (32768, 60999)
-    (inward,) = properties(templates, "cluster", "SecurityGroup")["SecurityGroupIngress"]
+    (inward,) = properties(templates, "capacity", "NodesSecurityGroup")["SecurityGroupIngress"]
     assert inward["SourceSecurityGroupId"] == ref("LoadBalancerSecurityGroup")
-    outward = properties(templates, "cluster", "LoadBalancerEgress")
+    outward = properties(templates, "capacity", "NodesLoadBalancerEgress")
     assert outward["GroupId"] == ref("LoadBalancerSecurityGroup")
-    assert outward["DestinationSecurityGroupId"] == ref("SecurityGroup")
+    assert outward["DestinationSecurityGroupId"] == ref("NodesSecurityGroup")
     for rule in (inward, outward):
         assert (rule["IpProtocol"], rule["FromPort"], rule["ToPort"]) == ("tcp", first, last)
-    assert launch(templates)["SecurityGroupIds"] == [ref("SecurityGroup")]
-    assert properties(templates, "cluster", "SecurityGroup")["VpcId"] == ref("VpcId")
-    wire = properties(templates, "root", "Cluster")["Parameters"]["LoadBalancerSecurityGroup"]
+    assert launch(templates)["SecurityGroupIds"] == [ref("NodesSecurityGroup")]
+    assert properties(templates, "capacity", "NodesSecurityGroup")["VpcId"] == ref("VpcId")
+    wire = properties(templates, "root", "Capacity")["Parameters"]["LoadBalancerSecurityGroup"]
     assert wire == att("LoadBalancer", "Outputs.SecurityGroup")
 
 
 def test_under_awsvpc_nobody_reaches_a_node() -> None:
     templates = made(AWSVPC)
-    assert "SecurityGroupIngress" not in properties(templates, "cluster", "SecurityGroup")
-    assert "LoadBalancerEgress" not in templates["cluster.yaml"]["Resources"]
+    assert "SecurityGroupIngress" not in properties(templates, "capacity", "NodesSecurityGroup")
+    assert "NodesLoadBalancerEgress" not in templates["capacity.yaml"]["Resources"]
 
 
 # --- a node
@@ -63,12 +63,12 @@ def test_a_node_joins_the_cluster_and_says_when_it_has() -> None:
     templates = made()
     script = user_data(templates)
     settings = dict(re.findall(r"^(ECS_\w+)=(.*)$", script, re.M))
-    assert settings["ECS_CLUSTER"] == "<Cluster>"
+    assert settings["ECS_CLUSTER"] == "<ClusterName>"
     # The arithmetic of what fits counts on it.
     assert settings["ECS_RESERVED_MEMORY"] == str(capacity.RESERVED_MEMORY_MIB)
     # Whoever waits for the signal is the group: by its name, in this stack.
-    assert "--stack '${AWS::StackName}' --resource 'Nodes'" in script
-    group = resource(templates, "cluster", "Nodes")
+    assert "--stack '${AWS::StackName}' --resource 'NodesGroup'" in script
+    group = resource(templates, "capacity", "NodesGroup")
     assert group["Type"] == "AWS::AutoScaling::AutoScalingGroup"
     assert group["UpdatePolicy"]["AutoScalingRollingUpdate"]["WaitOnResourceSignals"] is True
 
@@ -82,7 +82,7 @@ def test_containers_cannot_ask_for_a_node_s_credentials() -> None:
 
 @pytest.mark.parametrize("size", [30, 101])
 def test_a_node_s_disk_is_encrypted_and_goes_with_it(size: int) -> None:
-    (disk,) = launch(made(cluster=sc.Cluster(disk_gib=size)))["BlockDeviceMappings"]
+    (disk,) = launch(made(nodes=sc.Ec2Capacity(disk_gib=size)))["BlockDeviceMappings"]
     # The root device of Amazon Linux 2023; under another name it would be a second disk.
     assert disk["DeviceName"] == "/dev/xvda"
     assert disk["Ebs"] == {"VolumeType": "gp3", "VolumeSize": size, "Encrypted": True, "DeleteOnTermination": True}
@@ -91,21 +91,21 @@ def test_a_node_s_disk_is_encrypted_and_goes_with_it(size: int) -> None:
 def test_a_node_acts_as_its_role_from_the_image_that_is_asked_for() -> None:
     templates = made()
     data = launch(templates)
-    assert data["ImageId"] == ref("NodeImage")
-    assert data["IamInstanceProfile"] == {"Arn": att("NodeProfile", "Arn")}
-    assert properties(templates, "cluster", "NodeProfile")["Roles"] == [ref("NodeRole")]
-    role = properties(templates, "cluster", "NodeRole")
+    assert data["ImageId"] == ref("NodesMachineImage")
+    assert data["IamInstanceProfile"] == {"Arn": att("NodesProfile", "Arn")}
+    assert properties(templates, "capacity", "NodesProfile")["Roles"] == [ref("NodesRole")]
+    role = properties(templates, "capacity", "NodesRole")
     assert at(role, "AssumeRolePolicyDocument.Statement.0.Principal") == {"Service": "ec2.amazonaws.com"}
     assert [policy["PolicyName"] for policy in role["Policies"]] == ["join-cluster", "session-manager"]
-    assert str(att("Cluster", "Arn")) in str(role["Policies"][0])
-    assert node_image(sc.Cluster()).endswith("/amazon-linux-2023/recommended/image_id")
-    arm = sc.Cluster(architecture="arm64", instance_types=("t4g.small",))
+    assert "cluster/${Cluster}" in str(role["Policies"][0])
+    assert node_image(sc.Ec2Capacity()).endswith("/amazon-linux-2023/recommended/image_id")
+    arm = sc.Ec2Capacity(architecture="arm64", instance_types=("t4g.small",))
     assert node_image(arm).endswith("/amazon-linux-2023/arm64/recommended/image_id")
-    assert node_image(sc.Cluster(node_image=PINNED)) == PINNED
+    assert node_image(sc.Ec2Capacity(machine_image=PINNED)) == PINNED
 
 
-def node_image(cluster: sc.Cluster) -> str:
-    return str(made(cluster=cluster)["root.yaml"]["Parameters"]["NodeImage"]["Default"])
+def node_image(pool: sc.Ec2Capacity) -> str:
+    return str(made(nodes=pool)["root.yaml"]["Parameters"]["NodesMachineImage"]["Default"])
 
 
 # --- the group of nodes
@@ -113,22 +113,22 @@ def node_image(cluster: sc.Cluster) -> str:
 
 def test_nodes_are_of_the_types_asked_for_the_preferred_one_first() -> None:
     types = ("m7i.large", "m6i.large", "m5.large")
-    group = nodes(sc.Cluster(instance_types=types))["Properties"]
+    group = nodes(sc.Ec2Capacity(instance_types=types))["Properties"]
     mixed = group["MixedInstancesPolicy"]
     assert [override["InstanceType"] for override in mixed["LaunchTemplate"]["Overrides"]] == list(types)
     assert mixed["InstancesDistribution"]["OnDemandAllocationStrategy"] == "prioritized"
     assert mixed["LaunchTemplate"]["LaunchTemplateSpecification"] == {
-        "LaunchTemplateId": ref("LaunchTemplate"),
+        "LaunchTemplateId": ref("NodesLaunchTemplate"),
         # Whatever changes in it, the nodes are replaced.
-        "Version": att("LaunchTemplate", "LatestVersionNumber"),
+        "Version": att("NodesLaunchTemplate", "LatestVersionNumber"),
     }
-    assert launch(made(cluster=sc.Cluster(instance_types=types)))["InstanceType"] == types[0]
+    assert launch(made(nodes=sc.Ec2Capacity(instance_types=types)))["InstanceType"] == types[0]
     assert group["VPCZoneIdentifier"] == ref("Subnets")
 
 
 @pytest.mark.parametrize(("spot", "base"), [(0, 0), (1, 1), (70, 2), (100, 0)])
 def test_spot_takes_its_share_above_the_base_and_is_moved_before_it_is_taken_away(spot: int, base: int) -> None:
-    group = nodes(sc.Cluster(spot_percent=spot, on_demand_base=base))["Properties"]
+    group = nodes(sc.Ec2Capacity(spot_percent=spot, on_demand_base=base))["Properties"]
     distribution = group["MixedInstancesPolicy"]["InstancesDistribution"]
     assert distribution["OnDemandPercentageAboveBaseCapacity"] + spot == 100
     assert distribution["OnDemandBaseCapacity"] == base
@@ -140,7 +140,7 @@ def test_spot_takes_its_share_above_the_base_and_is_moved_before_it_is_taken_awa
 @pytest.mark.parametrize(("least", "most"), [(0, 5), (1, 5), (2, 5), (4, 5), (5, 5)])
 def test_an_update_keeps_the_fewest_nodes_but_where_it_could_not_begin(least: int, most: int) -> None:
     """https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html"""
-    body = nodes(sc.Cluster(min_nodes=least, max_nodes=most, update_batch=3, update_timeout_min=7))
+    body = nodes(sc.Ec2Capacity(min_nodes=least, max_nodes=most, update_batch=3, update_timeout_min=7))
     group, rolling = body["Properties"], body["UpdatePolicy"]["AutoScalingRollingUpdate"]
     assert (group["MinSize"], group["MaxSize"]) == (str(least), str(most))
     assert rolling["MinInstancesInService"] == (least if least < most else most - 1)
@@ -161,9 +161,9 @@ def test_an_update_keeps_the_fewest_nodes_but_where_it_could_not_begin(least: in
 def test_what_happens_to_the_group_can_be_seen_by_the_minute() -> None:
     (metrics,) = nodes()["Properties"]["MetricsCollection"]
     assert metrics["Granularity"] == "1Minute"
-    body, _ = properties(made(), "observability", "Dashboard")["DashboardBody"]["Fn::Sub"]
+    body, _ = properties(made(), "dashboard", "Dashboard")["DashboardBody"]["Fn::Sub"]
     drawn = set(re.findall(r"\bGroup[A-Z]\w+", body))
-    watched = properties(made(), "observability", "NodesAtMaximum")["MetricName"]
+    watched = properties(made(), "capacity", "NodesAtMaximum")["MetricName"]
     assert drawn | {watched} <= set(metrics["Metrics"])
 
 
@@ -178,10 +178,10 @@ def test_ecs_marks_the_group_that_it_scales_and_an_update_leaves_the_mark() -> N
 
 def test_nodes_follow_tasks_by_the_settings_of_the_config() -> None:
     scaling = sc.NodeScaling(target_capacity_percent=83, min_step=3, max_step=9, warmup_s=77)
-    templates = made(scaling=sc.Scaling(nodes=scaling))
-    provider = properties(templates, "cluster", "CapacityProvider")["AutoScalingGroupProvider"]
+    templates = made(nodes=sc.Ec2Capacity(scaling=scaling))
+    provider = properties(templates, "capacity", "NodesCapacityProvider")["AutoScalingGroupProvider"]
     assert provider == {
-        "AutoScalingGroupArn": ref("Nodes"),
+        "AutoScalingGroupArn": ref("NodesGroup"),
         "ManagedDraining": "ENABLED",
         "ManagedTerminationProtection": "DISABLED",
         "ManagedScaling": {
@@ -195,11 +195,11 @@ def test_nodes_follow_tasks_by_the_settings_of_the_config() -> None:
 
 
 def test_a_service_without_a_strategy_of_its_own_runs_on_the_nodes_too() -> None:
-    association = properties(made(), "cluster", "CapacityProviderAssociation")
-    assert association["Cluster"] == ref("Cluster")
-    assert association["CapacityProviders"] == [ref("CapacityProvider")]
+    association = properties(made(), "capacity", "CapacityProviderAssociation")
+    assert association["Cluster"] == ref("ClusterName")
+    assert association["CapacityProviders"] == [ref("NodesCapacityProvider")]
     (strategy,) = association["DefaultCapacityProviderStrategy"]
-    assert strategy["CapacityProvider"] == ref("CapacityProvider")
+    assert strategy["CapacityProvider"] == ref("NodesCapacityProvider")
     # A share of the tasks, of which it gets all: any but none.
     assert strategy["Weight"] > 0
 
@@ -227,10 +227,11 @@ def test_the_linked_role_is_made_only_where_it_is_asked_for_and_belongs_to_the_a
         assert parameter["Default"] == str(asked).lower()
 
 
-def test_the_cluster_tells_what_others_are_wired_to() -> None:
-    outputs = {name: output["Value"] for name, output in made()["cluster.yaml"]["Outputs"].items()}
+def test_cluster_and_capacity_tell_what_others_are_wired_to() -> None:
+    files = ("cluster.yaml", "capacity.yaml")
+    outputs = {name: output["Value"] for file in files for name, output in made()[file]["Outputs"].items()}
     assert outputs == {
         "ClusterName": ref("Cluster"),
-        "CapacityProvider": ref("CapacityProvider"),
-        "GroupName": ref("Nodes"),
+        "NodesCapacityProvider": ref("NodesCapacityProvider"),
+        "NodesGroupName": ref("NodesGroup"),
     }

@@ -20,15 +20,15 @@ SETS: dict[str, Templates] = {
     "default": made(),
     "endpoints": made(
         network=sc.NewVpc(egress="endpoints", ipv6=True, flow_logs=True),
-        load_balancer=sc.LoadBalancer(
+        load_balancer=sc.NewLoadBalancer(
             access_logs=True, listener=sc.Certificate(certificate_arn=CERTIFICATE, domain_name="shop.example.com")
         ),
-        service=sc.Service(network_mode="awsvpc", exec=True, read_only=False, secrets={"A": SECRET, "B": PARAMETER}),
+        service=sc.WebService(network_mode="awsvpc", exec=True, read_only=False, secrets={"A": SECRET, "B": PARAMETER}),
         scaling=sc.Scaling(max_tasks=9, step_policies=(STEP,)),
         permissions_boundary="arn:aws:iam::123456789012:policy/boundary",
     ),
     "pipeline": made(
-        cluster=sc.Cluster(node_image=PINNED),
+        nodes=sc.Ec2Capacity(machine_image=PINNED),
         registry=sc.Registry(mutable_tags=("latest",)),
         pipeline=sc.RegistryPipeline(approval=True),
     ),
@@ -142,10 +142,10 @@ def test_tags_of_the_config_are_on_all_that_takes_some_and_on_what_a_node_brings
                 assert body["Properties"]["Tags"] == [{"Key": "team", "Value": "web"}]
             else:
                 assert all(tags["team"] == "web" for tags in tags_of(body.get("Properties", {}))), (file, title)
-    node = templates["cluster.yaml"]["Resources"]["LaunchTemplate"]["Properties"]["LaunchTemplateData"]
+    node = templates["capacity.yaml"]["Resources"]["NodesLaunchTemplate"]["Properties"]["LaunchTemplateData"]
     assert [entry["ResourceType"] for entry in node["TagSpecifications"]] == ["volume", "network-interface"]
     assert all(tags["team"] == "web" and "Name" in tags for tags in tags_of(node))
-    group = templates["cluster.yaml"]["Resources"]["Nodes"]["Properties"]["Tags"]
+    group = templates["capacity.yaml"]["Resources"]["NodesGroup"]["Properties"]["Tags"]
     assert {tag["Key"]: tag["PropagateAtLaunch"] for tag in group} == dict.fromkeys(
         ["AmazonECSManaged", "Name", "team"], True
     )

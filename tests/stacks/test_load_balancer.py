@@ -9,7 +9,6 @@ import pytest
 
 import scaleout_cfn as sc
 from stacks.helpers import (
-    AWSVPC,
     CERTIFICATE,
     DOMAIN,
     Template,
@@ -33,7 +32,7 @@ kinds = pytest.mark.parametrize("kind", LISTENERS)
 
 
 def template(kind: str = "http", *, ipv6: bool = False, **settings: Any) -> Template:
-    balancer = sc.LoadBalancer(listener=LISTENERS[kind], **settings)
+    balancer = sc.NewLoadBalancer(listener=LISTENERS[kind], **settings)
     return made(load_balancer=balancer, network=sc.NewVpc(ipv6=ipv6))["load-balancer.yaml"]
 
 
@@ -71,11 +70,13 @@ def test_the_balancer_leads_nowhere_by_itself() -> None:
 
 
 @kinds
-def test_what_clients_ask_for_goes_to_the_tasks_by_the_best_listener_there_is(kind: str) -> None:
+def test_what_clients_ask_for_comes_in_by_the_best_listener_there_is(kind: str) -> None:
     balancer = template(kind)
-    forward = [{"Type": "forward", "TargetGroupArn": ref("TargetGroup")}]
+    # What no service claims is nobody's: each service has a rule of its own.
+    page = {"StatusCode": "404", "ContentType": "text/plain", "MessageBody": "No service answers here."}
+    nobody = [{"Type": "fixed-response", "FixedResponseConfig": page}]
     main = look(balancer, "Listener")
-    assert (main["LoadBalancerArn"], main["DefaultActions"]) == (ref("LoadBalancer"), forward)
+    assert (main["LoadBalancerArn"], main["DefaultActions"]) == (ref("LoadBalancer"), nobody)
     if kind == "http":
         assert (main["Port"], main["Protocol"]) == (80, "HTTP")
         assert "RedirectListener" not in balancer["Resources"]
@@ -130,10 +131,9 @@ def test_a_domain_has_a_certificate_of_its_zone_and_a_record_for_each_family(kin
         assert title.endswith("Ipv6") == (record["Type"] == "AAAA")
 
 
-@pytest.mark.parametrize("kind", ["http", "domain"])
-def test_the_target_group_asks_what_the_config_asks(kind: str) -> None:
+def test_the_target_group_asks_what_the_config_asks() -> None:
     check = sc.HealthCheck(path="/alive", interval_s=31, timeout_s=7, healthy_count=4, unhealthy_count=6)
-    group = look(template(kind, health_check=check), "TargetGroup")
+    group = properties(made(service=sc.WebService(health_check=check)), "web-foundation", "TargetGroup")
     assert {key: value for key, value in group.items() if key.startswith(("Health", "Unhealthy"))} == {
         "HealthCheckPath": "/alive",
         "HealthCheckIntervalSeconds": 31,
@@ -149,18 +149,19 @@ def test_the_target_group_asks_what_the_config_asks(kind: str) -> None:
 
 
 def test_targets_are_instances_under_bridge_and_addresses_under_awsvpc() -> None:
-    service = sc.Service(container_port=9000)
-    group = properties(made(service=service), "load-balancer", "TargetGroup")
-    # A change of the port would replace the group, which under bridge never uses it.
+    service = sc.WebService(container_port=9000)
+    group = properties(made(service=service), "web-foundation", "TargetGroup")
+    # A change of the port would replace the group, which never uses it: each target has one of its own.
     assert (group["TargetType"], group["Port"]) == ("instance", 80)
-    service = sc.Service(container_port=9000, network_mode="awsvpc")
-    group = properties(made(service=service, scaling=AWSVPC.scaling), "load-balancer", "TargetGroup")
-    assert (group["TargetType"], group["Port"]) == ("ip", 9000)
+    service = sc.WebService(container_port=9000, network_mode="awsvpc")
+    group = properties(made(service=service, scaling=sc.Scaling(max_tasks=9)), "web-foundation", "TargetGroup")
+    assert (group["TargetType"], group["Port"]) == ("ip", 80)
 
 
 @pytest.mark.parametrize("delay", [0, 17])
 def test_a_target_that_leaves_may_finish_and_a_fresh_one_is_not_flooded(delay: int) -> None:
-    assert attributes(template(deregistration_delay_s=delay), "TargetGroup", "TargetGroupAttributes") == {
+    group = properties(made(service=sc.WebService(deregistration_delay_s=delay)), "web-foundation", "TargetGroup")
+    assert {item["Key"]: item["Value"] for item in group["TargetGroupAttributes"]} == {
         "deregistration_delay.timeout_seconds": str(delay),
         "load_balancing.algorithm.type": "least_outstanding_requests",
         "stickiness.enabled": "false",
@@ -181,7 +182,7 @@ def test_the_balancer_has_what_is_asked_for_and_drops_invalid_headers(protection
 
 @pytest.mark.parametrize("scheme", ["internet-facing", "internal"])
 def test_an_internal_balancer_lies_where_the_nodes_do(scheme: Any) -> None:
-    templates = made(load_balancer=sc.LoadBalancer(scheme=scheme))
+    templates = made(load_balancer=sc.NewLoadBalancer(scheme=scheme))
     balancer = properties(templates, "load-balancer", "LoadBalancer")
     assert (balancer["Type"], balancer["Scheme"], balancer["Subnets"]) == ("application", scheme, ref("Subnets"))
     wired = properties(templates, "root", "LoadBalancer")["Parameters"]["Subnets"]

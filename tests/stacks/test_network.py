@@ -16,7 +16,7 @@ shapes = pytest.mark.parametrize(("egress", "zones", "ipv6"), SHAPES)
 
 
 def network(egress: Any = "single-nat", zones: int = 2, ipv6: bool = False, **more: Any) -> Template:
-    service = more.pop("service", sc.Service())
+    service = more.pop("service", sc.WebService())
     return made(network=sc.NewVpc(egress=egress, zones=zones, ipv6=ipv6, **more), service=service)["network.yaml"]
 
 
@@ -221,7 +221,7 @@ def test_without_a_way_out_there_is_an_endpoint_for_all_that_nodes_and_tasks_cal
     [({}, False), ({"KEY": PARAMETER}, False), ({"DB": SECRET}, True), ({"DB": SECRET + ":a::"}, True)],
 )
 def test_secrets_manager_has_an_endpoint_where_a_secret_is_read_from_it(secrets: dict[str, str], wanted: bool) -> None:
-    template = network("endpoints", service=sc.Service(secrets=secrets))
+    template = network("endpoints", service=sc.WebService(secrets=secrets))
     assert ("secretsmanager" in interface_endpoints(template)) == wanted
 
 

@@ -9,26 +9,26 @@ from typing import Any
 import pytest
 
 import scaleout_cfn as sc
-from stacks.helpers import Templates, at, att, made, of_type, properties, ref, resource
+from stacks.helpers import NAME_OF_SERVICE, Templates, at, att, made, of_type, properties, ref, resource
 
-#: A topic that is a parameter of the stack, or its own.
-TOPICS = (ref("Topic"), ref("Alarms"))
+TOPICS = (ref("Topic"),)
 #: What tells people: all alarms but those that scale.
 TELLING = [
-    ("observability", "TargetErrors"),
-    ("observability", "LoadBalancerErrors"),
-    ("observability", "Latency"),
-    ("observability", "UnhealthyTargets"),
-    ("observability", "NodesAtMaximum"),
-    ("autoscaling", "CpuHigh"),
-    ("autoscaling", "MemoryHigh"),
-    ("autoscaling", "TasksAtMaximum"),
+    ("web-foundation", "TargetErrors"),
+    ("load-balancer", "LoadBalancerErrors"),
+    ("web-foundation", "Latency"),
+    ("web-foundation", "UnhealthyTargets"),
+    ("capacity", "NodesAtMaximum"),
+    ("web-service", "CpuHigh"),
+    ("web-service", "MemoryHigh"),
+    ("web-service", "TasksAtMaximum"),
 ]
+ON_TARGETS = {"LoadBalancer": ref("LoadBalancerName"), "TargetGroup": att("TargetGroup", "TargetGroupFullName")}
 told = pytest.mark.parametrize(("file", "title"), TELLING)
 
 
 def alarm(file: str, title: str, **settings: Any) -> dict[str, Any]:
-    return properties(made(observability=sc.Observability(**settings)), file, title)
+    return properties(made(service=sc.WebService(alarms=sc.WebAlarms(**settings))), file, title)
 
 
 def dimensions(metric: dict[str, Any]) -> dict[str, Any]:
@@ -106,12 +106,18 @@ def test_an_alarm_waits_as_its_tunable_says(file: str, title: str) -> None:
     assert (found.get("DatapointsToAlarm", of), of) == PATIENCE[title]
 
 
-@pytest.mark.parametrize(
-    ("title", "metric"),
-    [("TargetErrors", "HTTPCode_Target_5XX_Count"), ("LoadBalancerErrors", "HTTPCode_ELB_5XX_Count")],
-)
-def test_errors_count_by_their_share_of_requests(title: str, metric: str) -> None:
-    found = alarm("observability", title, error_percent=7)
+@pytest.mark.parametrize("title", ["TargetErrors", "LoadBalancerErrors"])
+def test_errors_count_by_their_share_of_requests(title: str) -> None:
+    full_name = at(properties(made(), "load-balancer", "LoadBalancerErrors")["Metrics"][0], "MetricStat.Metric")
+    if title == "TargetErrors":
+        found, metric = alarm("web-foundation", title, error_percent=7), "HTTPCode_Target_5XX_Count"
+        # Of this service alone: another one's errors are its own.
+        watched = ON_TARGETS
+    else:
+        balancer = sc.NewLoadBalancer(error_percent=7)
+        found, metric = properties(made(load_balancer=balancer), "load-balancer", title), "HTTPCode_ELB_5XX_Count"
+        watched = {"LoadBalancer": att("LoadBalancer", "LoadBalancerFullName")}
+        assert dimensions(full_name) == watched
     assert (found["Threshold"], found["ComparisonOperator"]) == (7, "GreaterThanThreshold")
     by_id = {query["Id"]: query for query in found["Metrics"]}
     assert [query["Id"] for query in found["Metrics"] if query["ReturnData"]] == ["share"]
@@ -121,95 +127,90 @@ def test_errors_count_by_their_share_of_requests(title: str, metric: str) -> Non
     }
     for name in ("errors", "requests"):
         assert by_id[name]["MetricStat"]["Stat"] == "Sum"
-        assert dimensions(at(by_id[name], "MetricStat.Metric")) == {"LoadBalancer": ref("LoadBalancerName")}
+        assert dimensions(at(by_id[name], "MetricStat.Metric")) == watched
         assert at(by_id[name], "MetricStat.Metric.Namespace") == "AWS/ApplicationELB"
     # No request is no division by zero, and errors that come without one count as of one.
     assert by_id["share"]["Expression"] == "100 * FILL(errors, 0) / IF(FILL(requests, 0) > 0, requests, 1)"
 
 
 def test_latency_is_that_of_the_slowest_hundredth() -> None:
-    found = alarm("observability", "Latency", latency_s=0.3)
+    found = alarm("web-foundation", "Latency", latency_s=0.3)
     assert (found["Threshold"], found["ComparisonOperator"]) == (0.3, "GreaterThanThreshold")
     assert (found["MetricName"], found["ExtendedStatistic"]) == ("TargetResponseTime", "p99")
-    assert dimensions(found) == {"LoadBalancer": ref("LoadBalancerName")}
+    assert dimensions(found) == ON_TARGETS
     # With few requests a percentile is one request's time.
     assert found["EvaluateLowSampleCountPercentile"] == "ignore"
 
 
 def test_a_single_target_that_fails_its_checks_is_one_too_many() -> None:
-    found = alarm("observability", "UnhealthyTargets")
+    found = alarm("web-foundation", "UnhealthyTargets")
     assert (found["MetricName"], found["Statistic"]) == ("UnHealthyHostCount", "Maximum")
     assert (found["Threshold"], found["ComparisonOperator"]) == (0, "GreaterThanThreshold")
-    assert dimensions(found) == {"LoadBalancer": ref("LoadBalancerName"), "TargetGroup": ref("TargetGroupName")}
+    assert dimensions(found) == ON_TARGETS
 
 
 @pytest.mark.parametrize("title", ["CpuHigh", "MemoryHigh"])
 def test_use_that_scaling_does_not_bring_down_is_told(title: str) -> None:
-    found = alarm("autoscaling", title, utilization_percent=81)
+    found = alarm("web-service", title, utilization_percent=81)
     assert (found["Threshold"], found["ComparisonOperator"], found["Statistic"]) == (
         81,
         "GreaterThanThreshold",
         "Average",
     )
     assert found["MetricName"] == {"CpuHigh": "CPUUtilization", "MemoryHigh": "MemoryUtilization"}[title]
-    assert dimensions(found) == {"ClusterName": ref("ClusterName"), "ServiceName": ref("ServiceName")}
+    assert dimensions(found) == {"ClusterName": ref("ClusterName"), "ServiceName": NAME_OF_SERVICE}
     assert found["Namespace"] == "AWS/ECS"
 
 
 def test_it_is_told_when_there_is_no_room_to_grow_and_only_where_there_could_be() -> None:
-    tasks, nodes = alarm("autoscaling", "TasksAtMaximum"), alarm("observability", "NodesAtMaximum")
+    tasks, nodes = alarm("web-service", "TasksAtMaximum"), alarm("capacity", "NodesAtMaximum")
     # The least over the minutes: it was never less.
     for found in (tasks, nodes):
         assert (found["Statistic"], found["ComparisonOperator"]) == ("Minimum", "GreaterThanOrEqualToThreshold")
     assert (tasks["MetricName"], tasks["Threshold"]) == ("HealthyHostCount", ref("MaxTasks"))
     assert dimensions(tasks) == {"LoadBalancer": ref("LoadBalancerName"), "TargetGroup": ref("TargetGroupName")}
     assert (nodes["MetricName"], nodes["Threshold"]) == ("GroupInServiceInstances", 5)
-    assert (nodes["Namespace"], dimensions(nodes)) == ("AWS/AutoScaling", {"AutoScalingGroupName": ref("GroupName")})
+    assert (nodes["Namespace"], dimensions(nodes)) == ("AWS/AutoScaling", {"AutoScalingGroupName": ref("NodesGroup")})
     # Where fewest and most are one, the maximum is where it always is.
-    template = made()["autoscaling.yaml"]
+    template = made()["web-service.yaml"]
     condition = template["Resources"]["TasksAtMaximum"]["Condition"]
     bounds = [ref("MinTasks"), ref("MaxTasks")]
     assert template["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": bounds}]}
     for least, there in ((4, True), (5, False)):
-        templates = made(cluster=sc.Cluster(min_nodes=least, max_nodes=5))
-        assert ("NodesAtMaximum" in templates["observability.yaml"]["Resources"]) == there
+        templates = made(nodes=sc.Ec2Capacity(min_nodes=least, max_nodes=5))
+        assert ("NodesAtMaximum" in templates["capacity.yaml"]["Resources"]) == there
 
 
 def test_whoever_is_named_is_told_by_mail_and_nobody_otherwise() -> None:
     template = made(observability=sc.Observability(alarm_email="ops@example.com"))
-    mail = resource(template, "observability", "EmailSubscription")
+    mail = resource(template, "notifications", "EmailSubscription")
     assert mail["Properties"] == {"TopicArn": ref("Alarms"), "Protocol": "email", "Endpoint": ref("AlarmEmail")}
     nobody = {"Fn::Equals": [ref("AlarmEmail"), ""]}
-    assert template["observability.yaml"]["Conditions"][mail["Condition"]] == {"Fn::Not": [nobody]}
+    assert template["notifications.yaml"]["Conditions"][mail["Condition"]] == {"Fn::Not": [nobody]}
     assert template["root.yaml"]["Parameters"]["AlarmEmail"]["Default"] == "ops@example.com"
 
 
 @pytest.mark.parametrize(("keep", "policy"), [(False, "Delete"), (True, "Retain")])
 def test_logs_are_kept_as_long_as_is_asked_for(keep: bool, policy: str) -> None:
     group = resource(
-        made(observability=sc.Observability(keep_logs=keep, log_retention_days=90)), "observability", "ServiceLogs"
+        made(observability=sc.Observability(keep_logs=keep, log_retention_days=90)), "web-foundation", "Logs"
     )
     assert group["Properties"]["RetentionInDays"] == 90
     assert group["DeletionPolicy"] == group["UpdateReplacePolicy"] == policy
 
 
 def test_alarms_that_a_deployment_watches_are_those_of_their_names() -> None:
-    outputs = {name: output["Value"] for name, output in made()["observability.yaml"]["Outputs"].items()}
-    assert outputs == {
-        "LogGroupName": ref("ServiceLogs"),
-        "LogGroupArn": att("ServiceLogs", "Arn"),
-        "Topic": ref("Alarms"),
-        "TargetErrorsAlarm": ref("TargetErrors"),
-        "UnhealthyTargetsAlarm": ref("UnhealthyTargets"),
-        "DashboardName": ref("Dashboard"),
-    }
+    outputs = {name: output["Value"] for name, output in made()["web-foundation.yaml"]["Outputs"].items()}
+    assert outputs["Alarms"] == {"Fn::Join": [",", [ref("TargetErrors"), ref("UnhealthyTargets")]]}
+    unwatched = made(service=sc.WebService(deployment=sc.WebDeployment(alarms=False)))["web-foundation.yaml"]["Outputs"]
+    assert "Alarms" not in unwatched
 
 
 # --- the dashboard
 
 
 def widgets(templates: Templates | None = None) -> list[dict[str, Any]]:
-    body, _ = properties(templates or made(), "observability", "Dashboard")["DashboardBody"]["Fn::Sub"]
+    body, _ = properties(templates or made(), "dashboard", "Dashboard")["DashboardBody"]["Fn::Sub"]
     found: list[dict[str, Any]] = json.loads(body)["widgets"]
     return found
 
@@ -231,7 +232,7 @@ def test_widgets_fill_the_grid_and_lie_over_none() -> None:
 
 
 def test_the_dashboard_shows_every_metric_that_an_alarm_watches() -> None:
-    body, given = properties(made(), "observability", "Dashboard")["DashboardBody"]["Fn::Sub"]
+    body, given = properties(made(), "dashboard", "Dashboard")["DashboardBody"]["Fn::Sub"]
     for file, title in TELLING:
         found = alarm(file, title)
         names = re.findall(r"'MetricName': '(\w+)'", str(found))
@@ -241,16 +242,17 @@ def test_the_dashboard_shows_every_metric_that_an_alarm_watches() -> None:
     assert set(re.findall(r"\$\{(\w+)\}", body)) == set(given)
     assert given == {
         "LoadBalancer": ref("LoadBalancerName"),
-        "TargetGroup": ref("TargetGroupName"),
+        "WebTargets": ref("WebTargetGroupName"),
         "Cluster": ref("ClusterName"),
-        "CapacityProvider": ref("CapacityProvider"),
-        "Group": ref("GroupName"),
-        "LogGroup": ref("ServiceLogs"),
+        "NodesProvider": ref("NodesCapacityProvider"),
+        "NodesGroup": ref("NodesGroupName"),
+        "WebLogs": ref("WebLogGroupName"),
     }
 
 
 def test_graphs_have_a_point_a_minute_in_the_set_s_region() -> None:
-    *graphs, last = widgets()
+    (last,) = (widget for widget in widgets() if widget["type"] == "log")
+    graphs = [widget for widget in widgets() if widget is not last and widget["type"] != "log"]
     assert all(graph["type"] == "metric" and graph["properties"]["period"] == 60 for graph in graphs)
     assert all(widget["properties"]["region"] == "${AWS::Region}" for widget in (*graphs, last))
     # A line over time each, of the last minutes' figures, and not a single number.
@@ -260,7 +262,8 @@ def test_graphs_have_a_point_a_minute_in_the_set_s_region() -> None:
 
 
 def test_a_line_is_drawn_of_a_metric_that_cloudwatch_has_and_called_what_it_is() -> None:
-    *graphs, last = widgets()
+    (last,) = (widget for widget in widgets() if widget["type"] == "log")
+    graphs = [widget for widget in widgets() if widget["type"] != "log"]
     drawn = {graph["properties"]["title"]: graph["properties"] for graph in graphs}
     names = {**NAMESPACES, "GroupDesiredCapacity": "AWS/AutoScaling", "GroupMaxSize": "AWS/AutoScaling"}
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cluster-auto-scaling.html
@@ -268,20 +271,20 @@ def test_a_line_is_drawn_of_a_metric_that_cloudwatch_has_and_called_what_it_is()
     for graph in drawn.values():
         for first, *rest in graph["metrics"]:
             assert isinstance(first, dict) or names[rest[0]] == first
-    latencies = [line[-1] for line in drawn["Response time, seconds"]["metrics"]]
+    latencies = [line[-1] for line in drawn["web: response time, seconds"]["metrics"]]
     assert latencies == [{"stat": of, "label": of} for of in ("p50", "p95", "p99")]
     # A count is a sum; what is there at a time is not; and a metric that is found needs the statistic in its search.
     assert {title: graph["stat"] for title, graph in drawn.items()} == {
-        "Requests and 5xx answers a minute": "Sum",
-        "Response time, seconds": "p99",
-        "Tasks that can serve": "Maximum",
-        "CPU and memory of the service, percent": "Average",
-        "Nodes": "Average",
-        "Capacity provider reservation, percent": "Average",
+        "web: requests and 5xx answers a minute": "Sum",
+        "web: response time, seconds": "p99",
+        "web: tasks that can serve": "Maximum",
+        "CPU of the services, percent": "Average",
+        "Memory of the services, percent": "Average",
+        "nodes: nodes": "Average",
+        "nodes: capacity provider reservation, percent": "Average",
     }
-    use = [line[0] for line in drawn["CPU and memory of the service, percent"]["metrics"]]
-    assert [line["label"] for line in use] == ["CPU", "Memory"]
+    use = [drawn[f"{what} of the services, percent"]["metrics"][0][0] for what in ("CPU", "Memory")]
     for line, metric in zip(use, ("CPUUtilization", "MemoryUtilization"), strict=True):
         found = f'{{AWS/ECS,ClusterName,ServiceName}} ClusterName="${{Cluster}}" MetricName="{metric}"'
         assert line["expression"] == f"SEARCH('{found}', 'Average', 60)"
-    assert last["properties"]["query"].startswith("SOURCE '${LogGroup}' | ")
+    assert last["properties"]["query"].startswith("SOURCE '${WebLogs}' | ")

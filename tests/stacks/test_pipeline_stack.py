@@ -24,11 +24,12 @@ projects = pytest.mark.parametrize(("kind", "title"), [(kind, title) for kind in
 
 def pipeline(kind: str, **sections: Any) -> Templates:
     registry = sc.Registry(mutable_tags=("v1",))
-    return made(**{"cluster": sc.Cluster(node_image=PINNED), "registry": registry, "pipeline": KINDS[kind], **sections})
+    nodes = sc.Ec2Capacity(machine_image=PINNED)
+    return made(**{"nodes": nodes, "registry": registry, "pipeline": KINDS[kind], **sections})
 
 
 def look(kind: str, title: str, **sections: Any) -> dict[str, Any]:
-    return properties(pipeline(kind, **sections), "pipeline", title)
+    return properties(pipeline(kind, **sections), "web-pipeline", title)
 
 
 @projects
@@ -45,9 +46,8 @@ def test_a_project_builds_in_an_environment_of_its_own(kind: str, title: str) ->
     }
     given = {entry["Name"]: entry["Value"] for entry in environment["EnvironmentVariables"]}
     assert given.pop("REPOSITORY_URI") == ref("RepositoryUri")
-    assert given == (
-        {"PLATFORM": "linux/amd64", "CONTEXT": "webapp"} if title == "Build" else {"STACK": ref("RootStack")}
-    )
+    deploying = {"STACK": ref("RootStack"), "PARAMETER": "WebImageUri"}
+    assert given == ({"PLATFORM": "linux/amd64", "CONTEXT": "webapp"} if title == "Build" else deploying)
 
 
 def test_a_deployment_has_time_for_another_before_it_and_a_build_less() -> None:
@@ -64,9 +64,9 @@ def test_a_project_s_logs_go_where_they_are_kept_as_long_as_others(
     kind: str, title: str, keep: bool, policy: str
 ) -> None:
     templates = pipeline(kind, observability=sc.Observability(keep_logs=keep, log_retention_days=90))
-    logs = at(properties(templates, "pipeline", title), "LogsConfig.CloudWatchLogs")
+    logs = at(properties(templates, "web-pipeline", title), "LogsConfig.CloudWatchLogs")
     assert logs == {"Status": "ENABLED", "GroupName": ref(f"{title}Logs")}
-    group = resource(templates, "pipeline", f"{title}Logs")
+    group = resource(templates, "web-pipeline", f"{title}Logs")
     assert group["Properties"]["RetentionInDays"] == 90
     assert group["DeletionPolicy"] == group["UpdateReplacePolicy"] == policy
 
@@ -163,12 +163,12 @@ def test_what_is_pushed_is_what_is_deployed() -> None:
     assert text == "arn:${AWS::Partition}:codepipeline:${AWS::Region}:${AWS::AccountId}:${Pipeline}"
     assert given == {"Pipeline": ref("Pipeline")}
     assert permissions("registry", "PushRole")["start-pipeline.Start"] == [target["Arn"]]
-    assert "Push" not in pipeline("source")["pipeline.yaml"]["Resources"]
+    assert "Push" not in pipeline("source")["web-pipeline.yaml"]["Resources"]
 
 
 @pytest.mark.parametrize("kind", PROJECTS)
 def test_artifacts_expire_after_a_month_and_never_stand_in_the_way(kind: str) -> None:
-    body = resource(pipeline(kind), "pipeline", "Artifacts")
+    body = resource(pipeline(kind), "web-pipeline", "Artifacts")
     check_bucket(body["Properties"], days=30)
     # The pipeline runs as soon as it is made: a bucket that holds something cannot be deleted.
     assert body["DeletionPolicy"] == body["UpdateReplacePolicy"] == "Retain"
@@ -181,26 +181,34 @@ def test_artifacts_expire_after_a_month_and_never_stand_in_the_way(kind: str) ->
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_pipeline_tells_what_one_looks_for(kind: str) -> None:
     templates = pipeline(kind)
-    outputs = {name: output["Value"] for name, output in templates["pipeline.yaml"]["Outputs"].items()}
+    outputs = {name: output["Value"] for name, output in templates["web-pipeline.yaml"]["Outputs"].items()}
     if kind == "github":
         assert outputs == {"GithubBuildRole": att("BuildRole", "Arn"), "GithubDeployRole": att("DeployRole", "Arn")}
-        assert not of_type(templates["pipeline.yaml"], "CodePipeline::Pipeline")
+        assert not of_type(templates["web-pipeline.yaml"], "CodePipeline::Pipeline")
     else:
         assert outputs == {"PipelineName": ref("Pipeline")}
     root = {name: output["Value"] for name, output in templates["root.yaml"]["Outputs"].items()}
-    assert {name: root[name] for name in outputs} == {name: att("Pipeline", f"Outputs.{name}") for name in outputs}
-    wires = properties(templates, "root", "Pipeline")["Parameters"]
+    assert {name: root[f"Web{name}"] for name in outputs} == {
+        name: att("WebPipeline", f"Outputs.{name}") for name in outputs
+    }
+    wires = properties(templates, "root", "WebPipeline")["Parameters"]
     assert wires["RootStack"] == ref("AWS::StackName")
-    assert wires["RepositoryArn"] == att("Registry", "Outputs.RepositoryArn")
+    assert wires["RepositoryArn"] == att("WebFoundation", "Outputs.RepositoryArn")
     assert ("RepositoryUri" in wires, "RepositoryName" in wires) == (kind != "github", kind == "registry")
 
 
-@pytest.mark.parametrize("mode", ["bridge", "awsvpc"])
-def test_only_where_tasks_have_groups_of_their_own_a_deployment_may_change_some(mode: Any) -> None:
-    sections = {"service": sc.Service(network_mode=mode), "scaling": sc.Scaling(max_tasks=9)}
-    policies = look("github", "DeployRole", **sections)["Policies"]
-    sids = [statement["Sid"] for statement in policies[0]["PolicyDocument"]["Statement"]]
-    assert ("SecurityGroups" in sids) == (mode == "awsvpc")
+@pytest.mark.parametrize("reaches", [(), ("api",)])
+def test_only_where_tasks_let_themselves_in_somewhere_a_deployment_may_change_a_group(reaches: Any) -> None:
+    config = sc.Config(
+        capacity={"nodes": sc.Ec2Capacity(machine_image=PINNED, max_nodes=20)},
+        services={
+            "web": sc.WebService(reaches=reaches, scaling=sc.Scaling(max_tasks=9), pipeline=KINDS["github"]),
+            "api": sc.InternalService(scaling=sc.Scaling(max_tasks=9)),
+        },
+    )
+    (policy,) = properties(made(config), "web-pipeline", "DeployRole")["Policies"]
+    sids = [statement["Sid"] for statement in policy["PolicyDocument"]["Statement"]]
+    assert ("SecurityGroups" in sids) == bool(reaches)
 
 
 @pytest.mark.parametrize(("bucket", "given"), [("", "scaleout-${AWS::AccountId}-${AWS::Region}"), ("mine", "mine")])
@@ -215,6 +223,6 @@ def test_a_deployment_reads_templates_from_the_bucket_that_they_lie_in(bucket: s
 
 
 def test_a_provider_of_github_is_made_for_its_tokens() -> None:
-    provider = of_type(pipeline("github")["pipeline.yaml"], "IAM::OIDCProvider")["Provider"]
+    provider = of_type(pipeline("github")["web-pipeline.yaml"], "IAM::OIDCProvider")["Provider"]
     assert provider["Url"] == "https://token.actions.githubusercontent.com"
     assert provider["ClientIdList"] == ["sts.amazonaws.com"]

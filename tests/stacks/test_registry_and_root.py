@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from one_service import one_service
 
 import scaleout_cfn as sc
 from scaleout_cfn import capacity
@@ -15,7 +16,7 @@ from stacks.helpers import AWSVPC, PINNED, Templates, att, made, properties, ref
 
 
 def repository(**settings: Any) -> dict[str, Any]:
-    return resource(made(registry=sc.Registry(**settings)), "registry", "Repository")
+    return resource(made(registry=sc.Registry(**settings)), "web-foundation", "Repository")
 
 
 def test_tags_are_immutable_but_for_those_that_may_move() -> None:
@@ -60,42 +61,48 @@ def test_images_are_encrypted(encryption: Any) -> None:
 
 
 def test_the_registry_tells_where_to_push_and_its_name_only_to_who_watches_it() -> None:
-    assert {name: output["Value"] for name, output in made()["registry.yaml"]["Outputs"].items()} == {
+    outputs = {name: output["Value"] for name, output in made()["web-foundation.yaml"]["Outputs"].items()}
+    assert {name: value for name, value in outputs.items() if name.startswith("Repository")} == {
         "RepositoryUri": att("Repository", "RepositoryUri"),
         "RepositoryArn": att("Repository", "Arn"),
     }
     watched = made(
-        cluster=sc.Cluster(node_image=PINNED),
+        nodes=sc.Ec2Capacity(machine_image=PINNED),
         registry=sc.Registry(mutable_tags=("latest",)),
         pipeline=sc.RegistryPipeline(),
     )
-    assert watched["registry.yaml"]["Outputs"]["RepositoryName"]["Value"] == ref("Repository")
+    assert watched["web-foundation.yaml"]["Outputs"]["RepositoryName"]["Value"] == ref("Repository")
 
 
 # --- the wiring page
 
-EXISTING = sc.Config(network=sc.ExistingVpc())
 #: Which stack takes what from which, `<` from. The names say what should fit: a wrong sibling of one kind shows here.
 WIRES = """
 LoadBalancer.VpcId < Network.VpcId
-Cluster.VpcId < Network.VpcId
-Cluster.Subnets < Network.NodeSubnets
-Observability.LoadBalancerName < LoadBalancer.LoadBalancerName
-Observability.TargetGroupName < LoadBalancer.TargetGroupName
-Observability.ClusterName < Cluster.ClusterName
-Observability.CapacityProvider < Cluster.CapacityProvider
-Observability.GroupName < Cluster.GroupName
-Service.RepositoryArn < Registry.RepositoryArn
-Service.ClusterName < Cluster.ClusterName
-Service.CapacityProvider < Cluster.CapacityProvider
-Service.TargetGroup < LoadBalancer.TargetGroup
-Service.LogGroupName < Observability.LogGroupName
-Service.LogGroupArn < Observability.LogGroupArn
-Autoscaling.ClusterName < Cluster.ClusterName
-Autoscaling.ServiceName < Service.ServiceName
-Autoscaling.LoadBalancerName < LoadBalancer.LoadBalancerName
-Autoscaling.TargetGroupName < LoadBalancer.TargetGroupName
-Autoscaling.Topic < Observability.Topic
+LoadBalancer.Topic < Notifications.Topic
+Capacity.ClusterName < Cluster.ClusterName
+Capacity.VpcId < Network.VpcId
+Capacity.Subnets < Network.NodeSubnets
+Capacity.Topic < Notifications.Topic
+WebFoundation.VpcId < Network.VpcId
+WebFoundation.Listener < LoadBalancer.Listener
+WebFoundation.LoadBalancerName < LoadBalancer.LoadBalancerName
+WebFoundation.Topic < Notifications.Topic
+Dashboard.ClusterName < Cluster.ClusterName
+Dashboard.LoadBalancerName < LoadBalancer.LoadBalancerName
+Dashboard.WebTargetGroupName < WebFoundation.TargetGroupName
+Dashboard.WebLogGroupName < WebFoundation.LogGroupName
+Dashboard.NodesCapacityProvider < Capacity.NodesCapacityProvider
+Dashboard.NodesGroupName < Capacity.NodesGroupName
+WebService.RepositoryArn < WebFoundation.RepositoryArn
+WebService.ClusterName < Cluster.ClusterName
+WebService.CapacityProvider < Capacity.NodesCapacityProvider
+WebService.TargetGroup < WebFoundation.TargetGroup
+WebService.TargetGroupName < WebFoundation.TargetGroupName
+WebService.LoadBalancerName < LoadBalancer.LoadBalancerName
+WebService.LogGroupName < WebFoundation.LogGroupName
+WebService.Alarms < WebFoundation.Alarms
+WebService.Topic < Notifications.Topic
 """
 
 
@@ -107,45 +114,49 @@ def test_a_wire_leads_from_where_its_name_says(wire: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stack", "parameter"),
+    ("stack", "parameter", "asked"),
     [
-        ("Cluster", "NodeImage"),
-        ("Cluster", "CreateServiceLinkedRole"),
-        ("Observability", "AlarmEmail"),
-        ("Service", "ImageUri"),
-        ("Autoscaling", "MinTasks"),
-        ("Autoscaling", "MaxTasks"),
+        ("Capacity", "NodesMachineImage", "NodesMachineImage"),
+        ("Cluster", "CreateServiceLinkedRole", "CreateServiceLinkedRole"),
+        ("Notifications", "AlarmEmail", "AlarmEmail"),
+        ("WebService", "ImageUri", "WebImageUri"),
+        ("WebService", "MinTasks", "WebScalingMinTasks"),
+        ("WebService", "MaxTasks", "WebScalingMaxTasks"),
     ],
 )
-def test_what_whoever_creates_the_set_says_reaches_the_stack_that_it_is_for(stack: str, parameter: str) -> None:
-    assert properties(made(), "root", stack)["Parameters"][parameter] == ref(parameter)
+def test_what_whoever_creates_the_set_says_reaches_the_stack_that_it_is_for(
+    stack: str, parameter: str, asked: str
+) -> None:
+    assert properties(made(), "root", stack)["Parameters"][parameter] == ref(asked)
 
 
 @pytest.mark.parametrize("nodes", [5, 9])
 def test_no_more_tasks_may_be_asked_for_than_the_nodes_hold(nodes: int) -> None:
-    config = sc.Config(cluster=sc.Cluster(max_nodes=nodes))
+    config = one_service(nodes=sc.Ec2Capacity(max_nodes=nodes))
     asked = made(config)["root.yaml"]["Parameters"]
-    assert asked["MaxTasks"]["MaxValue"] == capacity.fitting_tasks(config)
+    assert asked["WebScalingMaxTasks"]["MaxValue"] == capacity.fitting_tasks(config)["web"]
     # Their number is for whoever creates the set to say, that of the nodes is not.
     assert "MaxNodes" not in asked
 
 
 def test_only_awsvpc_takes_the_tasks_network_to_the_service() -> None:
-    wires = properties(made(AWSVPC), "root", "Service")["Parameters"]
-    assert wires["VpcId"] == att("Network", "Outputs.VpcId")
+    wires = properties(made(AWSVPC), "root", "WebService")["Parameters"]
     assert wires["Subnets"] == att("Network", "Outputs.NodeSubnets")
-    assert wires["LoadBalancerSecurityGroup"] == att("LoadBalancer", "Outputs.SecurityGroup")
-    assert "LoadBalancerSecurityGroup" not in properties(made(AWSVPC), "root", "Cluster")["Parameters"]
+    assert wires["SecurityGroup"] == att("WebFoundation", "Outputs.SecurityGroup")
+    ground = properties(made(AWSVPC), "root", "WebFoundation")["Parameters"]
+    assert ground["LoadBalancerSecurityGroup"] == att("LoadBalancer", "Outputs.SecurityGroup")
+    assert not {"Subnets", "SecurityGroup"} & properties(made(), "root", "WebService")["Parameters"].keys()
+    assert "LoadBalancerSecurityGroup" not in properties(made(AWSVPC), "root", "Capacity")["Parameters"]
 
 
 @pytest.mark.parametrize("scheme", ["internet-facing", "internal"])
 def test_an_existing_network_is_used_as_it_is_given(scheme: Any) -> None:
-    templates = made(network=sc.ExistingVpc(), load_balancer=sc.LoadBalancer(scheme=scheme))
+    templates = made(network=sc.ExistingVpc(), load_balancer=sc.NewLoadBalancer(scheme=scheme))
     assert "network.yaml" not in templates
-    for stack in ("LoadBalancer", "Cluster"):
+    for stack in ("LoadBalancer", "Capacity"):
         assert properties(templates, "root", stack)["Parameters"]["VpcId"] == ref("VpcId")
     # The balancer's subnets are the balancer's, be it internal or not.
-    given = {"LoadBalancer": "LoadBalancerSubnets", "Cluster": "NodeSubnets"}
+    given = {"LoadBalancer": "LoadBalancerSubnets", "Capacity": "NodeSubnets"}
     for stack, parameter in given.items():
         subnets = properties(templates, "root", stack)["Parameters"]["Subnets"]
         assert subnets == {"Fn::Join": [",", ref(parameter)]}
@@ -162,18 +173,17 @@ def test_the_set_tells_where_it_answers_where_to_push_and_where_to_look() -> Non
     outputs = told(made())
     link = outputs.pop("DashboardUrl")
     assert outputs == {
-        "ServiceUrl": att("LoadBalancer", "Outputs.Url"),
-        "RepositoryUri": att("Registry", "Outputs.RepositoryUri"),
+        "WebUrl": att("LoadBalancer", "Outputs.Url"),
+        "WebRepositoryUri": att("WebFoundation", "Outputs.RepositoryUri"),
         "ClusterName": att("Cluster", "Outputs.ClusterName"),
-        "ServiceName": att("Service", "Outputs.ServiceName"),
-        "LogGroupName": att("Observability", "Outputs.LogGroupName"),
+        "WebLogGroupName": att("WebFoundation", "Outputs.LogGroupName"),
         "VpcId": att("Network", "Outputs.VpcId"),
         "NodeSubnets": att("Network", "Outputs.NodeSubnets"),
     }
     assert all(output["Description"].endswith(".") for output in made()["root.yaml"]["Outputs"].values())
     text, given = link["Fn::Sub"]
     assert text == "https://${Host}/cloudwatch/home?region=${AWS::Region}#dashboards/dashboard/${Dashboard}"
-    assert given["Dashboard"] == att("Observability", "Outputs.DashboardName")
+    assert given["Dashboard"] == att("Dashboard", "Outputs.DashboardName")
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html: a console each partition.
     assert given["Host"] == {"Fn::FindInMap": ["Console", ref("AWS::Partition"), "Host"]}
     hosts = {partition: row["Host"] for partition, row in made()["root.yaml"]["Mappings"]["Console"].items()}
@@ -184,14 +194,9 @@ def test_the_set_tells_where_it_answers_where_to_push_and_where_to_look() -> Non
     }
 
 
-def test_what_comes_with_an_image_is_told_only_once_there_is_one() -> None:
-    outputs = made()["root.yaml"]["Outputs"]
-    assert [name for name, output in outputs.items() if output.get("Condition") == "HasImage"] == ["ServiceName"]
-
-
-def test_nothing_but_scaling_takes_an_output_of_the_service() -> None:
-    """What changes with an image is last: CloudFormation calls all that takes its outputs a possible replacement."""
-    resources = made()["root.yaml"]["Resources"]
-    takers = {title for title, body in resources.items() if "Service" in set(references(body["Properties"]))}
-    assert takers == {"Autoscaling"}
-    assert not [title for title, body in resources.items() if "Autoscaling" in set(references(body["Properties"]))]
+def test_nothing_takes_an_output_of_what_changes_with_each_image() -> None:
+    """CloudFormation calls all that takes its outputs a possible replacement."""
+    root = made()["root.yaml"]
+    others = {title: body for title, body in root["Resources"].items() if title != "WebService"}
+    assert "WebService" not in set(references([others, root["Outputs"]]))
+    assert "Outputs" not in made()["web-service.yaml"]

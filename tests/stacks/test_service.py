@@ -7,28 +7,28 @@ from typing import Any
 import pytest
 
 import scaleout_cfn as sc
-from stacks.helpers import AWSVPC, PARAMETER, SECRET, at, att, made, properties, ref
+from stacks.helpers import PARAMETER, SECRET, at, att, made, properties, ref
 
 
-def container(service: sc.Service | None = None, **sections: Any) -> dict[str, Any]:
-    templates = made(service=service or sc.Service(), **sections)
-    (only,) = properties(templates, "service", "TaskDefinition")["ContainerDefinitions"]
+def container(service: sc.WebService | None = None, **sections: Any) -> dict[str, Any]:
+    templates = made(service=service or sc.WebService(), **sections)
+    (only,) = properties(templates, "web-service", "TaskDefinition")["ContainerDefinitions"]
     found: dict[str, Any] = only
     return found
 
 
-def service(settings: sc.Service | None = None, **sections: Any) -> dict[str, Any]:
-    return properties(made(service=settings or sc.Service(), **sections), "service", "Service")
+def service(settings: sc.WebService | None = None, **sections: Any) -> dict[str, Any]:
+    return properties(made(service=settings or sc.WebService(), **sections), "web-service", "Service")
 
 
 # --- a task
 
 
 def test_a_task_reserves_what_the_config_says_on_its_container() -> None:
-    settings = sc.Service(cpu_units=300, memory_mib=401, stop_timeout_s=44)
+    settings = sc.WebService(cpu_units=300, memory_mib=401, stop_timeout_s=44)
     only = container(settings, scaling=sc.Scaling(max_tasks=9))
     assert (only["Cpu"], only["Memory"], only["StopTimeout"]) == (300, 401, 44)
-    definition = properties(made(), "service", "TaskDefinition")
+    definition = properties(made(), "web-service", "TaskDefinition")
     # On the task it would be a limit: idle CPU could not be used, and use would not go beyond 100 percent.
     assert not {"Cpu", "Memory"} & definition.keys()
     assert only["Essential"] is True
@@ -40,15 +40,15 @@ def test_a_task_reserves_what_the_config_says_on_its_container() -> None:
 
 @pytest.mark.parametrize("mode", ["bridge", "awsvpc"])
 def test_the_balancer_s_targets_are_the_container_s_port(mode: Any) -> None:
-    settings = sc.Service(network_mode=mode, container_port=9001)
+    settings = sc.WebService(network_mode=mode, container_port=9001)
     templates = made(service=settings, scaling=sc.Scaling(max_tasks=9))
-    definition = properties(templates, "service", "TaskDefinition")
+    definition = properties(templates, "web-service", "TaskDefinition")
     assert definition["NetworkMode"] == mode
     (only,) = definition["ContainerDefinitions"]
     (mapping,) = only["PortMappings"]
     # Under bridge Docker gives a port; under awsvpc the task's address has its own.
     assert mapping == {"ContainerPort": 9001, "Protocol": "tcp", **({"HostPort": 0} if mode == "bridge" else {})}
-    (target,) = properties(templates, "service", "Service")["LoadBalancers"]
+    (target,) = properties(templates, "web-service", "Service")["LoadBalancers"]
     assert target == {
         "ContainerName": only["Name"],
         "ContainerPort": 9001,
@@ -58,7 +58,7 @@ def test_the_balancer_s_targets_are_the_container_s_port(mode: Any) -> None:
 
 @pytest.mark.parametrize("read_only", [False, True])
 def test_a_container_writes_where_it_may_and_reaps_its_children(read_only: bool) -> None:
-    only = container(sc.Service(read_only=read_only, tmpfs_mib={"/tmp": 17, "/run": 5}))
+    only = container(sc.WebService(read_only=read_only, tmpfs_mib={"/tmp": 17, "/run": 5}))
     assert only["ReadonlyRootFilesystem"] is read_only
     assert only["LinuxParameters"]["InitProcessEnabled"] is True
     sizes = {entry["ContainerPath"]: entry["Size"] for entry in only["LinuxParameters"]["Tmpfs"]}
@@ -67,7 +67,7 @@ def test_a_container_writes_where_it_may_and_reaps_its_children(read_only: bool)
     assert all(
         {"noexec", "nosuid", "nodev"} <= set(entry["MountOptions"]) for entry in only["LinuxParameters"]["Tmpfs"]
     )
-    assert "Tmpfs" not in container(sc.Service(tmpfs_mib={}))["LinuxParameters"]
+    assert "Tmpfs" not in container(sc.WebService(tmpfs_mib={}))["LinuxParameters"]
 
 
 def test_logs_go_to_the_set_s_group_and_never_stop_a_container() -> None:
@@ -81,7 +81,7 @@ def test_logs_go_to_the_set_s_group_and_never_stop_a_container() -> None:
 
 
 def test_variables_and_secrets_are_sorted_by_name_and_no_others_are_there() -> None:
-    only = container(sc.Service(environment={"Z": "1", "A": "2"}, secrets={"Y": SECRET, "B": PARAMETER}))
+    only = container(sc.WebService(environment={"Z": "1", "A": "2"}, secrets={"Y": SECRET, "B": PARAMETER}))
     assert only["Environment"] == [{"Name": "A", "Value": "2"}, {"Name": "Z", "Value": "1"}]
     assert only["Secrets"] == [{"Name": "B", "ValueFrom": PARAMETER}, {"Name": "Y", "ValueFrom": SECRET}]
     assert not {"Environment", "Secrets", "HealthCheck"} & container().keys()
@@ -89,7 +89,7 @@ def test_variables_and_secrets_are_sorted_by_name_and_no_others_are_there() -> N
 
 def test_a_container_s_own_health_is_asked_within_the_time_that_ecs_allows() -> None:
     """https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_HealthCheck.html"""
-    check = container(sc.Service(health_command=("python3", "-c", "ok")))["HealthCheck"]
+    check = container(sc.WebService(health_command=("python3", "-c", "ok")))["HealthCheck"]
     # Without a shell, for an image may have none.
     assert check["Command"] == ["CMD", "python3", "-c", "ok"]
     assert 5 <= check["Interval"] <= 300
@@ -104,29 +104,36 @@ def test_a_container_s_own_health_is_asked_within_the_time_that_ecs_allows() -> 
 
 
 def test_the_agent_pulls_logs_and_reads_the_secrets_on_a_task_s_behalf() -> None:
-    templates = made(service=sc.Service(secrets={"Y": SECRET}))
-    definition = properties(templates, "service", "TaskDefinition")
+    templates = made(service=sc.WebService(secrets={"Y": SECRET}))
+    definition = properties(templates, "web-service", "TaskDefinition")
     assert definition["ExecutionRoleArn"] == att("ExecutionRole", "Arn")
     assert definition["TaskRoleArn"] == att("TaskRole", "Arn")
     by_name = {
         policy["PolicyName"]: policy["PolicyDocument"]["Statement"][-1]["Resource"]
-        for policy in properties(templates, "service", "ExecutionRole")["Policies"]
+        for policy in properties(templates, "web-service", "ExecutionRole")["Policies"]
     }
     assert by_name == {
         "pull-image": [ref("RepositoryArn")],
-        "write-logs": [ref("LogGroupArn")],
+        "write-logs": [
+            {
+                "Fn::Sub": [
+                    "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${LogGroup}:*",
+                    {"LogGroup": ref("LogGroupName")},
+                ]
+            }
+        ],
         "read-secrets": [SECRET],
     }
-    names = [policy["PolicyName"] for policy in properties(made(), "service", "ExecutionRole")["Policies"]]
+    names = [policy["PolicyName"] for policy in properties(made(), "web-service", "ExecutionRole")["Policies"]]
     assert "read-secrets" not in names
     for role in ("ExecutionRole", "TaskRole"):
-        trust = properties(templates, "service", role)["AssumeRolePolicyDocument"]
+        trust = properties(templates, "web-service", role)["AssumeRolePolicyDocument"]
         assert at(trust, "Statement.0.Principal") == {"Service": "ecs-tasks.amazonaws.com"}
 
 
 def test_an_image_of_another_repository_may_be_pulled_where_the_config_says_so() -> None:
     other = "arn:aws:ecr:eu-west-1:123456789012:repository/team/*"
-    pull, *_ = properties(made(registry=sc.Registry(pull_from=(other,))), "service", "ExecutionRole")["Policies"]
+    pull, *_ = properties(made(service=sc.WebService(pull_from=(other,))), "web-service", "ExecutionRole")["Policies"]
     assert pull["PolicyName"] == "pull-image"
     reached = [statement["Resource"] for statement in pull["PolicyDocument"]["Statement"]]
     assert reached == [["*"], [ref("RepositoryArn")], [other]]
@@ -134,23 +141,23 @@ def test_an_image_of_another_repository_may_be_pulled_where_the_config_says_so()
 
 @pytest.mark.parametrize("wanted", [False, True])
 def test_a_shell_in_a_task_needs_the_switch_and_the_channels(wanted: bool) -> None:
-    templates = made(service=sc.Service(exec=wanted, read_only=False))
-    assert properties(templates, "service", "Service")["EnableExecuteCommand"] is wanted
-    assert ("ssmmessages:OpenDataChannel" in str(properties(templates, "service", "TaskRole"))) == wanted
+    templates = made(service=sc.WebService(exec=wanted, read_only=False))
+    assert properties(templates, "web-service", "Service")["EnableExecuteCommand"] is wanted
+    assert ("ssmmessages:OpenDataChannel" in str(properties(templates, "web-service", "TaskRole"))) == wanted
 
 
 # --- who reaches it
 
 
 def test_under_awsvpc_the_balancer_reaches_the_container_s_port_and_nothing_else() -> None:
-    templates = made(service=sc.Service(network_mode="awsvpc", container_port=9001), scaling=AWSVPC.scaling)
-    network = properties(templates, "service", "Service")["NetworkConfiguration"]["AwsvpcConfiguration"]
+    templates = made(service=sc.WebService(network_mode="awsvpc", container_port=9001), scaling=sc.Scaling(max_tasks=9))
+    network = properties(templates, "web-service", "Service")["NetworkConfiguration"]["AwsvpcConfiguration"]
     # Without an address of their own: the way out is that of the subnets.
     assert network == {"Subnets": ref("Subnets"), "SecurityGroups": [ref("SecurityGroup")]}
-    group = properties(templates, "service", "SecurityGroup")
+    group = properties(templates, "web-foundation", "SecurityGroup")
     assert group["VpcId"] == ref("VpcId")
     (inward,) = group["SecurityGroupIngress"]
-    outward = properties(templates, "service", "LoadBalancerEgress")
+    outward = properties(templates, "web-foundation", "LoadBalancerEgress")
     assert inward["SourceSecurityGroupId"] == ref("LoadBalancerSecurityGroup") == outward["GroupId"]
     assert outward["DestinationSecurityGroupId"] == ref("SecurityGroup")
     for rule in (inward, outward):
@@ -160,10 +167,11 @@ def test_under_awsvpc_the_balancer_reaches_the_container_s_port_and_nothing_else
 
 
 def test_under_bridge_tasks_have_neither_a_group_nor_a_network_of_their_own() -> None:
-    template = made()["service.yaml"]
+    template = made()["web-service.yaml"]
     assert "NetworkConfiguration" not in template["Resources"]["Service"]["Properties"]
-    assert not {"SecurityGroup", "LoadBalancerEgress"} & template["Resources"].keys()
-    assert not {"VpcId", "Subnets", "LoadBalancerSecurityGroup"} & template["Parameters"].keys()
+    ground = made()["web-foundation.yaml"]
+    assert not {"SecurityGroup", "LoadBalancerEgress"} & ground["Resources"].keys()
+    assert not {"Subnets", "SecurityGroup"} & template["Parameters"].keys()
 
 
 # --- how it is run
@@ -183,20 +191,20 @@ def test_tasks_run_on_the_set_s_nodes_and_carry_its_tags() -> None:
 @pytest.mark.parametrize("rebalancing", [False, True])
 def test_tasks_are_spread_over_zones_first_and_then_fill_nodes(rebalancing: bool) -> None:
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-rebalancing.html: over zones, and first.
-    running = service(sc.Service(zone_rebalancing=rebalancing))
+    running = service(sc.WebService(zone_rebalancing=rebalancing))
     assert running["AvailabilityZoneRebalancing"] == ("ENABLED" if rebalancing else "DISABLED")
     spread, fill = running["PlacementStrategies"]
     assert spread == {"Type": "spread", "Field": "attribute:ecs.availability-zone"}
     assert fill == {"Type": "binpack", "Field": "memory"}
-    filling = service(sc.Service(placement="binpack", zone_rebalancing=False))
+    filling = service(sc.WebService(placement="binpack", zone_rebalancing=False))
     assert filling["PlacementStrategies"] == [fill]
 
 
 def test_a_deployment_that_fails_is_taken_back() -> None:
-    settings = sc.Deployment(
+    settings = sc.WebDeployment(
         minimum_healthy_percent=51, maximum_percent=151, failure_threshold=7, health_check_grace_s=88
     )
-    running = service(sc.Service(deployment=settings))
+    running = service(sc.WebService(deployment=settings))
     deployment = running["DeploymentConfiguration"]
     assert (deployment["MinimumHealthyPercent"], deployment["MaximumPercent"]) == (51, 151)
     breaker = deployment["DeploymentCircuitBreaker"]
@@ -209,25 +217,24 @@ def test_a_deployment_that_fails_is_taken_back() -> None:
 
 def test_a_deployment_watches_alarms_on_what_clients_see_unless_it_shall_not() -> None:
     templates = made()
-    alarms = properties(templates, "service", "Service")["DeploymentConfiguration"]["Alarms"]
+    alarms = properties(templates, "web-service", "Service")["DeploymentConfiguration"]["Alarms"]
     assert alarms == {
-        "AlarmNames": [ref("TargetErrorsAlarm"), ref("UnhealthyTargetsAlarm")],
+        "AlarmNames": ref("Alarms"),
         "Enable": True,
         "Rollback": True,
     }
-    wires = properties(templates, "root", "Service")["Parameters"]
-    for name in ("TargetErrorsAlarm", "UnhealthyTargetsAlarm"):
-        assert wires[name] == att("Observability", f"Outputs.{name}")
-    quiet = made(service=sc.Service(deployment=sc.Deployment(alarms=False)))
-    assert "Alarms" not in properties(quiet, "service", "Service")["DeploymentConfiguration"]
-    assert "TargetErrorsAlarm" not in quiet["service.yaml"]["Parameters"]
+    wires = properties(templates, "root", "WebService")["Parameters"]
+    assert wires["Alarms"] == att("WebFoundation", "Outputs.Alarms")
+    quiet = made(service=sc.WebService(deployment=sc.WebDeployment(alarms=False)))
+    assert "Alarms" not in properties(quiet, "web-service", "Service")["DeploymentConfiguration"]
+    assert "Alarms" not in quiet["web-service.yaml"]["Parameters"]
 
 
 @pytest.mark.parametrize("fast", [False, True])
 def test_metrics_come_as_often_as_scaling_looks_at_them(fast: bool) -> None:
     templates = made(scaling=sc.Scaling(high_resolution=fast))
-    running = properties(templates, "service", "Service")
-    tracked = properties(templates, "autoscaling", "CpuTracking")
+    running = properties(templates, "web-service", "Service")
+    tracked = properties(templates, "web-service", "CpuTracking")
     metric = at(tracked, "TargetTrackingScalingPolicyConfiguration.PredefinedMetricSpecification.PredefinedMetricType")
     assert metric.endswith("HighResolution") == fast
     assert ("Monitoring" in running) == fast
@@ -236,7 +243,3 @@ def test_metrics_come_as_often_as_scaling_looks_at_them(fast: bool) -> None:
         assert configuration["MetricNames"] == ["CPUUtilization", "MemoryUtilization"]
         # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-autoscaling-targettracking.html
         assert configuration["ResolutionSeconds"] == 20
-
-
-def test_the_service_tells_its_name() -> None:
-    assert made()["service.yaml"]["Outputs"]["ServiceName"]["Value"] == att("Service", "Name")

@@ -106,6 +106,47 @@ def test_a_value_that_only_a_deployment_gives_is_unknown(expression: Any) -> Non
     assert value(expression) is UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("cluster", "named"),
+    [
+        ({"Ref": "Cluster"}, None),
+        ("shop", "shop"),
+        ("arn:aws:ecs:eu-west-1:123456789012:cluster/shop", "shop"),
+        ({"Ref": "AWS::NoValue"}, "default"),
+    ],
+)
+def test_the_arn_that_a_ref_to_a_service_gives_is_taken_apart(cluster: Any, named: str | None) -> None:
+    resources = {
+        "Cluster": {"Type": "AWS::ECS::Cluster"},
+        "Service": {"Type": "AWS::ECS::Service", "Properties": {"Cluster": cluster}},
+    }
+    (stack,) = StackSet({"root.yaml": {"Resources": resources}}).stacks
+
+    def taken(separator: str) -> Any:
+        return stack.scope_of({}).value({"Fn::Split": [separator, {"Ref": "Service"}]})
+
+    name, region = stack.symbol("Service", "Name"), Symbol(stack, "AWS::Region", "", "", False)
+    home = named or stack.symbol("Cluster")
+    last = stack.scope_of({}).value(
+        {"Fn::Sub": ["service/${Home}/${Service.Name}", {"Home": named or {"Ref": "Cluster"}}]}
+    )
+    assert [part for part in taken(":") if isinstance(part, str)] == ["arn", "ecs"]
+    assert taken(":")[3] == region
+    assert taken(":")[5] == last
+    assert taken("/")[1:] == [home, name]
+    assert taken("-") is UNKNOWN
+    assert stack.scope_of({}).value({"Fn::Split": [":", {"Fn::GetAtt": ["Service", "Name"]}]}) is UNKNOWN
+
+
+def test_of_a_service_on_a_cluster_that_nobody_knows_the_name_is_known() -> None:
+    service = {"Type": "AWS::ECS::Service", "Properties": {"Cluster": {"Fn::ImportValue": "cluster"}}}
+    (stack,) = StackSet({"root.yaml": {"Resources": {"S": service}}}).stacks
+    named = stack.scope_of({}).value({"Fn::Select": [5, {"Fn::Split": [":", {"Ref": "S"}]}]})
+    kind, cluster, slash, name = named.parts
+    assert (kind, slash, name) == ("service/", "/", stack.symbol("S", "Name"))
+    assert (cluster.type, cluster.is_resource) == ("", False)
+
+
 def test_a_resource_a_parameter_and_a_pseudo_parameter_are_named_by_where_they_come_from() -> None:
     topic, given, image, region = (value({"Ref": name}) for name in ("Topic", "Given", "Image", "AWS::Region"))
     assert [(s.name, s.type, s.is_resource) for s in (topic, given, image, region)] == [

@@ -31,6 +31,10 @@ def shop(
     return ShopOutputs(Text("https://shop.example.com"))
 
 
+def by_name(stack: Stack, config: Config, *, hosts: dict[str, Text]) -> ShopOutputs:
+    return ShopOutputs(hosts["web"])
+
+
 def root(stack: Stack, config: Config) -> ShopOutputs:
     out = stack.nest("Net", net, config)
     stack.nest_if("HasImage", "Spare", shop, config, vpc_id=out.vpc_id, subnets=out.subnets, group=out.group)

@@ -7,8 +7,8 @@ from two_stacks import NetOutputs, net, shop
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config
 from scaleout_cfn.stack import Stack
-from scaleout_cfn.stacks import cluster, load_balancer, root
-from scaleout_cfn.values import Flag, LatestImage, SubnetIds, Text, VpcId
+from scaleout_cfn.stacks import capacity, load_balancer, root
+from scaleout_cfn.values import ClusterName, SubnetIds, Text, TopicArn, VpcId
 
 
 def that_do_not_exist(stack: Stack, config: Config) -> None:
@@ -25,23 +25,26 @@ def of_another_stack(stack: Stack, config: Config) -> NetOutputs:
     return stack.nest("Shop", shop, config, vpc_id=out.vpc_id, subnets=out.subnets, group=None)  # type: ignore[return-value]
 
 
-def of_ours_swapped(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds) -> None:
-    alb = stack.nest("LoadBalancer", load_balancer.build, config, vpc_id=vpc_id, subnets=subnets)
+def of_ours_swapped(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds, topic: TopicArn) -> None:
+    alb = stack.nest("LoadBalancer", load_balancer.build, config, vpc_id=vpc_id, subnets=subnets, topic=topic)
     stack.nest(
-        "Cluster",
-        cluster.build,
+        "Capacity",
+        capacity.build,
         config,
+        cluster_name=ClusterName("shop"),
         vpc_id=vpc_id,
         subnets=subnets,
-        node_image=LatestImage("/aws/service/x"),
-        load_balancer_security_group=alb.target_group,  # type: ignore[arg-type]
-        create_service_linked_role=Flag("false"),
+        machine_image={},
+        load_balancer_security_group=alb.listener,  # type: ignore[arg-type]
+        topic=topic,
     )
 
 
 def of_a_root_s_question_swapped(stack: Stack, config: Config) -> None:
     vpc_id = stack.ask("network.node_subnets", SubnetIds)
-    stack.nest("LoadBalancer", load_balancer.build, config, vpc_id=vpc_id, subnets=SubnetIds([]))  # type: ignore[arg-type]
+    topic = TopicArn("arn")
+    subnets = SubnetIds([])
+    stack.nest("LoadBalancer", load_balancer.build, config, vpc_id=vpc_id, subnets=subnets, topic=topic)  # type: ignore[arg-type]
 
 
 def a_root_that_wants_wires(stack: Stack, config: Config, *, image_uri: Text) -> root.Outputs:

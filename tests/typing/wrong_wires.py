@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from troposphere import Ref
-from two_stacks import net, shop
+from two_stacks import by_name, net, shop
 
 from scaleout_cfn.config import Config
 from scaleout_cfn.stack import Stack
+from scaleout_cfn.values import Text, VpcId
 
 
 def swapped(stack: Stack, config: Config) -> None:
@@ -67,3 +68,11 @@ def wrong_under_a_condition(stack: Stack, config: Config) -> None:
 
 def the_config_of_another_stack(stack: Stack, config: Config) -> None:
     stack.nest("Net", net, config.network)  # type: ignore[misc]
+
+
+def by_name_of_a_wrong_kind(stack: Stack, config: Config) -> None:
+    stack.nest("Shop", by_name, config, hosts={"web": VpcId("vpc-1")})  # type: ignore[dict-item]
+
+
+def one_where_they_are_by_name(stack: Stack, config: Config) -> None:
+    stack.nest("Shop", by_name, config, hosts=Text("shop.example.com"))  # type: ignore[arg-type]

@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 from debian import BASE, make_base
 
-from scaleout_cfn.config import Config
+from scaleout_cfn.config import WebService
 from scaleout_cfn.deploy.messages import Message
 from scaleout_cfn.image import delivery
 from scaleout_cfn.image.builder import Builder
@@ -34,7 +34,7 @@ from scaleout_cfn.image.context import Source
 from .helpers import WEBAPP, ask, eventually, free_port, missing, need, serves
 
 IMAGE = "localhost/web"
-SETTINGS = Config().service
+SETTINGS = WebService()
 NO_DRAIN = "--env=DRAIN_S=0"
 CONTAINERS_CONF = """
 [containers]

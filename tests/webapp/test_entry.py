@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.config import Config
+from scaleout_cfn.config import NewLoadBalancer, WebService
 
 from .helpers import WEBAPP, Server, ask, eventually, serves
 
@@ -56,7 +56,7 @@ def test_given_a_command_it_becomes_that_command() -> None:
 
 
 def test_idle_connections_live_longer_than_the_balancers() -> None:
-    assert setting("nginx.conf", r"keepalive_timeout (\d+)s;$") > Config().load_balancer.idle_timeout_s
+    assert setting("nginx.conf", r"keepalive_timeout (\d+)s;$") > NewLoadBalancer().idle_timeout_s
 
 
 def test_draining_and_the_longest_request_fit_the_stop_timeout() -> None:
@@ -64,14 +64,14 @@ def test_draining_and_the_longest_request_fit_the_stop_timeout() -> None:
     longest = setting("uwsgi.ini", r"^harakiri = (\d+)")
     waits = setting("nginx.conf", r"uwsgi_read_timeout (\d+)s;")
     assert longest < waits <= setting("nginx.conf", r"worker_shutdown_timeout (\d+)s;")
-    assert drain + waits + 2 < Config().service.stop_timeout_s  # 2: uWSGI's own end
+    assert drain + waits + 2 < WebService().stop_timeout_s  # 2: uWSGI's own end
 
 
 def test_the_port_and_the_health_path_are_those_of_the_templates() -> None:
-    port = Config().service.container_port
+    port = WebService().container_port
     assert setting("Dockerfile", r"^EXPOSE (\d+)$") == port == setting("entry.py", r'"LISTEN", "(\d+)"')
-    assert f"location = {Config().load_balancer.health_check.path} " in (WEBAPP / "nginx.conf").read_text()
-    assert Config().service.read_only and "/tmp" in Config().service.tmpfs_mib
+    assert f"location = {WebService().health_check.path} " in (WEBAPP / "nginx.conf").read_text()
+    assert WebService().read_only and "/tmp" in WebService().tmpfs_mib
 
 
 def test_every_header_and_body_that_nginx_lets_through_fits_uwsgi() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import SERVICE, cluster_in, name_in, title_in
+from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Live, Resource, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Tell
 from scaleout_cfn.deploy.services.rollout import health_of
@@ -76,17 +77,24 @@ def log_place(definition: Mapping[str, Any], container: str, task_arn: str) -> t
     return None
 
 
-def tell_evidence(aws: Aws, live: Live, events: Sequence[Event], tell: Tell) -> list[str]:
-    """Tell what ECS knows of every service of the set, also of one that the rollback took away. Returns the reasons."""
+def tell_evidence(
+    aws: Aws, live: Live, events: Sequence[Event], tell: Tell, *, service: str = ""
+) -> list[tuple[str, str]]:
+    """Tell what ECS knows of every service of the set, or of one, also where the rollback took it away.
+
+    Returns the reasons, each with the name of its service.
+    """
     seen: list[Event | Resource] = [*events]
     try:
         seen += [*resources_of(aws, live.stack_id)]
     except (ApiError, AccessError) as error:
         tell(Note(f"the stack's resources are not read: {error}", "warning"))
-    reasons: list[str] = []
-    for arn, path in {row.physical_id: row.path for row in seen if row.type == SERVICE}.items():
-        if arn.startswith("arn:"):
-            reasons += _tell_service(aws, arn, path, tell)
+    found = {row.physical_id: row.path for row in seen if row.type == SERVICE and row.physical_id.startswith("arn:")}
+    reasons: list[tuple[str, str]] = []
+    for arn, path in found.items():
+        name = service_in(path)
+        if service in ("", name):
+            reasons += [(name, reason) for reason in _tell_service(aws, arn, path, tell)]
     return reasons
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,6 +30,11 @@ class Line:
     text: str
 
     @property
+    def service(self) -> str:
+        """The service whose task wrote it: the prefix of its streams is its name."""
+        return self.stream.partition("/")[0]
+
+    @property
     def task(self) -> str:
         return self.stream.rpartition("/")[2]
 
@@ -44,8 +50,9 @@ def since(text: str, now: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def tail(aws: Aws, group: str, start: datetime, *, follow: bool) -> Iterator[Line]:
-    """The lines of a log group from a moment on, each once; with `follow` those that come, too, without an end.
+def tail(aws: Aws, groups: Sequence[str], start: datetime, *, follow: bool) -> Iterator[Line]:
+    """The lines of log groups from a moment on, each once, in the order of time; with `follow` those that come, too,
+    without an end.
 
     By FilterLogEvents, page by page at the common pace, and not by StartLiveTail, which is billed by the minute, ends
     after three hours and drops lines of a busy service. Raises UsageError where there is no such group.
@@ -55,24 +62,27 @@ def tail(aws: Aws, group: str, start: datetime, *, follow: bool) -> Iterator[Lin
     newest = begin
     seen: dict[str, int] = {}
     for _ in aws.pace.turns(None):
-        try:
-            for page in aws.pages("logs", "filter_log_events", logGroupName=group, startTime=begin):
-                for event in page.get("events", []):
-                    if event["eventId"] in seen:
-                        continue
-                    seen[event["eventId"]] = event["timestamp"]
-                    newest = max(newest, event["timestamp"])
-                    yield _line(event["timestamp"], event["logStreamName"], event)
-        except ApiError as error:
-            if error.kind != "missing":
-                raise
-            raise UsageError(
-                f"log group {group}: there is none, though the stack names it", next=Next("deploy")
-            ) from None
+        found = [_events(aws, group, begin) for group in groups]
+        for event in heapq.merge(*found, key=lambda event: event["timestamp"]):
+            if event["eventId"] in seen:
+                continue
+            seen[event["eventId"]] = event["timestamp"]
+            newest = max(newest, event["timestamp"])
+            yield _line(event["timestamp"], event["logStreamName"], event)
         if not follow:
             return
         begin = max(begin, newest - OVERLAP_MS)
         seen = {name: time for name, time in seen.items() if time >= begin}
+
+
+def _events(aws: Aws, group: str, begin: int) -> Iterator[Mapping[str, Any]]:
+    try:
+        for page in aws.pages("logs", "filter_log_events", logGroupName=group, startTime=begin):
+            yield from page.get("events", [])
+    except ApiError as error:
+        if error.kind != "missing":
+            raise
+        raise UsageError(f"log group {group}: there is none, though the stack names it", next=Next("deploy")) from None
 
 
 def stream(aws: Aws, group: str, name: str, token: str) -> tuple[list[Line], str]:
@@ -98,9 +108,13 @@ def stream(aws: Aws, group: str, name: str, token: str) -> tuple[list[Line], str
 
 
 def fact(line: Line) -> Fact:
-    """A line to be shown: the time, the beginning of the task's id, and the text."""
-    shown = f"{line.time:%H:%M:%SZ} {line.task[:8]} {line.text}"
-    return Fact("log", (shown,), {"time": line.time.isoformat(), "stream": line.stream, "text": line.text})
+    """A line to be shown: the time, the service, the beginning of the task's id, and the text."""
+    shown = f"{line.time:%H:%M:%SZ} {line.service} {line.task[:8]} {line.text}"
+    return Fact(
+        "log",
+        (shown,),
+        {"time": line.time.isoformat(), "service": line.service, "stream": line.stream, "text": line.text},
+    )
 
 
 def _line(milliseconds: int, name: str, event: Mapping[str, Any]) -> Line:

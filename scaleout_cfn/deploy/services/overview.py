@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import NESTED, SERVICE
+from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Live, require, resources_of
 from scaleout_cfn.deploy.messages import Rollout
 from scaleout_cfn.deploy.services.rollout import health_of, rollout
@@ -18,12 +19,13 @@ __all__ = ["Overview", "overview_of"]
 
 @dataclass(frozen=True)
 class Overview:
-    """A set as it is now. `targets` counts targets by their health; `unread` says what could not be read."""
+    """A set as it is now. `services` and `targets` are by the service's name; `targets` counts them by their health,
+    and `unread` says what could not be read."""
 
     live: Live
     stacks: Mapping[str, str]
-    services: tuple[Rollout, ...]
-    targets: Mapping[str, int]
+    services: Mapping[str, Rollout]
+    targets: Mapping[str, Mapping[str, int]]
     unread: tuple[str, ...]
 
 
@@ -31,17 +33,17 @@ def overview_of(aws: Aws, stack: str) -> Overview:
     """The state of a set. Raises UsageError when there is no such stack; what else cannot be read is only told."""
     live = require(aws, stack)
     resources = list(resources_of(aws, live.stack_id))
-    services: list[Rollout] = []
-    targets: Counter[str] = Counter()
+    services: dict[str, Rollout] = {}
+    targets: dict[str, Counter[str]] = {}
     unread: list[str] = []
     for resource in resources:
+        name = service_in(resource.path)
         try:
-            if resource.is_made(SERVICE):
-                newest = rollout(aws, resource.physical_id)
-                services += [newest] if newest else []
-            if resource.type == "AWS::ElasticLoadBalancingV2::TargetGroup":
-                targets += health_of(aws, resource.physical_id)
+            if resource.is_made(SERVICE) and (newest := rollout(aws, name, resource.physical_id)):
+                services[name] = newest
+            if resource.is_made("AWS::ElasticLoadBalancingV2::TargetGroup"):
+                targets[name] = targets.get(name, Counter()) + health_of(aws, resource.physical_id)
         except (ApiError, AccessError) as error:
             unread.append(f"{resource.path}: {error}")
     stacks = {resource.path: resource.status for resource in resources if resource.type == NESTED}
-    return Overview(live, stacks, tuple(services), targets, tuple(unread))
+    return Overview(live, stacks, services, targets, tuple(unread))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import SERVICE, cluster_in, name_in
+from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Note, Rollout, Tell
 from scaleout_cfn.errors import AccessError, ApiError
 
-__all__ = ["DEPLOYMENTS", "health_of", "rollout", "services_in", "verify"]
+__all__ = ["DEPLOYMENTS", "Declared", "health_of", "rollout", "services_in", "verify"]
 
 Verdict: TypeAlias = Literal["running", "done", "failed"]
 
@@ -35,10 +36,18 @@ DEPLOYMENTS: Final[Mapping[str, Verdict]] = MappingProxyType(
 )
 
 
-def services_in(resources: Iterable[Resource]) -> dict[str, str]:
-    """ARN of each ECS service to the task definition in the same stack; empty where there is not exactly one."""
+class Declared(NamedTuple):
+    """A service as its stack has it: its name in the set, and the task definition beside it, empty where there is not
+    exactly one."""
+
+    name: str
+    arn: str
+    definition: str = ""
+
+
+def services_in(resources: Iterable[Resource]) -> Iterator[Declared]:
+    """The services among the resources of a set."""
     resources = list(resources)
-    services = {}
     for service in resources:
         if service.is_made(SERVICE):
             definitions = [
@@ -46,12 +55,15 @@ def services_in(resources: Iterable[Resource]) -> dict[str, str]:
                 for other in resources
                 if other.type == "AWS::ECS::TaskDefinition" and other.stack_id == service.stack_id
             ]
-            services[service.physical_id] = definitions[0] if len(definitions) == 1 else ""
-    return services
+            definition = definitions[0] if len(definitions) == 1 else ""
+            yield Declared(service_in(service.path), service.physical_id, definition)
 
 
-def rollout(aws: Aws, service_arn: str) -> Rollout | None:
-    """The newest deployment of a service; None where there is no such service. Raises ApiError or AccessError."""
+def rollout(aws: Aws, name: str, service_arn: str) -> Rollout | None:
+    """The newest deployment of a service, by what the set calls it and its ARN; None where there is no such service.
+
+    Raises ApiError or AccessError.
+    """
     place = {"cluster": cluster_in(service_arn), "service": service_arn}
     described = aws.once("ecs", "describe_services", cluster=place["cluster"], services=[service_arn])["services"]
     if not described:
@@ -66,6 +78,7 @@ def rollout(aws: Aws, service_arn: str) -> Rollout | None:
         newest = (answer.get("serviceDeployments") or [{}])[0]
     breaker = newest.get("deploymentCircuitBreaker", {})
     return Rollout(
+        name=name,
         service=service_arn,
         state=newest.get("status") or primary.get("rolloutState", "IN_PROGRESS"),
         stage=newest.get("lifecycleStage", ""),
@@ -87,31 +100,34 @@ def health_of(aws: Aws, group_arn: str, *words: str) -> Counter[str]:
     return Counter(" ".join(health.get(word, "") for word in ("State", *words)).strip() for health in healths)
 
 
-def verify(aws: Aws, services: Mapping[str, str], tell: Tell, *, end: float | None) -> str:
+def verify(aws: Aws, services: Iterable[Declared], tell: Tell, *, end: float | None) -> str:
     """Why ECS does not run what the stack says; empty when it does, or when that cannot be read (which is told).
 
-    Waits for a deployment that is still going on, at most until the clock shows `end`.
+    Waits for deployments that are still going on, at most until the clock shows `end`.
     """
-    for service, definition in services.items():
-        for _ in aws.pace.turns(end):
-            try:
-                newest = rollout(aws, service)
-                verdict = DEPLOYMENTS.get(newest.state) if newest else None
-                runs = "" if verdict == "running" else _definition(aws, service)
-            except (ApiError, AccessError) as error:
-                tell(Note(f"not verified that ECS runs the new version: {error}", "warning"))
-                break
-            if newest:
-                tell(newest)
-            if verdict == "running":
-                continue
-            if newest and verdict == "failed":
-                return f"ECS {newest.state}: {newest.reason or 'no reason given'}"
-            if definition and runs and runs != definition:
-                return f"ECS runs {name_in(runs)}, the stack says {name_in(definition)}"
-            break
-        else:
-            tell(Note(f"{service}: ECS is still at work on it; not waited for any longer", "warning"))
+    reasons = ((service.name, _verify(aws, service, tell, end)) for service in services)
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons if reason)
+
+
+def _verify(aws: Aws, service: Declared, tell: Tell, end: float | None) -> str:
+    for _ in aws.pace.turns(end):
+        try:
+            newest = rollout(aws, service.name, service.arn)
+            verdict = DEPLOYMENTS.get(newest.state) if newest else None
+            runs = "" if verdict == "running" else _definition(aws, service.arn)
+        except (ApiError, AccessError) as error:
+            tell(Note(f"{service.name}: not verified that ECS runs the new version: {error}", "warning"))
+            return ""
+        if newest:
+            tell(newest)
+        if verdict == "running":
+            continue
+        if newest and verdict == "failed":
+            return f"ECS {newest.state}: {newest.reason or 'no reason given'}"
+        if service.definition and runs and runs != service.definition:
+            return f"ECS runs {name_in(runs)}, the stack says {name_in(service.definition)}"
+        return ""
+    tell(Note(f"{service.name}: ECS is still at work on it; not waited for any longer", "warning"))
     return ""
 
 

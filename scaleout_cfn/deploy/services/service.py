@@ -1,41 +1,44 @@
-"""The ECS service of a stack as it runs now: its versions old and new, and its tasks. Reads only."""
+"""The ECS services of a set as they run now: their versions old and new, and their tasks. Reads only."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import cluster_in, name_in
-from scaleout_cfn.deploy.live import Live, require
+from scaleout_cfn.deploy.live import Live, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Rollout, Tell
-from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, health_of, rollout
+from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, health_of, rollout, services_in
 from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
 
 __all__ = [
     "LiveService",
     "Sight",
     "Version",
-    "follow_rollout",
+    "asked_for",
+    "follow_rollouts",
     "look",
-    "service_of",
+    "pick",
+    "services_of",
     "sight_lines",
     "tasks_of",
 ]
 
 #: Reads in a row that may fail before watching is given up.
 MOST_FAILURES = 5
-#: Tasks that one DescribeTasks takes.
+#: Tasks that one DescribeTasks takes, and services that one DescribeServices does.
 MOST_TASKS = 100
+MOST_SERVICES = 10
 
 
 @dataclass(frozen=True)
 class LiveService:
-    """A service that is there. `raw` is DescribeServices' answer."""
+    """A service that is there, by what the set calls it. `raw` is DescribeServices' answer."""
 
-    live: Live
+    name: str
     arn: str
     raw: Mapping[str, Any] = field(repr=False)
 
@@ -44,7 +47,8 @@ class LiveService:
         return cluster_in(self.arn)
 
     @property
-    def name(self) -> str:
+    def ecs_name(self) -> str:
+        """What ECS calls it."""
         return name_in(self.arn)
 
 
@@ -72,29 +76,55 @@ class Sight:
     message: str = ""
 
 
-def service_of(aws: Aws, stack: str) -> LiveService:
-    """The service of a stack, by its outputs. Raises UsageError where it has none."""
-    live = require(aws, stack)
-    cluster, name = live.outputs.get("ClusterName", ""), live.outputs.get("ServiceName", "")
-    services: list[Mapping[str, Any]] = []
-    if cluster and name:
-        try:
-            services = aws.read("ecs", "describe_services", cluster=cluster, services=[name]).get("services", [])
-        except ApiError as error:
-            if error.kind != "missing":
-                raise
-    if not services or services[0].get("status") == "INACTIVE":
+def services_of(aws: Aws, live: Live) -> dict[str, LiveService]:
+    """The services that run in a set, by their names: found by what the stacks hold, whoever has made them."""
+    declared = {service.arn: service.name for service in services_in(resources_of(aws, live.stack_id))}
+    found: dict[str, LiveService] = {}
+    for cluster in sorted({cluster_in(arn) for arn in declared}):
+        arns = [arn for arn in declared if cluster_in(arn) == cluster]
+        for first in range(0, len(arns), MOST_SERVICES):
+            some = arns[first : first + MOST_SERVICES]
+            try:
+                answer = aws.read("ecs", "describe_services", cluster=cluster, services=some)
+            except ApiError as error:
+                if error.kind != "missing":
+                    raise
+                continue
+            for raw in answer.get("services", []):
+                if raw.get("status") != "INACTIVE":
+                    name = declared[raw["serviceArn"]]
+                    found[name] = LiveService(name, raw["serviceArn"], raw)
+    return dict(sorted(found.items()))
+
+
+def asked_for(aws: Aws, live: Live, name: str) -> list[LiveService]:
+    """The service of that name; all of them where none is named. Raises UsageError where there is none."""
+    services = services_of(aws, live)
+    if not services:
         raise UsageError(
-            f"stack {live.name}: it has no service yet; give it an image", next=Next("deploy", ("--build",))
+            f"stack {live.name}: no service runs in it yet; give it an image", next=Next("deploy", ("--build",))
         )
-    return LiveService(live, services[0]["serviceArn"], services[0])
+    if name and name not in services:
+        raise UsageError(
+            f"--service {name}: none of that name runs in stack {live.name}; there is {', '.join(services)}"
+        )
+    return [services[name]] if name else [*services.values()]
+
+
+def pick(aws: Aws, live: Live, name: str) -> LiveService:
+    """The service of that name, which may be left out where there is one. Raises UsageError."""
+    services = asked_for(aws, live, name)
+    if len(services) > 1:
+        names = ", ".join(service.name for service in services)
+        raise UsageError(f"stack {live.name}: several services run in it, {names}; say which by --service NAME")
+    return services[0]
 
 
 def tasks_of(aws: Aws, service: LiveService) -> Iterator[Mapping[str, Any]]:
     """The tasks of a service that run or are to run, as DescribeTasks shows them."""
     arns: list[str] = []
     for page in aws.pages(
-        "ecs", "list_tasks", cluster=service.cluster, serviceName=service.name, desiredStatus="RUNNING"
+        "ecs", "list_tasks", cluster=service.cluster, serviceName=service.ecs_name, desiredStatus="RUNNING"
     ):
         arns += page.get("taskArns", [])
     for first in range(0, len(arns), MOST_TASKS):
@@ -104,7 +134,7 @@ def tasks_of(aws: Aws, service: LiveService) -> Iterator[Mapping[str, Any]]:
 
 def look(aws: Aws, service: LiveService) -> Sight | None:
     """What the newest deployment of a service looks like now; None where the service is gone."""
-    newest = rollout(aws, service.arn)
+    newest = rollout(aws, service.name, service.arn)
     answer = aws.read("ecs", "describe_services", cluster=service.cluster, services=[service.arn])
     if newest is None or not answer.get("services"):
         return None
@@ -143,7 +173,7 @@ def _version(raw: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> Vers
 def sight_lines(sight: Sight) -> list[str]:
     """A deployment as lines: each version, what the circuit breaker counts, the targets, and ECS's last word."""
     newest = sight.rollout
-    head = f"{name_in(newest.service)}  ECS {newest.state}"
+    head = f"{newest.name}  ECS {newest.state}"
     if newest.stage:
         head += f"  {newest.stage}"
     lines = [head]
@@ -162,43 +192,45 @@ def sight_lines(sight: Sight) -> list[str]:
     return lines
 
 
-def follow_rollout(aws: Aws, stack: str, tell: Tell, *, end: float | None) -> Outcome:
-    """Show the newest deployment of a stack's service, and every change of it, until it has ended.
+def follow_rollouts(aws: Aws, services: Iterable[LiveService], tell: Tell, *, end: float | None) -> Outcome:
+    """Show the newest deployment of each service, and every change of it, until all have ended.
 
     Stops watching when the pace's clock shows `end`. A read that fails now and then decides nothing. Raises UsageError
-    where there is no service.
+    where a service is gone.
     """
-    service = service_of(aws, stack)
-    shown: Sight | None = None
+    open_ = {service.name: service for service in services}
+    shown: dict[str, Sight] = {}
     failures = 0
     for _ in aws.pace.turns(end):
-        try:
-            sight = look(aws, service)
-            failures = 0
-        except (ApiError, AccessError) as error:
-            failures += 1
-            denied = isinstance(error, AccessError) and error.kind == "denied"
-            if denied or failures >= MOST_FAILURES:
-                raise
-            tell(Note(f"not read: {error}", "warning"))
-            aws.pace.slower()
-            continue
-        if sight is None:
-            raise UsageError(f"service {service.name}: it is gone")
-        if sight != shown:
-            shown = sight
-            tell(_fact(sight))
-        verdict = DEPLOYMENTS.get(sight.rollout.state, "running")
-        if verdict != "running":
-            return _outcome_of(service, sight, failed=verdict == "failed")
-    status = shown.rollout.state if shown else ""
-    return Outcome(
-        "still_running", f"{service.name}: stopped watching; the deployment goes on", status, next=Next("rollout")
-    )
+        for name, service in [*open_.items()]:
+            try:
+                sight = look(aws, service)
+                failures = 0
+            except (ApiError, AccessError) as error:
+                failures += 1
+                denied = isinstance(error, AccessError) and error.kind == "denied"
+                if denied or failures >= MOST_FAILURES:
+                    raise
+                tell(Note(f"{name}: not read: {error}", "warning"))
+                aws.pace.slower()
+                continue
+            if sight is None:
+                raise UsageError(f"service {name}: it is gone")
+            if sight != shown.get(name):
+                shown[name] = sight
+                tell(_fact(sight))
+            if DEPLOYMENTS.get(sight.rollout.state, "running") != "running":
+                del open_[name]
+        if not open_:
+            return _outcome_of(shown)
+    what = f"{', '.join(open_)}: stopped watching; what is deployed goes on"
+    states = [shown[name].rollout.state for name in open_ if name in shown]
+    return Outcome("still_running", what, next(iter(states), ""), next=Next("rollout"))
 
 
 def _fact(sight: Sight) -> Fact:
     data = {
+        "name": sight.rollout.name,
         "service": sight.rollout.service,
         "state": sight.rollout.state,
         "stage": sight.rollout.stage,
@@ -212,13 +244,18 @@ def _fact(sight: Sight) -> Fact:
     return Fact("versions", tuple(sight_lines(sight)), data)
 
 
-def _outcome_of(service: LiveService, sight: Sight, *, failed: bool) -> Outcome:
+def _outcome_of(ended: Mapping[str, Sight]) -> Outcome:
+    failed = {name: sight for name, sight in ended.items() if DEPLOYMENTS[sight.rollout.state] == "failed"}
+    names, first = ", ".join(failed or ended), next(iter((failed or ended).values()))
     if not failed:
-        return Outcome("done", f"{service.name}: the deployment is complete", sight.rollout.state)
+        deployments = "deployments are" if len(ended) > 1 else "deployment is"
+        return Outcome("done", f"{names}: the {deployments} complete", first.rollout.state)
     return Outcome(
         "rolled_back",
-        f"{service.name}: the deployment failed",
-        sight.rollout.state,
-        reason=sight.rollout.reason or sight.message,
+        f"{names}: the deployment failed",
+        first.rollout.state,
+        reason="; ".join(f"{name}: {sight.rollout.reason or sight.message}" for name, sight in failed.items())
+        if len(failed) > 1
+        else first.rollout.reason or first.message,
         next=Next("diagnose"),
     )

@@ -51,13 +51,17 @@ def exec_command(
     """
     if not service.raw.get("enableExecuteCommand"):
         raise RefusedError(
-            f"service {service.name}: service.exec is off, so its tasks take no session",
+            f"service {service.name}: services.{service.name}.exec is off, so its tasks take no session",
             state="nothing was changed",
             next=Next(
                 "deploy",
-                ("--set", "service.exec=true", "--set", "service.read_only=false"),
+                tuple(
+                    word
+                    for setting in ("exec=true", "read_only=false")
+                    for word in ("--set", f"services.{service.name}.{setting}")
+                ),
                 "which replaces the tasks",
-                Next("run", ("--", "COMMAND"), "which needs neither"),
+                Next("run", ("--service", service.name, "--", "COMMAND"), "which needs neither"),
             ),
         )
     program = which("aws")
@@ -89,13 +93,13 @@ def _to_enter(tasks: Sequence[Mapping[str, Any]], task_id: str, service: LiveSer
     if not ready:
         raise RefusedError(
             f"service {service.name}: of {len(running)} running tasks none takes a session. They are older than"
-            " service.exec, or the agent in them does not run",
+            f" services.{service.name}.exec, or the agent in them does not run",
             state="nothing was changed",
             next=Next(
                 "rollout",
                 instead=Next(
                     words="for new tasks, aws ecs update-service --force-new-deployment"
-                    f" --cluster {service.cluster} --service {service.name}"
+                    f" --cluster {service.cluster} --service {service.ecs_name}"
                 ),
             ),
         )
@@ -110,15 +114,21 @@ def _has_agent(task: Mapping[str, Any]) -> bool:
 
 
 def container_of(service: LiveService, task: Mapping[str, Any]) -> str:
-    """The container that serves: the one behind the load balancer, else the first."""
-    names = [str(raw["containerName"]) for raw in service.raw.get("loadBalancers", []) if raw.get("containerName")]
-    return names[0] if names else str(task["containers"][0]["name"])
+    """The container that serves: the one behind the load balancer, else the one that has the service's name, for ECS
+    adds some of its own, else the first."""
+    return _serving(service, [str(raw["name"]) for raw in task["containers"]])
+
+
+def _serving(service: LiveService, names: Sequence[str]) -> str:
+    behind = [str(raw["containerName"]) for raw in service.raw.get("loadBalancers", []) if raw.get("containerName")]
+    return next((name for name in (*behind, service.name) if name in names), names[0])
 
 
 @dataclass(frozen=True)
 class RunningTask:
     """A task that was begun, and where it writes; no group where its log goes nowhere that is known."""
 
+    service: str
     arn: str
     cluster: str
     container: str
@@ -136,8 +146,7 @@ def start(aws: Aws, service: LiveService, command: Sequence[str], token: str) ->
     """
     definition = _definition(aws, service.raw["taskDefinition"])
     names = [str(raw["name"]) for raw in definition.get("containerDefinitions", [])]
-    behind = [raw.get("containerName") for raw in service.raw.get("loadBalancers", [])]
-    container = next((name for name in names if name in behind), names[0])
+    container = _serving(service, names)
     asked: dict[str, Any] = {
         "cluster": service.cluster,
         "taskDefinition": service.raw["taskDefinition"],
@@ -177,11 +186,11 @@ def _task_in(
         raise BusyError(
             f"cluster {service.cluster}: it has no place for the task: {reasons}",
             state="no task was begun",
-            next=Next(words="the same command later, or raise cluster.max_nodes"),
+            next=Next(words="the same command later, or more room in the pool: capacity.NAME.max_nodes"),
         )
     arn = str(answer["tasks"][0]["taskArn"])
     place = log_place(definition, container, arn)
-    return RunningTask(arn, service.cluster, container, *(place or ("", "")))
+    return RunningTask(service.name, arn, service.cluster, container, *(place or ("", "")))
 
 
 def running_task(aws: Aws, service: LiveService, task_id: str) -> RunningTask:
@@ -195,7 +204,7 @@ def running_task(aws: Aws, service: LiveService, task_id: str) -> RunningTask:
     overrides = task.get("overrides", {}).get("containerOverrides", [])
     container = str(overrides[0]["name"]) if overrides else container_of(service, task)
     place = log_place(_definition(aws, task["taskDefinitionArn"]), container, task["taskArn"])
-    return RunningTask(task["taskArn"], service.cluster, container, *(place or ("", "")))
+    return RunningTask(service.name, task["taskArn"], service.cluster, container, *(place or ("", "")))
 
 
 def watch_task(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
@@ -206,13 +215,13 @@ def watch_task(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
     """
     again = Next(
         "run",
-        ("--attach", name_in(task.arn)),
+        ("--service", task.service, "--attach", name_in(task.arn)),
         instead=Next(words=f"to stop the task: {stop_command(task, aws.region)}"),
     )
     try:
         return _watch_to_end(aws, task, tell)
     except KeyboardInterrupt as stop:
-        what = f"task {name_in(task.arn)}: stopped watching; the task goes on in AWS"
+        what = f"task {name_in(task.arn)}: stopped watching; the task goes on"
         return Outcome("still_running", what, next=again, code=code_of(stop))
     except (ApiError, AccessError) as error:
         end: Exit = "no_access" if isinstance(error, AccessError) else "still_running"

@@ -9,6 +9,7 @@ from typing import Any
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import SERVICE, cluster_in
 from scaleout_cfn.aws.pace import Patience
+from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.deploy.services.rollout import rollout
@@ -84,7 +85,7 @@ def _running(aws: Aws, service: Resource, tell: Tell) -> int:
             "ecs", "describe_services", cluster=cluster_in(service.physical_id), services=[service.physical_id]
         )
         running = sum(raw.get("runningCount", 0) + raw.get("pendingCount", 0) for raw in answer.get("services", []))
-        if running and (newest := rollout(aws, service.physical_id)):
+        if running and (newest := rollout(aws, service_in(service.path), service.physical_id)):
             tell(newest)
         return int(running)
     except (ApiError, AccessError) as error:

@@ -10,6 +10,7 @@ from typing import Any
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import NESTED, SERVICE
 from scaleout_cfn.aws.pace import USUAL, Patience
+from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.desired import token
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell, Watched
@@ -89,7 +90,7 @@ def follow(
                 return live
             if elapsed >= SLOW_S:
                 _look_at_services(aws, history, tell, failures, said)
-    raise StoppedWaiting("stopped waiting; the operation goes on in AWS")
+    raise StoppedWaiting("stopped waiting; the operation goes on")
 
 
 def read_events(aws: Aws, history: History, *, on_error: Callable[[Exception], None] | None = None) -> list[Event]:
@@ -174,7 +175,7 @@ def _look_at_services(aws: Aws, history: History, tell: Tell, failures: dict[str
         if not event or event.type != SERVICE or not event.physical_id.startswith("arn:"):
             continue
         try:
-            newest = rollout(aws, event.physical_id)
+            newest = rollout(aws, service_in(path), event.physical_id)
             words = ""
             if newest and newest.failed > failures.get(path, 0):
                 failures[path] = newest.failed

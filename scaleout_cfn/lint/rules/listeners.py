@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
+from scaleout_cfn.grammars import is_case_of
 from scaleout_cfn.lint.rules.balancing import ACTIONS, BALANCER, LISTENER, RULE
 from scaleout_cfn.lint.rules.base import Faults, fault, rule
 from scaleout_cfn.lint.rules.names import Holder, place_of, taken
@@ -89,35 +90,83 @@ def _ports(root: StackView) -> Iterator[tuple[tuple[Any, float, bool], Holder]]:
 
 @rule("S213", _GUIDE + "listener-rules.html", severity="warning")
 def rule_never_reached(stacks: StackSet) -> Faults:
-    """No rule of a listener comes after one that takes every request."""
+    """No rule of a listener comes after one that takes all that it waits for."""
     for root in stacks.roots:
         numbered = [
             (listener, priority, holder)
             for (listener, priority), holder in _priorities(root)
             if not isinstance(priority, Symbol) and holder.presence is not False
         ]
-        catching = [entry for entry in numbered if _takes_all(entry[2].place)]
+        taking = [(*entry, _patterns(entry[2].place)) for entry in numbered]
         for listener, priority, holder in numbered:
-            for other, first, before in catching:
-                if other == listener and first < priority and possible(before.presence, holder.presence):
+            own = _known(holder.place)
+            for other, first, before, wide in taking:
+                if other != listener or first >= priority or not _covers(wide, own):
+                    continue
+                if _takes_all(wide) and _is_maintenance(before.place):
+                    continue
+                if possible(before.presence, holder.presence):
                     place = before.place
+                    what = "every request" if _takes_all(wide) else f"all that {holder.place} waits for"
                     yield fault(
                         holder.place,
                         "Priority",
-                        f"{place} of {place.stack.file} takes every request before {holder.place} sees it: its "
+                        f"{place} of {place.stack.file} takes {what} before {holder.place} sees it: its "
                         f"priority is {first:g}, that of {holder.place} {priority:g}.",
-                        f"Give {place} the highest number of all.",
+                        f"Give {place} the highest number of all."
+                        if _takes_all(wide)
+                        else f"Give {holder.place} a lower number than {place}.",
                     )
                     break
 
 
-def _takes_all(place: Place) -> bool:
-    """Whether a rule's only condition is a path that every request has."""
-    conditions = place.each("Conditions")
-    return bool(conditions) and all(
-        condition.get("Field") == "path-pattern"
-        and any(value in ("*", "/*") for value in _values(condition, "PathPatternConfig"))
-        for condition in conditions
+_CONFIGS = {"path-pattern": "PathPatternConfig", "host-header": "HostHeaderConfig"}
+_Patterns: TypeAlias = list[tuple[str, list[Any]]]
+
+
+def _patterns(place: Place) -> _Patterns | None:
+    """The paths and hosts that a rule waits for, by kind; None where it waits for anything else, too."""
+    found: _Patterns = []
+    for condition in place.each("Conditions"):
+        field = condition.get("Field")
+        if field not in _CONFIGS or condition.get(_CONFIGS[field], "RegexValues") is not None:
+            return None
+        found.append((field, _values(condition, _CONFIGS[field])))
+    return found or None
+
+
+def _takes_all(wide: _Patterns | None) -> bool:
+    """Whether patterns are paths that every request has."""
+    return bool(wide) and all(field == "path-pattern" and {"*", "/*"} & {*values} for field, values in wide or ())
+
+
+def _is_maintenance(place: Place) -> bool:
+    """Whether a rule says that nobody is served: a page before all others is meant to be."""
+    return any(as_number(action.get("FixedResponseConfig", "StatusCode")) == 503 for action in place.each("Actions"))
+
+
+def _known(place: Place) -> dict[Any, list[Any]]:
+    """The paths and hosts that a rule waits for, by kind, where all of them are known."""
+    own: dict[Any, list[Any]] = {}
+    for condition in place.each("Conditions"):
+        config = _CONFIGS.get(str(condition.get("Field")), "")
+        if config and condition.items("Values") is not None and condition.items(config, "Values") is not None:
+            own[condition.get("Field")] = _values(condition, config)
+    return own
+
+
+def _covers(wide: _Patterns | None, own: Mapping[Any, list[Any]]) -> bool:
+    """Whether all that a rule waits for is a case of some patterns."""
+    return bool(wide) and all(
+        (field == "path-pattern" and {"*", "/*"} & {*values}) or _all_within(own.get(field), values)
+        for field, values in wide or ()
+    )
+
+
+def _all_within(patterns: list[Any] | None, wide: list[Any]) -> bool:
+    return bool(patterns) and all(
+        isinstance(pattern, str) and any(isinstance(one, str) and is_case_of(pattern, one) for one in wide)
+        for pattern in patterns or ()
     )
 
 

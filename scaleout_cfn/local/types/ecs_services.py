@@ -101,11 +101,17 @@ def services() -> None:
         if service is None:
             return stock(request)
         if request.keys() & {"taskDefinition", *_RENEWING}:
-            chosen = {"launchType": None} if request.get("capacityProviderStrategy") else {}
+            # With a strategy, the version is that of the new kind of tasks: what those on Fargate had is not asked for.
+            # No page of AWS's says so of the way from Fargate to nodes.
+            moved = request.get("capacityProviderStrategy")
+            chosen = {"launchType": None, "platformVersion": None} if moved else {}
             _check({**service, **chosen, **request})
         renewed = any(name in request and request[name] != service.get(name) for name in _RENEWING)
         forced = {**request, "forceNewDeployment": request.get("forceNewDeployment", False) or renewed}
-        return _kept(stock(forced), request, service)
+        response = stock(forced)
+        if response[0] == 200 and _kind(service) != "FARGATE":
+            service.update(platformVersion="", platformFamily="")
+        return _kept(response, request, service)
 
     def run(stock: Act, request: Record) -> Any:
         _check(request)

@@ -4,41 +4,48 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct
-from troposphere import Equals, Join, Not, Sub, cloudwatch
+from troposphere import Equals, Join, Not, Ref, Select, Split, Sub, cloudwatch
 from troposphere import applicationautoscaling as aas
 
-from scaleout_cfn.config import Config
+from scaleout_cfn.config import StepScaling, TargetTracking
+from scaleout_cfn.config.units import Unit
 from scaleout_cfn.metrics import ALB, ECS, dimensions
-from scaleout_cfn.scaling import StepScaling, TargetTracking
 from scaleout_cfn.stack import Stack
-from scaleout_cfn.values import ClusterName, LoadBalancerName, Number, ServiceName, TargetGroupName, TopicArn
+from scaleout_cfn.stacks.alarms import at_maximum
+from scaleout_cfn.values import ClusterName, LoadBalancerName, Number, TargetGroupName, TopicArn
+
+__all__ = ["scale"]
 
 METRICS = {"cpu": "CPUUtilization", "memory": "MemoryUtilization"}
 
 
-class Outputs(Struct, frozen=True):
-    pass
-
-
-def build(
+def scale(
     stack: Stack,
-    config: Config,
+    unit: Unit,
+    service: object,
     *,
     cluster_name: ClusterName,
-    service_name: ServiceName,
-    load_balancer_name: LoadBalancerName,
-    target_group_name: TargetGroupName,
+    load_balancer_name: LoadBalancerName | None,
+    target_group_name: TargetGroupName | None,
     min_tasks: Number,
     max_tasks: Number,
     topic: TopicArn,
-) -> Outputs:
-    scaling = config.scaling
+) -> None:
+    """Add to a service's stack what moves the number of its tasks.
+
+    Here and not in a stack beside it: within one template CloudFormation knows that a service which is changed in
+    place keeps its name, so that a change set says nothing of what hangs on it.
+    """
+    scaling = unit.settings.scaling
+    # A service's Ref is its ARN, arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/NAME. A GetAtt of a resource that changes
+    # counts as unknown in a change set, the Ref of one that is changed in place does not.
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChangeDetail.html
+    arn = Ref(service)
     target = aas.ScalableTarget(
         "ScalableTarget",
         ServiceNamespace="ecs",
         ScalableDimension="ecs:service:DesiredCount",
-        ResourceId=Join("/", ["service", cluster_name, service_name]),
+        ResourceId=Select(5, Split(":", arn)),
         MinCapacity=min_tasks,
         MaxCapacity=max_tasks,
     )
@@ -64,12 +71,13 @@ def build(
         if policy.enabled:
             _track(stack, target, title, policy, aas.PredefinedMetricSpecification(PredefinedMetricType=metric))
     if scaling.requests.enabled:
+        assert load_balancer_name is not None and target_group_name is not None
         requests = aas.PredefinedMetricSpecification(
             PredefinedMetricType="ALBRequestCountPerTarget",
             ResourceLabel=Join("/", [load_balancer_name, target_group_name]),
         )
         _track(stack, target, "RequestTracking", scaling.requests, requests)
-    in_service: dict[str, object] = {"ClusterName": cluster_name, "ServiceName": service_name}
+    in_service: dict[str, object] = {"ClusterName": cluster_name, "ServiceName": Select(2, Split("/", arn))}
     for step_policy in scaling.step_policies:
         _step(stack, target, step_policy, in_service)
 
@@ -84,7 +92,7 @@ def build(
                 Statistic="Average",
                 Period=60,
                 EvaluationPeriods=10,
-                Threshold=config.observability.utilization_percent,
+                Threshold=unit.settings.alarms.utilization_percent,
                 ComparisonOperator="GreaterThanThreshold",
                 TreatMissingData="notBreaching",
                 AlarmActions=[topic],
@@ -92,27 +100,24 @@ def build(
             )
         )
     # The bounds are parameters: only CloudFormation knows whether there is anything between them.
-    can_grow = stack.condition("CanGrow", Not(Equals(min_tasks, max_tasks)))
-    stack.add(
-        cloudwatch.Alarm(
-            "TasksAtMaximum",
-            Condition=can_grow,
-            AlarmDescription="As many tasks serve as may run: there is no room to grow.",
-            Namespace=ALB,
-            # Counted by the load balancer: a count of tasks is a metric of Container Insights only.
-            MetricName="HealthyHostCount",
-            Dimensions=dimensions({"LoadBalancer": load_balancer_name, "TargetGroup": target_group_name}),
-            Statistic="Minimum",
-            Period=60,
-            EvaluationPeriods=15,
-            Threshold=max_tasks,
-            ComparisonOperator="GreaterThanOrEqualToThreshold",
-            TreatMissingData="notBreaching",
-            AlarmActions=[topic],
-            OKActions=[topic],
-        )
+    watched: tuple[str, str, dict[str, object]]
+    if load_balancer_name is not None:
+        # Counted by the load balancer: a count of tasks is a metric of Container Insights only.
+        on_targets: dict[str, object] = {"LoadBalancer": load_balancer_name, "TargetGroup": target_group_name}
+        watched = ALB, "HealthyHostCount", on_targets
+    elif unit.config.cluster.container_insights != "disabled":
+        watched = "ECS/ContainerInsights", "RunningTaskCount", in_service
+    else:
+        return
+    at_maximum(
+        stack,
+        "TasksAtMaximum",
+        "As many tasks serve as may run: there is no room to grow.",
+        *watched,
+        max_tasks,
+        topic,
+        stack.condition("CanGrow", Not(Equals(min_tasks, max_tasks))),
     )
-    return Outputs()
 
 
 def _track(

@@ -9,7 +9,7 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cluster-auto-scaling
 
 from typing import Annotated, Literal
 
-from scaleout_cfn.tunables import Section, tunable
+from scaleout_cfn.config.tunables import Section, tunable
 
 __all__ = ["NodeScaling", "Scaling", "Schedule", "StepAdjustment", "StepScaling", "TargetTracking"]
 
@@ -139,7 +139,7 @@ class NodeScaling(Section, frozen=True, kw_only=True):
 
 
 class Scaling(Section, frozen=True, kw_only=True):
-    """How many tasks and nodes run, and what moves them."""
+    """How many tasks of a service run, and what moves them."""
 
     min_tasks: Annotated[int, tunable("Fewest tasks that run.", unit="tasks", ge=0, le=5000)] = 2
     max_tasks: Annotated[int, tunable("Most tasks that run.", unit="tasks", ge=1, le=5000)] = 20
@@ -157,4 +157,3 @@ class Scaling(Section, frozen=True, kw_only=True):
     )
     step_policies: Annotated[tuple[StepScaling, ...], tunable("Step scaling policies.", max_length=10)] = ()
     schedules: Annotated[tuple[Schedule, ...], tunable("Bounds that change at a time.", max_length=50)] = ()
-    nodes: Annotated[NodeScaling, tunable("The capacity provider's managed scaling.")] = NodeScaling()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
@@ -18,11 +18,13 @@ __all__ = [
     "choices_of",
     "default_of",
     "fields_of",
+    "named_sections",
     "pattern_of",
     "problem_with",
     "section_items",
     "sections_of",
     "tunable",
+    "tunable_at",
     "tunables",
     "unit_of",
 ]
@@ -104,7 +106,12 @@ def sections_of(inner: Any) -> tuple[type[Section], ...]:
 def section_items(inner: Any) -> type[Section] | None:
     """The section that a field holds a list of."""
     first = next(iter(get_args(inner)), None)
-    return first if isinstance(first, type) and issubclass(first, Section) else None
+    return first if get_origin(inner) is tuple and isinstance(first, type) and issubclass(first, Section) else None
+
+
+def named_sections(inner: Any) -> tuple[type[Section], ...]:
+    """The sections that a field holds by name, of one kind or another: `Mapping[str, WebService | WorkerService]`."""
+    return sections_of(get_args(inner)[1]) if get_origin(inner) is Mapping else ()
 
 
 def default_of(field: msgspec.structs.FieldInfo) -> Any:
@@ -117,7 +124,7 @@ def default_of(field: msgspec.structs.FieldInfo) -> Any:
 def tunables(section: Section, path: str = "") -> Iterator[tuple[str, Any, Any, Meta]]:
     """Every tunable of a section as (dotted key, type, value, Meta), depth first, in order of declaration.
 
-    Of sections that exclude each other, that one which the value is.
+    Of sections that exclude each other, that one which the value is; of sections by name, those that are there.
     """
     for field in fields_of(type(section)):
         inner, meta = bare(field.type)
@@ -126,8 +133,34 @@ def tunables(section: Section, path: str = "") -> Iterator[tuple[str, Any, Any, 
         assert meta is not None, f"{key} has no tunable()"
         if sections_of(inner):
             yield from tunables(value, key)
+        elif named_sections(inner):
+            for name, entry in value.items():
+                yield from tunables(entry, f"{key}.{name}")
         else:
             yield key, inner, value, meta
+
+
+def tunable_at(section: Section, key: str) -> tuple[Any, Any, Meta] | None:
+    """The tunable of a dotted key as (type, value, Meta); None where the section has none."""
+    value: Any = section
+    inner, meta = None, None
+    for part in key.split("."):
+        if isinstance(value, dict) and named_sections(inner):
+            inner, meta, value = None, None, value.get(part)
+            if value is None:
+                return None
+            continue
+        field = _fields_by_name(type(value)).get(part) if isinstance(value, Section) else None
+        if field is None:
+            return None
+        inner, meta = bare(field.type)
+        value = getattr(value, part)
+    return None if meta is None or isinstance(value, Section) or named_sections(inner) else (inner, value, meta)
+
+
+@functools.cache
+def _fields_by_name(section: type[Section]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.name: field for field in fields_of(section)}
 
 
 def bounds_of(meta: Meta) -> str:

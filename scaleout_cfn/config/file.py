@@ -13,9 +13,9 @@ from typing import Any, get_args, get_origin
 import msgspec
 from msgspec import NODEFAULT, Meta
 
-from scaleout_cfn.config import Config, conflicts
-from scaleout_cfn.errors import ConfigError, UsageError
-from scaleout_cfn.tunables import (
+from scaleout_cfn.config import Config
+from scaleout_cfn.config.conflicts import conflicts
+from scaleout_cfn.config.tunables import (
     Section,
     allowed_by,
     bare,
@@ -23,15 +23,19 @@ from scaleout_cfn.tunables import (
     choices_of,
     default_of,
     fields_of,
+    named_sections,
     problem_with,
     section_items,
     sections_of,
     unit_of,
 )
+from scaleout_cfn.errors import ConfigError, UsageError
 
 __all__ = ["checked", "load"]
 
 Table = dict[str, Any]
+#: The tables whose keys are names.
+NAMED = ("capacity", "services")
 
 
 def load(
@@ -43,10 +47,12 @@ def load(
 ) -> Config:
     """The config of a file, under an overlay of its `[environments.NAME]`, under `KEY=VALUE` overrides.
 
-    What none of them names is as in `base`, by default a Config as it is made without arguments.
+    What none of them names is as in `base`, by default a Config as it is made without arguments. Services and pools
+    are an exception where there is no `base`: a file that writes any of them has those that it writes, and no others.
 
     Raises UsageError when the file cannot be read, ConfigError with every reason when it cannot be meant.
     """
+    own = base is not None
     base = Config() if base is None else checked(base)
     if path is None and environment is None and not overrides:
         return base
@@ -59,6 +65,13 @@ def load(
     except (ValueError, RecursionError) as error:
         raise ConfigError([places.not_toml(error)]) from None
     environments = tables.pop("environments", {})
+    for key in NAMED:
+        # What an overlay or --set says of one service takes no other away.
+        if own or key not in tables:
+            there: Table = {name: {} for name in getattr(base, key)}
+            tables[key] = (
+                merged(there, tables.get(key, {}), None) if isinstance(tables.get(key, {}), dict) else tables[key]
+            )
     if not isinstance(environments, dict) or not all(isinstance(overlay, dict) for overlay in environments.values()):
         raise ConfigError([places.say("environments", "holds one table a name, as in [environments.prod]")])
     if environment is not None and environment not in environments:
@@ -84,9 +97,7 @@ def resolved(tables: Table, places: Places, base: Config) -> tuple[Config | None
     problems: list[str] = []
     config: Config | None = convert(Config, tables, base, "", places, problems)
     if config is not None and not problems:
-        for line in conflicts(config):
-            key, _, what = line.partition(": ")
-            problems.append(places.say(key, what))
+        problems += [places.say(conflict.key, conflict.what) for conflict in conflicts(config)]
     return config, problems
 
 
@@ -99,7 +110,7 @@ def checked(config: Config) -> Config:
         raise ConfigError([f"config: {error}; use numbers, strings, tuples, dicts and sections"]) from None
     again: Config | None = convert(Config, tables, Config(), "", Places("config", ""), problems)
     if again is not None and not problems:
-        problems = [f"config: {line}" for line in conflicts(again)]
+        problems = [f"config: {conflict}" for conflict in conflicts(again)]
     if problems or again is None:
         raise ConfigError(problems)
     return again
@@ -112,7 +123,8 @@ def merged(under: Table, over: Mapping[str, Any], default: object) -> Table:
     """
     result = dict(under)
     for key, value in over.items():
-        old, there = result.get(key), getattr(default, key, None)
+        old = result.get(key)
+        there = default.get(key) if isinstance(default, dict) else getattr(default, key, None)
         kind = getattr(getattr(there, "__struct_config__", None), "tag", None)
         if isinstance(old, dict) and isinstance(value, dict):
             before = old.get("kind", kind)
@@ -163,7 +175,9 @@ class Places:
         key, equals, value = text.partition("=")
         key = key.strip()
         if not equals or not key or not all(key.split(".")):
-            raise ConfigError([f"--set {one_line(text)}: give KEY=VALUE, as in --set scaling.max_tasks=40"])
+            raise ConfigError(
+                [f"--set {one_line(text)}: give KEY=VALUE, as in --set services.web.scaling.max_tasks=40"]
+            )
         import tomllib
 
         try:
@@ -252,12 +266,18 @@ def convert(
         if key == "kind" and section.__struct_config__.tag_field == "kind":
             continue
         if key not in fields:
-            problems.append(places.say(here, f"unknown; {_hint(key, path, section, list(fields))}"))
+            if old := list(moved(here, value)):
+                problems += [places.say(place, where) for place, where in old]
+            else:
+                problems.append(places.say(here, f"unknown; {_hint(key, path, section, list(fields))}"))
             continue
         inner, meta = bare(fields[key].type)
         if sections := sections_of(inner):
             kept = getattr(default, key) if default is not None else default_of(fields[key])
             values[key] = _convert_section(sections, value, kept, here, places, problems)
+        elif sections := named_sections(inner):
+            kept = getattr(default, key) if default is not None else default_of(fields[key])
+            values[key] = _convert_named(sections, inner, value, kept, here, places, problems)
         else:
             assert meta is not None, f"{here} has no tunable()"
             usual = fields[key].default
@@ -276,16 +296,53 @@ def convert(
     return section(**values) if len(problems) == found_before else None
 
 
+#: Where a table of old went, by its dotted key; the longest that fits is meant.
+MOVED = {
+    "service": "services.web",
+    "scaling": "services.web.scaling",
+    "scaling.nodes": "capacity.nodes.scaling",
+    "pipeline": "services.web.pipeline",
+    "load_balancer.health_check": "services.web.health_check",
+    "load_balancer.deregistration_delay_s": "services.web.deregistration_delay_s",
+    "registry.pull_from": "services.web.pull_from",
+    "observability.error_percent": "services.web.alarms.error_percent",
+    "observability.latency_s": "services.web.alarms.latency_s",
+    "observability.utilization_percent": "services.web.alarms.utilization_percent",
+    "cluster.node_image": "capacity.nodes.machine_image",
+    **{
+        f"cluster.{name}": f"capacity.nodes.{name}"
+        for name in (
+            *("architecture", "instance_types", "min_nodes", "max_nodes", "spot_percent", "on_demand_base", "disk_gib"),
+            *("update_batch", "update_timeout_min"),
+        )
+    },
+}
+
+
+def moved(key: str, value: object = None) -> Iterator[tuple[str, str]]:
+    """Each old key with where it went; nothing of one that never was."""
+    if isinstance(value, dict) and any(place == key or place.startswith(f"{key}.") for place in MOVED):
+        for name, entry in value.items():
+            yield from moved(f"{key}.{name}", entry)
+        return
+    for part in sorted(MOVED, key=len, reverse=True):
+        if key == part or key.startswith(f"{part}."):
+            yield key, f"is now {MOVED[part]}{key[len(part) :]}"
+            return
+
+
 def _hint(key: str, path: str, section: type[Section], fields: list[str]) -> str:
     """What is likely to be meant by a key that a section has not."""
     import difflib
 
     same = [(where, kind) for where, kind in _keys(Config, "") if where.rpartition(".")[2] == key]
-    own = re.sub(r"\[\d+\]", "[]", f"{path}.{key}")
+    own = re.sub(r"^(services|capacity)\.[^.]+", r"\1.NAME", re.sub(r"\[\d+\]", "[]", f"{path}.{key}"))
     if kinds := [kind for where, kind in same if where == own]:
         return f'it goes with kind = "{kinds[0]}", and not with "{section.__struct_config__.tag}"'
     near = difflib.get_close_matches(key, [*fields, *([] if path else ["environments"])], n=1, cutoff=0.7)
     if not near and (elsewhere := [where for where, _ in same if "[]" not in where]):
+        if room := re.match(r"(services|capacity)\.[^.]+", path):
+            elsewhere = [where.replace(f"{room[1]}.NAME", room[0]) for where in elsewhere]
         return f"did you mean {' or '.join(dict.fromkeys(elsewhere))}?"
     return f"did you mean {near[0]}?" if near else f"known here: {', '.join(fields)}"
 
@@ -298,6 +355,8 @@ def _keys(section: type[Section], path: str) -> Iterator[tuple[str, str]]:
         yield key, str(section.__struct_config__.tag or "")
         for choice in sections_of(inner):
             yield from _keys(choice, key)
+        for choice in named_sections(inner):
+            yield from _keys(choice, f"{key}.NAME")
         if item := section_items(inner):
             yield from _keys(item, f"{key}[]")
 
@@ -322,12 +381,34 @@ def _convert_section(
     elif isinstance(given, dict):
         own = {field.name for field in fields_of(section)}
         for choice in sections:
-            if foreign := [key for key in given if key not in own and key in {one.name for one in fields_of(choice)}]:
+            theirs = {field.name for field in fields_of(choice)}
+            if foreign := [key for key in given if key not in own and key in theirs]:
                 tag = choice.__struct_config__.tag
                 problems.append(places.say(f"{path}.{foreign[0]}", f'goes with kind = "{tag}"; write that beside it'))
                 return None
     base = default if type(default) is section else None
     return convert(section, given, base, path, places, problems)
+
+
+def _convert_named(
+    sections: tuple[type[Section], ...],
+    inner: Any,
+    given: object,
+    default: Mapping[str, Any],
+    path: str,
+    places: Places,
+    problems: list[str],
+) -> Any:
+    """Sections by name. One that the default has, too, is as that but for what is written."""
+    if not isinstance(given, dict):
+        problems.append(places.say(path, f"got {_shown(given)}, which is not a table of tables; write [{path}.NAME]"))
+        return None
+    entries = {}
+    for name, table in given.items():
+        here = f"{path}.{name}"
+        _convert_value(get_args(inner)[0], name, "the name of one", here, places, problems)
+        entries[name] = _convert_section(sections, table, default.get(name), here, places, problems)
+    return entries
 
 
 def _convert_value(annotation: Any, value: object, meaning: str, path: str, places: Places, problems: list[str]) -> Any:

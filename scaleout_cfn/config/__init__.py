@@ -1,0 +1,167 @@
+"""Every tunable once: its type, default, meaning, unit and bounds.
+
+`Config()` is the default set: one web service, `web`, on one pool of EC2 nodes, `nodes`. Sections are frozen:
+`msgspec.structs.replace(config.services["web"], cpu_units=512)` gives a changed copy. Choices that exclude each other
+are unions of sections, told apart by `kind`. What no single bound can express is in `config.conflicts`.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+import msgspec
+
+from scaleout_cfn.config.ground import (
+    ARN,
+    Certificate,
+    Cluster,
+    Domain,
+    ExistingLoadBalancer,
+    ExistingVpc,
+    Http,
+    NewLoadBalancer,
+    NewVpc,
+    Observability,
+    Registry,
+)
+from scaleout_cfn.config.pools import Capacity, Ec2Capacity, FargateCapacity, ManagedCapacity
+from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.config.services import (
+    NAME,
+    Alarms,
+    AnyService,
+    Deployment,
+    GitHubPipeline,
+    HealthCheck,
+    InternalService,
+    NoPipeline,
+    Pipeline,
+    RegistryPipeline,
+    Route,
+    Service,
+    SourcePipeline,
+    WebAlarms,
+    WebDeployment,
+    WebService,
+    WorkerService,
+)
+from scaleout_cfn.config.tunables import Section, tunable
+from scaleout_cfn.grammars import (
+    or_empty,
+    problem_of_account,
+    problem_of_boundary,
+    problem_of_bucket,
+    problem_of_region,
+    problem_of_stack_name,
+    problem_of_tag_key,
+    problem_of_tag_value,
+)
+
+__all__ = [
+    "Alarms",
+    "AnyService",
+    "Capacity",
+    "Certificate",
+    "Cluster",
+    "Config",
+    "Deployment",
+    "Domain",
+    "Ec2Capacity",
+    "ExistingLoadBalancer",
+    "ExistingVpc",
+    "FargateCapacity",
+    "GitHubPipeline",
+    "HealthCheck",
+    "Http",
+    "InternalService",
+    "ManagedCapacity",
+    "NewLoadBalancer",
+    "NewVpc",
+    "NoPipeline",
+    "NodeScaling",
+    "Observability",
+    "Pipeline",
+    "Registry",
+    "RegistryPipeline",
+    "Route",
+    "Scaling",
+    "Schedule",
+    "Section",
+    "Service",
+    "SourcePipeline",
+    "StepAdjustment",
+    "StepScaling",
+    "TargetTracking",
+    "WebAlarms",
+    "WebDeployment",
+    "WebService",
+    "WorkerService",
+    "tunable",
+]
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """Everything that a stack set can be told."""
+
+    stack_name: Annotated[
+        str,
+        tunable(
+            "Name of the root stack. The names of capacity providers start with it, and must not start with aws, ecs"
+            " or fargate.",
+            pattern="^(?![aA][wW][sS]|[eE][cC][sS]|[fF][aA][rR][gG][aA][tT][eE])[A-Za-z][A-Za-z0-9-]{0,63}$",
+            problem_of=problem_of_stack_name,
+        ),
+    ] = "web"
+    tags: Annotated[
+        dict[
+            Annotated[str, tunable("A key.", pattern=r"^(?!aws:)[\w .:/=+@-]{1,128}$", problem_of=problem_of_tag_key)],
+            Annotated[str, tunable("A value.", pattern=r"^[\w .:/=+@-]{1,256}$", problem_of=problem_of_tag_value)],
+        ],
+        tunable("Tags of every resource that takes tags.", max_length=40),
+    ] = {}
+    account_id: Annotated[
+        str,
+        tunable(
+            "The only account that may be deployed to, checked before anything is written; empty for any.",
+            pattern=r"^(\d{12})?$",
+            problem_of=or_empty(problem_of_account),
+        ),
+    ] = ""
+    bucket: Annotated[
+        str,
+        tunable(
+            "The bucket that templates are uploaded to; empty for scaleout-ACCOUNT-REGION.",
+            pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
+            problem_of=or_empty(problem_of_bucket),
+        ),
+    ] = ""
+    region: Annotated[
+        str,
+        tunable(
+            "The region to deploy to, and the only one that may be; empty for that of the profile or environment.",
+            pattern=r"^([a-z]{2,}(-[a-z]+)+-\d+)?$",
+            problem_of=or_empty(problem_of_region),
+        ),
+    ] = ""
+    permissions_boundary: Annotated[
+        str,
+        tunable(
+            "ARN of the policy that bounds every role; empty for none.",
+            pattern=f"^$|{ARN}iam::.+:policy/.+$",
+            problem_of=or_empty(problem_of_boundary),
+        ),
+    ] = ""
+    network: Annotated[NewVpc | ExistingVpc, tunable("A new VPC or an existing one.")] = NewVpc()
+    load_balancer: Annotated[
+        NewLoadBalancer | ExistingLoadBalancer, tunable("The application load balancer of the web services.")
+    ] = NewLoadBalancer()
+    cluster: Annotated[Cluster, tunable("The ECS cluster.")] = Cluster()
+    registry: Annotated[Registry, tunable("The ECR repositories.")] = Registry()
+    observability: Annotated[Observability, tunable("Logs, and who is told of alarms.")] = Observability()
+    capacity: Annotated[
+        Mapping[Annotated[str, NAME], Ec2Capacity | FargateCapacity | ManagedCapacity],
+        tunable("Pools that tasks run on, by name.", max_length=10),
+    ] = msgspec.field(default_factory=lambda: {"nodes": Ec2Capacity()})
+    services: Annotated[
+        Mapping[Annotated[str, NAME], WebService | InternalService | WorkerService],
+        tunable("Services, by name.", max_length=40),
+    ] = msgspec.field(default_factory=lambda: {"web": WebService()})

@@ -1,0 +1,468 @@
+"""Services: what runs. Each is a web, an internal or a worker service, and has its own image, size and scaling."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from scaleout_cfn.config.ground import ARN, CERTIFICATE, HOSTED_ZONE
+from scaleout_cfn.config.scaling import Scaling
+from scaleout_cfn.config.tunables import Section, tunable
+from scaleout_cfn.grammars import (
+    or_empty,
+    problem_of_branch,
+    problem_of_bucket,
+    problem_of_certificate,
+    problem_of_connection,
+    problem_of_folder,
+    problem_of_hosted_zone,
+    problem_of_image,
+    problem_of_oidc_provider,
+    problem_of_path,
+    problem_of_pull_from,
+    problem_of_repository,
+    problem_of_secret,
+)
+
+__all__ = [
+    "NAME",
+    "Alarms",
+    "AnyService",
+    "Deployment",
+    "GitHubPipeline",
+    "HealthCheck",
+    "InternalService",
+    "NoPipeline",
+    "Pipeline",
+    "RegistryPipeline",
+    "Route",
+    "Service",
+    "SourcePipeline",
+    "WebAlarms",
+    "WebDeployment",
+    "WebService",
+    "WorkerService",
+]
+
+#: Names of services and pools: titles and parameters are made of them, and from a title the name is known again.
+NAME = tunable(
+    "A name.",
+    pattern="^(?=.{1,20}$)[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*$",
+    allowed="1 to 20 lower case letters and digits, in words that begin with a letter, with - between them",
+)
+VARIABLE = tunable(
+    "A name.",
+    pattern="^[A-Za-z_][A-Za-z0-9_]*$",
+    allowed="a name of letters, digits and underscores, no digit at first",
+)
+
+
+class HealthCheck(Section, frozen=True, kw_only=True):
+    """How the load balancer finds out whether a task can serve."""
+
+    path: Annotated[
+        str, tunable("The path that is asked for.", pattern=r"^/[!-~]{0,1023}$", problem_of=problem_of_path)
+    ] = "/health"
+    interval_s: Annotated[int, tunable("Time between two checks.", unit="seconds", ge=5, le=300)] = 10
+    timeout_s: Annotated[
+        int, tunable("Time for an answer, shorter than the interval.", unit="seconds", ge=2, le=120)
+    ] = 5
+    healthy_count: Annotated[int, tunable("Good answers in a row that make a task healthy.", ge=2, le=10)] = 2
+    unhealthy_count: Annotated[int, tunable("Bad answers in a row that make it unhealthy.", ge=2, le=10)] = 3
+
+
+class Route(Section, frozen=True, kw_only=True):
+    """Which requests a service gets. Without paths, hosts, headers and query it gets what no other service claims.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html
+    """
+
+    paths: Annotated[
+        tuple[
+            Annotated[
+                str,
+                tunable(
+                    "A path, with * for any characters and ? for one.",
+                    pattern=r"^/[A-Za-z0-9_.$/~\"'@:+*?&-]{0,127}$",
+                    allowed="a path of up to 128 characters that begins with a slash, as in /api/*",
+                ),
+            ],
+            ...,
+        ],
+        tunable("Paths whose requests it gets, as in /api/*."),
+    ] = ()
+    hosts: Annotated[
+        tuple[
+            Annotated[
+                str,
+                tunable(
+                    "A host name, with * for any characters and ? for one.",
+                    pattern=r"^[a-z0-9*?][a-z0-9.*?-]{0,126}[a-z0-9*?]$",
+                    allowed="a host name in lower case, as in api.example.com or *.example.com",
+                ),
+            ],
+            ...,
+        ],
+        tunable("Host names whose requests it gets."),
+    ] = ()
+    headers: Annotated[
+        dict[
+            Annotated[
+                str,
+                tunable(
+                    "The name of a header.",
+                    pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,40}$",
+                    allowed="the name of a header, of 1 to 40 characters",
+                ),
+            ],
+            Annotated[
+                str,
+                tunable(
+                    "A value, with * for any characters and ? for one.",
+                    pattern=r"^[ -~]{1,128}$",
+                    allowed="1 to 128 printable ASCII characters",
+                ),
+            ],
+        ],
+        tunable("Headers that a request must have, name to value."),
+    ] = {}
+    query: Annotated[
+        dict[
+            Annotated[
+                str,
+                tunable("A key.", pattern=r"^[!-~]{1,128}$", allowed="1 to 128 printable ASCII characters, no space"),
+            ],
+            Annotated[
+                str,
+                tunable(
+                    "A value, with * for any characters and ? for one.",
+                    pattern=r"^[!-~]{1,128}$",
+                    allowed="1 to 128 printable ASCII characters, no space",
+                ),
+            ],
+        ],
+        tunable("Query parameters that a request must have, key to value."),
+    ] = {}
+    priority: Annotated[
+        int,
+        tunable(
+            "Place among the rules of the listener, the lowest first; 0 for one that is made of the route and the name"
+            " and never moves.",
+            ge=0,
+            le=50000,
+        ),
+    ] = 0
+    certificate_arn: Annotated[
+        str,
+        tunable(
+            "An issued ACM certificate for the hosts, beside that of the listener; the client's SNI chooses it.",
+            pattern=f"^$|{CERTIFICATE}",
+            problem_of=or_empty(problem_of_certificate),
+        ),
+    ] = ""
+    hosted_zone_id: Annotated[
+        str,
+        tunable(
+            "The public Route 53 hosted zone of the hosts: a certificate and alias records are made in it.",
+            pattern=f"^$|{HOSTED_ZONE}",
+            problem_of=or_empty(problem_of_hosted_zone),
+        ),
+    ] = ""
+
+
+class Deployment(Section, frozen=True, kw_only=True):
+    """How a new version takes over, and when it is taken back."""
+
+    minimum_healthy_percent: Annotated[
+        int, tunable("Share of the tasks that must stay healthy meanwhile.", unit="percent", ge=0, le=100)
+    ] = 100
+    maximum_percent: Annotated[
+        int, tunable("Share of the tasks that may run meanwhile.", unit="percent", ge=100, le=200)
+    ] = 200
+    failure_threshold: Annotated[
+        int, tunable("Failed tasks after which the circuit breaker rolls back.", unit="tasks", ge=1, le=200)
+    ] = 3
+
+
+class WebDeployment(Deployment, frozen=True, kw_only=True):
+    """How a new version takes over from one that serves requests, and when it is taken back."""
+
+    alarms: Annotated[
+        bool, tunable("Also roll back when targets answer 5xx or are unhealthy during the deployment.")
+    ] = True
+    health_check_grace_s: Annotated[
+        int,
+        tunable(
+            "Time after its start in which failing health checks do not stop a task.", unit="seconds", ge=0, le=3600
+        ),
+    ] = 60
+
+
+class Alarms(Section, frozen=True, kw_only=True):
+    """What raises an alarm."""
+
+    utilization_percent: Annotated[
+        float,
+        tunable("Average CPU or memory use, over ten minutes, that raises an alarm.", unit="percent", gt=0, le=1000),
+    ] = 90
+
+
+class WebAlarms(Alarms, frozen=True, kw_only=True):
+    """What raises an alarm of a service that answers requests."""
+
+    error_percent: Annotated[
+        float, tunable("Share of 5xx answers, over five minutes, that raises an alarm.", unit="percent", gt=0, le=100)
+    ] = 5
+    latency_s: Annotated[
+        float,
+        tunable(
+            "p99 of the targets' response time, over five minutes, that raises an alarm.", unit="seconds", gt=0, le=900
+        ),
+    ] = 1
+
+
+class NoPipeline(Section, frozen=True, kw_only=True, tag_field="kind", tag="none"):
+    """No pipeline: images come with `deploy`, or from the console."""
+
+
+class Pipeline(Section, frozen=True, kw_only=True):
+    """What all pipelines have in common: they end in a deployment of an image through CloudFormation."""
+
+    approval: Annotated[bool, tunable("Whether somebody has to approve before an image is deployed.")] = False
+    templates_bucket: Annotated[
+        str,
+        tunable(
+            "The bucket that the set's templates lie in, which a deployment reads; empty for the one that"
+            " `bootstrap` makes.",
+            pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$",
+            problem_of=or_empty(problem_of_bucket),
+        ),
+    ] = ""
+
+
+class SourcePipeline(Pipeline, frozen=True, kw_only=True, tag_field="kind", tag="source"):
+    """From a repository at GitHub, GitLab or Bitbucket: each push to a branch is built, pushed and deployed."""
+
+    connection_arn: Annotated[
+        str,
+        tunable(
+            "An available connection of AWS CodeConnections in the stack's region.",
+            pattern=ARN + "(codeconnections|codestar-connections):[a-z0-9-]+:[0-9]{12}:connection/[0-9a-f-]+$",
+            problem_of=problem_of_connection,
+        ),
+    ]
+    repository: Annotated[
+        str,
+        tunable("The repository, as owner/name.", pattern=r"^[\w.-]+(/[\w.-]+)+$", problem_of=problem_of_repository),
+    ]
+    branch: Annotated[
+        str, tunable("The branch whose pushes are deployed.", pattern=r"^[\w./-]{1,255}$", problem_of=problem_of_branch)
+    ] = "main"
+    context: Annotated[
+        str,
+        tunable(
+            "The folder of the repository that holds the Dockerfile.",
+            pattern=r"^[\w.][\w./-]*$",
+            problem_of=problem_of_folder,
+        ),
+    ] = "."
+
+
+class RegistryPipeline(Pipeline, frozen=True, kw_only=True, tag_field="kind", tag="registry"):
+    """From the set's own ECR repository: each push of an image under a given tag is deployed."""
+
+    image_tag: Annotated[
+        str,
+        tunable(
+            "The tag whose pushes are deployed; one of registry.mutable_tags, for it moves.",
+            pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$",
+            allowed="a tag of 1 to 128 letters, digits and . _ -, no . or - at first",
+        ),
+    ] = "latest"
+
+
+class GitHubPipeline(Pipeline, frozen=True, kw_only=True, tag_field="kind", tag="github"):
+    """GitHub Actions: roles that the workflow printed by `ci github` takes on by OIDC, without keys."""
+
+    repository: Annotated[
+        str,
+        tunable(
+            "The repository, as the subject of its tokens names it: owner/name, with the numbers of both after a @"
+            " where GitHub adds them.",
+            pattern=r"^[\w.-]+(@\d+)?/[\w.-]+(@\d+)?$",
+            allowed="owner/name, with one slash",
+            problem_of=problem_of_repository,
+        ),
+    ]
+    branch: Annotated[
+        str, tunable("The branch whose pushes are deployed.", pattern=r"^[\w./-]{1,255}$", problem_of=problem_of_branch)
+    ] = "main"
+    context: Annotated[
+        str,
+        tunable(
+            "The folder of the repository that holds the Dockerfile.",
+            pattern=r"^[\w.][\w./-]*$",
+            problem_of=problem_of_folder,
+        ),
+    ] = "."
+    provider_arn: Annotated[
+        str,
+        tunable(
+            "The account's OIDC provider for GitHub; empty to make it, once an account.",
+            pattern=f"^$|{ARN}iam::[0-9]{{12}}:oidc-provider/token\\.actions\\.githubusercontent\\.com$",
+            problem_of=or_empty(problem_of_oidc_provider),
+        ),
+    ] = ""
+
+
+class Service(Section, frozen=True, kw_only=True):
+    """What all kinds of services have."""
+
+    capacity: Annotated[
+        str,
+        tunable(
+            "The pool that its tasks run on: a NAME of [capacity.NAME].",
+            pattern="^[a-z0-9-]*$",
+            allowed="the name of a pool, or nothing where there is one pool",
+        ),
+    ] = ""
+    image_of: Annotated[
+        str,
+        tunable(
+            "The service whose image this one runs, too: one repository, one push, one parameter.",
+            pattern="^[a-z0-9-]*$",
+            allowed="the name of another service, or nothing",
+        ),
+    ] = ""
+    image_uri: Annotated[
+        str,
+        tunable(
+            "The image to run; empty for one that is pushed to the service's own repository.",
+            pattern=r"^([a-zA-Z0-9][a-zA-Z0-9._/:-]*(@sha256:[0-9a-f]{64})?)?$",
+            allowed="an image with its tag or digest, as public.ecr.aws/nginx/nginx:1.27, or nothing",
+            problem_of=or_empty(problem_of_image),
+            max_length=1024,
+        ),
+    ] = ""
+    pull_from: Annotated[
+        tuple[
+            Annotated[
+                str,
+                tunable(
+                    "The ARN of a repository, with * at its end for all that begin so.",
+                    pattern=ARN + r"ecr:[a-z0-9-]+:[0-9]{12}:repository/[a-z0-9][a-z0-9._/-]*\*?$",
+                    problem_of=problem_of_pull_from,
+                ),
+            ],
+            ...,
+        ],
+        tunable(
+            "Other ECR repositories that images may be pulled from. One of another account has to let this one in by"
+            " its own policy.",
+            max_length=20,
+        ),
+    ] = ()
+    command: Annotated[
+        tuple[str, ...], tunable("The command of the container; empty for that of the image.", max_length=100)
+    ] = ()
+    architecture: Annotated[
+        Literal["auto", "x86_64", "arm64"], tunable("Of the image. auto: that of the pool, and x86_64 on Fargate.")
+    ] = "auto"
+    cpu_units: Annotated[int, tunable("CPU of a task.", unit="1/1024 of a vCPU", ge=128, le=196608)] = 256
+    memory_mib: Annotated[int, tunable("Memory of a task; more is killed.", unit="MiB", ge=32, le=3145728)] = 256
+    network_mode: Annotated[
+        Literal["auto", "bridge", "awsvpc"],
+        tunable(
+            "bridge: tasks share the node's address, on dynamic ports. awsvpc: each task has a network interface and a"
+            " security group. auto: bridge on EC2 nodes, where nothing else asks for awsvpc."
+        ),
+    ] = "auto"
+    environment: Annotated[
+        dict[Annotated[str, VARIABLE], str],
+        tunable("Environment variables of the container; no secrets, for anybody who may read the stack sees them."),
+    ] = {}
+    secrets: Annotated[
+        dict[
+            Annotated[str, VARIABLE],
+            Annotated[
+                str,
+                tunable(
+                    "An ARN.",
+                    pattern=ARN
+                    + "(ssm:[a-z0-9-]+:[0-9]{12}:parameter/.+|secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+)$",
+                    problem_of=problem_of_secret,
+                ),
+            ],
+        ],
+        tunable("Environment variables read at start from SSM parameters or Secrets Manager secrets, by ARN."),
+    ] = {}
+    read_only: Annotated[bool, tunable("Whether the container's root file system is read-only.")] = True
+    tmpfs_mib: Annotated[
+        dict[
+            Annotated[
+                str,
+                tunable(
+                    "A path.",
+                    pattern="^/[A-Za-z0-9._/-]+$",
+                    allowed="a path that begins with a slash, of letters, digits and . _ / -",
+                ),
+            ],
+            Annotated[int, tunable("A size.", unit="MiB", ge=1, le=65536)],
+        ],
+        tunable(
+            "Writable memory file systems of the container, path to size; they count as its memory.", max_length=10
+        ),
+    ] = msgspec.field(default_factory=lambda: {"/tmp": 64})
+    stop_timeout_s: Annotated[int, tunable("Time between SIGTERM and SIGKILL.", unit="seconds", ge=2, le=120)] = 30
+    health_command: Annotated[
+        tuple[str, ...], tunable("A command in the container that tells its health by its exit code; empty for none.")
+    ] = ()
+    exec: Annotated[bool, tunable("Allow a shell in a running task through ECS Exec; needs read_only = false.")] = False
+    placement: Annotated[
+        Literal["spread", "binpack"],
+        tunable("spread: even over zones, then fill nodes. binpack: fill nodes first, with no zone rebalancing."),
+    ] = "spread"
+    zone_rebalancing: Annotated[
+        bool, tunable("Let ECS move tasks between zones when they have become uneven; goes with placement = spread.")
+    ] = True
+    reaches: Annotated[
+        tuple[Annotated[str, NAME], ...],
+        tunable("Internal services that it may reach, by name; only those let it in.", max_length=50),
+    ] = ()
+    scaling: Annotated[Scaling, tunable("How many tasks run, and what moves them.")] = Scaling()
+    pipeline: Annotated[
+        NoPipeline | SourcePipeline | RegistryPipeline | GitHubPipeline,
+        tunable("What brings new images: nothing, a repository's pushes, the registry's pushes, or GitHub Actions."),
+    ] = NoPipeline()
+
+
+class WebService(Service, frozen=True, kw_only=True, tag_field="kind", tag="web"):
+    """A service behind the load balancer."""
+
+    container_port: Annotated[int, tunable("The port that the container listens on.", ge=1, le=65535)] = 8080
+    route: Annotated[Route, tunable("Which requests it gets.")] = Route()
+    health_check: Annotated[HealthCheck, tunable("How the load balancer finds out whether a task can serve.")] = (
+        HealthCheck()
+    )
+    deregistration_delay_s: Annotated[
+        int, tunable("Time that a task may finish its requests in before it is stopped.", unit="seconds", ge=0, le=3600)
+    ] = 30
+    deployment: Annotated[WebDeployment, tunable("How a new version takes over.")] = WebDeployment()
+    alarms: Annotated[WebAlarms, tunable("What raises an alarm.")] = WebAlarms()
+
+
+class InternalService(Service, frozen=True, kw_only=True, tag_field="kind", tag="internal"):
+    """A service that others of the set reach by its name, through Service Connect, and nobody from outside."""
+
+    container_port: Annotated[int, tunable("The port that the container listens on.", ge=1, le=65535)] = 8080
+    deployment: Annotated[Deployment, tunable("How a new version takes over.")] = Deployment()
+    alarms: Annotated[Alarms, tunable("What raises an alarm.")] = Alarms()
+
+
+class WorkerService(Service, frozen=True, kw_only=True, tag_field="kind", tag="worker"):
+    """A service that nothing is sent to: it looks for its work itself."""
+
+    deployment: Annotated[Deployment, tunable("How a new version takes over.")] = Deployment()
+    alarms: Annotated[Alarms, tunable("What raises an alarm.")] = Alarms()
+
+
+AnyService = WebService | InternalService | WorkerService

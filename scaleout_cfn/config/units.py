@@ -1,0 +1,165 @@
+"""A service of the set, and everything that is made of its name: titles, logical ids, names of parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from scaleout_cfn.config import (
+    AnyService,
+    Capacity,
+    Config,
+    Ec2Capacity,
+    FargateCapacity,
+    InternalService,
+    NoPipeline,
+    WebService,
+)
+
+__all__ = ["IMAGE", "Unit", "name_of", "names_of", "service_in", "title_of", "units"]
+
+#: What the name of a root parameter that is an image ends in.
+IMAGE = "ImageUri"
+#: A resource of one of a service's stacks, by its logical path.
+_OF_SERVICE = re.compile("([A-Z][A-Za-z0-9]*)(?:Foundation|Service|Pipeline)(?:/.+)?")
+
+
+def title_of(name: str) -> str:
+    """What titles and parameters call a service or pool: `OrderApi` for `order-api`. No two names have the same."""
+    return "".join(word.capitalize() for word in name.split("-"))
+
+
+def name_of(title: str) -> str:
+    """The name that a title is made of: `order-api` for `OrderApi`."""
+    return re.sub("(?<!^)(?=[A-Z])", "-", title).lower()
+
+
+def service_in(path: str) -> str:
+    """The service that a resource belongs to, by its logical path: `order-api` for `OrderApiService/Service`.
+
+    What lies elsewhere, as in a set of somebody else's, is called by its path.
+    """
+    of_service = _OF_SERVICE.fullmatch(path)
+    return name_of(of_service[1]) if of_service else path
+
+
+class Unit(Struct, frozen=True):
+    """A service by its name, its section, and the config around it."""
+
+    name: str
+    settings: AnyService
+    config: Config
+
+    @property
+    def title(self) -> str:
+        return title_of(self.name)
+
+    @property
+    def foundation(self) -> str:
+        """Title of the stack with what outlives a version."""
+        return f"{self.title}Foundation"
+
+    @property
+    def service(self) -> str:
+        """Title of the stack that changes with each image."""
+        return f"{self.title}Service"
+
+    @property
+    def pipeline(self) -> str:
+        return f"{self.title}Pipeline"
+
+    @property
+    def key(self) -> str:
+        """Where the service's section is in the config."""
+        return f"services.{self.name}"
+
+    @property
+    def pool_name(self) -> str:
+        """The pool that it names, else the only one."""
+        return self.settings.capacity or next(iter(self.config.capacity))
+
+    @property
+    def pool(self) -> Capacity:
+        return self.config.capacity[self.pool_name]
+
+    @property
+    def is_web(self) -> bool:
+        return isinstance(self.settings, WebService)
+
+    @property
+    def port(self) -> int | None:
+        """The port that the container listens on; None where nothing is sent to it."""
+        return self.settings.container_port if isinstance(self.settings, (WebService, InternalService)) else None
+
+    @property
+    def network_mode(self) -> Literal["bridge", "awsvpc"]:
+        if self.settings.network_mode != "auto":
+            return self.settings.network_mode
+        # A node's security group is that of all its tasks: who reaches one service only needs one of his own.
+        apart = isinstance(self.settings, InternalService) or self.settings.reaches
+        return "awsvpc" if apart or not isinstance(self.pool, Ec2Capacity) else "bridge"
+
+    @property
+    def architecture(self) -> Literal["x86_64", "arm64"]:
+        if not isinstance(self.pool, FargateCapacity):
+            return self.pool.architecture
+        return "x86_64" if self.settings.architecture == "auto" else self.settings.architecture
+
+    @property
+    def image_owner(self) -> str:
+        """The service whose image it runs: itself, or another."""
+        return self.settings.image_of or self.name
+
+    @property
+    def image_parameter(self) -> str:
+        """The root parameter that its image is."""
+        return f"{title_of(self.image_owner)}{IMAGE}"
+
+    @property
+    def image_key(self) -> str:
+        """The tunable that names the image, and so the root parameter."""
+        return f"services.{self.image_owner}.image_uri"
+
+    @property
+    def has_repository(self) -> bool:
+        """Whether a repository is made for its image: for one of its own that is not given."""
+        return not self.settings.image_of and not self.settings.image_uri
+
+    @property
+    def has_pipeline(self) -> bool:
+        return not isinstance(self.settings.pipeline, NoPipeline)
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether it answers to a name in the set's namespace."""
+        return isinstance(self.settings, InternalService)
+
+    def comes_after(self, other: str) -> bool:
+        """Whether it is made after another service, which it names. Of those that name each other in a circle, neither
+        is."""
+        return other in self.settings.reaches and self.name not in _reached_from(other, self.config)
+
+
+def _reached_from(name: str, config: Config) -> set[str]:
+    """All that a service reaches, and all that those reach."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        for reached in config.services[waiting.pop()].reaches:
+            if reached not in found:
+                found.add(reached)
+                waiting.append(reached)
+    return found
+
+
+def units(config: Config) -> list[Unit]:
+    """The services of a config, in the order of their names: where one is written changes no template."""
+    return [Unit(name, config.services[name], config) for name in sorted(config.services)]
+
+
+def names_of(sections: Mapping[str, object]) -> str:
+    """The names that a config has, for a message."""
+    return ", ".join(sorted(sections)) or "none"

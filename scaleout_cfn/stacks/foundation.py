@@ -1,0 +1,342 @@
+"""The foundation of a service: what outlives a version of it, and what a deployment watches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+from troposphere import AWSObject, certificatemanager, cloudwatch, ec2, ecr, logs, route53
+from troposphere import elasticloadbalancingv2 as elb
+from troposphere.validators.route53 import AliasTarget
+
+from scaleout_cfn.config import RegistryPipeline, WebService
+from scaleout_cfn.config.routing import priorities
+from scaleout_cfn.config.units import Unit
+from scaleout_cfn.metrics import ALB, dimensions
+from scaleout_cfn.stack import Stack
+from scaleout_cfn.stacks.alarms import error_share
+from scaleout_cfn.values import (
+    AlarmNames,
+    DnsName,
+    HostedZoneId,
+    ListenerArn,
+    LoadBalancerName,
+    LogGroupName,
+    RepositoryArn,
+    RepositoryName,
+    SecurityGroupId,
+    TargetGroupArn,
+    TargetGroupName,
+    Text,
+    TopicArn,
+    VpcId,
+)
+
+
+class Outputs(Struct, frozen=True):
+    log_group_name: LogGroupName
+    repository_uri: Text | None = None
+    repository_arn: RepositoryArn | None = None
+    #: For a pipeline that starts at a push, and nobody else.
+    repository_name: RepositoryName | None = None
+    security_group: SecurityGroupId | None = None
+    target_group: TargetGroupArn | None = None
+    target_group_name: TargetGroupName | None = None
+    #: What a deployment watches.
+    alarms: AlarmNames | None = None
+
+
+def build(
+    stack: Stack,
+    unit: Unit,
+    *,
+    vpc_id: VpcId | None,
+    listener: ListenerArn | None,
+    load_balancer_name: LoadBalancerName | None,
+    load_balancer_security_group: SecurityGroupId | None,
+    load_balancer_dns_name: DnsName | None,
+    load_balancer_zone: HostedZoneId | None,
+    topic: TopicArn | None,
+) -> Outputs:
+    # Here and not beside the service, so that the logs of a first deployment that fails are there to be read.
+    policy = "Retain" if unit.config.observability.keep_logs else "Delete"
+    log_group = stack.add(
+        logs.LogGroup(
+            "Logs",
+            RetentionInDays=unit.config.observability.log_retention_days,
+            DeletionPolicy=policy,
+            UpdateReplacePolicy=policy,
+        )
+    )
+    outputs: dict[str, Any] = {}
+    if unit.has_repository:
+        repository = _repository(stack, unit)
+        watched = isinstance(unit.settings.pipeline, RegistryPipeline)
+        outputs |= {
+            "repository_uri": Text(repository.get_att("RepositoryUri")),
+            "repository_arn": RepositoryArn(repository.get_att("Arn")),
+            "repository_name": RepositoryName(repository.ref()) if watched else None,
+        }
+    if unit.network_mode == "awsvpc":
+        assert vpc_id is not None
+        outputs["security_group"] = _security_group(stack, unit, vpc_id, load_balancer_security_group)
+    if isinstance(unit.settings, WebService):
+        assert vpc_id is not None and listener is not None and load_balancer_name is not None and topic is not None
+        targets = _target_group(stack, unit, unit.settings, vpc_id)
+        _rule(stack, unit, unit.settings, listener, targets)
+        if unit.settings.route.certificate_arn:
+            _serve_certificate(stack, listener, unit.settings.route.certificate_arn)
+        if zone := unit.settings.route.hosted_zone_id:
+            _serve_certificate(stack, listener, _certificate(stack, unit.settings.route.hosts, zone).ref())
+            assert load_balancer_dns_name is not None and load_balancer_zone is not None
+            target = AliasTarget(HostedZoneId=load_balancer_zone, DNSName=load_balancer_dns_name)
+            _alias_records(stack, unit, unit.settings.route.hosts, zone, target)
+        on_targets = {"LoadBalancer": load_balancer_name, "TargetGroup": targets.get_att("TargetGroupFullName")}
+        alarms = unit.settings.alarms
+        errors = error_share(
+            stack,
+            "TargetErrors",
+            "HTTPCode_Target_5XX_Count",
+            "the targets",
+            on_targets,
+            alarms.error_percent,
+            topic,
+        )
+        unhealthy = _unhealthy(stack, on_targets, topic)
+        _latency(stack, on_targets, alarms.latency_s, topic)
+        outputs |= {
+            "target_group": TargetGroupArn(targets.ref()),
+            "target_group_name": TargetGroupName(targets.get_att("TargetGroupFullName")),
+        }
+        if unit.settings.deployment.alarms:
+            outputs["alarms"] = AlarmNames([errors.ref(), unhealthy.ref()])
+    return Outputs(LogGroupName(log_group.ref()), **outputs)
+
+
+def _repository(stack: Stack, unit: Unit) -> ecr.Repository:
+    registry = unit.config.registry
+    repository = ecr.Repository(
+        "Repository",
+        ImageTagMutability="IMMUTABLE_WITH_EXCLUSION" if registry.mutable_tags else "IMMUTABLE",
+        EncryptionConfiguration=ecr.EncryptionConfiguration(EncryptionType=registry.encryption),
+        LifecyclePolicy=ecr.LifecyclePolicy(LifecyclePolicyText=_keep(registry.keep_images)),
+        EmptyOnDelete=registry.empty_on_delete,
+        # Images are what a rollback needs. A repository that a failed first deployment made holds none.
+        DeletionPolicy="Delete" if registry.empty_on_delete else "RetainExceptOnCreate",
+        UpdateReplacePolicy="Retain",
+    )
+    if registry.mutable_tags:
+        repository.ImageTagMutabilityExclusionFilters = [
+            ecr.ImageTagMutabilityExclusionFilter(
+                ImageTagMutabilityExclusionFilterType="WILDCARD", ImageTagMutabilityExclusionFilterValue=tag
+            )
+            for tag in registry.mutable_tags
+        ]
+    return stack.add(repository)
+
+
+def _keep(images: int) -> str:
+    """By count of tagged images, never by age: the image that runs may be old.
+
+    https://docs.aws.amazon.com/AmazonECR/latest/userguide/lifecycle_policy_parameters.html
+    """
+    rule = {
+        "rulePriority": 1,
+        "description": f"Keep the newest {images} tagged images",
+        "selection": {
+            "tagStatus": "tagged",
+            "tagPatternList": ["*"],
+            "countType": "imageCountMoreThan",
+            "countNumber": images,
+        },
+        "action": {"type": "expire"},
+    }
+    return json.dumps({"rules": [rule]}, indent=1)
+
+
+def _security_group(stack: Stack, unit: Unit, vpc_id: VpcId, load_balancer: SecurityGroupId | None) -> SecurityGroupId:
+    """The tasks' own group. It lets in the load balancer, where that sends requests, and whoever names the service."""
+    if load_balancer is None:
+        who = "in only from services that name it." if unit.is_reached else "nobody is let in."
+        group = ec2.SecurityGroup("SecurityGroup", GroupDescription=f"Tasks; {who}", VpcId=vpc_id)
+        return SecurityGroupId(stack.add(group).ref())
+    group = stack.add(
+        ec2.SecurityGroup(
+            "SecurityGroup",
+            GroupDescription="Tasks; in only from the load balancer.",
+            VpcId=vpc_id,
+            SecurityGroupIngress=[
+                ec2.SecurityGroupRule(
+                    Description="The load balancer to the container's port",
+                    IpProtocol="tcp",
+                    FromPort=unit.port,
+                    ToPort=unit.port,
+                    SourceSecurityGroupId=load_balancer,
+                )
+            ],
+        )
+    )
+    stack.add(
+        ec2.SecurityGroupEgress(
+            "LoadBalancerEgress",
+            Description="To the tasks",
+            GroupId=load_balancer,
+            IpProtocol="tcp",
+            FromPort=unit.port,
+            ToPort=unit.port,
+            DestinationSecurityGroupId=group.ref(),
+        )
+    )
+    return SecurityGroupId(group.ref())
+
+
+def _target_group(stack: Stack, unit: Unit, settings: WebService, vpc_id: VpcId) -> elb.TargetGroup:
+    check = settings.health_check
+    bridge = unit.network_mode == "bridge"
+    attributes = {
+        "deregistration_delay.timeout_seconds": settings.deregistration_delay_s,
+        # A slow task is sent less, and a fresh one is not flooded.
+        "load_balancing.algorithm.type": "least_outstanding_requests",
+        "stickiness.enabled": "false",
+    }
+    return stack.add(
+        elb.TargetGroup(
+            "TargetGroup",
+            VpcId=vpc_id,
+            Protocol="HTTP",
+            # Each task registers under a port of its own. This one is never used, and a change of it would replace.
+            Port=80,
+            TargetType="instance" if bridge else "ip",
+            HealthCheckProtocol="HTTP",
+            HealthCheckPort="traffic-port",
+            HealthCheckPath=check.path,
+            HealthCheckIntervalSeconds=check.interval_s,
+            HealthCheckTimeoutSeconds=check.timeout_s,
+            HealthyThresholdCount=check.healthy_count,
+            UnhealthyThresholdCount=check.unhealthy_count,
+            Matcher=elb.Matcher(HttpCode="200"),
+            TargetGroupAttributes=[
+                elb.TargetGroupAttribute(Key=key, Value=str(value)) for key, value in attributes.items()
+            ],
+        )
+    )
+
+
+def _rule(stack: Stack, unit: Unit, settings: WebService, listener: ListenerArn, targets: elb.TargetGroup) -> None:
+    """The requests that the service gets. One that gets all that nobody claims has a rule too: the last.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html
+    """
+    route = settings.route
+    conditions = []
+    if route.paths:
+        conditions.append(
+            elb.Condition(Field="path-pattern", PathPatternConfig=elb.PathPatternConfig(Values=list(route.paths)))
+        )
+    if route.hosts:
+        conditions.append(
+            elb.Condition(Field="host-header", HostHeaderConfig=elb.HostHeaderConfig(Values=list(route.hosts)))
+        )
+    for name, value in sorted(route.headers.items()):
+        header = elb.HttpHeaderConfig(HttpHeaderName=name, Values=[value])
+        conditions.append(elb.Condition(Field="http-header", HttpHeaderConfig=header))
+    for key, value in sorted(route.query.items()):
+        query = elb.QueryStringConfig(Values=[elb.QueryStringKeyValue(Key=key, Value=value)])
+        conditions.append(elb.Condition(Field="query-string", QueryStringConfig=query))
+    everything = elb.Condition(Field="path-pattern", PathPatternConfig=elb.PathPatternConfig(Values=["/*"]))
+    stack.add(
+        elb.ListenerRule(
+            "Rule",
+            ListenerArn=listener,
+            Priority=priorities(unit.config)[unit.name],
+            Conditions=conditions or [everything],
+            Actions=[elb.ListenerRuleAction(Type="forward", TargetGroupArn=targets.ref())],
+        )
+    )
+
+
+def _serve_certificate(stack: Stack, listener: ListenerArn, certificate: object) -> None:
+    """Beside the listener's own: the client's SNI chooses.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/https-listener-certificates.html
+    """
+    stack.add(
+        elb.ListenerCertificate(
+            "HostCertificate",
+            ListenerArn=listener,
+            Certificates=[elb.Certificate(CertificateArn=certificate)],
+        )
+    )
+
+
+def _certificate(stack: Stack, hosts: Sequence[str], zone: str) -> certificatemanager.Certificate:
+    certificate = certificatemanager.Certificate(
+        "Certificate",
+        DomainName=hosts[0],
+        ValidationMethod="DNS",
+        DomainValidationOptions=[
+            certificatemanager.DomainValidationOption(DomainName=host, HostedZoneId=zone) for host in hosts
+        ],
+    )
+    if len(hosts) > 1:
+        certificate.SubjectAlternativeNames = list(hosts[1:])
+    return stack.add(certificate)
+
+
+def _alias_records(stack: Stack, unit: Unit, hosts: Sequence[str], zone: str, target: AliasTarget) -> None:
+    for number, host in enumerate(hosts, 1):
+        for kind in ("A", "AAAA") if unit.config.network.ipv6 else ("A",):
+            record = route53.RecordSetType(
+                f"AliasRecord{number}{'Ipv6' if kind == 'AAAA' else ''}",
+                HostedZoneId=zone,
+                Name=host,
+                Type=kind,
+                AliasTarget=target,
+            )
+            stack.add(record)
+
+
+def _latency(stack: Stack, watched: dict[str, Any], latency_s: float, topic: TopicArn) -> AWSObject:
+    return stack.add(
+        cloudwatch.Alarm(
+            "Latency",
+            AlarmDescription="p99 of the targets' response time is over its threshold.",
+            Namespace=ALB,
+            MetricName="TargetResponseTime",
+            Dimensions=dimensions(watched),
+            ExtendedStatistic="p99",
+            Period=60,
+            EvaluationPeriods=5,
+            DatapointsToAlarm=5,
+            Threshold=latency_s,
+            ComparisonOperator="GreaterThanThreshold",
+            TreatMissingData="notBreaching",
+            # With few requests a percentile is one request's time.
+            EvaluateLowSampleCountPercentile="ignore",
+            AlarmActions=[topic],
+            OKActions=[topic],
+        )
+    )
+
+
+def _unhealthy(stack: Stack, watched: dict[str, Any], topic: TopicArn) -> cloudwatch.Alarm:
+    return stack.add(
+        cloudwatch.Alarm(
+            "UnhealthyTargets",
+            AlarmDescription="Targets fail their health checks.",
+            Namespace=ALB,
+            MetricName="UnHealthyHostCount",
+            Dimensions=dimensions(watched),
+            Statistic="Maximum",
+            Period=60,
+            EvaluationPeriods=5,
+            DatapointsToAlarm=3,
+            Threshold=0,
+            ComparisonOperator="GreaterThanThreshold",
+            TreatMissingData="notBreaching",
+            AlarmActions=[topic],
+            OKActions=[topic],
+        )
+    )

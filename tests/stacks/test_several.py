@@ -1,0 +1,293 @@
+"""Several services on pools of several kinds: who reaches whom, what runs where, and who gets which request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+import scaleout_cfn as sc
+from stacks.helpers import CERTIFICATE, att, made, of_type, properties, ref, references
+
+POOLS: dict[str, Any] = {
+    "nodes": sc.Ec2Capacity(max_nodes=12),
+    "air": sc.FargateCapacity(spot_percent=70, on_demand_base=1),
+    "looked-after": sc.ManagedCapacity(architecture="arm64", option="spot", repair=False, instance_types=("m7g.*",)),
+}
+SERVICES: dict[str, Any] = {
+    "web": sc.WebService(capacity="nodes"),
+    "shop": sc.WebService(
+        capacity="air", memory_mib=512, reaches=("api",), route=sc.Route(hosts=("shop.example.com",), paths=("/a/*",))
+    ),
+    "api": sc.InternalService(capacity="looked-after", container_port=9000),
+    "mailer": sc.WorkerService(capacity="air", memory_mib=512, image_of="web", command=("python", "-m", "mailer")),
+}
+SET = sc.Config(capacity=POOLS, services=SERVICES)
+
+
+def test_each_service_has_a_foundation_and_a_stack_that_is_there_while_it_has_an_image() -> None:
+    root = made(SET)["root.yaml"]
+    assert {name for name in root["Parameters"] if name.endswith("ImageUri")} == {
+        *("ApiImageUri", "ShopImageUri", "WebImageUri")
+    }
+    conditions = {title: body.get("Condition") for title, body in root["Resources"].items() if "Service" in title}
+    assert conditions == {
+        "ApiService": "HasApiImage",
+        "ShopService": "HasShopImage",
+        "WebService": "HasWebImage",
+        # The same image by another command: one parameter, and one repository.
+        "MailerService": "HasWebImage",
+    }
+    assert properties(made(SET), "root", "MailerService")["Parameters"]["ImageUri"] == ref("WebImageUri")
+    assert properties(made(SET), "root", "MailerService")["Parameters"]["RepositoryArn"] == att(
+        "WebFoundation", "Outputs.RepositoryArn"
+    )
+    assert "Repository" not in made(SET)["mailer-foundation.yaml"]["Resources"]
+    (container,) = properties(made(SET), "mailer-service", "TaskDefinition")["ContainerDefinitions"]
+    assert container["Command"] == ["python", "-m", "mailer"]
+    assert "PortMappings" not in container
+
+
+def test_nothing_takes_an_output_of_a_service_s_stack() -> None:
+    root = made(SET)["root.yaml"]
+    taken = [body["Properties"] for body in root["Resources"].values()]
+    assert not {name for name in references([taken, root["Outputs"]]) if name.endswith("Service")}
+
+
+def test_who_reaches_a_service_is_made_after_it_and_those_in_a_circle_side_by_side() -> None:
+    """https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html"""
+    root = made(SET)["root.yaml"]["Resources"]
+    after = {title: body["Metadata"] for title, body in root.items() if "Metadata" in body}
+    assert after == {"ShopService": {"After": [{"Fn::If": ["HasApiImage", ref("ApiService"), ""]}]}}
+    scaling = sc.Scaling(max_tasks=3)
+    circle = {
+        "a": sc.InternalService(reaches=("b",), scaling=scaling),
+        "b": sc.InternalService(reaches=("a", "c"), scaling=scaling),
+        "c": sc.InternalService(scaling=scaling),
+    }
+    nodes = {"nodes": sc.Ec2Capacity(max_nodes=20)}
+    root = made(sc.Config(services=circle, capacity=nodes))["root.yaml"]["Resources"]
+    after = {title: list(references(body["Metadata"])) for title, body in root.items() if "Metadata" in body}
+    assert after == {"BService": ["CService"]}
+
+
+def test_a_service_runs_on_the_pool_that_it_names() -> None:
+    strategies = {
+        name: properties(made(SET), f"{name}-service", "Service")["CapacityProviderStrategy"] for name in SERVICES
+    }
+    shares = [
+        {"CapacityProvider": "FARGATE", "Weight": 30, "Base": 1},
+        {"CapacityProvider": "FARGATE_SPOT", "Weight": 70},
+    ]
+    of_pool = [{"CapacityProvider": ref("CapacityProvider"), "Weight": 1}]
+    assert strategies == {"web": of_pool, "shop": shares, "api": of_pool, "mailer": shares}
+    given = {
+        name: properties(made(SET), "root", f"{name.capitalize()}Service")["Parameters"].get("CapacityProvider")
+        for name in SERVICES
+    }
+    assert given == {
+        "web": att("Capacity", "Outputs.NodesCapacityProvider"),
+        "api": att("Capacity", "Outputs.LookedAfterCapacityProvider"),
+        "shop": None,
+        "mailer": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "compatible", "cpu"),
+    [("web", "EC2", None), ("shop", "FARGATE", "256"), ("api", "MANAGED_INSTANCES", "256")],
+)
+def test_a_task_says_what_it_can_run_on_and_its_size_where_there_are_no_nodes_of_ours(
+    name: str, compatible: str, cpu: str | None
+) -> None:
+    definition = properties(made(SET), f"{name}-service", "TaskDefinition")
+    assert definition["RequiresCompatibilities"] == [compatible]
+    assert definition.get("Cpu") == cpu
+    architecture = {"web": None, "shop": "X86_64", "api": "ARM64"}[name]
+    assert definition.get("RuntimePlatform", {}).get("CpuArchitecture") == architecture
+    running = properties(made(SET), f"{name}-service", "Service")
+    # What places tasks on nodes of ours; elsewhere AWS does.
+    assert ("PlacementStrategies" in running) == (name == "web")
+
+
+def test_on_a_share_of_nothing_or_all_fargate_has_one_provider() -> None:
+    for spot, base, expected in (
+        (0, 0, [{"CapacityProvider": "FARGATE", "Weight": 100}]),
+        (100, 0, [{"CapacityProvider": "FARGATE_SPOT", "Weight": 100}]),
+        (100, 2, [
+            {"CapacityProvider": "FARGATE", "Weight": 0, "Base": 2},
+            {"CapacityProvider": "FARGATE_SPOT", "Weight": 100},
+        ]),
+    ):  # fmt: skip
+        config = sc.Config(
+            capacity={"air": sc.FargateCapacity(spot_percent=spot, on_demand_base=base)},
+            services={"web": sc.WebService(memory_mib=512)},
+        )
+        assert properties(made(config), "web-service", "Service")["CapacityProviderStrategy"] == expected
+        assert not of_type(made(config)["capacity.yaml"], "AutoScaling::AutoScalingGroup")
+
+
+def test_a_cluster_lists_its_groups_and_fargate_and_not_the_providers_that_belong_to_it() -> None:
+    association = properties(made(SET), "capacity", "CapacityProviderAssociation")
+    assert association["CapacityProviders"] == [ref("NodesCapacityProvider"), "FARGATE", "FARGATE_SPOT"]
+    provider = properties(made(SET), "capacity", "LookedAfterCapacityProvider")
+    assert provider["ClusterName"] == ref("ClusterName")
+    managed = provider["ManagedInstancesProvider"]
+    launch = managed["InstanceLaunchTemplate"]
+    assert launch["CapacityOptionType"] == "SPOT"
+    assert launch["InstanceRequirements"]["CpuManufacturers"] == ["amazon-web-services"]
+    assert launch["InstanceRequirements"]["AllowedInstanceTypes"] == ["m7g.*"]
+    assert managed["AutoRepairConfiguration"] == {"ActionsStatus": "DISABLED"}
+    assert managed["InfrastructureRoleArn"] == att("LookedAfterInfrastructureRole", "Arn")
+    passing = properties(made(SET), "capacity", "LookedAfterInfrastructureRole")["Policies"][0]["PolicyDocument"]
+    assert passing["Statement"][0]["Resource"] == [att("LookedAfterInstanceRole", "Arn")]
+
+
+def test_an_internal_service_is_reached_by_its_name_and_by_those_that_name_it() -> None:
+    connect = properties(made(SET), "api-service", "Service")["ServiceConnectConfiguration"]
+    assert connect["Services"] == [{"PortName": "api", "ClientAliases": [{"Port": 9000, "DnsName": "api"}]}]
+    (container,) = properties(made(SET), "api-service", "TaskDefinition")["ContainerDefinitions"]
+    assert container["PortMappings"] == [{"ContainerPort": 9000, "Protocol": "tcp", "Name": "api"}]
+    client = properties(made(SET), "shop-service", "Service")["ServiceConnectConfiguration"]
+    assert client == {"Enabled": True, "Namespace": ref("Namespace")}
+    # Nobody is let in by the service itself; who reaches it lets himself in.
+    assert "SecurityGroupIngress" not in properties(made(SET), "api-foundation", "SecurityGroup")
+    ingress = {
+        (file, title): rule
+        for file, template in made(SET).items()
+        for title, rule in of_type(template, "EC2::SecurityGroupIngress").items()
+    }
+    assert set(ingress) == {("shop-service.yaml", "ReachApi")}
+    (rule,) = ingress.values()
+    assert (rule["GroupId"], rule["SourceSecurityGroupId"]) == (ref("ApiReachedGroup"), ref("SecurityGroup"))
+    assert (rule["FromPort"], rule["ToPort"]) == (9000, 9000)
+    wired = properties(made(SET), "root", "ShopService")["Parameters"]
+    assert wired["ApiReachedGroup"] == att("ApiFoundation", "Outputs.SecurityGroup")
+    for name in ("web", "mailer"):
+        assert "ServiceConnectConfiguration" not in properties(made(SET), f"{name}-service", "Service")
+    assert "namespace.yaml" not in made()
+
+
+def test_the_balancer_reaches_only_services_behind_it_on_their_ports() -> None:
+    outward = {
+        (file, title): rule
+        for file, template in made(SET).items()
+        for title, rule in of_type(template, "EC2::SecurityGroupEgress").items()
+    }
+    assert set(outward) == {
+        ("capacity.yaml", "NodesLoadBalancerEgress"),
+        ("shop-foundation.yaml", "LoadBalancerEgress"),
+    }
+    assert outward["shop-foundation.yaml", "LoadBalancerEgress"]["FromPort"] == 8080
+    for name in ("api", "mailer"):
+        assert "LoadBalancerSecurityGroup" not in made(SET)[f"{name}-foundation.yaml"]["Parameters"]
+
+
+def test_a_service_has_a_rule_of_its_own_also_the_one_that_gets_everything() -> None:
+    rules = {name: properties(made(SET), f"{name}-foundation", "Rule") for name in ("web", "shop")}
+    assert rules["web"]["Conditions"] == [{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/*"]}}]
+    assert rules["web"]["Priority"] == 50000
+    assert rules["shop"]["Conditions"] == [
+        {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/a/*"]}},
+        {"Field": "host-header", "HostHeaderConfig": {"Values": ["shop.example.com"]}},
+    ]
+    assert 1 < rules["shop"]["Priority"] < 50000
+    for rule in rules.values():
+        assert rule["Actions"] == [{"Type": "forward", "TargetGroupArn": ref("TargetGroup")}]
+        assert rule["ListenerArn"] == ref("Listener")
+
+
+def test_headers_and_query_parameters_are_asked_for_by_name() -> None:
+    route = sc.Route(headers={"X-Beta": "yes*"}, query={"v": "2"}, priority=7)
+    rule = properties(made(service=sc.WebService(route=route)), "web-foundation", "Rule")
+    assert rule["Priority"] == 7
+    assert rule["Conditions"] == [
+        {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "X-Beta", "Values": ["yes*"]}},
+        {"Field": "query-string", "QueryStringConfig": {"Values": [{"Key": "v", "Value": "2"}]}},
+    ]
+
+
+def test_a_host_has_a_certificate_of_its_own_beside_the_listener_s() -> None:
+    listener = sc.Domain(domain_name="www.example.com", hosted_zone_id="Z0123456789")
+    given = sc.Route(hosts=("a.example.com",), certificate_arn=CERTIFICATE)
+    asked = sc.Route(hosts=("b.example.com", "c.example.com"), hosted_zone_id="Z0123456789")
+    templates = made(
+        sc.Config(
+            load_balancer=sc.NewLoadBalancer(listener=listener),
+            services={
+                "a": sc.WebService(route=given, scaling=sc.Scaling(max_tasks=5)),
+                "b": sc.WebService(route=asked, scaling=sc.Scaling(max_tasks=5)),
+            },
+        )
+    )
+    beside = properties(templates, "a-foundation", "HostCertificate")
+    assert beside == {"ListenerArn": ref("Listener"), "Certificates": [{"CertificateArn": CERTIFICATE}]}
+    assert "Certificate" not in templates["a-foundation.yaml"]["Resources"]
+    certificate = properties(templates, "b-foundation", "Certificate")
+    assert (certificate["DomainName"], certificate["SubjectAlternativeNames"]) == ("b.example.com", ["c.example.com"])
+    made_one = properties(templates, "b-foundation", "HostCertificate")["Certificates"]
+    assert made_one == [{"CertificateArn": ref("Certificate")}]
+    records = of_type(templates["b-foundation.yaml"], "Route53::RecordSet")
+    assert {record["Name"] for record in records.values()} == {"b.example.com", "c.example.com"}
+    urls = {name: output["Value"] for name, output in templates["root.yaml"]["Outputs"].items() if "Url" in name}
+    assert (urls["AUrl"], urls["BUrl"]) == ("https://a.example.com", "https://b.example.com")
+
+
+def test_maintenance_is_a_rule_before_all_others() -> None:
+    templates = made(load_balancer=sc.NewLoadBalancer(maintenance=True))
+    rule = properties(templates, "maintenance", "Maintenance")
+    assert rule["Priority"] == 1
+    (action,) = rule["Actions"]
+    page = action["FixedResponseConfig"]
+    assert (page["StatusCode"], page["ContentType"]) == ("503", "text/html")
+    # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_FixedResponseActionConfig.html
+    assert len(page["MessageBody"]) <= 1024
+    assert "maintenance.yaml" not in made()
+
+
+def test_a_set_without_a_web_service_has_no_load_balancer() -> None:
+    templates = made(sc.Config(services={"mailer": sc.WorkerService()}))
+    assert "load-balancer.yaml" not in templates
+    assert not {name for name in templates["root.yaml"]["Outputs"] if name == "MailerUrl"}
+    assert not of_type(templates["mailer-foundation.yaml"], "ElasticLoadBalancingV2::TargetGroup")
+
+
+def test_a_balancer_that_is_there_gets_rules_and_nothing_else() -> None:
+    arn = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:{}/app/shared/0a1b2c3d"
+    balancer = sc.ExistingLoadBalancer(
+        load_balancer_arn=arn.format("loadbalancer"),
+        listener_arn=arn.format("listener") + "/4e5f6a7b",
+        security_group_id="sg-0a1b2c3d",
+        url="https://www.example.com",
+    )
+    config = sc.Config(
+        load_balancer=balancer,
+        network=sc.ExistingVpc(),
+        services={"web": sc.WebService(route=sc.Route(paths=("/shop/*",)))},
+    )
+    templates = made(config)
+    assert "load-balancer.yaml" not in templates
+    wires = properties(templates, "root", "WebFoundation")["Parameters"]
+    assert wires["Listener"] == balancer.listener_arn
+    assert wires["LoadBalancerName"] == "app/shared/0a1b2c3d"
+    assert templates["root.yaml"]["Outputs"]["WebUrl"]["Value"] == "https://www.example.com"
+    # Sets that share it do not share priorities: theirs are made of their names, too.
+    another = made(msgspec.structs.replace(config, stack_name="b"))
+    other = properties(another, "web-foundation", "Rule")
+    assert other["Priority"] != properties(templates, "web-foundation", "Rule")["Priority"]
+
+
+def test_an_image_that_is_given_has_no_repository_and_is_pulled_from_its_own_alone() -> None:
+    uri = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/web:v1"
+    templates = made(service=sc.WebService(image_uri=uri))
+    assert "Repository" not in templates["web-foundation.yaml"]["Resources"]
+    pull = properties(templates, "web-service", "ExecutionRole")["Policies"][0]["PolicyDocument"]["Statement"]
+    assert [statement["Resource"] for statement in pull] == [
+        ["*"],
+        ["arn:aws:ecr:eu-west-1:123456789012:repository/team/web"],
+    ]
+    public = made(service=sc.WebService(image_uri="public.ecr.aws/nginx/nginx:1.27"))
+    names = [policy["PolicyName"] for policy in properties(public, "web-service", "ExecutionRole")["Policies"]]
+    assert names == ["write-logs"]
+    assert "WebRepositoryUri" not in public["root.yaml"]["Outputs"]
