@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from msgspec import Struct
-from troposphere import Equals, FindInMap, If, Not, Ref, Sub
+from troposphere import Equals, FindInMap, If, Join, Not, Ref, Sub
 
 from scaleout_cfn.capacity import fitting_tasks
 from scaleout_cfn.config import (
@@ -182,6 +182,7 @@ def build(stack: Stack, config: Config) -> Outputs:
             subnets=net.node_subnets if apart else None,
             security_group=base.security_group,
             reached_group={name: _group_of(ground[name]) for name in unit.settings.reaches},
+            reached=_there(unit, has_image),
             namespace=names.namespace if names and connected else None,
             min_tasks=min_tasks[unit.name],
             max_tasks=max_tasks[unit.name],
@@ -262,6 +263,13 @@ def _balancer(stack: Stack, config: Config, net: network.Outputs, told: notifica
 def _any_bridge(services: list[Unit]) -> bool:
     """Whether the load balancer sends requests to ports of nodes."""
     return any(unit.is_web and unit.network_mode == "bridge" for unit in services)
+
+
+def _there(unit: Unit, has_image: dict[str, str]) -> Text | None:
+    """Those of the services that it reaches that are there. None where it reaches none."""
+    owners = {name: unit.config.services[name].image_of or name for name in sorted(unit.settings.reaches)}
+    there = [If(has_image[owner], name, "-") for name, owner in owners.items()]
+    return Text(Join(",", there)) if there else None
 
 
 def _group_of(base: foundation.Outputs) -> SecurityGroupId:

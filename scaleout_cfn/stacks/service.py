@@ -57,6 +57,7 @@ def build(
     subnets: SubnetIds | None,
     security_group: SecurityGroupId | None,
     reached_group: dict[str, SecurityGroupId],
+    reached: Text | None,
     namespace: NamespaceArn | None,
     min_tasks: Number,
     max_tasks: Number,
@@ -64,7 +65,12 @@ def build(
 ) -> Outputs:
     settings = unit.settings
     execution_role = _execution_role(stack, unit, repository_arn, log_group_name)
-    definition = stack.add(_task_definition(stack, unit, execution_role, image_uri, log_group_name))
+    definition = _task_definition(stack, unit, execution_role, image_uri, log_group_name)
+    if reached is not None:
+        # A task finds by name only what was there when it started: when one that is reached comes, tasks are new.
+        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html
+        definition.ContainerDefinitions[0].DockerLabels = {"reaches": reached}
+    stack.add(definition)
     service = ecs.Service(
         "Service",
         Cluster=cluster_name,

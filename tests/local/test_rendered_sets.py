@@ -244,8 +244,13 @@ def test_services_come_get_images_and_go_without_touching_each_other(kind: str, 
     assert {name for name in children if name.endswith("Service")} == {"WebService", "MailerService"}
     images["ApiImageUri"] = IMAGE + "2" * 64
     first = brought(account, three(kind), **images)
-    # The one that reaches it comes after it, and so is looked at again.
     assert {name.partition("/")[0] for name, verdict in first.items() if verdict == "Add"} == {"ApiService"}
+    # The tasks of the one that reaches it are new, or they would not find it.
+    assert {name: verdict for name, verdict in first.items() if verdict != "Add"} == {
+        "WebService": "False",
+        "WebService/TaskDefinition": "True",
+        "WebService/Service": "False",
+    }
 
     images["ApiImageUri"] = IMAGE + "3" * 64
     assert brought(account, three(kind), **images) == {

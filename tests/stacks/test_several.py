@@ -72,6 +72,19 @@ def test_who_reaches_a_service_is_made_after_it_and_those_in_a_circle_side_by_si
     assert after == {"BService": ["CService"]}
 
 
+def test_tasks_are_new_when_one_that_they_reach_has_come() -> None:
+    """A task resolves only the endpoints that were there when it started; the page is the same.
+
+    What it says of them changes neither with their image nor with anything else of theirs.
+    """
+    given = properties(made(SET), "root", "ShopService")["Parameters"]["Reached"]
+    assert given == {"Fn::Join": [",", [{"Fn::If": ["HasApiImage", "api", "-"]}]]}
+    (container,) = properties(made(SET), "shop-service", "TaskDefinition")["ContainerDefinitions"]
+    assert container["DockerLabels"] == {"reaches": ref("Reached")}
+    alone = properties(made(SET), "api-service", "TaskDefinition")["ContainerDefinitions"]
+    assert "DockerLabels" not in alone[0]
+
+
 def test_a_service_runs_on_the_pool_that_it_names() -> None:
     strategies = {
         name: properties(made(SET), f"{name}-service", "Service")["CapacityProviderStrategy"] for name in SERVICES
