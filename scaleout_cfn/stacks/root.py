@@ -268,7 +268,8 @@ def _any_bridge(services: list[Unit]) -> bool:
 def _there(unit: Unit, has_image: dict[str, str]) -> Text | None:
     """Those of the services that it reaches that are there. None where it reaches none."""
     owners = {name: unit.config.services[name].image_of or name for name in sorted(unit.settings.reaches)}
-    there = [If(has_image[owner], name, "-") for name, owner in owners.items()]
+    # One of the same image is there whenever it is itself.
+    there = [name if owner == unit.image_owner else If(has_image[owner], name, "-") for name, owner in owners.items()]
     return Text(Join(",", there)) if there else None
 
 

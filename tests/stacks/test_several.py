@@ -81,6 +81,12 @@ def test_tasks_are_new_when_one_that_they_reach_has_come() -> None:
     assert given == {"Fn::Join": [",", [{"Fn::If": ["HasApiImage", "api", "-"]}]]}
     (container,) = properties(made(SET), "shop-service", "TaskDefinition")["ContainerDefinitions"]
     assert container["DockerLabels"] == {"reaches": ref("Reached")}
+    same_image: dict[str, sc.WebService | sc.InternalService] = {
+        "web": sc.WebService(reaches=("api",), image_of="api", memory_mib=512),
+        "api": sc.InternalService(memory_mib=512),
+    }
+    with_it = made(sc.Config(services=same_image, capacity={"tasks": sc.FargateCapacity()}))
+    assert properties(with_it, "root", "WebService")["Parameters"]["Reached"] == {"Fn::Join": [",", ["api"]]}
     alone = properties(made(SET), "api-service", "TaskDefinition")["ContainerDefinitions"]
     assert "DockerLabels" not in alone[0]
 
