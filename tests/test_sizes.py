@@ -47,7 +47,8 @@ def test_of_a_size_that_is_not_sold_the_two_nearest_are(cpu: int, memory: int) -
         assert not [size for size in less if size != below and size[0] >= below[0] and size[1] >= below[1]]
         assert not [size for size in enough if size != above and size[0] <= above[0] and size[1] <= above[1]]
     else:
-        assert set(near) <= set(enough or (less if len(less) > 1 else SOLD[-2:]))
+        one_side = enough or less
+        assert set(near) <= set(one_side if len(one_side) > 1 else SOLD[-2:])
 
 
 @pytest.mark.parametrize(

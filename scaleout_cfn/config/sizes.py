@@ -35,6 +35,5 @@ def fargate_sizes_near(cpu_units: int, memory_mib: int) -> list[tuple[int, int]]
     sold.sort(key=lambda size: (9 * size[0] + size[1], size))
     enough = [(cpu, memory) for cpu, memory in sold if cpu >= cpu_units and memory >= memory_mib]
     less = [(cpu, memory) for cpu, memory in sold if cpu <= cpu_units and memory <= memory_mib]
-    if not enough:
-        return (less if len(less) > 1 else sold)[-2:]
-    return [*less[-1:], *enough][:2]
+    near = [*less[-1:], *enough][:2] if enough else less[-2:]
+    return near if len(near) == 2 else sold[-2:]

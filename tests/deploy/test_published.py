@@ -101,7 +101,9 @@ def test_sceptre_creates_updates_and_deletes_the_published_set(emulator: Emulato
 
     def sceptre(verb: str, image: str, *, yes: bool = True) -> str:
         template = f"template: {{type: http, url: '{url}'}}\n"
-        (folder / "sceptred.yaml").write_text(f"{template}stack_name: sceptred\nparameters: {{ImageUri: '{image}'}}\n")
+        (folder / "sceptred.yaml").write_text(
+            f"{template}stack_name: sceptred\nparameters: {{WebImageUri: '{image}'}}\n"
+        )
         assert SCEPTRE is not None
         done = subprocess.run(
             [SCEPTRE, verb, *(["-y"] if yes else []), "sceptred.yaml"],
