@@ -198,6 +198,9 @@ POOLS: dict[str, Any] = {
     "fargate": sc.FargateCapacity(spot_percent=50),
     "managed-instances": sc.ManagedCapacity(),
 }
+#: One of each kind side by side, and two of EC2.
+MANY = {**POOLS, "graviton": sc.Ec2Capacity(architecture="arm64", instance_types=("m7g.large",), max_nodes=20)}
+PLACES = {"web": "ec2", "api": "graviton", "mailer": "managed-instances", "blog": "fargate"}
 
 
 def three(kind: str, *names: str) -> sc.Config:
@@ -209,6 +212,9 @@ def three(kind: str, *names: str) -> sc.Config:
         "blog": sc.WebService(memory_mib=512, network_mode="awsvpc", route=sc.Route(paths=("/blog/*",)), scaling=FEW),
     }
     chosen = {name: services[name] for name in names or ("web", "api", "mailer")}
+    if kind == "several":
+        placed = {name: msgspec.structs.replace(service, capacity=PLACES[name]) for name, service in chosen.items()}
+        return sc.Config(registry=DELETED_TOO, capacity=MANY, services=placed)
     return sc.Config(registry=DELETED_TOO, capacity={"pool": POOLS[kind]}, services=chosen)
 
 
@@ -236,7 +242,7 @@ def brought(account: Account, config: sc.Config, **values: str) -> dict[str, str
     return plan
 
 
-@pytest.mark.parametrize("kind", POOLS)
+@pytest.mark.parametrize("kind", [*POOLS, "several"])
 def test_services_come_get_images_and_go_without_touching_each_other(kind: str, account: Account) -> None:
     images = {"WebImageUri": IMAGE + "1" * 64, "ApiImageUri": ""}
     brought(account, three(kind), **images)
