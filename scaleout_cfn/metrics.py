@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from troposphere.cloudwatch import MetricDimension
 
-__all__ = ["ALB", "ECS", "dimensions"]
+__all__ = ["ALB", "ECS", "INSIGHTS", "dimensions"]
 
-ALB, ECS = "AWS/ApplicationELB", "AWS/ECS"
+ALB, ECS, INSIGHTS = "AWS/ApplicationELB", "AWS/ECS", "ECS/ContainerInsights"
 
 
 def dimensions(named: Mapping[str, object]) -> list[MetricDimension]:

@@ -1,4 +1,4 @@
-"""The dashboard: a row for each service, one for their use of CPU and memory, and one for each pool of nodes."""
+"""The dashboard: rows for each service, and one for each pool of nodes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from msgspec import Struct
 from troposphere import Sub, cloudwatch
 
 from scaleout_cfn.config import Config
-from scaleout_cfn.config.units import title_of, units
-from scaleout_cfn.metrics import ALB
+from scaleout_cfn.config.units import Unit, title_of, units
+from scaleout_cfn.metrics import ALB, ECS, INSIGHTS
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.values import (
     CapacityProviderName,
@@ -18,6 +18,7 @@ from scaleout_cfn.values import (
     GroupName,
     LoadBalancerName,
     LogGroupName,
+    StackName,
     TargetGroupName,
     Text,
 )
@@ -34,6 +35,7 @@ def build(
     stack: Stack,
     config: Config,
     *,
+    root_stack: StackName,
     cluster_name: ClusterName,
     load_balancer_name: LoadBalancerName | None,
     target_group_name: dict[str, TargetGroupName],
@@ -41,10 +43,10 @@ def build(
     capacity_provider: dict[str, CapacityProviderName],
     group_name: dict[str, GroupName],
 ) -> Outputs:
-    rows = [_service(unit.name, unit.title, is_web=unit.is_web) for unit in units(config)]
-    rows.append(_use())
+    services = units(config)
+    rows = [row for unit in services for row in _service(unit, services)]
     rows += [_nodes(name) for name in sorted(group_name)]
-    known: dict[str, object] = {"Cluster": cluster_name}
+    known: dict[str, object] = {"Root": root_stack, "Cluster": cluster_name}
     if load_balancer_name is not None:
         known["LoadBalancer"] = load_balancer_name
     for what, values in (
@@ -85,42 +87,74 @@ def _graph(title: str, statistic: str, metrics: list[Any], width: int) -> dict[s
     return {"type": "metric", "width": width, "properties": properties}
 
 
-def _service(name: str, title: str, *, is_web: bool) -> list[dict[str, Any]]:
-    """Requests, latency and targets of a web service, and the last lines of any service's log."""
+def _service(unit: Unit, services: list[Unit]) -> list[list[dict[str, Any]]]:
+    """Requests, latency and targets of a web service; of any, its use of its tasks and the last lines of its log."""
     log = {
-        "title": f"{name}: last lines of the log",
+        "title": f"{unit.name}: last lines of the log",
         "region": "${AWS::Region}",
-        "query": f"SOURCE '${{{title}Logs}}' | fields @timestamp, @message | sort @timestamp desc | limit 100",
+        "query": f"SOURCE '${{{unit.title}Logs}}' | fields @timestamp, @message | sort @timestamp desc | limit 100",
         "view": "table",
     }
-    if not is_web:
-        return [{"type": "log", "width": WIDTH, "properties": log}]
-    targets = ["LoadBalancer", "${LoadBalancer}", "TargetGroup", f"${{{title}Targets}}"]
+    if not unit.is_web:
+        found = [_use(unit, services), *_tasks(unit, services)]
+        rest = WIDTH - sum(widget["width"] for widget in found)
+        return [[*found, {"type": "log", "width": rest, "properties": log}]]
+    targets = ["LoadBalancer", "${LoadBalancer}", "TargetGroup", f"${{{unit.title}Targets}}"]
     counted = [[ALB, metric, *targets] for metric in ("RequestCount", "HTTPCode_Target_5XX_Count")]
     # Those of the load balancer itself are of all its services.
     counted.append([ALB, "HTTPCode_ELB_5XX_Count", "LoadBalancer", "${LoadBalancer}"])
     times = [[ALB, "TargetResponseTime", *targets, {"stat": stat, "label": stat}] for stat in ("p50", "p95", "p99")]
     serving = [[ALB, metric, *targets] for metric in ("HealthyHostCount", "UnHealthyHostCount")]
     return [
-        _graph(f"{name}: requests and 5xx answers a minute", "Sum", counted, 6),
-        _graph(f"{name}: response time, seconds", "p99", times, 6),
-        _graph(f"{name}: tasks that can serve", "Maximum", serving, 6),
-        {"type": "log", "width": 6, "properties": log},
+        [
+            _graph(f"{unit.name}: requests and 5xx answers a minute", "Sum", counted, 6),
+            _graph(f"{unit.name}: response time, seconds", "p99", times, 6),
+            _graph(f"{unit.name}: tasks that can serve", "Maximum", serving, 6),
+            _use(unit, services),
+        ],
+        [{"type": "log", "width": WIDTH, "properties": log}],
     ]
 
 
-def _use() -> list[dict[str, Any]]:
-    """Of all services, found by cluster: they come after this stack, and it takes nothing of what changes with them."""
-    search = '{AWS/ECS,ClusterName,ServiceName} ClusterName="${Cluster}" MetricName='
-    return [
-        _graph(
-            f"{what} of the services, percent",
-            "Average",
-            [[{"expression": f"SEARCH('{search}\"{metric}\"', 'Average', 60)", "label": ""}]],
-            WIDTH // 2,
-        )
-        for what, metric in (("CPU", "CPUUtilization"), ("Memory", "MemoryUtilization"))
+def _use(unit: Unit, services: list[Unit]) -> dict[str, Any]:
+    lines = [
+        _found(unit, services, ECS, metric, "Average", label)
+        for metric, label in (("CPUUtilization", "CPU"), ("MemoryUtilization", "memory"))
     ]
+    return _graph(f"{unit.name}: CPU and memory, percent", "Average", lines, 6)
+
+
+def _tasks(unit: Unit, services: list[Unit]) -> list[dict[str, Any]]:
+    """How many tasks of a service behind no load balancer run, where a metric says so.
+
+    Without Container Insights it is the number of a minute's samples; no page says how many a task has of 20 s metrics.
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service_utilization.html
+    """
+    if unit.config.cluster.container_insights != "disabled":
+        lines = [
+            _found(unit, services, INSIGHTS, metric, "Average", label)
+            for metric, label in (("RunningTaskCount", "running"), ("DesiredTaskCount", "desired"))
+        ]
+    elif unit.settings.scaling.high_resolution:
+        return []
+    else:
+        lines = [_found(unit, services, ECS, "CPUUtilization", "SampleCount", "running")]
+    return [_graph(f"{unit.name}: tasks", "Average", lines, 6)]
+
+
+def _found(unit: Unit, services: list[Unit], namespace: str, metric: str, statistic: str, label: str) -> list[Any]:
+    """A line of a service, found by the beginning of its name: it comes after this stack, which takes nothing of it.
+
+    CloudFormation names a service after its stack, and that one after the root and its title; a search that is not in
+    double quotes matches words that follow each other anywhere in a name.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html
+    """
+    # The title of `web-service` begins as that of `web`.
+    longer = [other.service for other in services if other.service.startswith(unit.service) and other.name != unit.name]
+    names = " NOT ".join(f"ServiceName=${{Root}}-{title}" for title in (unit.service, *longer))
+    search = f'{{{namespace},ClusterName,ServiceName}} ClusterName="${{Cluster}}" MetricName="{metric}" {names}'
+    return [{"expression": f"SEARCH('{search}', '{statistic}', 60)", "label": label}]
 
 
 def _nodes(pool: str) -> list[dict[str, Any]]:

@@ -147,6 +147,7 @@ def build(stack: Stack, config: Config) -> Outputs:
         "Dashboard",
         dashboard.build,
         config,
+        root_stack=StackName(Ref("AWS::StackName")),
         cluster_name=ecs.cluster_name,
         load_balancer_name=alb.load_balancer_name if alb else None,
         target_group_name={name: base.target_group_name for name, base in ground.items() if base.target_group_name},

@@ -9,7 +9,7 @@ from troposphere import applicationautoscaling as aas
 
 from scaleout_cfn.config import StepScaling, TargetTracking
 from scaleout_cfn.config.units import Unit
-from scaleout_cfn.metrics import ALB, ECS, dimensions
+from scaleout_cfn.metrics import ALB, ECS, INSIGHTS, dimensions
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import at_maximum
 from scaleout_cfn.values import ClusterName, LoadBalancerName, Number, TargetGroupName, TopicArn
@@ -106,7 +106,7 @@ def scale(
         on_targets: dict[str, object] = {"LoadBalancer": load_balancer_name, "TargetGroup": target_group_name}
         watched = ALB, "HealthyHostCount", on_targets
     elif unit.config.cluster.container_insights != "disabled":
-        watched = "ECS/ContainerInsights", "RunningTaskCount", in_service
+        watched = INSIGHTS, "RunningTaskCount", in_service
     else:
         return
     at_maximum(

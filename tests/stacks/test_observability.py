@@ -7,8 +7,11 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import scaleout_cfn as sc
+from scaleout_cfn.config.units import title_of
 from stacks.helpers import NAME_OF_SERVICE, Templates, at, att, made, of_type, properties, ref, resource
 
 TOPICS = (ref("Topic"),)
@@ -215,10 +218,26 @@ def widgets(templates: Templates | None = None) -> list[dict[str, Any]]:
     return found
 
 
-def test_widgets_fill_the_grid_and_lie_over_none() -> None:
+def of_services(**sections: Any) -> sc.Config:
+    """Workers of some names, of which each may have sections of its own; on a pool that holds them all."""
+    pool = sc.Ec2Capacity(instance_types=("m7i.4xlarge",), max_nodes=10)
+    cluster = sections.pop("cluster", sc.Cluster())
+    return sc.Config(capacity={"nodes": pool}, cluster=cluster, services=sections)
+
+
+SHAPES = [
+    made(),
+    made(of_services(web=sc.WebService(), mailer=sc.WorkerService(), api=sc.InternalService())),
+    made(of_services(mailer=sc.WorkerService(scaling=sc.Scaling(high_resolution=False)), web=sc.WebService())),
+    made(sc.Config(capacity={"fargate": sc.FargateCapacity()}, services={"a": sc.WorkerService(memory_mib=512)})),
+]
+
+
+@pytest.mark.parametrize("templates", SHAPES)
+def test_widgets_fill_the_grid_and_lie_over_none(templates: Templates) -> None:
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html"""
     taken: set[tuple[int, int]] = set()
-    for widget in widgets():
+    for widget in widgets(templates):
         assert widget["width"] >= 6 and widget["height"] >= 6
         cells = {
             (x, y)
@@ -241,6 +260,7 @@ def test_the_dashboard_shows_every_metric_that_an_alarm_watches() -> None:
             assert name in body, name
     assert set(re.findall(r"\$\{(\w+)\}", body)) == set(given)
     assert given == {
+        "Root": ref("RootStack"),
         "LoadBalancer": ref("LoadBalancerName"),
         "WebTargets": ref("WebTargetGroupName"),
         "Cluster": ref("ClusterName"),
@@ -250,41 +270,103 @@ def test_the_dashboard_shows_every_metric_that_an_alarm_watches() -> None:
     }
 
 
-def test_graphs_have_a_point_a_minute_in_the_set_s_region() -> None:
-    (last,) = (widget for widget in widgets() if widget["type"] == "log")
-    graphs = [widget for widget in widgets() if widget is not last and widget["type"] != "log"]
-    assert all(graph["type"] == "metric" and graph["properties"]["period"] == 60 for graph in graphs)
-    assert all(widget["properties"]["region"] == "${AWS::Region}" for widget in (*graphs, last))
+@pytest.mark.parametrize("templates", SHAPES)
+def test_graphs_have_a_point_a_minute_in_the_set_s_region(templates: Templates) -> None:
+    logs = [widget["properties"] for widget in widgets(templates) if widget["type"] == "log"]
+    graphs = [widget["properties"] for widget in widgets(templates) if widget["type"] == "metric"]
+    assert all(graph["period"] == 60 for graph in graphs)
+    assert all(shown["region"] == "${AWS::Region}" for shown in (*graphs, *logs))
     # A line over time each, of the last minutes' figures, and not a single number.
-    assert {graph["properties"]["view"] for graph in graphs} == {"timeSeries"}
-    assert (last["type"], last["properties"]["view"]) == ("log", "table")
-    assert len({widget["properties"]["title"] for widget in (*graphs, last)}) == len(graphs) + 1
+    assert {graph["view"] for graph in graphs} == {"timeSeries"}
+    assert {log["view"] for log in logs} == {"table"}
+    assert len({shown["title"] for shown in (*graphs, *logs)}) == len(graphs) + len(logs)
+
+
+def drawn(templates: Templates) -> dict[str, dict[str, Any]]:
+    """What each graph draws, by its title."""
+    graphs = (widget["properties"] for widget in widgets(templates) if widget["type"] == "metric")
+    return {graph["title"]: graph for graph in graphs}
 
 
 def test_a_line_is_drawn_of_a_metric_that_cloudwatch_has_and_called_what_it_is() -> None:
-    (last,) = (widget for widget in widgets() if widget["type"] == "log")
-    graphs = [widget for widget in widgets() if widget["type"] != "log"]
-    drawn = {graph["properties"]["title"]: graph["properties"] for graph in graphs}
+    graphs = drawn(made())
     names = {**NAMESPACES, "GroupDesiredCapacity": "AWS/AutoScaling", "GroupMaxSize": "AWS/AutoScaling"}
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cluster-auto-scaling.html
     names["CapacityProviderReservation"] = "AWS/ECS/ManagedScaling"
-    for graph in drawn.values():
+    for graph in graphs.values():
         for first, *rest in graph["metrics"]:
             assert isinstance(first, dict) or names[rest[0]] == first
-    latencies = [line[-1] for line in drawn["web: response time, seconds"]["metrics"]]
+    latencies = [line[-1] for line in graphs["web: response time, seconds"]["metrics"]]
     assert latencies == [{"stat": of, "label": of} for of in ("p50", "p95", "p99")]
-    # A count is a sum; what is there at a time is not; and a metric that is found needs the statistic in its search.
-    assert {title: graph["stat"] for title, graph in drawn.items()} == {
+    # A count is a sum; what is there at a time is not.
+    assert {title: graph["stat"] for title, graph in graphs.items()} == {
         "web: requests and 5xx answers a minute": "Sum",
         "web: response time, seconds": "p99",
         "web: tasks that can serve": "Maximum",
-        "CPU of the services, percent": "Average",
-        "Memory of the services, percent": "Average",
+        "web: CPU and memory, percent": "Average",
         "nodes: nodes": "Average",
         "nodes: capacity provider reservation, percent": "Average",
     }
-    use = [drawn[f"{what} of the services, percent"]["metrics"][0][0] for what in ("CPU", "Memory")]
-    for line, metric in zip(use, ("CPUUtilization", "MemoryUtilization"), strict=True):
-        found = f'{{AWS/ECS,ClusterName,ServiceName}} ClusterName="${{Cluster}}" MetricName="{metric}"'
-        assert line["expression"] == f"SEARCH('{found}', 'Average', 60)"
+    (last,) = (widget for widget in widgets() if widget["type"] == "log")
     assert last["properties"]["query"].startswith("SOURCE '${WebLogs}' | ")
+
+
+def searches(templates: Templates, title: str) -> dict[str, str]:
+    """The lines of a graph that are searched for: each by its label."""
+    return {line["label"]: line["expression"] for (line,) in drawn(templates)[title]["metrics"]}
+
+
+def test_each_service_has_its_use_of_cpu_and_memory_of_the_cluster_s_one_service() -> None:
+    for name, title in (("web", "Web"), ("mailer", "Mailer"), ("api", "Api")):
+        where = '{AWS/ECS,ClusterName,ServiceName} ClusterName="${Cluster}" MetricName="%s"'
+        assert searches(SHAPES[1], f"{name}: CPU and memory, percent") == {
+            label: f"SEARCH('{where % metric} ServiceName=${{Root}}-{title}Service', 'Average', 60)"
+            for label, metric in (("CPU", "CPUUtilization"), ("memory", "MemoryUtilization"))
+        }
+
+
+def test_tasks_of_a_service_without_targets_are_counted_where_a_metric_says_how_many() -> None:
+    assert "mailer: tasks" not in drawn(SHAPES[1])
+    (line,) = searches(SHAPES[2], "mailer: tasks").values()
+    assert 'MetricName="CPUUtilization"' in line and line.endswith("'SampleCount', 60)")
+    insights = made(of_services(mailer=sc.WorkerService(), cluster=sc.Cluster(container_insights="enabled")))
+    lines = searches(insights, "mailer: tasks")
+    assert "RunningTaskCount" in lines["running"] and "DesiredTaskCount" in lines["desired"]
+    assert all("{ECS/ContainerInsights," in line and line.endswith("'Average', 60)") for line in lines.values())
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a name: where letters become digits or the other way, at a capital, and at what is neither."""
+    return re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", text)
+
+
+def finds(search: str, name: str) -> bool:
+    """Whether a search finds a service, by CloudWatch's rules for what is not in double quotes.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html
+    """
+
+    def within(term: str) -> bool:
+        sought, there = tokens(term), tokens(name)
+        return any(there[at : at + len(sought)] == sought for at in range(len(there)))
+
+    terms = re.findall(r"(NOT )?ServiceName=([\w-]+)", search)
+    return all(within(term) != bool(excluded) for excluded, term in terms)
+
+
+NAMES = ["web", "order-web", "web-service", "web-service-b", "web2", "service", "webs", "we-bs"]
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    names=st.sets(st.sampled_from(NAMES), min_size=2),
+    root=st.sampled_from(["shop", "web", "order", "web-prod", "Web2"]),
+)
+def test_a_row_s_search_finds_its_own_service_and_no_other_of_the_set(names: set[str], root: str) -> None:
+    templates = made(of_services(**{name: sc.WorkerService() for name in names}))
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html
+    ids = {name: f"{root}-{title_of(name)}Service-1A2BCDEFGH3IJ-Service-K4LMNOPQ5RST" for name in names}
+    for name in names:
+        for search in searches(templates, f"{name}: CPU and memory, percent").values():
+            search = search.replace("${Root}", root)
+            assert [other for other in names if finds(search, ids[other])] == [name]
