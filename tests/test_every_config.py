@@ -66,6 +66,26 @@ def test_the_set_agrees_with_itself(config: sc.Config) -> None:
 
 
 @every_config
+@given(config=configs())
+def test_the_console_s_form_asks_by_service_and_first_for_what_has_no_default(config: sc.Config) -> None:
+    root = templates(config)["root.yaml"]
+    form = root["Metadata"]["AWS::CloudFormation::Interface"]
+    groups = {group["Label"]["default"]: group["Parameters"] for group in form["ParameterGroups"]}
+    assert len(groups) == len(form["ParameterGroups"])
+    assert sorted(title for titles in groups.values() for title in titles) == sorted(root["Parameters"])
+    for titles in groups.values():
+        assert len({form["ParameterLabels"][title]["default"] for title in titles}) == len(titles)
+    has_defaults = [all("Default" in root["Parameters"][title] for title in titles) for titles in groups.values()]
+    assert has_defaults == sorted(has_defaults)
+    of_services = [label for label in groups if label.startswith("Service ")]
+    assert of_services == [f"Service {name}" for name in sorted(config.services)]
+    for unit in units(config):
+        of_image = [unit.image_parameter] if unit.image_owner == unit.name else []
+        bounds = [f"{unit.title}ScalingMinTasks", f"{unit.title}ScalingMaxTasks"]
+        assert groups[f"Service {unit.name}"] == of_image + bounds
+
+
+@every_config
 @given(config=sections(sc.Config))
 def test_whatever_is_asked_for_is_composed_or_refused_in_words(config: sc.Config) -> None:
     try:

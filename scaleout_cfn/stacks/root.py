@@ -80,13 +80,16 @@ def build(stack: Stack, config: Config) -> Outputs:
     A root of your own calls it with its own stack and nests more beside what it made.
     """
     services = units(config)
-    images = {unit.image_owner: stack.ask(unit.image_key, Text) for unit in services}
+    # First, for it has no default.
+    given_network = None if isinstance(config.network, NewVpc) else _given_network(stack)
     room = fitting_tasks(config)
-    min_tasks = {unit.name: stack.ask(f"{unit.key}.scaling.min_tasks", Number) for unit in services}
-    # No more than the nodes hold: their number is not asked for, so the arithmetic stays true.
-    max_tasks = {
-        unit.name: stack.ask(f"{unit.key}.scaling.max_tasks", Number, most=room[unit.name]) for unit in services
-    }
+    images, min_tasks, max_tasks = {}, {}, {}
+    for unit in services:
+        if unit.image_owner == unit.name:
+            images[unit.name] = stack.ask(unit.image_key, Text)
+        min_tasks[unit.name] = stack.ask(f"{unit.key}.scaling.min_tasks", Number)
+        # No more than the nodes hold: their number is not asked for, so the arithmetic stays true.
+        max_tasks[unit.name] = stack.ask(f"{unit.key}.scaling.max_tasks", Number, most=room[unit.name])
     machine_image: dict[str, ImageId] = {
         name: stack.ask(f"capacity.{name}.machine_image", LatestImage)
         for name, pool in sorted(config.capacity.items())
@@ -97,12 +100,7 @@ def build(stack: Stack, config: Config) -> Outputs:
 
     told = stack.nest("Notifications", notifications.build, config, alarm_email=alarm_email)
 
-    if isinstance(config.network, NewVpc):
-        net = stack.nest("Network", network.build, config)
-    else:
-        vpc_id = stack.ask("network.vpc_id", VpcId)
-        node_subnets = stack.ask("network.node_subnets", SubnetIds)
-        net = network.Outputs(vpc_id, node_subnets, node_subnets)
+    net = given_network or stack.nest("Network", network.build, config)
 
     alb = _balancer(stack, config, net, told) if any(unit.is_web for unit in services) else None
 
@@ -235,6 +233,13 @@ def build(stack: Stack, config: Config) -> Outputs:
             name: made.github_deploy_role for name, made in pipelines.items() if made.github_deploy_role
         },
     )
+
+
+def _given_network(stack: Stack) -> network.Outputs:
+    """A network that is there."""
+    vpc_id = stack.ask("network.vpc_id", VpcId)
+    node_subnets = stack.ask("network.node_subnets", SubnetIds)
+    return network.Outputs(vpc_id, node_subnets, node_subnets)
 
 
 def _balancer(stack: Stack, config: Config, net: network.Outputs, told: notifications.Outputs) -> load_balancer.Outputs:
