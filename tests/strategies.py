@@ -18,6 +18,7 @@ from scaleout_cfn.config import (
     ExistingLoadBalancer,
     ExistingVpc,
     FargateCapacity,
+    GitHubPipeline,
     Http,
     InternalService,
     ManagedCapacity,
@@ -38,6 +39,7 @@ POOLS = ["nodes", "second", "third"]
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d-1234-1234-1234-0123456789ab"
 ZONE = "Z0123456789ABCDEFGHIJ"
 BALANCER = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:{}/app/shared/0a1b2c3d4e5f6071"
+PROVIDER = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
 PINNED = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
 
 # What no bound can say: values that CloudFormation or AWS would take.
@@ -125,9 +127,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "branch": st.sampled_from(["main", "release/1.x"]),
     "context": st.sampled_from([".", "webapp"]),
     "image_tag": st.sampled_from(["latest", "v1"]),
-    "provider_arn": st.sampled_from(
-        ["", "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"]
-    ),
+    "provider_arn": st.sampled_from(["", PROVIDER]),
     "bucket": st.sampled_from(["", "my.templates-1"]),
     "pull_from": st.sampled_from([(), ("arn:aws:ecr:us-east-1:123456789012:repository/team/*",)]),
     "templates_bucket": st.sampled_from(["", "my.templates-1"]),
@@ -328,6 +328,15 @@ def _routed(draw: st.DrawFn, config: Config) -> Config:
         if route != Route() and draw(st.booleans()):
             route = replace(route, priority=draw(st.sampled_from([2 + number, 49_000 + number])))
         services[unit.name] = replace(settings, route=route)
+    # One of them makes the account's provider, at most.
+    making = [
+        name
+        for name, service in sorted(services.items())
+        if isinstance(service.pipeline, GitHubPipeline) and not service.pipeline.provider_arn
+    ]
+    for name in making[1:]:
+        pipeline = replace(services[name].pipeline, provider_arn=PROVIDER)
+        services[name] = replace(services[name], pipeline=pipeline)
     pipelines = [service.pipeline for service in services.values()]
     registry = config.registry
     if tags := [pipeline.image_tag for pipeline in pipelines if isinstance(pipeline, RegistryPipeline)]:

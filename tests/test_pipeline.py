@@ -16,6 +16,7 @@ import pytest
 import yaml
 from awacs.aws import PolicyDocument
 from click.testing import CliRunner
+from strategies import PROVIDER
 from troposphere import Ref, encode_to_dict
 
 import scaleout_cfn as sc
@@ -225,6 +226,19 @@ def test_a_tag_that_can_be_pushed_only_once_starts_no_pipeline() -> None:
     with pytest.raises(sc.ConfigError, match=r"pipeline\.image_tag: got live, which can be pushed only once"):
         sc.compose(config(RegistryPipeline(image_tag="live")))
     assert sc.compose(config(RegistryPipeline(image_tag="rc-1")))
+
+
+def test_one_service_at_most_makes_the_account_s_provider_for_github() -> None:
+    def of(**pipelines: GitHubPipeline) -> sc.Config:
+        services = {name: sc.WorkerService(memory_mib=512, pipeline=pipe) for name, pipe in pipelines.items()}
+        return sc.Config(capacity={"fargate": sc.FargateCapacity()}, services=services)
+
+    making, given = GitHubPipeline(repository="a/b"), GitHubPipeline(repository="a/b", provider_arn=PROVIDER)
+    with pytest.raises(
+        sc.ConfigError, match=r"services\.web\.pipeline\.provider_arn: is empty, and services\.api makes"
+    ):
+        sc.compose(of(web=making, api=making))
+    assert sc.compose(of(web=given, api=making))
 
 
 # --- what a deployment may do

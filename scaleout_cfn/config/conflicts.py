@@ -62,6 +62,7 @@ def conflicts(config: Config) -> list[Conflict]:
         *_capacity(config),
         *(conflict for unit in units(config) for conflict in _service(unit)),
         *_routes(config),
+        *_providers(config),
     ]
 
 
@@ -544,4 +545,19 @@ def _routes(config: Config) -> Iterator[Conflict]:
             f"services.{name}.route",
             f"can never match: {earlier}, with priority {made[earlier]}, takes all of it before"
             f" {made[name]}; give it a lower priority by route.priority",
+        )
+
+
+def _providers(config: Config) -> Iterator[Conflict]:
+    """Whether more than one pipeline would make GitHub's OIDC provider, of which an account has one for a URL.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_create_oidc.html
+    """
+    pipelines = ((unit.key, unit.settings.pipeline) for unit in units(config))
+    making = [key for key, pipe in pipelines if isinstance(pipe, GitHubPipeline) and not pipe.provider_arn]
+    for key in making[1:]:
+        yield Conflict(
+            f"{key}.pipeline.provider_arn",
+            f"is empty, and {making[0]} makes the account's only provider for GitHub already; give its ARN,"
+            " arn:aws:iam::ACCOUNT:oidc-provider/token.actions.githubusercontent.com",
         )
