@@ -6,6 +6,7 @@ gets what from whom, in the order in which they are made.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from msgspec import Struct
@@ -18,6 +19,7 @@ from scaleout_cfn.config import (
     ExistingLoadBalancer,
     FargateCapacity,
     GitHubPipeline,
+    Http,
     NewVpc,
     WebService,
 )
@@ -285,14 +287,20 @@ def _group_of(base: foundation.Outputs) -> SecurityGroupId:
 
 
 def _url(unit: Unit, alb: load_balancer.Outputs) -> Text:
-    """The service's own host name where it has one, else the load balancer's; and its path where it has only one."""
+    """Where a service answers: at its first whole host name, else at the balancer's, below its first path."""
     assert isinstance(unit.settings, WebService)
-    route = unit.settings.route
-    names = [host for host in route.hosts if not set(host) & {"*", "?"}]
-    scheme = "https" if (route.certificate_arn or route.hosted_zone_id) else None
-    if names and scheme:
-        return Text(f"{scheme}://{names[0]}")
-    return alb.url
+    route, settings = unit.settings.route, unit.config.load_balancer
+    # `/api/` for `/api/*`: what stands for anything may be nothing.
+    path = re.split("[*?]", route.paths[0])[0] if route.paths else "/"
+    below = "" if path == "/" else path
+    host = next((name for name in route.hosts if not set(name) & {"*", "?"}), None)
+    if host is None:
+        return Text(Join("", [alb.url, below])) if below else alb.url
+    if isinstance(settings, ExistingLoadBalancer):
+        scheme = settings.url.partition(":")[0]
+    else:
+        scheme = "http" if isinstance(settings.listener, Http) else "https"
+    return Text(f"{scheme}://{host}{below}")
 
 
 def _console_link(stack: Stack, dashboard: Text) -> Text:

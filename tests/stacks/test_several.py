@@ -253,6 +253,26 @@ def test_a_host_has_a_certificate_of_its_own_beside_the_listener_s() -> None:
     assert (urls["AUrl"], urls["BUrl"]) == ("https://a.example.com", "https://b.example.com")
 
 
+OF_BALANCER = att("LoadBalancer", "Outputs.Url")
+
+
+@pytest.mark.parametrize(
+    ("route", "url"),
+    [
+        (sc.Route(), OF_BALANCER),
+        (sc.Route(paths=("/*",)), OF_BALANCER),
+        (sc.Route(paths=("/api/*",)), {"Fn::Join": ["", [OF_BALANCER, "/api/"]]}),
+        (sc.Route(paths=("/v2/*", "/v1")), {"Fn::Join": ["", [OF_BALANCER, "/v2/"]]}),
+        (sc.Route(hosts=("*.example.com", "a.example.com")), "http://a.example.com"),
+        (sc.Route(hosts=("a.example.com",), paths=("/api",)), "http://a.example.com/api"),
+        (sc.Route(hosts=("*.example.com",)), OF_BALANCER),
+    ],
+)
+def test_a_service_s_url_has_its_first_whole_host_and_its_first_path(route: sc.Route, url: object) -> None:
+    outputs = made(service=sc.WebService(route=route))["root.yaml"]["Outputs"]
+    assert outputs["WebUrl"]["Value"] == url
+
+
 def test_maintenance_is_a_rule_before_all_others() -> None:
     templates = made(load_balancer=sc.NewLoadBalancer(maintenance=True))
     rule = properties(templates, "maintenance", "Maintenance")
@@ -290,7 +310,9 @@ def test_a_balancer_that_is_there_gets_rules_and_nothing_else() -> None:
     wires = properties(templates, "root", "WebFoundation")["Parameters"]
     assert wires["Listener"] == balancer.listener_arn
     assert wires["LoadBalancerName"] == "app/shared/0a1b2c3d"
-    assert templates["root.yaml"]["Outputs"]["WebUrl"]["Value"] == "https://www.example.com"
+    assert templates["root.yaml"]["Outputs"]["WebUrl"]["Value"] == {
+        "Fn::Join": ["", ["https://www.example.com", "/shop/"]]
+    }
     # Sets that share it do not share priorities: theirs are made of their names, too.
     another = made(msgspec.structs.replace(config, stack_name="b"))
     other = properties(another, "web-foundation", "Rule")
