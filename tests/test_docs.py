@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click import Context
+from click import Command, Context, Group
 
 import scaleout_cfn as sc
 from scaleout_cfn.cli import cli
+from scaleout_cfn.config.tunables import Section, bare, fields_of, named_sections, section_items, sections_of
 from scaleout_cfn.templates.reading import read_folder
 
 ROOT = Path(__file__).parents[1]
@@ -60,6 +63,60 @@ def test_each_config_of_a_page_renders(page: str, number: int, block: str, tmp_p
     path = tmp_path / "scaleout.toml"
     path.write_text(block, encoding="utf-8")
     assert sc.render(sc.compose(sc.load(path)))
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+of_each_page = pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+
+
+def command_lines(text: str) -> list[str]:
+    """What is typed after the name of our program, in blocks and within lines."""
+    # An ARN that `apply` takes is one of a change set.
+    arn = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/a/b"
+    text = re.sub(r'"\$\(.*?\)"', arn, text.replace("\\\n", " "))
+    program = r"(?:scaleout-cfn|python -m scaleout_cfn|python shop\.py)"
+    typed = re.findall(rf"^(?: {{4}}|  - run: )?(?:pip .*&& )?{program} ([^|<>#\n]+)", text, re.M)
+    names = "|".join(cli.list_commands(Context(cli)))
+    within = re.findall(rf"`(?:{program} )?((?:{names}) [^`|>]+)", text)
+    return typed + [line.replace("apply ARN", f"apply {arn}") for line in within]
+
+
+@of_each_page
+def test_each_command_line_of_a_page_has_commands_and_options_that_there_are(page: Path) -> None:
+    for line in command_lines(page.read_text(encoding="utf-8")):
+        command: Command = cli
+        words = shlex.split(line)
+        while isinstance(command, Group):
+            _, found, words = command.resolve_command(Context(command), words)
+            assert found is not None, line
+            command = found
+        command.make_context(command.name, words)
+
+
+def keys_of(section: type[Section], path: str = "") -> Iterator[str]:
+    """The dotted keys of all that a section can hold, NAME for what a user calls it."""
+    for field in fields_of(section):
+        inner, _ = bare(field.type)
+        key = f"{path}.{field.name}".removeprefix(".")
+        yield key
+        for within, kinds in ((key, sections_of(inner)), (f"{key}.NAME", named_sections(inner))):
+            if kinds:
+                yield from (within, f"{within}.kind")
+            for kind in kinds:
+                yield from keys_of(kind, within)
+        if item := section_items(inner):
+            yield from keys_of(item, key)
+
+
+KEYS = {*keys_of(sc.Config)}
+ROOMS = {key.partition(".")[0] for key in KEYS if "." in key}
+
+
+@of_each_page
+def test_each_key_that_a_page_names_is_one_of_the_config(page: Path) -> None:
+    for key in re.findall(r"(?:`|--set '?)([a-z_]+(?:\.[a-zA-Z_]+)+)", page.read_text(encoding="utf-8")):
+        if key.partition(".")[0] in ROOMS:
+            assert re.sub(r"^(services|capacity)\.[a-zA-Z]+", r"\1.NAME", key) in KEYS, key
 
 
 def test_every_command_is_documented_and_has_help() -> None:
