@@ -294,13 +294,12 @@ def _url(unit: Unit, alb: load_balancer.Outputs) -> Text:
     path = re.split("[*?]", route.paths[0])[0] if route.paths else "/"
     below = "" if path == "/" else path
     host = next((name for name in route.hosts if not set(name) & {"*", "?"}), None)
-    if host is None:
-        return Text(Join("", [alb.url, below])) if below else alb.url
     if isinstance(settings, ExistingLoadBalancer):
-        scheme = settings.url.partition(":")[0]
+        scheme, there = settings.url.partition(":")[0], Text(f"{settings.url}{below}")
     else:
         scheme = "http" if isinstance(settings.listener, Http) else "https"
-    return Text(f"{scheme}://{host}{below}")
+        there = Text(Sub(f"${{LoadBalancer.Outputs.Url}}{below}")) if below else alb.url
+    return Text(f"{scheme}://{host}{below}") if host else there
 
 
 def _console_link(stack: Stack, dashboard: Text) -> Text:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -261,8 +263,8 @@ OF_BALANCER = att("LoadBalancer", "Outputs.Url")
     [
         (sc.Route(), OF_BALANCER),
         (sc.Route(paths=("/*",)), OF_BALANCER),
-        (sc.Route(paths=("/api/*",)), {"Fn::Join": ["", [OF_BALANCER, "/api/"]]}),
-        (sc.Route(paths=("/v2/*", "/v1")), {"Fn::Join": ["", [OF_BALANCER, "/v2/"]]}),
+        (sc.Route(paths=("/api/*",)), {"Fn::Sub": "${LoadBalancer.Outputs.Url}/api/"}),
+        (sc.Route(paths=("/v2/*", "/v1")), {"Fn::Sub": "${LoadBalancer.Outputs.Url}/v2/"}),
         (sc.Route(hosts=("*.example.com", "a.example.com")), "http://a.example.com"),
         (sc.Route(hosts=("a.example.com",), paths=("/api",)), "http://a.example.com/api"),
         (sc.Route(hosts=("*.example.com",)), OF_BALANCER),
@@ -310,9 +312,7 @@ def test_a_balancer_that_is_there_gets_rules_and_nothing_else() -> None:
     wires = properties(templates, "root", "WebFoundation")["Parameters"]
     assert wires["Listener"] == balancer.listener_arn
     assert wires["LoadBalancerName"] == "app/shared/0a1b2c3d"
-    assert templates["root.yaml"]["Outputs"]["WebUrl"]["Value"] == {
-        "Fn::Join": ["", ["https://www.example.com", "/shop/"]]
-    }
+    assert templates["root.yaml"]["Outputs"]["WebUrl"]["Value"] == "https://www.example.com/shop/"
     # Sets that share it do not share priorities: theirs are made of their names, too.
     another = made(msgspec.structs.replace(config, stack_name="b"))
     other = properties(another, "web-foundation", "Rule")
@@ -332,3 +332,18 @@ def test_an_image_that_is_given_has_no_repository_and_is_pulled_from_its_own_alo
     names = [policy["PolicyName"] for policy in properties(public, "web-service", "ExecutionRole")["Policies"]]
     assert names == ["write-logs"]
     assert "WebRepositoryUri" not in public["root.yaml"]["Outputs"]
+
+
+@pytest.mark.parametrize(("number", "letters"), [(16, 6), (13, 20)])
+def test_a_root_has_room_for_as_many_web_services_as_the_page_says(number: int, letters: int) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "services.md").read_text(encoding="utf-8")
+    assert re.search(rf"\b{number} web services\b", " ".join(page.split()))
+    names = [f"{chr(ord('a') + at) * 2:s>{letters}}" for at in range(number)]
+    config = sc.Config(
+        capacity={"nodes": sc.Ec2Capacity(instance_types=("m7i.4xlarge",), max_nodes=20)},
+        services={
+            name: sc.WebService(route=sc.Route(paths=(f"/{name}/*",)), scaling=sc.Scaling(max_tasks=4))
+            for name in names
+        },
+    )
+    assert sc.render(sc.compose(config))
