@@ -65,15 +65,15 @@ def shop(stack: sc.Stack, config: sc.Config) -> sc.Outputs:
     web = sc.build(stack, config)
     settings = CacheConfig()
     store = stack.nest("Cache", cache, settings, vpc_id=web.vpc_id, subnets=web.node_subnets)
-    let_in(stack, config, store, settings.port)
+    let_in(stack, store, settings.port)
     tell(stack, store, settings.port)
     return web
 
 
-def let_in(stack: sc.Stack, config: sc.Config, store: CacheOutputs, port: int) -> None:
+def let_in(stack: sc.Stack, store: CacheOutputs, port: int) -> None:
     """The tasks may connect. The rule is the root's: so neither the cache's stack nor theirs waits for the other."""
-    # Under bridge a task connects from its node, under awsvpc from an interface of its own.
-    apart = config.services["web"].network_mode == "awsvpc"
+    # Under bridge a task connects from its node, under awsvpc from an interface of its own, with a group of its own.
+    apart = "SecurityGroup" in stack.children["WebFoundation"].template.resources
     owner, group = ("WebFoundation", "SecurityGroup") if apart else ("Capacity", "NodesSecurityGroup")
     template = stack.children[owner].template
     if group not in template.outputs:

@@ -57,19 +57,24 @@ def test_a_stack_of_ones_own_is_nested_and_wired(run: Run, tmp_path: Path) -> No
     assert templates["cache.yaml"]["Parameters"]["Subnets"]["Type"] == "List<AWS::EC2::Subnet::Id>"  # type: ignore[index]
 
 
-@pytest.mark.parametrize("mode", ["bridge", "awsvpc"])
-def test_the_cache_lets_in_the_tasks_alone_and_the_tasks_know_where_it_is(run: Run, tmp_path: Path, mode: str) -> None:
-    templates: dict[str, Any] = rendered(
-        run,
-        "own_stack",
-        tmp_path,
-        "--set",
-        f"services.web.network_mode={mode}",
-        "--set",
-        "services.web.scaling.max_tasks=9",
-    )
-    assert lint_files(tmp_path).findings == []
-    owner, name = {"bridge": ("Capacity", "NodesSecurityGroup"), "awsvpc": ("WebFoundation", "SecurityGroup")}[mode]
+FARGATE = '[capacity.fargate]\nkind = "fargate"\n[services.web]\nmemory_mib = 512\n'
+AWSVPC = '[services.web]\nnetwork_mode = "awsvpc"\nscaling = {max_tasks = 9}\n'
+
+
+@pytest.mark.parametrize(
+    ("config", "owner", "name"),
+    [
+        ("", "Capacity", "NodesSecurityGroup"),
+        (AWSVPC, "WebFoundation", "SecurityGroup"),
+        (FARGATE, "WebFoundation", "SecurityGroup"),
+    ],
+)
+def test_the_cache_lets_in_the_tasks_alone_and_the_tasks_know_where_it_is(
+    run: Run, tmp_path: Path, config: str, owner: str, name: str
+) -> None:
+    (tmp_path / "scaleout.toml").write_text(config)
+    templates: dict[str, Any] = rendered(run, "own_stack", tmp_path / "out")
+    assert lint_files(tmp_path / "out").findings == []
     resources = templates["root.yaml"]["Resources"]
     group = templates["cache.yaml"]["Resources"]["SecurityGroup"]["Properties"]
     assert "SecurityGroupIngress" not in group
