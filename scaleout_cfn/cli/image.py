@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from scaleout_cfn.cli.options import config_options, load_config, one_service_option
-from scaleout_cfn.cli.work import Work, aws_command, view_for
+from scaleout_cfn.cli.work import Options, Work, aws_command, typed_for, view_for
 from scaleout_cfn.config import Config
 from scaleout_cfn.config.units import Unit, names_of, units
 from scaleout_cfn.deploy.live import Live, find, require
@@ -72,7 +72,8 @@ def build(
     comes after -- goes to the builder as it is: image build webapp -- --build-arg BASE_IMAGE=debian:trixie-slim
     """
     config = load_config(config_path, environment, overrides)
-    view = view_for(as_json=as_json)
+    typed = typed_for(Options(config_path, environment, overrides, as_json=as_json))
+    view = view_for(as_json=as_json, typed=typed)
     before = signal.signal(signal.SIGTERM, _stop)
     try:
         unit = chosen(config, service, "--service")
@@ -82,7 +83,7 @@ def build(
             "done" if built.new else "no_change",
             f"{built.name}: {words}",
             outputs={"LocalImage": built.name},
-            next=Next("image push", ("--service", service) if service else (), instead=_deploy(unit, "--build")),
+            next=_push(unit, service, folder, arguments, tag),
         )
     except KeyboardInterrupt as stop:
         outcome = interrupted(stop, "image build", running=False)
@@ -219,6 +220,15 @@ def _wanted(unit: Unit, stack: str, folder: str, arguments: tuple[str, ...], tag
         folder = unit.name if (Path(unit.name) / "Dockerfile").is_file() else SAMPLE
     source = Source(Path(folder), PLATFORMS[unit.architecture], arguments)
     return source, f"{stack}-{unit.name}" if unit.name != stack else stack, tag or source.tag
+
+
+def _push(unit: Unit, service: str, folder: str, arguments: tuple[str, ...], tag: str) -> Next:
+    """The push of what was built by the same options, or its deployment, which takes neither a tag nor arguments."""
+    if folder.startswith("-"):  # then everything before -- was left out
+        folder, arguments = "", (folder, *arguments)
+    named = [("--service", service), ("--tag", tag), (folder,), ("--", *arguments)]
+    options = tuple(word for words in named if words[-1] not in ("", "--") for word in words)
+    return Next("image push", options, instead=None if tag or arguments else _deploy(unit, "--build", folder))
 
 
 def _deploy(unit: Unit, option: str, what: str = "") -> Next:

@@ -44,13 +44,13 @@ class Options:
     config_path: Any
     environment: str | None
     overrides: tuple[str, ...]
-    stack: str | None
-    profile: str
-    region: str
-    role_arn: str
-    endpoint_url: str
-    local: bool
-    as_json: bool
+    stack: str | None = None
+    profile: str = ""
+    region: str = ""
+    role_arn: str = ""
+    endpoint_url: str = ""
+    local: bool = False
+    as_json: bool = False
 
 
 @dataclass(frozen=True)

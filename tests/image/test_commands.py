@@ -218,6 +218,11 @@ def test_a_build_needs_no_account_and_passes_arguments_on(shell: Shell) -> None:
     done = shell.run("image", "build", "app", "--tag", "v1", "--", "--build-arg", "A=1")
     assert (done.code, done.out.split()) == (0, ["LocalImage", "web:v1"])
     assert shell.fakes.argvs("build")[0][-3:] == ["--build-arg", "A=1", "app"]
+    # What is to be pushed is what was built.
+    assert "next   scaleout-cfn image push --tag v1 app -- --build-arg A=1\n" in done.err
+    again = shell.run("image", "build", "--set", "stack_name=web", "app")
+    same = "--set stack_name=web"
+    assert f"next   scaleout-cfn image push {same} app, or scaleout-cfn deploy {same} --build app\n" in again.err
 
 
 @pytest.mark.parametrize(
