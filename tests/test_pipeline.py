@@ -665,7 +665,7 @@ def test_the_workflow_builds_for_the_nodes_on_a_runner_of_their_kind(tmp_path: P
 
 
 def test_each_service_has_a_workflow_of_its_own_that_deploys_its_image_alone(tmp_path: Path) -> None:
-    pipeline = '{kind = "github", repository = "shop/web"}'
+    pipeline = f'{{kind = "github", repository = "shop/web", provider_arn = "{PROVIDER}"}}'
     two = f"""{GITHUB}
 [services.order-api]
 kind = "worker"
@@ -687,14 +687,16 @@ pipeline = {pipeline}
     ("more", "message"),
     [
         ((), "several services have a pipeline of GitHub, order-api, web; say which by --service NAME"),
-        (("--service", "blog"), "no service is called blog; there is mailer, order-api, web"),
+        (("--service", "blog"), "no service is called blog; there is mailer, order-api, reports, web"),
         (("--service", "mailer"), 'services.mailer.pipeline.kind: .*set kind = "github"'),
+        (("--service", "reports"), "reports runs the image of order-api; name that one"),
     ],
 )
 def test_a_workflow_is_of_one_service_that_github_deploys(tmp_path: Path, more: tuple[str, ...], message: str) -> None:
     path = tmp_path / "scaleout.toml"
-    pipeline = '{kind = "github", repository = "shop/web"}'
+    pipeline = f'{{kind = "github", repository = "shop/web", provider_arn = "{PROVIDER}"}}'
     others = f'[services.order-api]\nkind = "worker"\npipeline = {pipeline}\n[services.mailer]\nkind = "worker"\n'
+    others += '[services.reports]\nkind = "worker"\nimage_of = "order-api"\n'
     path.write_text(GITHUB + others, encoding="utf-8")
     with pytest.raises(sc.UsageError, match=message):
         CliRunner().invoke(cli, ["ci", "github", "-c", str(path), *more], catch_exceptions=False)

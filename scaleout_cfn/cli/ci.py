@@ -120,6 +120,8 @@ def _with_pipeline(config: Config, service: str) -> Unit:
     """The service of that name, else the only one that GitHub deploys. Raises UsageError."""
     if service and service not in config.services:
         raise UsageError(f"--service: no service is called {service}; there is {names_of(config.services)}")
+    if service and (owner := config.services[service].image_of):
+        raise UsageError(f"--service: {service} runs the image of {owner}; name that one")
     able = [unit for unit in units(config) if isinstance(unit.settings.pipeline, GitHubPipeline)]
     asked = [unit for unit in able if service in ("", unit.name)]
     if not asked:
