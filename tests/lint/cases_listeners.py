@@ -86,6 +86,18 @@ def catching(templates: Set) -> None:
     extra(templates)["Conditions"][0]["PathPatternConfig"]["Values"] = ["/*"]
 
 
+def page(templates: Set) -> dict[str, Any]:
+    return properties(templates, "balancer", "Api")
+
+
+def closed(templates: Set) -> None:
+    """The earlier rule answers every request by a page of maintenance."""
+    two_rules(templates)
+    answer = {"StatusCode": "503", "ContentType": "text/plain", "MessageBody": "back soon"}
+    page(templates)["Conditions"][0]["PathPatternConfig"]["Values"] = ["/*"]
+    page(templates)["Actions"] = [{"Type": "fixed-response", "FixedResponseConfig": answer}]
+
+
 def waits_for(paths: list[str]) -> Any:
     """Two rules, of which the later one waits for these paths, of one host too."""
 
@@ -276,6 +288,21 @@ CASES = (
         "takes all that Extra waits for",
     ),
     Case("S213", catching, put(extra, Priority=5), "balancer Resources.Api.Properties.Priority", "takes every request"),
+    # A page of maintenance is meant to come first; another page is not, nor is one before some paths.
+    Case(
+        "S213",
+        closed,
+        put(lambda templates: page(templates)["Actions"][0]["FixedResponseConfig"], StatusCode="404"),
+        "service Resources.Extra.Properties.Priority",
+        "Api of balancer.yaml takes every request before Extra sees it",
+    ),
+    Case(
+        "S213",
+        closed,
+        put(lambda templates: page(templates)["Conditions"][0]["PathPatternConfig"], Values=["/extra/*"]),
+        "service Resources.Extra.Properties.Priority",
+        "Api of balancer.yaml takes all that Extra waits for",
+    ),
     Case(
         "S214",
         network_balancer,
