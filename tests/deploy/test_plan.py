@@ -100,72 +100,78 @@ def test_what_cannot_be_ruled_out_is_counted_apart() -> None:
 
 
 SERVICE = change_of(
-    raw("AWS::ECS::Service", detail("DesiredCount", "Never", "3"), said="False", PhysicalResourceId="arn"), "Service"
+    raw("AWS::ECS::Service", detail("DesiredCount", "Never", "3"), said="False", PhysicalResourceId="arn"), "WebService"
 )
-NESTED = change_of(
+VPC = change_of(raw("AWS::EC2::VPC", detail("Tags", "Never", "b"), said="False", LogicalResourceId="Vpc"), "Network")
+NETWORK = change_of(
+    raw("AWS::CloudFormation::Stack", detail("Tags", "Never", "b"), said="False", LogicalResourceId="Network"), ""
+)
+FOUNDATION = change_of(
     raw(
         "AWS::CloudFormation::Stack",
         detail(
-            "Parameters/ServiceName",
+            "Parameters/VpcId",
             "Never",
             source="ResourceAttribute",
-            entity="Service.Outputs.Name",
+            entity="Network.Outputs.VpcId",
             Evaluation="Dynamic",
         ),
         said="False",
-        LogicalResourceId="Autoscaling",
+        LogicalResourceId="WebFoundation",
     ),
     "",
 )
-TARGET = change_of(
+GROUP = change_of(
     raw(
-        "AWS::ApplicationAutoScaling::ScalableTarget",
-        detail("ResourceId", "Always", Evaluation="Dynamic"),
-        detail("ResourceId", "Always", source="ParameterReference", entity="ServiceName"),
+        "AWS::EC2::SecurityGroup",
+        detail("VpcId", "Always", Evaluation="Dynamic"),
+        detail("VpcId", "Always", source="ParameterReference", entity="VpcId"),
         said="True",
     ),
-    "Autoscaling",
+    "WebFoundation",
 )
-POLICY = change_of(
+EGRESS = change_of(
     raw(
-        "AWS::ApplicationAutoScaling::ScalingPolicy",
-        detail("ScalingTargetId", "Always", Evaluation="Dynamic"),
-        detail("ScalingTargetId", "Always", source="ResourceReference", entity="ScalableTarget"),
+        "AWS::EC2::SecurityGroupEgress",
+        detail("DestinationSecurityGroupId", "Always", Evaluation="Dynamic"),
+        detail("DestinationSecurityGroupId", "Always", source="ResourceReference", entity="SecurityGroup"),
         said="True",
+        LogicalResourceId="LoadBalancerEgress",
     ),
-    "Autoscaling",
+    "WebFoundation",
 )
 STACK = change_of(raw("AWS::CloudFormation::Stack", detail("Parameters/ImageUri", "Never", "b"), said="False"), "")
 
 
-def followed(service: Change, output: Any, *more: Change) -> dict[str, str]:
-    stack = Change("Service", STACK.type, "Modify", properties=STACK.properties)
-    changes = with_followers((POLICY, TARGET, NESTED, stack, service, *more), lambda path: {"Name": {"Value": output}})
-    return {change.path: kind_of(change) for change in changes if change.path.startswith("Autoscaling/")}
+def followed(vpc: Change, output: Any) -> dict[str, str]:
+    """What becomes of a foundation, where a VPC changes and the network's output of it is this."""
+    changes = with_followers((EGRESS, GROUP, FOUNDATION, NETWORK, vpc), lambda path: {"VpcId": {"Value": output}})
+    return {change.path: kind_of(change) for change in changes if change.path.startswith("WebFoundation/")}
 
 
-def test_what_hangs_on_the_name_of_a_service_that_stays_stays() -> None:
-    """Through an output, a parameter, and the resource that is named by it."""
-    kinds = followed(SERVICE, {"Fn::GetAtt": ["Service", "Name"]})
-    assert kinds == {"Autoscaling/ScalableTarget": "follow", "Autoscaling/ScalingPolicy": "follow"}
-    assert set(followed(SERVICE, {"Ref": "Service"}).values()) == {"follow"}
-    assert set(followed(SERVICE, {"Ref": "NotInThePlan"}).values()) == {"follow"}
+def test_what_hangs_on_the_id_of_a_vpc_that_stays_stays() -> None:
+    """Through an output, a parameter, and the resource that is made with it."""
+    kinds = followed(VPC, {"Fn::GetAtt": ["Vpc", "VpcId"]})
+    assert kinds == {"WebFoundation/SecurityGroup": "follow", "WebFoundation/LoadBalancerEgress": "follow"}
+    assert set(followed(VPC, {"Fn::GetAtt": "Vpc.VpcId"}).values()) == {"follow"}
+    assert set(followed(VPC, {"Ref": "Vpc"}).values()) == {"follow"}
+    assert set(followed(VPC, {"Ref": "NotInThePlan"}).values()) == {"follow"}
 
 
 @pytest.mark.parametrize(
     ("word", "output"),
     [
-        ("certain", {"Fn::GetAtt": ["Service", "Name"]}),
-        ("possible", {"Ref": "Service"}),
-        ("none", {"Fn::GetAtt": ["Service", "SomethingThatChanges"]}),
-        ("none", {"Fn::Join": ["", [{"Ref": "Service"}]]}),
+        ("certain", {"Fn::GetAtt": ["Vpc", "VpcId"]}),
+        ("possible", {"Ref": "Vpc"}),
+        ("none", {"Fn::GetAtt": ["Vpc", "SomethingThatChanges"]}),
+        ("none", {"Fn::Join": ["", [{"Ref": "Vpc"}]]}),
         ("none", None),
     ],
 )
 def test_what_hangs_on_what_may_change_cannot_be_ruled_out(word: Any, output: Any) -> None:
-    service = Change("Service/Service", "AWS::ECS::Service", "Modify", word)
-    assert set(followed(service, output).values()) == {"possible"}
-    assert set(followed(Change("Service/Service", service.type, "Add"), {"Ref": "Service"}).values()) == {"possible"}
+    vpc = Change("Network/Vpc", "AWS::EC2::VPC", "Modify", word)
+    assert set(followed(vpc, output).values()) == {"possible"}
+    assert set(followed(Change("Network/Vpc", vpc.type, "Add"), {"Ref": "Vpc"}).values()) == {"possible"}
 
 
 def test_a_value_that_a_template_sets_is_followed_by_nobody() -> None:
@@ -176,7 +182,7 @@ def test_a_value_that_a_template_sets_is_followed_by_nobody() -> None:
             detail("ResourceId", "Always", source="ResourceReference", entity="Service"),
             said="True",
         ),
-        "Service",
+        "WebService",
     )
     (change,) = [one for one in with_followers((SERVICE, direct), lambda _: {}) if one.path == direct.path]
     assert kind_of(change) == "possible"
@@ -240,7 +246,7 @@ def stands(action: str, replacement: Any = "none", kind: str = TABLE, **more: An
     return Change("Data/Table", kind, action, replacement, **{"stateful": kind == TABLE} | more)
 
 
-FOLLOWS = (Property("Name", "a", UNKNOWN, follows="Service/Service"),)
+FOLLOWS = (Property("Name", "a", UNKNOWN, follows="WebService/Service"),)
 
 
 @pytest.mark.parametrize(
@@ -331,8 +337,8 @@ def test_only_what_would_be_taken_away_can_be_consented_to_and_the_rest_is_held_
     assert list(blocked([one, other, SERVICE], ())) == ["Data/Table", "Data/Other"]
     assert list(blocked([one, other], ("Data/Table",))) == ["Data/Other"]
     assert blocked([one, other], ("Data/Table", "Data/Other")) == {}
-    with pytest.raises(UsageError, match=r"--allow-replace Service/Service: .*: Data/Table, Data/Other"):
-        blocked([one, other, SERVICE], ("Data/Table", "Service/Service"))
+    with pytest.raises(UsageError, match=r"--allow-replace WebService/Service: .*: Data/Table, Data/Other"):
+        blocked([one, other, SERVICE], ("Data/Table", "WebService/Service"))
     with pytest.raises(UsageError, match=r"none, so leave the option out"):
         blocked([SERVICE], ("Data/Table",))
 
@@ -345,8 +351,8 @@ def test_why_is_what_forces_the_replacement_or_else_all_that_changes_each_once()
 
 
 def test_what_is_followed_is_named_once() -> None:
-    other = Property("Arn", "a", UNKNOWN, follows="Service/Other")
-    assert stands("Modify", properties=(*FOLLOWS, *FOLLOWS, other)).follows == "Service/Service, Service/Other"
+    other = Property("Arn", "a", UNKNOWN, follows="WebService/Other")
+    assert stands("Modify", properties=(*FOLLOWS, *FOLLOWS, other)).follows == "WebService/Service, WebService/Other"
     assert stands("Modify").follows == ""
 
 
@@ -483,7 +489,7 @@ def hangs(**more: Any) -> Change:
     """A target that may be replaced, for its id follows the name of a service beside it."""
     followed = Property("ResourceId", "a", UNKNOWN, "possible", ("ResourceReference Service",))
     return Change(
-        "Service/Target", **{"type": "A::B::C", "action": "Modify", "replacement": "possible"} | {
+        "WebService/Target", **{"type": "A::B::C", "action": "Modify", "replacement": "possible"} | {
             "policy": "ReplaceAndDelete", "properties": (followed,)} | more
     )  # fmt: skip
 
@@ -494,7 +500,7 @@ def settled(*changes: Change, outputs: Any = None) -> Change:
 
 def test_what_follows_is_no_replacement_and_so_nothing_becomes_of_an_old_one() -> None:
     found = settled(hangs(), SERVICE)
-    assert (found.replacement, found.policy, found.follows) == ("none", "", "Service/Service")
+    assert (found.replacement, found.policy, found.follows) == ("none", "", "WebService/Service")
     assert settled(hangs(policy="Delete"), SERVICE).policy == "Delete"
 
 
@@ -539,7 +545,7 @@ def test_what_hangs_on_itself_is_not_ruled_out() -> None:
 @pytest.mark.parametrize("given", [None, Property("Parameters.Other", "a", UNKNOWN, causes=("ResourceReference X",))])
 def test_a_parameter_that_the_parent_does_not_change_is_followed_by_nobody(given: Property | None) -> None:
     by_parameter = Property("ResourceId", "a", UNKNOWN, "possible", ("ParameterReference Name",))
-    parent = Change("Service", STACK.type, "Modify", properties=(given,) if given else ())
+    parent = Change("WebService", STACK.type, "Modify", properties=(given,) if given else ())
     assert settled(hangs(properties=(by_parameter,)), parent, SERVICE).replacement == "possible"
     assert settled(hangs(properties=(by_parameter,)), SERVICE).replacement == "possible"
 

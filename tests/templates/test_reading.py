@@ -216,6 +216,18 @@ def test_a_folder_with_a_broken_template_is_refused_with_its_place(tmp_path: Pat
         read_folder(tmp_path)
 
 
+def test_of_several_problems_a_folder_is_refused_with_the_first(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("Resources:\n  A: {}\n  A: {}\n  B: {}\n  B: {}\n")
+    with pytest.raises(ValueError, match=r"^a\.yaml:3: A is written twice"):
+        read_folder(tmp_path)
+
+
+def test_what_follows_a_key_that_is_no_string_is_read_all_the_same() -> None:
+    source = load("? [a]\n: 1\nResources: {A: {}}\n", "a.yaml")
+    assert [(problem.line, problem.message) for problem in source.problems] == [(1, "A mapping key is not a string.")]
+    assert source.body == {"Resources": {"A": {}}}
+
+
 def names(folder: Path, *, deep: bool = False) -> dict[str, bool]:
     """The templates that a reader finds in a folder, and whether each is good."""
     reader = Reader(folder)
@@ -270,6 +282,31 @@ def test_what_a_template_nests_is_a_template_whatever_is_in_it(tmp_path: Path) -
     (tmp_path / "odd.txt").write_text("a: [", encoding="utf-8")
     (tmp_path / "latin.yaml").write_bytes(b"a: caf\xe9\n")
     assert names(tmp_path) == {"root.yaml": True, **dict.fromkeys(files, False)}
+
+
+@pytest.mark.parametrize(
+    ("url", "followed"), [("../child.yaml", True), ("https://b.s3.amazonaws.com/child.yaml", False)]
+)
+def test_a_file_outside_the_folder_is_nested_by_its_path_and_never_by_a_url(
+    tmp_path: Path, url: str, followed: bool
+) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    nested = f"{{Type: AWS::CloudFormation::Stack, Properties: {{TemplateURL: '{url}'}}}}"
+    (folder / "root.yaml").write_text(f"Resources: {{N: {nested}}}\n", encoding="utf-8")
+    (tmp_path / "child.yaml").write_text("Resources: {}\n", encoding="utf-8")
+    reader = Reader(tmp_path)
+    reader.folder(folder)
+    assert [source.name for source in reader.sources()] == ["mine/root.yaml", *["child.yaml"] * followed]
+
+
+def test_a_text_that_is_not_utf8_is_told_with_the_line_of_its_first_wrong_byte(tmp_path: Path) -> None:
+    (tmp_path / "it.yaml").write_bytes(b"Resources: {}\nA: caf\xe9\nB: \xe9\n")
+    with pytest.raises(ValueError, match=r"^it\.yaml:2: The file is not UTF-8 text"):
+        read_folder(tmp_path)
+    (tmp_path / "it.yaml").write_bytes(b"Resources: {A: \xe9}")
+    with pytest.raises(ValueError, match=r"^it\.yaml:1: "):
+        read_folder(tmp_path)
 
 
 def test_a_folder_is_looked_through_to_its_end_but_for_what_nobody_keeps_templates_in(tmp_path: Path) -> None:
