@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .cases import Case, container, fargate, nothing, put, resources, role, service, sidecar, tasks
-from .sets import Set, passed
+from .sets import Set, passed, properties
 
 TASKS = "service Resources.Tasks.Properties"
 WEB = f"{TASKS}.ContainerDefinitions.0"
@@ -179,6 +179,13 @@ def joins(name: str) -> Any:
         launched(templates)["UserData"] = {"Fn::Base64": {"Fn::Sub": text}}
 
     return change
+
+
+def named_provider(templates: Set) -> None:
+    """The service names its provider by the name that it is given, not by a reference."""
+    providers(templates)
+    properties(templates, "cluster", "Provider")["Name"] = "mine"
+    service(templates)["CapacityProviderStrategy"] = [{"CapacityProvider": "mine", "Weight": 1}]
 
 
 def add_to_strategy(provider: str, **more: Any) -> Any:
@@ -426,6 +433,13 @@ CASES = (
     Case(
         "S604",
         providers,
+        not_associated,
+        f"{SERVICE}.CapacityProviderStrategy.0.CapacityProvider",
+        "uses provider Provider, which its cluster Cluster does not have",
+    ),
+    Case(
+        "S604",
+        named_provider,
         not_associated,
         f"{SERVICE}.CapacityProviderStrategy.0.CapacityProvider",
         "uses provider Provider, which its cluster Cluster does not have",
