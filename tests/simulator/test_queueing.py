@@ -219,3 +219,14 @@ def test_tasks_that_come_take_their_share_of_what_waits_and_change_nothing_else(
     found = waits(tasks * 60, tasks, 4, 50.0, 10.0)
     assert found.mean[20] == pytest.approx(found.mean[19] / 2, rel=0.15)
     assert found.spread[20] == pytest.approx(found.spread[19], rel=0.35)
+
+
+def test_where_a_task_goes_as_the_load_comes_the_other_has_what_waited_at_both() -> None:
+    both = waits(np.array([80.0, 50.0]), np.array([2.0, 1.0]), 4, 50.0, 10.0)
+    alone = waits(np.array([40.0, 50.0]), np.ones(2), 4, 50.0, 10.0)
+    assert both.mean[1] > 1.4 * alone.mean[1]
+
+
+def test_the_first_second_knows_nothing_of_the_last() -> None:
+    several = waits(np.array([45.0, 45.0]), np.array([1.0, 4.0]), 4, 50.0, 10.0)
+    assert several.mean[0] == waits(np.array([45.0]), np.ones(1), 4, 50.0, 10.0).mean[0]
