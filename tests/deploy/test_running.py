@@ -126,7 +126,7 @@ def test_a_service_declares_the_one_task_definition_of_its_own_stack() -> None:
     assert list(services_in([resource("WebService/Service", SERVICE_TYPE, "", "one"), first])) == []
 
 
-def verified(world: Services, *services: Declared, end: float | None = None) -> tuple[str, list[Message]]:
+def verified(world: Services, *services: Declared, end: float = 600.0) -> tuple[str, list[Message]]:
     said: list[Message] = []
     reason = verify(world.aws(), services or [Declared("web", SERVICE, SAID)], said.append, end=end)
     return reason, said
