@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 import scaleout_cfn as sc
@@ -124,3 +125,156 @@ def test_the_last_number_that_can_be_is_allowed_and_the_next_is_refused_by_its_k
 ) -> None:
     assert [str(conflict) for conflict in conflicts(allowed)] == []
     assert [conflict.key for conflict in conflicts(refused)] == [key]
+
+
+def several(**services: Any) -> sc.Config:
+    return sc.Config(services=services, capacity={"nodes": PINNED})
+
+
+#: Nodes of an image that stays, as a pipeline needs it.
+PINNED = sc.Ec2Capacity(machine_image="/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-2023.0.1/image_id")
+WORKER, API = sc.WorkerService(), sc.InternalService()
+ACCOUNT, OTHER = "123456789012", "210987654321"
+PUSHED, LATEST = sc.RegistryPipeline(image_tag="v1"), sc.Registry(mutable_tags=("latest", "v*"))
+GITHUB = sc.GitHubPipeline(repository="example/web")
+PROVIDER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"
+
+
+def shop(*routes: sc.Route) -> sc.Config:
+    """A web service for each route, on nodes that hold them all."""
+    services = {
+        f"s{number}": sc.WebService(route=route, scaling=sc.Scaling(max_tasks=4)) for number, route in enumerate(routes)
+    }
+    return sc.Config(services=services, capacity={"nodes": sc.Ec2Capacity(max_nodes=40)})
+
+
+@pytest.mark.parametrize(
+    ("allowed", "refused", "key"),
+    [
+        (
+            several(web=sc.WebService(reaches=("api", "b")), api=API, b=API),
+            several(web=sc.WebService(reaches=("api", "api")), api=API),
+            "services.web.reaches",
+        ),
+        (
+            several(web=sc.WebService(reaches=("api",)), api=API),
+            several(web=sc.WebService(reaches=("api",)), api=WORKER),
+            "services.web.reaches",
+        ),
+        (
+            several(api=sc.InternalService(reaches=("b",)), b=API),
+            several(api=sc.InternalService(reaches=("api",))),
+            "services.api.reaches",
+        ),
+        (
+            several(web=sc.WebService(), mailer=sc.WorkerService(image_of="web")),
+            several(web=sc.WebService(), mailer=sc.WorkerService(image_of="mailer")),
+            "services.mailer.image_of",
+        ),
+        (
+            several(web=sc.WebService(), a=sc.WorkerService(image_of="web"), b=sc.WorkerService(image_of="web")),
+            several(web=sc.WebService(), a=sc.WorkerService(image_of="web"), b=sc.WorkerService(image_of="a")),
+            "services.b.image_of",
+        ),
+        (
+            several(web=sc.WebService(), mailer=sc.WorkerService(image_of="web")),
+            several(web=sc.WebService(), mailer=sc.WorkerService(image_of="web", image_uri="nginx:1")),
+            "services.mailer.image_uri",
+        ),
+        (
+            several(web=sc.WebService(pipeline=GITHUB), mailer=sc.WorkerService(image_of="web")),
+            several(web=sc.WebService(), mailer=sc.WorkerService(image_of="web", pipeline=GITHUB)),
+            "services.mailer.pipeline",
+        ),
+        (
+            several(web=sc.WebService(pipeline=GITHUB)),
+            several(web=sc.WebService(pipeline=GITHUB, image_uri="nginx:1")),
+            "services.web.image_uri",
+        ),
+        (
+            several(web=sc.WebService(pipeline=GITHUB)),
+            sc.Config(services={"web": sc.WebService(pipeline=GITHUB)}),
+            "capacity.nodes.machine_image",
+        ),
+        (
+            msgspec.structs.replace(several(web=sc.WebService(pipeline=PUSHED)), registry=LATEST),
+            several(web=sc.WebService(pipeline=PUSHED)),
+            "services.web.pipeline.image_tag",
+        ),
+        (
+            several(
+                web=sc.WebService(pipeline=GITHUB),
+                mailer=sc.WorkerService(pipeline=msgspec.structs.replace(GITHUB, provider_arn=PROVIDER)),
+            ),
+            several(web=sc.WebService(pipeline=GITHUB), mailer=sc.WorkerService(pipeline=GITHUB)),
+            "services.web.pipeline.provider_arn",
+        ),
+        (
+            shop(sc.Route(), sc.Route(paths=("/a/*",))),
+            shop(sc.Route(), sc.Route()),
+            "services.s1.route",
+        ),
+        (
+            shop(sc.Route(paths=("/a/*",), priority=7), sc.Route(paths=("/b/*",), priority=8)),
+            shop(sc.Route(paths=("/a/*",), priority=7), sc.Route(paths=("/b/*",), priority=7)),
+            "services.s1.route",
+        ),
+        (
+            shop(sc.Route(paths=("/a/*",), priority=8), sc.Route(paths=("/a/b/*",), priority=7)),
+            shop(sc.Route(paths=("/a/*",), priority=7), sc.Route(paths=("/a/b/*",), priority=8)),
+            "services.s1.route",
+        ),
+    ],
+)
+def test_what_is_called_by_name_is_there_once_and_is_what_it_is_needed_for(
+    allowed: sc.Config, refused: sc.Config, key: str
+) -> None:
+    assert [str(conflict) for conflict in conflicts(allowed)] == []
+    assert [conflict.key for conflict in conflicts(refused)] == [key]
+
+
+def named(account: str, region: str) -> dict[str, str]:
+    """ARNs of an account and region, by the key of the tunable that names each."""
+    return {
+        "permissions_boundary": f"arn:aws:iam::{account}:policy/boundary",
+        "load_balancer.listener.certificate_arn": f"arn:aws:acm:{region}:{account}:certificate/0a",
+        "services.web.secrets.KEY": f"arn:aws:ssm:{region}:{account}:parameter/key",
+        "services.web.pull_from[0]": f"arn:aws:ecr:{region}:{account}:repository/base",
+        "services.web.route.certificate_arn": f"arn:aws:acm:{region}:{account}:certificate/0b",
+        "services.web.pipeline.provider_arn": (
+            f"arn:aws:iam::{account}:oidc-provider/token.actions.githubusercontent.com"
+        ),
+    }
+
+
+def placed(arns: dict[str, str]) -> sc.Config:
+    boundary, listener, secret, base, certificate, provider = arns.values()
+    service = sc.WebService(
+        secrets={"KEY": secret},
+        pull_from=(base,),
+        route=sc.Route(hosts=("a.example.com",), certificate_arn=certificate),
+        pipeline=msgspec.structs.replace(GITHUB, provider_arn=provider),
+    )
+    return sc.Config(
+        account_id=ACCOUNT,
+        region="eu-west-1",
+        permissions_boundary=boundary,
+        load_balancer=sc.NewLoadBalancer(listener=sc.Certificate(domain_name="example.com", certificate_arn=listener)),
+        services={"web": service},
+        capacity={"nodes": PINNED},
+    )
+
+
+ELSEWHERE = {"services.web.secrets.KEY", "services.web.pull_from[0]"}
+
+
+def test_only_secrets_and_images_may_be_of_another_account_or_region() -> None:
+    """All else AWS takes of the set's own account, and certificates of its region."""
+    own = named(ACCOUNT, "eu-west-1")
+    assert conflicts(placed(own)) == []
+    for key, arn in named(OTHER, "eu-west-1").items():
+        refused = [conflict.key for conflict in conflicts(placed({**own, key: arn}))]
+        assert refused == ([] if key in ELSEWHERE else [key])
+    for key, arn in named(ACCOUNT, "us-east-1").items():
+        refused = [conflict.key for conflict in conflicts(placed({**own, key: arn}))]
+        assert refused == ([key] if "certificate" in key else [])
