@@ -9,7 +9,7 @@ import pytest
 from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy.live import require
 from scaleout_cfn.deploy.messages import Fact, Message, Note, Outcome
-from scaleout_cfn.deploy.services.service import asked_for, follow_rollouts, pick
+from scaleout_cfn.deploy.services.service import asked_for, follow_rollouts, look, pick
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
 
 from .services import ECS, Services
@@ -94,6 +94,46 @@ def test_reads_that_fail_for_good_end_it() -> None:
     world = midway(faults=[Fault("ListServiceDeployments", "ServerException", status=500, times=99)])
     with pytest.raises(ApiError):
         followed(world)
+
+
+def test_the_fifth_read_in_a_row_that_fails_ends_it_and_one_that_succeeds_begins_anew() -> None:
+    def fails(times: int, skip: int = 0) -> Fault:
+        return Fault("ListServiceDeployments", "ServerException", status=500, times=times, skip=skip)
+
+    going = [state("IN_PROGRESS"), state("SUCCESSFUL")]
+    outcome, said = followed(midway(faults=[fails(4)], states=list(going)))
+    assert outcome.exit_code == 0
+    assert [one.text[:15] for one in said if isinstance(one, Note)] == ["web: not read: "] * 4
+    with pytest.raises(ApiError):
+        followed(midway(faults=[fails(5)], states=list(going)))
+    outcome, _ = followed(midway(faults=[fails(4), fails(4, skip=1)], states=list(going)))
+    assert outcome.exit_code == 0
+
+
+def test_no_more_is_asked_for_at_once_than_ecs_takes() -> None:
+    names = tuple(f"s{number}" for number in range(11))
+    world = midway(tasks=[task(number, 2) for number in range(101)])
+    world.cfn.services = names
+    aws = world.aws()
+    services = asked_for(aws, require(aws, "web"), "")
+    assert [service.name for service in services] == sorted(names)
+    asked = [len(given["services"]) for _, operation, given in world.calls if operation == "DescribeServices"]
+    assert asked == [10, 1]
+    world.calls.clear()
+    sight = look(aws, services[0])
+    assert sight is not None
+    asked = [len(given["tasks"]) for _, operation, given in world.calls if operation == "DescribeTasks"]
+    assert asked == [100, 1]
+    assert sum(sight.versions[0].health.values()) == 101
+
+
+def test_a_service_that_is_gone_meanwhile_is_told() -> None:
+    world = midway()
+    aws = world.aws()
+    services = asked_for(aws, require(aws, "web"), "")
+    world.missing = True
+    with pytest.raises(UsageError, match="service web: it is gone"):
+        follow_rollouts(aws, services, lambda _: None, end=None)
 
 
 def test_what_is_not_allowed_is_told_at_once() -> None:
