@@ -205,6 +205,24 @@ def test_the_balancer_reaches_only_services_behind_it_on_their_ports() -> None:
         assert "LoadBalancerSecurityGroup" not in made(SET)[f"{name}-foundation.yaml"]["Parameters"]
 
 
+def test_the_balancer_reaches_the_nodes_of_those_pools_alone_that_have_targets_under_bridge() -> None:
+    config = sc.Config(
+        network=sc.NewVpc(egress="single-nat"),
+        capacity={name: sc.Ec2Capacity(instance_types=("m5.large",)) for name in ("nodes", "more", "own")},
+        services={
+            "web": sc.WebService(capacity="nodes"),
+            "mailer": sc.WorkerService(capacity="more"),
+            "shop": sc.WebService(
+                capacity="own",
+                network_mode="awsvpc",
+                route=sc.Route(paths=("/a/*",)),
+                scaling=sc.Scaling(max_tasks=4),
+            ),
+        },
+    )
+    assert list(of_type(made(config)["capacity.yaml"], "EC2::SecurityGroupEgress")) == ["NodesLoadBalancerEgress"]
+
+
 def test_a_service_has_a_rule_of_its_own_also_the_one_that_gets_everything() -> None:
     rules = {name: properties(made(SET), f"{name}-foundation", "Rule") for name in ("web", "shop")}
     assert rules["web"]["Conditions"] == [{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/*"]}}]
@@ -250,7 +268,9 @@ def test_a_host_has_a_certificate_of_its_own_beside_the_listener_s() -> None:
     made_one = properties(templates, "b-foundation", "HostCertificate")["Certificates"]
     assert made_one == [{"CertificateArn": ref("Certificate")}]
     records = of_type(templates["b-foundation.yaml"], "Route53::RecordSet")
-    assert {record["Name"] for record in records.values()} == {"b.example.com", "c.example.com"}
+    # A record that is there keeps its logical id when the route names a further host.
+    names = {title: record["Name"] for title, record in records.items()}
+    assert names == {"AliasRecord1": "b.example.com", "AliasRecord2": "c.example.com"}
     urls = {name: output["Value"] for name, output in templates["root.yaml"]["Outputs"].items() if "Url" in name}
     assert (urls["AUrl"], urls["BUrl"]) == ("https://a.example.com", "https://b.example.com")
 
