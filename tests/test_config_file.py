@@ -570,6 +570,29 @@ def test_what_is_not_toml_is_told(read: Loader, file: Path, text: str) -> None:
     assert problem.endswith(("; this is not TOML", "delete one of them"))
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "line", "whole"),
+    [
+        ("[services.web.scaling]\ncpu = 3\ncpu.target = 4", "services.web.scaling.cpu.target", 2, "scaling.cpu"),
+        ("[services.web.scaling]\ncpu = {}\ncpu.target = 4", "services.web.scaling.cpu.target", 2, "scaling.cpu"),
+        ("[services.web]\nscaling = {}\n[services.web.scaling.cpu]", "services.web.scaling.cpu", 2, "scaling"),
+    ],
+)
+def test_a_key_within_what_has_a_value_already_is_told_with_the_line_of_that_value(
+    read: Loader, file: Path, text: str, key: str, line: int, whole: str
+) -> None:
+    assert problem_of(read, text) == (
+        f"{file}:3: {key}: line {line} gives services.web.{whole} already, in another way; keep one of them"
+    )
+
+
+def test_a_text_that_is_too_long_is_told_with_its_length(read: Loader, file: Path) -> None:
+    said = problem_of(read, f"[services.web]\nimage_uri = '{'a' * 1025}'")
+    assert said.startswith(f"{file}:2: services.web.image_uri: got 'aaa")
+    assert "'; it has 1025 characters; allowed are at most 1024 (The image to run; " in said
+    assert read(f"[services.web]\nimage_uri = '{'a' * 1024}'").services["web"].image_uri == "a" * 1024
+
+
 def test_a_number_of_thousands_of_digits_is_told(read: Loader) -> None:
     assert problem_of(read, "stack_name = " + "1" * 5000).endswith("; this is not TOML")
 

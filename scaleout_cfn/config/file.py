@@ -227,10 +227,11 @@ class Places:
                 if more:
                     twice = f"is there twice, first in line {first}; delete one of them"
                     return f"{self.file}:{line}: {one_line(key)}: {twice}"
-                above = next(((other, at) for other, at in written if key.startswith(f"{other}.")), None)
-                if above:
+                if above := [(other, at) for other, at in written if key.startswith(f"{other}.")]:
+                    # Of all the tables that the key is in, the one that is as near as can be.
+                    whole, first = max(above, key=lambda statement: len(statement[0]))
                     return (
-                        f"{self.file}:{line}: {one_line(key)}: line {above[1]} gives {one_line(above[0])} already, in"
+                        f"{self.file}:{line}: {one_line(key)}: line {first} gives {one_line(whole)} already, in"
                         " another way; keep one of them"
                     )
         if what == "Invalid value":
