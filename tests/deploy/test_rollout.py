@@ -127,6 +127,13 @@ def test_no_more_is_asked_for_at_once_than_ecs_takes() -> None:
     assert sum(sight.versions[0].health.values()) == 101
 
 
+def test_what_ecs_counts_nothing_of_is_none() -> None:
+    bare = {"status": "PRIMARY", "taskDefinition": f"{ECS}:task-definition/web:2"}
+    _, said = followed(Services(service={"deployments": [bare], "loadBalancers": []}, states=[state("SUCCESSFUL")]))
+    (first,) = [one for one in said if isinstance(one, Fact)]
+    assert first.lines == ("web  ECS SUCCESSFUL", "  new  web:2  0 of 0 running", "  circuit breaker  0 of 3 failures")
+
+
 def test_a_service_that_is_gone_meanwhile_is_told() -> None:
     world = midway()
     aws = world.aws()
