@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from scaleout_cfn.local.replacements import _changed
+
 from . import helpers, sets
 from .ecs_sets import nodes, task
 from .helpers import Account
@@ -158,3 +160,24 @@ def test_what_the_plan_says_of_a_resource_is_what_happens_to_it(name: str, accou
     assert planned_and_done(account, before, after) == (replaced, replaced, "UPDATE_COMPLETE"), helpers.failures(
         account
     )
+
+
+def test_what_can_be_updated_in_place_is_and_what_stays_keeps_its_attributes(account: Account) -> None:
+    def resources(days: int, **namespace: str) -> sets.Template:
+        shop = alone("AWS::ServiceDiscovery::HttpNamespace", Name="shop", **namespace)["It"]
+        return {**alone("AWS::Logs::LogGroup", LogGroupName="kept", RetentionInDays=days), "Shop": shop}
+
+    arn = {"Shop": {"Fn::GetAtt": ["Shop", "Arn"]}}
+    before = helpers.stands(account, resources(7), arn)
+    assert helpers.stands(account, resources(14, Description="x"), arn) == before
+    assert before["Shop"].startswith("arn:")
+    (group,) = account.client("logs").describe_log_groups(logGroupNamePrefix="kept")["logGroups"]
+    assert group["retentionInDays"] == 14
+
+
+def test_a_value_that_comes_goes_or_becomes_a_table_is_a_change_of_its_property() -> None:
+    inner = {"A": {"B": 1, "C": 2}}
+    assert list(_changed(inner, {"A": {"B": 1, "C": 3}})) == [("A", "C")]
+    for other in ({}, {"A": 1}):
+        assert list(_changed(inner, other)) == list(_changed(other, inner)) == [("A",)]
+    assert list(_changed(inner, inner)) == []
