@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +26,8 @@ RISKY = re.compile(r"[-+]?[.0-9]|[yYnN]$|[=<]")
 #: Values longer than this stand below each other.
 FLOW_ITEMS = 4
 WIDTH = 120
+_YAML = "tag:yaml.org,2002:"
+_STRING, _SEQUENCE = f"{_YAML}str", f"{_YAML}seq"
 REPRESENTER = yaml.representer.SafeRepresenter()
 # `Condition: X` is both an intrinsic function and an attribute of resources, so it stays as it is.
 FUNCTIONS = frozenset(
@@ -51,83 +54,94 @@ FUNCTIONS = frozenset(
 )
 
 
-class _Dumper(Dumper):
-    """The dumper without rules by path, of which templates have none; a text's own type is found once."""
-
-    def descend_resolver(self, *_: Any) -> None:
-        pass
-
-    def ascend_resolver(self) -> None:
-        pass
-
-    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:
-        if kind is yaml.ScalarNode:
-            return _type_of(value, implicit)
-        return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
-
-
 _RESOLVER = yaml.resolver.Resolver()
-
-
-@lru_cache(10_000)
-def _type_of(text: str, implicit: tuple[bool, bool]) -> Any:
-    return _RESOLVER.resolve(yaml.ScalarNode, text, implicit)  # type: ignore[no-untyped-call]
+_DOCUMENT, _END_DOCUMENT = yaml.DocumentStartEvent(explicit=False), yaml.DocumentEndEvent(explicit=False)
+_MAPPING, _EMPTY_MAPPING = (
+    yaml.MappingStartEvent(None, f"{_YAML}map", True, flow_style=flow_style) for flow_style in (False, True)
+)
+_END_MAPPING, _END_SEQUENCE = yaml.MappingEndEvent(), yaml.SequenceEndEvent()
 
 
 def to_yaml(template: dict[str, Any]) -> str:
     """A template in long form (`{"Fn::GetAtt": [...]}`) as YAML text. Keys keep their order."""
     text = io.StringIO()
-    dumper = _Dumper(text, allow_unicode=True, width=WIDTH, indent=2)
-    dumper.open()
-    # Nodes made here, not by PyYAML's representers: those look for anchors, which a template has none of.
-    dumper.serialize(_node(template))
-    dumper.close()
+    emitter = Dumper(text, allow_unicode=True, width=WIDTH, indent=2)
+    emitter.open()
+    # Events made here, not by PyYAML's representers and serializer: those look for anchors, of which there are none.
+    emitter.emit(_DOCUMENT)
+    _write(template, emitter.emit)
+    emitter.emit(_END_DOCUMENT)
+    emitter.close()
     return text.getvalue()
 
 
-def _node(value: Any) -> yaml.Node:
+def _write(value: Any, emit: Callable[[yaml.Event], None]) -> None:
     if isinstance(value, str):
-        return _string(value, "tag:yaml.org,2002:str")
-    if isinstance(value, dict):
+        emit(_string(value))
+    elif isinstance(value, dict):
         if len(value) == 1:
             (name, argument), *_ = value.items()
-            if name in FUNCTIONS and (node := _short(name, argument)) is not None:
-                return node
-        pairs = [(_node(key), _node(item)) for key, item in value.items()]
-        return yaml.MappingNode("tag:yaml.org,2002:map", pairs, flow_style=not pairs)
-    if isinstance(value, (list, tuple)):
-        items = [_node(item) for item in value]
-        return yaml.SequenceNode("tag:yaml.org,2002:seq", items, flow_style=not items)
-    if isinstance(value, bool):
-        return yaml.ScalarNode("tag:yaml.org,2002:bool", str(value).lower())
-    if isinstance(value, int):
-        return yaml.ScalarNode("tag:yaml.org,2002:int", str(value))
-    if isinstance(value, float):
-        return REPRESENTER.represent_float(value)
-    if value is None:
-        return yaml.ScalarNode("tag:yaml.org,2002:null", "null")
-    raise TypeError(f"{value!r} is {type(value).__name__}, which no template can hold")
+            if name in FUNCTIONS and _write_short(name, argument, emit):
+                return
+        emit(_MAPPING if value else _EMPTY_MAPPING)
+        for key, item in value.items():
+            _write(key, emit)
+            _write(item, emit)
+        emit(_END_MAPPING)
+    elif isinstance(value, (list, tuple)):
+        _write_items(value, _SEQUENCE, not value, emit)
+    else:
+        emit(_plain(value))
 
 
-def _string(text: str, tag: str) -> yaml.ScalarNode:
-    return yaml.ScalarNode(tag, text, style=_style_of(text))
-
-
-@lru_cache(10_000)
-def _style_of(text: str) -> str | None:
-    return "|" if "\n" in text else "'" if not text or RISKY.match(text) else None
-
-
-def _short(name: str, argument: Any) -> yaml.Node | None:
-    """An intrinsic function as a tag; None where CloudFormation wants the long form: around another function."""
+def _write_short(name: str, argument: Any, emit: Callable[[yaml.Event], None]) -> bool:
+    """An intrinsic function as a tag; False where CloudFormation wants the long form: around another function."""
     tag = "!" + name.removeprefix("Fn::")
     if name == "Fn::GetAtt" and isinstance(argument, list) and all(isinstance(part, str) for part in argument):
         argument = ".".join(argument)
     if isinstance(argument, str):
-        return _string(argument, tag)
-    if isinstance(argument, list):
-        return yaml.SequenceNode(tag, [_node(item) for item in argument], flow_style=_is_short(argument))
-    return None
+        emit(_string(argument, tag))
+    elif isinstance(argument, list):
+        _write_items(argument, tag, _is_short(argument), emit)
+    else:
+        return False
+    return True
+
+
+def _write_items(items: Sequence[Any], tag: str, in_a_line: bool, emit: Callable[[yaml.Event], None]) -> None:
+    emit(_start(tag, in_a_line))
+    for item in items:
+        _write(item, emit)
+    emit(_END_SEQUENCE)
+
+
+# An event is the same wherever it stands: most of a set's texts are there many times.
+
+
+@lru_cache(100)
+def _start(tag: str, in_a_line: bool) -> yaml.SequenceStartEvent:
+    return yaml.SequenceStartEvent(None, tag, tag == _SEQUENCE, flow_style=in_a_line)
+
+
+@lru_cache(10_000)
+def _string(text: str, tag: str = _STRING) -> yaml.ScalarEvent:
+    style = "|" if "\n" in text else "'" if not text or RISKY.match(text) else None
+    is_plain = tag == _STRING == _RESOLVER.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+    return yaml.ScalarEvent(None, tag, (is_plain, tag == _STRING), text, style=style)
+
+
+def _plain(value: Any) -> yaml.ScalarEvent:
+    if isinstance(value, bool):
+        tag, text = "bool", str(value).lower()
+    elif isinstance(value, int):
+        tag, text = "int", str(value)
+    elif isinstance(value, float):
+        tag, text = "float", REPRESENTER.represent_float(value).value
+    elif value is None:
+        tag, text = "null", "null"
+    else:
+        raise TypeError(f"{value!r} is {type(value).__name__}, which no template can hold")
+    return yaml.ScalarEvent(None, _YAML + tag, (True, False), text)
 
 
 def _is_short(items: list[Any]) -> bool:
