@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
+
+from troposphere import AWSHelperFn, BaseAWSObject, encode_to_dict
 
 from scaleout_cfn.errors import SetError, WiringError
 from scaleout_cfn.fitting import misfits
@@ -33,18 +35,20 @@ TEMPLATES_URL = {
 MARK = {"RenderedBy": "scaleout_cfn"}
 MAX_ROOT_BYTES = 51_200
 ROOT = "root"
-TEMPLATE_ORDER = (
-    "AWSTemplateFormatVersion",
-    "Description",
-    "Metadata",
-    "Transform",
-    "Parameters",
-    "Rules",
-    "Mappings",
-    "Conditions",
-    "Resources",
-    "Outputs",
-)
+#: The sections in the order in which one reads them, and what troposphere's Template calls each.
+SECTIONS = {
+    "AWSTemplateFormatVersion": "version",
+    "Description": "description",
+    "Metadata": "metadata",
+    "Transform": "transform",
+    "Parameters": "parameters",
+    "Rules": "rules",
+    "Mappings": "mappings",
+    "Conditions": "conditions",
+    "Resources": "resources",
+    "Outputs": "outputs",
+    "Globals": "globals",
+}
 RESOURCE_ORDER = ("Type", "Condition", "DependsOn", "Metadata", "DeletionPolicy", "UpdateReplacePolicy", "Properties")
 
 
@@ -104,7 +108,8 @@ def _collect(stack: Stack, name: str, format: Format, url: Url, result: dict[str
 
     Children come first, for a TemplateURL may depend on the child; in the result the parent does.
     """
-    template = stack.template.to_dict()
+    sections = {section: getattr(stack.template, name) for section, name in SECTIONS.items()}
+    template = {name: _plain(section) for name, section in sections.items() if section or name == "Resources"}
     children: dict[str, Template] = {}
     wants_folder = False
     for title, child in stack.children.items():
@@ -127,6 +132,29 @@ def _collect(stack: Stack, name: str, format: Format, url: Url, result: dict[str
     return wants_folder
 
 
+_SCALARS = (str, int, bool)
+
+
+def _plain(value: Any) -> Any:
+    """Plain data of troposphere's objects, as their own `to_dict` gives it: that goes over each once a level above."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is dict:
+        return {key: _plain(item) for key, item in value.items()}
+    if kind is list:
+        return [_plain(item) for item in value]
+    own = getattr(kind, "to_dict", None)
+    if own is AWSHelperFn.to_dict:
+        return _plain(value.data)
+    if own is BaseAWSObject.to_dict and value.properties:
+        if value.do_validation:
+            value._validate_props()
+            value.validate()
+        return _plain(value.resource)
+    return encode_to_dict(value)
+
+
 def _ask_for_folder(template: dict[str, Any]) -> None:
     template["Parameters"] = {"TemplatesUrl": TEMPLATES_URL, **template.get("Parameters", {})}
     if form := template.get("Metadata", {}).get("AWS::CloudFormation::Interface"):
@@ -146,10 +174,10 @@ def _ordered(template: Template) -> Template:
     template["Resources"] = {
         title: _in_order(resource, RESOURCE_ORDER) for title, resource in template["Resources"].items()
     }
-    return _in_order(template, TEMPLATE_ORDER)
+    return _in_order(template, SECTIONS)
 
 
-def _in_order(mapping: dict[str, Any], order: tuple[str, ...]) -> dict[str, Any]:
+def _in_order(mapping: dict[str, Any], order: Iterable[str]) -> dict[str, Any]:
     return {key: mapping[key] for key in (*order, *mapping) if key in mapping}
 
 
