@@ -22,6 +22,7 @@ from scaleout_cfn.config.tunables import (
     bounds_of,
     choices_of,
     default_of,
+    fields_by_name,
     fields_of,
     named_sections,
     problem_with,
@@ -260,7 +261,7 @@ def convert(
         problems.append(places.say(path, f"got {given!r}, which is not a table; write [{path}]"))
         return None
     found_before = len(problems)
-    fields = {field.name: field for field in fields_of(section)}
+    fields = fields_by_name(section)
     values: Table = {}
     for key, value in given.items():
         here = f"{path}.{key}" if path else key
@@ -272,6 +273,10 @@ def convert(
             else:
                 problems.append(places.say(here, f"unknown; {_hint(key, path, section, list(fields))}"))
             continue
+        usual = fields[key].default
+        if type(value) is type(usual) and value == usual:
+            values[key] = value  # most are, and a default is right
+            continue
         inner, meta = bare(fields[key].type)
         if sections := sections_of(inner):
             kept = getattr(default, key) if default is not None else default_of(fields[key])
@@ -281,10 +286,6 @@ def convert(
             values[key] = _convert_named(sections, inner, value, kept, here, places, problems)
         else:
             assert meta is not None, f"{here} has no tunable()"
-            usual = fields[key].default
-            if type(value) is type(usual) and value == usual:
-                values[key] = value  # most are, and a default is right
-                continue
             values[key] = _convert_value(fields[key].type, value, meta.description or "", here, places, problems)
     for name, field in fields.items():
         if name in values or name in given:
@@ -380,9 +381,9 @@ def _convert_section(
             return None
         section = kinds[given["kind"]]
     elif isinstance(given, dict):
-        own = {field.name for field in fields_of(section)}
+        own = fields_by_name(section)
         for choice in sections:
-            theirs = {field.name for field in fields_of(choice)}
+            theirs = fields_by_name(choice)
             if foreign := [key for key in given if key not in own and key in theirs]:
                 tag = choice.__struct_config__.tag
                 problems.append(places.say(f"{path}.{foreign[0]}", f'goes with kind = "{tag}"; write that beside it'))

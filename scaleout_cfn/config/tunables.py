@@ -17,6 +17,7 @@ __all__ = [
     "bounds_of",
     "choices_of",
     "default_of",
+    "fields_by_name",
     "fields_of",
     "named_sections",
     "pattern_of",
@@ -61,6 +62,12 @@ def tunable(
 def fields_of(section: type[Section]) -> tuple[msgspec.structs.FieldInfo, ...]:
     """The fields of a section: msgspec works them out anew at each call."""
     return msgspec.structs.fields(section)
+
+
+@functools.cache
+def fields_by_name(section: type[Section]) -> dict[str, msgspec.structs.FieldInfo]:
+    """The fields of a section by name."""
+    return {field.name: field for field in fields_of(section)}
 
 
 def unit_of(meta: Meta) -> str | None:
@@ -150,17 +157,12 @@ def tunable_at(section: Section, key: str) -> tuple[Any, Any, Meta] | None:
             if value is None:
                 return None
             continue
-        field = _fields_by_name(type(value)).get(part) if isinstance(value, Section) else None
+        field = fields_by_name(type(value)).get(part) if isinstance(value, Section) else None
         if field is None:
             return None
         inner, meta = bare(field.type)
         value = getattr(value, part)
     return None if meta is None or isinstance(value, Section) or named_sections(inner) else (inner, value, meta)
-
-
-@functools.cache
-def _fields_by_name(section: type[Section]) -> dict[str, msgspec.structs.FieldInfo]:
-    return {field.name: field for field in fields_of(section)}
 
 
 def bounds_of(meta: Meta) -> str:
