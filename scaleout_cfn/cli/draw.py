@@ -8,6 +8,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.changes.plan import Change, Kind, Plan, Property, destroys, kind_of
@@ -49,7 +50,7 @@ def duration(seconds: float) -> str:
 
 
 def plan_lines(plan: Plan, width: int, allowed: Iterable[str] = (), *, whole: bool = True) -> list[str]:
-    """A plan as a tree: every resource that changes, from what to what, and what it means.
+    """A plan as trees: every resource that changes, from what to what, and what it means; first those that go.
 
     Unless `whole`, a new stack is told by the numbers of its nested stacks. Where a line is too narrow its type goes
     first, and what is said of the resource never does.
@@ -62,8 +63,7 @@ def plan_lines(plan: Plan, width: int, allowed: Iterable[str] = (), *, whole: bo
     if plan.creates and not whole:
         lines += [cut(line, width) for line in _numbers(plan)]
     else:
-        for change in plan.changes:
-            lines += _change_lines(change, width, consented=change.path in set(allowed))
+        lines += _changes_lines(plan.changes, width, allowed)
     if plan.capabilities:
         lines += _wrapped(f"acknowledges {', '.join(plan.capabilities)}", "  ", width)
     lines += [cut(f"warning: {warning}", width * 3) for warning in plan.warnings]
@@ -86,6 +86,27 @@ def _numbers(plan: Plan) -> Iterator[str]:
     for path, number in sorted(numbers.items()):
         yield f"  + {number:>3} in {path + '/' if path else 'the root'}"
     yield "  each of them: by `diff`, or with --json"
+
+
+def _changes_lines(changes: Sequence[Change], width: int, allowed: Iterable[str]) -> Iterator[str]:
+    """What goes, under a heading, before all else: among many additions nobody sees a deletion."""
+    consented = set(allowed)
+    going, staying = (list(_tree(changes, going=going)) for going in (True, False))
+    for heading, tree in (("removed:", going), ("added, changed or replaced:", staying)):
+        if going and tree:
+            yield cut(heading, width)
+        for change in tree:
+            yield from _change_lines(change, width, consented=change.path in consented)
+
+
+def _tree(changes: Sequence[Change], *, going: bool) -> Iterator[Change]:
+    """What goes, or all else, with the nested stacks that it is in."""
+    parents = {change.path.rpartition("/")[0] for change in changes}
+    shown: set[str] = set()
+    for change in changes:
+        if (change.action == "Remove") is going and (going or change.path not in parents):
+            shown.update(accumulate(change.path.split("/"), "{}/{}".format))
+    return (change for change in changes if change.path in shown)
 
 
 def _change_lines(change: Change, width: int, *, consented: bool) -> Iterator[str]:

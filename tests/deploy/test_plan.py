@@ -228,6 +228,43 @@ def test_a_nested_stack_that_goes_says_so_at_any_width(width: int) -> None:
     assert "nested stack REMOVED" in "\n".join(plan_lines(plan(gone), width))
 
 
+def test_what_is_removed_comes_before_all_else_with_the_stacks_that_it_is_in() -> None:
+    """As of a stack that is adopted: much is added, and what was there goes."""
+    stack = "AWS::CloudFormation::Stack"
+    changes = (
+        Change("Web", stack, "Modify"),
+        Change("Web/Alarm", "AWS::CloudWatch::Alarm", "Add"),
+        Change("Web/Logs", "AWS::Logs::LogGroup", "Remove", policy="Retain", stateful=True),
+        Change("Network", stack, "Add"),
+        Change("Network/Route", "AWS::EC2::Route", "Add"),
+        Change("Old", stack, "Modify"),
+        Change("Old/Inner", stack, "Remove"),
+        Change("Old/Inner/Queue", "AWS::SQS::Queue", "Remove"),
+        Change("Api", stack, "Modify", unseen=True),
+        Change("Table", TABLE, "Remove", policy="Delete", stateful=True),
+    )
+    lines = [line.split("  AWS::")[0] for line in plan_lines(plan(*changes), 120)[1:]]
+    assert lines == [
+        "removed:",
+        "  Web/",
+        "    - Logs",
+        "  Old/",
+        "    Inner/  nested stack REMOVED",
+        "      - Queue",
+        "  - Table",
+        "added, changed or replaced:",
+        "  Web/",
+        "    + Alarm",
+        "  Network/  new nested stack",
+        "    + Route",
+        "  Api/  changes not shown",
+    ]
+
+
+def test_a_plan_that_removes_nothing_has_no_headings() -> None:
+    assert plan_lines(plan(Change("Table", TABLE, "Add")), 120)[1:] == ["  + Table  AWS::DynamoDB::Table"]
+
+
 def test_a_new_stack_is_told_by_numbers_until_every_row_is_asked_for() -> None:
     new = [Change(f"Network/R{number}", "AWS::EC2::Route", "Add") for number in range(20)]
     short = plan_lines(
