@@ -11,7 +11,7 @@ from zlib import crc32
 from scaleout_cfn.config import Config, ExistingLoadBalancer, Route, WebService
 from scaleout_cfn.grammars import is_case_of
 
-__all__ = ["MAINTENANCE", "VALUES_PER_RULE", "is_catch_all", "overshadowed", "priorities", "values_of_rule"]
+__all__ = ["MAINTENANCE", "VALUES_PER_RULE", "is_catch_all", "overshadowed", "priorities", "priority", "values_of_rule"]
 
 #: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
 VALUES_PER_RULE = 5
@@ -35,19 +35,23 @@ def values_of_rule(route: Route) -> list[str]:
 
 
 def priorities(config: Config) -> dict[str, int]:
-    """The priority of each web service's rule, by name.
+    """The priority of each web service's rule, by name."""
+    return {
+        name: priority(config, name, settings.route)
+        for name, settings in sorted(config.services.items())
+        if isinstance(settings, WebService)
+    }
+
+
+def priority(config: Config, name: str, route: Route) -> int:
+    """The priority of the rule of a service.
 
     One that is not given is made of the route and of the names of set and service, and of nothing else, so that it
     stays when another service comes or goes. A route that asks for more comes before one that asks for less.
     """
-    shared = isinstance(config.load_balancer, ExistingLoadBalancer)
-    made = {}
-    for name, settings in sorted(config.services.items()):
-        if isinstance(settings, WebService):
-            # On a balancer of its own a set is alone, and its environments route alike.
-            whose = f"{config.stack_name}/{name}" if shared else name
-            made[name] = settings.route.priority or _made(settings.route, whose)
-    return made
+    # On a balancer of its own a set is alone, and its environments route alike.
+    is_shared = isinstance(config.load_balancer, ExistingLoadBalancer)
+    return route.priority or _made(route, f"{config.stack_name}/{name}" if is_shared else name)
 
 
 def _made(route: Route, whose: str) -> int:

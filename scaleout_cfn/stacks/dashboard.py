@@ -44,7 +44,8 @@ def build(
     group_name: dict[str, GroupName],
 ) -> Outputs:
     services = units(config)
-    rows = [row for unit in services for row in _service(unit, services)]
+    titles = [unit.service for unit in services]
+    rows = [row for unit in services for row in _service(unit, titles)]
     rows += [_nodes(name) for name in sorted(group_name)]
     known: dict[str, object] = {"Root": root_stack, "Cluster": cluster_name}
     if load_balancer_name is not None:
@@ -87,7 +88,7 @@ def _graph(title: str, statistic: str, metrics: list[Any], width: int) -> dict[s
     return {"type": "metric", "width": width, "properties": properties}
 
 
-def _service(unit: Unit, services: list[Unit]) -> list[list[dict[str, Any]]]:
+def _service(unit: Unit, titles: list[str]) -> list[list[dict[str, Any]]]:
     """Requests, latency and targets of a web service; of any, its use of its tasks and the last lines of its log."""
     log = {
         "title": f"{unit.name}: last lines of the log",
@@ -96,7 +97,7 @@ def _service(unit: Unit, services: list[Unit]) -> list[list[dict[str, Any]]]:
         "view": "table",
     }
     if not unit.is_web:
-        found = [_use(unit, services), *_tasks(unit, services)]
+        found = [_use(unit, titles), *_tasks(unit, titles)]
         rest = WIDTH - sum(widget["width"] for widget in found)
         return [[*found, {"type": "log", "width": rest, "properties": log}]]
     targets = ["LoadBalancer", "${LoadBalancer}", "TargetGroup", f"${{{unit.title}Targets}}"]
@@ -110,21 +111,21 @@ def _service(unit: Unit, services: list[Unit]) -> list[list[dict[str, Any]]]:
             _graph(f"{unit.name}: requests and 5xx answers a minute", "Sum", counted, 6),
             _graph(f"{unit.name}: response time, seconds", "p99", times, 6),
             _graph(f"{unit.name}: tasks that can serve", "Maximum", serving, 6),
-            _use(unit, services),
+            _use(unit, titles),
         ],
         [{"type": "log", "width": WIDTH, "properties": log}],
     ]
 
 
-def _use(unit: Unit, services: list[Unit]) -> dict[str, Any]:
+def _use(unit: Unit, titles: list[str]) -> dict[str, Any]:
     lines = [
-        _found(unit, services, ECS, metric, "Average", label)
+        _found(unit, titles, ECS, metric, "Average", label)
         for metric, label in (("CPUUtilization", "CPU"), ("MemoryUtilization", "memory"))
     ]
     return _graph(f"{unit.name}: CPU and memory, percent", "Average", lines, 6)
 
 
-def _tasks(unit: Unit, services: list[Unit]) -> list[dict[str, Any]]:
+def _tasks(unit: Unit, titles: list[str]) -> list[dict[str, Any]]:
     """How many tasks of a service behind no load balancer run, where a metric says so.
 
     Without Container Insights it is the number of a minute's samples; no page says how many a task has of 20 s metrics.
@@ -132,17 +133,17 @@ def _tasks(unit: Unit, services: list[Unit]) -> list[dict[str, Any]]:
     """
     if unit.config.cluster.container_insights != "disabled":
         lines = [
-            _found(unit, services, INSIGHTS, metric, "Average", label)
+            _found(unit, titles, INSIGHTS, metric, "Average", label)
             for metric, label in (("RunningTaskCount", "running"), ("DesiredTaskCount", "desired"))
         ]
     elif unit.settings.scaling.high_resolution:
         return []
     else:
-        lines = [_found(unit, services, ECS, "CPUUtilization", "SampleCount", "running")]
+        lines = [_found(unit, titles, ECS, "CPUUtilization", "SampleCount", "running")]
     return [_graph(f"{unit.name}: tasks", "Average", lines, 6)]
 
 
-def _found(unit: Unit, services: list[Unit], namespace: str, metric: str, statistic: str, label: str) -> list[Any]:
+def _found(unit: Unit, titles: list[str], namespace: str, metric: str, statistic: str, label: str) -> list[Any]:
     """A line of a service, found by the beginning of its name: it comes after this stack, which takes nothing of it.
 
     CloudFormation names a service after its stack, and that one after the root and its title; a search that is not in
@@ -151,7 +152,7 @@ def _found(unit: Unit, services: list[Unit], namespace: str, metric: str, statis
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html
     """
     # The title of `web-service` begins as that of `web`.
-    longer = [other.service for other in services if other.service.startswith(unit.service) and other.name != unit.name]
+    longer = [title for title in titles if title.startswith(unit.service) and title != unit.service]
     names = " NOT ".join(f"ServiceName=${{Root}}-{title}" for title in (unit.service, *longer))
     search = f'{{{namespace},ClusterName,ServiceName}} ClusterName="${{Cluster}}" MetricName="{metric}" {names}'
     return [{"expression": f"SEARCH('{search}', '{statistic}', 60)", "label": label}]

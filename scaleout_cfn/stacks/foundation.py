@@ -12,7 +12,7 @@ from troposphere import elasticloadbalancingv2 as elb
 from troposphere.validators.route53 import AliasTarget
 
 from scaleout_cfn.config import RegistryPipeline, WebService
-from scaleout_cfn.config.routing import priorities
+from scaleout_cfn.config.routing import priority
 from scaleout_cfn.config.units import Unit
 from scaleout_cfn.metrics import ALB, dimensions
 from scaleout_cfn.stack import Stack
@@ -250,7 +250,7 @@ def _rule(stack: Stack, unit: Unit, settings: WebService, listener: ListenerArn,
         elb.ListenerRule(
             "Rule",
             ListenerArn=listener,
-            Priority=priorities(unit.config)[unit.name],
+            Priority=priority(unit.config, unit.name, route),
             Conditions=conditions or [everything],
             Actions=[elb.ListenerRuleAction(Type="forward", TargetGroupArn=targets.ref())],
         )
