@@ -85,8 +85,11 @@ def _write(value: Any, emit: Callable[[yaml.Event], None]) -> None:
                 return
         emit(_MAPPING if value else _EMPTY_MAPPING)
         for key, item in value.items():
-            _write(key, emit)
-            _write(item, emit)
+            emit(_string(key))
+            if isinstance(item, str):  # most are: a call less
+                emit(_string(item))
+            else:
+                _write(item, emit)
         emit(_END_MAPPING)
     elif isinstance(value, (list, tuple)):
         _write_items(value, _SEQUENCE, not value, emit)

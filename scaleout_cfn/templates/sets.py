@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -50,6 +51,7 @@ class StackSet:
         self.roots = list(self._trees())
         self.stacks = [stack for root in self.roots for stack in root.tree()]
         self._of_type: dict[str, list[StackView]] = {}
+        self._places: dict[str, list[Place]] = {}
         for stack in self.stacks:
             for kind in stack.facts.by_type:
                 self._of_type.setdefault(kind, []).append(stack)
@@ -60,7 +62,12 @@ class StackSet:
 
     def of_type(self, *types: str) -> Iterator[Place]:
         """The resources of some types that may exist, in all stacks."""
-        return (place for kind in types for stack in self._of_type.get(kind, ()) for place in stack.places(kind))
+        return itertools.chain.from_iterable(map(self._places_of, types))
+
+    def _places_of(self, kind: str) -> list[Place]:
+        if kind not in self._places:
+            self._places[kind] = [place for stack in self._of_type.get(kind, ()) for place in stack.places(kind)]
+        return self._places[kind]
 
     def view(self, file: str) -> StackView:
         """A template as the first stack that is made of it."""
