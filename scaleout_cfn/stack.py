@@ -36,6 +36,7 @@ V = TypeVar("V", bound=Value)
 UNRENDERED = "https://unrendered.invalid/"
 
 
+@functools.lru_cache(1_000)
 def pascal(name: str) -> str:
     """The CloudFormation name of a Python one: `min_tasks` becomes `MinTasks`."""
     return "".join(part[:1].upper() + part[1:] for part in name.replace("-", "_").split("_"))
