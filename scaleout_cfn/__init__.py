@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         Schedule,
         Section,
         SourcePipeline,
+        StandIn,
         StepAdjustment,
         StepScaling,
         TargetTracking,
@@ -109,7 +110,7 @@ _HOMES = {
         "Alarms Certificate Cluster Config Deployment Domain Ec2Capacity ExistingLoadBalancer"
         " ExistingVpc FargateCapacity GitHubPipeline HealthCheck Http InternalService ManagedCapacity NewLoadBalancer"
         " NewVpc NoPipeline NodeScaling Observability Registry RegistryPipeline Route Scaling"
-        " Schedule Section SourcePipeline StepAdjustment StepScaling TargetTracking WebAlarms WebDeployment"
+        " Schedule Section SourcePipeline StandIn StepAdjustment StepScaling TargetTracking WebAlarms WebDeployment"
         " WebService WorkerService tunable"
     ),
     "config.file": "load",
@@ -174,6 +175,7 @@ __all__ = [
     "SetError",
     "SourcePipeline",
     "Stack",
+    "StandIn",
     "StepAdjustment",
     "StepScaling",
     "SubnetIds",

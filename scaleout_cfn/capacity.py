@@ -20,7 +20,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from scaleout_cfn.config import Config, Ec2Capacity, Scaling, Schedule
-from scaleout_cfn.config.units import Unit, units
+from scaleout_cfn.config.units import Unit, units, with_stand_ins
 from scaleout_cfn.errors import SetError
 
 __all__ = [
@@ -447,7 +447,7 @@ def fitting_tasks(config: Config) -> dict[str, int | None]:
     most: dict[str, int | None] = {}
     refusals: list[str] = []
     for name, pool in sorted(config.capacity.items()):
-        on_it = [unit for unit in units(config) if unit.pool_name == name]
+        on_it = [unit for unit in with_stand_ins(units(config)) if unit.pool_name == name]
         if not isinstance(pool, Ec2Capacity):
             most |= dict.fromkeys((unit.name for unit in on_it), None)
             continue

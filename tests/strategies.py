@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import types
 import typing
 from typing import Any, get_args, get_origin
 
@@ -29,10 +30,10 @@ from scaleout_cfn.config import (
     Route,
     WebService,
 )
-from scaleout_cfn.config.conflicts import unreachable
+from scaleout_cfn.config.conflicts import conflicts, unreachable
 from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
 from scaleout_cfn.config.tunables import Section, bare, fields_of, named_sections, sections_of
-from scaleout_cfn.config.units import Unit, units
+from scaleout_cfn.config.units import Unit, units, with_stand_ins
 
 SERVICES = ["web", "api", "mailer", "order-desk"]
 POOLS = ["nodes", "second", "third"]
@@ -152,7 +153,8 @@ def _tunable(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Any]:
     if field.name in SAMPLES:
         return SAMPLES[field.name]
     if choices := sections_of(inner):
-        return st.one_of(*map(sections, choices))
+        may_be_left_out = [st.none()] if types.NoneType in get_args(inner) else []
+        return st.one_of(*may_be_left_out, *map(sections, choices))
     if inner is bool:
         return st.booleans()
     assert meta is not None
@@ -187,6 +189,7 @@ def configs(draw: st.DrawFn) -> Config:
         services[unit.name] = replace(services[unit.name], **draw(_of_its_place(unit)))
     config = replace(config, services=services)
     config = _routed(draw, config)
+    config = _stood_in_for(draw, config)
     return _roomy(draw, config)
 
 
@@ -359,6 +362,21 @@ def _routed(draw: st.DrawFn, config: Config) -> Config:
     return replace(config, services=services, registry=registry, capacity=pools, network=network)
 
 
+def _stood_in_for(draw: st.DrawFn, config: Config) -> Config:
+    """The same with stand-ins where they can be."""
+    services = dict(config.services)
+    for name, settings in config.services.items():
+        if isinstance(settings, WebService) and settings.stand_in is not None:
+            drawn = replace(settings.stand_in, network_mode="auto", tasks=settings.stand_in.tasks % 20)
+            able = []
+            for pool in ["", *sorted(config.capacity)]:
+                tried = replace(settings, stand_in=replace(drawn, capacity=pool))
+                if not conflicts(replace(config, services={**config.services, name: tried})):
+                    able.append(tried)
+            services[name] = draw(st.sampled_from([replace(settings, stand_in=None), *able]))
+    return replace(config, services=services)
+
+
 def _roomy(draw: st.DrawFn, config: Config) -> Config:
     """The same with bounds of tasks, and nodes that hold them."""
     services: dict[str, Any] = dict(config.services)
@@ -373,7 +391,7 @@ def _roomy(draw: st.DrawFn, config: Config) -> Config:
                 most = min(most, 5000 if len(on_it) == 1 else 8)
             services[unit.name] = replace(unit.settings, scaling=draw(_scaling(unit, most)))
         config = replace(config, services=services, capacity=dict(pools))
-        demands = [demand_of(unit) for unit in units(config) if unit.pool_name == name]
+        demands = [demand_of(unit) for unit in with_stand_ins(units(config)) if unit.pool_name == name]
         if isinstance(pool, Ec2Capacity) and len(demands) > 1:
             needed = max(nodes_needed(instance_type(type), demands) or 0 for type in pool.instance_types)
             pools[name] = replace(pools[name], max_nodes=max(pools[name].max_nodes, needed))

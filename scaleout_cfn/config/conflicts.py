@@ -29,7 +29,7 @@ from scaleout_cfn.config import (
 )
 from scaleout_cfn.config.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
 from scaleout_cfn.config.sizes import fargate_sizes_near
-from scaleout_cfn.config.units import Unit, names_of, units
+from scaleout_cfn.config.units import Unit, names_of, units, with_stand_ins
 from scaleout_cfn.grammars import (
     arn_of,
     ecr_repository,
@@ -61,6 +61,7 @@ def conflicts(config: Config) -> list[Conflict]:
         *_load_balancer(config),
         *_capacity(config),
         *(conflict for unit in units(config) for conflict in _service(unit)),
+        *(conflict for unit in units(config) for conflict in _stand_in(unit)),
         *_routes(config),
         *_providers(config),
     ]
@@ -135,6 +136,12 @@ def _names(config: Config) -> Iterator[Conflict]:
             )
         if settings.image_of:
             yield from _image_of(config, name, settings.image_of)
+        if isinstance(settings, WebService) and settings.stand_in is not None:
+            pool = settings.stand_in.capacity
+            if pool and pool not in config.capacity:
+                yield Conflict(f"{key}.stand_in.capacity", f"got {pool!r}; the pools are {names_of(config.capacity)}")
+            if f"{name}-stand-in" in config.services:
+                yield Conflict(f"{key}.stand_in", f"is called {name}-stand-in, as a service is; rename that")
         for other in settings.reaches:
             if not isinstance(config.services.get(other), InternalService):
                 kind = 'is not of kind = "internal"' if other in config.services else "is not there"
@@ -241,7 +248,7 @@ def _network(config: Config) -> Iterator[Conflict]:
         )
     if network.egress != "public-subnets":
         return
-    for unit in units(config):
+    for unit in with_stand_ins(units(config)):
         # Fargate gives a task's interface a public address where it is asked to; EC2 never does.
         if unit.network_mode == "awsvpc" and not isinstance(unit.pool, FargateCapacity):
             why = (
@@ -347,6 +354,17 @@ def _service(unit: Unit) -> Iterator[Conflict]:
         )
     yield from _scaling(f"{key}.scaling", settings.scaling)
     yield from _pipeline(unit)
+
+
+def _stand_in(unit: Unit) -> Iterator[Conflict]:
+    """What its pool cannot do, where that is not said of the service itself."""
+    if unit.stand_in is not None:
+        said = {conflict.key for conflict in _on_its_pool(unit)}
+        for conflict in _on_its_pool(unit.stand_in):
+            if conflict.key == f"{unit.key}.network_mode":
+                yield Conflict(f"{unit.key}.stand_in.network_mode", conflict.what)
+            elif conflict.key not in said:
+                yield Conflict(conflict.key, f"for its stand-in: {conflict.what}")
 
 
 def _on_its_pool(unit: Unit) -> Iterator[Conflict]:

@@ -37,6 +37,7 @@ __all__ = [
     "Route",
     "Service",
     "SourcePipeline",
+    "StandIn",
     "WebAlarms",
     "WebDeployment",
     "WebService",
@@ -435,6 +436,32 @@ class Service(Section, frozen=True, kw_only=True):
     ] = NoPipeline()
 
 
+class StandIn(Section, frozen=True, kw_only=True):
+    """Tasks beside those of a web service, for as long as what they are behind is made anew.
+
+    Of a target group most can only be replaced: whether it has nodes or addresses, its port and protocol. Its tasks
+    would be asked before they are there. A stand-in has a target group of its own, and gets all requests meanwhile.
+    """
+
+    capacity: Annotated[
+        str,
+        tunable(
+            "The pool that it runs on; empty for the service's own.",
+            pattern="^[a-z0-9-]*$",
+            allowed="the name of a pool, or nothing",
+        ),
+    ] = ""
+    network_mode: Annotated[
+        Literal["auto", "bridge", "awsvpc"], tunable("As that of the service; auto: bridge on EC2 nodes.")
+    ] = "auto"
+    tasks: Annotated[
+        int, tunable("How many there are, for nothing scales them; 0 for the most of the service.", ge=0, le=10000)
+    ] = 0
+    serves: Annotated[
+        bool, tunable("Whether it gets the requests; false until it is there, and while the service does.")
+    ] = False
+
+
 class WebService(Service, frozen=True, kw_only=True, tag_field="kind", tag="web"):
     """A service behind the load balancer."""
 
@@ -448,6 +475,9 @@ class WebService(Service, frozen=True, kw_only=True, tag_field="kind", tag="web"
     ] = 30
     deployment: Annotated[WebDeployment, tunable("How a new version takes over.")] = WebDeployment()
     alarms: Annotated[WebAlarms, tunable("What raises an alarm.")] = WebAlarms()
+    stand_in: Annotated[
+        StandIn | None, tunable("Tasks that take its place while its target group is made anew; none usually.")
+    ] = None
 
 
 class InternalService(Service, frozen=True, kw_only=True, tag_field="kind", tag="internal"):

@@ -142,7 +142,7 @@ def _write_short(lines: list[str], given: Section, usual: Section, path: str) ->
     default = {key: value for key, _, value, _ in tunables(usual, path)}
     tables: dict[str, list[str]] = {}
     for key, inner, value, meta in tunables(given, path):
-        is_default = value == default[key]
+        is_default = key in default and value == default[key]
         if is_default and re.sub(r"^(capacity|services)\.[^.]+", r"\1.NAME", key) not in SHORT:
             continue
         table, _, name = key.rpartition(".")
@@ -182,7 +182,9 @@ def _write_section(lines: list[str], given: Section, usual: Section, path: str) 
         assert meta is not None
         key = f"{path}.{field.name}" if path else field.name
         value = getattr(given, field.name)
-        if choices := sections_of(inner):
+        if (choices := sections_of(inner)) and value is None:
+            _write_left_out(lines, choices[0], meta, key)
+        elif choices:
             lines += [f"# {meta.description}", f"[{key}]"]
             if len(choices) > 1:
                 kinds = ", ".join(f'"{choice.__struct_config__.tag}"' for choice in choices)
@@ -195,6 +197,18 @@ def _write_section(lines: list[str], given: Section, usual: Section, path: str) 
             _write_named(lines, choices, meta, value, getattr(usual, field.name), key)
     if lines[-1]:
         lines.append("")
+
+
+def _write_left_out(lines: list[str], section: type[Section], meta: Meta, key: str) -> None:
+    """A section that is not there, as a comment."""
+    lines += [f"# {meta.description}", f"#[{key}]"]
+    for field in fields_of(section):
+        inner, about = bare(field.type)
+        if not sections_of(inner) and not named_sections(inner):
+            assert about is not None
+            value = default_of(field)
+            lines += [*_comment(inner, about), f"#{field.name} = " + ("..." if value is None else toml(value))]
+    lines.append("")
 
 
 def _write_named(

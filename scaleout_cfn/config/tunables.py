@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import types
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
@@ -101,10 +102,13 @@ def bare(annotation: Any) -> tuple[Any, Meta | None]:
 
 
 def sections_of(inner: Any) -> tuple[type[Section], ...]:
-    """The sections that a field may hold: one, several that exclude each other, or none."""
+    """The sections that a field may hold: one, several that exclude each other, or none.
+
+    A section that may be left out, `StandIn | None`, is one.
+    """
     if isinstance(inner, type) and issubclass(inner, Section):
         return (inner,)
-    choices = get_args(inner)
+    choices = tuple(choice for choice in get_args(inner) if choice is not types.NoneType)
     if choices and all(isinstance(choice, type) and issubclass(choice, Section) for choice in choices):
         return choices
     return ()
@@ -131,7 +135,8 @@ def default_of(field: msgspec.structs.FieldInfo) -> Any:
 def tunables(section: Section, path: str = "") -> Iterator[tuple[str, Any, Any, Meta]]:
     """Every tunable of a section as (dotted key, type, value, Meta), depth first, in order of declaration.
 
-    Of sections that exclude each other, that one which the value is; of sections by name, those that are there.
+    Of sections that exclude each other, that one which the value is; of sections by name, and of one that may be left
+    out, those that are there.
     """
     for field in fields_of(type(section)):
         inner, meta = bare(field.type)
@@ -139,7 +144,8 @@ def tunables(section: Section, path: str = "") -> Iterator[tuple[str, Any, Any, 
         key = f"{path}.{field.name}" if path else field.name
         assert meta is not None, f"{key} has no tunable()"
         if sections_of(inner):
-            yield from tunables(value, key)
+            if value is not None:
+                yield from tunables(value, key)
         elif named_sections(inner):
             for name, entry in value.items():
                 yield from tunables(entry, f"{key}.{name}")

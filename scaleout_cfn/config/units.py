@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from scaleout_cfn.config import (
     AnyService,
@@ -16,10 +17,12 @@ from scaleout_cfn.config import (
     FargateCapacity,
     InternalService,
     NoPipeline,
+    Route,
+    Scaling,
     WebService,
 )
 
-__all__ = ["IMAGE", "Unit", "name_of", "names_of", "service_in", "title_of", "units"]
+__all__ = ["IMAGE", "Unit", "name_of", "names_of", "service_in", "title_of", "units", "with_stand_ins"]
 
 #: What the name of a root parameter that is an image ends in.
 IMAGE = "ImageUri"
@@ -52,6 +55,8 @@ class Unit(Struct, frozen=True):
     name: str
     settings: AnyService
     config: Config
+    #: Of a stand-in, the service whose place it takes.
+    stands_in_for: str = ""
 
     @property
     def title(self) -> str:
@@ -74,7 +79,7 @@ class Unit(Struct, frozen=True):
     @property
     def key(self) -> str:
         """Where the service's section is in the config."""
-        return f"services.{self.name}"
+        return f"services.{self.stands_in_for or self.name}"
 
     @property
     def pool_name(self) -> str:
@@ -137,6 +142,29 @@ class Unit(Struct, frozen=True):
         """Whether it answers to a name in the set's namespace."""
         return isinstance(self.settings, InternalService)
 
+    @property
+    def stand_in(self) -> Unit | None:
+        """What takes its place for a while: a service as this one, on another pool or in another network mode."""
+        settings = self.settings
+        if not isinstance(settings, WebService) or settings.stand_in is None or self.stands_in_for:
+            return None
+        section = settings.stand_in
+        pool = self.config.capacity[section.capacity or self.pool_name]
+        tasks = section.tasks or settings.scaling.max_tasks
+        changed = replace(
+            settings,
+            capacity=section.capacity or settings.capacity,
+            network_mode=section.network_mode,
+            placement=settings.placement if isinstance(pool, Ec2Capacity) else "spread",
+            image_of=self.image_owner,
+            image_uri="",
+            route=Route(),
+            stand_in=None,
+            scaling=Scaling(min_tasks=tasks, max_tasks=tasks),
+            pipeline=NoPipeline(),
+        )
+        return Unit(f"{self.name}-stand-in", changed, self.config, self.name)
+
     def comes_after(self, other: str) -> bool:
         """Whether it is made after another service, which it names. Of those that name each other in a circle, neither
         is."""
@@ -158,6 +186,11 @@ def _reached_from(name: str, config: Config) -> set[str]:
 def units(config: Config) -> list[Unit]:
     """The services of a config, in the order of their names: where one is written changes no template."""
     return [Unit(name, config.services[name], config) for name in sorted(config.services)]
+
+
+def with_stand_ins(services: Iterable[Unit]) -> list[Unit]:
+    """Services, and before each that has one what stands in for it."""
+    return [each for unit in services for each in (unit.stand_in, unit) if each is not None]
 
 
 def names_of(sections: Mapping[str, object]) -> str:

@@ -23,7 +23,7 @@ from troposphere.validators.autoscaling import Tags
 
 from scaleout_cfn.capacity import RESERVED_MEMORY_MIB
 from scaleout_cfn.config import Config, Ec2Capacity, FargateCapacity, ManagedCapacity
-from scaleout_cfn.config.units import title_of, units
+from scaleout_cfn.config.units import title_of, units, with_stand_ins
 from scaleout_cfn.iam import (
     assumed_by,
     aws_policy,
@@ -75,7 +75,8 @@ def build(
             assert vpc_id is not None and subnets is not None
             # Under bridge a node's group is that of its tasks.
             from_balancer = any(
-                unit.pool_name == name and unit.is_web and unit.network_mode == "bridge" for unit in units(config)
+                unit.pool_name == name and unit.is_web and unit.network_mode == "bridge"
+                for unit in with_stand_ins(units(config))
             )
             providers[name], groups[name] = _nodes(
                 stack,

@@ -58,6 +58,7 @@ def build(
     load_balancer_security_group: SecurityGroupId | None,
     load_balancer_dns_name: DnsName | None,
     load_balancer_zone: HostedZoneId | None,
+    stand_in: TargetGroupArn | None,
     topic: TopicArn | None,
 ) -> Outputs:
     # Here and not beside the service, so that the logs of a first deployment that fails are there to be read.
@@ -83,12 +84,13 @@ def build(
         assert vpc_id is not None
         outputs["security_group"] = _security_group(stack, unit, vpc_id, load_balancer_security_group)
     if isinstance(unit.settings, WebService):
-        assert vpc_id is not None and listener is not None and load_balancer_name is not None and topic is not None
+        assert vpc_id is not None and load_balancer_name is not None and topic is not None
         targets = _target_group(stack, unit, unit.settings, vpc_id)
-        _rule(stack, unit, unit.settings, listener, targets)
-        if unit.settings.route.certificate_arn:
+        if listener is not None:
+            _rule(stack, unit, unit.settings, listener, _forward(unit.settings, targets, stand_in))
+        if listener is not None and unit.settings.route.certificate_arn:
             _serve_certificate(stack, listener, unit.settings.route.certificate_arn)
-        if zone := unit.settings.route.hosted_zone_id:
+        if listener is not None and (zone := unit.settings.route.hosted_zone_id):
             _serve_certificate(stack, listener, _certificate(stack, unit.settings.route.hosts, zone).ref())
             assert load_balancer_dns_name is not None and load_balancer_zone is not None
             target = AliasTarget(HostedZoneId=load_balancer_zone, DNSName=load_balancer_dns_name)
@@ -224,7 +226,24 @@ def _target_group(stack: Stack, unit: Unit, settings: WebService, vpc_id: VpcId)
     )
 
 
-def _rule(stack: Stack, unit: Unit, settings: WebService, listener: ListenerArn, targets: elb.TargetGroup) -> None:
+def _forward(settings: WebService, targets: elb.TargetGroup, stand_in: TargetGroupArn | None) -> elb.ListenerRuleAction:
+    """To the tasks, or to those that stand in for them. Both are named: tasks register in no group that no rule names.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-action-types.html
+    """
+    if settings.stand_in is None:
+        return elb.ListenerRuleAction(Type="forward", TargetGroupArn=targets.ref())
+    serves = settings.stand_in.serves
+    groups = [
+        elb.TargetGroupTuple(TargetGroupArn=targets.ref(), Weight=int(not serves)),
+        elb.TargetGroupTuple(TargetGroupArn=stand_in, Weight=int(serves)),
+    ]
+    return elb.ListenerRuleAction(Type="forward", ForwardConfig=elb.ForwardConfig(TargetGroups=groups))
+
+
+def _rule(
+    stack: Stack, unit: Unit, settings: WebService, listener: ListenerArn, forward: elb.ListenerRuleAction
+) -> None:
     """The requests that the service gets. One that gets all that nobody claims has a rule too: the last.
 
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html
@@ -252,7 +271,7 @@ def _rule(stack: Stack, unit: Unit, settings: WebService, listener: ListenerArn,
             ListenerArn=listener,
             Priority=priority(unit.config, unit.name, route),
             Conditions=conditions or [everything],
-            Actions=[elb.ListenerRuleAction(Type="forward", TargetGroupArn=targets.ref())],
+            Actions=[forward],
         )
     )
 

@@ -23,7 +23,7 @@ from scaleout_cfn.config import (
     NewVpc,
     WebService,
 )
-from scaleout_cfn.config.units import Unit, units
+from scaleout_cfn.config.units import Unit, units, with_stand_ins
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks import (
     capacity,
@@ -82,6 +82,7 @@ def build(stack: Stack, config: Config) -> Outputs:
     A root of your own calls it with its own stack and nests more beside what it made.
     """
     services = units(config)
+    running = with_stand_ins(services)
     # First, for it has no default.
     given_network = None if isinstance(config.network, NewVpc) else _given_network(stack)
     room = fitting_tasks(config)
@@ -119,14 +120,14 @@ def build(stack: Stack, config: Config) -> Outputs:
         vpc_id=net.vpc_id if nodes else None,
         subnets=net.node_subnets if nodes else None,
         machine_image=machine_image,
-        load_balancer_security_group=alb.security_group if alb and _any_bridge(services) else None,
+        load_balancer_security_group=alb.security_group if alb and _any_bridge(running) else None,
         topic=told.topic if grow else None,
     )
 
     names = stack.nest("Namespace", namespace.build, config) if any(unit.is_reached for unit in services) else None
 
-    ground = {}
-    for unit in services:
+    ground: dict[str, foundation.Outputs] = {}
+    for unit in running:
         web = alb if unit.is_web else None
         apart = unit.network_mode == "awsvpc"
         made_names = isinstance(unit.settings, WebService) and unit.settings.route.hosted_zone_id
@@ -135,11 +136,12 @@ def build(stack: Stack, config: Config) -> Outputs:
             foundation.build,
             unit,
             vpc_id=net.vpc_id if web or apart else None,
-            listener=web.listener if web else None,
+            listener=web.listener if web and not unit.stands_in_for else None,
             load_balancer_name=web.load_balancer_name if web else None,
             load_balancer_security_group=web.security_group if web and apart else None,
             load_balancer_dns_name=web.dns_name if web and made_names else None,
             load_balancer_zone=web.canonical_zone if web and made_names else None,
+            stand_in=ground[unit.stand_in.name].target_group if unit.stand_in else None,
             topic=told.topic if web else None,
         )
 
@@ -150,8 +152,10 @@ def build(stack: Stack, config: Config) -> Outputs:
         root_stack=StackName(Ref("AWS::StackName")),
         cluster_name=ecs.cluster_name,
         load_balancer_name=alb.load_balancer_name if alb else None,
-        target_group_name={name: base.target_group_name for name, base in ground.items() if base.target_group_name},
-        log_group_name={name: base.log_group_name for name, base in ground.items()},
+        target_group_name={
+            unit.name: name for unit in services if (name := ground[unit.name].target_group_name) is not None
+        },
+        log_group_name={unit.name: ground[unit.name].log_group_name for unit in services},
         capacity_provider={name: pools.capacity_provider[name] for name in pools.group_name},
         group_name=pools.group_name,
     )
@@ -162,10 +166,11 @@ def build(stack: Stack, config: Config) -> Outputs:
         owner: stack.condition(f"Has{Unit(owner, config.services[owner], config).title}Image", Not(Equals(image, "")))
         for owner, image in images.items()
     }
-    for unit in services:
+    for unit in running:
         base, web = ground[unit.name], alb if unit.is_web else None
         apart = unit.network_mode == "awsvpc"
         connected = unit.is_reached or unit.settings.reaches
+        scaled = not unit.stands_in_for
         stack.nest_if(
             has_image[unit.image_owner],
             unit.service,
@@ -176,8 +181,8 @@ def build(stack: Stack, config: Config) -> Outputs:
             cluster_name=ecs.cluster_name,
             capacity_provider=pools.capacity_provider.get(unit.pool_name),
             target_group=base.target_group,
-            target_group_name=base.target_group_name,
-            load_balancer_name=web.load_balancer_name if web else None,
+            target_group_name=base.target_group_name if scaled else None,
+            load_balancer_name=web.load_balancer_name if web and scaled else None,
             log_group_name=base.log_group_name,
             alarms=base.alarms,
             subnets=net.node_subnets if apart else None,
@@ -185,19 +190,24 @@ def build(stack: Stack, config: Config) -> Outputs:
             reached_group={name: _group_of(ground[name]) for name in unit.settings.reaches},
             reached=_there(unit, has_image),
             namespace=names.namespace if names and connected else None,
-            min_tasks=min_tasks[unit.name],
-            max_tasks=max_tasks[unit.name],
-            topic=told.topic,
+            min_tasks=min_tasks.get(unit.name),
+            max_tasks=max_tasks.get(unit.name),
+            topic=told.topic if scaled else None,
         )
-    for unit in services:
+    for unit in running:
         # A task finds by name only what was there when it started. A Ref is a dependency, here too; DependsOn may not
         # name a stack that a condition leaves out.
         # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html
-        before = [other for other in services if unit.comes_after(other.name)]
+        before: list[object] = [
+            If(has_image[other.image_owner], Ref(other.service), "")
+            for other in services
+            if unit.comes_after(other.name)
+        ]
+        if unit.stands_in_for:
+            # ECS registers tasks in no target group that no rule names.
+            before.append(Ref(Unit(unit.stands_in_for, config.services[unit.stands_in_for], config).foundation))
         if before:
-            stack.template.resources[unit.service].Metadata = {
-                "After": [If(has_image[other.image_owner], Ref(other.service), "") for other in before]
-            }
+            stack.template.resources[unit.service].Metadata = {"After": before}
 
     pipelines = {}
     for unit in services:
@@ -225,7 +235,7 @@ def build(stack: Stack, config: Config) -> Outputs:
         url={unit.name: _url(unit, alb) for unit in services if alb and unit.is_web},
         repository_uri={name: base.repository_uri for name, base in ground.items() if base.repository_uri},
         cluster_name=ecs.cluster_name,
-        log_group_name={name: base.log_group_name for name, base in ground.items()},
+        log_group_name={unit.name: ground[unit.name].log_group_name for unit in services},
         dashboard_url=_console_link(stack, view.dashboard_name),
         vpc_id=net.vpc_id,
         node_subnets=net.node_subnets,

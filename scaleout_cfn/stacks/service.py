@@ -59,9 +59,9 @@ def build(
     reached_group: dict[str, SecurityGroupId],
     reached: Text | None,
     namespace: NamespaceArn | None,
-    min_tasks: Number,
-    max_tasks: Number,
-    topic: TopicArn,
+    min_tasks: Number | None,
+    max_tasks: Number | None,
+    topic: TopicArn | None,
 ) -> Outputs:
     settings = unit.settings
     execution_role = _execution_role(stack, unit, repository_arn, log_group_name)
@@ -110,6 +110,10 @@ def build(
             ]
         )
     stack.add(service)
+    if min_tasks is None or max_tasks is None or topic is None:
+        # What stands in for another is as many as it has to be, for as long as it is there.
+        service.DesiredCount = settings.scaling.max_tasks
+        return Outputs()
     scale(
         stack,
         unit,

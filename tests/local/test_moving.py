@@ -1,10 +1,14 @@
-"""From EC2 nodes to Fargate and back in three deployments each: the plan of each step, and what it leaves alone."""
+"""From EC2 nodes to Fargate and back in three deployments each: the plan of each step, and what it leaves alone.
+
+Under awsvpc the service is moved in place. Under bridge, where its target group cannot stay, a
+stand-in serves meanwhile.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 import scaleout_cfn as sc
 
@@ -18,7 +22,7 @@ NODES = sc.Ec2Capacity(max_nodes=12)
 ON_NODES = sc.WebService(
     capacity="nodes", network_mode="awsvpc", cpu_units=256, memory_mib=512, scaling=sc.Scaling(max_tasks=4)
 )
-ON_FARGATE = msgspec.structs.replace(ON_NODES, capacity="air")
+ON_FARGATE = replace(ON_NODES, capacity="air")
 BOTH: dict[str, Any] = {"nodes": NODES, "air": sc.FargateCapacity()}
 STEPS = {
     "nodes alone": sc.Config(capacity={"nodes": NODES}, services={"web": ON_NODES}),
@@ -74,3 +78,70 @@ def test_a_service_moves_to_fargate_and_back_and_is_never_replaced(account: Acco
     assert {name.partition("/")[0] for name in switched} <= {"Capacity", "WebFoundation", "WebService", "Dashboard"}
     assert removed["Capacity/NodesGroup"] == "Remove"
     assert "WebService/TaskDefinition" not in removed
+
+
+UNDER_BRIDGE = replace(ON_NODES, network_mode="auto")
+MOVE = {
+    "nodes alone": sc.Config(capacity={"nodes": NODES}, services={"web": UNDER_BRIDGE}),
+    "a pool is added, and a stand-in": sc.Config(
+        capacity=BOTH, services={"web": replace(UNDER_BRIDGE, stand_in=sc.StandIn(capacity="air"))}
+    ),
+    "the service is switched": sc.Config(
+        capacity=BOTH,
+        services={"web": replace(UNDER_BRIDGE, capacity="air", stand_in=sc.StandIn(capacity="air", serves=True))},
+    ),
+    "the nodes are removed": sc.Config(
+        capacity={"air": sc.FargateCapacity()}, services={"web": replace(UNDER_BRIDGE, capacity="air")}
+    ),
+}
+AND_BACK = {
+    "the nodes are added, and a stand-in": sc.Config(
+        capacity=BOTH,
+        services={"web": replace(UNDER_BRIDGE, capacity="air", stand_in=sc.StandIn(capacity="nodes"))},
+    ),
+    "the service is switched back": sc.Config(
+        capacity=BOTH, services={"web": replace(UNDER_BRIDGE, stand_in=sc.StandIn(capacity="nodes", serves=True))}
+    ),
+    "fargate is removed": MOVE["nodes alone"],
+}
+
+
+def serving(account: Account) -> tuple[str, dict[str, str]]:
+    """The target group that gets the requests, and the task definition behind each that tasks register in."""
+    balancing, ecs = account.client("elbv2"), account.client("ecs")
+    groups = {group["TargetGroupArn"] for group in balancing.describe_target_groups()["TargetGroups"]}
+    listeners = [
+        listener["ListenerArn"]
+        for balancer in balancing.describe_load_balancers()["LoadBalancers"]
+        for listener in balancing.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+    ]
+    rules = [rule for arn in listeners for rule in balancing.describe_rules(ListenerArn=arn)["Rules"]]
+    (action,) = [rule["Actions"][0] for rule in rules if rule["Actions"][0]["Type"] == "forward"]
+    weighted = action.get("ForwardConfig", {}).get("TargetGroups") or [action]
+    (serves,) = [group["TargetGroupArn"] for group in weighted if group.get("Weight", 1)]
+    (cluster,) = ecs.list_clusters()["clusterArns"]
+    services = ecs.describe_services(cluster=cluster, services=ecs.list_services(cluster=cluster)["serviceArns"])
+    behind = {
+        balancer["targetGroupArn"]: service["taskDefinition"]
+        for service in services["services"]
+        for balancer in service["loadBalancers"]
+    }
+    assert set(behind) <= groups
+    return serves, behind
+
+
+def test_a_service_under_bridge_moves_to_fargate_and_back_while_its_tasks_or_the_stand_in_serve(
+    account: Account,
+) -> None:
+    before: dict[str, str] = {}
+    for name, config in {**MOVE, **AND_BACK}.items():
+        plan = step(account, config)
+        serves, behind = serving(account)
+        if before:
+            # Whoever serves after a step had its tasks before it, so that the rule may move at any time within the
+            # step; and they are the same tasks still.
+            assert behind[serves] == before[serves], name
+        # No service is ever replaced: one changes in place, one comes and goes.
+        assert plan.get("WebService/Service", "False") in ("False", "Add"), name
+        assert plan.get("WebStandInService/Service", "Add") in ("Add", "Remove", "False"), name
+        before = behind

@@ -367,3 +367,68 @@ def test_a_root_has_room_for_as_many_web_services_as_the_page_says(number: int, 
         },
     )
     assert sc.render(sc.compose(config))
+
+
+STOOD_IN_FOR = sc.WebService(
+    capacity="nodes",
+    memory_mib=512,
+    scaling=sc.Scaling(max_tasks=6),
+    stand_in=sc.StandIn(capacity="air", tasks=4),
+)
+TWO_POOLS = {"nodes": sc.Ec2Capacity(), "air": sc.FargateCapacity()}
+
+
+def test_a_stand_in_has_a_target_group_of_its_own_and_gets_all_requests_or_none() -> None:
+    for serves, weights in ((False, [1, 0]), (True, [0, 1])):
+        stood = msgspec.structs.replace(STOOD_IN_FOR, stand_in=sc.StandIn(capacity="air", tasks=4, serves=serves))
+        files = made(sc.Config(capacity=TWO_POOLS, services={"web": stood}))
+        (action,) = properties(files, "web-foundation", "Rule")["Actions"]
+        assert action["ForwardConfig"]["TargetGroups"] == [
+            {"TargetGroupArn": ref("TargetGroup"), "Weight": weights[0]},
+            {"TargetGroupArn": ref("StandIn"), "Weight": weights[1]},
+        ]
+        parameters = files["root.yaml"]["Resources"]["WebFoundation"]["Properties"]["Parameters"]
+        assert parameters["StandIn"] == att("WebStandInFoundation", "Outputs.TargetGroup")
+        assert properties(files, "web-stand-in-foundation", "TargetGroup")["TargetType"] == "ip"
+        assert not of_type(files["web-stand-in-foundation.yaml"], "AWS::ElasticLoadBalancingV2::ListenerRule")
+
+
+def test_a_stand_in_runs_as_many_tasks_as_it_is_told_of_the_same_image_and_is_not_scaled() -> None:
+    files = made(sc.Config(capacity=TWO_POOLS, services={"web": STOOD_IN_FOR}))
+    stack = files["web-stand-in-service.yaml"]
+    assert not of_type(stack, "AWS::ApplicationAutoScaling::ScalableTarget")
+    assert properties(files, "web-stand-in-service", "Service")["DesiredCount"] == 4
+    nested = files["root.yaml"]["Resources"]["WebStandInService"]
+    assert nested["Condition"] == "HasWebImage"
+    assert nested["Properties"]["Parameters"]["ImageUri"] == ref("WebImageUri")
+    # Its tasks register in its target group once the service's rule names that.
+    assert nested["Metadata"]["After"] == [ref("WebFoundation")]
+    as_many = msgspec.structs.replace(STOOD_IN_FOR, stand_in=sc.StandIn(capacity="air"))
+    files = made(sc.Config(capacity=TWO_POOLS, services={"web": as_many}))
+    assert properties(files, "web-stand-in-service", "Service")["DesiredCount"] == 6
+
+
+def test_a_stand_in_counts_in_its_pool_and_is_refused_where_it_cannot_run() -> None:
+    here = msgspec.structs.replace(STOOD_IN_FOR, stand_in=sc.StandIn(tasks=40))
+    with pytest.raises(sc.SetError, match="web-stand-in"):
+        sc.compose(sc.Config(capacity=TWO_POOLS, services={"web": here}))
+    for change, why in (
+        (
+            {"stand_in": sc.StandIn(capacity="sky")},
+            "services.web.stand_in.capacity: got 'sky'; the pools are air, nodes",
+        ),
+        (
+            {"stand_in": sc.StandIn(capacity="air", network_mode="bridge")},
+            'services.web.stand_in.network_mode: "bridge" is for EC2 nodes, and air is fargate',
+        ),
+        (
+            {"memory_mib": 300},
+            "services.web.memory_mib: for its stand-in: Fargate does not sell 256 CPU units with 300",
+        ),
+    ):
+        services = {"web": msgspec.structs.replace(STOOD_IN_FOR, **change)}
+        with pytest.raises(sc.ConfigError, match=re.escape(why)):
+            sc.compose(sc.Config(capacity=TWO_POOLS, services=services))
+    twice = {"web": STOOD_IN_FOR, "web-stand-in": sc.WorkerService(capacity="nodes")}
+    with pytest.raises(sc.ConfigError, match="is called web-stand-in, as a service is; rename that"):
+        sc.compose(sc.Config(capacity=TWO_POOLS, services=twice))
