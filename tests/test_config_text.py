@@ -106,7 +106,7 @@ def blocks(start: str) -> Iterator[tuple[int, list[str]]]:
 
 OPTIONAL = {
     index + offset
-    for start in ("# Instead, with kind", "# Another, of kind", "#[[")
+    for start in ("# Instead, with kind", "# Another, of kind", "# None unless written", "#[[")
     for index, block in blocks(start)
     for offset in range(len(block))
 }
@@ -178,6 +178,18 @@ def test_another_service_or_pool_uncommented_where_it_stands_is_one_more(tmp_pat
     (new,) = [entry for name, entry in more.items() if name not in ("web", "nodes")]
     assert new.__struct_config__.tag == kind
     assert new == type(new)()
+
+
+@pytest.mark.parametrize(("index", "block"), list(blocks("# None unless written")))
+def test_a_section_that_is_left_out_is_there_once_it_is_uncommented(
+    tmp_path: Path, index: int, block: list[str]
+) -> None:
+    settings_of_block = [uncommented(line) if SETTING.match(line) else line for line in block]
+    config = load_text(tmp_path, "\n".join([*LINES[:index], *settings_of_block, *LINES[index + len(block) :]]))
+    room, _, name = block[1].strip("#[]").rpartition(".")
+    section, default = config.services[room.removeprefix("services.")], Config().services["web"]
+    assert getattr(default, name) is None
+    assert getattr(section, name) == type(getattr(section, name))()
 
 
 def test_the_starter_with_every_default_uncommented_is_the_default_config(tmp_path: Path) -> None:

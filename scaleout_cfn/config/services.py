@@ -475,9 +475,9 @@ class WebService(Service, frozen=True, kw_only=True, tag_field="kind", tag="web"
     ] = 30
     deployment: Annotated[WebDeployment, tunable("How a new version takes over.")] = WebDeployment()
     alarms: Annotated[WebAlarms, tunable("What raises an alarm.")] = WebAlarms()
-    stand_in: Annotated[
-        StandIn | None, tunable("Tasks that take its place while its target group is made anew; none usually.")
-    ] = None
+    stand_in: Annotated[StandIn | None, tunable("Tasks that take its place while its target group is made anew.")] = (
+        None
+    )
 
 
 class InternalService(Service, frozen=True, kw_only=True, tag_field="kind", tag="internal"):

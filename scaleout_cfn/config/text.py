@@ -201,7 +201,7 @@ def _write_section(lines: list[str], given: Section, usual: Section, path: str) 
 
 def _write_left_out(lines: list[str], section: type[Section], meta: Meta, key: str) -> None:
     """A section that is not there, as a comment."""
-    lines += [f"# {meta.description}", f"#[{key}]"]
+    lines += [f"# None unless written: {meta.description}", f"#[{key}]"]
     for field in fields_of(section):
         inner, about = bare(field.type)
         if not sections_of(inner) and not named_sections(inner):
