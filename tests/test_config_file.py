@@ -844,7 +844,9 @@ def nearly_right(draw: st.DrawFn) -> dict[str, Any]:
 def written(value: Any) -> str:
     """A value as TOML: dates too, and of floats those that JSON has no word for."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{toml(key)} = {written(item)}" for key, item in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{toml(key)} = {written(item)}" for key, item in value.items() if item is not None) + "}"
+        )
     if isinstance(value, list):
         return "[" + ", ".join(map(written, value)) + "]"
     return value.isoformat() if hasattr(value, "isoformat") else toml(value)

@@ -317,5 +317,7 @@ def toml(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(toml, value)) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{toml(key)} = {toml(item)}" for key, item in value.items()) + "}"
+        # TOML has no null: what is None is a section that is left out.
+        there = {key: item for key, item in value.items() if item is not None}
+        return "{" + ", ".join(f"{toml(key)} = {toml(item)}" for key, item in there.items()) + "}"
     return "..." if value is None else str(value)

@@ -375,7 +375,7 @@ STOOD_IN_FOR = sc.WebService(
     scaling=sc.Scaling(max_tasks=6),
     stand_in=sc.StandIn(capacity="air", tasks=4),
 )
-TWO_POOLS = {"nodes": sc.Ec2Capacity(), "air": sc.FargateCapacity()}
+TWO_POOLS: dict[str, Any] = {"nodes": sc.Ec2Capacity(), "air": sc.FargateCapacity()}
 
 
 def test_a_stand_in_has_a_target_group_of_its_own_and_gets_all_requests_or_none() -> None:
@@ -426,9 +426,9 @@ def test_a_stand_in_counts_in_its_pool_and_is_refused_where_it_cannot_run() -> N
             "services.web.memory_mib: for its stand-in: Fargate does not sell 256 CPU units with 300",
         ),
     ):
-        services = {"web": msgspec.structs.replace(STOOD_IN_FOR, **change)}
+        services: dict[str, Any] = {"web": msgspec.structs.replace(STOOD_IN_FOR, **change)}
         with pytest.raises(sc.ConfigError, match=re.escape(why)):
             sc.compose(sc.Config(capacity=TWO_POOLS, services=services))
-    twice = {"web": STOOD_IN_FOR, "web-stand-in": sc.WorkerService(capacity="nodes")}
+    twice: dict[str, Any] = {"web": STOOD_IN_FOR, "web-stand-in": sc.WorkerService(capacity="nodes")}
     with pytest.raises(sc.ConfigError, match="is called web-stand-in, as a service is; rename that"):
         sc.compose(sc.Config(capacity=TWO_POOLS, services=twice))
