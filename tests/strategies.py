@@ -130,6 +130,14 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "image_tag": st.sampled_from(["latest", "v1"]),
     "provider_arn": st.sampled_from(["", PROVIDER]),
     "bucket": st.sampled_from(["", "my.templates-1"]),
+    "entrypoint": st.sampled_from([(), ("/bin/sh", "-c")]),
+    "user": st.sampled_from(["", "10001:10001", "www-data"]),
+    "working_directory": st.sampled_from(["", "/srv/web"]),
+    "capabilities": st.sampled_from([(), ("DEFAULT",), ("SYS_PTRACE",)]),
+    "ulimits": st.sampled_from([{}, {"nofile": 65536, "core": -1}]),
+    "labels": st.sampled_from([{}, {"team": "shop"}]),
+    "codes": st.just("200"),
+    "slow_start_s": st.sampled_from([0, 30, 900]),
     "pull_from": st.sampled_from([(), ("arn:aws:ecr:us-east-1:123456789012:repository/team/*",)]),
     "templates_bucket": st.sampled_from(["", "my.templates-1"]),
 }
@@ -244,7 +252,12 @@ def _service(draw: st.DrawFn, config: Config, name: str) -> AnyService:
     )
     if isinstance(service, WebService):
         check = service.health_check
-        return replace(service, health_check=replace(check, timeout_s=min(check.timeout_s, check.interval_s - 1)))
+        check = replace(
+            check,
+            timeout_s=min(check.timeout_s, check.interval_s - 1),
+            codes=draw(st.sampled_from(["0-99", "12"] if service.protocol == "grpc" else ["200", "200-299,401"])),
+        )
+        return replace(service, health_check=check)
     scaling = service.scaling
     return replace(service, scaling=replace(scaling, requests=replace(scaling.requests, enabled=False)))
 
@@ -288,6 +301,14 @@ def _of_its_place(draw: st.DrawFn, unit: Unit) -> dict[str, Any]:
     if isinstance(unit.pool, FargateCapacity):
         cpu, memory = draw(st.sampled_from([(256, 512), (512, 1024), (1024, 8192), (16384, 122880)]))
         changes |= {"cpu_units": cpu, "memory_mib": memory}
+    if isinstance(settings, WebService):
+        balancer = config.load_balancer
+        if isinstance(balancer, NewLoadBalancer) and isinstance(balancer.listener, Http):
+            codes = "200" if settings.protocol == "grpc" else settings.health_check.codes
+            changes |= {"protocol": "http1", "health_check": replace(settings.health_check, codes=codes)}
+        if replace(unit, settings=replace(settings, **changes)).network_mode == "bridge":
+            check = changes.get("health_check", settings.health_check)
+            changes["health_check"] = replace(check, port=0)
     image_uri, pipeline = settings.image_uri, settings.pipeline
     owner = Unit(unit.image_owner, config.services[unit.image_owner], config)
     if owner.architecture != unit.architecture:

@@ -348,6 +348,16 @@ def _service(unit: Unit) -> Iterator[Conflict]:
             f"{key}.health_check.timeout_s",
             f"got {check.timeout_s}, which must be less than interval_s = {check.interval_s}",
         )
+    if isinstance(settings, WebService):
+        yield from _behind_the_balancer(unit, settings)
+    more = sorted({*settings.capabilities} - {"DEFAULT", "SYS_PTRACE"})
+    if isinstance(unit.pool, FargateCapacity) and more:
+        # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KernelCapabilities.html
+        yield Conflict(
+            f"{key}.capabilities",
+            f"{more[0]} cannot be added on Fargate, which takes SYS_PTRACE alone, and DEFAULT for those of Docker;"
+            " leave it out, or use a pool of another kind",
+        )
     if not unit.is_web and settings.scaling.requests.enabled:
         yield Conflict(
             f"{key}.scaling.requests", "counts requests of the load balancer, which sends it none; track cpu or memory"
@@ -365,6 +375,36 @@ def _stand_in(unit: Unit) -> Iterator[Conflict]:
                 yield Conflict(f"{unit.key}.stand_in.network_mode", conflict.what)
             elif conflict.key not in said:
                 yield Conflict(conflict.key, f"for its stand-in: {conflict.what}")
+
+
+def _behind_the_balancer(unit: Unit, settings: WebService) -> Iterator[Conflict]:
+    """What a target group can be.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-target-groups.html
+    """
+    key, check, balancer = unit.key, settings.health_check, unit.config.load_balancer
+    if 0 < settings.slow_start_s < 30:
+        yield Conflict(f"{key}.slow_start_s", f"got {settings.slow_start_s}; allowed are 0 for none, and 30 to 900")
+    if settings.protocol != "http1" and isinstance(balancer, NewLoadBalancer) and isinstance(balancer.listener, Http):
+        yield Conflict(
+            f"{key}.protocol",
+            f'"{settings.protocol}" is for listeners with TLS, and this one speaks HTTP; give load_balancer.listener a'
+            ' certificate, or use "http1"',
+        )
+    if check.port and unit.network_mode == "bridge":
+        yield Conflict(
+            f"{key}.health_check.port",
+            f"got {check.port}, and under bridge a task's ports are chosen when it starts; leave it out, or set"
+            f' {key}.network_mode = "awsvpc"',
+        )
+    low, high = (0, 99) if settings.protocol == "grpc" else (200, 499)
+    for part in check.codes.split(","):
+        first, _, last = part.partition("-")
+        if not low <= int(first) <= int(last or first) <= high:
+            yield Conflict(
+                f"{key}.health_check.codes",
+                f'got {part}; with protocol = "{settings.protocol}" codes are {low} to {high}, and a range goes up',
+            )
 
 
 def _on_its_pool(unit: Unit) -> Iterator[Conflict]:

@@ -57,6 +57,49 @@ VARIABLE = tunable(
 )
 
 
+#: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KernelCapabilities.html
+Capability = Literal[
+    "DEFAULT",
+    "AUDIT_CONTROL",
+    "AUDIT_WRITE",
+    "BLOCK_SUSPEND",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "KILL",
+    "LEASE",
+    "LINUX_IMMUTABLE",
+    "MAC_ADMIN",
+    "MAC_OVERRIDE",
+    "MKNOD",
+    "NET_ADMIN",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_RAW",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_CHROOT",
+    "SYS_MODULE",
+    "SYS_NICE",
+    "SYS_PACCT",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "SYSLOG",
+    "WAKE_ALARM",
+]
+
+
 class HealthCheck(Section, frozen=True, kw_only=True):
     """How the load balancer finds out whether a task can serve."""
 
@@ -69,6 +112,20 @@ class HealthCheck(Section, frozen=True, kw_only=True):
     ] = 5
     healthy_count: Annotated[int, tunable("Good answers in a row that make a task healthy.", ge=2, le=10)] = 2
     unhealthy_count: Annotated[int, tunable("Bad answers in a row that make it unhealthy.", ge=2, le=10)] = 3
+    codes: Annotated[
+        str,
+        tunable(
+            "The answers that are good: HTTP's, 200 to 499, or with protocol = grpc gRPC's, 0 to 99; several by commas,"
+            " ranges by -.",
+            pattern=r"^[0-9]{1,3}(-[0-9]{1,3})?(,[0-9]{1,3}(-[0-9]{1,3})?)*$",
+            allowed="numbers and ranges of numbers by commas, as in 200 or 200-299,301",
+        ),
+    ] = "200"
+    port: Annotated[
+        int,
+        tunable("The port of the task that is asked; 0 for container_port. Needs awsvpc.", ge=0, le=65535),
+    ] = 0
+    protocol: Annotated[Literal["HTTP", "HTTPS"], tunable("How it is asked.")] = "HTTP"
 
 
 class Route(Section, frozen=True, kw_only=True):
@@ -365,6 +422,64 @@ class Service(Section, frozen=True, kw_only=True):
     command: Annotated[
         tuple[str, ...], tunable("The command of the container; empty for that of the image.", max_length=100)
     ] = ()
+    entrypoint: Annotated[
+        tuple[str, ...],
+        tunable("What the command is given to; empty for that of the image.", max_length=100),
+    ] = ()
+    user: Annotated[
+        str,
+        tunable(
+            "The user, and after a : the group, that the container runs as; empty for those of the image.",
+            pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?)?$",
+            allowed="names or numbers, as 10001 or www-data:www-data, or nothing",
+        ),
+    ] = ""
+    working_directory: Annotated[
+        str,
+        tunable(
+            "The folder that the command starts in; empty for that of the image.",
+            pattern=r"^(/[!-~]*)?$",
+            allowed="a path that begins with a slash, or nothing",
+        ),
+    ] = ""
+    capabilities: Annotated[
+        tuple[Annotated[Capability, tunable("A capability.")], ...],
+        tunable(
+            "Linux capabilities that the container has; without any it has none, and with DEFAULT those that Docker"
+            " gives. An image that starts as root and then changes its user needs SETUID and SETGID at least."
+        ),
+    ] = ()
+    ulimits: Annotated[
+        dict[
+            Annotated[
+                str,
+                tunable(
+                    "A limit.",
+                    pattern="^(core|cpu|data|fsize|locks|memlock|msgqueue|nice|nofile|nproc|rss|rtprio|rttime"
+                    "|sigpending|stack)$",
+                    allowed="core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio,"
+                    " rttime, sigpending or stack",
+                ),
+            ],
+            Annotated[int, tunable("A number.", ge=-1, le=2147483647)],
+        ],
+        tunable("Limits of the container, name to number, which is both the soft and the hard limit; -1 for none."),
+    ] = {}
+    labels: Annotated[
+        dict[
+            Annotated[
+                str,
+                tunable(
+                    "A key.",
+                    pattern=r"^(?!reaches$)[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$",
+                    allowed="1 to 128 letters, digits and . _ / -, a letter or digit at first; not reaches, which is"
+                    " the set's own",
+                ),
+            ],
+            str,
+        ],
+        tunable("Docker labels of the container."),
+    ] = {}
     architecture: Annotated[
         Literal["auto", "x86_64", "arm64"], tunable("Of the image. auto: that of the pool, and x86_64 on Fargate.")
     ] = "auto"
@@ -470,6 +585,31 @@ class WebService(Service, frozen=True, kw_only=True, tag_field="kind", tag="web"
     health_check: Annotated[HealthCheck, tunable("How the load balancer finds out whether a task can serve.")] = (
         HealthCheck()
     )
+    protocol: Annotated[
+        Literal["http1", "http2", "grpc"],
+        tunable(
+            "What the load balancer speaks to the tasks; http2 and grpc need a listener with TLS. A change makes the"
+            " target group anew: docs/moving.md says how without an outage."
+        ),
+    ] = "http1"
+    slow_start_s: Annotated[
+        int,
+        tunable(
+            "Time in which a new task is sent more and more, in turns with the others; 0, or 30 to 900.",
+            unit="seconds",
+            ge=0,
+            le=900,
+        ),
+    ] = 0
+    stickiness_s: Annotated[
+        int,
+        tunable(
+            "Time that a client's requests go to the same task, by a cookie; 0 for to any.",
+            unit="seconds",
+            ge=0,
+            le=604800,
+        ),
+    ] = 0
     deregistration_delay_s: Annotated[
         int, tunable("Time that a task may finish its requests in before it is stopped.", unit="seconds", ge=0, le=3600)
     ] = 30

@@ -164,6 +164,9 @@ def _security_group(stack: Stack, unit: Unit, vpc_id: VpcId, load_balancer: Secu
         who = "in only from services that name it." if unit.is_reached else "nobody is let in."
         group = ec2.SecurityGroup("SecurityGroup", GroupDescription=f"Tasks; {who}", VpcId=vpc_id)
         return SecurityGroupId(stack.add(group).ref())
+    ports = {unit.port: ("LoadBalancerEgress", "container's port")}
+    if isinstance(unit.settings, WebService) and unit.settings.health_check.port:
+        ports.setdefault(unit.settings.health_check.port, ("HealthCheckEgress", "port of the health check"))
     group = stack.add(
         ec2.SecurityGroup(
             "SecurityGroup",
@@ -171,39 +174,55 @@ def _security_group(stack: Stack, unit: Unit, vpc_id: VpcId, load_balancer: Secu
             VpcId=vpc_id,
             SecurityGroupIngress=[
                 ec2.SecurityGroupRule(
-                    Description="The load balancer to the container's port",
+                    Description=f"The load balancer to the {what}",
                     IpProtocol="tcp",
-                    FromPort=unit.port,
-                    ToPort=unit.port,
+                    FromPort=port,
+                    ToPort=port,
                     SourceSecurityGroupId=load_balancer,
                 )
+                for port, (_, what) in ports.items()
             ],
         )
     )
-    stack.add(
-        ec2.SecurityGroupEgress(
-            "LoadBalancerEgress",
-            Description="To the tasks",
-            GroupId=load_balancer,
-            IpProtocol="tcp",
-            FromPort=unit.port,
-            ToPort=unit.port,
-            DestinationSecurityGroupId=group.ref(),
+    for port, (title, _) in ports.items():
+        stack.add(
+            ec2.SecurityGroupEgress(
+                title,
+                Description="To the tasks",
+                GroupId=load_balancer,
+                IpProtocol="tcp",
+                FromPort=port,
+                ToPort=port,
+                DestinationSecurityGroupId=group.ref(),
+            )
         )
-    )
     return SecurityGroupId(group.ref())
 
 
 def _target_group(stack: Stack, unit: Unit, settings: WebService, vpc_id: VpcId) -> elb.TargetGroup:
     check = settings.health_check
     bridge = unit.network_mode == "bridge"
-    attributes = {
+    attributes: dict[str, object] = {
         "deregistration_delay.timeout_seconds": settings.deregistration_delay_s,
         # A slow task is sent less, and a fresh one is not flooded.
         "load_balancing.algorithm.type": "least_outstanding_requests",
         "stickiness.enabled": "false",
     }
-    return stack.add(
+    if settings.slow_start_s:
+        # Goes with round robin only.
+        # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html
+        attributes |= {
+            "load_balancing.algorithm.type": "round_robin",
+            "slow_start.duration_seconds": settings.slow_start_s,
+        }
+    if settings.stickiness_s:
+        attributes |= {
+            "stickiness.enabled": "true",
+            "stickiness.type": "lb_cookie",
+            "stickiness.lb_cookie.duration_seconds": settings.stickiness_s,
+        }
+    codes = {"GrpcCode": check.codes} if settings.protocol == "grpc" else {"HttpCode": check.codes}
+    group = stack.add(
         elb.TargetGroup(
             "TargetGroup",
             VpcId=vpc_id,
@@ -211,19 +230,22 @@ def _target_group(stack: Stack, unit: Unit, settings: WebService, vpc_id: VpcId)
             # Each task registers under a port of its own. This one is never used, and a change of it would replace.
             Port=80,
             TargetType="instance" if bridge else "ip",
-            HealthCheckProtocol="HTTP",
-            HealthCheckPort="traffic-port",
+            HealthCheckProtocol=check.protocol,
+            HealthCheckPort=str(check.port or "traffic-port"),
             HealthCheckPath=check.path,
             HealthCheckIntervalSeconds=check.interval_s,
             HealthCheckTimeoutSeconds=check.timeout_s,
             HealthyThresholdCount=check.healthy_count,
             UnhealthyThresholdCount=check.unhealthy_count,
-            Matcher=elb.Matcher(HttpCode="200"),
+            Matcher=elb.Matcher(**codes),
             TargetGroupAttributes=[
                 elb.TargetGroupAttribute(Key=key, Value=str(value)) for key, value in attributes.items()
             ],
         )
     )
+    if settings.protocol != "http1":
+        group.ProtocolVersion = settings.protocol.upper()
+    return group
 
 
 def _forward(settings: WebService, targets: elb.TargetGroup, stand_in: TargetGroupArn | None) -> elb.ListenerRuleAction:

@@ -69,7 +69,7 @@ def build(
     if reached is not None:
         # A task finds by name only what was there when it started: when one that is reached comes, tasks are new.
         # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html
-        definition.ContainerDefinitions[0].DockerLabels = {"reaches": reached}
+        definition.ContainerDefinitions[0].DockerLabels = {**settings.labels, "reaches": reached}
     stack.add(definition)
     service = ecs.Service(
         "Service",
@@ -237,6 +237,20 @@ def _container(unit: Unit, image_uri: Text, log_group_name: LogGroupName) -> ecs
         container.PortMappings = [port]
     if settings.command:
         container.Command = list(settings.command)
+    if capabilities := _capabilities(settings.capabilities):
+        container.LinuxParameters.Capabilities = capabilities
+    if settings.entrypoint:
+        container.EntryPoint = list(settings.entrypoint)
+    if settings.user:
+        container.User = settings.user
+    if settings.working_directory:
+        container.WorkingDirectory = settings.working_directory
+    if settings.ulimits:
+        container.Ulimits = [
+            ecs.Ulimit(Name=name, SoftLimit=limit, HardLimit=limit) for name, limit in sorted(settings.ulimits.items())
+        ]
+    if settings.labels:
+        container.DockerLabels = dict(sorted(settings.labels.items()))
     if settings.tmpfs_mib:
         container.LinuxParameters.Tmpfs = [
             ecs.Tmpfs(ContainerPath=path, Size=size, MountOptions=["noexec", "nosuid", "nodev"])
@@ -253,6 +267,20 @@ def _container(unit: Unit, image_uri: Text, log_group_name: LogGroupName) -> ecs
             Command=["CMD", *settings.health_command], Interval=10, Timeout=5, Retries=3, StartPeriod=30
         )
     return container
+
+
+def _capabilities(added: tuple[str, ...]) -> ecs.KernelCapabilities | None:
+    """Those that are named and no others; with DEFAULT those that Docker gives, and the others.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KernelCapabilities.html
+    """
+    named = sorted(set(added) - {"DEFAULT"})
+    capabilities = ecs.KernelCapabilities()
+    if "DEFAULT" not in added:
+        capabilities.Drop = ["ALL"]
+    if named:
+        capabilities.Add = named
+    return capabilities if capabilities.properties else None
 
 
 def _execution_role(
