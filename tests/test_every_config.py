@@ -17,7 +17,7 @@ from strategies import configs, sections
 
 import scaleout_cfn as sc
 from scaleout_cfn.config.routing import priorities
-from scaleout_cfn.config.units import units
+from scaleout_cfn.config.units import units, with_stand_ins
 from scaleout_cfn.grammars import ecr_repository
 from scaleout_cfn.lint import check_set
 from scaleout_cfn.lint.files import lint_files
@@ -101,7 +101,10 @@ def test_whatever_is_asked_for_is_composed_or_refused_in_words(config: sc.Config
 @given(config=configs())
 def test_an_update_sets_no_count_back(config: sc.Config) -> None:
     composed = templates(config)
-    assert all("DesiredCount" not in body["Properties"] for body in resources(composed, "AWS::ECS::Service"))
+    for unit in with_stand_ins(units(config)):
+        (service,) = resources({"": composed[file_of(unit.service)]}, "AWS::ECS::Service")
+        # Nothing scales a stand-in: its number is what the config says.
+        assert ("DesiredCount" in service["Properties"]) == bool(unit.stands_in_for)
     for group in resources(composed, "AWS::AutoScaling::AutoScalingGroup"):
         assert "DesiredCapacity" not in group["Properties"]
         assert group["UpdatePolicy"]["AutoScalingScheduledAction"]["IgnoreUnmodifiedGroupSizeProperties"] is True
@@ -128,15 +131,20 @@ def test_nodes_and_tasks_are_reached_by_the_balancer_and_by_those_that_name_them
     for name, template in composed.items():
         if name == "load-balancer.yaml" or "EndpointsSecurityGroup" in template["Resources"]:
             continue
-        unit = next((unit for unit in units(config) if file_of(unit.foundation) == name), None)
+        unit = next((unit for unit in with_stand_ins(units(config)) if file_of(unit.foundation) == name), None)
         for body in template["Resources"].values():
             if body["Type"] != "AWS::EC2::SecurityGroup":
                 continue
             for rule in body["Properties"].get("SecurityGroupIngress", []):
                 assert rule["SourceSecurityGroupId"] == {"Ref": "LoadBalancerSecurityGroup"}
-                ports = (unit.port, unit.port) if unit else (32768, 60999)
-                assert (rule["FromPort"], rule["ToPort"]) == ports
-    for unit in units(config):
+                ports = {(32768, 60999)}
+                if unit:
+                    assert isinstance(unit.settings, sc.WebService)
+                    port = unit.settings.container_port
+                    asked = unit.settings.health_check.port or port
+                    ports = {(port, port), (asked, asked)}
+                assert (rule["FromPort"], rule["ToPort"]) in ports
+    for unit in with_stand_ins(units(config)):
         rules = resources({"": composed[file_of(unit.service)]}, "AWS::EC2::SecurityGroupIngress")
         reached = sorted(unit.settings.reaches)
         assert [rule["Properties"]["FromPort"] for rule in rules] == [
@@ -376,7 +384,7 @@ def test_without_its_image_a_service_is_left_out_and_nothing_needs_it(config: sc
         condition = root["Resources"][unit.service]["Condition"]
         assert root["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": unit.image_parameter}, ""]}]}
     left_out = {title for title, body in root["Resources"].items() if "Condition" in body}
-    assert left_out == {unit.service for unit in units(config)}
+    assert left_out == {unit.service for unit in with_stand_ins(units(config))}
     for place in [*root["Resources"].values(), *root["Outputs"].values()]:
         needs = {node["Fn::GetAtt"][0] for node in walk(place) if isinstance(node, dict) and "Fn::GetAtt" in node}
         assert not needs & left_out
