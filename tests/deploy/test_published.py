@@ -6,9 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import boto3
@@ -24,19 +26,86 @@ SCEPTRE = shutil.which(os.environ.get("SCEPTRE", "sceptre"))
 MOST_POLLS = 5000  # each is a request of some milliseconds: a bound against hanging, not a timeout
 
 
+@dataclass(frozen=True)
+class Set:
+    """A set as its user writes it, and the images that it is given once all else is there."""
+
+    name: str
+    config: str
+    images: Mapping[str, str]
+    #: The images of its services, as they run then.
+    running: list[str] = field(default_factory=list)
+
+    @property
+    def phases(self) -> tuple[tuple[Mapping[str, str], list[str]], ...]:
+        return (dict.fromkeys(self.images, ""), []), (self.images, self.running)
+
+
+WEB, API = f"{IMAGE}:1", IMAGE.replace("/web", "/api:1")
+SETS = (
+    Set("default", "", {"WebImageUri": WEB}, [WEB]),
+    Set(
+        "three",
+        """
+        [services.web]
+        kind = "web"
+
+        [services.api]
+        kind = "internal"
+
+        [services.mailer]
+        kind = "worker"
+        image_of = "web"
+
+        [capacity.nodes]
+        kind = "ec2"
+        max_nodes = 40
+        """,
+        {"WebImageUri": WEB, "ApiImageUri": API},
+        [API, WEB, WEB],
+    ),
+)
+every_set = pytest.mark.parametrize("one", SETS, ids=lambda one: one.name)
+
+
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
     with running() as found:
         yield found
 
 
-def publish(emulator: Emulator, home: Path) -> str:
+def publish(emulator: Emulator, home: Path, config: str) -> str:
     """Run `publish` as a user does. Returns the root's URL."""
+    (home / "scaleout.toml").write_text(dedent(config))
     (home / "scaleout-cfn").mkdir()
     (home / "scaleout-cfn" / "local.json").write_text(f'{{"endpoint_url": "{emulator.endpoint_url}"}}')
     done = Shell(home).run("publish", "--local", "--json")
     assert done.code == 0, done.err
     return str(done.lines[-1]["outputs"]["TemplateUrl"])
+
+
+def client(emulator: Emulator, service: str) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=emulator.endpoint_url,
+        region_name=emulator.region,
+        aws_access_key_id=emulator.account_id,
+        aws_secret_access_key="local",
+    )
+
+
+def outputs(emulator: Emulator, name: str) -> dict[str, str]:
+    (stack,) = client(emulator, "cloudformation").describe_stacks(StackName=name)["Stacks"]
+    return {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
+
+
+def images(emulator: Emulator, name: str) -> list[str]:
+    """The images of the services that run in a set, sorted."""
+    ecs, cluster = client(emulator, "ecs"), outputs(emulator, name)["ClusterName"]
+    arns = ecs.list_services(cluster=cluster)["serviceArns"]
+    services = ecs.describe_services(cluster=cluster, services=arns)["services"] if arns else []
+    definitions = [ecs.describe_task_definition(taskDefinition=each["taskDefinition"]) for each in services]
+    return sorted(each["taskDefinition"]["containerDefinitions"][0]["image"] for each in definitions)
 
 
 def aws(emulator: Emulator, *arguments: str) -> None:
@@ -55,55 +124,52 @@ def until(done: Callable[[dict[str, Any]], bool], read: Callable[[], dict[str, A
     raise AssertionError(f"it never was: {found}")
 
 
+@every_set
 @pytest.mark.skipif(AWS is None, reason="the AWS command line is not installed")
-def test_the_aws_command_line_creates_and_updates_the_published_set(emulator: Emulator, tmp_path: Path) -> None:
-    url = publish(emulator, tmp_path)
-    name = ("--stack-name", "web", "--change-set-name")
-    client = boto3.client(
-        "cloudformation",
-        endpoint_url=emulator.endpoint_url,
-        region_name=emulator.region,
-        aws_access_key_id=emulator.account_id,
-        aws_secret_access_key="local",
-    )
-    for number, (kind, image, end) in enumerate(
-        (("CREATE", "", "CREATE_COMPLETE"), ("UPDATE", f"{IMAGE}:1", "UPDATE_COMPLETE"))
-    ):
+def test_the_aws_command_line_creates_and_updates_the_published_set(
+    emulator: Emulator, tmp_path: Path, one: Set
+) -> None:
+    url = publish(emulator, tmp_path, one.config)
+    name = ("--stack-name", one.name, "--change-set-name")
+    cloudformation = client(emulator, "cloudformation")
+    for kind, (given, services) in zip(("CREATE", "UPDATE"), one.phases, strict=True):
+        parameters = (f"ParameterKey={parameter},ParameterValue={image}" for parameter, image in given.items())
         aws(
             emulator,
-            *("create-change-set", *name, f"set-{number}", "--change-set-type", kind, "--template-url", url),
+            *("create-change-set", *name, kind, "--change-set-type", kind, "--template-url", url),
             *("--include-nested-stacks", "--capabilities", "CAPABILITY_IAM"),
-            *("--parameters", f"ParameterKey=WebImageUri,ParameterValue={image}"),
+            *("--parameters", *parameters),
         )
         made = until(
             lambda found: found["Status"] not in ("CREATE_PENDING", "CREATE_IN_PROGRESS"),
-            partial(client.describe_change_set, StackName="web", ChangeSetName=f"set-{number}"),
+            partial(cloudformation.describe_change_set, StackName=one.name, ChangeSetName=kind),
         )
         assert made["Status"] == "CREATE_COMPLETE", made.get("StatusReason")
-        aws(emulator, "execute-change-set", *name, f"set-{number}")
+        aws(emulator, "execute-change-set", *name, kind)
         executed = until(
             lambda found: found["ExecutionStatus"] in ("EXECUTE_COMPLETE", "EXECUTE_FAILED"),
-            partial(client.describe_change_set, StackName="web", ChangeSetName=made["ChangeSetId"]),
+            partial(cloudformation.describe_change_set, StackName=one.name, ChangeSetName=made["ChangeSetId"]),
         )
         assert executed["ExecutionStatus"] == "EXECUTE_COMPLETE"
-        stack = client.describe_stacks(StackName="web")["Stacks"][0]
-        assert stack["StackStatus"] == end
-    outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
-    assert outputs["WebUrl"].startswith("http://")
+        (stack,) = cloudformation.describe_stacks(StackName=one.name)["Stacks"]
+        assert stack["StackStatus"] == f"{kind}_COMPLETE"
+        assert images(emulator, one.name) == services
+    assert outputs(emulator, one.name)["WebUrl"].startswith("http://")
 
 
+@every_set
 @pytest.mark.skipif(SCEPTRE is None, reason="sceptre is not on PATH; tox installs it")
-def test_sceptre_creates_updates_and_deletes_the_published_set(emulator: Emulator, tmp_path: Path) -> None:
-    url = publish(emulator, tmp_path)
+def test_sceptre_creates_updates_and_deletes_the_published_set(emulator: Emulator, tmp_path: Path, one: Set) -> None:
+    url = publish(emulator, tmp_path, one.config)
+    name = f"sceptred-{one.name}"
     folder = tmp_path / "config"
     folder.mkdir()
     (folder / "config.yaml").write_text(f"project_code: published\nregion: {emulator.region}\n")
 
-    def sceptre(verb: str, image: str, *, yes: bool = True) -> str:
+    def sceptre(verb: str, given: Mapping[str, str], *, yes: bool = True) -> str:
         template = f"template: {{type: http, url: '{url}'}}\n"
-        (folder / "sceptred.yaml").write_text(
-            f"{template}stack_name: sceptred\nparameters: {{WebImageUri: '{image}'}}\n"
-        )
+        parameters = "".join(f"  {parameter}: '{image}'\n" for parameter, image in given.items())
+        (folder / "sceptred.yaml").write_text(f"{template}stack_name: {name}\nparameters:\n{parameters}")
         assert SCEPTRE is not None
         done = subprocess.run(
             [SCEPTRE, verb, *(["-y"] if yes else []), "sceptred.yaml"],
@@ -117,7 +183,8 @@ def test_sceptre_creates_updates_and_deletes_the_published_set(emulator: Emulato
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    assert "sceptred AWS::CloudFormation::Stack CREATE_COMPLETE" in sceptre("launch", "")
-    assert "sceptred AWS::CloudFormation::Stack UPDATE_COMPLETE" in sceptre("launch", f"{IMAGE}:1")
-    assert '"sceptred": "UPDATE_COMPLETE"' in sceptre("status", f"{IMAGE}:1", yes=False)
-    assert "delete complete" in sceptre("delete", f"{IMAGE}:1")
+    for kind, (given, services) in zip(("CREATE", "UPDATE"), one.phases, strict=True):
+        assert f" {name} AWS::CloudFormation::Stack {kind}_COMPLETE" in sceptre("launch", given)
+        assert images(emulator, name) == services
+    assert '"sceptred": "UPDATE_COMPLETE"' in sceptre("status", one.images, yes=False)
+    assert "delete complete" in sceptre("delete", one.images)
