@@ -31,7 +31,10 @@ def scalable(physical_id: str) -> tuple[str, str]:
 
 def service(*counts: tuple[int, int]) -> list[Any]:
     """What DescribeServices answers, look after look: how many tasks run, and how many are pending."""
-    return [{"services": [{"runningCount": run, "pendingCount": wait, "deployments": []}]} for run, wait in counts]
+    told = [
+        {"serviceArn": SERVICE, "runningCount": run, "pendingCount": wait, "deployments": []} for run, wait in counts
+    ]
+    return [{"services": [each]} for each in told]
 
 
 def test_scaling_is_bounded_by_zero_and_suspended_whole() -> None:
@@ -62,7 +65,7 @@ def test_scaling_is_bounded_by_zero_and_suspended_whole() -> None:
 
 def test_a_service_has_no_tasks_before_it_is_done_with() -> None:
     said: list[Message] = []
-    aws = Scripted(update_service={}, describe_services=service((2, 0), (2, 0), (0, 1), (0, 1), (0, 0)))
+    aws = Scripted(update_service={}, describe_services=service((2, 0), (0, 1), (0, 0)))
     aws.answers["list_service_deployments"] = {}
     drain(aws, stock(("AWS::ECS::Service", SERVICE)), said.append, Patience())
     assert aws.sent("update_service") == [{"cluster": "main", "service": SERVICE, "desiredCount": 0}]
@@ -88,9 +91,7 @@ def test_a_service_that_cannot_be_asked_is_told_and_left_to_cloudformation() -> 
 
 
 def test_the_end_of_patience_says_how_many_tasks_are_left() -> None:
-    aws = Scripted(
-        update_service={}, describe_services={"services": [{"runningCount": 3, "pendingCount": 1, "deployments": []}]}
-    )
+    aws = Scripted(update_service={}, describe_services=service((3, 1))[0])
     aws.answers["list_service_deployments"] = {}
     with pytest.raises(StoppedWaiting, match="4 tasks of Service are still ending"):
         drain(aws, stock(("AWS::ECS::Service", SERVICE)), lambda _: None, Patience(wait_s=10))

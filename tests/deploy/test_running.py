@@ -160,6 +160,36 @@ def test_a_service_that_runs_another_task_definition_than_its_stack_says_is_told
     assert verified(old, Declared("web", SERVICE))[0] == ""
 
 
+class Unequal(Services):
+    """A service that is at work for a while, among others that are content. `left` is how many looks it takes."""
+
+    left = 3
+
+    def ecs_DescribeServices(self, services: list[str], **given: Any) -> dict[str, Any]:
+        assert len(services) <= 10
+        answer = super().ecs_DescribeServices(services, **given)
+        self.left -= 1
+        for raw in answer["services"]:
+            if raw["serviceArn"] == SERVICE and self.left > 0:
+                (primary,) = raw["deployments"]
+                raw["deployments"] = [{**primary, "rolloutState": "IN_PROGRESS"}]
+        return answer
+
+
+def test_services_are_looked_at_ten_a_call_and_those_that_are_content_once() -> None:
+    world = Unequal()
+    others = [Declared(f"s{number}", f"{SERVICE[:-3]}s{number}", SAID) for number in range(9)]
+    reason, said = verified(world, Declared("web", SERVICE, SAID), *others)
+    asked = [len(given["services"]) for _, operation, given in world.calls if operation == "DescribeServices"]
+    assert (reason, asked) == ("", [10, 1, 1])
+    assert len(world.sent("ListServiceDeployments")) == 10 + 2
+    assert [message.state for message in said if isinstance(message, Rollout) and message.name == "web"] == [
+        "IN_PROGRESS",
+        "IN_PROGRESS",
+        "COMPLETED",
+    ]
+
+
 def test_a_service_that_is_not_there_is_no_reason() -> None:
     assert verified(Services(missing=True)) == ("", [])
 

@@ -147,7 +147,8 @@ class World:
     def ecs_DescribeServices(self, services: list[str], **_: Any) -> dict[str, Any]:
         primary = {"status": "PRIMARY", "rolloutState": "COMPLETED", "runningCount": 2, "desiredCount": 2}
         definition = self.ecs.get("definition") or self.cfn.physical_id("TaskDefinition")
-        return {"services": [{"serviceArn": services[0], "taskDefinition": definition, "deployments": [primary]}]}
+        rest = {"taskDefinition": definition, "deployments": [primary]}
+        return {"services": [{"serviceArn": arn, **rest} for arn in services]}
 
     def ecs_ListServiceDeployments(self, **_: Any) -> dict[str, Any]:
         if "deployment" not in self.ecs:

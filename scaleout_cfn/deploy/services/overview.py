@@ -11,7 +11,7 @@ from scaleout_cfn.aws.names import NESTED, SERVICE
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Live, require, resources_of
 from scaleout_cfn.deploy.messages import Rollout
-from scaleout_cfn.deploy.services.rollout import health_of, rollout
+from scaleout_cfn.deploy.services.rollout import described, health_of, newest_of
 from scaleout_cfn.errors import AccessError, ApiError
 
 __all__ = ["Overview", "overview_of"]
@@ -36,11 +36,17 @@ def overview_of(aws: Aws, stack: str) -> Overview:
     services: dict[str, Rollout] = {}
     targets: dict[str, Counter[str]] = {}
     unread: list[str] = []
+    made = [resource.physical_id for resource in resources if resource.is_made(SERVICE)]
+    try:
+        answers = described(aws.read, made)
+    except (ApiError, AccessError) as error:
+        answers = {}
+        unread.append(f"services: {error}")
     for resource in resources:
         name = service_in(resource.path)
         try:
-            if resource.is_made(SERVICE) and (newest := rollout(aws, name, resource.physical_id)):
-                services[name] = newest
+            if resource.is_made(SERVICE) and resource.physical_id in answers:
+                services[name] = newest_of(aws, name, answers[resource.physical_id])
             if resource.is_made("AWS::ElasticLoadBalancingV2::TargetGroup"):
                 targets[name] = targets.get(name, Counter()) + health_of(aws, resource.physical_id)
         except (ApiError, AccessError) as error:

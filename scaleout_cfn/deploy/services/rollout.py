@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -14,7 +14,7 @@ from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Note, Rollout, Tell
 from scaleout_cfn.errors import AccessError, ApiError
 
-__all__ = ["DEPLOYMENTS", "Declared", "health_of", "rollout", "services_in", "verify"]
+__all__ = ["DEPLOYMENTS", "Declared", "described", "health_of", "newest_of", "rollout", "services_in", "verify"]
 
 Verdict: TypeAlias = Literal["running", "done", "failed"]
 
@@ -34,6 +34,10 @@ DEPLOYMENTS: Final[Mapping[str, Verdict]] = MappingProxyType(
         "FAILED": "failed",
     }
 )
+
+
+#: Services that one DescribeServices takes.
+MOST_SERVICES = 10
 
 
 class Declared(NamedTuple):
@@ -59,16 +63,40 @@ def services_in(resources: Iterable[Resource]) -> Iterator[Declared]:
             yield Declared(service_in(service.path), service.physical_id, definition)
 
 
+def described(ask: Callable[..., Mapping[str, Any]], arns: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """DescribeServices' answers by ARN, without those of services that are gone. `ask` is how: `aws.once`, `aws.read`.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html
+    """
+    clusters: dict[str, list[str]] = {}
+    for arn in arns:
+        clusters.setdefault(cluster_in(arn), []).append(arn)
+    answers: dict[str, Mapping[str, Any]] = {}
+    for cluster, here in clusters.items():
+        for first in range(0, len(here), MOST_SERVICES):
+            try:
+                answer = ask("ecs", "describe_services", cluster=cluster, services=here[first : first + MOST_SERVICES])
+            except ApiError as error:
+                if error.kind != "missing":
+                    raise
+                continue
+            answers |= {raw["serviceArn"]: raw for raw in answer.get("services", [])}
+    return answers
+
+
 def rollout(aws: Aws, name: str, service_arn: str) -> Rollout | None:
     """The newest deployment of a service, by what the set calls it and its ARN; None where there is no such service.
 
     Raises ApiError or AccessError.
     """
+    service = described(aws.once, [service_arn]).get(service_arn)
+    return newest_of(aws, name, service) if service else None
+
+
+def newest_of(aws: Aws, name: str, service: Mapping[str, Any]) -> Rollout:
+    """The newest deployment of a service that DescribeServices answered with. Raises ApiError or AccessError."""
+    service_arn = service["serviceArn"]
     place = {"cluster": cluster_in(service_arn), "service": service_arn}
-    described = aws.once("ecs", "describe_services", cluster=place["cluster"], services=[service_arn])["services"]
-    if not described:
-        return None
-    service = described[0]
     primary: dict[str, Any] = next((raw for raw in service["deployments"] if raw["status"] == "PRIMARY"), {})
     newest: dict[str, Any] = {}
     listed = aws.once("ecs", "list_service_deployments", **place).get("serviceDeployments", [])
@@ -103,34 +131,42 @@ def health_of(aws: Aws, group_arn: str, *words: str) -> Counter[str]:
 def verify(aws: Aws, services: Iterable[Declared], tell: Tell, *, end: float | None) -> str:
     """Why ECS does not run what the stack says; empty when it does, or when that cannot be read (which is told).
 
-    Waits for deployments that are still going on, at most until the clock shows `end`.
+    Waits for deployments that are still going on, all of them together, at most until the clock shows `end`.
     """
-    reasons = ((service.name, _verify(aws, service, tell, end)) for service in services)
-    return "; ".join(f"{name}: {reason}" for name, reason in reasons if reason)
-
-
-def _verify(aws: Aws, service: Declared, tell: Tell, end: float | None) -> str:
-    for _ in aws.pace.turns(end):
+    waiting = {service.arn: service for service in services}
+    reasons: dict[str, str] = {service.name: "" for service in waiting.values()}
+    for _ in aws.pace.turns(end) if waiting else ():
+        answers: Mapping[str, Mapping[str, Any]] = {}
+        unread = ""
         try:
-            newest = rollout(aws, service.name, service.arn)
-            verdict = DEPLOYMENTS.get(newest.state) if newest else None
-            runs = "" if verdict == "running" else _definition(aws, service.arn)
+            answers = described(aws.once, waiting)
         except (ApiError, AccessError) as error:
-            tell(Note(f"{service.name}: not verified that ECS runs the new version: {error}", "warning"))
-            return ""
-        if newest:
-            tell(newest)
-        if verdict == "running":
-            continue
-        if newest and verdict == "failed":
-            return f"ECS {newest.state}: {newest.reason or 'no reason given'}"
-        if service.definition and runs and runs != service.definition:
-            return f"ECS runs {name_in(runs)}, the stack says {name_in(service.definition)}"
-        return ""
-    tell(Note(f"{service.name}: ECS is still at work on it; not waited for any longer", "warning"))
+            unread = str(error)
+        for arn, service in [*waiting.items()]:
+            try:
+                newest = newest_of(aws, service.name, answers[arn]) if arn in answers else None
+                why = unread
+            except (ApiError, AccessError) as error:
+                newest, why = None, str(error)
+            if why:
+                tell(Note(f"{service.name}: not verified that ECS runs the new version: {why}", "warning"))
+            if newest:
+                tell(newest)
+                if DEPLOYMENTS.get(newest.state) == "running":
+                    continue
+                reasons[service.name] = _otherwise(service, newest, str(answers[arn]["taskDefinition"]))
+            del waiting[arn]
+        if not waiting:
+            break
+    for service in waiting.values():
+        tell(Note(f"{service.name}: ECS is still at work on it; not waited for any longer", "warning"))
+    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason)
+
+
+def _otherwise(service: Declared, newest: Rollout, runs: str) -> str:
+    """Why a service whose deployment has ended does not run what its stack says; empty where it does."""
+    if DEPLOYMENTS.get(newest.state) == "failed":
+        return f"ECS {newest.state}: {newest.reason or 'no reason given'}"
+    if service.definition and runs != service.definition:
+        return f"ECS runs {name_in(runs)}, the stack says {name_in(service.definition)}"
     return ""
-
-
-def _definition(aws: Aws, service_arn: str) -> str:
-    answer = aws.once("ecs", "describe_services", cluster=cluster_in(service_arn), services=[service_arn])
-    return str(answer["services"][0]["taskDefinition"]) if answer["services"] else ""

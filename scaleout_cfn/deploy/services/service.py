@@ -11,7 +11,7 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import cluster_in, name_in
 from scaleout_cfn.deploy.live import Live, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Rollout, Tell
-from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, health_of, rollout, services_in
+from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, described, health_of, newest_of, services_in
 from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
 
 __all__ = [
@@ -29,9 +29,8 @@ __all__ = [
 
 #: Reads in a row that may fail before watching is given up.
 MOST_FAILURES = 5
-#: Tasks that one DescribeTasks takes, and services that one DescribeServices does.
+#: Tasks that one DescribeTasks takes.
 MOST_TASKS = 100
-MOST_SERVICES = 10
 
 
 @dataclass(frozen=True)
@@ -79,22 +78,12 @@ class Sight:
 def services_of(aws: Aws, live: Live) -> dict[str, LiveService]:
     """The services that run in a set, by their names: found by what the stacks hold, whoever has made them."""
     declared = {service.arn: service.name for service in services_in(resources_of(aws, live.stack_id))}
-    found: dict[str, LiveService] = {}
-    for cluster in sorted({cluster_in(arn) for arn in declared}):
-        arns = [arn for arn in declared if cluster_in(arn) == cluster]
-        for first in range(0, len(arns), MOST_SERVICES):
-            some = arns[first : first + MOST_SERVICES]
-            try:
-                answer = aws.read("ecs", "describe_services", cluster=cluster, services=some)
-            except ApiError as error:
-                if error.kind != "missing":
-                    raise
-                continue
-            for raw in answer.get("services", []):
-                if raw.get("status") != "INACTIVE":
-                    name = declared[raw["serviceArn"]]
-                    found[name] = LiveService(name, raw["serviceArn"], raw)
-    return dict(sorted(found.items()))
+    running = {
+        declared[arn]: LiveService(declared[arn], arn, raw)
+        for arn, raw in described(aws.read, declared).items()
+        if raw.get("status") != "INACTIVE"
+    }
+    return dict(sorted(running.items()))
 
 
 def asked_for(aws: Aws, live: Live, name: str) -> list[LiveService]:
@@ -134,11 +123,10 @@ def tasks_of(aws: Aws, service: LiveService) -> Iterator[Mapping[str, Any]]:
 
 def look(aws: Aws, service: LiveService) -> Sight | None:
     """What the newest deployment of a service looks like now; None where the service is gone."""
-    newest = rollout(aws, service.name, service.arn)
-    answer = aws.read("ecs", "describe_services", cluster=service.cluster, services=[service.arn])
-    if newest is None or not answer.get("services"):
+    raw = described(aws.once, [service.arn]).get(service.arn)
+    if raw is None:
         return None
-    raw = answer["services"][0]
+    newest = newest_of(aws, service.name, raw)
     tasks = list(tasks_of(aws, service))
     versions = tuple(
         _version(entry, tasks) for entry in raw.get("deployments", []) if entry.get("status") != "INACTIVE"

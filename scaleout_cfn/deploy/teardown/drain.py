@@ -12,7 +12,7 @@ from scaleout_cfn.aws.pace import Patience
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Note, Tell
-from scaleout_cfn.deploy.services.rollout import rollout
+from scaleout_cfn.deploy.services.rollout import described, newest_of
 from scaleout_cfn.deploy.teardown.inventory import BATCH, BUCKET, REPOSITORY, Inventory, images_in
 from scaleout_cfn.deploy.watch.follow import StoppedWaiting
 from scaleout_cfn.errors import AGAIN, AccessError, ApiError, Next
@@ -81,12 +81,10 @@ def drain(aws: Aws, taken: Inventory, tell: Tell, patience: Patience) -> None:
 def _running(aws: Aws, service: Resource, tell: Tell) -> int:
     """How many tasks a service still has. One that cannot be asked has none: CloudFormation drains it as well."""
     try:
-        answer = aws.read(
-            "ecs", "describe_services", cluster=cluster_in(service.physical_id), services=[service.physical_id]
-        )
-        running = sum(raw.get("runningCount", 0) + raw.get("pendingCount", 0) for raw in answer.get("services", []))
-        if running and (newest := rollout(aws, service_in(service.path), service.physical_id)):
-            tell(newest)
+        raw = described(aws.read, [service.physical_id]).get(service.physical_id, {})
+        running = raw.get("runningCount", 0) + raw.get("pendingCount", 0)
+        if running:
+            tell(newest_of(aws, service_in(service.path), raw))
         return int(running)
     except (ApiError, AccessError) as error:
         tell(Note(f"{service.path}: not known whether its tasks have ended: {error}", "warning"))
