@@ -22,12 +22,21 @@ from scaleout_cfn.deploy.live import Live, find, resources_of, tags_of, template
 from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell, Uploaded
 from scaleout_cfn.deploy.outcome import code_of, interrupted, nothing_to_do, outcome_of, redacted
 from scaleout_cfn.deploy.ownership import require_ours
-from scaleout_cfn.deploy.publish import upload
+from scaleout_cfn.deploy.publish import unknown_to, upload
 from scaleout_cfn.deploy.services.rollout import services_in, verify
 from scaleout_cfn.deploy.start import Wish, make_startable, operation_at_work, phases_of, same
 from scaleout_cfn.deploy.watch.events import History, Operation
 from scaleout_cfn.deploy.watch.follow import left_behind, watch
-from scaleout_cfn.errors import AGAIN, ApiError, BusyError, DeployError, Next, RefusedError, ScaleoutError
+from scaleout_cfn.errors import (
+    AGAIN,
+    ApiError,
+    BusyError,
+    DeployError,
+    Next,
+    RefusedError,
+    RejectedError,
+    ScaleoutError,
+)
 
 __all__ = ["Confirm", "apply", "deploy", "plan"]
 
@@ -228,15 +237,25 @@ def _phase(run: Run, desired: Desired, live: Live | None, confirm: Confirm) -> O
 
 
 def propose(run: Run, desired: Desired, live: Live | None) -> changeset.ChangeSet | None:
+    published, owner = desired.published, run.identity.account_id
+    held_back = False
     if not run.uploaded:
+        text = template_text(run.aws, live.stack_id) if live and live.meaning.start == "update" else ""
         # The root names its children by their content: one that is the same has the same set below it.
-        if run.check and not (live and template_text(run.aws, live.stack_id) == desired.published.root.text):
+        if run.check and text != published.root.text:
             run.check()
-        new = upload(run.aws, desired.published, run.identity.account_id)
-        run.tell(Uploaded(new, len(desired.published.files), desired.published.root.url))
+        files = unknown_to(text, published)
+        held_back = len(files) < len(published.files)
+        new = upload(run.aws, replace(published, files=files), owner)
+        run.tell(Uploaded(new, len(published.files), published.root.url))
         run.uploaded = True
     nested = run.nested and quota.has_room(run.aws, live, run.tell)
     try:
+        return changeset.propose(run.aws, desired, live, run.draft, run.tell, nested=nested)
+    except RejectedError:
+        # Somebody may have emptied the bucket since.
+        if not held_back or not upload(run.aws, published, owner):
+            raise
         return changeset.propose(run.aws, desired, live, run.draft, run.tell, nested=nested)
     except ApiError as error:
         # Between reading and writing somebody made or deleted the stack: look again, once.
@@ -269,7 +288,7 @@ def confirm_and_execute(run: Run, plan: Plan, confirm: Confirm, *, made_stack: b
         operation = _lift_and_execute(run, plan)
     except KeyboardInterrupt as stop:
         return clean_up(run, stop, plan, made_stack=made_stack, keep=approved)
-    return watch_deployment(run, operation, plan.stack)
+    return watch_deployment(run, operation, plan.stack, plan)
 
 
 def _lift_and_execute(run: Run, plan: Plan) -> Operation:
@@ -286,14 +305,19 @@ def _lift_and_execute(run: Run, plan: Plan) -> Operation:
         raise
 
 
-def watch_deployment(run: Run, operation: Operation, stack: str) -> Outcome:
-    """Watch to the end, see that ECS runs what the stack says, and conclude."""
+def watch_deployment(run: Run, operation: Operation, stack: str, plan: Plan | None = None) -> Outcome:
+    """Watch to the end, see that ECS runs what the stack says, and conclude.
+
+    Of a plan only the nested stacks that it changes are looked into, but where others wait to be protected.
+    """
+    changed = {change.path.partition("/")[0] for change in plan.changes} if plan else None
 
     def conclude(live: Live | None, history: History) -> Outcome:
         reason = ""
         if live is not None and live.meaning.end == "done":
             try:
-                resources = list(resources_of(run.aws, live.stack_id))
+                inside = changed if protect.is_settled(run.aws, live.stack_id) else None
+                resources = list(resources_of(run.aws, live.stack_id, inside=inside))
             except DeployError as error:
                 run.tell(Note(f"not verified that ECS runs the new version: {error}", "warning"))
             else:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
@@ -38,13 +39,15 @@ class Live:
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource of a stack or of one nested in it. `path` is `Data/Table`; `stack_id` the stack that holds it."""
+    """A resource of a stack or of one nested in it. `path` is `Data/Table`; `stack_id` the stack that holds it, and
+    `since` when it got its status."""
 
     path: str
     type: str
     physical_id: str
     status: str
     stack_id: str
+    since: datetime | None = None
 
     def is_made(self, type: str) -> bool:
         """Whether it is of this type, and has the ARN that it gets once it is made."""
@@ -116,8 +119,13 @@ def template_body(aws: Aws, arn: str) -> Mapping[str, Any]:
     return template
 
 
-def resources_of(aws: Aws, stack_id: str, path: str = "") -> Iterator[Resource]:
-    """Every resource that a stack and those nested in it hold now, nested stacks before what is in them."""
+def resources_of(
+    aws: Aws, stack_id: str, path: str = "", *, inside: Collection[str] | None = None
+) -> Iterator[Resource]:
+    """Every resource that a stack and those nested in it hold now, nested stacks before what is in them.
+
+    `inside` are the paths of the stack's nested stacks that are looked into; None is all of them.
+    """
     for page in aws.pages("cloudformation", "list_stack_resources", StackName=stack_id):
         for raw in page.get("StackResourceSummaries", []):
             resource = Resource(
@@ -126,9 +134,10 @@ def resources_of(aws: Aws, stack_id: str, path: str = "") -> Iterator[Resource]:
                 physical_id=raw.get("PhysicalResourceId", ""),
                 status=raw["ResourceStatus"],
                 stack_id=stack_id,
+                since=raw.get("LastUpdatedTimestamp"),
             )
             if resource.status == "DELETE_COMPLETE":
                 continue
             yield resource
-            if resource.is_made(NESTED):
+            if resource.is_made(NESTED) and (inside is None or resource.path in inside):
                 yield from resources_of(aws, resource.physical_id, resource.path)

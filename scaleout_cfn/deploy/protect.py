@@ -17,7 +17,7 @@ from scaleout_cfn.deploy.live import Resource, resources_of, template_body
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.errors import AccessError, ApiError, ScaleoutError
 
-__all__ = ["lift", "policy", "protect", "restore"]
+__all__ = ["is_settled", "lift", "policy", "protect", "restore"]
 
 LOST = ["Update:Replace", "Update:Delete"]
 EVERYTHING: dict[str, object] = {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}
@@ -95,6 +95,12 @@ def lift(aws: Aws, root_id: str, changes: Iterable[Change], tell: Tell) -> bool:
         if kept != statements:
             _set(aws, stack_id, json.dumps({"Statement": kept}), tell)
     return True
+
+
+def is_settled(aws: Aws, root_id: str) -> bool:
+    """Whether the policies of a set are all set, as its root says; not where that cannot be read."""
+    statements = _statements(aws, root_id)
+    return statements is not None and not _is_open(statements)
 
 
 def restore(aws: Aws, root_id: str, tell: Tell, *, unset: bool = True) -> None:

@@ -20,7 +20,7 @@ from scaleout_cfn.rendering import Template, set_of, texts_of
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.yaml_text import to_yaml
 
-__all__ = ["Bucket", "File", "Published", "bucket_at", "bucket_name", "prepare", "quick_create", "upload"]
+__all__ = ["Bucket", "File", "Published", "bucket_at", "bucket_name", "prepare", "quick_create", "unknown_to", "upload"]
 
 PREFIX = "templates"
 #: Properties that give an IAM resource a name of its own.
@@ -115,6 +115,17 @@ def _capabilities(templates: Mapping[str, Template]) -> tuple[str, ...]:
     if any("Transform" in template for template in templates.values()):
         capabilities.append("CAPABILITY_AUTO_EXPAND")
     return tuple(capabilities)
+
+
+def unknown_to(root: str, published: Published) -> tuple[File, ...]:
+    """The files of a set that a root's text does not name, nor any file that it does: it was made of those others."""
+    files = []
+    for file in reversed(published.files):  # parents first
+        if file.url in root:
+            root += file.text
+        else:
+            files.append(file)
+    return tuple(reversed(files))
 
 
 def upload(aws: Aws, published: Published, owner: str) -> int:

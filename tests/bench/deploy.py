@@ -1,6 +1,7 @@
 """What a deployment costs: `tox -e bench-deploy`. Calls of the API as sets grow, and the time of finding nothing to do.
 
-Calls are counted against the fake of tests/deploy, whose pages hold two: AWS's hold a hundred, so there they are fewer.
+Calls are counted against the fake of tests/deploy, whose pages hold two where nothing else is said: AWS's hold a
+hundred, so there they are fewer.
 Times are those of whole processes beside each other, alternated (A B A B ...), as ratios: median, and the range. Both
 sides run from bytecode, as whatever pip has installed does.
 Nothing here passes or fails: the budgets stand beside the figures.
@@ -17,10 +18,12 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from unittest.mock import patch
 
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1]))
 
+from deploy import cloudformation  # noqa: E402
 from deploy.helpers import Deployer, Small  # noqa: E402
 
 from scaleout_cfn.local import running  # noqa: E402
@@ -44,6 +47,12 @@ def calls() -> None:
         columns.append(counted(deployer, Small(more=more, word="two"), "web:2"))
         columns.append(counted(deployer, Small(more=more, word="two"), "web:2"))
         print(f"{more + 2:<16}" + "".join(f"{text:>12}" for text in columns))
+    print("\ncalls but for polls, on pages of AWS's size, as services grow; budget: of 20 at most 2x of one")
+    print(f"{'services':<16}{'new image':>12}{'nothing':>12}")
+    rows = {services: of_one_image(services) for services in (1, 5, 20)}
+    for services, (changed, unchanged) in rows.items():
+        print(f"{services:<16}{changed:>12}{unchanged:>12}")
+    print(f"{'20 / 1':<16}" + "".join(f"{many / one:>11.2f}x" for many, one in zip(rows[20], rows[1], strict=True)))
     print("\npages of events that an update of one resource reads, after so many earlier updates; budget: constant")
     for updates in (0, 10, 40):
         deployer = Deployer()
@@ -52,6 +61,15 @@ def calls() -> None:
         deployer.world.calls.clear()
         deployer.deploy(image="web:last")
         print(f"{updates:<16}{deployer.world.sent().count('DescribeStackEvents'):>12}")
+
+
+def of_one_image(services: int) -> tuple[int, int]:
+    """Calls of a new image of one service beside others, and of finding nothing to do."""
+    small, deployer = Small(more=5, services=services - 1), Deployer()
+    with patch.object(cloudformation, "PAGE", 100):
+        deployer.deploy(small, image="web:1")
+        both = [int(counted(deployer, small, "web:2").partition(" ")[0]) for _ in range(2)]
+    return both[0], both[1]
 
 
 def counted(deployer: Deployer, small: Small, image: str) -> str:

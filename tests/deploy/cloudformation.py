@@ -57,6 +57,11 @@ class Stack:
     replaced: list[tuple[str, str, str]] = field(default_factory=list)
     role: str = ""
 
+    def since(self, title: str) -> Any:
+        """When a resource got the status that it has."""
+        times = (one["Timestamp"] for one in reversed(self.events) if one["LogicalResourceId"] == title)
+        return next(times, self.created)
+
     @property
     def template(self) -> dict[str, Any]:
         return load(self.text, "t").body if self.text else {"Resources": {}}
@@ -125,6 +130,14 @@ class CloudFormation:
                 return str(stack.resources[title]["physical"])
         return ""
 
+    def definition_of(self, service: str) -> str:
+        """The task definition beside a service."""
+        for stack in self.stacks.values():
+            if any(resource["physical"] == service for resource in stack.resources.values()):
+                definitions = (one for one in stack.resources.values() if one["type"] == "AWS::ECS::TaskDefinition")
+                return next((str(one["physical"]) for one in definitions), "")
+        return ""
+
     def live(self, name: str) -> Stack | None:
         for stack in self.stacks.values():
             if name == stack.id or (name == stack.name and stack.status != "DELETE_COMPLETE"):
@@ -189,7 +202,7 @@ class CloudFormation:
                 "PhysicalResourceId": one["physical"],
                 "ResourceType": one["type"],
                 "ResourceStatus": one["status"],
-                "LastUpdatedTimestamp": self.world.now,
+                "LastUpdatedTimestamp": stack.since(title),
             }
             for title, one in stack.resources.items()
         ]
@@ -272,7 +285,10 @@ class CloudFormation:
             "_root": root or arn,
         }
         self.sets[arn] = made
-        made["Changes"] = list(self._changes(stack, text, parameters, made))
+        try:
+            made["Changes"] = list(self._changes(stack, text, parameters, made))
+        except Refused as refused:  # the template of a nested stack
+            made |= {"Changes": [], "_full": refused.message}
         return made
 
     def _making(self, made: dict[str, Any]) -> Iterator[float]:
@@ -478,7 +494,8 @@ class CloudFormation:
         )
         physical = old["physical"] if old and not replaced else f"{kind.split('::')[-1].lower()}-{next(self._ids)}"
         if kind == "AWS::ECS::Service":
-            physical = old["physical"] if old else f"arn:aws:ecs:eu-west-1:123456789012:service/main/{title}"
+            arn = f"arn:aws:ecs:eu-west-1:123456789012:service/main/{stack.path or title}"
+            physical = old["physical"] if old else arn
         if replaced and denied(stack.policy, "Update:Replace", title):
             reason = "Action denied by stack policy: Statement [#2] does not allow [Update:Replace] for resource"
             self._event(stack, title, kind, "UPDATE_FAILED", physical, f"{reason} [*/{title}]", token)
@@ -691,7 +708,8 @@ def denied(policy: str, action: str, title: str) -> bool:
     )
 
 
-def _page(key: str, rows: list[Any], token: str, size: int = PAGE) -> dict[str, Any]:
+def _page(key: str, rows: list[Any], token: str, size: int = 0) -> dict[str, Any]:
+    size = size or PAGE
     start = int(token)
     more = {"NextToken": str(start + size)} if start + size < len(rows) else {}
     return {key: rows[start : start + size], **more}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from troposphere import Equals, Not, dynamodb, ecs, ssm
+from troposphere import Equals, Not, dynamodb, ecr, ecs, ssm
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.pace import Patience
@@ -28,7 +28,8 @@ PLACE = publish.Bucket("artifacts", "https://artifacts.s3.eu-west-1.amazonaws.co
 @dataclass(frozen=True)
 class Small:
     """What the small set can be told. `retain` is the UpdateReplacePolicy and DeletionPolicy of the table; `more` the
-    number of further nested stacks, of which each word changes one resource; `mark` says that the word holds data."""
+    number of further nested stacks, of which each word changes one resource; `services` that of further services,
+    each in two stacks, of which one holds data; `mark` says that the word holds data."""
 
     key: str = "id"
     retain: bool = False
@@ -36,6 +37,7 @@ class Small:
     secret: bool = False
     word: str = "one"
     more: int = 0
+    services: int = 0
     mark: bool = False
 
 
@@ -97,6 +99,10 @@ def _published(small: Small) -> publish.Published:
         """One more."""
         return MoreOutputs(Text(stack.add(ssm.Parameter("Word", Type="String", Value=small.word)).ref()))
 
+    def foundation(stack: Stack, config: Config) -> MoreOutputs:
+        """What outlives a version of a service."""
+        return MoreOutputs(Text(stack.add(ecr.Repository("Repository")).ref()))
+
     def root(stack: Stack, config: Config) -> Outputs:
         """A small set."""
         image_uri = stack.ask("services.web.image_uri", Text)
@@ -107,6 +113,9 @@ def _published(small: Small) -> publish.Published:
             there_is.Metadata = {"scaleout:stateful": True}
         for number in range(small.more):
             stack.nest(f"More{number}", more, config)
+        for number in range(small.services):
+            stack.nest(f"S{number}Foundation", foundation, config)
+            stack.nest(f"S{number}Service", service, config, image_uri=Text("api:1"))
         has_image = stack.condition("HasImage", Not(Equals(image_uri, "")))
         web = stack.nest_if(has_image, "Service", service, config, image_uri=image_uri)
         if small.secret:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -37,6 +38,17 @@ def crowded(**counts: int) -> Scripted:
 def test_the_fullest_nested_stack_is_found_by_its_path() -> None:
     assert fullest(crowded(Data=3, Service2=7, More=5), ROOT) == (7, "Service2")
     assert fullest(crowded(), ROOT) == (0, "")
+
+
+def test_of_many_those_are_counted_that_were_not_changed_for_the_longest_time() -> None:
+    aws = crowded(New=9, Old=3, Between=5)
+    days = {"New": 3, "Old": 1, "Between": 2}
+    rows = [nested(title) | {"LastUpdatedTimestamp": datetime(2026, 11, day)} for title, day in days.items()]
+    aws.answers["list_stack_resources"] = lambda StackName: {
+        "StackResourceSummaries": rows if StackName == ROOT else []
+    }
+    assert fullest(aws, ROOT, most=2) == (5, "Between")
+    assert fullest(aws, ROOT) == (9, "New")
 
 
 @pytest.mark.parametrize(

@@ -146,9 +146,16 @@ class World:
 
     def ecs_DescribeServices(self, services: list[str], **_: Any) -> dict[str, Any]:
         primary = {"status": "PRIMARY", "rolloutState": "COMPLETED", "runningCount": 2, "desiredCount": 2}
-        definition = self.ecs.get("definition") or self.cfn.physical_id("TaskDefinition")
-        rest = {"taskDefinition": definition, "deployments": [primary]}
-        return {"services": [{"serviceArn": arn, **rest} for arn in services]}
+        return {
+            "services": [
+                {
+                    "serviceArn": arn,
+                    "taskDefinition": self.ecs.get("definition") or self.cfn.definition_of(arn),
+                    "deployments": [primary],
+                }
+                for arn in services
+            ]
+        }
 
     def ecs_ListServiceDeployments(self, **_: Any) -> dict[str, Any]:
         if "deployment" not in self.ecs:

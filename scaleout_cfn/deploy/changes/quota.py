@@ -20,6 +20,8 @@ __all__ = ["FULL", "FULL_WORDS", "MANY", "MOST", "FullError", "clear", "fullest"
 
 #: Change sets of one stack: what it takes, from where on to warn, and from where on to ask it for no more.
 MOST, MANY, FULL = 1000, 800, 950
+#: Nested stacks whose change sets a deployment counts. One that is full and not among them is met in proposing.
+ASKED = 8
 #: What CloudFormation says of a stack that takes no more, be it the root or a nested one.
 FULL_WORDS = "ChangeSet limit exceeded"
 
@@ -37,12 +39,18 @@ class FullError(NeedsHandError):
         )
 
 
-def fullest(aws: Aws, stack_id: str) -> tuple[int, str]:
+def fullest(aws: Aws, stack_id: str, *, most: int | None = None) -> tuple[int, str]:
     """The most change sets that a nested stack has, and its logical path; (0, "") where nothing is nested.
 
     Two calls a nested stack, for what is nested in it and for its change sets, and one more for each further page.
+    `most` bounds the number of the stack's own that are looked at: those that were not changed for the longest time,
+    which have gathered the most.
     """
-    nested = [resource for resource in resources_of(aws, stack_id) if resource.is_made(NESTED)]
+    outer = [resource for resource in resources_of(aws, stack_id, inside=()) if resource.is_made(NESTED)]
+    outer.sort(key=lambda resource: str(resource.since))
+    nested = [*outer[:most]]
+    for resource in outer[:most]:
+        nested += (one for one in resources_of(aws, resource.physical_id, resource.path) if one.is_made(NESTED))
     counts = ((sum(1 for _ in _there(aws, resource.physical_id)), resource.path) for resource in nested)
     return max(counts, default=(0, ""))
 
@@ -52,7 +60,7 @@ def has_room(aws: Aws, live: Live | None, tell: Tell) -> bool:
     if live is None or live.meaning.start == "create":
         return True
     try:
-        count, path = fullest(aws, live.stack_id)
+        count, path = fullest(aws, live.stack_id, most=ASKED)
     except DeployError as error:
         tell(Note(f"not known how many change sets the nested stacks have: {error}", "warning"))
         return True
