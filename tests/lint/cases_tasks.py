@@ -204,6 +204,27 @@ def mixed_default(templates: Set) -> None:
     properties["DefaultCapacityProviderStrategy"].append({"CapacityProvider": "FARGATE", "Weight": 1})
 
 
+def managed(templates: Set) -> None:
+    """The service runs on Managed Instances of its cluster, which no association has to name."""
+    providers(templates)
+    provider = properties(templates, "cluster", "Provider")
+    del provider["AutoScalingGroupProvider"]
+    launch = {
+        "Ec2InstanceProfileArn": "arn:aws:iam::123456789012:instance-profile/instances",
+        "NetworkConfiguration": {"Subnets": ["subnet-0123456789abcdef0"]},
+    }
+    role = "arn:aws:iam::123456789012:role/infrastructure"
+    provider["ManagedInstancesProvider"] = {"InfrastructureRoleArn": role, "InstanceLaunchTemplate": launch}
+    provider["ClusterName"] = {"Ref": "Cluster"}
+    not_associated(templates)
+    resources(templates, "cluster")["Associations"]["Properties"]["DefaultCapacityProviderStrategy"] = []
+
+
+def managed_elsewhere(templates: Set) -> None:
+    resources(templates, "cluster")["Other"] = {"Type": "AWS::ECS::Cluster"}
+    properties(templates, "cluster", "Provider")["ClusterName"] = {"Ref": "Other"}
+
+
 def not_associated(templates: Set) -> None:
     resources(templates, "cluster")["Associations"]["Properties"]["CapacityProviders"] = ["FARGATE", "FARGATE_SPOT"]
 
@@ -436,6 +457,13 @@ CASES = (
         not_associated,
         f"{SERVICE}.CapacityProviderStrategy.0.CapacityProvider",
         "uses provider Provider, which its cluster Cluster does not have",
+    ),
+    Case(
+        "S604",
+        managed,
+        managed_elsewhere,
+        f"{SERVICE}.CapacityProviderStrategy.0.CapacityProvider",
+        "runs in cluster Cluster, and its provider Provider in Other",
     ),
     Case(
         "S604",

@@ -121,13 +121,25 @@ def _providers(cluster: Symbol) -> set[Any] | None:
 
 @rule("S604", _API + "API_CapacityProviderStrategyItem.html", SERVICE)
 def provider_of_cluster(service: Place) -> Faults:
-    """The providers of a service's strategy are associated with its cluster."""
+    """The providers of a service's strategy are associated with its cluster; those of Managed Instances name it."""
     cluster = resource_of(service.get("Cluster"), _CLUSTER)
     strategy = _strategy(service)
     if cluster is None or not strategy or handed_out(service.stack.root, cluster.bare, outputs=False):
         return
     known = _providers(cluster)
     for index, (provider, offer) in enumerate(strategy):
+        # "It becomes available only within the specified cluster":
+        # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateCapacityProvider.html
+        if isinstance(provider, Symbol) and _given(provider.place.get("ManagedInstancesProvider")):
+            owner = resource_of(provider.place.get("ClusterName"), _CLUSTER)
+            if owner is not None and owner.bare != cluster.bare:
+                yield fault(
+                    service,
+                    f"CapacityProviderStrategy.{index}.CapacityProvider",
+                    f"{service} runs in cluster {cluster.name}, and its provider {provider.name} in {owner.name}.",
+                    f"Take a provider whose ClusterName is {cluster.name}.",
+                )
+            continue
         if known is not None and offer is not None and provider not in known:
             name = provider.name if isinstance(provider, Symbol) else provider
             yield fault(
