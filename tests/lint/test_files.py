@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.lint import RULES, check_set
+from scaleout_cfn.lint.cfn_lint import CfnLint
 from scaleout_cfn.lint.files import lint_files
 from scaleout_cfn.lint.rules.base import Faults
 from scaleout_cfn.templates.reading import read_folder
@@ -281,6 +283,18 @@ def test_a_template_on_which_cfn_lint_does_not_end_is_one_finding(
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     assert "E3012" in {finding.rule for finding in lint_files(tmp_path).findings}
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="CPU time has no bound here")
+def test_the_bound_of_a_template_is_of_cpu_time_not_of_how_busy_the_machine_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.yaml").write_text(TOPIC, encoding="utf-8")
+    monkeypatch.setattr("scaleout_cfn.lint.files.cfn_lint", CfnLint())
+    monkeypatch.setattr("scaleout_cfn.lint.cfn_lint.TIME_S", 0.01)  # less than cfn-lint takes to load
+    monkeypatch.setattr("scaleout_cfn.lint.cfn_lint.BUSY", 1e6)
+    (finding,) = (finding for finding in lint_files(tmp_path).findings if finding.rule == "E0002")
+    assert "longer than 0.01 s" in finding.message
 
 
 def test_a_rule_of_ours_that_fails_is_one_finding_and_hides_no_other_tree(
