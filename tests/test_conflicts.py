@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 import scaleout_cfn as sc
-from scaleout_cfn.config.conflicts import conflicts
+from scaleout_cfn.config.conflicts import conflicts, remarks
 
 
 def web(**settings: Any) -> sc.Config:
@@ -278,3 +278,21 @@ def test_only_secrets_and_images_may_be_of_another_account_or_region() -> None:
     for key, arn in named(ACCOUNT, "us-east-1").items():
         refused = [conflict.key for conflict in conflicts(placed({**own, key: arn}))]
         assert refused == ([key] if "certificate" in key else [])
+
+
+@pytest.mark.parametrize(
+    ("pool", "tasks", "told"),
+    [
+        (sc.FargateCapacity(), 24, ""),
+        (sc.FargateCapacity(), 25, "6.25 vCPUs of Fargate On-Demand"),
+        (sc.FargateCapacity(spot_percent=100, on_demand_base=24), 48, ""),
+        (sc.FargateCapacity(spot_percent=100, on_demand_base=24), 49, "6.25 vCPUs of Fargate Spot"),
+        (sc.FargateCapacity(spot_percent=50), 48, ""),
+    ],
+)
+def test_more_of_fargate_than_an_account_begins_with_is_remarked_on(
+    pool: sc.FargateCapacity, tasks: int, told: str
+) -> None:
+    service = sc.WebService(memory_mib=512, scaling=sc.Scaling(max_tasks=tasks))
+    said = [str(remark) for remark in remarks(sc.Config(capacity={"air": pool}, services={"web": service}))]
+    assert (told in said[0] and said[0].startswith("capacity.air: ")) if told else said == []

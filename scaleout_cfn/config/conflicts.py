@@ -28,7 +28,7 @@ from scaleout_cfn.config import (
     WebService,
 )
 from scaleout_cfn.config.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
-from scaleout_cfn.config.sizes import fargate_sizes_near
+from scaleout_cfn.config.sizes import FARGATE_VCPUS, fargate_sizes_near
 from scaleout_cfn.config.units import Unit, names_of, units, with_stand_ins
 from scaleout_cfn.grammars import (
     arn_of,
@@ -87,7 +87,28 @@ def remarks(config: Config) -> list[Conflict]:
                         " regions work",
                     )
                 )
-    return found
+    return [*found, *_quotas(config)]
+
+
+def _quotas(config: Config) -> Iterator[Conflict]:
+    """Where all tasks together, at their most, are more than the account begins with."""
+    asked = {"On-Demand": 0, "Spot": 0}
+    pools = {name: pool for name, pool in config.capacity.items() if isinstance(pool, FargateCapacity)}
+    for unit in with_stand_ins(units(config)):
+        if pool := pools.get(unit.pool_name):
+            scaling = unit.settings.scaling
+            tasks = max([scaling.max_tasks, *(schedule.max_tasks for schedule in scaling.schedules)])
+            base = min(tasks, pool.on_demand_base)
+            on_spot = (tasks - base) * pool.spot_percent // 100
+            asked["Spot"] += on_spot * unit.settings.cpu_units
+            asked["On-Demand"] += (tasks - on_spot) * unit.settings.cpu_units
+    for kind, units_of_cpu in asked.items():
+        if units_of_cpu > FARGATE_VCPUS * 1024:
+            yield Conflict(
+                f"capacity.{min(pools)}",
+                f"the services' most tasks are {units_of_cpu / 1024:g} vCPUs of Fargate {kind}, and an account begins"
+                f" with {FARGATE_VCPUS} in a region; look at its quota, Fargate {kind} vCPU resource count",
+            )
 
 
 def unreachable(config: Config, image: str, region: str) -> str:

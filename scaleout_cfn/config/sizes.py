@@ -1,8 +1,13 @@
-"""The sizes that Fargate sells."""
+"""The sizes that Fargate sells, and how much of it an account begins with."""
 
 from __future__ import annotations
 
-__all__ = ["fargate_sizes_near"]
+__all__ = ["FARGATE_VCPUS", "fargate_sizes_near"]
+
+#: vCPUs of all tasks of an account in a region, On-Demand, and as many on Spot: the default. A new account may have
+#: less, and both are raised on demand. As of 2026-11-28.
+#: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html
+FARGATE_VCPUS = 6
 
 #: CPU units to memory, MiB: the smallest, the largest, and the step between them. As of 2026-11-27.
 #: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html
