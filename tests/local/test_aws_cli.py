@@ -16,9 +16,10 @@ import scaleout_cfn as sc
 
 from . import helpers, sets
 from .helpers import Account
-from .test_service_set import running_image
+from .test_rendered_sets import SETS, three
 
 AWS = shutil.which("aws", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
+WEB, API = (f"123456789012.dkr.ecr.us-east-1.amazonaws.com/{name}:1" for name in ("web", "api"))
 pytestmark = pytest.mark.skipif(AWS is None, reason="the AWS command line is not installed")
 
 
@@ -74,16 +75,25 @@ def test_package_and_deploy_create_change_and_find_nothing_to_change(account: Ac
     assert "No changes to deploy. Stack demo is up to date" in done.stdout + done.stderr
 
 
-def test_the_rendered_set_is_deployed_by_the_command_line(account: Account, tmp_path: Path) -> None:
-    config = sc.Config(registry=sc.Registry(empty_on_delete=True))
+@pytest.mark.parametrize(
+    ("config", "images", "services"),
+    [
+        (SETS["default"], {"WebImageUri": WEB}, [WEB]),
+        (three("ec2"), {"WebImageUri": WEB, "ApiImageUri": API}, [API, WEB, WEB]),
+    ],
+    ids=["default", "three services"],
+)
+def test_the_rendered_set_is_deployed_by_the_command_line(
+    config: sc.Config, images: dict[str, str], services: list[str], account: Account, tmp_path: Path
+) -> None:
     sc.write(tmp_path, sc.render(sc.compose(config), url=sc.local_url))
     helpers.upload(account, {})
     packaged = tmp_path / "packaged.template"
     files = ("--template-file", str(tmp_path / "root.yaml"), "--output-template-file", str(packaged))
     done = aws(account, "package", *files, "--s3-bucket", account.bucket)
     assert done.returncode == 0, done.stderr
-    image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web:1"
-    for values in ((), ("--parameter-overrides", f"WebImageUri={image}")):
+    given = tuple(f"{parameter}={image}" for parameter, image in images.items())
+    for values, running in (((), []), (("--parameter-overrides", *given), services)):
         done = aws(
             account,
             *("deploy", "--stack-name", "web", "--template-file", str(packaged), "--capabilities", "CAPABILITY_IAM"),
@@ -94,6 +104,15 @@ def test_the_rendered_set_is_deployed_by_the_command_line(account: Account, tmp_
         made = [s for s in cfn.list_change_sets(StackName="web")["Summaries"] if s["ExecutionStatus"] == "AVAILABLE"]
         stack = helpers.execute(account, cfn.describe_change_set(ChangeSetName=made[0]["ChangeSetId"]))
         assert stack["StackStatus"].endswith("_COMPLETE") and "ROLLBACK" not in stack["StackStatus"]
-    assert running_image(account) == image
+        assert running_images(account, helpers.outputs(stack)["ClusterName"]) == running
     helpers.delete(account, stack["StackId"])
     assert helpers.leftovers(account) == []
+
+
+def running_images(account: Account, cluster: str) -> list[str]:
+    """The image of each service of a cluster, sorted."""
+    ecs = account.client("ecs")
+    arns = ecs.list_services(cluster=cluster)["serviceArns"]
+    services = ecs.describe_services(cluster=cluster, services=arns)["services"] if arns else []
+    definitions = [ecs.describe_task_definition(taskDefinition=each["taskDefinition"]) for each in services]
+    return sorted(each["taskDefinition"]["containerDefinitions"][0]["image"] for each in definitions)
