@@ -20,6 +20,11 @@ from scaleout_cfn.errors import Next, UsageError
 LOG_GROUP = "LogGroupName"
 
 
+def _of(service: str) -> tuple[str, ...]:
+    """The option by which the next command is of the service that this one was of."""
+    return ("--service", service) if service else ()
+
+
 @click.command()
 @aws_command()
 @service_option
@@ -38,7 +43,7 @@ def rollout(work: Work, service: str, timeout_min: float | None) -> Outcome:
         return services.follow_rollouts(work.aws, watched, work.view.tell, end=end)
     except KeyboardInterrupt as stop:
         what = f"{work.stack_name}: stopped watching; a deployment that runs goes on"
-        return Outcome("still_running", what, next=Next("rollout"), code=code_of(stop))
+        return Outcome("still_running", what, next=Next("rollout", _of(service)), code=code_of(stop))
 
 
 @click.command()
@@ -71,9 +76,9 @@ def logs(work: Work, service: str, follow: bool, since: str) -> Outcome:
             count += 1
     except KeyboardInterrupt as stop:
         what = f"{told}: stopped after {count} lines"
-        return Outcome("interrupted", what, next=Next("logs"), code=code_of(stop))
+        return Outcome("interrupted", what, next=Next("logs", _of(service)), code=code_of(stop))
     if not count and work.local:
         work.view.tell(Note("the emulator runs no container, so nothing writes"))
-    following = Next(words="a longer --since", instead=Next("rollout", words="to see whether tasks run"))
+    following = Next(words="a longer --since", instead=Next("rollout", _of(service), words="to see whether tasks run"))
     what = f"{told}: {count} lines since {start:%Y-%m-%d %H:%M:%SZ}"
     return Outcome("done", what, next=None if count else following)

@@ -32,6 +32,7 @@ def status(work: Work, service: str, watch: bool) -> Outcome:
     try:
         while True:
             state = overview_of(work.aws, work.stack_name)
+            _require_service(state, service)
             if state != shown:
                 work.view.tell(_screen(state, service, datetime.now(UTC) if watch else None))
                 shown = state
@@ -87,17 +88,32 @@ def events(work: Work, service: str, timeout_min: float | None, go_on: bool, fai
 @service_option
 def outputs(work: Work, service: str) -> Outcome:
     """Print the outputs of the root stack, one a line."""
-    return _outcome(require(work.aws, work.stack_name), service)
+    live = require(work.aws, work.stack_name)
+    outcome = _outcome(live, service)
+    if service and not outcome.outputs:
+        names = ", ".join(sorted(map(name_of, _titles(live)))) or "none"
+        raise UsageError(f"--service {service}: stack {live.name} has no outputs of it; it has those of {names}")
+    return outcome
+
+
+def _require_service(state: Overview, service: str) -> None:
+    """Raises UsageError where a set has no such service. One that is being made has no outputs yet."""
+    names = {name for path in state.stacks if (name := service_in(path)) != path} | {*state.services, *state.targets}
+    if service and service not in names:
+        there = ", ".join(sorted(names)) or "none"
+        raise UsageError(f"--service {service}: stack {state.live.name} has none of that name; there is {there}")
+
+
+def _titles(live: Live) -> list[str]:
+    """The services' titles, by the log group that each has, the shortest first."""
+    return sorted((key.removesuffix("LogGroupName") for key in live.outputs if key.endswith("LogGroupName")), key=len)
 
 
 def _outcome(live: Live, service: str = "") -> Outcome:
     outputs = live.outputs
     if service:
-        # Each service has a log group: the outputs of `order` are none of those of `order-api`.
-        titles = sorted((key.removesuffix("LogGroupName") for key in outputs if key.endswith("LogGroupName")), key=len)
-        if title_of(service) not in titles:
-            names = ", ".join(sorted(map(name_of, titles))) or "none"
-            raise UsageError(f"--service {service}: stack {live.name} has no outputs of it; it has those of {names}")
+        # The outputs of `order` are none of those of `order-api`.
+        titles = _titles(live)
         whose = {key: next((title for title in reversed(titles) if key.startswith(title)), "") for key in outputs}
         outputs = {key: value for key, value in outputs.items() if whose[key] == title_of(service)}
     return Outcome(

@@ -18,7 +18,7 @@ from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.changes.reasons import hook_words
 from scaleout_cfn.deploy.live import Live, require
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
-from scaleout_cfn.deploy.services.evidence import tell_evidence
+from scaleout_cfn.deploy.services.evidence import rows_of, tell_evidence
 from scaleout_cfn.deploy.states import meaning
 from scaleout_cfn.deploy.watch.events import Event, History, first_cause, refusing_hooks
 from scaleout_cfn.errors import AccessError, ApiError, Next
@@ -76,19 +76,20 @@ def diagnose(aws: Aws, stack: str, tell: Tell, *, service: str = "") -> Outcome:
     """Say what failed first and why, of the newest operation in which anything did. Changes nothing.
 
     What ECS, the logs and the load balancer know is told of all services, or of one. Raises UsageError when there is no
-    such stack; one that is deleted is found by its ARN.
+    such stack or service; one that is deleted is found by its ARN.
     """
     live = require(aws, stack)
     # The events are what was asked for: not to be allowed to read them is an error.
     pages = aws.pages("cloudformation", "describe_stack_events", StackName=live.stack_id)
     past, since = newest_failure(pages)
     events = _read(aws, live, past, tell) if past else []
+    rows = rows_of(aws, live, events, tell, service)
     cause = first_cause(events)
     if cause is not None:
         hooks = {hook.type: hook_words(aws, hook.id, hook.reason) for hook in refusing_hooks(events, cause)}
         tell(_headline(cause, events, since, hooks))
     running = since == 0 and live.meaning.end == "running"
-    reasons = tell_evidence(aws, live, events, tell, service=service)
+    reasons = tell_evidence(aws, rows, tell, service=service)
     # What ECS says comes first: CloudFormation's reason is often only that it waited in vain.
     said = [*reasons, *([(service_in(cause.path), cause.reason)] if cause else [])]
     cure = next((words for name, reason in said if (words := hint(reason, name))), "")

@@ -15,9 +15,9 @@ from scaleout_cfn.deploy.live import Live, Resource, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Tell
 from scaleout_cfn.deploy.services.rollout import health_of
 from scaleout_cfn.deploy.watch.events import Event
-from scaleout_cfn.errors import AccessError, ApiError
+from scaleout_cfn.errors import AccessError, ApiError, UsageError
 
-__all__ = ["Stop", "last_stop", "log_place", "stops", "tell_evidence"]
+__all__ = ["Stop", "last_stop", "log_place", "rows_of", "stops", "tell_evidence"]
 
 MOST_MESSAGES = 5
 MOST_TASKS = 100
@@ -77,19 +77,28 @@ def log_place(definition: Mapping[str, Any], container: str, task_arn: str) -> t
     return None
 
 
+def rows_of(aws: Aws, live: Live, events: Sequence[Event], tell: Tell, service: str) -> Sequence[Event | Resource]:
+    """What a set has, and had when these events were. Raises UsageError where the service is none of it."""
+    try:
+        rows: list[Event | Resource] = [*events, *resources_of(aws, live.stack_id)]
+    except (ApiError, AccessError) as error:
+        tell(Note(f"the stack's resources are not read: {error}", "warning"))
+        return events
+    names = {name for row in rows if (name := service_in(row.path)) != row.path or row.type == SERVICE}
+    if service and service not in names:
+        there = ", ".join(sorted(names)) or "none"
+        raise UsageError(f"--service {service}: stack {live.name} has none of that name; there is {there}")
+    return rows
+
+
 def tell_evidence(
-    aws: Aws, live: Live, events: Sequence[Event], tell: Tell, *, service: str = ""
+    aws: Aws, rows: Iterable[Event | Resource], tell: Tell, *, service: str = ""
 ) -> list[tuple[str, str]]:
-    """Tell what ECS knows of every service of the set, or of one, also where the rollback took it away.
+    """Tell what ECS knows of every service among the rows, or of one, also where the rollback took it away.
 
     Returns the reasons, each with the name of its service.
     """
-    seen: list[Event | Resource] = [*events]
-    try:
-        seen += [*resources_of(aws, live.stack_id)]
-    except (ApiError, AccessError) as error:
-        tell(Note(f"the stack's resources are not read: {error}", "warning"))
-    found = {row.physical_id: row.path for row in seen if row.type == SERVICE and row.physical_id.startswith("arn:")}
+    found = {row.physical_id: row.path for row in rows if row.type == SERVICE and row.physical_id.startswith("arn:")}
     reasons: list[tuple[str, str]] = []
     for arn, path in found.items():
         name = service_in(path)

@@ -88,7 +88,8 @@ def _to_enter(tasks: Sequence[Mapping[str, Any]], task_id: str, service: LiveSer
         running = [task for task in running if name_in(str(task["taskArn"])).startswith(task_id)]
     if not running:
         which = f"task {task_id} of it" if task_id else "task of it"
-        raise UsageError(f"service {service.name}: no {which} runs", next=Next("rollout", words="to see what does"))
+        shows = Next("rollout", ("--service", service.name), "to see what does")
+        raise UsageError(f"service {service.name}: no {which} runs", next=shows)
     ready = [task for task in running if _has_agent(task)]
     if not ready:
         raise RefusedError(
@@ -252,9 +253,10 @@ def _watch_to_end(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
 
 
 def _outcome_of(task: RunningTask, ended: Mapping[str, Any] | None) -> Outcome:
+    of_it = ("--service", task.service)
     if ended is None:
         what = f"task {name_in(task.arn)}: ECS does not know it any more"
-        return Outcome("error", what, next=Next("logs"))
+        return Outcome("error", what, next=Next("logs", of_it))
     own: Mapping[str, Any] = next((raw for raw in ended.get("containers", []) if raw.get("name") == task.container), {})
     code = own.get("exitCode")
     reason = str(own.get("reason") or ended.get("stoppedReason") or "")
@@ -264,7 +266,7 @@ def _outcome_of(task: RunningTask, ended: Mapping[str, Any] | None) -> Outcome:
             f"task {name_in(task.arn)}: the command did not run",
             str(ended["lastStatus"]),
             reason=reason or "ECS gives no reason",
-            next=Next("diagnose", instead=Next("logs")),
+            next=Next("diagnose", of_it, instead=Next("logs", of_it)),
         )
     what = f"task {name_in(task.arn)}: the command ended with {code}"
     return Outcome(
