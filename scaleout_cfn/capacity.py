@@ -84,6 +84,18 @@ class Demand(Struct, frozen=True):
     host_port_static: bool = False
     #: Name of its section in the config.
     service: str = "web"
+    #: Whether these are the tasks that stand in for the service's.
+    stands_in: bool = False
+
+    @property
+    def named(self) -> str:
+        """What it is called in a message: by where its section is."""
+        return f"services.{self.service}{'.stand_in' if self.stands_in else ''}"
+
+    @property
+    def most_key(self) -> str:
+        """The key that says how many tasks there are at most."""
+        return f"{self.named}.{'tasks' if self.stands_in else 'scaling.max_tasks'}"
 
 
 class Supply(Struct, frozen=True):
@@ -329,7 +341,7 @@ def _task(demand: Demand, supply: Supply) -> list[Problem]:
     if not small:
         return []
     named = ", ".join(f"{type.name} ({_why(type, demand)})" for type in small)
-    message = f"services.{demand.service}: one task of {_size(demand)} does not fit on {named}"
+    message = f"{demand.named}: one task of {_size(demand)} does not fit on {named}"
     share = _up(_places_needed(demand, demand.max_tasks), supply.max_nodes)
     cures = _larger(demand, supply, share) or _larger(demand, supply, 1)
     changes: dict[str, object] = {}
@@ -338,7 +350,7 @@ def _task(demand: Demand, supply: Supply) -> list[Problem]:
     if (memory := min(registered_memory_mib(type.memory_mib) for type in types)) < demand.memory_mib:
         changes[f"services.{demand.service}.memory_mib"] = memory
     if demand.network_mode == "awsvpc" and min(type.max_enis for type in types) < 2:
-        changes[f"services.{demand.service}.network_mode"] = "bridge"
+        changes[f"{demand.named}.network_mode"] = "bridge"
     return [Problem("task-too-large", message, (*cures, changes))]
 
 
@@ -354,13 +366,13 @@ def _room(demand: Demand, supply: Supply) -> list[Problem]:
         else ""
     )
     message = (
-        f"services.{demand.service}.scaling.max_tasks: {count(tasks, 'task')} of {_size(demand)}{spare} need"
+        f"{demand.most_key}: {count(tasks, 'task')} of {_size(demand)}{spare} need"
         f" {_up(needed, each)} {type.name}, {each} a node by {binding_limit(type, demand)} ({_why(type, demand)});"
         f" capacity.{supply.pool}.max_nodes is {nodes}, room for {nodes * each}"
     )
     cures: list[dict[str, object]] = []
     if (most := most_tasks(demand, supply)) >= max(1, demand.min_tasks):
-        cures.append({f"services.{demand.service}.scaling.max_tasks": most})
+        cures.append({demand.most_key: most})
     cures += [{f"capacity.{supply.pool}.max_nodes": _up(needed, each)}, *_larger(demand, supply, _up(needed, nodes))]
     return [Problem("too-few-nodes", message, tuple(cures))]
 
@@ -477,7 +489,8 @@ def demand_of(unit: Unit) -> Demand:
     settings = unit.settings
     bounds: list[Scaling | Schedule] = [settings.scaling, *settings.scaling.schedules]
     return Demand(
-        service=unit.name,
+        service=unit.stands_in_for or unit.name,
+        stands_in=bool(unit.stands_in_for),
         cpu_units=settings.cpu_units,
         memory_mib=settings.memory_mib,
         network_mode=unit.network_mode,
@@ -495,7 +508,8 @@ def _together(demands: Sequence[Demand], supply: Supply) -> list[Problem]:
     if needed <= supply.max_nodes:
         return []
     asked = " and ".join(
-        f"{count(demand.max_tasks, 'task')} of {demand.service}, each of {_size(demand)}," for demand in demands
+        f"{count(demand.max_tasks, 'task')} of {demand.named.removeprefix('services.')}, each of {_size(demand)},"
+        for demand in demands
     )
     message = (
         f"capacity.{supply.pool}.max_nodes: {asked} with room for a deployment of one of them need {needed}"

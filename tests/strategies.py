@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 import msgspec
 from hypothesis import strategies as st
 
-from scaleout_cfn.capacity import Demand, Supply, demand_of, instance_type, most_tasks, nodes_needed
+from scaleout_cfn.capacity import Demand, Supply, demand_of, instance_type, most_tasks, nodes_needed, problems
 from scaleout_cfn.config import (
     AnyService,
     Config,
@@ -392,10 +392,21 @@ def _stood_in_for(draw: st.DrawFn, config: Config) -> Config:
             able = []
             for pool in ["", *sorted(config.capacity)]:
                 tried = replace(settings, stand_in=replace(drawn, capacity=pool))
-                if not conflicts(replace(config, services={**config.services, name: tried})):
+                there = replace(config, services={**config.services, name: tried})
+                if not conflicts(there) and _holds_one(Unit(name, tried, there).stand_in):
                     able.append(tried)
             services[name] = draw(st.sampled_from([replace(settings, stand_in=None), *able]))
     return replace(config, services=services)
+
+
+def _holds_one(unit: Unit | None) -> bool:
+    """Whether there are nodes enough of its pool's types that would hold all of a service."""
+    assert unit is not None
+    pool = unit.pool
+    if not isinstance(pool, Ec2Capacity):
+        return True
+    supply = Supply(instance_types=pool.instance_types, max_nodes=5000, architecture=pool.architecture)
+    return not problems(demand_of(unit), supply)
 
 
 def _roomy(draw: st.DrawFn, config: Config) -> Config:
@@ -413,7 +424,7 @@ def _roomy(draw: st.DrawFn, config: Config) -> Config:
             services[unit.name] = replace(unit.settings, scaling=draw(_scaling(unit, most)))
         config = replace(config, services=services, capacity=dict(pools))
         demands = [demand_of(unit) for unit in with_stand_ins(units(config)) if unit.pool_name == name]
-        if isinstance(pool, Ec2Capacity) and len(demands) > 1:
+        if isinstance(pool, Ec2Capacity) and len(demands) > (len(on_it) == 1):
             needed = max(nodes_needed(instance_type(type), demands) or 0 for type in pool.instance_types)
             pools[name] = replace(pools[name], max_nodes=max(pools[name].max_nodes, needed))
             config = replace(config, capacity=dict(pools))

@@ -390,6 +390,14 @@ def _service(unit: Unit) -> Iterator[Conflict]:
 def _stand_in(unit: Unit) -> Iterator[Conflict]:
     """What its pool cannot do, where that is not said of the service itself."""
     if unit.stand_in is not None:
+        settings = unit.settings
+        assert isinstance(settings, WebService)
+        if settings.health_check.port and unit.stand_in.network_mode == "bridge" != unit.network_mode:
+            yield Conflict(
+                f"{unit.key}.stand_in.network_mode",
+                f"is bridge on {unit.stand_in.pool_name}, under which health_check.port ="
+                f' {settings.health_check.port} cannot be; set "awsvpc"',
+            )
         said = {conflict.key for conflict in _on_its_pool(unit)}
         for conflict in _on_its_pool(unit.stand_in):
             if conflict.key == f"{unit.key}.network_mode":

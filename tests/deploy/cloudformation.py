@@ -131,8 +131,10 @@ class CloudFormation:
         return ""
 
     def definition_of(self, service: str) -> str:
-        """The task definition beside a service."""
+        """The task definition beside a service, in a live stack."""
         for stack in self.stacks.values():
+            if stack.status == "DELETE_COMPLETE":
+                continue
             if any(resource["physical"] == service for resource in stack.resources.values()):
                 definitions = (one for one in stack.resources.values() if one["type"] == "AWS::ECS::TaskDefinition")
                 return next((str(one["physical"]) for one in definitions), "")

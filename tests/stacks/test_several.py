@@ -410,7 +410,7 @@ def test_a_stand_in_runs_as_many_tasks_as_it_is_told_of_the_same_image_and_is_no
 
 def test_a_stand_in_counts_in_its_pool_and_is_refused_where_it_cannot_run() -> None:
     here = msgspec.structs.replace(STOOD_IN_FOR, stand_in=sc.StandIn(tasks=40))
-    with pytest.raises(sc.SetError, match="web-stand-in"):
+    with pytest.raises(sc.SetError, match=r"services.web.stand_in.tasks: 40 tasks"):
         sc.compose(sc.Config(capacity=TWO_POOLS, services={"web": here}))
     for change, why in (
         (
@@ -420,6 +420,10 @@ def test_a_stand_in_counts_in_its_pool_and_is_refused_where_it_cannot_run() -> N
         (
             {"stand_in": sc.StandIn(capacity="air", network_mode="bridge")},
             'services.web.stand_in.network_mode: "bridge" is for EC2 nodes, and air is fargate',
+        ),
+        (
+            {"network_mode": "awsvpc", "stand_in": sc.StandIn(), "health_check": sc.HealthCheck(port=9000)},
+            "services.web.stand_in.network_mode: is bridge on nodes, under which health_check.port = 9000 cannot be",
         ),
         (
             {"memory_mib": 300},
