@@ -371,14 +371,6 @@ def _service(unit: Unit) -> Iterator[Conflict]:
         )
     if isinstance(settings, WebService):
         yield from _behind_the_balancer(unit, settings)
-    more = sorted({*settings.capabilities} - {"DEFAULT", "SYS_PTRACE"})
-    if isinstance(unit.pool, FargateCapacity) and more:
-        # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KernelCapabilities.html
-        yield Conflict(
-            f"{key}.capabilities",
-            f"{more[0]} cannot be added on Fargate, which takes SYS_PTRACE alone, and DEFAULT for those of Docker;"
-            " leave it out, or use a pool of another kind",
-        )
     if not unit.is_web and settings.scaling.requests.enabled:
         yield Conflict(
             f"{key}.scaling.requests", "counts requests of the load balancer, which sends it none; track cpu or memory"
@@ -466,6 +458,14 @@ def _on_its_pool(unit: Unit) -> Iterator[Conflict]:
             " one of them: use pools of one architecture, or give it an image of its own",
         )
     if isinstance(pool, FargateCapacity):
+        more = sorted({*settings.capabilities} - {"DEFAULT", "SYS_PTRACE"})
+        if more:
+            # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KernelCapabilities.html
+            yield Conflict(
+                f"{key}.capabilities",
+                f"{more[0]} cannot be added on Fargate, which takes SYS_PTRACE alone, and DEFAULT for those of Docker;"
+                " leave it out, or use a pool of another kind",
+            )
         if near := fargate_sizes_near(settings.cpu_units, settings.memory_mib):
             sizes = " or ".join(f"cpu_units = {cpu} with memory_mib = {memory}" for cpu, memory in near)
             yield Conflict(

@@ -275,12 +275,10 @@ def convert(
             continue
         usual = fields[key].default
         if type(value) is type(usual) and value == usual:
-            values[key] = value  # most are, and a default is right
+            values[key] = value  # most are, and a default is right; None is a section that is left out
             continue
         inner, meta = bare(fields[key].type)
-        if value is None and default_of(fields[key]) is None and sections_of(inner):
-            values[key] = None  # a section that is left out, in a Config of Python's
-        elif sections := sections_of(inner):
+        if sections := sections_of(inner):
             kept = getattr(default, key) if default is not None else default_of(fields[key])
             values[key] = _convert_section(sections, value, kept, here, places, problems)
         elif sections := named_sections(inner):

@@ -554,8 +554,8 @@ class Service(Section, frozen=True, kw_only=True):
 class StandIn(Section, frozen=True, kw_only=True):
     """Tasks beside those of a web service, for as long as what they are behind is made anew.
 
-    Of a target group most can only be replaced: whether it has nodes or addresses, its port and protocol. Its tasks
-    would be asked before they are there. A stand-in has a target group of its own, and gets all requests meanwhile.
+    Whether a target group has nodes or addresses cannot be changed, and a new one would be asked before its tasks are
+    there. A stand-in has a target group of its own, and gets all requests meanwhile.
     """
 
     capacity: Annotated[
@@ -589,7 +589,7 @@ class WebService(Service, frozen=True, kw_only=True, tag_field="kind", tag="web"
         Literal["http1", "http2", "grpc"],
         tunable(
             "What the load balancer speaks to the tasks; http2 and grpc need a listener with TLS. A change makes the"
-            " target group anew: docs/moving.md says how without an outage."
+            " target group anew, and until its tasks are healthy requests are answered 503."
         ),
     ] = "http1"
     slow_start_s: Annotated[

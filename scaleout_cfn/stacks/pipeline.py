@@ -11,7 +11,7 @@ from msgspec import Struct
 from troposphere import Sub, codebuild, codepipeline, events, iam, logs, s3
 
 from scaleout_cfn.config import GitHubPipeline, NoPipeline, RegistryPipeline, SourcePipeline
-from scaleout_cfn.config.units import Unit, units
+from scaleout_cfn.config.units import Unit, units, with_stand_ins
 from scaleout_cfn.iam import (
     GITHUB,
     assumed_by,
@@ -99,7 +99,7 @@ def script(name: str) -> str:
 def _deploying(unit: Unit, root_stack: StackName) -> iam.Policy:
     assert not isinstance(unit.settings.pipeline, NoPipeline)
     config = unit.config
-    running = [other for other in units(config) if other.image_owner == unit.name]
+    running = [other for other in with_stand_ins(units(config)) if other.image_owner == unit.name]
     document = deploy_image(
         root_stack,
         [other.service for other in running],

@@ -149,3 +149,14 @@ def test_fargate_adds_one_capability_only() -> None:
     why = "services.web.capabilities: CHOWN cannot be added on Fargate"
     with pytest.raises(sc.ConfigError, match=re.escape(why)):
         sc.compose(sc.Config(capacity=AIR, services={"web": replace(service, capabilities=("CHOWN",))}))
+    # Nor in what stands in for a service that is on nodes.
+    on_nodes = replace(
+        service,
+        capacity="nodes",
+        capabilities=("CHOWN",),
+        scaling=sc.Scaling(max_tasks=6),
+        stand_in=sc.StandIn(capacity="air"),
+    )
+    both: dict[str, Any] = {"nodes": sc.Ec2Capacity(), **AIR}
+    with pytest.raises(sc.ConfigError, match=r"services\.web\.capabilities: for its stand-in: CHOWN cannot"):
+        sc.compose(sc.Config(capacity=both, services={"web": on_nodes}))

@@ -436,3 +436,11 @@ def test_a_stand_in_counts_in_its_pool_and_is_refused_where_it_cannot_run() -> N
     twice: dict[str, Any] = {"web": STOOD_IN_FOR, "web-stand-in": sc.WorkerService(capacity="nodes")}
     with pytest.raises(sc.ConfigError, match="is called web-stand-in, as a service is; rename that"):
         sc.compose(sc.Config(capacity=TWO_POOLS, services=twice))
+
+
+def test_a_pipeline_may_bring_the_image_to_what_stands_in_too() -> None:
+    pinned = sc.Ec2Capacity(machine_image="/aws/service/ecs/optimized-ami/amazon-linux-2023/1/image_id")
+    pools: dict[str, Any] = {**TWO_POOLS, "nodes": pinned}
+    pipeline = sc.GitHubPipeline(repository="shop/web")
+    services: dict[str, Any] = {"web": msgspec.structs.replace(STOOD_IN_FOR, pipeline=pipeline)}
+    assert "WebStandInService" in str(made(sc.Config(capacity=pools, services=services))["web-pipeline.yaml"])
