@@ -30,7 +30,8 @@ from scaleout_cfn.config import (
     Route,
     WebService,
 )
-from scaleout_cfn.config.conflicts import conflicts, unreachable
+from scaleout_cfn.config.conflicts import conflicts
+from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
 from scaleout_cfn.config.tunables import Section, bare, fields_of, named_sections, sections_of
 from scaleout_cfn.config.units import Unit, units, with_stand_ins

@@ -23,7 +23,7 @@ from scaleout_cfn.config import (
     WebService,
     WorkerService,
 )
-from scaleout_cfn.config.services import NAME
+from scaleout_cfn.config.containers import NAME
 from scaleout_cfn.config.text import json_schema, starter
 from scaleout_cfn.config.tunables import problem_with
 from scaleout_cfn.config.units import units

@@ -14,7 +14,7 @@ from scaleout_cfn.cli.options import bucket_option, composed
 from scaleout_cfn.cli.views import LinesView
 from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option
 from scaleout_cfn.config import Config
-from scaleout_cfn.config.conflicts import may_pull, unreachable
+from scaleout_cfn.config.images import may_pull, unreachable
 from scaleout_cfn.config.units import Unit, units
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.bootstrap import bootstrap, exists

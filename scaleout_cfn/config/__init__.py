@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from scaleout_cfn.config.containers import NAME
 from scaleout_cfn.config.ground import (
     ARN,
     Certificate,
@@ -26,7 +27,6 @@ from scaleout_cfn.config.ground import (
 from scaleout_cfn.config.pools import Capacity, Ec2Capacity, FargateCapacity, ManagedCapacity
 from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.config.services import (
-    NAME,
     Alarms,
     AnyService,
     Deployment,

@@ -2,8 +2,7 @@
 
 from typing import Annotated, Literal
 
-import msgspec
-
+from scaleout_cfn.config.containers import Task
 from scaleout_cfn.config.ground import ARN, CERTIFICATE, HOSTED_ZONE
 from scaleout_cfn.config.scaling import Scaling
 from scaleout_cfn.config.tunables import Section, tunable
@@ -15,16 +14,12 @@ from scaleout_cfn.grammars import (
     problem_of_connection,
     problem_of_folder,
     problem_of_hosted_zone,
-    problem_of_image,
     problem_of_oidc_provider,
     problem_of_path,
-    problem_of_pull_from,
     problem_of_repository,
-    problem_of_secret,
 )
 
 __all__ = [
-    "NAME",
     "Alarms",
     "AnyService",
     "Deployment",
@@ -42,61 +37,6 @@ __all__ = [
     "WebDeployment",
     "WebService",
     "WorkerService",
-]
-
-#: Names of services and pools: titles and parameters are made of them, and from a title the name is known again.
-NAME = tunable(
-    "A name.",
-    pattern="^(?=.{1,20}$)[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*$",
-    allowed="1 to 20 lower case letters and digits, in words that begin with a letter, with - between them",
-)
-VARIABLE = tunable(
-    "A name.",
-    pattern="^[A-Za-z_][A-Za-z0-9_]*$",
-    allowed="a name of letters, digits and underscores, no digit at first",
-)
-
-
-#: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KernelCapabilities.html
-Capability = Literal[
-    "DEFAULT",
-    "AUDIT_CONTROL",
-    "AUDIT_WRITE",
-    "BLOCK_SUSPEND",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "KILL",
-    "LEASE",
-    "LINUX_IMMUTABLE",
-    "MAC_ADMIN",
-    "MAC_OVERRIDE",
-    "MKNOD",
-    "NET_ADMIN",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_RAW",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_CHROOT",
-    "SYS_MODULE",
-    "SYS_NICE",
-    "SYS_PACCT",
-    "SYS_PTRACE",
-    "SYS_RAWIO",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "SYSLOG",
-    "WAKE_ALARM",
 ]
 
 
@@ -372,166 +312,9 @@ class GitHubPipeline(Pipeline, frozen=True, kw_only=True, tag_field="kind", tag=
     ] = ""
 
 
-class Service(Section, frozen=True, kw_only=True):
+class Service(Task, frozen=True, kw_only=True):
     """What all kinds of services have."""
 
-    capacity: Annotated[
-        str,
-        tunable(
-            "The pool that its tasks run on: a NAME of [capacity.NAME].",
-            pattern="^[a-z0-9-]*$",
-            allowed="the name of a pool, or nothing where there is one pool",
-        ),
-    ] = ""
-    image_of: Annotated[
-        str,
-        tunable(
-            "The service whose image this one runs, too: one repository, one push, one parameter.",
-            pattern="^[a-z0-9-]*$",
-            allowed="the name of another service, or nothing",
-        ),
-    ] = ""
-    image_uri: Annotated[
-        str,
-        tunable(
-            "The image to run; empty for one that is pushed to the service's own repository.",
-            pattern=r"^([a-zA-Z0-9][a-zA-Z0-9._/:-]*(@sha256:[0-9a-f]{64})?)?$",
-            allowed="an image with its tag or digest, as public.ecr.aws/nginx/nginx:1.27, or nothing",
-            problem_of=or_empty(problem_of_image),
-            max_length=1024,
-        ),
-    ] = ""
-    pull_from: Annotated[
-        tuple[
-            Annotated[
-                str,
-                tunable(
-                    "The ARN of a repository, with * at its end for all that begin so.",
-                    pattern=ARN + r"ecr:[a-z0-9-]+:[0-9]{12}:repository/[a-z0-9][a-z0-9._/-]*\*?$",
-                    problem_of=problem_of_pull_from,
-                ),
-            ],
-            ...,
-        ],
-        tunable(
-            "Other ECR repositories that images may be pulled from. One of another account has to let this one in by"
-            " its own policy.",
-            max_length=20,
-        ),
-    ] = ()
-    command: Annotated[
-        tuple[str, ...], tunable("The command of the container; empty for that of the image.", max_length=100)
-    ] = ()
-    entrypoint: Annotated[
-        tuple[str, ...],
-        tunable("What the command is given to; empty for that of the image.", max_length=100),
-    ] = ()
-    user: Annotated[
-        str,
-        tunable(
-            "The user, and after a : the group, that the container runs as; empty for those of the image.",
-            pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?)?$",
-            allowed="names or numbers, as 10001 or www-data:www-data, or nothing",
-        ),
-    ] = ""
-    working_directory: Annotated[
-        str,
-        tunable(
-            "The folder that the command starts in; empty for that of the image.",
-            pattern=r"^(/[!-~]*)?$",
-            allowed="a path that begins with a slash, or nothing",
-        ),
-    ] = ""
-    capabilities: Annotated[
-        tuple[Annotated[Capability, tunable("A capability.")], ...],
-        tunable(
-            "Linux capabilities that the container has; without any it has none, and with DEFAULT those that Docker"
-            " gives. An image that starts as root and then changes its user needs SETUID and SETGID at least."
-        ),
-    ] = ()
-    ulimits: Annotated[
-        dict[
-            Annotated[
-                str,
-                tunable(
-                    "A limit.",
-                    pattern="^(core|cpu|data|fsize|locks|memlock|msgqueue|nice|nofile|nproc|rss|rtprio|rttime"
-                    "|sigpending|stack)$",
-                    allowed="core, cpu, data, fsize, locks, memlock, msgqueue, nice, nofile, nproc, rss, rtprio,"
-                    " rttime, sigpending or stack",
-                ),
-            ],
-            Annotated[int, tunable("A number.", ge=-1, le=2147483647)],
-        ],
-        tunable("Limits of the container, name to number, which is both the soft and the hard limit; -1 for none."),
-    ] = {}
-    labels: Annotated[
-        dict[
-            Annotated[
-                str,
-                tunable(
-                    "A key.",
-                    pattern=r"^(?!reaches$)[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$",
-                    allowed="1 to 128 letters, digits and . _ / -, a letter or digit at first; not reaches, which is"
-                    " the set's own",
-                ),
-            ],
-            str,
-        ],
-        tunable("Docker labels of the container."),
-    ] = {}
-    architecture: Annotated[
-        Literal["auto", "x86_64", "arm64"], tunable("Of the image. auto: that of the pool, and x86_64 on Fargate.")
-    ] = "auto"
-    cpu_units: Annotated[int, tunable("CPU of a task.", unit="1/1024 of a vCPU", ge=128, le=196608)] = 256
-    memory_mib: Annotated[int, tunable("Memory of a task; more is killed.", unit="MiB", ge=32, le=3145728)] = 256
-    network_mode: Annotated[
-        Literal["auto", "bridge", "awsvpc"],
-        tunable(
-            "bridge: tasks share the node's address, on dynamic ports. awsvpc: each task has a network interface and a"
-            " security group. auto: bridge on EC2 nodes, where nothing else asks for awsvpc."
-        ),
-    ] = "auto"
-    environment: Annotated[
-        dict[Annotated[str, VARIABLE], str],
-        tunable("Environment variables of the container; no secrets, for anybody who may read the stack sees them."),
-    ] = {}
-    secrets: Annotated[
-        dict[
-            Annotated[str, VARIABLE],
-            Annotated[
-                str,
-                tunable(
-                    "An ARN.",
-                    pattern=ARN
-                    + "(ssm:[a-z0-9-]+:[0-9]{12}:parameter/.+|secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+)$",
-                    problem_of=problem_of_secret,
-                ),
-            ],
-        ],
-        tunable("Environment variables read at start from SSM parameters or Secrets Manager secrets, by ARN."),
-    ] = {}
-    read_only: Annotated[bool, tunable("Whether the container's root file system is read-only.")] = True
-    tmpfs_mib: Annotated[
-        dict[
-            Annotated[
-                str,
-                tunable(
-                    "A path.",
-                    pattern="^/[A-Za-z0-9._/-]+$",
-                    allowed="a path that begins with a slash, of letters, digits and . _ / -",
-                ),
-            ],
-            Annotated[int, tunable("A size.", unit="MiB", ge=1, le=65536)],
-        ],
-        tunable(
-            "Writable memory file systems of the container, path to size; they count as its memory.", max_length=10
-        ),
-    ] = msgspec.field(default_factory=lambda: {"/tmp": 64})
-    stop_timeout_s: Annotated[int, tunable("Time between SIGTERM and SIGKILL.", unit="seconds", ge=2, le=120)] = 30
-    health_command: Annotated[
-        tuple[str, ...], tunable("A command in the container that tells its health by its exit code; empty for none.")
-    ] = ()
     exec: Annotated[bool, tunable("Allow a shell in a running task through ECS Exec; needs read_only = false.")] = False
     placement: Annotated[
         Literal["spread", "binpack"],
@@ -540,10 +323,6 @@ class Service(Section, frozen=True, kw_only=True):
     zone_rebalancing: Annotated[
         bool, tunable("Let ECS move tasks between zones when they have become uneven; goes with placement = spread.")
     ] = True
-    reaches: Annotated[
-        tuple[Annotated[str, NAME], ...],
-        tunable("Internal services that it may reach, by name; only those let it in.", max_length=50),
-    ] = ()
     scaling: Annotated[Scaling, tunable("How many tasks run, and what moves them.")] = Scaling()
     pipeline: Annotated[
         NoPipeline | SourcePipeline | RegistryPipeline | GitHubPipeline,

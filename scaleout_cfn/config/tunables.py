@@ -12,6 +12,7 @@ import msgspec
 from msgspec import NODEFAULT, Meta
 
 __all__ = [
+    "Conflict",
     "Section",
     "allowed_by",
     "bare",
@@ -34,6 +35,16 @@ __all__ = [
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of the config: a table of the TOML file."""
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """Why tunables exclude each other: the dotted key of one, and what is wrong, what is allowed and the cure."""
+
+    key: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.what}"
 
 
 def tunable(

@@ -1,0 +1,258 @@
+"""What single bounds cannot say of one service: tunables that exclude each other, and what its pool cannot do."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
+
+from scaleout_cfn.config import (
+    Ec2Capacity,
+    FargateCapacity,
+    Http,
+    ManagedCapacity,
+    NewLoadBalancer,
+    RegistryPipeline,
+    Scaling,
+    WebService,
+)
+from scaleout_cfn.config.images import unreachable
+from scaleout_cfn.config.sizes import fargate_sizes_near
+from scaleout_cfn.config.tunables import Conflict
+from scaleout_cfn.config.units import Unit
+
+__all__ = ["service_conflicts", "stand_in_conflicts"]
+
+
+def service_conflicts(unit: Unit) -> Iterator[Conflict]:
+    """What of a service excludes each other, and what its pool and network cannot do for it."""
+    settings, key = unit.settings, unit.key
+    yield from _on_its_pool(unit)
+    if settings.zone_rebalancing and settings.placement == "binpack":
+        yield Conflict(f"{key}.zone_rebalancing", 'does not go with placement = "binpack"; use "spread" or turn it off')
+    if settings.zone_rebalancing and settings.deployment.maximum_percent <= 100:
+        yield Conflict(
+            f"{key}.deployment.maximum_percent",
+            f"got {settings.deployment.maximum_percent}; zone_rebalancing starts a task before it stops one and needs"
+            " more than 100",
+        )
+    in_memory = sum(settings.tmpfs_mib.values())
+    if in_memory >= settings.memory_mib:
+        yield Conflict(
+            f"{key}.tmpfs_mib",
+            f"{in_memory} MiB in all, which must be less than memory_mib = {settings.memory_mib}, for they count as the"
+            " container's memory",
+        )
+    if settings.exec and settings.read_only:
+        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
+        yield Conflict(
+            f"{key}.exec", f"the agent of ECS Exec writes to the root file system; set {key}.read_only = false"
+        )
+    if settings.image_uri and (why := unreachable(unit.config, settings.image_uri, unit.config.region)):
+        yield Conflict(f"{key}.image_uri", why)
+    if both := sorted(set(settings.environment) & set(settings.secrets)):
+        yield Conflict(f"{key}.secrets", f"{', '.join(both)} also in {key}.environment; keep one of the two")
+    if isinstance(settings, WebService) and settings.health_check.timeout_s >= settings.health_check.interval_s:
+        check = settings.health_check
+        yield Conflict(
+            f"{key}.health_check.timeout_s",
+            f"got {check.timeout_s}, which must be less than interval_s = {check.interval_s}",
+        )
+    if isinstance(settings, WebService):
+        yield from _behind_the_balancer(unit, settings)
+    if not unit.is_web and settings.scaling.requests.enabled:
+        yield Conflict(
+            f"{key}.scaling.requests", "counts requests of the load balancer, which sends it none; track cpu or memory"
+        )
+    yield from _scaling(f"{key}.scaling", settings.scaling)
+    yield from _pipeline(unit)
+
+
+def stand_in_conflicts(unit: Unit) -> Iterator[Conflict]:
+    """What its pool cannot do, where that is not said of the service itself."""
+    if unit.stand_in is not None:
+        settings = unit.settings
+        assert isinstance(settings, WebService)
+        if settings.health_check.port and unit.stand_in.network_mode == "bridge" != unit.network_mode:
+            yield Conflict(
+                f"{unit.key}.stand_in.network_mode",
+                f"is bridge on {unit.stand_in.pool_name}, under which health_check.port ="
+                f' {settings.health_check.port} cannot be; set "awsvpc"',
+            )
+        said = {conflict.key for conflict in _on_its_pool(unit)}
+        for conflict in _on_its_pool(unit.stand_in):
+            if conflict.key == f"{unit.key}.network_mode":
+                yield Conflict(f"{unit.key}.stand_in.network_mode", conflict.what)
+            elif conflict.key not in said:
+                yield Conflict(conflict.key, f"for its stand-in: {conflict.what}")
+
+
+def _behind_the_balancer(unit: Unit, settings: WebService) -> Iterator[Conflict]:
+    """What a target group can be.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-target-groups.html
+    """
+    key, check, balancer = unit.key, settings.health_check, unit.config.load_balancer
+    if 0 < settings.slow_start_s < 30:
+        yield Conflict(f"{key}.slow_start_s", f"got {settings.slow_start_s}; allowed are 0 for none, and 30 to 900")
+    if settings.protocol != "http1" and isinstance(balancer, NewLoadBalancer) and isinstance(balancer.listener, Http):
+        yield Conflict(
+            f"{key}.protocol",
+            f'"{settings.protocol}" is for listeners with TLS, and this one speaks HTTP; give load_balancer.listener a'
+            ' certificate, or use "http1"',
+        )
+    if check.port and unit.network_mode == "bridge":
+        yield Conflict(
+            f"{key}.health_check.port",
+            f"got {check.port}, and under bridge a task's ports are chosen when it starts; leave it out, or set"
+            f' {key}.network_mode = "awsvpc"',
+        )
+    low, high = (0, 99) if settings.protocol == "grpc" else (200, 499)
+    for part in check.codes.split(","):
+        first, _, last = part.partition("-")
+        if not low <= int(first) <= int(last or first) <= high:
+            yield Conflict(
+                f"{key}.health_check.codes",
+                f'got {part}; with protocol = "{settings.protocol}" codes are {low} to {high}, and a range goes up',
+            )
+
+
+def _on_its_pool(unit: Unit) -> Iterator[Conflict]:
+    """What the kind of a pool can do."""
+    settings, key, pool = unit.settings, unit.key, unit.pool
+    where = f"{unit.pool_name} is {pool.__struct_config__.tag}"
+    if unit.network_mode == "bridge":
+        if not isinstance(pool, Ec2Capacity):
+            yield Conflict(f"{key}.network_mode", f'"bridge" is for EC2 nodes, and {where}; leave it out, or "awsvpc"')
+        elif unit.is_reached or settings.reaches:
+            what = 'kind = "internal"' if unit.is_reached else "reaches"
+            yield Conflict(
+                f"{key}.network_mode",
+                f'"bridge" gives all tasks of a node one security group, and {what} needs one of its own; leave it out,'
+                ' or "awsvpc"',
+            )
+    if settings.placement != "spread" and not isinstance(pool, Ec2Capacity):
+        yield Conflict(f"{key}.placement", f"is for EC2 nodes, and {where}, where AWS places the tasks; leave it out")
+    if settings.architecture not in ("auto", unit.architecture):
+        yield Conflict(
+            f"{key}.architecture",
+            f"got {settings.architecture}, and the pool {unit.pool_name} is {unit.architecture}; use a pool of that"
+            " architecture",
+        )
+    owner = Unit(unit.image_owner, unit.config.services[unit.image_owner], unit.config)
+    if owner.architecture != unit.architecture:
+        yield Conflict(
+            f"{key}.image_of",
+            f"{owner.name} runs on {owner.architecture}, this service on {unit.architecture}; one image is built for"
+            " one of them: use pools of one architecture, or give it an image of its own",
+        )
+    if isinstance(pool, FargateCapacity):
+        more = sorted({*settings.capabilities} - {"DEFAULT", "SYS_PTRACE"})
+        if more:
+            # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KernelCapabilities.html
+            yield Conflict(
+                f"{key}.capabilities",
+                f"{more[0]} cannot be added on Fargate, which takes SYS_PTRACE alone, and DEFAULT for those of Docker;"
+                " leave it out, or use a pool of another kind",
+            )
+        if near := fargate_sizes_near(settings.cpu_units, settings.memory_mib):
+            sizes = " or ".join(f"cpu_units = {cpu} with memory_mib = {memory}" for cpu, memory in near)
+            yield Conflict(
+                f"{key}.memory_mib",
+                f"Fargate does not sell {settings.cpu_units} CPU units with {settings.memory_mib} MiB; nearest:"
+                f" {sizes}",
+            )
+    elif isinstance(pool, ManagedCapacity):
+        if settings.cpu_units > pool.max_vcpus * 1024:
+            yield Conflict(
+                f"{key}.cpu_units",
+                f"got {settings.cpu_units}, and the largest instance of {unit.pool_name} has {pool.max_vcpus} vCPUs,"
+                f" which are {pool.max_vcpus * 1024}; raise capacity.{unit.pool_name}.max_vcpus",
+            )
+        if settings.memory_mib >= pool.max_memory_mib:
+            yield Conflict(
+                f"{key}.memory_mib",
+                f"got {settings.memory_mib}, and the largest instance of {unit.pool_name} has {pool.max_memory_mib}"
+                f" MiB, of which the system keeps a part; raise capacity.{unit.pool_name}.max_memory_mib",
+            )
+
+
+def _scaling(key: str, scaling: Scaling) -> Iterator[Conflict]:
+    if scaling.min_tasks > scaling.max_tasks:
+        yield Conflict(f"{key}.min_tasks", f"got {scaling.min_tasks}, more than max_tasks = {scaling.max_tasks}")
+    for index, schedule in enumerate(scaling.schedules):
+        if schedule.min_tasks > schedule.max_tasks:
+            yield Conflict(
+                f"{key}.schedules[{index}].min_tasks",
+                f"got {schedule.min_tasks}, more than its max_tasks = {schedule.max_tasks}",
+            )
+    for kind, names in (
+        ("schedules", [schedule.name for schedule in scaling.schedules]),
+        ("step_policies", [policy.name for policy in scaling.step_policies]),
+    ):
+        if twice := _twice(names):
+            yield Conflict(f"{key}.{kind}", f"the name {', '.join(twice)} is there twice; names are unique")
+    for index, policy in enumerate(scaling.step_policies):
+        where = f"{key}.step_policies[{index}]"
+        if policy.period_s < 60 and not scaling.high_resolution:
+            yield Conflict(
+                f"{where}.period_s",
+                f"got {policy.period_s}, where metrics come every 60 s; give 60, or set {key}.high_resolution = true",
+            )
+        if policy.min_adjustment_magnitude > 1 and policy.adjustment_type != "PercentChangeInCapacity":
+            yield Conflict(
+                f"{where}.min_adjustment_magnitude",
+                f"got {policy.min_adjustment_magnitude}, which goes with"
+                f' adjustment_type = "PercentChangeInCapacity" and not with "{policy.adjustment_type}"; leave it out',
+            )
+        if policy.adjustment_type == "ExactCapacity" and min(step.adjustment for step in policy.steps) < 0:
+            yield Conflict(f"{where}.steps", "an ExactCapacity of less than no task; give adjustments of 0 or more")
+        distances = [step.distance for step in policy.steps]
+        if distances[0] != 0 or distances != sorted(set(distances)):
+            yield Conflict(
+                f"{where}.steps",
+                f"distances are {distances}; the first is 0 and each is larger than the one before",
+            )
+        if policy.when == "below" and distances[-1] >= policy.threshold_percent:
+            yield Conflict(
+                f"{where}.steps",
+                f"a distance of {distances[-1]} below a threshold of {policy.threshold_percent} percent can never be;"
+                " keep distances below the threshold",
+            )
+
+
+def _twice(names: Iterable[str]) -> list[str]:
+    return sorted(name for name, times in Counter(names).items() if times > 1)
+
+
+def _pipeline(unit: Unit) -> Iterator[Conflict]:
+    settings, pipeline, key = unit.settings, unit.settings.pipeline, unit.key
+    if not unit.has_pipeline:
+        return
+    if settings.image_of:
+        yield Conflict(
+            f"{key}.pipeline", f"it runs the image of {settings.image_of}, whose pipeline brings it; leave this one out"
+        )
+    if settings.image_uri:
+        yield Conflict(
+            f"{key}.image_uri",
+            "with a pipeline the image is what that has deployed, and the next deployment of the set would take it"
+            " back to this one; leave it empty",
+        )
+    # CloudFormation reads SSM parameters anew at each update, UsePreviousValue or not.
+    # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/systems-manager-parameter-types.html
+    for name, pool in sorted(unit.config.capacity.items()):
+        if isinstance(pool, Ec2Capacity) and (not pool.machine_image or "/recommended" in pool.machine_image):
+            yield Conflict(
+                f"capacity.{name}.machine_image",
+                "follows AWS's newest image, so that a pipeline's deployment of a container would at times replace the"
+                " nodes too; give a path with a version in it (docs/pipeline.md says how to find it)",
+            )
+    if isinstance(pipeline, RegistryPipeline):
+        tags = unit.config.registry.mutable_tags
+        if not any(fnmatchcase(pipeline.image_tag, tag) for tag in tags):
+            yield Conflict(
+                f"{key}.pipeline.image_tag",
+                f"got {pipeline.image_tag}, which can be pushed only once; add it to registry.mutable_tags, which is"
+                f" {list(tags)}",
+            )
