@@ -33,11 +33,13 @@ from scaleout_cfn.config import (
 from scaleout_cfn.config.conflicts import conflicts
 from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
-from scaleout_cfn.config.tunables import Section, bare, fields_of, named_sections, sections_of
+from scaleout_cfn.config.tunables import Section, bare, default_of, fields_of, named_sections, sections_of
 from scaleout_cfn.config.units import Unit, units, with_stand_ins
 
 SERVICES = ["web", "api", "mailer", "order-desk"]
 POOLS = ["nodes", "second", "third"]
+#: What sections by name are called.
+NAMES = {"services": SERVICES, "capacity": POOLS}
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d-1234-1234-1234-0123456789ab"
 ZONE = "Z0123456789ABCDEFGHIJ"
 BALANCER = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:{}/app/shared/0a1b2c3d4e5f6071"
@@ -155,9 +157,10 @@ def sections(section: type[Section]) -> st.SearchStrategy[Any]:
 def _tunable(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Any]:
     inner, meta = bare(field.type)
     if choices := named_sections(inner):
-        names = SERVICES if field.name == "services" else POOLS
+        names = NAMES[field.name]
+        entries = st.one_of(*map(sections, choices))
         return st.dictionaries(
-            st.sampled_from(names), st.one_of(*map(sections, choices)), min_size=1, max_size=len(names)
+            st.sampled_from(names), entries, min_size=1 if default_of(field) else 0, max_size=len(names)
         )
     if field.name in SAMPLES:
         return SAMPLES[field.name]

@@ -421,7 +421,7 @@ def test_conflicts_of_configs_made_in_python_are_refused() -> None:
             "2: services.web.min_tasks: unknown; did you mean services.web.scaling.min_tasks?",
         ),
         ("max_nodes = 3", "1: max_nodes: unknown; did you mean capacity.NAME.max_nodes?"),
-        ("[services.web]\nsidecars = 3", "2: services.web.sidecars: unknown; known here: capacity, image_of, "),
+        ("[services.web]\nflavour = 3", "2: services.web.flavour: unknown; known here: command, entrypoint, "),
         ("environment = 3", "1: environment: unknown; did you mean environments?"),
         ('[cluster]\nkind = "x"', "2: cluster.kind: unknown; known here: container_insights, "),
         (

@@ -167,6 +167,15 @@ def test_the_starter_of_several_services_is_that_config(tmp_path: Path, short: b
     assert len(set(headers)) == len(headers)
 
 
+@settings(unhurried, max_examples=40)
+@given(configs(), st.booleans())
+def test_the_starter_of_a_config_means_that_config(
+    tmp_path_factory: pytest.TempPathFactory, config: Config, short: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("starter")
+    assert load_text(folder, starter(config, short=short)) == config
+
+
 @pytest.mark.parametrize("kind", ["internal", "worker", "fargate", "managed-instances"])
 def test_another_service_or_pool_uncommented_where_it_stands_is_one_more(tmp_path: Path, kind: str) -> None:
     ((index, block),) = blocks(f'# Another, of kind "{kind}"')

@@ -24,6 +24,7 @@ from scaleout_cfn.config.tunables import (
     default_of,
     fields_by_name,
     fields_of,
+    general_key,
     named_sections,
     problem_with,
     section_items,
@@ -35,8 +36,6 @@ from scaleout_cfn.errors import ConfigError, UsageError
 __all__ = ["checked", "load"]
 
 Table = dict[str, Any]
-#: The tables whose keys are names.
-NAMED = ("capacity", "services")
 
 
 def load(
@@ -66,13 +65,8 @@ def load(
     except (ValueError, RecursionError) as error:
         raise ConfigError([places.not_toml(error)]) from None
     environments = tables.pop("environments", {})
-    for key in NAMED:
-        # What an overlay or --set says of one service takes no other away.
-        if own or key not in tables:
-            there: Table = {name: {} for name in getattr(base, key)}
-            tables[key] = (
-                merged(there, tables.get(key, {}), None) if isinstance(tables.get(key, {}), dict) else tables[key]
-            )
+    if not own:
+        base = msgspec.structs.replace(base, **{key: {} for key in ("capacity", "services") if key in tables})
     if not isinstance(environments, dict) or not all(isinstance(overlay, dict) for overlay in environments.values()):
         raise ConfigError([places.say("environments", "holds one table a name, as in [environments.prod]")])
     if environment is not None and environment not in environments:
@@ -107,9 +101,10 @@ def checked(config: Config) -> Config:
     problems: list[str] = []
     try:
         tables = msgspec.to_builtins(config)
+        base = Config(capacity={}, services={})
     except TypeError as error:
         raise ConfigError([f"config: {error}; use numbers, strings, tuples, dicts and sections"]) from None
-    again: Config | None = convert(Config, tables, Config(), "", Places("config", ""), problems)
+    again: Config | None = convert(Config, tables, base, "", Places("config", ""), problems)
     if again is not None and not problems:
         problems = [f"config: {conflict}" for conflict in conflicts(again)]
     if problems or again is None:
@@ -338,13 +333,14 @@ def _hint(key: str, path: str, section: type[Section], fields: list[str]) -> str
     import difflib
 
     same = [(where, kind) for where, kind in _keys(Config, "") if where.rpartition(".")[2] == key]
-    own = re.sub(r"^(services|capacity)\.[^.]+", r"\1.NAME", re.sub(r"\[\d+\]", "[]", f"{path}.{key}"))
-    if kinds := [kind for where, kind in same if where == own]:
+    if kinds := [kind for where, kind in same if where == general_key(f"{path}.{key}".lstrip("."), Config)]:
         return f'it goes with kind = "{kinds[0]}", and not with "{section.__struct_config__.tag}"'
     near = difflib.get_close_matches(key, [*fields, *([] if path else ["environments"])], n=1, cutoff=0.7)
     if not near and (elsewhere := [where for where, _ in same if "[]" not in where]):
-        if room := re.match(r"(services|capacity)\.[^.]+", path):
-            elsewhere = [where.replace(f"{room[1]}.NAME", room[0]) for where in elsewhere]
+        # Of the same service or pool, where it is one.
+        room = path.split(".")[:2]
+        if general_key(".".join(room), Config).endswith(".NAME"):
+            elsewhere = [where.replace(f"{room[0]}.NAME", ".".join(room)) for where in elsewhere]
         return f"did you mean {' or '.join(dict.fromkeys(elsewhere))}?"
     return f"did you mean {near[0]}?" if near else f"known here: {', '.join(fields)}"
 
@@ -401,11 +397,11 @@ def _convert_named(
     places: Places,
     problems: list[str],
 ) -> Any:
-    """Sections by name. One that the default has, too, is as that but for what is written."""
+    """Sections by name: those of the default, as they are but for what is written, and those that are new."""
     if not isinstance(given, dict):
         problems.append(places.say(path, f"got {_shown(given)}, which is not a table of tables; write [{path}.NAME]"))
         return None
-    entries = {}
+    entries = dict(default)
     for name, table in given.items():
         here = f"{path}.{name}"
         _convert_value(get_args(inner)[0], name, "the name of one", here, places, problems)

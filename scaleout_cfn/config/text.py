@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import NODEFAULT, Meta
+from msgspec.structs import FieldInfo
 
 from scaleout_cfn.config import Config
 from scaleout_cfn.config.tunables import (
@@ -17,10 +17,10 @@ from scaleout_cfn.config.tunables import (
     choices_of,
     default_of,
     fields_of,
+    general_key,
     named_sections,
     section_items,
     sections_of,
-    tunables,
     unit_of,
 )
 
@@ -34,7 +34,7 @@ def json_schema() -> Table:
     schema = msgspec.json.schema(Config)
     definitions: Table = schema["$defs"]
     # An overlay gives a part of what its section needs, over the rest of the file. Items of lists are whole.
-    partial = {name for name in definitions if name not in ("Schedule", "StepAdjustment", "StepScaling")}
+    partial = set(definitions) - _items(Config)
     overlays = {}
     for name in partial - {"Config"}:
         overlay = _pointing_to(definitions[name], partial)
@@ -65,6 +65,18 @@ def _meant_without_kind(section: type[Section]) -> set[str]:
             found.add(choices[0].__name__)
         for choice in choices:
             found |= _meant_without_kind(choice)
+    return found
+
+
+def _items(section: type[Section]) -> set[str]:
+    """Names of the sections that are items of lists, in a section or anywhere below it."""
+    found = set()
+    for field in fields_of(section):
+        inner, _ = bare(field.type)
+        if item := section_items(inner):
+            found |= {item.__name__, *_items(item)}
+        for choice in sections_of(inner) or named_sections(inner):
+            found |= _items(choice)
     return found
 
 
@@ -102,9 +114,9 @@ def starter(
 ) -> str:
     """A TOML file that holds every tunable with its unit, bounds and meaning: commented out where it is the default.
 
-    A value of `config` that is another than the default is a setting of the file. `apply` is the command that takes
-    the file. Of several pools or services of one kind the first has every tunable, the others what they differ in. A
-    short file has that alone, a line each.
+    A value of `config` that is another than the default is a setting of the file, which means that config. `apply` is
+    the command that takes the file. Of several pools or services the first has every tunable, the others what they
+    differ in. A short file has that alone, a line each.
     """
     config = config or Config()
     service = next(iter(config.services), "web")
@@ -116,7 +128,7 @@ def starter(
     ]
     if short:
         lines += ["# Every tunable there is:  init without --short"]
-        _write_short(lines, config, _usual(config), "")
+        _write_short(lines, config, Config(), "")
         return "\n".join(lines) + "\n"
     lines += [
         f"# One key for one run:  --set services.{service}.scaling.max_tasks=40",
@@ -125,50 +137,57 @@ def starter(
         "#   max_tasks = 40",
         "",
     ]
-    _write_section(lines, config, _usual(config), "")
+    _write_section(lines, config, Config(), "")
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _usual(config: Config) -> Config:
-    """The defaults of a config's pools and services, each of its kind."""
-    return Config(
-        capacity={name: type(pool)() for name, pool in config.capacity.items()},
-        services={name: type(service)() for name, service in config.services.items()},
-    )
+def _usual(field: FieldInfo, section: Section | None) -> Any:
+    """What a field is unless written: as in the default section at its place, or else as its type has it."""
+    return default_of(field) if section is None else getattr(section, field.name)
 
 
-def _write_short(lines: list[str], given: Section, usual: Section, path: str) -> None:
-    """What a section is told, and what belongs to SHORT: each table once, whatever the order of declaration."""
-    default = {key: value for key, _, value, _ in tunables(usual, path)}
-    tables: dict[str, list[str]] = {}
-    for key, inner, value, meta in tunables(given, path):
-        is_default = key in default and value == default[key]
-        if is_default and re.sub(r"^(capacity|services)\.[^.]+", r"\1.NAME", key) not in SHORT:
-            continue
-        table, _, name = key.rpartition(".")
-        (meaning,) = _comment(inner, meta)
-        tables.setdefault(table, []).append(f"{'#' if is_default else ''}{name} = {toml(value)}  {meaning}")
-    for table, settings in tables.items():
-        lines += ["", *([f"[{table}]"] if table else []), *_kind_of_entry(given, table, path), *settings]
+def _is_needed(field: FieldInfo) -> bool:
+    return field.default is NODEFAULT and field.default_factory is NODEFAULT
 
 
-def _kind_of_entry(given: Section, table: str, path: str) -> list[str]:
-    """The line that says of which kind the pool or service is that a table is."""
-    room, _, name = table.partition(".")
-    if not path and room in ("capacity", "services") and name and "." not in name:
-        given, path = getattr(given, room)[name], table
-    return [_kind(given, path)] if table == path and path else []
+def _kind(choices: tuple[type[Section], ...], entry: Section, usual: type[Section]) -> list[str]:
+    """The line that says of which kind a section is, where there are several: a comment where it is meant anyway."""
+    if len(choices) == 1:
+        return []
+    return [f'{"#" if type(entry) is usual else ""}kind = "{entry.__struct_config__.tag}"']
 
 
-def _kind(entry: Section, path: str) -> str:
-    """The line that says of which kind a pool or service is: a comment where that is meant without it."""
-    room, _, name = path.partition(".")
-    there = getattr(Config(), room)
-    meant = type(there.get(name, next(iter(there.values()))))
-    return f'{"#" if type(entry) is meant else ""}kind = "{entry.__struct_config__.tag}"'
+def _write_short(
+    lines: list[str], given: Section, usual: Section | None, path: str, head: Sequence[str] | None = None
+) -> None:
+    """What a section is told, and what belongs to SHORT, under its header. One with a head is written in any case."""
+    settings: list[str] = []
+    below: list[tuple[Section, Section | None, str, Sequence[str] | None]] = []
+    for field in fields_of(type(given)):
+        inner, meta = bare(field.type)
+        assert meta is not None
+        key = f"{path}.{field.name}" if path else field.name
+        value = getattr(given, field.name)
+        if (choices := sections_of(inner)) and value is not None:
+            there = _usual(field, usual)
+            is_kind = type(value) is type(there)
+            head_below = None if is_kind else _kind(choices, value, type(there))
+            below.append((value, there if is_kind else None, key, head_below))
+        elif choices := named_sections(inner):
+            for name, entry in value.items():
+                below.append((entry, None, f"{key}.{name}", _kind(choices, entry, choices[0])))
+        elif not sections_of(inner):
+            is_default = value == _usual(field, usual) and not _is_needed(field)
+            if not is_default or general_key(key, Config) in SHORT:
+                (meaning,) = _comment(inner, meta)
+                settings.append(f"{'#' if is_default else ''}{field.name} = {toml(value)}  {meaning}")
+    if settings or head is not None:
+        lines += ["", *([f"[{path}]"] if path else []), *(head or []), *settings]
+    for section in below:
+        _write_short(lines, *section)
 
 
-def _write_section(lines: list[str], given: Section, usual: Section, path: str) -> None:
+def _write_section(lines: list[str], given: Section, usual: Section | None, path: str) -> None:
     fields = fields_of(type(given))
     for field in fields:
         inner, meta = bare(field.type)
@@ -176,87 +195,104 @@ def _write_section(lines: list[str], given: Section, usual: Section, path: str) 
             assert meta is not None
             key = f"{path}.{field.name}" if path else field.name
             value = getattr(given, field.name)
-            _write_tunable(lines, key, field.name, inner, meta, value, value == getattr(usual, field.name))
+            is_default = value == _usual(field, usual) and not _is_needed(field)
+            _write_tunable(lines, key, field.name, inner, meta, value, is_default)
     for field in fields:
         inner, meta = bare(field.type)
         assert meta is not None
         key = f"{path}.{field.name}" if path else field.name
         value = getattr(given, field.name)
         if (choices := sections_of(inner)) and value is None:
-            _write_left_out(lines, choices[0], meta, key)
+            lines += [f"# None unless written: {meta.description}"]
+            _write_example(lines, choices[0], key)
         elif choices:
+            there = _usual(field, usual)
             lines += [f"# {meta.description}", f"[{key}]"]
-            if len(choices) > 1:
-                kinds = ", ".join(f'"{choice.__struct_config__.tag}"' for choice in choices)
-                lines += [f"# Which of {kinds}.", f'#kind = "{type(value).__struct_config__.tag}"', ""]
+            if kind := _kind(choices, value, type(there)):
+                lines += [f"# Which of {_tags(choices)}.", *kind, ""]
             for choice in choices:
                 if choice is not type(value):
                     _write_choice(lines, choice, key, value)
-            _write_section(lines, value, getattr(usual, field.name), key)
+            _write_section(lines, value, there if type(there) is type(value) else None, key)
         elif choices := named_sections(inner):
-            _write_named(lines, choices, meta, value, getattr(usual, field.name), key)
+            _write_named(lines, choices, meta, value, key)
     if lines[-1]:
         lines.append("")
 
 
-def _write_left_out(lines: list[str], section: type[Section], meta: Meta, key: str) -> None:
-    """A section that is not there, as a comment."""
-    lines += [f"# None unless written: {meta.description}", f"#[{key}]"]
-    for field in fields_of(section):
-        inner, about = bare(field.type)
+def _tags(choices: tuple[type[Section], ...]) -> str:
+    return ", ".join(f'"{choice.__struct_config__.tag}"' for choice in choices)
+
+
+def _write_example(
+    lines: list[str], section: type[Section], key: str, *, unlike: type[Section] | None = None, kind: Sequence[str] = ()
+) -> None:
+    """A section that is not there, and what may be in it, as comments: but for what it has as `unlike` has it."""
+    known = {field.name: field.type for field in fields_of(unlike)} if unlike else {}
+    own = [(field, *bare(field.type)) for field in fields_of(section) if field.type != known.get(field.name)]
+    lines += [f"#[{key}]", *kind]
+    for field, inner, meta in own:
         if not sections_of(inner) and not named_sections(inner):
-            assert about is not None
+            assert meta is not None
             value = default_of(field)
-            lines += [*_comment(inner, about), f"#{field.name} = " + ("..." if value is None else toml(value))]
+            lines += [*_comment(inner, meta), f"#{field.name} = " + ("..." if value is None else toml(value))]
     lines.append("")
+    for field, inner, meta in own:
+        assert meta is not None
+        if (choices := sections_of(inner)) and default_of(field) is None:
+            lines.append(f"# Inside it, none unless written: {meta.description}")
+            _write_example(lines, choices[0], f"{key}.{field.name}")
+        elif choices := named_sections(inner):
+            _write_named(lines, choices, meta, {}, f"{key}.{field.name}")
 
 
 def _write_named(
-    lines: list[str],
-    choices: tuple[type[Section], ...],
-    meta: Meta,
-    given: Mapping[str, Section],
-    usual: Mapping[str, Section],
-    path: str,
+    lines: list[str], choices: tuple[type[Section], ...], meta: Meta, given: Mapping[str, Section], path: str
 ) -> None:
     """Sections by name: those that are there, and an example of each other kind as a comment."""
     whole: dict[type[Section], str] = {}
-    first = next(iter(given.values()))
     for name, entry in given.items():
-        key = f"{path}.{name}"
+        key, kind = f"{path}.{name}", _kind(choices, entry, choices[0])
         if whole:
-            above = next(iter(whole.values()))
-            lines += _another(type(entry), f"{path}.{above}", type(first))
-            _write_short(lines, entry, usual[name], key)
-            lines.append("")
+            (like, above), *_ = whole.items()
+            lines += _another(type(entry), f"{path}.{above}", like)[bool(lines[-1]) :]
+            short: list[str] = []
+            _write_short(short, entry, None, key, kind)
+            lines += [*short[1:], ""]
         else:
-            kinds = ", ".join(f'"{choice.__struct_config__.tag}"' for choice in choices)
-            lines += [f"# {meta.description}", f"[{key}]", f"# Which of {kinds}.", _kind(entry, key), ""]
-            _write_section(lines, entry, usual[name], key)
+            lines += [f"# {meta.description}", f"[{key}]"]
+            if kind:
+                lines += [f"# Which of {_tags(choices)}.", *kind, ""]
+            _write_section(lines, entry, None, key)
         whole.setdefault(type(entry), name)
+    if not given:
+        lines += [f"# None unless written: {meta.description}"]
     for choice in choices:
         if choice not in whole:
-            tag = str(choice.__struct_config__.tag)
-            lines += _another(choice, f"{path}.{next(iter(given))}", type(first))
-            lines += [f"#[{path}.{EXAMPLES[tag]}]", f'#kind = "{tag}"']
-            known = {field.name: field.type for field in fields_of(type(first))}
-            for field in fields_of(choice):
-                inner, about = bare(field.type)
-                assert about is not None
-                if not sections_of(inner) and field.type != known.get(field.name):
-                    lines += [*_comment(inner, about), f"#{field.name} = {toml(default_of(field))}"]
-            lines.append("")
+            tag = choice.__struct_config__.tag
+            key = f"{path}.{EXAMPLES.get(str(tag), path.rpartition('.')[2].removesuffix('s'))}"
+            like = next(iter(whole), None)
+            if like:
+                lines += _another(choice, f"{path}.{whole[like]}", like)
+            elif tag:
+                lines += [f'# Of kind "{tag}": {" ".join((choice.__doc__ or "").split())}']
+            _write_example(lines, choice, key, unlike=like, kind=[f'#kind = "{tag}"'] if tag else [])
+            if not given:
+                whole.setdefault(choice, key.rpartition(".")[2])
 
 
 def _another(kind: type[Section], above: str, its_kind: type[Section]) -> list[str]:
     """What is said above a further pool or service."""
-    lines = [f'# Another, of kind "{kind.__struct_config__.tag}": {" ".join((kind.__doc__ or "").split())}']
+    tag = kind.__struct_config__.tag
+    of_kind = f', of kind "{tag}"' if tag else ""
+    lines = [f"# Another{of_kind}: {' '.join((kind.__doc__ or '').split())}"]
     own = {field.name for field in fields_of(kind)}
     missing = [field.name for field in fields_of(its_kind) if field.name not in own]
     if kind is its_kind:
         lines.append(f"# It has every tunable of [{above}].")
     elif len(missing) < len(own):
-        lines.append(f"# It has the tunables of [{above}], but for {', '.join(missing)}.")
+        without = f", but for {', '.join(missing)}" if missing else ""
+        lines.append(f"# It has the tunables of [{above}]{without}.")
     return lines
 
 
@@ -278,7 +314,8 @@ def _write_choice(lines: list[str], choice: type[Section], key: str, instead_of:
 
 def _write_tunable(lines: list[str], key: str, name: str, inner: Any, meta: Meta, value: Any, is_default: bool) -> None:
     lines += _comment(inner, meta)
-    if item := section_items(inner):
+    item = section_items(inner)
+    if item and is_default:
         lines += [f"#[[{key}]]"]
         for one in fields_of(item):
             one_inner, one_meta = bare(one.type)
@@ -310,6 +347,8 @@ def _comment(inner: Any, meta: Meta) -> list[str]:
 
 def toml(value: Any) -> str:
     """A value as TOML."""
+    if isinstance(value, Section):
+        value = msgspec.structs.asdict(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

@@ -21,6 +21,7 @@ __all__ = [
     "default_of",
     "fields_by_name",
     "fields_of",
+    "general_key",
     "named_sections",
     "pattern_of",
     "problem_with",
@@ -180,6 +181,25 @@ def tunable_at(section: Section, key: str) -> tuple[Any, Any, Meta] | None:
         inner, meta = bare(field.type)
         value = getattr(value, part)
     return None if meta is None or isinstance(value, Section) or named_sections(inner) else (inner, value, meta)
+
+
+def general_key(key: str, section: type[Section]) -> str:
+    """A dotted key with NAME for each name and [] for each index: `services.NAME.scaling.schedules[].at`."""
+    parts: list[str] = []
+    choices: set[type[Section]] = {section}
+    is_name = False
+    for part in key.split("."):
+        if is_name:
+            parts.append("NAME")
+            is_name = False
+            continue
+        name, index, _ = part.partition("[")
+        parts.append(f"{name}[]" if index else name)
+        inners = [bare(known[name].type)[0] for known in map(fields_by_name, choices) if name in known]
+        is_name = any(map(named_sections, inners))
+        choices = {choice for inner in inners for choice in (*sections_of(inner), *named_sections(inner))}
+        choices |= {item for inner in inners if (item := section_items(inner))}
+    return ".".join(parts)
 
 
 def bounds_of(meta: Meta) -> str:
