@@ -523,6 +523,10 @@ def test_what_must_be_given_is_told_with_its_meaning(read: Loader, file: Path) -
             "[services.web.scaling]\nstep_policies = [{name = 'A', threshold_percent = 9, steps = []}]",
             "got 0 of them; allowed are at least 1",
         ),
+        (
+            "".join(f"[services.a{number}]\n" for number in range(41)),
+            "services: got 41 of them; allowed are at most 40",
+        ),
         (f"[services.web.scaling]\nschedules = [{'{name = 1}, ' * 51}]", "got 51 of them; allowed are at most 50"),
         (
             "[services.web.tmpfs_mib]\n" + "".join(f"'/{n}' = 1\n" for n in range(11)),

@@ -278,7 +278,7 @@ def convert(
             values[key] = _convert_section(sections, value, kept, here, places, problems)
         elif sections := named_sections(inner):
             kept = getattr(default, key) if default is not None else default_of(fields[key])
-            values[key] = _convert_named(sections, inner, value, kept, here, places, problems)
+            values[key] = _convert_named(sections, fields[key].type, value, kept, here, places, problems)
         else:
             assert meta is not None, f"{here} has no tunable()"
             values[key] = _convert_value(fields[key].type, value, meta.description or "", here, places, problems)
@@ -390,7 +390,7 @@ def _convert_section(
 
 def _convert_named(
     sections: tuple[type[Section], ...],
-    inner: Any,
+    annotation: Any,
     given: object,
     default: Mapping[str, Any],
     path: str,
@@ -401,11 +401,14 @@ def _convert_named(
     if not isinstance(given, dict):
         problems.append(places.say(path, f"got {_shown(given)}, which is not a table of tables; write [{path}.NAME]"))
         return None
+    inner, meta = bare(annotation)
+    meaning = (meta and meta.description) or ""
     entries = dict(default)
     for name, table in given.items():
         here = f"{path}.{name}"
         _convert_value(get_args(inner)[0], name, "the name of one", here, places, problems)
         entries[name] = _convert_section(sections, table, default.get(name), here, places, problems)
+    _count(entries, meta, meaning, path, places, problems)
     return entries
 
 
@@ -429,13 +432,18 @@ def _convert_value(annotation: Any, value: object, meaning: str, path: str, plac
             entries[name] = _convert_value(arguments[1], entry, meaning, here, places, problems)
     else:
         return _convert_scalar(annotation, value, meaning, path, places, problems)
+    _count(entries, meta, meaning, path, places, problems)
+    return entries
+
+
+def _count(entries: Any, meta: Meta | None, meaning: str, path: str, places: Places, problems: list[str]) -> None:
+    """Refuse a list or table of more or fewer entries than its bounds."""
     for bound, is_broken, words in (
         (meta and meta.max_length, int.__gt__, "at most"),
         (meta and meta.min_length, int.__lt__, "at least"),
     ):
         if bound is not None and is_broken(len(entries), bound):
             problems.append(places.say(path, f"got {len(entries)} of them; allowed are {words} {bound} ({meaning})"))
-    return entries
 
 
 def _convert_scalar(

@@ -270,13 +270,13 @@ def _write_named(
     for choice in choices:
         if choice not in whole:
             tag = choice.__struct_config__.tag
-            key = f"{path}.{EXAMPLES.get(str(tag), path.rpartition('.')[2].removesuffix('s'))}"
-            like = next(iter(whole), None)
-            if like:
-                lines += _another(choice, f"{path}.{whole[like]}", like)
+            key = f"{path}.{EXAMPLES.get(str(tag), tag or path.rpartition('.')[2].removesuffix('s'))}"
+            first = next(iter(whole), None)
+            if first:
+                lines += _another(choice, f"{path}.{whole[first]}", first)
             elif tag:
                 lines += [f'# Of kind "{tag}": {" ".join((choice.__doc__ or "").split())}']
-            _write_example(lines, choice, key, unlike=like, kind=[f'#kind = "{tag}"'] if tag else [])
+            _write_example(lines, choice, key, unlike=first, kind=[f'#kind = "{tag}"'] if tag else [])
             if not given:
                 whole.setdefault(choice, key.rpartition(".")[2])
 
