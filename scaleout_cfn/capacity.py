@@ -330,7 +330,9 @@ def _deployment(demand: Demand) -> list[Problem]:
         {f"services.{demand.service}.deployment.maximum_percent": _up(100 * (tasks + 1), tasks)}
     ]
     enough = [_up(100, share) for share in (high - 100, 100 - low) if share > 0]
-    if enough and min(enough) <= demand.max_tasks:
+    if enough and demand.stands_in:
+        cures.append({demand.most_key: min(enough)})
+    elif enough and min(enough) <= demand.max_tasks:
         cures.append({f"services.{demand.service}.scaling.min_tasks": min(enough)})
     return [Problem("deployment-cannot-move", message, tuple(cures))]
 

@@ -164,6 +164,9 @@ def test_a_deployment_that_cannot_move_is_told_with_what_rounding_leaves() -> No
     # A third of three may start; of four, one may stop.
     assert problem.cures == ({"services.web.deployment.maximum_percent": 134}, {"services.web.scaling.min_tasks": 4})
     assert problems(replace(demand, max_tasks=3), SEED_SUPPLY)[0].cures == problem.cures[:1]
+    # What stands in is as many as its section says, and as no bound of the service's does.
+    (of_stand_in,) = problems(replace(demand, max_tasks=3, stands_in=True), SEED_SUPPLY)
+    assert of_stand_in.cures == (problem.cures[0], {"services.web.stand_in.tasks": 4})
 
 
 @pytest.mark.parametrize(

@@ -406,6 +406,14 @@ def test_conflicts_of_configs_made_in_python_are_refused() -> None:
     )
 
 
+def test_of_many_names_the_nearest_are_told_and_of_few_all(read: Loader, file: Path) -> None:
+    (problem,) = problems_of(read, "[services.web]\ncapabilities = ['net_admn']")
+    assert "got 'net_admn'; allowed are 38 names, of which the nearest: NET_ADMIN" in problem
+    assert "WAKE_ALARM" not in problem
+    (problem,) = problems_of(read, "[services.web]\ncapabilities = ['42']")
+    assert '"WAKE_ALARM"' in problem
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

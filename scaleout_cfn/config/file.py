@@ -474,6 +474,12 @@ def _shown(value: object) -> str:
 def refusal(value: object, inner: object, meta: Meta | None) -> str:
     """Why a value is none of a type, what is allowed, and the cure, in words."""
     if choices := choices_of(inner):
+        import difflib
+
+        names = [choice for choice in get_args(inner) if isinstance(choice, str)]
+        # A screenful of names hides the one that is meant.
+        if len(names) > 12 and (near := difflib.get_close_matches(str(value).upper(), names, n=3)):
+            return f"allowed are {len(names)} names, of which the nearest: {', '.join(near)}"
         return f"allowed are {choices}"
     if inner is bool:
         return "allowed are true and false"

@@ -23,6 +23,22 @@ from scaleout_cfn.local import GAP, NOT_SHOWN, running
 HERE = Path(scaleout_cfn.__file__).parents[1]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/web"
+#: A service of each kind, of which two share an image.
+THREE = """\
+[services.web]
+kind = "web"
+
+[services.api]
+kind = "internal"
+
+[services.mailer]
+kind = "worker"
+image_of = "web"
+
+[capacity.nodes]
+kind = "ec2"
+max_nodes = 40
+"""
 
 
 @dataclass(frozen=True)

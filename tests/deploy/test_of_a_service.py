@@ -4,36 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from textwrap import dedent
 
 import pytest
 
 from scaleout_cfn.local import running
 
-from .test_local import Shell
-
-CONFIG = """
-    [services.web]
-    kind = "web"
-
-    [services.api]
-    kind = "internal"
-
-    [services.mailer]
-    kind = "worker"
-    image_of = "web"
-
-    [capacity.nodes]
-    kind = "ec2"
-    max_nodes = 40
-    """
+from .test_local import THREE, Shell
 
 
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     """A user whose set of three services runs."""
     home = tmp_path_factory.mktemp("home")
-    (home / "scaleout.toml").write_text(dedent(CONFIG))
+    (home / "scaleout.toml").write_text(THREE)
     with running() as emulator:
         (home / "scaleout-cfn").mkdir()
         (home / "scaleout-cfn" / "local.json").write_text(json.dumps({"endpoint_url": emulator.endpoint_url}))

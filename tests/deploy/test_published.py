@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import boto3
@@ -18,7 +17,7 @@ import pytest
 
 from scaleout_cfn.local import Emulator, running
 
-from .test_local import IMAGE, Shell
+from .test_local import IMAGE, THREE, Shell
 
 AWS = shutil.which("aws", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))))
 #: Its dependencies are older than ours, so tox installs it beside: see tox.ini.
@@ -46,21 +45,7 @@ SETS = (
     Set("default", "", {"WebImageUri": WEB}, [WEB]),
     Set(
         "three",
-        """
-        [services.web]
-        kind = "web"
-
-        [services.api]
-        kind = "internal"
-
-        [services.mailer]
-        kind = "worker"
-        image_of = "web"
-
-        [capacity.nodes]
-        kind = "ec2"
-        max_nodes = 40
-        """,
+        THREE,
         {"WebImageUri": WEB, "ApiImageUri": API},
         [API, WEB, WEB],
     ),
@@ -76,7 +61,7 @@ def emulator() -> Iterator[Emulator]:
 
 def publish(emulator: Emulator, home: Path, config: str) -> str:
     """Run `publish` as a user does. Returns the root's URL."""
-    (home / "scaleout.toml").write_text(dedent(config))
+    (home / "scaleout.toml").write_text(config)
     (home / "scaleout-cfn").mkdir()
     (home / "scaleout-cfn" / "local.json").write_text(f'{{"endpoint_url": "{emulator.endpoint_url}"}}')
     done = Shell(home).run("publish", "--local", "--json")
