@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from scaleout_cfn.composing import compose
     from scaleout_cfn.config import (
         Alarms,
+        AwsKeys,
         Certificate,
         Cluster,
         Config,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         ExistingVpc,
         FargateCapacity,
         GitHubPipeline,
+        GivenKey,
         HealthCheck,
         Http,
         InternalService,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
         NodeScaling,
         NoPipeline,
         Observability,
+        OwnKey,
         Registry,
         RegistryPipeline,
         Route,
@@ -107,9 +110,9 @@ _HOMES = {
     "cli": "main",
     "composing": "compose",
     "config": (
-        "Alarms Certificate Cluster Config Deployment Domain Ec2Capacity ExistingLoadBalancer"
-        " ExistingVpc FargateCapacity GitHubPipeline HealthCheck Http InternalService ManagedCapacity NewLoadBalancer"
-        " NewVpc NoPipeline NodeScaling Observability Registry RegistryPipeline Route Scaling"
+        "Alarms AwsKeys Certificate Cluster Config Deployment Domain Ec2Capacity ExistingLoadBalancer"
+        " ExistingVpc FargateCapacity GitHubPipeline GivenKey HealthCheck Http InternalService ManagedCapacity"
+        " NewLoadBalancer NewVpc NoPipeline NodeScaling Observability OwnKey Registry RegistryPipeline Route Scaling"
         " Schedule Section SourcePipeline StandIn StepAdjustment StepScaling TargetTracking WebAlarms WebDeployment"
         " WebService WorkerService tunable"
     ),
@@ -134,6 +137,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 __all__ = [
     "PROFILES",
     "Alarms",
+    "AwsKeys",
     "Certificate",
     "Cluster",
     "ClusterName",
@@ -148,6 +152,7 @@ __all__ = [
     "Finding",
     "Flag",
     "GitHubPipeline",
+    "GivenKey",
     "HealthCheck",
     "Http",
     "InternalService",
@@ -160,6 +165,7 @@ __all__ = [
     "Number",
     "Observability",
     "Outputs",
+    "OwnKey",
     "Profile",
     "Registry",
     "RegistryPipeline",

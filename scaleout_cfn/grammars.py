@@ -29,6 +29,7 @@ __all__ = [
     "problem_of_host_name",
     "problem_of_hosted_zone",
     "problem_of_image",
+    "problem_of_key",
     "problem_of_oidc_provider",
     "problem_of_path",
     "problem_of_pull_from",
@@ -185,6 +186,9 @@ problem_of_connection = _an_arn(
     f"arn:aws:codeconnections:eu-west-1:123456789012:connection/{_UUID}",
     dict.fromkeys(("codeconnections", "codestar-connections"), r"connection/[0-9a-f-]+"),
 )
+_problem_of_key_arn = _an_arn(
+    "a KMS key", f"arn:aws:kms:eu-west-1:123456789012:key/{_UUID}", {"kms": "(key|alias)/[A-Za-z0-9/_-]+"}
+)
 _problem_of_repository_arn = _an_arn(
     "an ECR repository",
     "arn:aws:ecr:eu-west-1:123456789012:repository/team/app",
@@ -205,6 +209,29 @@ def problem_of_pull_from(text: str) -> str:
     """
     arn = ecr_repository(text)
     return f"the ARN of the repository is wanted: {arn}" if arn else _problem_of_repository_arn(text)
+
+
+def problem_of_key(text: str) -> str:
+    """A KMS key of one region by its own ARN: no permission is by an alias, and ECS takes no key of several regions.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/cmks-in-iam-policies.html
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedStorageConfiguration.html
+    """
+    if problem := _problem_of_key_arn(text):
+        return problem
+    arn = arn_of(text)
+    assert arn is not None
+    kind, _, name = arn.resource.partition("/")
+    if kind == "alias":
+        return (
+            "it is an alias, by which no permission is given; the key's own is what `aws kms describe-key --key-id"
+            f" alias/{name} --query KeyMetadata.Arn` prints"
+        )
+    if name.startswith("mrk-"):
+        return "it is a key of several regions, which ECS does not take for storage; give one of a single region"
+    if not re.fullmatch("[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}", name):
+        return f"the id of a key is {_UUID} or alike, and {name} is not; copy the ARN from AWS"
+    return ""
 
 
 def problem_of_secret(text: str) -> str:

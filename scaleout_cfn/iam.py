@@ -20,11 +20,13 @@ from awacs.aws import (
     Bool,
     Condition,
     Deny,
+    ForAllValuesStringEquals,
     ForAnyValueStringEquals,
     PolicyDocument,
     Principal,
     Statement,
     StringEquals,
+    StringLike,
 )
 from troposphere import Join, Ref, Sub
 
@@ -37,6 +39,7 @@ __all__ = [
     "cluster_arn",
     "deploy_image",
     "join_cluster",
+    "key_policy",
     "log_group_arn",
     "pass_instance_role",
     "pull_image",
@@ -47,6 +50,7 @@ __all__ = [
     "refuse_plain_http",
     "run_pipeline",
     "start_pipeline",
+    "use_key",
     "write_flow_logs",
     "write_logs",
 ]
@@ -194,8 +198,8 @@ def write_flow_logs(log_group_arn: object) -> PolicyDocument:
     )
 
 
-def read_secrets(arns: Sequence[str]) -> PolicyDocument:
-    """Read given SSM parameters and Secrets Manager secrets, and no others.
+def read_secrets(arns: Sequence[str], keys: Sequence[object] = ()) -> PolicyDocument:
+    """Read given SSM parameters and Secrets Manager secrets, and no others, and open what is encrypted by some keys.
 
     A secret's ARN may name a key, a stage and a version after it, which are no part of the resource.
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html
@@ -207,7 +211,88 @@ def read_secrets(arns: Sequence[str]) -> PolicyDocument:
         statements.append(_allow("ReadSecrets", [secretsmanager.GetSecretValue], secrets))
     if parameters:
         statements.append(_allow("ReadParameters", [ssm.GetParameters], parameters))
+    if keys:
+        # The secret may be in another region.
+        via = Condition(StringLike({"kms:ViaService": ["secretsmanager.*.amazonaws.com", "ssm.*.amazonaws.com"]}))
+        statements.append(_allow("OpenSecrets", _actions("kms:Decrypt"), keys, via))
     return _document(*statements)
+
+
+def use_key(key_arn: object, *services: str) -> PolicyDocument:
+    """Read and write what is encrypted by a key in some of AWS's services, as `s3` or `sqs`, and use it nowhere else.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html#conditions-kms-via-service
+    """
+    via = [Sub(f"{service}.${{AWS::Region}}.amazonaws.com") for service in services]
+    condition = Condition(StringEquals({"kms:ViaService": via}))
+    return _document(_allow("UseKey", _actions("kms:Decrypt", "kms:GenerateDataKey"), [key_arn], condition))
+
+
+def key_policy(root: object) -> PolicyDocument:
+    """Who may use a set's key: the account by its IAM policies, and the services that do not act by a role of the set.
+
+    `root` is the root stack's name, with which the names of the set's log groups begin. It is the same for every set:
+    were it to change with what is in one, all that stands on the key might be replaced, as CloudFormation sees it.
+    """
+    account = Ref("AWS::AccountId")
+    groups = Sub("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${Root}-*", {"Root": root})
+    in_cluster = {"kms:EncryptionContext:aws:ecs:clusterAccount": account}
+    scaling = Sub(
+        "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/autoscaling.amazonaws.com"
+        "/AWSServiceRoleForAutoScaling"
+    )
+    by_scaling = {"aws:PrincipalArn": scaling, "kms:CallerAccount": account}
+
+    def let(sid: str, principal: Principal, actions: Sequence[str], *conditions: Any) -> Statement:
+        more = {"Condition": Condition(list(conditions))} if conditions else {}
+        return Statement(Sid=sid, Effect=Allow, Principal=principal, Action=_actions(*actions), Resource=["*"], **more)
+
+    return _document(
+        let("Account", Principal("AWS", Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:root")), ["kms:*"]),
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+        let(
+            "LogGroups",
+            Principal("Service", Sub("logs.${AWS::Region}.${AWS::URLSuffix}")),
+            ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+            ArnLike({"kms:EncryptionContext:aws:logs:arn": groups}),
+        ),
+        # https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services
+        let(
+            "Alarms",
+            Principal("Service", "cloudwatch.amazonaws.com"),
+            ["kms:Decrypt", "kms:GenerateDataKey*"],
+            StringEquals({"aws:SourceAccount": account}),
+        ),
+        # By its ARN and not as the principal: KMS refuses one that is not there, and an account gets this role with its
+        # first group. https://docs.aws.amazon.com/autoscaling/ec2/userguide/key-policy-requirements-EBS-encryption.html
+        let(
+            "NodeVolumes",
+            Principal("AWS", "*"),
+            ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"],
+            StringEquals(by_scaling),
+        ),
+        let(
+            "NodeVolumeGrants",
+            Principal("AWS", "*"),
+            ["kms:CreateGrant"],
+            StringEquals(by_scaling),
+            Bool({"kms:GrantIsForAWSResource": "true"}),
+        ),
+        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-create-storage-key.html
+        let(
+            "FargateStorage",
+            Principal("Service", "fargate.amazonaws.com"),
+            ["kms:GenerateDataKeyWithoutPlaintext"],
+            StringEquals(in_cluster),
+        ),
+        let(
+            "FargateStorageGrants",
+            Principal("Service", "fargate.amazonaws.com"),
+            ["kms:CreateGrant"],
+            StringEquals(in_cluster),
+            ForAllValuesStringEquals({"kms:GrantOperations": ["Decrypt"]}),
+        ),
+    )
 
 
 def receive_balancer_logs(bucket_arn: object) -> PolicyDocument:

@@ -22,6 +22,7 @@ __all__ = [
     "GroupName",
     "HostedZoneId",
     "ImageId",
+    "KeyArn",
     "LatestImage",
     "ListenerArn",
     "LoadBalancerName",
@@ -125,6 +126,10 @@ class LatestImage(ImageId):
 
 class CertificateArn(Value):
     meaning = "The ACM certificate of the HTTPS listener."
+
+
+class KeyArn(Value):
+    meaning = "The KMS key that what is at rest is encrypted by."
 
 
 class ListenerArn(Value):

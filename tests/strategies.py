@@ -41,6 +41,7 @@ POOLS = ["nodes", "second", "third"]
 #: What sections by name are called.
 NAMES = {"services": SERVICES, "capacity": POOLS}
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d-1234-1234-1234-0123456789ab"
+KEY = "arn:aws:kms:{}:123456789012:key/12345678-1234-1234-1234-123456789012"
 ZONE = "Z0123456789ABCDEFGHIJ"
 BALANCER = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:{}/app/shared/0a1b2c3d4e5f6071"
 PROVIDER = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
@@ -94,6 +95,8 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
             },
         ]
     ),
+    "key_arn": st.just(KEY.format("eu-central-1")),
+    "secrets_keys": st.sampled_from([(), (KEY.format("us-east-1"),)]),
     "health_command": st.sampled_from([(), ("python3", "-c", "print('ok')")]),
     "alarm_email": st.sampled_from(["", "ops@example.com"]),
     "step_policies": st.sampled_from(
@@ -254,6 +257,8 @@ def _service(draw: st.DrawFn, config: Config, name: str) -> AnyService:
         deployment=deployment,
         secrets={key: value for key, value in service.secrets.items() if key not in service.environment},
     )
+    if not service.secrets:
+        service = replace(service, secrets_keys=())
     if isinstance(service, WebService):
         check = service.health_check
         check = replace(

@@ -261,7 +261,7 @@ def test_no_child_takes_apart_what_comes_from_a_sibling(config: sc.Config) -> No
         assert not any(isinstance(node, dict) and "Fn::ImportValue" in node for node in walk(template))
 
 
-HOLDS_DATA = {"AWS::ECR::Repository", "AWS::Logs::LogGroup", "AWS::S3::Bucket"}
+HOLDS_DATA = {"AWS::ECR::Repository", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::S3::Bucket"}
 
 
 @every_config
@@ -276,6 +276,7 @@ def test_what_holds_data_says_what_becomes_of_it(config: sc.Config) -> None:
 # Properties by which CloudFormation would be told a physical name.
 NAMES = {
     "AlarmName",
+    "AliasName",
     "AutoScalingGroupName",
     "BucketName",
     "ClusterName",
@@ -370,6 +371,7 @@ TAGGED = {
     "AWS::Events::Rule",
     "AWS::IAM::OIDCProvider",
     "AWS::IAM::Role",
+    "AWS::KMS::Key",
     "AWS::Logs::LogGroup",
     "AWS::S3::Bucket",
     "AWS::SNS::Topic",

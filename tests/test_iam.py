@@ -25,6 +25,7 @@ from scaleout_cfn.config import (
     ManagedCapacity,
     NewLoadBalancer,
     NewVpc,
+    OwnKey,
     Registry,
     RegistryPipeline,
     Scaling,
@@ -58,9 +59,10 @@ NODE_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hv
 SECRET = "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:db-AbCdEf"
 #: All that makes a policy, and in another partition: a literal of the usual one is ours then.
 EVERYTHING = Config(
+    encryption=OwnKey(),
     permissions_boundary="arn:aws-cn:iam::123456789012:policy/boundary",
     network=NewVpc(egress="nat-per-zone", ipv6=True, flow_logs=True),
-    registry=Registry(encryption="KMS", mutable_tags=("latest",), empty_on_delete=True),
+    registry=Registry(mutable_tags=("latest",), empty_on_delete=True),
     load_balancer=NewLoadBalancer(
         access_logs=True, listener=Domain(domain_name="shop.example.com", hosted_zone_id="Z0123456789")
     ),
@@ -77,6 +79,7 @@ EVERYTHING = Config(
             network_mode="awsvpc",
             reaches=("api",),
             secrets={"KEY": "arn:aws-cn:ssm:cn-north-1:123456789012:parameter/key", "DB": f"{SECRET}:password::"},
+            secrets_keys=("arn:aws-cn:kms:cn-north-1:123456789012:key/12345678-1234-1234-1234-123456789012",),
             scaling=Scaling(max_tasks=4),
             pipeline=SourcePipeline(
                 connection_arn="arn:aws-cn:codeconnections:cn-north-1:123456789012:connection/0a1b2c3d",
@@ -140,8 +143,8 @@ def test_every_document_is_of_the_current_language_and_names_its_statements_apar
 
 def test_only_listed_actions_have_every_resource(templates: dict[str, dict[str, Any]]) -> None:
     for place, statement in statements(templates):
-        # A trust policy is about the role that it is part of.
-        if "Resource" in statement and "*" in _list(statement["Resource"]):
+        # A trust policy is about the role that it is part of, and a key's about the key.
+        if "Resource" in statement and "Principal" not in statement and "*" in _list(statement["Resource"]):
             assert set(_list(statement["Action"])) <= set(EVERYWHERE), place
 
 
@@ -149,7 +152,7 @@ def test_every_entry_of_that_list_is_needed() -> None:
     used = {
         action
         for _, statement in statements(set_of(compose(EVERYTHING)))
-        if "*" in _list(statement.get("Resource", []))
+        if "*" in _list(statement.get("Resource", [])) and "Principal" not in statement
         for action in _list(statement["Action"])
     }
     assert used == set(EVERYWHERE)
@@ -159,7 +162,7 @@ def test_no_action_is_a_wildcard_but_in_the_refusal_of_plain_http(templates: dic
     for place, statement in statements(templates):
         assert "NotAction" not in statement, place
         assert "NotResource" not in statement, place
-        if any("*" in action for action in _list(statement["Action"])):
+        if any("*" in action for action in _list(statement["Action"])) and not _of_a_key(statement):
             assert statement["Sid"] == "TlsOnly", place
             assert statement["Effect"] == "Deny"
             assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
@@ -167,7 +170,7 @@ def test_no_action_is_a_wildcard_but_in_the_refusal_of_plain_http(templates: dic
 
 def test_nobody_is_allowed_as_everybody(templates: dict[str, dict[str, Any]]) -> None:
     for place, statement in statements(templates):
-        if statement["Effect"] == "Allow" and "Principal" in statement:
+        if statement["Effect"] == "Allow" and "Principal" in statement and not _of_a_key(statement):
             if set(statement["Principal"]) == {"Federated"}:
                 # Of everybody at GitHub, one branch or environment of one repository.
                 (claims,) = statement["Condition"].values()
@@ -176,6 +179,11 @@ def test_nobody_is_allowed_as_everybody(templates: dict[str, dict[str, Any]]) ->
                 assert not any("*" in claim for claim in claims.values()), place
             else:
                 assert set(statement["Principal"]) == {"Service"}, place
+
+
+def _of_a_key(statement: dict[str, Any]) -> bool:
+    """Whether it is of a key's policy: tests/stacks/test_encryption.py asks who is let in there."""
+    return "Principal" in statement and all(action.startswith("kms:") for action in _list(statement["Action"]))
 
 
 def test_no_partition_is_written_down(templates: dict[str, dict[str, Any]]) -> None:

@@ -543,7 +543,7 @@ def test_a_template_is_described_by_the_first_line_of_its_function_or_module(top
     top.nest("Net", net, None)
     assert template(top.children["Net"])["Description"] == "A network of two subnets."
     assert network.__doc__ is not None
-    top.nest("Network", network.build, Config())
+    top.nest("Network", network.build, Config(), key=None)
     assert template(top.children["Network"])["Description"] == network.__doc__.splitlines()[0]
 
 

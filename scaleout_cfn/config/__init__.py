@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 
 from scaleout_cfn.config.containers import NAME
+from scaleout_cfn.config.encryption import AwsKeys, GivenKey, OwnKey
 from scaleout_cfn.config.ground import (
     ARN,
     Certificate,
@@ -60,6 +61,7 @@ from scaleout_cfn.grammars import (
 __all__ = [
     "Alarms",
     "AnyService",
+    "AwsKeys",
     "Capacity",
     "Certificate",
     "Cluster",
@@ -71,6 +73,7 @@ __all__ = [
     "ExistingVpc",
     "FargateCapacity",
     "GitHubPipeline",
+    "GivenKey",
     "HealthCheck",
     "Http",
     "InternalService",
@@ -80,6 +83,7 @@ __all__ = [
     "NoPipeline",
     "NodeScaling",
     "Observability",
+    "OwnKey",
     "Pipeline",
     "Registry",
     "RegistryPipeline",
@@ -152,6 +156,10 @@ class Config(Section, frozen=True, kw_only=True):
             problem_of=or_empty(problem_of_boundary),
         ),
     ] = ""
+    encryption: Annotated[
+        AwsKeys | OwnKey | GivenKey,
+        tunable("By whose keys what is at rest is encrypted: AWS's, one of the set's own, or a given one."),
+    ] = AwsKeys()
     network: Annotated[NewVpc | ExistingVpc, tunable("A new VPC or an existing one.")] = NewVpc()
     load_balancer: Annotated[
         NewLoadBalancer | ExistingLoadBalancer, tunable("The application load balancer of the web services.")

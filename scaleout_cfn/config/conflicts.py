@@ -14,6 +14,7 @@ from scaleout_cfn.config import (
     ExistingVpc,
     FargateCapacity,
     GitHubPipeline,
+    GivenKey,
     Http,
     InternalService,
     ManagedCapacity,
@@ -156,9 +157,15 @@ def _place(config: Config) -> list[Conflict]:
     elif isinstance(balancer.listener, Certificate):
         # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/https-listener-certificates.html
         named.append(("load_balancer.listener.certificate_arn", balancer.listener.certificate_arn, True, True))
+    if isinstance(config.encryption, GivenKey):
+        named.append(("encryption.key_arn", config.encryption.key_arn, True, False))
     for unit in units(config):
         settings, pipeline = unit.settings, unit.settings.pipeline
         named += [(f"{unit.key}.secrets.{name}", text, False, False) for name, text in settings.secrets.items()]
+        named += [
+            (f"{unit.key}.secrets_keys[{number}]", text, False, False)
+            for number, text in enumerate(settings.secrets_keys)
+        ]
         named += [
             (f"{unit.key}.pull_from[{number}]", text, False, False) for number, text in enumerate(settings.pull_from)
         ]

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from scaleout_cfn.config.encryption import KEY_ARN
 from scaleout_cfn.config.ground import ARN
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import or_empty, problem_of_image, problem_of_pull_from, problem_of_secret
@@ -149,6 +150,13 @@ class Container(Section, frozen=True, kw_only=True):
         ],
         tunable("Environment variables read at start from SSM parameters or Secrets Manager secrets, by ARN."),
     ] = {}
+    secrets_keys: Annotated[
+        tuple[Annotated[str, KEY_ARN], ...],
+        tunable(
+            "KMS keys that the secrets are encrypted by, where these are neither AWS's nor the key of [encryption].",
+            max_length=10,
+        ),
+    ] = ()
     read_only: Annotated[bool, tunable("Whether the container's root file system is read-only.")] = True
     tmpfs_mib: Annotated[
         dict[

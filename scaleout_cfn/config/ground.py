@@ -107,9 +107,12 @@ class Registry(Section, frozen=True, kw_only=True):
         50
     )
     encryption: Annotated[
-        Literal["AES256", "KMS"],
-        tunable("Encryption at rest; KMS uses AWS's own key for ECR. A change replaces the repository."),
-    ] = "AES256"
+        Literal["auto", "AES256", "KMS"],
+        tunable(
+            "Encryption at rest. auto: by the key of [encryption], and AES256 where that is AWS's. KMS: by AWS's own"
+            " key for ECR. A change replaces the repository."
+        ),
+    ] = "auto"
     empty_on_delete: Annotated[
         bool, tunable("Delete the repository with all its images when the stack is deleted; otherwise it is kept.")
     ] = False

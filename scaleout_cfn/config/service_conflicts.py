@@ -16,6 +16,7 @@ from scaleout_cfn.config import (
     Scaling,
     WebService,
 )
+from scaleout_cfn.config.encryption import secrets_keys_conflicts
 from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.sizes import fargate_sizes_near
 from scaleout_cfn.config.tunables import Conflict
@@ -52,6 +53,7 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
         yield Conflict(f"{key}.image_uri", why)
     if both := sorted(set(settings.environment) & set(settings.secrets)):
         yield Conflict(f"{key}.secrets", f"{', '.join(both)} also in {key}.environment; keep one of the two")
+    yield from secrets_keys_conflicts(key, settings.secrets, settings.secrets_keys)
     if isinstance(settings, WebService) and settings.health_check.timeout_s >= settings.health_check.interval_s:
         check = settings.health_check
         yield Conflict(

@@ -48,6 +48,11 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "arn:{partition}:iam::{account}:instance-profile/{begins}*",
         "arn:{partition}:iam::{account}:role/{begins}*",
     ),
+    # A key has no name of ours, and one that is given may be another account's: its policy decides.
+    "kms": (
+        "arn:{partition}:kms:{region}:*:key/*",
+        "arn:{partition}:kms:{region}:{account}:alias/{begins}*",
+    ),
     "logs": ("arn:{partition}:logs:{region}:{account}:log-group:{begins}*",),
     "s3": ("arn:{partition}:s3:::{small}*",),
     "sns": ("arn:{partition}:sns:{region}:{account}:{begins}*",),

@@ -141,6 +141,8 @@ NO_RESOURCE = {
     "cloudwatch:GetMetricData",
     "ecs:DeregisterTaskDefinition",
     "ecs:DescribeTaskDefinition",
+    "kms:CreateKey",
+    "kms:ListAliases",
     "logs:DescribeIndexPolicies",
     "logs:DescribeLogGroups",
     "logs:DescribeResourcePolicies",

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from troposphere import s3
 
+from scaleout_cfn.values import KeyArn
 
-def expiring_bucket(title: str, days: int, deletion_policy: str) -> s3.Bucket:
+
+def expiring_bucket(title: str, days: int, deletion_policy: str, key: KeyArn | None = None) -> s3.Bucket:
     """A private, encrypted and versioned bucket, what is in which expires after `days`.
 
     CloudFormation cannot delete a bucket that holds something, so it is never replaced, and `deletion_policy` says when
-    it stays.
+    it stays. Without a key it is encrypted by Amazon S3's own, and access logs of a load balancer take no others:
+    https://github.com/aws/aws-cdk/issues/21947
     """
+    rule = s3.ServerSideEncryptionRule(
+        ServerSideEncryptionByDefault=s3.ServerSideEncryptionByDefault(SSEAlgorithm="AES256")
+    )
+    if key is not None:
+        by_key = s3.ServerSideEncryptionByDefault(SSEAlgorithm="aws:kms", KMSMasterKeyID=key)
+        # One data key for many objects: without, each object asks KMS.
+        rule = s3.ServerSideEncryptionRule(ServerSideEncryptionByDefault=by_key, BucketKeyEnabled=True)
     return s3.Bucket(
         title,
-        # By Amazon S3's own keys: access logs of a load balancer take no others.
-        BucketEncryption=s3.BucketEncryption(
-            ServerSideEncryptionConfiguration=[
-                s3.ServerSideEncryptionRule(
-                    ServerSideEncryptionByDefault=s3.ServerSideEncryptionByDefault(SSEAlgorithm="AES256")
-                )
-            ]
-        ),
+        BucketEncryption=s3.BucketEncryption(ServerSideEncryptionConfiguration=[rule]),
         PublicAccessBlockConfiguration=s3.PublicAccessBlockConfiguration(
             BlockPublicAcls=True, BlockPublicPolicy=True, IgnorePublicAcls=True, RestrictPublicBuckets=True
         ),

@@ -39,6 +39,7 @@ from scaleout_cfn.values import (
     ClusterName,
     GroupName,
     ImageId,
+    KeyArn,
     SecurityGroupId,
     SubnetIds,
     TopicArn,
@@ -67,6 +68,7 @@ def build(
     machine_image: Mapping[str, ImageId],
     load_balancer_security_group: SecurityGroupId | None,
     topic: TopicArn | None,
+    key: KeyArn | None,
 ) -> Outputs:
     providers: dict[str, CapacityProviderName] = {}
     groups: dict[str, GroupName] = {}
@@ -87,6 +89,7 @@ def build(
                 machine_image[name],
                 load_balancer_security_group if from_balancer else None,
                 topic,
+                key,
             )
         elif isinstance(pool, ManagedCapacity):
             assert vpc_id is not None and subnets is not None
@@ -128,10 +131,11 @@ def _nodes(
     machine_image: ImageId,
     load_balancer: SecurityGroupId | None,
     topic: TopicArn | None,
+    key: KeyArn | None,
 ) -> tuple[CapacityProviderName, GroupName]:
     """EC2 nodes: a group that the capacity provider keeps as large as the tasks need."""
     firewall = _security_group(stack, pool, vpc_id, load_balancer)
-    template = _launch_template(stack, pool, cluster_name, firewall, machine_image)
+    template = _launch_template(stack, pool, cluster_name, firewall, machine_image, key)
     group = _group(stack, pool, template, subnets)
     scaling = pool.settings.scaling
     provider = stack.add(
@@ -273,7 +277,12 @@ def _security_group(
 
 
 def _launch_template(
-    stack: Stack, pool: Pool, cluster_name: ClusterName, group: ec2.SecurityGroup, image: ImageId
+    stack: Stack,
+    pool: Pool,
+    cluster_name: ClusterName,
+    group: ec2.SecurityGroup,
+    image: ImageId,
+    key: KeyArn | None,
 ) -> ec2.LaunchTemplate:
     role = stack.add(
         iam.Role(
@@ -293,6 +302,11 @@ def _launch_template(
         "LastPort": str(LAST_PORT),
         "GroupTitle": pool.titled("Group"),
     }
+    disk = ec2.EBSBlockDevice(
+        VolumeType="gp3", VolumeSize=pool.settings.disk_gib, Encrypted=True, DeleteOnTermination=True
+    )
+    if key is not None:
+        disk.KmsKeyId = key
     # Not importlib.resources, which takes as long to import as everything in this module.
     script = get_data(__package__, "node.sh")
     assert script is not None
@@ -310,17 +324,7 @@ def _launch_template(
                 MetadataOptions=ec2.MetadataOptions(
                     HttpEndpoint="enabled", HttpTokens="required", HttpPutResponseHopLimit=1
                 ),
-                BlockDeviceMappings=[
-                    ec2.LaunchTemplateBlockDeviceMapping(
-                        DeviceName=ROOT_DEVICE,
-                        Ebs=ec2.EBSBlockDevice(
-                            VolumeType="gp3",
-                            VolumeSize=pool.settings.disk_gib,
-                            Encrypted=True,
-                            DeleteOnTermination=True,
-                        ),
-                    )
-                ],
+                BlockDeviceMappings=[ec2.LaunchTemplateBlockDeviceMapping(DeviceName=ROOT_DEVICE, Ebs=disk)],
             ),
         )
     )

@@ -17,10 +17,12 @@ from scaleout_cfn.config.units import Unit
 from scaleout_cfn.metrics import ALB, dimensions
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import error_share
+from scaleout_cfn.stacks.keys import under_key
 from scaleout_cfn.values import (
     AlarmNames,
     DnsName,
     HostedZoneId,
+    KeyArn,
     ListenerArn,
     LoadBalancerName,
     LogGroupName,
@@ -60,20 +62,20 @@ def build(
     load_balancer_zone: HostedZoneId | None,
     stand_in: TargetGroupArn | None,
     topic: TopicArn | None,
+    key: KeyArn | None,
 ) -> Outputs:
     # Here and not beside the service, so that the logs of a first deployment that fails are there to be read.
     policy = "Retain" if unit.config.observability.keep_logs else "Delete"
-    log_group = stack.add(
-        logs.LogGroup(
-            "Logs",
-            RetentionInDays=unit.config.observability.log_retention_days,
-            DeletionPolicy=policy,
-            UpdateReplacePolicy=policy,
-        )
+    log_group = logs.LogGroup(
+        "Logs",
+        RetentionInDays=unit.config.observability.log_retention_days,
+        DeletionPolicy=policy,
+        UpdateReplacePolicy=policy,
     )
+    stack.add(under_key(log_group, key))
     outputs: dict[str, Any] = {}
     if unit.has_repository:
-        repository = _repository(stack, unit)
+        repository = _repository(stack, unit, key)
         watched = isinstance(unit.settings.pipeline, RegistryPipeline)
         outputs |= {
             "repository_uri": Text(repository.get_att("RepositoryUri")),
@@ -117,12 +119,18 @@ def build(
     return Outputs(LogGroupName(log_group.ref()), **outputs)
 
 
-def _repository(stack: Stack, unit: Unit) -> ecr.Repository:
+def _repository(stack: Stack, unit: Unit, key: KeyArn | None) -> ecr.Repository:
     registry = unit.config.registry
+    if registry.encryption != "auto":
+        encryption = ecr.EncryptionConfiguration(EncryptionType=registry.encryption)
+    elif key is None:
+        encryption = ecr.EncryptionConfiguration(EncryptionType="AES256")
+    else:
+        encryption = ecr.EncryptionConfiguration(EncryptionType="KMS", KmsKey=key)
     repository = ecr.Repository(
         "Repository",
         ImageTagMutability="IMMUTABLE_WITH_EXCLUSION" if registry.mutable_tags else "IMMUTABLE",
-        EncryptionConfiguration=ecr.EncryptionConfiguration(EncryptionType=registry.encryption),
+        EncryptionConfiguration=encryption,
         LifecyclePolicy=ecr.LifecyclePolicy(LifecyclePolicyText=_keep(registry.keep_images)),
         EmptyOnDelete=registry.empty_on_delete,
         # Images are what a rollback needs. A repository that a failed first deployment made holds none.

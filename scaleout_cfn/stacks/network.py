@@ -10,7 +10,8 @@ from troposphere import AWSObject, Cidr, GetAtt, GetAZs, Select, Sub, ec2, iam, 
 from scaleout_cfn.config import Config, NewVpc
 from scaleout_cfn.iam import assumed_by, write_flow_logs
 from scaleout_cfn.stack import Stack
-from scaleout_cfn.values import SubnetIds, VpcId
+from scaleout_cfn.stacks.keys import under_key
+from scaleout_cfn.values import KeyArn, SubnetIds, VpcId
 
 # Public subnets take the first four ranges, private ones the last four, whatever the number of zones: a zone
 # added later moves nobody's addresses.
@@ -26,7 +27,7 @@ class Outputs(Struct, frozen=True):
     node_subnets: SubnetIds
 
 
-def build(stack: Stack, config: Config) -> Outputs:
+def build(stack: Stack, config: Config, *, key: KeyArn | None) -> Outputs:
     network = config.network
     assert isinstance(network, NewVpc)
     vpc = stack.add(ec2.VPC("Vpc", CidrBlock=network.cidr, EnableDnsSupport=True, EnableDnsHostnames=True))
@@ -93,7 +94,7 @@ def build(stack: Stack, config: Config) -> Outputs:
         )
     )
     if network.flow_logs:
-        _flow_logs(stack, vpc)
+        _flow_logs(stack, vpc, key)
     return Outputs(
         VpcId(vpc.ref()),
         SubnetIds([subnet.ref() for subnet in public]),
@@ -239,15 +240,14 @@ def _cidr(config: Config) -> str:
     return config.network.cidr
 
 
-def _flow_logs(stack: Stack, vpc: ec2.VPC) -> None:
-    group = stack.add(
-        logs.LogGroup(
-            "FlowLogs",
-            RetentionInDays=FLOW_LOG_RETENTION_DAYS,
-            DeletionPolicy="Delete",
-            UpdateReplacePolicy="Delete",
-        )
+def _flow_logs(stack: Stack, vpc: ec2.VPC, key: KeyArn | None) -> None:
+    group = logs.LogGroup(
+        "FlowLogs",
+        RetentionInDays=FLOW_LOG_RETENTION_DAYS,
+        DeletionPolicy="Delete",
+        UpdateReplacePolicy="Delete",
     )
+    stack.add(under_key(group, key))
     role = stack.add(
         iam.Role(
             "FlowLogsRole",

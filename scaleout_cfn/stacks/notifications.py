@@ -7,15 +7,16 @@ from troposphere import Equals, Not, sns
 
 from scaleout_cfn.config import Config
 from scaleout_cfn.stack import Stack
-from scaleout_cfn.values import EmailAddress, TopicArn
+from scaleout_cfn.stacks.keys import under_key
+from scaleout_cfn.values import EmailAddress, KeyArn, TopicArn
 
 
 class Outputs(Struct, frozen=True):
     topic: TopicArn
 
 
-def build(stack: Stack, config: Config, *, alarm_email: EmailAddress) -> Outputs:
-    topic = stack.add(sns.Topic("Alarms"))
+def build(stack: Stack, config: Config, *, alarm_email: EmailAddress, key: KeyArn | None) -> Outputs:
+    topic = stack.add(under_key(sns.Topic("Alarms"), key))
     # A parameter, not a Python if: who is told is often known only to whoever creates the stack.
     told = stack.condition("HasEmail", Not(Equals(alarm_email, "")))
     stack.add(

@@ -22,11 +22,13 @@ from scaleout_cfn.iam import (
     refuse_plain_http,
     run_pipeline,
     start_pipeline,
+    use_key,
     write_logs,
 )
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.buckets import expiring_bucket
-from scaleout_cfn.values import RepositoryArn, RepositoryName, RoleArn, StackName, Text
+from scaleout_cfn.stacks.keys import under_key
+from scaleout_cfn.values import KeyArn, RepositoryArn, RepositoryName, RoleArn, StackName, Text
 from scaleout_cfn.yaml_text import to_yaml
 
 # Long enough for a rolling deployment that the circuit breaker ends, and for the wait for another one before it.
@@ -57,21 +59,23 @@ def build(
     repository_uri: Text | None,
     repository_arn: RepositoryArn,
     repository_name: RepositoryName | None,
+    key: KeyArn | None,
 ) -> Outputs:
     deploying = _deploying(unit, root_stack)
     if isinstance(unit.settings.pipeline, GitHubPipeline):
         return _github(stack, unit.settings.pipeline, unit.config.stack_name, repository_arn, deploying)
 
     assert repository_uri is not None
-    bucket = _artifacts(stack)
+    bucket = _artifacts(stack, key)
     where = {"STACK": root_stack, "REPOSITORY_URI": repository_uri, "PARAMETER": f"{unit.title}ImageUri"}
-    deploy = _project(stack, unit, bucket, "Deploy", where, ["pipeline_deploy.sh"], deploying)
+    deploy = _project(stack, unit, bucket, key, "Deploy", where, ["pipeline_deploy.sh"], deploying)
     if isinstance(unit.settings.pipeline, SourcePipeline):
         pushing = iam.Policy(PolicyName="push-image", PolicyDocument=push_image(repository_arn))
         builder = _project(
             stack,
             unit,
             bucket,
+            key,
             "Build",
             {
                 "REPOSITORY_URI": repository_uri,
@@ -82,10 +86,10 @@ def build(
             ['export IMAGE_TAG="${COMMIT:0:12}-$CODEBUILD_BUILD_NUMBER"', "pipeline_build.sh"],
             pushing,
         )
-        pipeline = _from_source(stack, unit.settings.pipeline, bucket, builder, deploy)
+        pipeline = _from_source(stack, unit.settings.pipeline, bucket, key, builder, deploy)
     else:
         assert isinstance(unit.settings.pipeline, RegistryPipeline) and repository_name is not None
-        pipeline = _from_registry(stack, unit.settings.pipeline, bucket, deploy, repository_arn, repository_name)
+        pipeline = _from_registry(stack, unit.settings.pipeline, bucket, key, deploy, repository_arn, repository_name)
     return Outputs(pipeline_name=Text(pipeline.ref()))
 
 
@@ -118,10 +122,10 @@ def _role_prefix(stack_name: str, title: str, root_stack: StackName) -> object:
     return begins[:SURE_OF_ROLE_NAME] if cut else Sub(f"${{Root}}-{title}-", Root=root_stack)
 
 
-def _artifacts(stack: Stack) -> s3.Bucket:
-    # CodePipeline encrypts what it puts here with the account's AWS managed key for S3; the bucket's is for all else.
+def _artifacts(stack: Stack, key: KeyArn | None) -> s3.Bucket:
+    # Without a key of the set CodePipeline encrypts what it puts here by AWS's for S3; the bucket's is for all else.
     # A pipeline runs as soon as it is made: a first deployment that fails meanwhile must be able to go back.
-    bucket = stack.add(expiring_bucket("Artifacts", ARTIFACT_DAYS, "Retain"))
+    bucket = stack.add(expiring_bucket("Artifacts", ARTIFACT_DAYS, "Retain", key))
     stack.add(
         s3.BucketPolicy("ArtifactsPolicy", Bucket=bucket.ref(), PolicyDocument=refuse_plain_http(bucket.get_att("Arn")))
     )
@@ -132,6 +136,7 @@ def _project(
     stack: Stack,
     unit: Unit,
     bucket: s3.Bucket,
+    key: KeyArn | None,
     title: str,
     variables: dict[str, Any],
     commands: Sequence[str],
@@ -143,14 +148,13 @@ def _project(
     """
     builds = title == "Build"
     policy = "Retain" if unit.config.observability.keep_logs else "Delete"
-    group = stack.add(
-        logs.LogGroup(
-            f"{title}Logs",
-            RetentionInDays=unit.config.observability.log_retention_days,
-            DeletionPolicy=policy,
-            UpdateReplacePolicy=policy,
-        )
+    group = logs.LogGroup(
+        f"{title}Logs",
+        RetentionInDays=unit.config.observability.log_retention_days,
+        DeletionPolicy=policy,
+        UpdateReplacePolicy=policy,
     )
+    stack.add(under_key(group, key))
     role = stack.add(
         iam.Role(
             f"{title}Role",
@@ -159,34 +163,39 @@ def _project(
                 iam.Policy(PolicyName="write-logs", PolicyDocument=write_logs(group.get_att("Arn"))),
                 iam.Policy(PolicyName="read-artifacts", PolicyDocument=read_artifacts(bucket.get_att("Arn"))),
                 allowed,
+                *_opening(key, "codebuild", "s3"),
             ],
         )
     )
     kind, image = BUILDERS[unit.architecture]
-    return stack.add(
-        codebuild.Project(
-            title,
-            ServiceRole=role.get_att("Arn"),
-            Source=codebuild.Source(Type="CODEPIPELINE", BuildSpec=_buildspec(commands, exports=builds)),
-            Artifacts=codebuild.Artifacts(Type="CODEPIPELINE"),
-            Environment=codebuild.Environment(
-                Type=kind,
-                Image=image,
-                ComputeType="BUILD_GENERAL1_SMALL",
-                PrivilegedMode=builds,
-                EnvironmentVariables=[
-                    codebuild.EnvironmentVariable(Name=name, Value=value) for name, value in variables.items()
-                ],
-            ),
-            Cache=codebuild.ProjectCache(
-                **{"Type": "LOCAL", "Modes": ["LOCAL_DOCKER_LAYER_CACHE"]} if builds else {"Type": "NO_CACHE"}
-            ),
-            LogsConfig=codebuild.LogsConfig(
-                CloudWatchLogs=codebuild.CloudWatchLogs(Status="ENABLED", GroupName=group.ref())
-            ),
-            TimeoutInMinutes=60 if builds else DEPLOY_TIMEOUT_MIN,
-        )
+    project = codebuild.Project(
+        title,
+        ServiceRole=role.get_att("Arn"),
+        Source=codebuild.Source(Type="CODEPIPELINE", BuildSpec=_buildspec(commands, exports=builds)),
+        Artifacts=codebuild.Artifacts(Type="CODEPIPELINE"),
+        Environment=codebuild.Environment(
+            Type=kind,
+            Image=image,
+            ComputeType="BUILD_GENERAL1_SMALL",
+            PrivilegedMode=builds,
+            EnvironmentVariables=[
+                codebuild.EnvironmentVariable(Name=name, Value=value) for name, value in variables.items()
+            ],
+        ),
+        Cache=codebuild.ProjectCache(
+            **{"Type": "LOCAL", "Modes": ["LOCAL_DOCKER_LAYER_CACHE"]} if builds else {"Type": "NO_CACHE"}
+        ),
+        LogsConfig=codebuild.LogsConfig(
+            CloudWatchLogs=codebuild.CloudWatchLogs(Status="ENABLED", GroupName=group.ref())
+        ),
+        TimeoutInMinutes=60 if builds else DEPLOY_TIMEOUT_MIN,
     )
+    return stack.add(under_key(project, key))
+
+
+def _opening(key: KeyArn | None, *services: str) -> list[iam.Policy]:
+    """What a role needs to read and write artifacts, where they are encrypted by the key of the set."""
+    return [] if key is None else [iam.Policy(PolicyName="use-key", PolicyDocument=use_key(key, *services))]
 
 
 def _buildspec(commands: Sequence[str], *, exports: bool) -> str:
@@ -203,6 +212,7 @@ def _from_source(
     stack: Stack,
     settings: SourcePipeline,
     bucket: s3.Bucket,
+    key: KeyArn | None,
     builder: codebuild.Project,
     deploy: codebuild.Project,
 ) -> codepipeline.Pipeline:
@@ -215,32 +225,33 @@ def _from_source(
             "BranchName": settings.branch,
         },
     )
-    role = _pipeline_role(stack, bucket, [builder, deploy], connection_arn=settings.connection_arn)
+    role = _pipeline_role(stack, bucket, key, [builder, deploy], connection_arn=settings.connection_arn)
     stages = [
         _stage("Source", source),
         _stage("Build", _run("Build", builder, COMMIT="#{Source.CommitId}")),
         *_approval(settings.approval, "#{Build.IMAGE_DIGEST}, of commit #{Source.CommitId}"),
         _stage("Deploy", _run("Deploy", deploy, IMAGE_DIGEST="#{Build.IMAGE_DIGEST}")),
     ]
-    return _pipeline(stack, bucket, role, stages)
+    return _pipeline(stack, bucket, key, role, stages)
 
 
 def _from_registry(
     stack: Stack,
     settings: RegistryPipeline,
     bucket: s3.Bucket,
+    key: KeyArn | None,
     deploy: codebuild.Project,
     repository_arn: RepositoryArn,
     repository_name: RepositoryName,
 ) -> codepipeline.Pipeline:
     source = _action("Source", ("Source", "ECR"), {"RepositoryName": repository_name, "ImageTag": settings.image_tag})
-    role = _pipeline_role(stack, bucket, [deploy], repository_arn=repository_arn)
+    role = _pipeline_role(stack, bucket, key, [deploy], repository_arn=repository_arn)
     stages = [
         _stage("Source", source),
         *_approval(settings.approval, "#{Source.ImageDigest}"),
         _stage("Deploy", _run("Deploy", deploy, IMAGE_DIGEST="#{Source.ImageDigest}")),
     ]
-    pipeline = _pipeline(stack, bucket, role, stages)
+    pipeline = _pipeline(stack, bucket, key, role, stages)
     _start_at_push(stack, pipeline, settings.image_tag, repository_name)
     return pipeline
 
@@ -279,20 +290,25 @@ def _start_at_push(
     )
 
 
-def _pipeline_role(stack: Stack, bucket: s3.Bucket, projects: Sequence[codebuild.Project], **sources: Any) -> iam.Role:
+def _pipeline_role(
+    stack: Stack, bucket: s3.Bucket, key: KeyArn | None, projects: Sequence[codebuild.Project], **sources: Any
+) -> iam.Role:
     document = run_pipeline(bucket.get_att("Arn"), [project.get_att("Arn") for project in projects], **sources)
     return stack.add(
         iam.Role(
             "PipelineRole",
             AssumeRolePolicyDocument=assumed_by("codepipeline"),
-            Policies=[iam.Policy(PolicyName="run-pipeline", PolicyDocument=document)],
+            Policies=[iam.Policy(PolicyName="run-pipeline", PolicyDocument=document), *_opening(key, "s3")],
         )
     )
 
 
 def _pipeline(
-    stack: Stack, bucket: s3.Bucket, role: iam.Role, stages: list[codepipeline.Stages]
+    stack: Stack, bucket: s3.Bucket, key: KeyArn | None, role: iam.Role, stages: list[codepipeline.Stages]
 ) -> codepipeline.Pipeline:
+    artifacts = codepipeline.ArtifactStore(Type="S3", Location=bucket.ref())
+    if key is not None:
+        artifacts.EncryptionKey = codepipeline.EncryptionKey(Id=key, Type="KMS")
     return stack.add(
         codepipeline.Pipeline(
             "Pipeline",
@@ -301,7 +317,7 @@ def _pipeline(
             ExecutionMode="SUPERSEDED",
             RestartExecutionOnUpdate=False,
             RoleArn=role.get_att("Arn"),
-            ArtifactStore=codepipeline.ArtifactStore(Type="S3", Location=bucket.ref()),
+            ArtifactStore=artifacts,
             Stages=stages,
         )
     )

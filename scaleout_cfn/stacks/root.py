@@ -19,8 +19,10 @@ from scaleout_cfn.config import (
     ExistingLoadBalancer,
     FargateCapacity,
     GitHubPipeline,
+    GivenKey,
     Http,
     NewVpc,
+    OwnKey,
     WebService,
 )
 from scaleout_cfn.config.units import Unit, units, with_stand_ins
@@ -41,6 +43,7 @@ from scaleout_cfn.values import (
     EmailAddress,
     Flag,
     ImageId,
+    KeyArn,
     LatestImage,
     ListenerArn,
     LoadBalancerName,
@@ -101,13 +104,16 @@ def build(stack: Stack, config: Config) -> Outputs:
     alarm_email = stack.ask("observability.alarm_email", EmailAddress)
     create_service_linked_role = stack.ask("cluster.create_service_linked_role", Flag)
 
-    told = stack.nest("Notifications", notifications.build, config, alarm_email=alarm_email)
+    key = _key(stack, config)
 
-    net = given_network or stack.nest("Network", network.build, config)
+    told = stack.nest("Notifications", notifications.build, config, alarm_email=alarm_email, key=key)
+
+    logged = isinstance(config.network, NewVpc) and config.network.flow_logs
+    net = given_network or stack.nest("Network", network.build, config, key=key if logged else None)
 
     alb = _balancer(stack, config, net, told) if any(unit.is_web for unit in services) else None
 
-    ecs = stack.nest("Cluster", cluster.build, config, create_service_linked_role=create_service_linked_role)
+    ecs = stack.nest("Cluster", cluster.build, config, create_service_linked_role=create_service_linked_role, key=key)
 
     # On Fargate alone there are no nodes to place; and there is an alarm only where nodes may grow in number.
     nodes = [pool for pool in config.capacity.values() if not isinstance(pool, FargateCapacity)]
@@ -122,6 +128,7 @@ def build(stack: Stack, config: Config) -> Outputs:
         machine_image=machine_image,
         load_balancer_security_group=alb.security_group if alb and _any_bridge(running) else None,
         topic=told.topic if grow else None,
+        key=key if machine_image else None,
     )
 
     names = stack.nest("Namespace", namespace.build, config) if any(unit.is_reached for unit in services) else None
@@ -143,6 +150,7 @@ def build(stack: Stack, config: Config) -> Outputs:
             load_balancer_zone=web.canonical_zone if web and made_names else None,
             stand_in=ground[unit.stand_in.name].target_group if unit.stand_in else None,
             topic=told.topic if web else None,
+            key=key,
         )
 
     view = stack.nest(
@@ -193,6 +201,7 @@ def build(stack: Stack, config: Config) -> Outputs:
             min_tasks=min_tasks.get(unit.name),
             max_tasks=max_tasks.get(unit.name),
             topic=told.topic if scaled else None,
+            key=key if unit.settings.secrets else None,
         )
     for unit in running:
         # A task finds by name only what was there when it started. A Ref is a dependency, here too; DependsOn may not
@@ -229,6 +238,7 @@ def build(stack: Stack, config: Config) -> Outputs:
             else ground[unit.name].repository_uri,
             repository_arn=repository_arn,
             repository_name=ground[unit.name].repository_name,
+            key=None if isinstance(unit.settings.pipeline, GitHubPipeline) else key,
         )
 
     return Outputs(
@@ -245,6 +255,17 @@ def build(stack: Stack, config: Config) -> Outputs:
             name: made.github_deploy_role for name, made in pipelines.items() if made.github_deploy_role
         },
     )
+
+
+def _key(stack: Stack, config: Config) -> KeyArn | None:
+    """What the set is encrypted by: its own key, or one that is there; None for AWS's."""
+    if isinstance(config.encryption, GivenKey):
+        return KeyArn(config.encryption.key_arn)
+    if not isinstance(config.encryption, OwnKey):
+        return None
+    from scaleout_cfn.stacks import encryption  # here, for most sets have no key and its import takes its time
+
+    return stack.nest("Encryption", encryption.build, config, root_stack=StackName(Ref("AWS::StackName"))).key
 
 
 def _given_network(stack: Stack) -> network.Outputs:

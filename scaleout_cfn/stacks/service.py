@@ -20,6 +20,7 @@ from scaleout_cfn.values import (
     AlarmNames,
     CapacityProviderName,
     ClusterName,
+    KeyArn,
     LoadBalancerName,
     LogGroupName,
     NamespaceArn,
@@ -62,9 +63,10 @@ def build(
     min_tasks: Number | None,
     max_tasks: Number | None,
     topic: TopicArn | None,
+    key: KeyArn | None,
 ) -> Outputs:
     settings = unit.settings
-    execution_role = _execution_role(stack, unit, repository_arn, log_group_name)
+    execution_role = _execution_role(stack, unit, repository_arn, log_group_name, key)
     definition = _task_definition(stack, unit, execution_role, image_uri, log_group_name)
     if reached is not None:
         # A task finds by name only what was there when it started: when one that is reached comes, tasks are new.
@@ -284,7 +286,11 @@ def _capabilities(added: tuple[str, ...]) -> ecs.KernelCapabilities | None:
 
 
 def _execution_role(
-    stack: Stack, unit: Unit, repository_arn: RepositoryArn | None, log_group_name: LogGroupName
+    stack: Stack,
+    unit: Unit,
+    repository_arn: RepositoryArn | None,
+    log_group_name: LogGroupName,
+    key: KeyArn | None,
 ) -> iam.Role:
     """What the ECS agent does on a task's behalf."""
     owner = unit.config.services[unit.image_owner]
@@ -295,9 +301,9 @@ def _execution_role(
         pulling = pull_image(repository_arn, sorted(others))
         policies.insert(0, iam.Policy(PolicyName="pull-image", PolicyDocument=pulling))
     if unit.settings.secrets:
-        policies.append(
-            iam.Policy(PolicyName="read-secrets", PolicyDocument=read_secrets(list(unit.settings.secrets.values())))
-        )
+        keys = [*unit.settings.secrets_keys, *([key] if key is not None else [])]
+        reading = read_secrets(list(unit.settings.secrets.values()), keys)
+        policies.append(iam.Policy(PolicyName="read-secrets", PolicyDocument=reading))
     return stack.add(iam.Role("ExecutionRole", AssumeRolePolicyDocument=assumed_by("ecs-tasks"), Policies=policies))
 
 

@@ -58,7 +58,7 @@ EVERYWHERE = {
     "ecr:GetAuthorizationToken": "takes no resource",
     "ecs": "these take no resource, or are bounded by a condition",
     "elasticloadbalancing": "names are cut to 32 characters",
-    "kms": "the key is AWS's own, or somebody else's",
+    "kms": "what is created has no ARN yet, and ListAliases takes none",
     "logs": "its Describe actions take no resource",
     "route53": "zones and changes have random ids",
     "servicediscovery": "a namespace's id is random",

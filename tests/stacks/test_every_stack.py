@@ -26,6 +26,7 @@ SETS: dict[str, Templates] = {
         service=sc.WebService(network_mode="awsvpc", exec=True, read_only=False, secrets={"A": SECRET, "B": PARAMETER}),
         scaling=sc.Scaling(max_tasks=9, step_policies=(STEP,)),
         permissions_boundary="arn:aws:iam::123456789012:policy/boundary",
+        encryption=sc.OwnKey(),
     ),
     "pipeline": made(
         nodes=sc.Ec2Capacity(machine_image=PINNED),
@@ -99,6 +100,7 @@ def test_no_rule_opens_more_than_tcp_but_to_nowhere(name: str) -> None:
 
 #: Whatever CloudFormation takes no tags of, or of which a tag is no use: nested stacks are named by what is in them.
 UNTAGGED = {
+    "AWS::KMS::Alias",
     "AWS::ApplicationAutoScaling::ScalingPolicy",
     "AWS::CloudFormation::Stack",
     "AWS::EC2::Route",

@@ -37,6 +37,7 @@ def of_ours_swapped(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: Sub
         machine_image={},
         load_balancer_security_group=alb.listener,  # type: ignore[arg-type]
         topic=topic,
+        key=None,
     )
 
 
