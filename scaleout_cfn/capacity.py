@@ -69,6 +69,7 @@ class InstanceType(Struct, frozen=True):
     vcpus: int
     memory_mib: int
     max_enis: int
+    gpus: int = 0
 
 
 class Demand(Struct, frozen=True):
@@ -82,6 +83,7 @@ class Demand(Struct, frozen=True):
     minimum_healthy_percent: int
     maximum_percent: int
     host_port_static: bool = False
+    gpus: int = 0
     #: Name of its section in the config.
     service: str = "web"
     #: Whether these are the tasks that stand in for the service's.
@@ -148,8 +150,8 @@ def instance_type(name: str) -> InstanceType:
     row = _data()["types"].get(name)
     if row is None:
         raise UnknownInstanceType(name)
-    vcpus, memory_mib, max_enis, architecture = row
-    return InstanceType(name, architecture, vcpus, memory_mib, max_enis)
+    vcpus, memory_mib, max_enis, architecture, *gpus = row
+    return InstanceType(name, architecture, vcpus, memory_mib, max_enis, *gpus)
 
 
 def registered_memory_mib(memory_mib: int) -> int:
@@ -183,6 +185,8 @@ def limits(type: InstanceType, demand: Demand) -> dict[str, int]:
         by_limit["network interfaces"] = type.max_enis - 1
     else:
         by_limit["ports"] = 1 if demand.host_port_static else BRIDGE_TASKS
+    if demand.gpus:
+        by_limit["GPUs"] = type.gpus // demand.gpus
     return by_limit
 
 
@@ -192,7 +196,7 @@ def tasks_per_node(type: InstanceType, demand: Demand) -> int:
 
 
 def binding_limit(type: InstanceType, demand: Demand) -> str:
-    """The limit that is reached first: "CPU", "memory", "ports" or "network interfaces"."""
+    """The limit that is reached first: "CPU", "memory", "ports", "network interfaces" or "GPUs"."""
     by_limit = limits(type, demand)
     return min(by_limit, key=by_limit.__getitem__)
 
@@ -248,6 +252,7 @@ def _node(type: InstanceType, held: Sequence[Demand]) -> dict[str, int] | None:
         "memory": max(0, registered_memory_mib(type.memory_mib)),
         "network interfaces": type.max_enis - 1,
         "ports": BRIDGE_TASKS,
+        "GPUs": type.gpus,
     }
     return node if all(_place(node, -1 - index, demand, 1) for index, demand in enumerate(held)) else None
 
@@ -256,6 +261,7 @@ def _place(node: dict[str, int], service: int, demand: Demand, tasks: int) -> in
     """Put as many of a service's tasks on a node as it has room for, and tell how many those are."""
     awsvpc = demand.network_mode == "awsvpc"
     sizes = {"CPU": demand.cpu_units, "memory": demand.memory_mib, "network interfaces" if awsvpc else "ports": 1}
+    sizes["GPUs"] = demand.gpus
     if demand.host_port_static and not awsvpc:
         sizes[f"port of {service}"] = 1
         node.setdefault(f"port of {service}", 1)
@@ -306,7 +312,7 @@ def _like(type: InstanceType, architecture: str) -> str:
 
     same = [
         name
-        for name, (vcpus, memory_mib, _, other) in _data()["types"].items()
+        for name, (vcpus, memory_mib, _, other, *_gpus) in _data()["types"].items()
         if (vcpus, memory_mib, other) == (type.vcpus, type.memory_mib, architecture)
     ]
     return max(same, key=lambda name: difflib.SequenceMatcher(None, name, type.name).ratio(), default="")
@@ -345,7 +351,7 @@ def _task(demand: Demand, supply: Supply) -> list[Problem]:
     named = ", ".join(f"{type.name} ({_why(type, demand)})" for type in small)
     message = f"{demand.named}: one task of {_size(demand)} does not fit on {named}"
     share = _up(_places_needed(demand, demand.max_tasks), supply.max_nodes)
-    cures = _larger(demand, supply, share) or _larger(demand, supply, 1)
+    cures = _larger(demand, supply, share) or _larger(demand, supply, 1) or _with_gpus(demand, supply)
     changes: dict[str, object] = {}
     if (cpu := min(type.vcpus for type in types) * 1024) < demand.cpu_units:
         changes[f"services.{demand.service}.cpu_units"] = cpu
@@ -353,6 +359,8 @@ def _task(demand: Demand, supply: Supply) -> list[Problem]:
         changes[f"services.{demand.service}.memory_mib"] = memory
     if demand.network_mode == "awsvpc" and min(type.max_enis for type in types) < 2:
         changes[f"{demand.named}.network_mode"] = "bridge"
+    if (gpus := min(type.gpus for type in types)) < demand.gpus:
+        changes[f"services.{demand.service}.gpus"] = gpus
     return [Problem("task-too-large", message, (*cures, changes))]
 
 
@@ -388,6 +396,13 @@ def _larger(demand: Demand, supply: Supply, tasks: int) -> list[dict[str, object
     return [_types(supply, dict.fromkeys(larger))] if larger else []
 
 
+def _with_gpus(demand: Demand, supply: Supply) -> list[dict[str, object]]:
+    """The smallest type that has the GPUs of a task, where one is wanted."""
+    types = [instance_type(name) for name, row in _data()["types"].items() if demand.gpus and row[4:]]
+    fit = [t for t in types if t.architecture == supply.architecture and tasks_per_node(t, demand)]
+    return [_types(supply, [min(fit, key=lambda t: (t.gpus, t.memory_mib, t.name)).name])] if fit else []
+
+
 def _sizes_above(type: InstanceType) -> list[InstanceType]:
     """The larger sizes of a type's family, smallest first."""
     family = type.name.partition(".")[0] + "."
@@ -416,6 +431,8 @@ def _places_needed(demand: Demand, tasks: int) -> int:
 
 
 def _size(demand: Demand) -> str:
+    if demand.gpus:
+        return f"{demand.cpu_units} CPU units, {demand.memory_mib} MiB and {count(demand.gpus, 'GPU')}"
     return f"{demand.cpu_units} CPU units and {demand.memory_mib} MiB"
 
 
@@ -427,6 +444,7 @@ def _why(type: InstanceType, demand: Demand) -> str:
         "memory": f"{type.memory_mib} MiB, of which about {memory} are for tasks",
         "ports": "one static host port" if demand.host_port_static else f"{BRIDGE_TASKS} on its Docker bridge",
         "network interfaces": f"{count(type.max_enis, 'network interface')}, of which one is the node's own",
+        "GPUs": count(type.gpus, "GPU"),
     }[binding_limit(type, demand)]
 
 
@@ -500,6 +518,7 @@ def demand_of(unit: Unit) -> Demand:
         max_tasks=max(bound.max_tasks for bound in bounds),
         minimum_healthy_percent=settings.deployment.minimum_healthy_percent,
         maximum_percent=settings.deployment.maximum_percent,
+        gpus=settings.gpus,
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from scaleout_cfn.config import Config, Ec2Capacity
 from scaleout_cfn.config.file import checked
+from scaleout_cfn.config.units import units, with_stand_ins
 from scaleout_cfn.errors import WiringError
 from scaleout_cfn.finishing import finish
 from scaleout_cfn.parameters import interface
@@ -21,6 +22,8 @@ NODE_IMAGES = {
     "x86_64": "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id",
     "arm64": "/aws/service/ecs/optimized-ami/amazon-linux-2023/arm64/recommended/image_id",
 }
+#: With NVIDIA's drivers. https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-gpu.html
+GPU_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended/image_id"
 
 
 def compose(config: Config | None = None, build: Callable[[Stack, Config], Any] = root.build) -> Stack:
@@ -32,8 +35,11 @@ def compose(config: Config | None = None, build: Callable[[Stack, Config], Any] 
     `build` is no root.
     """
     config = Config() if config is None or config == Config() else checked(config)
+    with_gpus = {unit.pool_name for unit in with_stand_ins(units(config)) if unit.settings.gpus}
     pools = {
-        name: msgspec.structs.replace(pool, machine_image=NODE_IMAGES[pool.architecture])
+        name: msgspec.structs.replace(
+            pool, machine_image=GPU_IMAGE if name in with_gpus else NODE_IMAGES[pool.architecture]
+        )
         if isinstance(pool, Ec2Capacity) and not pool.machine_image
         else pool
         for name, pool in config.capacity.items()

@@ -178,6 +178,7 @@ def demand_of(service: Place, tasks: Place, target: Place | None) -> Demand:
     """
     healthy = service.number("DeploymentConfiguration", "MinimumHealthyPercent")
     least, most = _bounds(service, target)
+    needs = [need for container in containers(tasks) for need in container.each("ResourceRequirements")]
     ports = [port for container in containers(tasks) for port in container.each("PortMappings")]
     return Demand(
         cpu_units=int(tasks.number("Cpu") or _sum(tasks, "Cpu")),
@@ -188,6 +189,7 @@ def demand_of(service: Place, tasks: Place, target: Place | None) -> Demand:
         minimum_healthy_percent=100 if healthy is None else int(healthy),
         maximum_percent=200,
         host_port_static=any(port.number("HostPort") for port in ports),
+        gpus=sum(int(need.number("Value") or 0) for need in needs if need.get("Type") == "GPU"),
     )
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "problem_of_cidr",
     "problem_of_connection",
     "problem_of_email",
+    "problem_of_env_file",
     "problem_of_folder",
     "problem_of_host_name",
     "problem_of_hosted_zone",
@@ -34,6 +35,7 @@ __all__ = [
     "problem_of_path",
     "problem_of_pull_from",
     "problem_of_region",
+    "problem_of_registry_secret",
     "problem_of_repository",
     "problem_of_resource_id",
     "problem_of_role",
@@ -256,6 +258,41 @@ def problem_of_secret(text: str) -> str:
         return "behind the name stands nothing, or :json-key:version-stage:version-id, each of which may be empty"
     if extra and extra[1] and extra[2]:
         return f"version-stage {extra[1]} and version-id {extra[2]} exclude each other; leave one empty"
+    return ""
+
+
+def problem_of_registry_secret(text: str) -> str:
+    """A whole secret: its JSON has the keys username and password.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/private-auth.html
+    """
+    arn = arn_of(text)
+    if arn is not None and arn.service == "ssm":
+        return f"a registry's credentials are a Secrets Manager secret, as {_EXAMPLE_SECRET}"
+    if problem := problem_of_secret(text):
+        return problem
+    extra = text.split(":")[7:]
+    return f"the secret is read whole; leave out :{':'.join(extra)}" if extra else ""
+
+
+def problem_of_env_file(text: str) -> str:
+    """An object in S3 whose key ends in .env.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/use-environment-file.html
+    """
+    example = "arn:aws:s3:::shop-settings/web/prod.env"
+    if url := re.fullmatch("s3://(.+)", text):
+        return f"its ARN is wanted: arn:aws:s3:::{url[1]}"
+    arn = arn_of(text)
+    if arn is None or arn.service != "s3" or arn.region or arn.account or arn.partition not in PARTITIONS:
+        return f"the ARN of an object in S3 is wanted, as in {example}"
+    bucket, _, name = arn.resource.partition("/")
+    if problem := problem_of_bucket(bucket):
+        return f"its bucket is {bucket or 'empty'}: {problem}"
+    if not name.endswith(".env") or re.search(r"[^ -~]|[*?]", name):
+        return (
+            f"its key is {name or 'empty'}; a file of variables is one object whose key ends in .env, as in {example}"
+        )
     return ""
 
 

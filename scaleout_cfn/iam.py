@@ -41,10 +41,12 @@ __all__ = [
     "join_cluster",
     "key_policy",
     "log_group_arn",
+    "object_arn",
     "pass_instance_role",
     "pull_image",
     "push_image",
     "read_artifacts",
+    "read_environment_files",
     "read_secrets",
     "receive_balancer_logs",
     "refuse_plain_http",
@@ -293,6 +295,24 @@ def key_policy(root: object) -> PolicyDocument:
             ForAllValuesStringEquals({"kms:GrantOperations": ["Decrypt"]}),
         ),
     )
+
+
+def read_environment_files(arns: Sequence[str]) -> PolicyDocument:
+    """Read given objects of S3, and no others.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/use-environment-file.html
+    """
+    buckets = sorted({arn.partition("/")[0] for arn in arns})
+    return _document(
+        _allow("FindBucket", [s3.GetBucketLocation], [object_arn(arn) for arn in buckets]),
+        _allow("ReadFiles", [s3.GetObject], [object_arn(arn) for arn in sorted(set(arns))]),
+    )
+
+
+def object_arn(arn: str) -> Sub:
+    """The ARN of a bucket or an object of S3 in whichever partition the set is: it says nothing else of its place."""
+    name = arn.split(":", 5)[5].replace("${", "${!")
+    return Sub(f"arn:${{AWS::Partition}}:s3:::{name}")
 
 
 def receive_balancer_logs(bucket_arn: object) -> PolicyDocument:

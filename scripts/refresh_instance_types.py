@@ -18,8 +18,8 @@ from typing import Any
 
 FILE = Path(__file__).resolve().parent.parent / "scaleout_cfn" / "data" / "instance_types.json"
 
-Row = tuple[int, int, int, str]
-"""vCPUs, memory in MiB, network interfaces of the default network card, architecture."""
+Row = tuple[int, int, int, str] | tuple[int, int, int, str, int]
+"""vCPUs, memory in MiB, network interfaces of the default network card, architecture, and NVIDIA GPUs if any."""
 
 
 def describe(client: Any) -> dict[str, Row]:
@@ -44,7 +44,11 @@ def row(kind: Mapping[str, Any]) -> Row | None:
     for card in network.get("NetworkCards", ()):
         if card["NetworkCardIndex"] == network.get("DefaultNetworkCardIndex", 0):
             enis = card["MaximumNetworkInterfaces"]
-    return kind["VCpuInfo"]["DefaultVCpus"], kind["MemoryInfo"]["SizeInMiB"], enis, min(architectures)
+    figures = kind["VCpuInfo"]["DefaultVCpus"], kind["MemoryInfo"]["SizeInMiB"], enis, min(architectures)
+    # ECS gives tasks those of NVIDIA: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-gpu.html
+    cards = kind.get("GpuInfo", {}).get("Gpus", ())
+    gpus = sum(card["Count"] for card in cards if card["Manufacturer"] == "NVIDIA")
+    return (*figures, gpus) if gpus else figures
 
 
 def text(rows: Mapping[str, Row], *, as_of: str, source: str) -> str:

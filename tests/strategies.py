@@ -46,6 +46,10 @@ ZONE = "Z0123456789ABCDEFGHIJ"
 BALANCER = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:{}/app/shared/0a1b2c3d4e5f6071"
 PROVIDER = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
 PINNED = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
+PINNED_GPU = (
+    "/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/al2023-ami-ecs-gpu-hvm-2023.0.20260101-kernel-6.1-x86_64"
+    "/image_id"
+)
 
 # What no bound can say: values that CloudFormation or AWS would take.
 SAMPLES: dict[str, st.SearchStrategy[Any]] = {
@@ -144,6 +148,13 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "labels": st.sampled_from([{}, {"team": "shop"}]),
     "codes": st.just("200"),
     "slow_start_s": st.sampled_from([0, 30, 900]),
+    "environment_files": st.sampled_from(
+        [(), ("arn:aws:s3:::shop-settings/a.env", "arn:aws:s3:::shop-settings/b.env")]
+    ),
+    "registry_secret": st.just(""),  # goes with the image of a registry other than ECR: drawn by `_of_its_place`
+    "log_options": st.just({}),  # these two go with a driver: drawn by `_of_its_place`
+    "log_secret_options": st.just({}),
+    "gpus": st.sampled_from([0, 0, 1]),
     "pull_from": st.sampled_from([(), ("arn:aws:ecr:us-east-1:123456789012:repository/team/*",)]),
     "templates_bucket": st.sampled_from(["", "my.templates-1"]),
 }
@@ -214,6 +225,8 @@ def _pool(draw: st.DrawFn, pool: Any) -> Any:
         if pool.architecture == "arm64":
             types = draw(st.sampled_from([("t4g.small",), ("m7g.large", "m6g.large")]))
             pool = replace(pool, instance_types=types)
+        elif draw(st.integers(0, 3)) == 0:
+            pool = replace(pool, instance_types=draw(st.sampled_from([("g6.xlarge",), ("g5.2xlarge", "g6.12xlarge")])))
         scaling = pool.scaling
         return replace(
             pool,
@@ -310,6 +323,9 @@ def _of_its_place(draw: st.DrawFn, unit: Unit) -> dict[str, Any]:
     if isinstance(unit.pool, FargateCapacity):
         cpu, memory = draw(st.sampled_from([(256, 512), (512, 1024), (1024, 8192), (16384, 122880)]))
         changes |= {"cpu_units": cpu, "memory_mib": memory}
+    if not _may_have_gpus(unit.pool):
+        changes["gpus"] = 0
+    changes |= draw(_logs(isinstance(unit.pool, Ec2Capacity), settings.log_driver))
     if isinstance(settings, WebService):
         balancer = config.load_balancer
         if isinstance(balancer, NewLoadBalancer) and isinstance(balancer.listener, Http):
@@ -326,7 +342,34 @@ def _of_its_place(draw: st.DrawFn, unit: Unit) -> dict[str, Any]:
         image_uri, pipeline = "", NoPipeline()
     if not isinstance(pipeline, NoPipeline) or unreachable(config, image_uri, config.region):
         image_uri = ""
+    public = "registry.example.com/team/web:1"
+    if image_uri and draw(st.booleans()) and not unreachable(config, public, config.region):
+        secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:registry-AbCdEf"
+        image_uri, changes["registry_secret"] = public, draw(st.sampled_from(["", secret]))
     return {**changes, "image_uri": image_uri, "pipeline": pipeline}
+
+
+def _may_have_gpus(pool: Any) -> bool:
+    if isinstance(pool, FargateCapacity) or pool.architecture == "arm64":
+        return False
+    return isinstance(pool, ManagedCapacity) or all(instance_type(name).gpus for name in pool.instance_types)
+
+
+@st.composite
+def _logs(draw: st.DrawFn, on_nodes: bool, driver: str) -> dict[str, Any]:
+    """A log driver that the pool has, with what belongs to it."""
+    if driver not in ("awslogs", "splunk") and not on_nodes:
+        driver = "awslogs"
+    if driver == "awslogs":
+        return {"log_driver": driver}
+    if driver != "splunk":
+        return {"log_driver": driver, "log_options": draw(st.sampled_from([{}, {"tag": "web"}]))}
+    token = "arn:aws:secretsmanager:us-east-1:123456789012:secret:splunk-AbCdEf"
+    return {
+        "log_driver": driver,
+        "log_options": {"splunk-url": "https://splunk.example.com:8088"},
+        "log_secret_options": {"splunk-token": token},
+    }
 
 
 def _routed(draw: st.DrawFn, config: Config) -> Config:
@@ -380,6 +423,10 @@ def _routed(draw: st.DrawFn, config: Config) -> Config:
             name: replace(pool, machine_image=PINNED) if isinstance(pool, Ec2Capacity) else pool
             for name, pool in pools.items()
         }
+    for unit in units(replace(config, services=services)):
+        pool = pools[unit.pool_name]
+        if unit.settings.gpus and isinstance(pool, Ec2Capacity) and pool.machine_image:
+            pools[unit.pool_name] = replace(pool, machine_image=PINNED_GPU)
     if (
         isinstance(network, NewVpc)
         and network.egress == "public-subnets"

@@ -654,6 +654,7 @@ def test_the_data_file_has_figures_that_aws_documents() -> None:
     assert instance_type("t2.micro") == capacity.InstanceType("t2.micro", "x86_64", 1, 1024, 2)
     assert instance_type("c5.large") == capacity.InstanceType("c5.large", "x86_64", 2, 4096, 3)
     assert instance_type("t4g.small") == capacity.InstanceType("t4g.small", "arm64", 2, 2048, 3)
+    assert instance_type("g6.12xlarge") == capacity.InstanceType("g6.12xlarge", "x86_64", 48, 196608, 8, gpus=4)
 
 
 def test_refreshing_reads_every_page_and_leaves_out_what_cannot_be_a_node(tmp_path: Path) -> None:
@@ -670,6 +671,17 @@ def test_refreshing_reads_every_page_and_leaves_out_what_cannot_be_a_node(tmp_pa
         "}}\n"
     )
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_refreshing_counts_the_gpus_that_ecs_gives_to_tasks(tmp_path: Path) -> None:
+    cards = [{"Manufacturer": "NVIDIA", "Count": 4}, {"Manufacturer": "AMD", "Count": 2}]
+    ec2 = FakeEc2(
+        {**kind("g6.12xlarge"), "GpuInfo": {"Gpus": cards}}, {**kind("g4ad.large"), "GpuInfo": {"Gpus": cards[1:]}}
+    )
+    file = tmp_path / "types.json"
+    script().refresh(ec2, region="eu-central-1", as_of="2026-01-02", file=file)
+    rows = json.loads(file.read_text(encoding="utf-8"))["types"]
+    assert rows == {"g4ad.large": [2, 2048, 3, "x86_64"], "g6.12xlarge": [2, 2048, 3, "x86_64", 4]}
 
 
 def test_the_order_of_the_answer_does_not_change_the_file(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from scaleout_cfn.config import (
     SourcePipeline,
     WebService,
 )
+from scaleout_cfn.config.container_conflicts import secrets_of
 from scaleout_cfn.config.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
 from scaleout_cfn.config.service_conflicts import service_conflicts, stand_in_conflicts
 from scaleout_cfn.config.sizes import FARGATE_VCPUS
@@ -64,12 +65,12 @@ def remarks(config: Config) -> list[Conflict]:
     if isinstance(config.network, NewVpc) and (why := remark_on_cidr(config.network.cidr)):
         found.append(Conflict("network.cidr", why))
     for unit in units(config):
-        for name, text in unit.settings.secrets.items():
+        for key, text in secrets_of(unit.key, unit.settings):
             arn = arn_of(text)
             if config.region and arn and arn.region != config.region:
                 found.append(
                     Conflict(
-                        f"{unit.key}.secrets.{name}",
+                        key,
                         f"is in {arn.region}, where the set goes to {config.region}; tasks start only while both"
                         " regions work",
                     )
@@ -161,7 +162,11 @@ def _place(config: Config) -> list[Conflict]:
         named.append(("encryption.key_arn", config.encryption.key_arn, True, False))
     for unit in units(config):
         settings, pipeline = unit.settings, unit.settings.pipeline
-        named += [(f"{unit.key}.secrets.{name}", text, False, False) for name, text in settings.secrets.items()]
+        named += [(key, text, False, False) for key, text in secrets_of(unit.key, settings)]
+        named += [
+            (f"{unit.key}.environment_files[{number}]", text, False, False)
+            for number, text in enumerate(settings.environment_files)
+        ]
         named += [
             (f"{unit.key}.secrets_keys[{number}]", text, False, False)
             for number, text in enumerate(settings.secrets_keys)

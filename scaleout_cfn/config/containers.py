@@ -7,7 +7,14 @@ import msgspec
 from scaleout_cfn.config.encryption import KEY_ARN
 from scaleout_cfn.config.ground import ARN
 from scaleout_cfn.config.tunables import Section, tunable
-from scaleout_cfn.grammars import or_empty, problem_of_image, problem_of_pull_from, problem_of_secret
+from scaleout_cfn.grammars import (
+    or_empty,
+    problem_of_env_file,
+    problem_of_image,
+    problem_of_pull_from,
+    problem_of_registry_secret,
+    problem_of_secret,
+)
 
 __all__ = ["NAME", "VARIABLE", "Container", "Task"]
 
@@ -22,7 +29,14 @@ VARIABLE = tunable(
     pattern="^[A-Za-z_][A-Za-z0-9_]*$",
     allowed="a name of letters, digits and underscores, no digit at first",
 )
-
+OPTION = tunable(
+    "A name.", pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$", allowed="letters, digits and . _ -, a letter or digit at first"
+)
+SECRET = tunable(
+    "An ARN.",
+    pattern=ARN + "(ssm:[a-z0-9-]+:[0-9]{12}:parameter/.+|secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+)$",
+    problem_of=problem_of_secret,
+)
 
 #: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KernelCapabilities.html
 Capability = Literal[
@@ -138,15 +152,7 @@ class Container(Section, frozen=True, kw_only=True):
     secrets: Annotated[
         dict[
             Annotated[str, VARIABLE],
-            Annotated[
-                str,
-                tunable(
-                    "An ARN.",
-                    pattern=ARN
-                    + "(ssm:[a-z0-9-]+:[0-9]{12}:parameter/.+|secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+)$",
-                    problem_of=problem_of_secret,
-                ),
-            ],
+            Annotated[str, SECRET],
         ],
         tunable("Environment variables read at start from SSM parameters or Secrets Manager secrets, by ARN."),
     ] = {}
@@ -178,6 +184,47 @@ class Container(Section, frozen=True, kw_only=True):
     health_command: Annotated[
         tuple[str, ...], tunable("A command in the container that tells its health by its exit code; empty for none.")
     ] = ()
+    health_interval_s: Annotated[
+        int, tunable("Time between two runs of health_command.", unit="seconds", ge=5, le=300)
+    ] = 10
+    health_timeout_s: Annotated[int, tunable("Time in which health_command must end.", unit="seconds", ge=2, le=60)] = 5
+    health_retries: Annotated[
+        int, tunable("Failures of health_command in a row that make the container unhealthy.", ge=1, le=10)
+    ] = 3
+    health_start_s: Annotated[
+        int,
+        tunable("Time after the start in which failures of health_command do not count.", unit="seconds", ge=0, le=300),
+    ] = 30
+    environment_files: Annotated[
+        tuple[
+            Annotated[
+                str,
+                tunable(
+                    "The ARN of an object.", pattern=r"^arn:aws[a-z-]*:s3:::.+/.*\.env$", problem_of=problem_of_env_file
+                ),
+            ],
+            ...,
+        ],
+        tunable(
+            "Objects in S3 whose lines NAME=value are variables too, by ARN. Of what is there twice environment counts,"
+            " then the earlier file.",
+            max_length=10,
+        ),
+    ] = ()
+    log_driver: Annotated[
+        Literal["awslogs", "fluentd", "gelf", "journald", "json-file", "splunk", "syslog"],
+        tunable(
+            "Who takes the logs: awslogs brings them to the log group in CloudWatch. Fargate and Managed Instances have"
+            " splunk beside it, EC2 nodes all of them."
+        ),
+    ] = "awslogs"
+    log_options: Annotated[
+        dict[Annotated[str, OPTION], str], tunable("What log_driver is told, as splunk-url; not of awslogs.")
+    ] = {}
+    log_secret_options: Annotated[
+        dict[Annotated[str, OPTION], Annotated[str, SECRET]],
+        tunable("What log_driver is told of SSM parameters or Secrets Manager secrets, by ARN, as splunk-token."),
+    ] = {}
 
 
 class Task(Container, frozen=True, kw_only=True):
@@ -209,6 +256,15 @@ class Task(Container, frozen=True, kw_only=True):
             max_length=1024,
         ),
     ] = ""
+    registry_secret: Annotated[
+        str,
+        tunable(
+            "The Secrets Manager secret with username and password of image_uri's registry, where that is a private one"
+            " and not ECR.",
+            pattern=f"^$|{ARN}secretsmanager:[a-z0-9-]+:[0-9]{{12}}:secret:[^:]+$",
+            problem_of=or_empty(problem_of_registry_secret),
+        ),
+    ] = ""
     pull_from: Annotated[
         tuple[
             Annotated[
@@ -232,6 +288,10 @@ class Task(Container, frozen=True, kw_only=True):
     ] = "auto"
     cpu_units: Annotated[int, tunable("CPU of a task.", unit="1/1024 of a vCPU", ge=128, le=196608)] = 256
     memory_mib: Annotated[int, tunable("Memory of a task; more is killed.", unit="MiB", ge=32, le=3145728)] = 256
+    gpus: Annotated[
+        int,
+        tunable("NVIDIA GPUs of a task, on EC2 nodes or Managed Instances that have them.", unit="GPUs", ge=0, le=16),
+    ] = 0
     network_mode: Annotated[
         Literal["auto", "bridge", "awsvpc"],
         tunable(

@@ -16,6 +16,13 @@ from scaleout_cfn.config import (
     Scaling,
     WebService,
 )
+from scaleout_cfn.config.container_conflicts import (
+    container_conflicts,
+    gpus_on_pool,
+    on_pool,
+    secrets_of,
+    task_conflicts,
+)
 from scaleout_cfn.config.encryption import secrets_keys_conflicts
 from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.sizes import fargate_sizes_near
@@ -37,13 +44,8 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
             f"got {settings.deployment.maximum_percent}; zone_rebalancing starts a task before it stops one and needs"
             " more than 100",
         )
-    in_memory = sum(settings.tmpfs_mib.values())
-    if in_memory >= settings.memory_mib:
-        yield Conflict(
-            f"{key}.tmpfs_mib",
-            f"{in_memory} MiB in all, which must be less than memory_mib = {settings.memory_mib}, for they count as the"
-            " container's memory",
-        )
+    yield from container_conflicts(key, settings, settings.memory_mib)
+    yield from task_conflicts(unit)
     if settings.exec and settings.read_only:
         # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
         yield Conflict(
@@ -51,9 +53,7 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
         )
     if settings.image_uri and (why := unreachable(unit.config, settings.image_uri, unit.config.region)):
         yield Conflict(f"{key}.image_uri", why)
-    if both := sorted(set(settings.environment) & set(settings.secrets)):
-        yield Conflict(f"{key}.secrets", f"{', '.join(both)} also in {key}.environment; keep one of the two")
-    yield from secrets_keys_conflicts(key, settings.secrets, settings.secrets_keys)
+    yield from secrets_keys_conflicts(key, dict(secrets_of(key, settings)), settings.secrets_keys)
     if isinstance(settings, WebService) and settings.health_check.timeout_s >= settings.health_check.interval_s:
         check = settings.health_check
         yield Conflict(
@@ -148,15 +148,9 @@ def _on_its_pool(unit: Unit) -> Iterator[Conflict]:
             f"{owner.name} runs on {owner.architecture}, this service on {unit.architecture}; one image is built for"
             " one of them: use pools of one architecture, or give it an image of its own",
         )
+    yield from on_pool(unit, key, settings)
+    yield from gpus_on_pool(unit)
     if isinstance(pool, FargateCapacity):
-        more = sorted({*settings.capabilities} - {"DEFAULT", "SYS_PTRACE"})
-        if more:
-            # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KernelCapabilities.html
-            yield Conflict(
-                f"{key}.capabilities",
-                f"{more[0]} cannot be added on Fargate, which takes SYS_PTRACE alone, and DEFAULT for those of Docker;"
-                " leave it out, or use a pool of another kind",
-            )
         if near := fargate_sizes_near(settings.cpu_units, settings.memory_mib):
             sizes = " or ".join(f"cpu_units = {cpu} with memory_mib = {memory}" for cpu, memory in near)
             yield Conflict(

@@ -129,6 +129,11 @@ class Unit(Struct, frozen=True):
         return f"services.{self.image_owner}.image_uri"
 
     @property
+    def registry_secret(self) -> str:
+        """The secret that its image is pulled with; empty where there is none."""
+        return self.config.services[self.image_owner].registry_secret
+
+    @property
     def has_repository(self) -> bool:
         """Whether a repository is made for its image: for one of its own that is not given."""
         return not self.settings.image_of and not self.settings.image_uri

@@ -36,5 +36,6 @@ def ami_parameters() -> None:
         {
             f"{_ECS_IMAGES}/recommended/image_id": "ami-0ec5a2023000a8664",
             f"{_ECS_IMAGES}/arm64/recommended/image_id": "ami-0ec5a2023000a2464",
+            f"{_ECS_IMAGES}/gpu/recommended/image_id": "ami-0ec5a20230009b00a",
         }
     )

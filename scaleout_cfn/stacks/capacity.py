@@ -6,6 +6,7 @@ pool comes or goes.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pkgutil import get_data
 from typing import Any
@@ -23,7 +24,7 @@ from troposphere.validators.autoscaling import Tags
 
 from scaleout_cfn.capacity import RESERVED_MEMORY_MIB
 from scaleout_cfn.config import Config, Ec2Capacity, FargateCapacity, ManagedCapacity
-from scaleout_cfn.config.units import title_of, units, with_stand_ins
+from scaleout_cfn.config.units import Unit, title_of, units, with_stand_ins
 from scaleout_cfn.iam import (
     assumed_by,
     aws_policy,
@@ -49,6 +50,9 @@ from scaleout_cfn.values import (
 # Linux's own ephemeral range; the agent is told to stay in it, and the security group opens just that.
 FIRST_PORT, LAST_PORT = 32768, 60999
 ROOT_DEVICE = "/dev/xvda"
+#: What the agent of the ECS image has without being told.
+#: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html
+USUAL_LOG_DRIVERS = {"awslogs", "json-file", "none", "syslog"}
 
 
 class Outputs(Struct, frozen=True):
@@ -73,16 +77,14 @@ def build(
     providers: dict[str, CapacityProviderName] = {}
     groups: dict[str, GroupName] = {}
     for name, pool in sorted(config.capacity.items()):
+        on_it = [unit for unit in with_stand_ins(units(config)) if unit.pool_name == name]
         if isinstance(pool, Ec2Capacity):
             assert vpc_id is not None and subnets is not None
             # Under bridge a node's group is that of its tasks.
-            from_balancer = any(
-                unit.pool_name == name and unit.is_web and unit.network_mode == "bridge"
-                for unit in with_stand_ins(units(config))
-            )
+            from_balancer = any(unit.is_web and unit.network_mode == "bridge" for unit in on_it)
             providers[name], groups[name] = _nodes(
                 stack,
-                Pool(name, pool),
+                Pool(name, pool, on_it),
                 cluster_name,
                 vpc_id,
                 subnets,
@@ -93,7 +95,7 @@ def build(
             )
         elif isinstance(pool, ManagedCapacity):
             assert vpc_id is not None and subnets is not None
-            providers[name] = _managed_instances(stack, Pool(name, pool), cluster_name, vpc_id, subnets)
+            providers[name] = _managed_instances(stack, Pool(name, pool, on_it), cluster_name, vpc_id, subnets)
     # Managed Instances providers belong to the cluster by their ClusterName, and are refused in the list.
     # https://github.com/hashicorp/terraform-provider-aws/issues/44783
     listed: list[object] = [providers[name] for name in groups]
@@ -113,10 +115,11 @@ def build(
 
 
 class Pool(Struct, frozen=True):
-    """A pool by its name, of which the titles of its resources are made."""
+    """A pool by its name, of which the titles of its resources are made, with what runs on it."""
 
     name: str
     settings: Any
+    services: list[Unit]
 
     def titled(self, what: str) -> str:
         return f"{title_of(self.name)}{what}"
@@ -213,6 +216,11 @@ def _managed_instances(
         CpuManufacturers=["amazon-web-services"] if settings.architecture == "arm64" else ["intel", "amd"],
         InstanceGenerations=["current"],
     )
+    if gpus := max((unit.settings.gpus for unit in pool.services), default=0):
+        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/managed-instances-gpu.html
+        requirements.AcceleratorTypes = ["gpu"]
+        requirements.AcceleratorManufacturers = ["nvidia"]
+        requirements.AcceleratorCount = ecs.AcceleratorCountRequest(Min=gpus)
     if settings.instance_types:
         requirements.AllowedInstanceTypes = list(settings.instance_types)
     provider = stack.add(
@@ -310,6 +318,10 @@ def _launch_template(
     # Not importlib.resources, which takes as long to import as everything in this module.
     script = get_data(__package__, "node.sh")
     assert script is not None
+    text = script.decode()
+    if drivers := {unit.settings.log_driver for unit in pool.services} - USUAL_LOG_DRIVERS:
+        named = json.dumps(sorted({*USUAL_LOG_DRIVERS, *drivers}))
+        text = text.replace("\nSETTINGS\n", f"\nECS_AVAILABLE_LOGGING_DRIVERS={named}\nSETTINGS\n", 1)
     return stack.add(
         ec2.LaunchTemplate(
             pool.titled("LaunchTemplate"),
@@ -319,7 +331,7 @@ def _launch_template(
                 InstanceType=pool.settings.instance_types[0],
                 IamInstanceProfile=ec2.IamInstanceProfile(Arn=profile.get_att("Arn")),
                 SecurityGroupIds=[group.ref()],
-                UserData=Base64(Sub(script.decode(), settings)),
+                UserData=Base64(Sub(text, settings)),
                 # With one hop, containers on the bridge cannot ask for the node's credentials.
                 MetadataOptions=ec2.MetadataOptions(
                     HttpEndpoint="enabled", HttpTokens="required", HttpPutResponseHopLimit=1

@@ -13,8 +13,17 @@ from troposphere import Ref, ec2, ecs, iam
 from scaleout_cfn.config import Ec2Capacity, FargateCapacity, ManagedCapacity, NewVpc, WebService
 from scaleout_cfn.config.units import Unit
 from scaleout_cfn.grammars import ecr_repository
-from scaleout_cfn.iam import assumed_by, carry_exec_sessions, log_group_arn, pull_image, read_secrets, write_logs
+from scaleout_cfn.iam import (
+    assumed_by,
+    carry_exec_sessions,
+    log_group_arn,
+    pull_image,
+    read_environment_files,
+    read_secrets,
+    write_logs,
+)
 from scaleout_cfn.stack import Stack
+from scaleout_cfn.stacks.containers import container
 from scaleout_cfn.stacks.scaling import scale
 from scaleout_cfn.values import (
     AlarmNames,
@@ -205,30 +214,7 @@ def _let_in(
 
 
 def _container(unit: Unit, image_uri: Text, log_group_name: LogGroupName) -> ecs.ContainerDefinition:
-    settings = unit.settings
-    container = ecs.ContainerDefinition(
-        Name=unit.name,
-        Image=image_uri,
-        Essential=True,
-        # On EC2 nodes on the container only, not on the task: a task may then use idle CPU of its node, and the metric
-        # that scaling follows is not capped at 100 percent.
-        Cpu=settings.cpu_units,
-        Memory=settings.memory_mib,
-        ReadonlyRootFilesystem=settings.read_only,
-        LinuxParameters=ecs.LinuxParameters(InitProcessEnabled=True),
-        StopTimeout=settings.stop_timeout_s,
-        LogConfiguration=ecs.LogConfiguration(
-            LogDriver="awslogs",
-            Options={
-                "awslogs-group": log_group_name,
-                "awslogs-region": Ref("AWS::Region"),
-                "awslogs-stream-prefix": unit.name,
-                # Blocking logs stop the container when CloudWatch is slow; what does not fit the buffer is lost.
-                "mode": "non-blocking",
-                "max-buffer-size": "16m",
-            },
-        ),
-    )
+    ports = []
     if unit.port is not None:
         port = ecs.PortMapping(ContainerPort=unit.port, Protocol="tcp")
         if unit.network_mode == "bridge":
@@ -236,53 +222,21 @@ def _container(unit: Unit, image_uri: Text, log_group_name: LogGroupName) -> ecs
         if unit.is_reached:
             # What Service Connect calls it by.
             port.Name = unit.name
-        container.PortMappings = [port]
-    if settings.command:
-        container.Command = list(settings.command)
-    if capabilities := _capabilities(settings.capabilities):
-        container.LinuxParameters.Capabilities = capabilities
-    if settings.entrypoint:
-        container.EntryPoint = list(settings.entrypoint)
-    if settings.user:
-        container.User = settings.user
-    if settings.working_directory:
-        container.WorkingDirectory = settings.working_directory
-    if settings.ulimits:
-        container.Ulimits = [
-            ecs.Ulimit(Name=name, SoftLimit=limit, HardLimit=limit) for name, limit in sorted(settings.ulimits.items())
-        ]
-    if settings.labels:
-        container.DockerLabels = dict(sorted(settings.labels.items()))
-    if settings.tmpfs_mib:
-        container.LinuxParameters.Tmpfs = [
-            ecs.Tmpfs(ContainerPath=path, Size=size, MountOptions=["noexec", "nosuid", "nodev"])
-            for path, size in sorted(settings.tmpfs_mib.items())
-        ]
-    if settings.environment:
-        container.Environment = [
-            ecs.Environment(Name=name, Value=value) for name, value in sorted(settings.environment.items())
-        ]
-    if settings.secrets:
-        container.Secrets = [ecs.Secret(Name=name, ValueFrom=arn) for name, arn in sorted(settings.secrets.items())]
-    if settings.health_command:
-        container.HealthCheck = ecs.HealthCheck(
-            Command=["CMD", *settings.health_command], Interval=10, Timeout=5, Retries=3, StartPeriod=30
-        )
-    return container
-
-
-def _capabilities(added: tuple[str, ...]) -> ecs.KernelCapabilities | None:
-    """Those that are named and no others; with DEFAULT those that Docker gives, and the others.
-
-    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KernelCapabilities.html
-    """
-    named = sorted(set(added) - {"DEFAULT"})
-    capabilities = ecs.KernelCapabilities()
-    if "DEFAULT" not in added:
-        capabilities.Drop = ["ALL"]
-    if named:
-        capabilities.Add = named
-    return capabilities if capabilities.properties else None
+        ports = [port]
+    settings = unit.settings
+    made = container(
+        unit.name,
+        settings,
+        image_uri,
+        log_group_name,
+        cpu_units=settings.cpu_units,
+        memory_mib=settings.memory_mib,
+        registry_secret=unit.registry_secret,
+        ports=ports,
+    )
+    if settings.gpus:
+        made.ResourceRequirements = [ecs.ResourceRequirement(Type="GPU", Value=str(settings.gpus))]
+    return made
 
 
 def _execution_role(
@@ -300,10 +254,14 @@ def _execution_role(
     if repository_arn is not None or others:
         pulling = pull_image(repository_arn, sorted(others))
         policies.insert(0, iam.Policy(PolicyName="pull-image", PolicyDocument=pulling))
-    if unit.settings.secrets:
+    secrets = [*unit.settings.secrets.values(), *unit.settings.log_secret_options.values()]
+    if unit.registry_secret:
+        secrets.append(unit.registry_secret)
+    if secrets:
         keys = [*unit.settings.secrets_keys, *([key] if key is not None else [])]
-        reading = read_secrets(list(unit.settings.secrets.values()), keys)
-        policies.append(iam.Policy(PolicyName="read-secrets", PolicyDocument=reading))
+        policies.append(iam.Policy(PolicyName="read-secrets", PolicyDocument=read_secrets(secrets, keys)))
+    if files := unit.settings.environment_files:
+        policies.append(iam.Policy(PolicyName="read-environment-files", PolicyDocument=read_environment_files(files)))
     return stack.add(iam.Role("ExecutionRole", AssumeRolePolicyDocument=assumed_by("ecs-tasks"), Policies=policies))
 
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 import scaleout_cfn as sc
-from stacks.helpers import CERTIFICATE, made, properties
+from stacks.helpers import CERTIFICATE, PINNED, made, properties
 
 AIR: dict[str, Any] = {"air": sc.FargateCapacity()}
 TLS = sc.NewLoadBalancer(listener=sc.Certificate(certificate_arn=CERTIFICATE, domain_name="shop.example.com"))
@@ -139,7 +139,140 @@ def test_what_cannot_be_is_refused_with_the_cure() -> None:
     assert "as 10001 or www-data:www-data" in refusal(user="www data")
     assert "a path that begins with a slash" in refusal(working_directory="srv")
     assert "core, cpu, data" in refusal(ulimits={"files": 3})
-    assert 'allowed are "DEFAULT"' in refusal(capabilities=("CAP_CHOWN",))
+    assert "the nearest: CHOWN" in refusal(capabilities=("CAP_CHOWN",))
+
+
+def execution_role(**settings: Any) -> dict[str, Any]:
+    files = made(sc.Config(services={"web": sc.WebService(**settings)}))
+    policies = properties(files, "web-service", "ExecutionRole")["Policies"]
+    return {policy["PolicyName"]: policy["PolicyDocument"]["Statement"] for policy in policies}
+
+
+def test_a_health_command_is_run_as_often_as_is_said_and_forgiven_at_the_start() -> None:
+    told = container(
+        health_command=("/ready",), health_interval_s=20, health_timeout_s=9, health_retries=2, health_start_s=120
+    )["HealthCheck"]
+    assert told == {"Command": ["CMD", "/ready"], "Interval": 20, "Timeout": 9, "Retries": 2, "StartPeriod": 120}
+    assert "health_interval_s: got 4; allowed is 5 to 300 seconds" in refusal(health_interval_s=4)
+
+
+def test_files_of_variables_are_read_from_s3_in_any_partition_and_nothing_else_is() -> None:
+    files = ("arn:aws:s3:::shop/prod.env", "arn:aws:s3:::shop/more/prod.env")
+    here = "arn:${AWS::Partition}:s3:::shop"
+    assert container(environment_files=files)["EnvironmentFiles"] == [
+        {"Type": "s3", "Value": {"Fn::Sub": f"{here}/prod.env"}},
+        {"Type": "s3", "Value": {"Fn::Sub": f"{here}/more/prod.env"}},
+    ]
+    find, read = execution_role(environment_files=files)["read-environment-files"]
+    assert (find["Action"], find["Resource"]) == (["s3:GetBucketLocation"], [{"Fn::Sub": here}])
+    assert read["Action"] == ["s3:GetObject"]
+    assert read["Resource"] == [{"Fn::Sub": f"{here}/more/prod.env"}, {"Fn::Sub": f"{here}/prod.env"}]
+    assert "read-environment-files" not in execution_role()
+    for wrong, why in [
+        ("s3://shop/prod.env", "its ARN is wanted: arn:aws:s3:::shop/prod.env"),
+        ("arn:aws:s3:::shop/prod.txt", "its key is prod.txt; a file of variables is one object whose key ends in .env"),
+        ("arn:aws:s3:::shop/*.env", "its key is *.env"),
+        ("arn:aws:s3:eu-west-1:123456789012:accesspoint/a/b.env", "the ARN of an object in S3 is wanted"),
+        ("arn:aws:s3:::Shop/prod.env", "its bucket is Shop: "),
+    ]:
+        assert f"services.web.environment_files[0]: got {wrong!r}; {why}" in refusal(environment_files=(wrong,))
+    assert "a file is named twice" in refusal(environment_files=files[:1] * 2)
+
+
+REGISTRY = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:registry-AbCdEf"
+
+
+def test_a_private_registry_s_secret_is_read_for_its_image_and_for_whoever_runs_that() -> None:
+    web = sc.WebService(image_uri="registry.example.com/team/web:1", registry_secret=REGISTRY)
+    mailer = sc.WorkerService(image_of="web", scaling=sc.Scaling(max_tasks=2))
+    files = made(sc.Config(services={"web": replace(web, scaling=sc.Scaling(max_tasks=9)), "mailer": mailer}))
+    for name in ("web", "mailer"):
+        (only,) = properties(files, f"{name}-service", "TaskDefinition")["ContainerDefinitions"]
+        assert only["RepositoryCredentials"] == {"CredentialsParameter": REGISTRY}
+        policies = properties(files, f"{name}-service", "ExecutionRole")["Policies"]
+        (statement,) = next(
+            policy["PolicyDocument"]["Statement"] for policy in policies if policy["PolicyName"] == "read-secrets"
+        )
+        assert (statement["Action"], statement["Resource"]) == (["secretsmanager:GetSecretValue"], [REGISTRY])
+    assert "goes with the image of a private registry" in refusal(registry_secret=REGISTRY)
+    in_ecr = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:1"
+    assert f"{in_ecr} is in ECR" in refusal(image_uri=in_ecr, registry_secret=REGISTRY)
+    assert "the secret is read whole; leave out :user::" in refusal(registry_secret=f"{REGISTRY}:user::")
+    parameter = "arn:aws:ssm:eu-west-1:123456789012:parameter/registry"
+    assert "credentials are a Secrets Manager secret" in refusal(registry_secret=parameter)
+
+
+SPLUNK: dict[str, Any] = {
+    "log_driver": "splunk",
+    "log_options": {"splunk-url": "https://splunk.example.com:8088"},
+    "log_secret_options": {"splunk-token": REGISTRY},
+}
+
+
+def test_logs_go_where_a_driver_of_ones_own_takes_them() -> None:
+    assert container(**SPLUNK)["LogConfiguration"] == {
+        "LogDriver": "splunk",
+        "Options": {"splunk-url": "https://splunk.example.com:8088"},
+        "SecretOptions": [{"Name": "splunk-token", "ValueFrom": REGISTRY}],
+    }
+    assert execution_role(**SPLUNK)["read-secrets"][0]["Resource"] == [REGISTRY]
+    assert '"splunk" lacks splunk-token and splunk-url' in refusal(log_driver="splunk")
+    assert "is a secret, and anybody" in refusal(
+        log_driver="splunk", log_options={"splunk-url": "https://a.example:8088", "splunk-token": "x"}
+    )
+    assert 'are for a log_driver of your own, and "awslogs" has the set\'s' in refusal(log_options={"mode": "blocking"})
+
+
+@pytest.mark.parametrize(("driver", "told"), [("json-file", False), ("gelf", True), ("splunk", True)])
+def test_the_agent_of_the_nodes_is_told_of_drivers_that_it_does_not_know_by_itself(driver: str, told: bool) -> None:
+    """https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-agent-config.html"""
+    service = sc.WebService(**(SPLUNK if driver == "splunk" else {"log_driver": driver}))
+    template = properties(made(sc.Config(services={"web": service})), "capacity", "NodesLaunchTemplate")
+    script, _ = template["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Sub"]
+    line = f'ECS_AVAILABLE_LOGGING_DRIVERS=["awslogs", "{driver}", "json-file", "none", "syslog"]'
+    if driver == "splunk":
+        line = 'ECS_AVAILABLE_LOGGING_DRIVERS=["awslogs", "json-file", "none", "splunk", "syslog"]'
+    assert (line in script.splitlines()) == told
+    settings = script[: script.index("\nSETTINGS\n")]
+    assert ("ECS_AVAILABLE_LOGGING_DRIVERS" in settings) == told
+
+
+def test_fargate_takes_two_log_drivers_only() -> None:
+    for driver in ("gelf", "journald"):
+        with pytest.raises(sc.ConfigError, match=f'"{driver}" is for EC2 nodes, and air is fargate'):
+            sc.compose(sc.Config(capacity=AIR, services={"web": sc.WebService(memory_mib=512, log_driver=driver)}))
+    assert sc.compose(sc.Config(capacity=AIR, services={"web": sc.WebService(memory_mib=512, **SPLUNK)}))
+
+
+def test_a_task_with_gpus_runs_on_nodes_that_have_them_and_their_drivers() -> None:
+    service = sc.WebService(gpus=1, scaling=sc.Scaling(max_tasks=4))
+    nodes = sc.Ec2Capacity(instance_types=("g6.xlarge",), max_nodes=5)
+    files = made(sc.Config(capacity={"nodes": nodes}, services={"web": service}))
+    (only,) = properties(files, "web-service", "TaskDefinition")["ContainerDefinitions"]
+    assert only["ResourceRequirements"] == [{"Type": "GPU", "Value": "1"}]
+    image = files["root.yaml"]["Parameters"]["NodesMachineImage"]["Default"]
+    assert image == "/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended/image_id"
+    # One GPU a node, and one node more while a deployment starts one first.
+    assert files["root.yaml"]["Parameters"]["WebScalingMaxTasks"]["MaxValue"] == 4
+    managed = made(sc.Config(capacity={"all": sc.ManagedCapacity()}, services={"web": service}))
+    launch = properties(managed, "capacity", "AllCapacityProvider")["ManagedInstancesProvider"]
+    wanted = launch["InstanceLaunchTemplate"]["InstanceRequirements"]
+    assert (wanted["AcceleratorTypes"], wanted["AcceleratorCount"]) == (["gpu"], {"Min": 1})
+
+
+def test_gpus_that_a_pool_has_not_are_refused_with_what_has_them() -> None:
+    with pytest.raises(sc.SetError) as raised:
+        sc.compose(sc.Config(services={"web": sc.WebService(gpus=1)}))
+    assert "does not fit on t3.small (0 GPUs)" in str(raised.value)
+    assert 'capacity.nodes.instance_types = ["g4dn.xlarge"], or services.web.gpus = 0' in str(raised.value)
+    with pytest.raises(sc.ConfigError, match="Fargate has none, and air is fargate"):
+        sc.compose(sc.Config(capacity=AIR, services={"web": sc.WebService(memory_mib=512, gpus=1)}))
+    arm: dict[str, Any] = {"nodes": sc.Ec2Capacity(architecture="arm64", instance_types=("g5g.xlarge",))}
+    with pytest.raises(sc.ConfigError, match="is for x86_64, and nodes is arm64"):
+        sc.compose(sc.Config(capacity=arm, services={"web": sc.WebService(gpus=1)}))
+    pinned = sc.Ec2Capacity(instance_types=("g6.xlarge",), machine_image=PINNED)
+    with pytest.raises(sc.ConfigError, match=r"capacity\.nodes\.machine_image: has no drivers for the GPUs"):
+        sc.compose(sc.Config(capacity={"nodes": pinned}, services={"web": sc.WebService(gpus=1)}))
 
 
 def test_fargate_adds_one_capability_only() -> None:
