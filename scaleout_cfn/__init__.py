@@ -45,6 +45,8 @@ if TYPE_CHECKING:
         NoPipeline,
         Observability,
         OwnKey,
+        Permissions,
+        PolicyStatement,
         Registry,
         RegistryPipeline,
         Route,
@@ -115,6 +117,7 @@ _HOMES = {
         " NewLoadBalancer NewVpc NoPipeline NodeScaling Observability OwnKey Registry RegistryPipeline Route Scaling"
         " Schedule Section SourcePipeline StandIn StepAdjustment StepScaling TargetTracking WebAlarms WebDeployment"
         " WebService WorkerService tunable"
+        " Permissions PolicyStatement"
     ),
     "config.file": "load",
     "config.text": "json_schema starter",
@@ -166,6 +169,8 @@ __all__ = [
     "Observability",
     "Outputs",
     "OwnKey",
+    "Permissions",
+    "PolicyStatement",
     "Profile",
     "Registry",
     "RegistryPipeline",

@@ -14,15 +14,20 @@ __all__ = [
     "arn_of",
     "ecr_repository",
     "is_case_of",
+    "is_of_everything",
     "known_regions",
     "or_empty",
     "partition_of",
     "problem_of_account",
+    "problem_of_action",
     "problem_of_boundary",
     "problem_of_branch",
     "problem_of_bucket",
+    "problem_of_bucket_arn",
     "problem_of_certificate",
     "problem_of_cidr",
+    "problem_of_condition_key",
+    "problem_of_condition_value",
     "problem_of_connection",
     "problem_of_email",
     "problem_of_env_file",
@@ -32,17 +37,24 @@ __all__ = [
     "problem_of_image",
     "problem_of_key",
     "problem_of_oidc_provider",
+    "problem_of_operator",
     "problem_of_path",
+    "problem_of_policy",
     "problem_of_pull_from",
+    "problem_of_queue",
     "problem_of_region",
     "problem_of_registry_secret",
     "problem_of_repository",
+    "problem_of_resource",
     "problem_of_resource_id",
     "problem_of_role",
     "problem_of_secret",
     "problem_of_stack_name",
+    "problem_of_table",
     "problem_of_tag_key",
     "problem_of_tag_value",
+    "problem_of_topic",
+    "problem_of_used_key",
     "remark_on_cidr",
 ]
 
@@ -130,6 +142,10 @@ def arn_of(text: str) -> Arn | None:
     return Arn(*parts[1:]) if len(parts) == 6 and parts[0] == "arn" else None
 
 
+#: Services whose ARNs have no region, and of which S3's have no account either.
+_WITHOUT_REGION = {"iam": "IAM", "s3": "a bucket"}
+
+
 def _an_arn(what: str, example: str, resources: Mapping[str, str], accounts: str = r"\d{12}") -> Callable[[str], str]:
     """The check for the ARN of one of some services, each with the form of its resource."""
     wanted = f"the ARN of {what} is wanted, as in {example}"
@@ -143,9 +159,9 @@ def _an_arn(what: str, example: str, resources: Mapping[str, str], accounts: str
         if arn.partition not in PARTITIONS:
             near = _near(arn.partition, list(PARTITIONS))
             return f"its partition {arn.partition} is unknown; {f'did you mean {near}?' if near else wanted}"
-        if arn.service == "iam":
+        if arn.service in _WITHOUT_REGION:
             if arn.region:
-                return f"an ARN of IAM has no region, where this has {arn.region}; {wanted}"
+                return f"an ARN of {_WITHOUT_REGION[arn.service]} has no region, where this has {arn.region}; {wanted}"
         elif problem := problem_of_region(arn.region):
             return f"its region is {arn.region or 'empty'}: {problem}"
         elif partition_of(arn.region) != arn.partition:
@@ -153,7 +169,10 @@ def _an_arn(what: str, example: str, resources: Mapping[str, str], accounts: str
                 f"its region {arn.region} is in the partition {partition_of(arn.region)}, where it says"
                 f" {arn.partition}; copy the ARN from AWS"
             )
-        if not re.fullmatch(accounts, arn.account, re.ASCII):
+        if arn.service == "s3":
+            if arn.account:
+                return f"an ARN of a bucket has no account, where this has {arn.account}; {wanted}"
+        elif not re.fullmatch(accounts, arn.account, re.ASCII):
             return f"its account is {arn.account or 'empty'}: an account has twelve digits; {wanted}"
         if not re.fullmatch(resources[arn.service], arn.resource, re.ASCII):
             return f"its last part is {arn.resource or 'empty'}; {wanted}"
@@ -306,6 +325,160 @@ def ecr_repository(image: str) -> str:
         return ""
     account, region, name = found.groups()
     return f"arn:{partition_of(region)}:ecr:{region}:{account}:repository/{name}"
+
+
+# --- policies: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_grammar.html
+
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_managed-vs-inline.html
+problem_of_policy = _an_arn(
+    "an IAM policy", "arn:aws:iam::aws:policy/AmazonSQSFullAccess", {"iam": r"policy/[\w+=,.@/-]+"}, r"\d{12}|aws"
+)
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html
+problem_of_table = _an_arn(
+    "a DynamoDB table",
+    "arn:aws:dynamodb:eu-west-1:123456789012:table/orders",
+    {"dynamodb": r"table/[A-Za-z0-9_.-]{3,255}"},
+)
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-queues.html
+problem_of_queue = _an_arn(
+    "an SQS queue", "arn:aws:sqs:eu-west-1:123456789012:orders", {"sqs": r"[A-Za-z0-9_-]{1,80}(?<!_fifo)(\.fifo)?"}
+)
+#: https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html
+problem_of_topic = _an_arn(
+    "an SNS topic", "arn:aws:sns:eu-west-1:123456789012:orders", {"sns": r"[A-Za-z0-9_-]{1,256}(\.fifo)?"}
+)
+_problem_of_bucket_arn = _an_arn("an S3 bucket", "arn:aws:s3:::orders", {"s3": "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"})
+
+
+def problem_of_used_key(text: str) -> str:
+    """As of a set's own key, or one of several regions, which an application may use as any other."""
+    return problem_of_key(re.sub("key/mrk-[0-9a-f]{32}$", f"key/{_UUID}", text))
+
+
+def problem_of_bucket_arn(text: str) -> str:
+    """The bucket itself: what is allowed of it, and what of the objects in it, is worked out."""
+    bucket, slash, _ = text.partition("/")
+    if slash and not _problem_of_bucket_arn(bucket):
+        return f"the bucket itself is wanted, from which the objects follow: {bucket}"
+    return _problem_of_bucket_arn(text)
+
+
+def problem_of_resource(text: str) -> str:
+    """What a statement may name: an ARN with or without wildcards, or a *."""
+    example = "as in arn:aws:s3:::orders/*"
+    arn = arn_of(text)
+    if text == "*":
+        return ""
+    if arn is None:
+        return f"an ARN has six parts with colons between them, {example}"
+    if arn.partition not in PARTITIONS:
+        return f"its partition is {arn.partition or 'empty'}; allowed are {', '.join(PARTITIONS)}"
+    if not re.fullmatch("[a-z0-9-]+", arn.service):
+        return f"its service is {arn.service or 'empty'}; name one in lower case, {example}"
+    if arn.region and not set(arn.region) & {"*", "?"} and (problem := problem_of_region(arn.region)):
+        return f"its region is {arn.region}: {problem}"
+    if not re.fullmatch(r"\d{12}|aws|[\d*?]*[*?][\d*?]*|", arn.account, re.ASCII):
+        return f"its account is {arn.account}: an account has twelve digits, or a * for any; {example}"
+    if not arn.resource:
+        return f"its last part is empty: it names nothing; write a * for everything, {example}"
+    return _in_policy(text)
+
+
+def is_of_everything(text: str) -> bool:
+    """Whether what a statement names is all that a service, or AWS, has."""
+    arn = arn_of(text)
+    return set((arn.resource if arn else text).replace("/", "").replace(":", "")) == {"*"}
+
+
+def problem_of_action(text: str) -> str:
+    """An action that awacs knows, or a pattern that one of them fits. awacs follows AWS's own list:
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+    """
+    example = "as in s3:GetObject"
+    service, colon, name = text.partition(":")
+    if text == "*":
+        return f"every action there is; name those that are needed, {example}"
+    if not colon or not re.fullmatch("[A-Za-z0-9-]+", service) or not re.fullmatch("[A-Za-z0-9*?]+", name):
+        return f"an action is its service, a colon and its name, {example}"
+    # Here and below: only a config with statements pays for them.
+    from fnmatch import fnmatchcase
+    from importlib import import_module
+    from pkgutil import iter_modules
+
+    import awacs
+    from awacs.aws import Action
+
+    try:
+        known = import_module(f"awacs.{'awslambda' if service == 'lambda' else service.replace('-', '_')}")
+    except ImportError:
+        known = None
+    if getattr(known, "prefix", "") != service:
+        services = [
+            module.name.replace("awslambda", "lambda").replace("_", "-") for module in iter_modules(awacs.__path__)
+        ]
+        near = _near(service.lower(), services)
+        return f"no service is called {service}; {f'did you mean {near}:{name}?' if near else example}"
+    actions = [value.action or "" for value in vars(known).values() if isinstance(value, Action)]
+    if any(fnmatchcase(action, name) for action in actions):
+        return ""
+    if same := [action for action in actions if fnmatchcase(action.lower(), name.lower())]:
+        return f"write it as AWS does: {service}:{same[0]}" if len(same) == 1 else "upper and lower case count here"
+    import difflib
+
+    begun = [action for action in actions if action.lower().startswith(name.lower())]
+    if meant := begun or difflib.get_close_matches(name, actions, cutoff=0.7):
+        return f"did you mean {' or '.join(f'{service}:{action}' for action in meant[:3])}?"
+    return (
+        f"{service} has no such action that this version knows; a newer awacs may know it, and a policy of your own in"
+        " managed_policies may name it"
+    )
+
+
+def problem_of_operator(text: str) -> str:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html"""
+    from awacs import aws  # here, for only a config with conditions pays for it
+
+    names = (getattr(kind, "condition", None) for kind in vars(aws).values() if isinstance(kind, type))
+    # Whether a key is there has one operator only, and no form of it.
+    operators = [name for name in names if isinstance(name, str) and ("Null" not in name or name == "Null")]
+    if text in operators:
+        return ""
+    same = [name for name in operators if name.lower() == text.lower()]
+    near = same[0] if same else _near(text, operators)
+    return f"no operator is called so; {f'did you mean {near}?' if near else 'as in StringEquals or ArnLike'}"
+
+
+def problem_of_condition_key(text: str) -> str:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html"""
+    if re.fullmatch(r"[A-Za-z0-9./_-]+:[ -~]+", text):
+        return ""
+    return "a key is its service, a colon and its name, as in aws:PrincipalTag/team"
+
+
+def problem_of_condition_value(operator: str, text: str) -> str:
+    """What an operator compares with. A variable, as in ${aws:username}, stands for any text."""
+    kind = operator.rpartition(":")[2].removesuffix("IfExists")
+    if kind in ("Bool", "Null") and text not in ("true", "false"):
+        return f'{kind} takes "true" and "false"'
+    if kind.startswith("Numeric") and not re.fullmatch(r"-?\d+(\.\d+)?", text, re.ASCII):
+        return f'{kind} takes a number in quotes, as in "300"'
+    if kind.startswith("Date") and not re.fullmatch(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?Z)?|\d+", text, re.ASCII):
+        return f'{kind} takes a date, as in "2026-12-31T00:00:00Z"'
+    if kind.endswith("IpAddress"):
+        from ipaddress import ip_network
+
+        try:
+            ip_network(text)
+        except ValueError:
+            return f'{kind} takes a range of addresses, as in "203.0.113.0/24"'
+    return _in_policy(text)
+
+
+def _in_policy(text: str) -> str:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html#reference_iam-quotas-names"""
+    bad = re.search(r"[^\t\n\r -\xff]", text)
+    return f"a policy takes no {bad[0]!r}: its letters are those of Western European languages" if bad else ""
 
 
 # --- networks and names

@@ -8,9 +8,12 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonme
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import awacs.aws
 from awacs import ecr, ecs, logs, s3, secretsmanager, ssm, ssmmessages, sts
 from awacs.aws import (
     Action,
@@ -28,21 +31,28 @@ from awacs.aws import (
     StringEquals,
     StringLike,
 )
-from troposphere import Join, Ref, Sub
+from troposphere import Join, Ref, Sub, encode_to_dict
+
+from scaleout_cfn.config.permissions import Permissions
 
 __all__ = [
+    "INLINE_CHARACTERS",
+    "INTENTS",
     "assumed_by",
     "assumed_by_github",
     "aws_policy",
     "be_managed_by_session_manager",
     "carry_exec_sessions",
+    "characters",
     "cluster_arn",
     "deploy_image",
+    "in_any_partition",
+    "intend",
     "join_cluster",
     "key_policy",
     "log_group_arn",
-    "object_arn",
     "pass_instance_role",
+    "permit",
     "pull_image",
     "push_image",
     "read_artifacts",
@@ -304,15 +314,99 @@ def read_environment_files(arns: Sequence[str]) -> PolicyDocument:
     """
     buckets = sorted({arn.partition("/")[0] for arn in arns})
     return _document(
-        _allow("FindBucket", [s3.GetBucketLocation], [object_arn(arn) for arn in buckets]),
-        _allow("ReadFiles", [s3.GetObject], [object_arn(arn) for arn in sorted(set(arns))]),
+        _allow("FindBucket", [s3.GetBucketLocation], [in_any_partition(arn) for arn in buckets]),
+        _allow("ReadFiles", [s3.GetObject], [in_any_partition(arn) for arn in sorted(set(arns))]),
     )
 
 
-def object_arn(arn: str) -> Sub:
-    """The ARN of a bucket or an object of S3 in whichever partition the set is: it says nothing else of its place."""
-    name = arn.split(":", 5)[5].replace("${", "${!")
-    return Sub(f"arn:${{AWS::Partition}}:s3:::{name}")
+#: What each intent allows: the Sid, the actions, and what of the thing that is named: itself, or what is in it.
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_examples_s3_rw-bucket.html
+#: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
+#: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/iam-policy-example-data-crud.html
+#: https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+#: https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-language-api-permissions-reference.html
+#: https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html#key-policy-users-crypto
+INTENTS: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    "reads_bucket": (
+        ("FindObjects", "s3:GetBucketLocation s3:ListBucket", ""),
+        ("ReadObjects", "s3:GetObject", "/*"),
+    ),
+    "writes_bucket": (
+        ("WriteObjects", "s3:AbortMultipartUpload s3:DeleteObject s3:ListMultipartUploadParts s3:PutObject", "/*"),
+    ),
+    "uses_table": (
+        (
+            "UseTable",
+            "dynamodb:BatchGetItem dynamodb:BatchWriteItem dynamodb:ConditionCheckItem dynamodb:DeleteItem"
+            " dynamodb:DescribeTable dynamodb:GetItem dynamodb:PutItem dynamodb:Query dynamodb:Scan"
+            " dynamodb:UpdateItem",
+            "",
+        ),
+        ("UseIndexes", "dynamodb:Query dynamodb:Scan", "/index/*"),
+    ),
+    "sends_to_queue": (("SendMessages", "sqs:GetQueueUrl sqs:SendMessage", ""),),
+    "publishes_to": (("Publish", "sns:Publish", ""),),
+    # No grants: they are for services that go on by themselves, as RDS does.
+    "uses_key": (("UseKeys", "kms:Decrypt kms:DescribeKey kms:Encrypt kms:GenerateDataKey", ""),),
+}
+
+
+def intend(**arns: Sequence[Any]) -> list[Statement]:
+    """The statements of intents, each with the ARNs that it is about: of what is written down, or of resources."""
+    return [
+        _allow(sid, _actions(*actions.split()), [_inside(arn, below) for arn in arns[intent]])
+        for intent, allowed in INTENTS.items()
+        if arns.get(intent)
+        for sid, actions, below in allowed
+    ]
+
+
+def _inside(arn: Any, below: str) -> Any:
+    """What is below a thing, by the ARN of that."""
+    if isinstance(arn, str):
+        return in_any_partition(f"{arn}{below}")
+    return Join("", [arn, below]) if below else arn
+
+
+def in_any_partition(arn: str) -> Any:
+    """An ARN as it is written, and one without an account's number as it is in the partition of the stack."""
+    parts = arn.split(":", 5)
+    if len(parts) < 6 or parts[4].isdecimal():
+        return arn
+    # What looks like a variable of ours is one of IAM's.
+    rest = ":".join(parts[2:]).replace("${", "${!")
+    return Sub(f"arn:${{AWS::Partition}}:{rest}")
+
+
+def permit(permissions: Permissions) -> PolicyDocument:
+    """What a config's section allows the application."""
+    statements = intend(**{intent: sorted(getattr(permissions, intent)) for intent in INTENTS})
+    for number, given in enumerate(permissions.statements, 1):
+        words = re.findall("[A-Za-z0-9]+", given.reason)
+        sid = "".join(word[0].upper() + word[1:] for word in words) or "Statement"
+        if not words or any(sid == statement.Sid for statement in statements):
+            sid += str(number)
+        elements = [
+            getattr(awacs.aws, operator.replace(":", ""))(
+                {key: value if isinstance(value, str) else list(value) for key, value in sorted(keys.items())}
+            )
+            for operator, keys in sorted(given.conditions.items())
+        ]
+        resources = [in_any_partition(arn) for arn in sorted(given.resources)] or ["*"]
+        statements.append(_allow(sid, _actions(*given.actions), resources, Condition(elements) if elements else None))
+    return _document(*statements)
+
+
+#: What the inline policies of a role may come to.
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html#reference_iam-quotas-entity-length
+INLINE_CHARACTERS = 10_240
+
+
+def characters(document: PolicyDocument) -> int:
+    """How long IAM finds a policy: it counts no space. What comes from a resource counts as it is written."""
+    text = json.dumps(encode_to_dict(document), separators=(",", ":"))
+    return len(re.sub(r'\{"Fn::Sub":("[^"]*")\}', r"\1", text).replace("${AWS::Partition}", "aws"))
 
 
 def receive_balancer_logs(bucket_arn: object) -> PolicyDocument:
@@ -449,11 +543,13 @@ def deploy_image(
     *,
     reaching: bool,
     boundary: str,
+    managed_policies: Collection[str] = (),
 ) -> PolicyDocument:
     """Bring an image to the services that run it by an update of the root stack, and nothing else.
 
     `root` is the root stack's name, `titles` those of the services' stacks, `role_prefixes` what the names of their
-    roles begin with, and `reaching` whether they let themselves in to others. Besides the change set
+    roles begin with, `reaching` whether they let themselves in to others, and `managed_policies` what is attached to
+    their roles. Besides the change set
     itself all is for CloudFormation alone, which works with its caller's permissions where the stack has no role of
     its own: whoever has these permissions cannot use them past the stack.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/fas-requests-and-permission-evaluation.html
@@ -466,7 +562,9 @@ def deploy_image(
         named = {"Root": root} if "${Root}" in rest else {}
         return Sub(f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{rest}", named)
 
-    via = Condition(ForAnyValueStringEquals({"aws:CalledVia": ["cloudformation.amazonaws.com"]}))
+    called = ForAnyValueStringEquals({"aws:CalledVia": ["cloudformation.amazonaws.com"]})
+    via = Condition(called)
+    bounded = [StringEquals({"iam:PermissionsBoundary": boundary})] if boundary else []
     roles = [
         Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${Prefix}*", {"Prefix": prefix})
         for prefix in role_prefixes
@@ -514,13 +612,13 @@ def deploy_image(
         ),
     ]
     if boundary:
-        bounded = Condition(
-            [
-                ForAnyValueStringEquals({"aws:CalledVia": ["cloudformation.amazonaws.com"]}),
-                StringEquals({"iam:PermissionsBoundary": boundary}),
-            ]
-        )
-        statements.append(_allow("BoundedRoles", _actions(*ROLE_CONTENT), roles, bounded))
+        statements.append(_allow("BoundedRoles", _actions(*ROLE_CONTENT), roles, Condition([called, *bounded])))
+    if managed_policies:
+        # The role comes with the first image; attached to it is what the config names.
+        these = ArnEquals({"iam:PolicyARN": [in_any_partition(arn) for arn in sorted(managed_policies)]})
+        attach = _actions("iam:AttachRolePolicy")
+        statements.append(_allow("AttachPolicies", attach, roles, Condition([called, *bounded, these])))
+        statements.append(_allow("DetachPolicies", _actions("iam:DetachRolePolicy"), roles, via))
     if reaching:
         groups = [here(f"ec2:{kind}/*") for kind in ("security-group", "security-group-rule")]
         statements.append(_allow("SecurityGroups", _actions(*INGRESS), groups, via))

@@ -26,6 +26,7 @@ from scaleout_cfn.config import (
     NewLoadBalancer,
     NewVpc,
     NoPipeline,
+    PolicyStatement,
     RegistryPipeline,
     Route,
     WebService,
@@ -156,6 +157,37 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "log_secret_options": st.just({}),
     "gpus": st.sampled_from([0, 0, 1]),
     "pull_from": st.sampled_from([(), ("arn:aws:ecr:us-east-1:123456789012:repository/team/*",)]),
+    "reads_bucket": st.sampled_from([(), ("arn:aws:s3:::orders",)]),
+    "writes_bucket": st.sampled_from([(), ("arn:aws:s3:::orders", "arn:aws:s3:::invoices.example.com")]),
+    "uses_table": st.sampled_from([(), ("arn:aws:dynamodb:eu-central-1:123456789012:table/orders",)]),
+    "sends_to_queue": st.sampled_from([(), ("arn:aws:sqs:eu-central-1:210987654321:orders.fifo",)]),
+    "publishes_to": st.sampled_from([(), ("arn:aws:sns:eu-central-1:123456789012:orders",)]),
+    "uses_key": st.sampled_from([(), (KEY.format("eu-central-1"),)]),
+    "managed_policies": st.sampled_from(
+        [(), ("arn:aws:iam::aws:policy/AmazonSQSFullAccess", "arn:aws:iam::123456789012:policy/shop/orders")]
+    ),
+    "statements": st.lists(
+        st.sampled_from(
+            [
+                PolicyStatement(
+                    actions=("cloudwatch:PutMetricData",),
+                    any_resource=True,
+                    reason="metrics have no ARN",
+                    conditions={"StringEquals": {"cloudwatch:namespace": ("shop", "web")}},
+                ),
+                PolicyStatement(
+                    actions=("ssm:GetParameter*", "ssm:PutParameter"),
+                    resources=("arn:aws:ssm:*:123456789012:parameter/shop/${aws:PrincipalTag/team}/*",),
+                    conditions={
+                        "Bool": {"aws:SecureTransport": "true"},
+                        "DateLessThan": {"aws:CurrentTime": "2030-01-01"},
+                    },
+                ),
+                PolicyStatement(actions=("s3:*",), resources=("*",), any_resource=True, reason="metrics have no ARN"),
+            ]
+        ),
+        max_size=3,
+    ).map(tuple),
     "templates_bucket": st.sampled_from(["", "my.templates-1"]),
 }
 

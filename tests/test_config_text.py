@@ -27,6 +27,7 @@ from scaleout_cfn.config import (
     ManagedCapacity,
     NewLoadBalancer,
     NewVpc,
+    PolicyStatement,
     RegistryPipeline,
     Route,
     SourcePipeline,
@@ -73,6 +74,7 @@ GIVEN = {
     "max_tasks": "4",
     "threshold_percent": "80",
     "steps": "[{distance = 0, adjustment = 1}]",
+    "actions": '["s3:GetObject"]',
 }
 
 
@@ -207,7 +209,8 @@ def test_the_starter_with_every_default_uncommented_is_the_default_config(tmp_pa
     # And nothing is left out: the same number of settings as there are tunables, and the kinds.
     commented = [line for index, line in enumerate(LINES) if index in DEFAULTS]
     kinds = [line for line in commented if line.startswith("#kind")]
-    lists_of_tables = len(list(blocks("#[[")))
+    # Of a section that is left out, as permissions are, nothing is there.
+    lists_of_tables = len([block for _, block in blocks("#[[") if ".permissions." not in block[0]])
     assert len(kinds) == 6
     assert len(commented) - len(kinds) + lists_of_tables == len(list(tunables(Config())))
 
@@ -254,8 +257,14 @@ def test_each_list_of_tables_uncommented_has_one_item_with_the_defaults(tmp_path
     for _, block in blocks("#[["):
         name = block[0].removeprefix("#[[").removesuffix("]]")
         text = "\n".join(uncommented(line) for line in block if SETTING.match(line))
-        scaling = load_text(tmp_path, text).services["web"].scaling
-        if name == "services.web.scaling.schedules":
+        text = text.replace("resources = []", 'resources = ["arn:aws:s3:::orders/*"]')
+        web = load_text(tmp_path, text).services["web"]
+        scaling, permissions = web.scaling, web.permissions
+        if name == "services.web.permissions.statements":
+            assert permissions and permissions.statements == (
+                PolicyStatement(actions=("s3:GetObject",), resources=("arn:aws:s3:::orders/*",)),
+            )
+        elif name == "services.web.scaling.schedules":
             assert scaling.schedules == (Schedule(name="Day", at="rate(1 day)", min_tasks=3, max_tasks=4),)
         else:
             assert name == "services.web.scaling.step_policies"

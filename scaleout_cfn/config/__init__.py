@@ -25,6 +25,7 @@ from scaleout_cfn.config.ground import (
     Observability,
     Registry,
 )
+from scaleout_cfn.config.permissions import Permissions, PolicyStatement
 from scaleout_cfn.config.pools import Capacity, Ec2Capacity, FargateCapacity, ManagedCapacity
 from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.config.services import (
@@ -84,7 +85,9 @@ __all__ = [
     "NodeScaling",
     "Observability",
     "OwnKey",
+    "Permissions",
     "Pipeline",
+    "PolicyStatement",
     "Registry",
     "RegistryPipeline",
     "Route",

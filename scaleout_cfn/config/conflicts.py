@@ -24,6 +24,7 @@ from scaleout_cfn.config import (
     WebService,
 )
 from scaleout_cfn.config.container_conflicts import secrets_of
+from scaleout_cfn.config.permissions import named_in
 from scaleout_cfn.config.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
 from scaleout_cfn.config.service_conflicts import service_conflicts, stand_in_conflicts
 from scaleout_cfn.config.sizes import FARGATE_VCPUS
@@ -174,6 +175,11 @@ def _place(config: Config) -> list[Conflict]:
         named += [
             (f"{unit.key}.pull_from[{number}]", text, False, False) for number, text in enumerate(settings.pull_from)
         ]
+        if settings.permissions is not None:
+            named += [
+                (key, arn, False, of_account)
+                for key, arn, of_account in named_in(f"{unit.key}.permissions", settings.permissions)
+            ]
         if isinstance(settings, WebService):
             named.append((f"{unit.key}.route.certificate_arn", settings.route.certificate_arn, True, True))
         if isinstance(pipeline, SourcePipeline):

@@ -6,6 +6,7 @@ import msgspec
 
 from scaleout_cfn.config.encryption import KEY_ARN
 from scaleout_cfn.config.ground import ARN
+from scaleout_cfn.config.permissions import Permissions
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import (
     or_empty,
@@ -303,3 +304,6 @@ class Task(Container, frozen=True, kw_only=True):
         tuple[Annotated[str, NAME], ...],
         tunable("Internal services that it may reach, by name; only those let it in.", max_length=50),
     ] = ()
+    permissions: Annotated[
+        Permissions | None, tunable("What the application may do at AWS; without it nothing at all.")
+    ] = None

@@ -6,6 +6,7 @@ Every error of a config is told in one run, with its place: the file, the line w
 from __future__ import annotations
 
 import re
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -504,4 +505,6 @@ def refusal(value: object, inner: object, meta: Meta | None) -> str:
         if meta and meta.max_length is not None and len(value) > meta.max_length:
             return f"it has {len(value)} characters; allowed are at most {meta.max_length}"
         return f"allowed is {allowed_by(meta)}" if meta else "allowed is a text"
+    if isinstance(inner, types.UnionType):
+        return "allowed is a text in quotes, or a list of such"
     return "allowed is a table of name = value" if get_origin(inner) is dict else "allowed is a list, as in [...]"

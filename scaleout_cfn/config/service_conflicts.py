@@ -25,6 +25,7 @@ from scaleout_cfn.config.container_conflicts import (
 )
 from scaleout_cfn.config.encryption import secrets_keys_conflicts
 from scaleout_cfn.config.images import unreachable
+from scaleout_cfn.config.permissions import permission_conflicts
 from scaleout_cfn.config.sizes import fargate_sizes_near
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Unit
@@ -66,6 +67,8 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
         yield Conflict(
             f"{key}.scaling.requests", "counts requests of the load balancer, which sends it none; track cpu or memory"
         )
+    if settings.permissions is not None:
+        yield from permission_conflicts(f"{key}.permissions", settings.permissions)
     yield from _scaling(f"{key}.scaling", settings.scaling)
     yield from _pipeline(unit)
 

@@ -232,14 +232,16 @@ def _write_example(
     own = [(field, *bare(field.type)) for field in fields_of(section) if field.type != known.get(field.name)]
     lines += [f"#[{key}]", *kind]
     for field, inner, meta in own:
-        if not sections_of(inner) and not named_sections(inner):
+        if not sections_of(inner) and not named_sections(inner) and not section_items(inner):
             assert meta is not None
             value = default_of(field)
             lines += [*_comment(inner, meta), f"#{field.name} = " + ("..." if value is None else toml(value))]
     lines.append("")
     for field, inner, meta in own:
         assert meta is not None
-        if (choices := sections_of(inner)) and default_of(field) is None:
+        if section_items(inner):
+            _write_tunable(lines, f"{key}.{field.name}", field.name, inner, meta, (), is_default=True)
+        elif (choices := sections_of(inner)) and default_of(field) is None:
             lines.append(f"# Inside it, none unless written: {meta.description}")
             _write_example(lines, choices[0], f"{key}.{field.name}")
         elif choices := named_sections(inner):

@@ -143,6 +143,11 @@ class Unit(Struct, frozen=True):
         return not isinstance(self.settings.pipeline, NoPipeline)
 
     @property
+    def managed_policies(self) -> tuple[str, ...]:
+        """What is attached to its task role."""
+        return self.settings.permissions.managed_policies if self.settings.permissions else ()
+
+    @property
     def is_reached(self) -> bool:
         """Whether it answers to a name in the set's namespace."""
         return isinstance(self.settings, InternalService)

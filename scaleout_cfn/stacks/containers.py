@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from troposphere import Ref, ecs
 
 from scaleout_cfn.config.containers import Container
-from scaleout_cfn.iam import object_arn
+from scaleout_cfn.iam import in_any_partition
 from scaleout_cfn.values import LogGroupName, Text
 
 __all__ = ["container"]
@@ -68,7 +68,7 @@ def container(
         ]
     if settings.environment_files:
         made.EnvironmentFiles = [
-            ecs.EnvironmentFile(Type="s3", Value=object_arn(arn)) for arn in settings.environment_files
+            ecs.EnvironmentFile(Type="s3", Value=in_any_partition(arn)) for arn in settings.environment_files
         ]
     if settings.secrets:
         made.Secrets = _secrets(settings.secrets)

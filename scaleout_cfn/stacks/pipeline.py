@@ -111,6 +111,7 @@ def _deploying(unit: Unit, root_stack: StackName) -> iam.Policy:
         unit.settings.pipeline.templates_bucket or Sub("scaleout-${AWS::AccountId}-${AWS::Region}"),
         reaching=any(other.settings.reaches for other in running),
         boundary=config.permissions_boundary,
+        managed_policies={arn for other in running for arn in other.managed_policies},
     )
     return iam.Policy(PolicyName="deploy-image", PolicyDocument=document)
 

@@ -12,11 +12,16 @@ from troposphere import Ref, ec2, ecs, iam
 
 from scaleout_cfn.config import Ec2Capacity, FargateCapacity, ManagedCapacity, NewVpc, WebService
 from scaleout_cfn.config.units import Unit
+from scaleout_cfn.errors import SetError
 from scaleout_cfn.grammars import ecr_repository
 from scaleout_cfn.iam import (
+    INLINE_CHARACTERS,
     assumed_by,
     carry_exec_sessions,
+    characters,
+    in_any_partition,
     log_group_arn,
+    permit,
     pull_image,
     read_environment_files,
     read_secrets,
@@ -266,10 +271,26 @@ def _execution_role(
 
 
 def _task_role(stack: Stack, unit: Unit) -> iam.Role:
-    """What the application itself may do: nothing, until somebody adds to it."""
+    """What the application itself may do: nothing that its section does not say."""
     role = iam.Role("TaskRole", AssumeRolePolicyDocument=assumed_by("ecs-tasks"))
+    permissions = unit.settings.permissions
+    policies = {}
     if unit.settings.exec:
-        role.Policies = [iam.Policy(PolicyName="exec-sessions", PolicyDocument=carry_exec_sessions())]
+        policies["exec-sessions"] = carry_exec_sessions()
+    if permissions is not None and (allowed := permit(permissions)).Statement:
+        policies["permissions"] = allowed
+    if policies:
+        role.Policies = [iam.Policy(PolicyName=name, PolicyDocument=document) for name, document in policies.items()]
+        size = sum(map(characters, policies.values()))
+        if size > INLINE_CHARACTERS:
+            raise SetError(
+                [
+                    f"{unit.key}.permissions: come to {size} characters, and the policies of a role to"
+                    f" {INLINE_CHARACTERS} at most; use wildcards, or a policy of your own in managed_policies"
+                ]
+            )
+    if unit.managed_policies:
+        role.ManagedPolicyArns = [in_any_partition(arn) for arn in sorted(unit.managed_policies)]
     return stack.add(role)
 
 
