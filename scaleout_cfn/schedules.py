@@ -12,17 +12,20 @@ https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutScheduledUpdateG
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, tzinfo
 
 __all__ = [
     "At",
     "Cron",
+    "Firing",
     "Rate",
     "Taker",
+    "clock_changes",
+    "firings",
     "parsed",
     "problem_of_recurrence",
     "problem_of_schedule",
@@ -148,6 +151,74 @@ def _day_of(moving: MonthDay, local: datetime, last: int) -> int:
     if weekday == 7:
         return day + 1 if day < last else day - 2
     return day
+
+
+Clocks: TypeAlias = Literal["", "skipped", "repeated"]
+
+
+class Firing(NamedTuple):
+    """A time at which an expression fires: in UTC, and on the clocks of its zone.
+
+    `clocks`: on a day on which they change, a time that they leave out, or one that they show twice. The page of
+    Application Auto Scaling says that an action follows them, and not what it does at either.
+    https://docs.aws.amazon.com/autoscaling/application/userguide/scheduled-scaling-policy-overview.html
+    """
+
+    time: datetime
+    local: datetime
+    clocks: Clocks
+
+
+def firings(expression: Cron | At, zone: tzinfo, start: datetime, end: datetime) -> list[Firing]:
+    """When an expression fires from `start` on and before `end`, in order.
+
+    A time that the clocks leave out is given where they would show it had they not been changed.
+    """
+    from datetime import UTC
+
+    moments = []
+    for local in _times(expression, start.astimezone(zone), end.astimezone(zone)):
+        first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+        clocks: Clocks = "" if first == second else "repeated" if first < second else "skipped"
+        moments += [Firing(time, local, clocks) for time in ([first, second] if clocks == "repeated" else [first])]
+    return sorted(moment for moment in moments if start <= moment.time < end)
+
+
+def clock_changes(zone: tzinfo | None, start: datetime, end: datetime) -> list[tuple[datetime, datetime]]:
+    """Each change of a zone's clocks after `start` and before `end`: what they would show (no zone) and what they
+    show. None is the zone of this machine."""
+    from datetime import UTC, timedelta
+
+    minute, hour = timedelta(minutes=1), timedelta(hours=1)
+    changes = []
+    before = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    while before < end:
+        after = before + hour
+        was = before.astimezone(zone).utcoffset()
+        if after.astimezone(zone).utcoffset() != was:
+            while before.astimezone(zone).utcoffset() == was:
+                before += minute
+            if start < before < end:
+                would = (before - minute).astimezone(zone).replace(tzinfo=None) + minute
+                changes.append((would, before.astimezone(zone)))
+        before = after
+    return changes
+
+
+def _times(expression: Cron | At, start: datetime, end: datetime) -> Iterator[datetime]:
+    """The local times, without a zone, at which an expression fires, on the days around a span of time."""
+    from datetime import datetime, timedelta
+
+    if isinstance(expression, At):
+        yield expression.time
+        return
+    for day in range((end.date() - start.date()).days + 1):
+        date = start.date() + timedelta(days=day)
+        for hour in sorted(expression.hours):
+            for minute in sorted(expression.minutes):
+                local = datetime(date.year, date.month, date.day, hour, minute)
+                if expression.fires(local):
+                    yield local
 
 
 def problem_of_schedule(text: str, taker: Taker = "application-autoscaling") -> str:

@@ -35,6 +35,7 @@ COMMANDS = {
     "render": "render",
     "lint": "lint",
     "graph": "graph",
+    "schedules": "schedules",
     "bootstrap": "bootstrap",
     "deploy": "deploy",
     "diff": "deploy",

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from scaleout_cfn.config.scaling import Schedule
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.schedules import At, Cron, Rate, parsed, problem_of_timezone
+from scaleout_cfn.schedules import Rate, parsed, problem_of_timezone
+from scaleout_cfn.schedules import firings as fired
 
 __all__ = ["firings"]
 
@@ -29,16 +30,14 @@ def _seconds(schedule: Schedule, length_s: int, start: datetime) -> list[int]:
         raise UsageError(f"schedule {schedule.name}: timezone {schedule.timezone}: {problem}")
     zone = ZoneInfo(schedule.timezone)
     try:
-        expression: Cron | Rate | At = parsed(schedule.at)
+        expression = parsed(schedule.at)
     except ValueError as error:
         raise UsageError(f"schedule {schedule.name}: {schedule.at}: {error}") from None
-    if isinstance(expression, At):
-        second = int((expression.time.replace(tzinfo=zone) - start).total_seconds())
-        return [second] if 0 <= second < length_s else []
     if isinstance(expression, Rate):
         return list(range(expression.seconds, length_s, expression.seconds))
+    end = start + timedelta(seconds=length_s)
     return [
-        second
-        for second in range(-start.second % 60, length_s, 60)
-        if expression.fires((start + timedelta(seconds=second)).astimezone(zone))
+        int((firing.time - start).total_seconds())
+        for firing in fired(expression, zone, start, end)
+        if firing.clocks != "skipped"
     ]
