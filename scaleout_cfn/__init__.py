@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         OwnKey,
         Permissions,
         PolicyStatement,
+        Queue,
         Registry,
         RegistryPipeline,
         Route,
@@ -114,9 +115,9 @@ _HOMES = {
     "config": (
         "Alarms AwsKeys Certificate Cluster Config Deployment Domain Ec2Capacity ExistingLoadBalancer"
         " ExistingVpc FargateCapacity GitHubPipeline GivenKey HealthCheck Http InternalService ManagedCapacity"
-        " NewLoadBalancer NewVpc NoPipeline NodeScaling Observability OwnKey Registry RegistryPipeline Route Scaling"
-        " Schedule Section SourcePipeline StandIn StepAdjustment StepScaling TargetTracking WebAlarms WebDeployment"
-        " WebService WorkerService tunable"
+        " NewLoadBalancer NewVpc NoPipeline NodeScaling Observability OwnKey Queue Registry RegistryPipeline Route"
+        " Scaling Schedule Section SourcePipeline StandIn StepAdjustment StepScaling TargetTracking WebAlarms"
+        " WebDeployment WebService WorkerService tunable"
         " Permissions PolicyStatement"
     ),
     "config.file": "load",
@@ -172,6 +173,7 @@ __all__ = [
     "Permissions",
     "PolicyStatement",
     "Profile",
+    "Queue",
     "Registry",
     "RegistryPipeline",
     "Report",

@@ -51,6 +51,7 @@ __all__ = [
     "join_cluster",
     "key_policy",
     "log_group_arn",
+    "only_by_tls",
     "pass_instance_role",
     "permit",
     "pull_image",
@@ -59,8 +60,10 @@ __all__ = [
     "read_environment_files",
     "read_secrets",
     "receive_balancer_logs",
+    "receive_messages",
     "refuse_plain_http",
     "run_pipeline",
+    "send_messages",
     "start_pipeline",
     "use_key",
     "write_flow_logs",
@@ -431,24 +434,43 @@ def receive_balancer_logs(bucket_arn: object) -> PolicyDocument:
                 )
             ),
         ),
-        _tls_only(bucket_arn),
+        _tls_only("s3", [bucket_arn, Join("", [bucket_arn, "/*"])]),
     )
 
 
 def refuse_plain_http(bucket_arn: object) -> PolicyDocument:
     """Let nobody near a bucket without TLS."""
-    return _document(_tls_only(bucket_arn))
+    return only_by_tls("s3", [bucket_arn, Join("", [bucket_arn, "/*"])])
 
 
-def _tls_only(bucket_arn: object) -> Statement:
+def only_by_tls(service: str, arns: Sequence[object]) -> PolicyDocument:
+    """Let nobody near what a service keeps without TLS."""
+    return _document(_tls_only(service, arns))
+
+
+def _tls_only(service: str, arns: Sequence[object]) -> Statement:
     return Statement(
         Sid="TlsOnly",
         Effect=Deny,
         Principal=Principal("*"),
-        Action=[s3.Action("*")],
-        Resource=[bucket_arn, Join("", [bucket_arn, "/*"])],
+        Action=[Action(service, "*")],
+        Resource=list(arns),
         Condition=Condition(Bool({"aws:SecureTransport": "false"})),
     )
+
+
+def receive_messages(queue_arn: object) -> PolicyDocument:
+    """What a worker does with its queue.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+    """
+    names = ("ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "ReceiveMessage")
+    return _document(_allow("Receive", _actions(*(f"sqs:{name}" for name in names)), [queue_arn]))
+
+
+def send_messages(queue_arns: Sequence[object]) -> PolicyDocument:
+    """Send to queues of others."""
+    return _document(_allow("Send", _actions("sqs:SendMessage"), queue_arns))
 
 
 GITHUB = "token.actions.githubusercontent.com"

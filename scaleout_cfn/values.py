@@ -30,6 +30,9 @@ __all__ = [
     "LogGroupName",
     "NamespaceArn",
     "Number",
+    "QueueArn",
+    "QueueName",
+    "QueueUrl",
     "RepositoryArn",
     "RepositoryName",
     "RoleArn",
@@ -186,6 +189,20 @@ class RepositoryArn(Value):
 
 class RepositoryName(Value):
     meaning = "The ECR repository that the image is pushed to."
+
+
+class QueueUrl(Value):
+    meaning = "Where messages for a worker are sent to."
+
+
+class QueueArn(Value):
+    meaning = "A worker's SQS queue."
+
+
+class QueueName(Value):
+    """A queue's name, as metrics want it."""
+
+    meaning = "The queue as CloudWatch names it."
 
 
 class RoleArn(Value):

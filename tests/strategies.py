@@ -30,12 +30,13 @@ from scaleout_cfn.config import (
     RegistryPipeline,
     Route,
     WebService,
+    WorkerService,
 )
 from scaleout_cfn.config.conflicts import conflicts
 from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
 from scaleout_cfn.config.tunables import Section, bare, default_of, fields_of, named_sections, sections_of
-from scaleout_cfn.config.units import Unit, units, with_stand_ins
+from scaleout_cfn.config.units import Unit, units, with_queue, with_stand_ins
 
 SERVICES = ["web", "api", "mailer", "order-desk"]
 POOLS = ["nodes", "second", "third"]
@@ -70,6 +71,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "capacity": st.sampled_from(["", *POOLS]),
     "image_of": st.sampled_from(["", "", *SERVICES]),
     "command": st.sampled_from([(), ("python", "-m", "mailer")]),
+    "sends_to": st.lists(st.sampled_from(SERVICES), max_size=2).map(tuple),
     "reaches": st.lists(st.sampled_from(SERVICES), max_size=2).map(tuple),
     "paths": st.sampled_from([(), ("/a/*",), ("/", "/b?/*")]),
     "hosts": st.sampled_from([(), ("a.example.com",), ("*.example.com", "b.example.com")]),
@@ -312,6 +314,15 @@ def _service(draw: st.DrawFn, config: Config, name: str) -> AnyService:
             codes=draw(st.sampled_from(["0-99", "12"] if service.protocol == "grpc" else ["200", "200-299,401"])),
         )
         return replace(service, health_check=check)
+    if isinstance(service, WorkerService) and service.queue is not None:
+        queue = replace(service.queue, seconds_per_message=min(service.queue.seconds_per_message, 60))
+        queue = replace(
+            queue,
+            latency_s=min(max(queue.latency_s, queue.seconds_per_message), 600),
+            visibility_s=max(queue.visibility_s, service.stop_timeout_s, 60),
+            oldest_s=max(queue.oldest_s, 600),
+        )
+        service = replace(service, queue=queue)
     scaling = service.scaling
     return replace(service, scaling=replace(scaling, requests=replace(scaling.requests, enabled=False)))
 
@@ -346,6 +357,7 @@ def _of_its_place(draw: st.DrawFn, unit: Unit) -> dict[str, Any]:
         and not isinstance(unit.pool, FargateCapacity)
     )
     changes["reaches"] = () if no_awsvpc else reaches
+    changes["sends_to"] = tuple(dict.fromkeys(name for name in settings.sends_to if name in with_queue(config)))
     if no_awsvpc:
         changes["network_mode"] = "auto"
     elif not isinstance(unit.pool, Ec2Capacity) or unit.is_reached or reaches:
@@ -522,7 +534,7 @@ def _roomy(draw: st.DrawFn, config: Config) -> Config:
 @st.composite
 def _scaling(draw: st.DrawFn, unit: Unit, most: int) -> Any:
     max_tasks = draw(st.integers(2, max(2, most)))
-    min_tasks = draw(st.integers(2, max_tasks))
+    min_tasks = draw(st.integers(0 if unit.queue else 2, max_tasks))
     schedules = st.lists(
         st.builds(
             Schedule,

@@ -108,7 +108,10 @@ def blocks(start: str) -> Iterator[tuple[int, list[str]]]:
 
 OPTIONAL = {
     index + offset
-    for start in ("# Instead, with kind", "# Another, of kind", "# None unless written", "#[[")
+    for start in (
+        *("# Instead, with kind", "# Another, of kind", "# None unless written", "# Inside it, none unless written"),
+        "#[[",
+    )
     for index, block in blocks(start)
     for offset in range(len(block))
 }

@@ -375,6 +375,7 @@ TAGGED = {
     "AWS::Logs::LogGroup",
     "AWS::S3::Bucket",
     "AWS::SNS::Topic",
+    "AWS::SQS::Queue",
 }
 
 

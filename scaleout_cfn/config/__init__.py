@@ -27,6 +27,7 @@ from scaleout_cfn.config.ground import (
 )
 from scaleout_cfn.config.permissions import Permissions, PolicyStatement
 from scaleout_cfn.config.pools import Capacity, Ec2Capacity, FargateCapacity, ManagedCapacity
+from scaleout_cfn.config.queues import Queue
 from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.config.services import (
     Alarms,
@@ -88,6 +89,7 @@ __all__ = [
     "Permissions",
     "Pipeline",
     "PolicyStatement",
+    "Queue",
     "Registry",
     "RegistryPipeline",
     "Route",

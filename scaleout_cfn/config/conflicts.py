@@ -25,6 +25,7 @@ from scaleout_cfn.config import (
 )
 from scaleout_cfn.config.container_conflicts import secrets_of
 from scaleout_cfn.config.permissions import named_in
+from scaleout_cfn.config.queue_conflicts import queue_conflicts, receivers
 from scaleout_cfn.config.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
 from scaleout_cfn.config.service_conflicts import service_conflicts, stand_in_conflicts
 from scaleout_cfn.config.sizes import FARGATE_VCPUS
@@ -51,6 +52,7 @@ def conflicts(config: Config) -> list[Conflict]:
         *_capacity(config),
         *(conflict for unit in units(config) for conflict in service_conflicts(unit)),
         *(conflict for unit in units(config) for conflict in stand_in_conflicts(unit)),
+        *(conflict for unit in units(config) for conflict in queue_conflicts(unit)),
         *_routes(config),
         *_providers(config),
     ]
@@ -134,6 +136,7 @@ def _names(config: Config) -> Iterator[Conflict]:
                 yield Conflict(f"{key}.reaches", f"{other} is the service itself; leave it out")
         if len(set(settings.reaches)) < len(settings.reaches):
             yield Conflict(f"{key}.reaches", "a service is named twice; name each once")
+    yield from receivers(config)
 
 
 def _image_of(config: Config, name: str, owner: str) -> Iterator[Conflict]:

@@ -307,3 +307,10 @@ class Task(Container, frozen=True, kw_only=True):
     permissions: Annotated[
         Permissions | None, tunable("What the application may do at AWS; without it nothing at all.")
     ] = None
+    sends_to: Annotated[
+        tuple[Annotated[str, NAME], ...],
+        tunable(
+            "Workers whose queues it may send to, by name; it finds the address in MAILER_QUEUE_URL for mailer.",
+            max_length=50,
+        ),
+    ] = ()

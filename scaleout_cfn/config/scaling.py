@@ -144,11 +144,19 @@ class Scaling(Section, frozen=True, kw_only=True):
     min_tasks: Annotated[int, tunable("Fewest tasks that run.", unit="tasks", ge=0, le=5000)] = 2
     max_tasks: Annotated[int, tunable("Most tasks that run.", unit="tasks", ge=1, le=5000)] = 20
     high_resolution: Annotated[
-        bool, tunable("CPU and memory every 20 s instead of every 60 s, at CloudWatch's price for custom metrics.")
+        bool,
+        tunable(
+            "CPU and memory every 20 s instead of every 60 s, at CloudWatch's price for custom metrics; not of a worker"
+            " with a queue, whose tasks are counted by them."
+        ),
     ] = True
-    cpu: Annotated[TargetTracking, tunable("Target tracking on average CPU use of what the tasks reserve.")] = (
-        TargetTracking(enabled=True, target=40, scale_out_cooldown_s=0, scale_in_cooldown_s=120)
-    )
+    cpu: Annotated[
+        TargetTracking,
+        tunable(
+            "Target tracking on average CPU use of what the tasks reserve; of a worker with a queue only where"
+            " something of it is changed."
+        ),
+    ] = TargetTracking(enabled=True, target=40, scale_out_cooldown_s=0, scale_in_cooldown_s=120)
     memory: Annotated[TargetTracking, tunable("Target tracking on average memory use of what the tasks reserve.")] = (
         TargetTracking(target=75)
     )

@@ -69,7 +69,7 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
         )
     if settings.permissions is not None:
         yield from permission_conflicts(f"{key}.permissions", settings.permissions)
-    yield from _scaling(f"{key}.scaling", settings.scaling)
+    yield from _scaling(f"{key}.scaling", settings.scaling, unit.scaling.high_resolution)
     yield from _pipeline(unit)
 
 
@@ -176,7 +176,7 @@ def _on_its_pool(unit: Unit) -> Iterator[Conflict]:
             )
 
 
-def _scaling(key: str, scaling: Scaling) -> Iterator[Conflict]:
+def _scaling(key: str, scaling: Scaling, high_resolution: bool) -> Iterator[Conflict]:
     if scaling.min_tasks > scaling.max_tasks:
         yield Conflict(f"{key}.min_tasks", f"got {scaling.min_tasks}, more than max_tasks = {scaling.max_tasks}")
     for index, schedule in enumerate(scaling.schedules):
@@ -193,11 +193,9 @@ def _scaling(key: str, scaling: Scaling) -> Iterator[Conflict]:
             yield Conflict(f"{key}.{kind}", f"the name {', '.join(twice)} is there twice; names are unique")
     for index, policy in enumerate(scaling.step_policies):
         where = f"{key}.step_policies[{index}]"
-        if policy.period_s < 60 and not scaling.high_resolution:
-            yield Conflict(
-                f"{where}.period_s",
-                f"got {policy.period_s}, where metrics come every 60 s; give 60, or set {key}.high_resolution = true",
-            )
+        if policy.period_s < 60 and not high_resolution:
+            cure = f"give 60, or set {key}.high_resolution = true" if not scaling.high_resolution else "give 60"
+            yield Conflict(f"{where}.period_s", f"got {policy.period_s}, where metrics come every 60 s; {cure}")
         if policy.min_adjustment_magnitude > 1 and policy.adjustment_type != "PercentChangeInCapacity":
             yield Conflict(
                 f"{where}.min_adjustment_magnitude",

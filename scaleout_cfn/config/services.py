@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from scaleout_cfn.config.containers import Task
 from scaleout_cfn.config.ground import ARN, CERTIFICATE, HOSTED_ZONE
+from scaleout_cfn.config.queues import Queue
 from scaleout_cfn.config.scaling import Scaling
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import (
@@ -408,10 +409,11 @@ class InternalService(Service, frozen=True, kw_only=True, tag_field="kind", tag=
 
 
 class WorkerService(Service, frozen=True, kw_only=True, tag_field="kind", tag="worker"):
-    """A service that nothing is sent to: it looks for its work itself."""
+    """A service that no request is sent to: it looks for its work itself, or receives it from a queue."""
 
     deployment: Annotated[Deployment, tunable("How a new version takes over.")] = Deployment()
     alarms: Annotated[Alarms, tunable("What raises an alarm.")] = Alarms()
+    queue: Annotated[Queue | None, tunable("The queue that it receives from, and is scaled by.")] = None
 
 
 AnyService = WebService | InternalService | WorkerService

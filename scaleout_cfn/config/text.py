@@ -228,8 +228,7 @@ def _write_example(
     lines: list[str], section: type[Section], key: str, *, unlike: type[Section] | None = None, kind: Sequence[str] = ()
 ) -> None:
     """A section that is not there, and what may be in it, as comments: but for what it has as `unlike` has it."""
-    known = {field.name: field.type for field in fields_of(unlike)} if unlike else {}
-    own = [(field, *bare(field.type)) for field in fields_of(section) if field.type != known.get(field.name)]
+    own = _own(section, unlike)
     lines += [f"#[{key}]", *kind]
     for field, inner, meta in own:
         if not sections_of(inner) and not named_sections(inner) and not section_items(inner):
@@ -237,6 +236,17 @@ def _write_example(
             value = default_of(field)
             lines += [*_comment(inner, meta), f"#{field.name} = " + ("..." if value is None else toml(value))]
     lines.append("")
+    _write_left_out(lines, own, key)
+
+
+def _own(section: type[Section], unlike: type[Section] | None) -> list[tuple[FieldInfo, Any, Meta | None]]:
+    """The fields of a section with their types, but for those that another has, too."""
+    known = {field.name: field.type for field in fields_of(unlike)} if unlike else {}
+    return [(field, *bare(field.type)) for field in fields_of(section) if field.type != known.get(field.name)]
+
+
+def _write_left_out(lines: list[str], own: list[tuple[FieldInfo, Any, Meta | None]], key: str) -> None:
+    """What may be in a section and is not unless it is written, as comments."""
     for field, inner, meta in own:
         assert meta is not None
         if section_items(inner):
@@ -261,6 +271,9 @@ def _write_named(
             short: list[str] = []
             _write_short(short, entry, None, key, kind)
             lines += [*short[1:], ""]
+            if type(entry) not in whole:
+                absent = [own for own in _own(type(entry), like) if getattr(entry, own[0].name) is None]
+                _write_left_out(lines, absent, key)
         else:
             lines += [f"# {meta.description}", f"[{key}]"]
             if kind:

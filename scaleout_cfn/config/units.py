@@ -17,12 +17,26 @@ from scaleout_cfn.config import (
     FargateCapacity,
     InternalService,
     NoPipeline,
+    Queue,
     Route,
     Scaling,
+    TargetTracking,
     WebService,
+    WorkerService,
 )
 
-__all__ = ["IMAGE", "Unit", "name_of", "names_of", "service_in", "title_of", "units", "with_stand_ins"]
+__all__ = [
+    "IMAGE",
+    "Unit",
+    "name_of",
+    "names_of",
+    "queue_variable",
+    "service_in",
+    "title_of",
+    "units",
+    "with_queue",
+    "with_stand_ins",
+]
 
 #: What the name of a root parameter that is an image ends in.
 IMAGE = "ImageUri"
@@ -153,6 +167,23 @@ class Unit(Struct, frozen=True):
         return isinstance(self.settings, InternalService)
 
     @property
+    def queue(self) -> Queue | None:
+        """The queue that its tasks receive from."""
+        return self.settings.queue if isinstance(self.settings, WorkerService) else None
+
+    @property
+    def scaling(self) -> Scaling:
+        """What moves its tasks. With a queue that is its backlog, and CPU only where somebody has said how.
+
+        Its tasks are then counted by their samples of a minute, of which metrics of every 20 s have another number.
+        """
+        scaling = self.settings.scaling
+        if self.queue is None:
+            return scaling
+        cpu = TargetTracking() if scaling.cpu == Scaling().cpu else scaling.cpu
+        return replace(scaling, cpu=cpu, high_resolution=False)
+
+    @property
     def stand_in(self) -> Unit | None:
         """What takes its place for a while: a service as this one, on another pool or in another network mode."""
         settings = self.settings
@@ -201,6 +232,16 @@ def units(config: Config) -> list[Unit]:
 def with_stand_ins(services: Iterable[Unit]) -> list[Unit]:
     """Services, and before each that has one what stands in for it."""
     return [each for unit in services for each in (unit.stand_in, unit) if each is not None]
+
+
+def with_queue(config: Config) -> dict[str, Queue]:
+    """The queues of a config, by the service that receives from each."""
+    return {unit.name: unit.queue for unit in units(config) if unit.queue is not None}
+
+
+def queue_variable(name: str) -> str:
+    """The environment variable that tells others where to send for a service: `ORDER_MAILER_QUEUE_URL`."""
+    return f"{name.replace('-', '_').upper()}_QUEUE_URL"
 
 
 def names_of(sections: Mapping[str, object]) -> str:

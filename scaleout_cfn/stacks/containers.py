@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from troposphere import Ref, ecs
 
@@ -23,8 +23,12 @@ def container(
     memory_mib: int,
     registry_secret: str = "",
     ports: Sequence[ecs.PortMapping] = (),
+    told: Mapping[str, object] = {},
 ) -> ecs.ContainerDefinition:
-    """One container of a task: `cpu_units` and `memory_mib` are its own share, in 1/1024 of a vCPU and MiB."""
+    """One container of a task: `cpu_units` and `memory_mib` are its own share, in 1/1024 of a vCPU and MiB.
+
+    `told` are variables that the set adds to its environment.
+    """
     made = ecs.ContainerDefinition(
         Name=name,
         Image=image,
@@ -62,9 +66,9 @@ def container(
             ecs.Tmpfs(ContainerPath=path, Size=size, MountOptions=["noexec", "nosuid", "nodev"])
             for path, size in sorted(settings.tmpfs_mib.items())
         ]
-    if settings.environment:
+    if variables := {**settings.environment, **told}:
         made.Environment = [
-            ecs.Environment(Name=variable, Value=value) for variable, value in sorted(settings.environment.items())
+            ecs.Environment(Name=variable, Value=value) for variable, value in sorted(variables.items())
         ]
     if settings.environment_files:
         made.EnvironmentFiles = [

@@ -10,7 +10,7 @@ from troposphere import Sub, cloudwatch
 
 from scaleout_cfn.config import Config
 from scaleout_cfn.config.units import Unit, title_of, units
-from scaleout_cfn.metrics import ALB, ECS, INSIGHTS
+from scaleout_cfn.metrics import ALB, ECS, INSIGHTS, SQS, running_tasks
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.values import (
     CapacityProviderName,
@@ -18,6 +18,7 @@ from scaleout_cfn.values import (
     GroupName,
     LoadBalancerName,
     LogGroupName,
+    QueueName,
     StackName,
     TargetGroupName,
     Text,
@@ -42,6 +43,7 @@ def build(
     log_group_name: dict[str, LogGroupName],
     capacity_provider: dict[str, CapacityProviderName],
     group_name: dict[str, GroupName],
+    queue_name: dict[str, QueueName],
 ) -> Outputs:
     services = units(config)
     titles = [unit.service for unit in services]
@@ -54,6 +56,7 @@ def build(
         ("Targets", target_group_name),
         ("Logs", log_group_name),
         ("Group", group_name),
+        ("Queue", queue_name),
         ("Provider", {name: provider for name, provider in capacity_provider.items() if name in group_name}),
     ):
         known |= {f"{title_of(name)}{what}": value for name, value in values.items()}
@@ -98,6 +101,8 @@ def _service(unit: Unit, titles: list[str]) -> list[list[dict[str, Any]]]:
     }
     if not unit.is_web:
         found = [_use(unit, titles), *_tasks(unit, titles)]
+        if unit.queue is not None:
+            return [[*_queue(unit), *found], [{"type": "log", "width": WIDTH, "properties": log}]]
         rest = WIDTH - sum(widget["width"] for widget in found)
         return [[*found, {"type": "log", "width": rest, "properties": log}]]
     targets = ["LoadBalancer", "${LoadBalancer}", "TargetGroup", f"${{{unit.title}Targets}}"]
@@ -125,21 +130,34 @@ def _use(unit: Unit, titles: list[str]) -> dict[str, Any]:
     return _graph(f"{unit.name}: CPU and memory, percent", "Average", lines, 6)
 
 
+def _queue(unit: Unit) -> list[dict[str, Any]]:
+    """What waits in a worker's queue, what is worked on, and how long the oldest has been there."""
+
+    def line(metric: str, label: str) -> list[Any]:
+        return [SQS, metric, "QueueName", f"${{{unit.title}Queue}}", {"label": label}]
+
+    counted = [
+        line("ApproximateNumberOfMessagesVisible", "waiting"),
+        line("ApproximateNumberOfMessagesNotVisible", "in work"),
+    ]
+    age = [line("ApproximateAgeOfOldestMessage", "oldest")]
+    return [
+        _graph(f"{unit.name}: messages", "Average", counted, 6),
+        _graph(f"{unit.name}: age of the oldest message, seconds", "Maximum", age, 6),
+    ]
+
+
 def _tasks(unit: Unit, titles: list[str]) -> list[dict[str, Any]]:
     """How many tasks of a service behind no load balancer run, where a metric says so.
 
-    Without Container Insights it is the number of a minute's samples; no page says how many a task has of 20 s metrics.
-    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service_utilization.html
+    No page says how many samples a task has of 20 s metrics.
     """
-    if unit.config.cluster.container_insights != "disabled":
-        lines = [
-            _found(unit, titles, INSIGHTS, metric, "Average", label)
-            for metric, label in (("RunningTaskCount", "running"), ("DesiredTaskCount", "desired"))
-        ]
-    elif unit.settings.scaling.high_resolution:
+    insights = unit.config.cluster.container_insights != "disabled"
+    if unit.scaling.high_resolution and not insights:
         return []
-    else:
-        lines = [_found(unit, titles, ECS, "CPUUtilization", "SampleCount", "running")]
+    lines = [_found(unit, titles, *running_tasks(insights), "running")]
+    if insights:
+        lines.append(_found(unit, titles, INSIGHTS, "DesiredTaskCount", "Average", "desired"))
     return [_graph(f"{unit.name}: tasks", "Average", lines, 6)]
 
 

@@ -26,6 +26,9 @@ from scaleout_cfn.values import (
     ListenerArn,
     LoadBalancerName,
     LogGroupName,
+    QueueArn,
+    QueueName,
+    QueueUrl,
     RepositoryArn,
     RepositoryName,
     SecurityGroupId,
@@ -48,6 +51,9 @@ class Outputs(Struct, frozen=True):
     target_group_name: TargetGroupName | None = None
     #: What a deployment watches.
     alarms: AlarmNames | None = None
+    queue_url: QueueUrl | None = None
+    queue_arn: QueueArn | None = None
+    queue_name: QueueName | None = None
 
 
 def build(
@@ -85,6 +91,12 @@ def build(
     if unit.network_mode == "awsvpc":
         assert vpc_id is not None
         outputs["security_group"] = _security_group(stack, unit, vpc_id, load_balancer_security_group)
+    if unit.queue is not None:
+        from scaleout_cfn.stacks.queue import add_queue  # here, for most services have none
+
+        assert topic is not None
+        made = add_queue(stack, unit.queue, topic, key)
+        outputs |= {"queue_url": made.url, "queue_arn": made.arn, "queue_name": made.name}
     if isinstance(unit.settings, WebService):
         assert vpc_id is not None and load_balancer_name is not None and topic is not None
         targets = _target_group(stack, unit, unit.settings, vpc_id)

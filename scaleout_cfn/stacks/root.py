@@ -7,7 +7,7 @@ gets what from whom, in the order in which they are made.
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from msgspec import Struct
 from troposphere import Equals, FindInMap, If, Join, Not, Ref, Sub
@@ -25,7 +25,7 @@ from scaleout_cfn.config import (
     OwnKey,
     WebService,
 )
-from scaleout_cfn.config.units import Unit, units, with_stand_ins
+from scaleout_cfn.config.units import Unit, units, with_queue, with_stand_ins
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks import (
     capacity,
@@ -49,15 +49,19 @@ from scaleout_cfn.values import (
     LoadBalancerName,
     LogGroupName,
     Number,
+    QueueUrl,
     RoleArn,
     SecurityGroupId,
     StackName,
     SubnetIds,
     Text,
+    Value,
     VpcId,
 )
 
 __all__ = ["Outputs", "build"]
+
+V = TypeVar("V", bound=Value)
 
 
 class Outputs(Struct, frozen=True):
@@ -70,6 +74,7 @@ class Outputs(Struct, frozen=True):
     repository_uri: Annotated[dict[str, Text], "Where to push the image."]
     cluster_name: Annotated[ClusterName, "The ECS cluster."]
     log_group_name: Annotated[dict[str, LogGroupName], "The log group of the containers."]
+    queue_url: Annotated[dict[str, QueueUrl], "Where to send messages for the worker."]
     dashboard_url: Annotated[Text, "The dashboard."]
     # For a stack of one's own beside ours.
     vpc_id: Annotated[VpcId, "The VPC."]
@@ -149,9 +154,10 @@ def build(stack: Stack, config: Config) -> Outputs:
             load_balancer_dns_name=web.dns_name if web and made_names else None,
             load_balancer_zone=web.canonical_zone if web and made_names else None,
             stand_in=ground[unit.stand_in.name].target_group if unit.stand_in else None,
-            topic=told.topic if web else None,
+            topic=told.topic if web or unit.queue else None,
             key=key,
         )
+    queues = with_queue(config)
 
     view = stack.nest(
         "Dashboard",
@@ -166,6 +172,7 @@ def build(stack: Stack, config: Config) -> Outputs:
         log_group_name={unit.name: ground[unit.name].log_group_name for unit in services},
         capacity_provider={name: pools.capacity_provider[name] for name in pools.group_name},
         group_name=pools.group_name,
+        queue_name={name: _there_is(ground[name].queue_name) for name in queues},
     )
 
     # Last, for they change with each image, and nobody takes anything of them. A first deployment has no image yet:
@@ -195,13 +202,18 @@ def build(stack: Stack, config: Config) -> Outputs:
             alarms=base.alarms,
             subnets=net.node_subnets if apart else None,
             security_group=base.security_group,
-            reached_group={name: _group_of(ground[name]) for name in unit.settings.reaches},
+            reached_group={name: _there_is(ground[name].security_group) for name in unit.settings.reaches},
             reached=_there(unit, has_image),
             namespace=names.namespace if names and connected else None,
             min_tasks=min_tasks.get(unit.name),
             max_tasks=max_tasks.get(unit.name),
             topic=told.topic if scaled else None,
-            key=key if unit.settings.secrets else None,
+            key=key if unit.settings.secrets or unit.queue or unit.settings.sends_to else None,
+            queue_url=base.queue_url,
+            queue_arn=base.queue_arn,
+            queue_name=base.queue_name,
+            sent_url={name: _there_is(ground[name].queue_url) for name in unit.settings.sends_to},
+            sent_arn={name: _there_is(ground[name].queue_arn) for name in unit.settings.sends_to},
         )
     for unit in running:
         # A task finds by name only what was there when it started. A Ref is a dependency, here too; DependsOn may not
@@ -246,6 +258,7 @@ def build(stack: Stack, config: Config) -> Outputs:
         repository_uri={name: base.repository_uri for name, base in ground.items() if base.repository_uri},
         cluster_name=ecs.cluster_name,
         log_group_name={unit.name: ground[unit.name].log_group_name for unit in services},
+        queue_url={name: _there_is(ground[name].queue_url) for name in queues},
         dashboard_url=_console_link(stack, view.dashboard_name),
         vpc_id=net.vpc_id,
         node_subnets=net.node_subnets,
@@ -312,9 +325,10 @@ def _there(unit: Unit, has_image: dict[str, str]) -> Text | None:
     return Text(Join(",", there)) if there else None
 
 
-def _group_of(base: foundation.Outputs) -> SecurityGroupId:
-    assert base.security_group is not None
-    return base.security_group
+def _there_is(value: V | None) -> V:
+    """A value of a foundation that its section says is there."""
+    assert value is not None
+    return value
 
 
 def _url(unit: Unit, alb: load_balancer.Outputs) -> Text:

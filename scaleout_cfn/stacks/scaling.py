@@ -12,7 +12,7 @@ from scaleout_cfn.config.units import Unit
 from scaleout_cfn.metrics import ALB, ECS, INSIGHTS, dimensions
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import at_maximum
-from scaleout_cfn.values import ClusterName, LoadBalancerName, Number, TargetGroupName, TopicArn
+from scaleout_cfn.values import ClusterName, LoadBalancerName, Number, QueueName, TargetGroupName, TopicArn
 
 __all__ = ["scale"]
 
@@ -30,13 +30,14 @@ def scale(
     min_tasks: Number,
     max_tasks: Number,
     topic: TopicArn,
+    queue_name: QueueName | None,
 ) -> None:
     """Add to a service's stack what moves the number of its tasks.
 
     Here and not in a stack beside it: within one template CloudFormation knows that a service which is changed in
     place keeps its name, so that a change set says nothing of what hangs on it.
     """
-    scaling = unit.settings.scaling
+    scaling = unit.scaling
     # A service's Ref is its ARN, arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/NAME. A GetAtt of a resource that changes
     # counts as unknown in a change set, the Ref of one that is changed in place does not.
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_ResourceChangeDetail.html
@@ -78,10 +79,18 @@ def scale(
         )
         _track(stack, target, "RequestTracking", scaling.requests, requests)
     in_service: dict[str, object] = {"ClusterName": cluster_name, "ServiceName": Select(2, Split("/", arn))}
+    insights = unit.config.cluster.container_insights != "disabled"
+    if unit.queue is not None:
+        from scaleout_cfn.stacks.backlog import scale_by_backlog  # here, for most services have no queue
+
+        assert queue_name is not None
+        scale_by_backlog(stack, target, unit.queue, queue_name, in_service, insights)
     for step_policy in scaling.step_policies:
         _step(stack, target, step_policy, in_service)
 
     for title, metric in METRICS.items():
+        if unit.queue is not None and title == "cpu" and not scaling.cpu.enabled:
+            continue  # a worker with a backlog uses all the CPU that it has; the age of its messages tells more
         stack.add(
             cloudwatch.Alarm(
                 f"{title.capitalize()}High",
@@ -105,7 +114,7 @@ def scale(
         # Counted by the load balancer: a count of tasks is a metric of Container Insights only.
         on_targets: dict[str, object] = {"LoadBalancer": load_balancer_name, "TargetGroup": target_group_name}
         watched = ALB, "HealthyHostCount", on_targets
-    elif unit.config.cluster.container_insights != "disabled":
+    elif insights:
         watched = INSIGHTS, "RunningTaskCount", in_service
     else:
         return

@@ -5,13 +5,14 @@ It changes with each image, and nobody takes an output of it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
 from troposphere import Ref, ec2, ecs, iam
 
 from scaleout_cfn.config import Ec2Capacity, FargateCapacity, ManagedCapacity, NewVpc, WebService
-from scaleout_cfn.config.units import Unit
+from scaleout_cfn.config.units import Unit, queue_variable
 from scaleout_cfn.errors import SetError
 from scaleout_cfn.grammars import ecr_repository
 from scaleout_cfn.iam import (
@@ -25,6 +26,9 @@ from scaleout_cfn.iam import (
     pull_image,
     read_environment_files,
     read_secrets,
+    receive_messages,
+    send_messages,
+    use_key,
     write_logs,
 )
 from scaleout_cfn.stack import Stack
@@ -39,6 +43,9 @@ from scaleout_cfn.values import (
     LogGroupName,
     NamespaceArn,
     Number,
+    QueueArn,
+    QueueName,
+    QueueUrl,
     RepositoryArn,
     SecurityGroupId,
     SubnetIds,
@@ -78,10 +85,19 @@ def build(
     max_tasks: Number | None,
     topic: TopicArn | None,
     key: KeyArn | None,
+    queue_url: QueueUrl | None,
+    queue_arn: QueueArn | None,
+    queue_name: QueueName | None,
+    sent_url: dict[str, QueueUrl],
+    sent_arn: dict[str, QueueArn],
 ) -> Outputs:
     settings = unit.settings
     execution_role = _execution_role(stack, unit, repository_arn, log_group_name, key)
-    definition = _task_definition(stack, unit, execution_role, image_uri, log_group_name)
+    task_role = _task_role(stack, unit, queue_arn, sent_arn, key)
+    told = {queue_variable(name): url for name, url in sent_url.items()}
+    if queue_url is not None:
+        told["QUEUE_URL"] = queue_url
+    definition = _task_definition(unit, execution_role, task_role, _container(unit, image_uri, log_group_name, told))
     if reached is not None:
         # A task finds by name only what was there when it started: when one that is reached comes, tasks are new.
         # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html
@@ -118,7 +134,7 @@ def build(
     if namespace is not None:
         service.ServiceConnectConfiguration = _service_connect(unit, namespace)
     _let_in(stack, unit, security_group, reached_group)
-    if settings.scaling.high_resolution:
+    if unit.scaling.high_resolution:
         # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-service-monitoringconfiguration.html
         service.Monitoring = ecs.MonitoringConfiguration(
             MetricConfigurations=[
@@ -140,12 +156,13 @@ def build(
         min_tasks=min_tasks,
         max_tasks=max_tasks,
         topic=topic,
+        queue_name=queue_name,
     )
     return Outputs()
 
 
 def _task_definition(
-    stack: Stack, unit: Unit, execution_role: iam.Role, image_uri: Text, log_group_name: LogGroupName
+    unit: Unit, execution_role: iam.Role, task_role: iam.Role, own: ecs.ContainerDefinition
 ) -> ecs.TaskDefinition:
     settings = unit.settings
     definition = ecs.TaskDefinition(
@@ -155,8 +172,8 @@ def _task_definition(
         NetworkMode=unit.network_mode,
         RequiresCompatibilities=[COMPATIBILITY[type(unit.pool)]],
         ExecutionRoleArn=execution_role.get_att("Arn"),
-        TaskRoleArn=_task_role(stack, unit).get_att("Arn"),
-        ContainerDefinitions=[_container(unit, image_uri, log_group_name)],
+        TaskRoleArn=task_role.get_att("Arn"),
+        ContainerDefinitions=[own],
     )
     if not isinstance(unit.pool, Ec2Capacity):
         definition.Cpu, definition.Memory = str(settings.cpu_units), str(settings.memory_mib)
@@ -218,7 +235,9 @@ def _let_in(
         )
 
 
-def _container(unit: Unit, image_uri: Text, log_group_name: LogGroupName) -> ecs.ContainerDefinition:
+def _container(
+    unit: Unit, image_uri: Text, log_group_name: LogGroupName, told: Mapping[str, object]
+) -> ecs.ContainerDefinition:
     ports = []
     if unit.port is not None:
         port = ecs.PortMapping(ContainerPort=unit.port, Protocol="tcp")
@@ -238,6 +257,7 @@ def _container(unit: Unit, image_uri: Text, log_group_name: LogGroupName) -> ecs
         memory_mib=settings.memory_mib,
         registry_secret=unit.registry_secret,
         ports=ports,
+        told=told,
     )
     if settings.gpus:
         made.ResourceRequirements = [ecs.ResourceRequirement(Type="GPU", Value=str(settings.gpus))]
@@ -270,7 +290,9 @@ def _execution_role(
     return stack.add(iam.Role("ExecutionRole", AssumeRolePolicyDocument=assumed_by("ecs-tasks"), Policies=policies))
 
 
-def _task_role(stack: Stack, unit: Unit) -> iam.Role:
+def _task_role(
+    stack: Stack, unit: Unit, queue_arn: QueueArn | None, sent_arn: Mapping[str, QueueArn], key: KeyArn | None
+) -> iam.Role:
     """What the application itself may do: nothing that its section does not say."""
     role = iam.Role("TaskRole", AssumeRolePolicyDocument=assumed_by("ecs-tasks"))
     permissions = unit.settings.permissions
@@ -279,6 +301,12 @@ def _task_role(stack: Stack, unit: Unit) -> iam.Role:
         policies["exec-sessions"] = carry_exec_sessions()
     if permissions is not None and (allowed := permit(permissions)).Statement:
         policies["permissions"] = allowed
+    if queue_arn is not None:
+        policies["receive-messages"] = receive_messages(queue_arn)
+    if sent_arn:
+        policies["send-messages"] = send_messages([arn for _, arn in sorted(sent_arn.items())])
+    if key is not None and (queue_arn is not None or sent_arn):
+        policies["use-key"] = use_key(key, "sqs")
     if policies:
         role.Policies = [iam.Policy(PolicyName=name, PolicyDocument=document) for name, document in policies.items()]
         size = sum(map(characters, policies.values()))

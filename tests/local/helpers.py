@@ -237,6 +237,7 @@ def _inventory(account: Account) -> Iterator[tuple[str, str]]:
         ("servicediscovery", "list_namespaces", "Namespaces", "Name"),
         ("servicediscovery", "list_services", "Services", "Name"),
         ("sns", "list_topics", "Topics", "TopicArn"),
+        ("sqs", "list_queues", "QueueUrls", ""),
         ("ssm", "describe_parameters", "Parameters", "Name"),
     ):
         for entry in _listed(account.client(service), operation, key):
