@@ -534,7 +534,8 @@ def _roomy(draw: st.DrawFn, config: Config) -> Config:
 @st.composite
 def _scaling(draw: st.DrawFn, unit: Unit, most: int) -> Any:
     max_tasks = draw(st.integers(2, max(2, most)))
-    min_tasks = draw(st.integers(0 if unit.queue else 2, max_tasks))
+    to_none = unit.queue is not None and unit.settings.deployment.maximum_percent == 200
+    min_tasks = draw(st.integers(0 if to_none else 2, max_tasks))
     schedules = st.lists(
         st.builds(
             Schedule,
