@@ -78,12 +78,16 @@ def lint_files(*paths: Path | str, regions: Sequence[str] = ()) -> Report:
     own = [problem for source in sources.values() for problem in source.problems]
     for finding in findings_of(stacks):
         own.append(replace(finding, line=sources[finding.file].line(finding.path) or 1))
-    # What cannot be read, cfn-lint cannot check: its E0000 is the finding that is there already.
-    answers = {
-        name: cfn_lint(reader.base / name, _settings(reader.base / name, places), regions)
-        for name, source in sources.items()
-        if not source.problems
-    }
+    answers: dict[str, Answer] = {}
+    # Files of one folder with one text are checked once, as those of like services are: they name the same neighbours.
+    alike: dict[tuple[Path, bytes], Answer] = {}
+    for name, source in sources.items():
+        # What cannot be read, cfn-lint cannot check: its E0000 is the finding that is there already.
+        if not source.problems:
+            path = reader.base / name
+            if (path.parent, source.raw) not in alike:
+                alike[path.parent, source.raw] = cfn_lint(path, _settings(path, places), regions)
+            answers[name] = alike[path.parent, source.raw]
     own = [finding for finding in own if _is_wanted(finding, sources[finding.file], answers.get(finding.file))]
     overlaps = {rule.id: rule.overlaps for rule in RULES}
     said_already = [(finding, overlaps[finding.rule]) for finding in own if overlaps.get(finding.rule)]

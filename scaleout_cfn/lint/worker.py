@@ -19,6 +19,9 @@ from typing import Any
 # cfn-lint takes a fifth of it on the largest templates that CloudFormation takes.
 MEMORY = 2 << 30
 
+# Of cfn-lint's own rules it is some dozens.
+MOST_KINDS = 1_000
+
 SEVERITIES = {"error": "error", "warning": "warning", "informational": "info"}
 
 
@@ -66,6 +69,34 @@ def _rules(folders: Sequence[str]) -> Any:
     return rules
 
 
+def make_validators_once() -> None:
+    """Have cfn-lint make a class of validators once for the same parts.
+
+    It makes a dataclass wherever a rule looks into a place with rules of its own. For a set of twenty services that is
+    1,391 of them of 15 different kinds, and takes a fifth of the time.
+    """
+    from cfnlint.jsonschema import validators
+
+    # It is not for others to call: where a version has none, there is nothing to make once.
+    if not hasattr(validators, "create"):
+        return
+    made: dict[Any, Any] = {}
+    make = validators.create
+
+    def create(**parts: Any) -> Any:
+        key = tuple(
+            (name, tuple(part.items()) if isinstance(part, dict) else repr(part)) for name, part in parts.items()
+        )
+        if key not in made:
+            # Rules of somebody's own might bring others each time.
+            if len(made) == MOST_KINDS:
+                made.clear()
+            made[key] = make(**parts)
+        return made[key]
+
+    validators.create = create
+
+
 def _bound(seconds: float) -> None:
     """End this process once it has worked for so many seconds of CPU from now on; not at all for none."""
     if hasattr(signal, "setitimer"):  # not on Windows
@@ -75,7 +106,7 @@ def _bound(seconds: float) -> None:
 def main() -> None:
     # cfn-lint makes many objects at once and drops few in cycles: with the usual thresholds a sixth of its time goes
     # into collections that find next to nothing.
-    gc.set_threshold(200_000, 50, 1_000)
+    gc.set_threshold(1_000_000, 50, 1_000)
     try:
         import resource
 
@@ -89,6 +120,8 @@ def main() -> None:
     # It logs what it finds, too.
     logging.disable(logging.CRITICAL)
     answers, sys.stdout = sys.stdout, sys.stderr
+    # Here, so that cfn-lint is loaded by the time it is asked.
+    make_validators_once()
     # Whoever asked may be gone at once, without ending this.
     with suppress(BrokenPipeError):
         for line in sys.stdin:

@@ -54,14 +54,15 @@ class Source:
     """One template file.
 
     `body` is the long form, empty where the text cannot be read. `lines` maps a dotted path to its
-    line, counted from 1. `problems` says what is wrong with the text itself, `size` counts its bytes,
-    `is_read` says that it is good YAML or JSON with something in it.
+    line, counted from 1. `problems` says what is wrong with the text itself, `raw` is the file as it is, `size`
+    counts its bytes, `is_read` says that it is good YAML or JSON with something in it.
     """
 
     name: str
     body: dict[str, Any]
     lines: Mapping[str, int] = field(default_factory=dict, repr=False)
     problems: tuple[Finding, ...] = ()
+    raw: bytes = field(default=b"", repr=False)
     size: int = 0
     is_read: bool = False
 
@@ -215,7 +216,7 @@ class Reader:
         has_resources = "Resources" in source.body and not isinstance(source.body["Resources"], list)
         if source.is_read and not (meant or has_resources or "AWSTemplateFormatVersion" in source.body):
             return None
-        return replace(source, size=size)
+        return replace(source, raw=raw, size=size)
 
     def _name(self, path: Path) -> str:
         path = Path(os.path.normpath(path.absolute()))

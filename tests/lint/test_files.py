@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.lint import RULES, check_set
-from scaleout_cfn.lint.cfn_lint import CfnLint
+from scaleout_cfn.lint.cfn_lint import Answer, CfnLint
 from scaleout_cfn.lint.files import lint_files
 from scaleout_cfn.lint.rules.base import Faults
 from scaleout_cfn.templates.reading import read_folder
@@ -389,3 +390,55 @@ def test_linting_imports_neither_troposphere_nor_boto3_nor_rich(tmp_path: Path) 
     done = subprocess.run([sys.executable, "-c", code, "lint", "a.yaml"], capture_output=True, text=True, check=False)
     assert done.returncode == 10
     assert done.stdout.endswith("set()\n")
+
+
+class Counting(CfnLint):
+    """cfn-lint, and what it was asked about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[Path] = []
+
+    def __call__(self, template: Path, settings: Path, regions: Sequence[str]) -> Answer:
+        self.asked.append(template)
+        return super().__call__(template, settings, regions)
+
+
+def test_files_of_one_folder_with_one_text_are_checked_once_and_each_has_its_findings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = Counting()
+    monkeypatch.setattr("scaleout_cfn.lint.files.cfn_lint", counting)
+    parent = f"{TOPIC}  N: {{Type: 'AWS::CloudFormation::Stack', Properties: {{TemplateURL: child.yaml}}}}\n"
+    for folder, child in (("a", "Parameters: {P: {Type: String}}\n"), ("b", "")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "child.yaml").write_text(child + TOPIC, encoding="utf-8")
+        for name in ("one.yaml", "two.yaml"):
+            (tmp_path / folder / name).write_text(parent, encoding="utf-8")
+    found = lint_files(tmp_path).findings
+    assert len(counting.asked) == 4
+    one, two, other = (
+        {replace(finding, file="") for finding in found if finding.file == file}
+        for file in ("a/one.yaml", "a/two.yaml", "b/one.yaml")
+    )
+    assert one == two != other
+    assert "E3012" in {finding.rule for finding in other}
+
+
+def test_cfn_lint_makes_no_class_of_validators_twice(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(BROKEN, encoding="utf-8")
+    worker = Path(sys.modules[CfnLint.__module__].__file__ or "").with_name("worker.py")
+    code = f"""
+import runpy
+from cfnlint.jsonschema import validators
+worker, make, made = runpy.run_path({str(worker)!r}), validators.create, []
+validators.create = lambda **parts: made.append(parts) or make(**parts)
+worker["make_validators_once"]()
+for _ in range(2):
+    said = worker["answer"]({{"settings": ".", "template": "a.yaml", "regions": []}})
+    print(len(made), len(said["found"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    first, second = done.stdout.splitlines()
+    assert first == second
+    assert int(first.split()[0]) > 0
