@@ -45,6 +45,7 @@ COMMANDS = {
     "status": "status",
     "events": "status",
     "outputs": "status",
+    "alarms": "alarms",
     "diagnose": "diagnose",
     "image": "image",
     "rollout": "rollout",

@@ -65,6 +65,9 @@ def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = ""
             ["logs:FilterLogEvents", "logs:GetLogEvents"],
             [f"{scope.arn(pattern)}:*" for pattern in NAMES["logs"]],
         ),
+        # Composite alarms would need everything: nobody asks for them.
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
+        allow("ReadAlarms", ["cloudwatch:DescribeAlarms"], [scope.arn(NAMES["cloudwatch"][0])]),
         allow(
             "FindLinkedRole",
             ["iam:GetRole"],

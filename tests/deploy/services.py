@@ -40,7 +40,7 @@ class Stack:
         one = {"StackId": "arn:x", "StackName": "web", "StackStatus": "UPDATE_COMPLETE", "Outputs": outputs}
         return {"Stacks": [{**one, "CreationTime": self.world.now}]}
 
-    def ListStackResources(self, **_: Any) -> dict[str, Any]:
+    def ListStackResources(self, StackName: str, **_: Any) -> dict[str, Any]:
         rows = [
             {"LogicalResourceId": name, "ResourceType": "AWS::ECS::Service", "PhysicalResourceId": SERVICE[:-3] + name}
             for name in self.services

@@ -26,7 +26,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         yield shell
 
 
-@pytest.mark.parametrize("command", ["diagnose", "events", "logs", "outputs", "rollout", "status"])
+@pytest.mark.parametrize("command", ["alarms", "diagnose", "events", "logs", "outputs", "rollout", "status"])
 def test_a_service_that_is_not_there_is_refused_with_those_that_are_and_nothing_is_shown(
     three: Shell, command: str
 ) -> None:

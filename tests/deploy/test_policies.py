@@ -288,10 +288,10 @@ def test_a_folder_that_cannot_be_written_to_is_one_message(tmp_path: Path, capsy
 
 def quirks(place: Scope) -> str:
     """What the emulator asks beyond AWS: "*" where it does not know a call's resource, which AWS takes from the stack,
-    the deployment or the parameter; and the cluster where AWS asks for the service or the task, or for ecs:cluster.
-    It names log groups in its own way."""
+    the alarm, the deployment or the parameter; and the cluster where AWS asks for the service or the task, or for
+    ecs:cluster. It names log groups in its own way."""
     sets = [f"cloudformation:{verb}ChangeSet" for verb in ("Delete", "Describe", "Execute")]
-    unknown = [*sets, "ecs:DescribeServiceDeployments", "ssm:GetParameters"]
+    unknown = [*sets, "cloudwatch:DescribeAlarms", "ecs:DescribeServiceDeployments", "ssm:GetParameters"]
     calls = ("DescribeServices", "DescribeTasks", "ListServiceDeployments", "ListTasks", "UpdateService")
     cluster = place.arn("arn:{partition}:ecs:{region}:{account}:cluster/{begins}*")
     groups = place.arn("arn:{partition}:logs:{region}:{account}:log-group:/aws/cloudformation/{begins}*")
@@ -370,8 +370,8 @@ def test_over_http_the_deployers_policy_is_enough_from_the_first_deployment_to_t
     assert result(deploy(2)) == (0, "no_change", "UPDATE_COMPLETE")
     deployer_user.fail_once()
     assert result(deploy(3)) == (4, "rolled_back", "UPDATE_ROLLBACK_COMPLETE")
-    for command in (["status"], ["events"], ["outputs"], ["diagnose"], ["rollout"], ["logs"], ["image", "list"],
-                    ["rollback", "--yes"], ["cancel", "--yes"], ["publish", *bucket]):  # fmt: skip
+    for command in (["status"], ["alarms"], ["events"], ["outputs"], ["diagnose"], ["rollout"], ["logs"],
+                    ["image", "list"], ["rollback", "--yes"], ["cancel", "--yes"], ["publish", *bucket]):  # fmt: skip
         done = run(*command)
         assert done.returncode == 0, f"{command}: {done.stderr}"
     # It may do without the one, and for the other the emulator asks for every role.
