@@ -27,16 +27,19 @@ if TYPE_CHECKING:
         Certificate,
         Cluster,
         Config,
+        ContainerSidecar,
         Deployment,
         Domain,
         Ec2Capacity,
         ExistingLoadBalancer,
         ExistingVpc,
         FargateCapacity,
+        FireLensSidecar,
         GitHubPipeline,
         GivenKey,
         HealthCheck,
         Http,
+        InitSidecar,
         InternalService,
         ManagedCapacity,
         NewLoadBalancer,
@@ -44,9 +47,11 @@ if TYPE_CHECKING:
         NodeScaling,
         NoPipeline,
         Observability,
+        OtelSidecar,
         OwnKey,
         Permissions,
         PolicyStatement,
+        ProxySidecar,
         Queue,
         Registry,
         RegistryPipeline,
@@ -113,12 +118,12 @@ _HOMES = {
     "cli": "main",
     "composing": "compose",
     "config": (
-        "Alarms AwsKeys Certificate Cluster Config Deployment Domain Ec2Capacity ExistingLoadBalancer"
-        " ExistingVpc FargateCapacity GitHubPipeline GivenKey HealthCheck Http InternalService ManagedCapacity"
-        " NewLoadBalancer NewVpc NoPipeline NodeScaling Observability OwnKey Queue Registry RegistryPipeline Route"
-        " Scaling Schedule Section SourcePipeline StandIn StepAdjustment StepScaling TargetTracking WebAlarms"
-        " WebDeployment WebService WorkerService tunable"
-        " Permissions PolicyStatement"
+        "Alarms AwsKeys Certificate Cluster Config ContainerSidecar Deployment Domain Ec2Capacity"
+        " ExistingLoadBalancer ExistingVpc FargateCapacity FireLensSidecar GitHubPipeline GivenKey HealthCheck"
+        " Http InitSidecar InternalService ManagedCapacity NewLoadBalancer NewVpc NoPipeline NodeScaling"
+        " Observability OtelSidecar OwnKey Permissions PolicyStatement ProxySidecar Queue Registry"
+        " RegistryPipeline Route Scaling Schedule Section SourcePipeline StandIn StepAdjustment StepScaling"
+        " TargetTracking WebAlarms WebDeployment WebService WorkerService tunable"
     ),
     "config.file": "load",
     "config.text": "json_schema starter",
@@ -147,6 +152,7 @@ __all__ = [
     "ClusterName",
     "Config",
     "ConfigError",
+    "ContainerSidecar",
     "Deployment",
     "Domain",
     "Ec2Capacity",
@@ -154,11 +160,13 @@ __all__ = [
     "ExistingVpc",
     "FargateCapacity",
     "Finding",
+    "FireLensSidecar",
     "Flag",
     "GitHubPipeline",
     "GivenKey",
     "HealthCheck",
     "Http",
+    "InitSidecar",
     "InternalService",
     "LogGroupName",
     "ManagedCapacity",
@@ -168,11 +176,13 @@ __all__ = [
     "NodeScaling",
     "Number",
     "Observability",
+    "OtelSidecar",
     "Outputs",
     "OwnKey",
     "Permissions",
     "PolicyStatement",
     "Profile",
+    "ProxySidecar",
     "Queue",
     "Registry",
     "RegistryPipeline",

@@ -36,6 +36,7 @@ __all__ = [
     "problem_of_hosted_zone",
     "problem_of_image",
     "problem_of_key",
+    "problem_of_log_destination",
     "problem_of_oidc_provider",
     "problem_of_operator",
     "problem_of_path",
@@ -215,6 +216,11 @@ _problem_of_repository_arn = _an_arn(
     "arn:aws:ecr:eu-west-1:123456789012:repository/team/app",
     {"ecr": r"repository/[a-z0-9][a-z0-9._/-]*\*?"},
 )
+_problem_of_stream_arn = _an_arn(
+    "a Firehose or Kinesis stream, or of an S3 bucket,",
+    "arn:aws:firehose:eu-west-1:123456789012:deliverystream/logs",
+    {"firehose": r"deliverystream/[\w.-]{1,64}", "kinesis": r"stream/[\w.-]{1,128}"},
+)
 _EXAMPLE_SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/db-AbCdEf"
 _problem_of_secret_arn = _an_arn(
     "a Secrets Manager secret or an SSM parameter",
@@ -278,6 +284,15 @@ def problem_of_secret(text: str) -> str:
     if extra and extra[1] and extra[2]:
         return f"version-stage {extra[1]} and version-id {extra[2]} exclude each other; leave one empty"
     return ""
+
+
+def problem_of_log_destination(text: str) -> str:
+    """A Firehose stream, a Kinesis stream or an S3 bucket."""
+    arn = arn_of(text)
+    if arn is None or arn.service != "s3" or arn.region or arn.account:
+        return _problem_of_stream_arn(text)
+    problem = problem_of_bucket(arn.resource)
+    return f"its bucket is {arn.resource or 'empty'}: {problem}" if problem else ""
 
 
 def problem_of_registry_secret(text: str) -> str:

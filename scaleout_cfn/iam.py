@@ -56,6 +56,8 @@ __all__ = [
     "permit",
     "pull_image",
     "push_image",
+    "put_objects",
+    "put_records",
     "read_artifacts",
     "read_environment_files",
     "read_secrets",
@@ -64,6 +66,7 @@ __all__ = [
     "refuse_plain_http",
     "run_pipeline",
     "send_messages",
+    "send_traces",
     "start_pipeline",
     "use_key",
     "write_flow_logs",
@@ -211,6 +214,32 @@ def write_flow_logs(log_group_arn: object) -> PolicyDocument:
     return _document(
         _allow("Deliver", [logs.CreateLogStream, logs.DescribeLogStreams, logs.PutLogEvents], [log_group_arn])
     )
+
+
+def send_traces() -> PolicyDocument:
+    """Send traces to X-Ray, and ask how many of them are wanted. None of it is of a resource.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+    """
+    actions = (
+        "xray:GetSamplingRules",
+        "xray:GetSamplingStatisticSummaries",
+        "xray:GetSamplingTargets",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
+    )
+    return _document(_allow("Send", _actions(*actions), ["*"]))
+
+
+def put_records(stream_arn: str) -> PolicyDocument:
+    """Put records into one Firehose or Kinesis stream."""
+    action = "firehose:PutRecordBatch" if ":firehose:" in stream_arn else "kinesis:PutRecords"
+    return _document(_allow("Put", _actions(action), [stream_arn]))
+
+
+def put_objects(bucket_arn: str) -> PolicyDocument:
+    """Put objects into one bucket."""
+    return _document(_allow("Put", [s3.PutObject], [in_any_partition(f"{bucket_arn}/*")]))
 
 
 def read_secrets(arns: Sequence[str], keys: Sequence[object] = ()) -> PolicyDocument:

@@ -35,13 +35,22 @@ from scaleout_cfn.config import (
 from scaleout_cfn.config.conflicts import conflicts
 from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
+from scaleout_cfn.config.sidecars import (
+    ContainerSidecar,
+    FireLensSidecar,
+    InitSidecar,
+    OtelSidecar,
+    ProxySidecar,
+    ReadyMade,
+    listening,
+)
 from scaleout_cfn.config.tunables import Section, bare, default_of, fields_of, named_sections, sections_of
 from scaleout_cfn.config.units import Unit, units, with_queue, with_stand_ins
 
 SERVICES = ["web", "api", "mailer", "order-desk"]
 POOLS = ["nodes", "second", "third"]
 #: What sections by name are called.
-NAMES = {"services": SERVICES, "capacity": POOLS}
+NAMES = {"services": SERVICES, "capacity": POOLS, "sidecars": ["helper", "setup"]}
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d-1234-1234-1234-0123456789ab"
 KEY = "arn:aws:kms:{}:123456789012:key/12345678-1234-1234-1234-123456789012"
 ZONE = "Z0123456789ABCDEFGHIJ"
@@ -158,6 +167,24 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "log_options": st.just({}),  # these two go with a driver: drawn by `_of_its_place`
     "log_secret_options": st.just({}),
     "gpus": st.sampled_from([0, 0, 1]),
+    "after": st.dictionaries(
+        st.sampled_from(["helper", "setup", "web"]),
+        st.sampled_from(["START", "HEALTHY", "COMPLETE", "SUCCESS"]),
+        max_size=2,
+    ),
+    "ports": st.sampled_from([(), (9001,), (9001, 9002)]),
+    "destination_arn": st.sampled_from(
+        [
+            "",
+            "arn:aws:firehose:eu-central-1:123456789012:deliverystream/logs",
+            "arn:aws:kinesis:eu-central-1:123456789012:stream/logs",
+            "arn:aws:s3:::shop-logs",
+        ]
+    ),
+    "output": st.sampled_from(["", "datadog"]),
+    "options": st.sampled_from([{}, {"compress": "gzip"}]),
+    "secret_options": st.sampled_from([{}, {"apikey": "arn:aws:ssm:us-east-1:123456789012:parameter/datadog"}]),
+    "metric_namespace": st.sampled_from(["", "shop/web"]),
     "pull_from": st.sampled_from([(), ("arn:aws:ecr:us-east-1:123456789012:repository/team/*",)]),
     "reads_bucket": st.sampled_from([(), ("arn:aws:s3:::orders",)]),
     "writes_bucket": st.sampled_from([(), ("arn:aws:s3:::orders", "arn:aws:s3:::invoices.example.com")]),
@@ -370,6 +397,7 @@ def _of_its_place(draw: st.DrawFn, unit: Unit) -> dict[str, Any]:
     if not _may_have_gpus(unit.pool):
         changes["gpus"] = 0
     changes |= draw(_logs(isinstance(unit.pool, Ec2Capacity), settings.log_driver))
+    changes |= draw(_beside(replace(unit, settings=replace(settings, **changes)), no_awsvpc))
     if isinstance(settings, WebService):
         balancer = config.load_balancer
         if isinstance(balancer, NewLoadBalancer) and isinstance(balancer.listener, Http):
@@ -391,6 +419,69 @@ def _of_its_place(draw: st.DrawFn, unit: Unit) -> dict[str, Any]:
         secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:registry-AbCdEf"
         image_uri, changes["registry_secret"] = public, draw(st.sampled_from(["", secret]))
     return {**changes, "image_uri": image_uri, "pipeline": pipeline}
+
+
+@st.composite
+def _beside(draw: st.DrawFn, unit: Unit, no_awsvpc: bool) -> dict[str, Any]:
+    """Sidecars that go with each other, with the service and with its place."""
+    settings, config = unit.settings, unit.config
+    sidecars: dict[str, Any] = {}
+    after: dict[str, str] = {}
+    logged = {}
+    endpoints = isinstance(config.network, NewVpc) and config.network.egress == "endpoints"
+    for name, sidecar in sorted(settings.sidecars.items()):
+        listens = isinstance(sidecar, (OtelSidecar, ProxySidecar))
+        if (listens and no_awsvpc) or any(
+            isinstance(other, type(sidecar)) and isinstance(sidecar, ReadyMade) for other in sidecars.values()
+        ):
+            continue
+        if isinstance(sidecar, ProxySidecar) and not isinstance(settings, (WebService, InternalService)):
+            continue
+        near = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/beside:1"
+        image = "" if isinstance(sidecar, (InitSidecar, ProxySidecar)) and not endpoints else near
+        sidecar = replace(
+            sidecar,
+            cpu_units=draw(st.sampled_from([2, 32])),
+            memory_mib=64,
+            image_uri=draw(st.sampled_from([image, near])),
+            registry_secret="",
+        )
+        if isinstance(sidecar, FireLensSidecar):
+            logged = {"log_driver": "awslogs", "log_options": {}, "log_secret_options": {}}
+            output = "" if sidecar.destination_arn or endpoints else sidecar.output
+            arn = sidecar.destination_arn if not endpoints or ":s3:" in sidecar.destination_arn else ""
+            sidecar = replace(sidecar, output=output, destination_arn=arn)
+        elif isinstance(sidecar, OtelSidecar):
+            traces = sidecar.traces and not endpoints
+            sidecar = replace(sidecar, traces=traces, metrics=sidecar.metrics or not traces)
+        elif isinstance(sidecar, ProxySidecar):
+            plain = not isinstance(settings, WebService) or settings.protocol == "http1"
+            sidecar = replace(sidecar, port=8765, engine=sidecar.engine if plain else "envoy")
+        else:
+            sidecar = replace(
+                sidecar,
+                tmpfs_mib={},
+                secrets={key: value for key, value in sidecar.secrets.items() if key not in sidecar.environment},
+                secrets_keys=(),
+                after={},
+                **draw(_logs(isinstance(unit.pool, Ec2Capacity), sidecar.log_driver)),
+            )
+        if isinstance(sidecar, ContainerSidecar):
+            sidecar = replace(sidecar, ports=() if no_awsvpc else draw(st.sampled_from([(), (len(name) + 9000,)])))
+            ways = ["none", "START", "after", *(["HEALTHY"] if sidecar.health_command else [])]
+            way = draw(st.sampled_from([*ways, *([] if sidecar.essential else ["COMPLETE", "SUCCESS"])]))
+            if way == "after":
+                health = "HEALTHY" if settings.health_command else "START"
+                sidecar = replace(sidecar, after={unit.name: health})
+            elif way != "none":
+                after[name] = way
+        sidecars[name] = sidecar
+    changes: dict[str, Any] = {"sidecars": sidecars, "after": after, **logged}
+    if listening(sidecars) and settings.network_mode == "bridge":
+        changes["network_mode"] = "auto"
+    if sidecars and settings.memory_mib < 700:
+        changes["memory_mib"] = 700 if not isinstance(unit.pool, FargateCapacity) else settings.memory_mib
+    return changes
 
 
 def _may_have_gpus(pool: Any) -> bool:

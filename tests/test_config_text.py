@@ -73,6 +73,7 @@ GIVEN = {
     "min_tasks": "3",
     "max_tasks": "4",
     "threshold_percent": "80",
+    "image_uri": '"public.ecr.aws/docker/library/memcached:1.6"',
     "steps": "[{distance = 0, adjustment = 1}]",
     "actions": '["s3:GetObject"]',
 }
@@ -194,16 +195,26 @@ def test_another_service_or_pool_uncommented_where_it_stands_is_one_more(tmp_pat
     assert new == type(new)()
 
 
+def inside(config: Config, path: str) -> Any:
+    """The section of a config at a dotted path; None where it has none."""
+    value: Any = config
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else getattr(value, part)
+    return value
+
+
 @pytest.mark.parametrize(("index", "block"), list(blocks("# None unless written")))
 def test_a_section_that_is_left_out_is_there_once_it_is_uncommented(
     tmp_path: Path, index: int, block: list[str]
 ) -> None:
     settings_of_block = [uncommented(line) if SETTING.match(line) else line for line in block]
     config = load_text(tmp_path, "\n".join([*LINES[:index], *settings_of_block, *LINES[index + len(block) :]]))
-    room, _, name = block[1].strip("#[]").rpartition(".")
-    section, default = config.services[room.removeprefix("services.")], Config().services["web"]
-    assert getattr(default, name) is None
-    assert getattr(section, name) == type(getattr(section, name))()
+    header = next(line for line in block if line.startswith("#["))
+    section, default = (inside(whole, header.strip("#[]")) for whole in (config, Config()))
+    assert default is None
+    kind: Any = type(section)
+    needed = {field.name for field in fields_of(kind) if field.required}
+    assert section == kind(**{name: getattr(section, name) for name in needed})
 
 
 def test_the_starter_with_every_default_uncommented_is_the_default_config(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from strategies import configs, sections
 
 import scaleout_cfn as sc
 from scaleout_cfn.config.routing import priorities
-from scaleout_cfn.config.units import units, with_stand_ins
+from scaleout_cfn.config.units import Unit, units, with_stand_ins
 from scaleout_cfn.grammars import ecr_repository
 from scaleout_cfn.lint import check_set
 from scaleout_cfn.lint.files import lint_files
@@ -140,7 +140,7 @@ def test_nodes_and_tasks_are_reached_by_the_balancer_and_by_those_that_name_them
                 ports = {(32768, 60999)}
                 if unit:
                     assert isinstance(unit.settings, sc.WebService)
-                    port = unit.settings.container_port
+                    port = unit.port or 0
                     asked = unit.settings.health_check.port or port
                     ports = {(port, port), (asked, asked)}
                 assert (rule["FromPort"], rule["ToPort"]) in ports
@@ -148,8 +148,7 @@ def test_nodes_and_tasks_are_reached_by_the_balancer_and_by_those_that_name_them
         rules = resources({"": composed[file_of(unit.service)]}, "AWS::EC2::SecurityGroupIngress")
         reached = sorted(unit.settings.reaches)
         assert [rule["Properties"]["FromPort"] for rule in rules] == [
-            config.services[name].container_port  # type: ignore[union-attr]
-            for name in reached
+            Unit(name, config.services[name], config).port for name in reached
         ]
 
 
@@ -219,8 +218,8 @@ def test_a_service_s_roles_name_its_own_secrets_repository_and_log_group(config:
         foreign = {
             secret
             for other in units(config)
-            for secret in other.settings.secrets.values()
-            if secret not in unit.settings.secrets.values()
+            for secret in other.secrets.values()
+            if secret not in unit.secrets.values()
         }
         assert not {text for text in named for secret in foreign if secret in text}
         wires = root[unit.service]["Properties"]["Parameters"]
@@ -321,7 +320,9 @@ def test_templates_are_within_the_limits_of_cloudformation(config: sc.Config) ->
 def test_every_partition_is_honoured(config: sc.Config) -> None:
     given = {node for node in walk(msgspec.to_builtins(config)) if isinstance(node, str) and "arn:aws" in node}
     # An image in ECR names the repository that it may be pulled from.
-    given |= {arn for unit in units(config) if (arn := ecr_repository(unit.settings.image_uri))}
+    for unit in units(config):
+        images = [unit.settings.image_uri, *(sidecar.image_uri for sidecar in unit.settings.sidecars.values())]
+        given |= {arn for image in images if (arn := ecr_repository(image))}
     for template in templates(config).values():
         literals = {node for node in walk(template["Resources"]) if isinstance(node, str) and "arn:aws" in node}
         assert not {literal for literal in literals if not any(literal in text or text in literal for text in given)}

@@ -23,7 +23,6 @@ from scaleout_cfn.config import (
     SourcePipeline,
     WebService,
 )
-from scaleout_cfn.config.container_conflicts import secrets_of
 from scaleout_cfn.config.permissions import named_in
 from scaleout_cfn.config.queue_conflicts import queue_conflicts, receivers
 from scaleout_cfn.config.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
@@ -68,7 +67,7 @@ def remarks(config: Config) -> list[Conflict]:
     if isinstance(config.network, NewVpc) and (why := remark_on_cidr(config.network.cidr)):
         found.append(Conflict("network.cidr", why))
     for unit in units(config):
-        for key, text in secrets_of(unit.key, unit.settings):
+        for key, text in unit.secrets.items():
             arn = arn_of(text)
             if config.region and arn and arn.region != config.region:
                 found.append(
@@ -78,7 +77,7 @@ def remarks(config: Config) -> list[Conflict]:
                         " regions work",
                     )
                 )
-    return [*found, *_quotas(config)]
+    return [*dict.fromkeys(found), *_quotas(config)]
 
 
 def _quotas(config: Config) -> Iterator[Conflict]:
@@ -166,15 +165,13 @@ def _place(config: Config) -> list[Conflict]:
         named.append(("encryption.key_arn", config.encryption.key_arn, True, False))
     for unit in units(config):
         settings, pipeline = unit.settings, unit.settings.pipeline
-        named += [(key, text, False, False) for key, text in secrets_of(unit.key, settings)]
+        named += [(key, text, False, False) for key, text in (unit.secrets | unit.environment_files).items()]
         named += [
-            (f"{unit.key}.environment_files[{number}]", text, False, False)
-            for number, text in enumerate(settings.environment_files)
+            (f"{key}.secrets_keys[{number}]", text, False, False)
+            for key, container in unit.containers.items()
+            for number, text in enumerate(container.secrets_keys)
         ]
-        named += [
-            (f"{unit.key}.secrets_keys[{number}]", text, False, False)
-            for number, text in enumerate(settings.secrets_keys)
-        ]
+        named += [(key, text, ":s3:" not in text, False) for key, text in unit.log_destinations.items()]
         named += [
             (f"{unit.key}.pull_from[{number}]", text, False, False) for number, text in enumerate(settings.pull_from)
         ]

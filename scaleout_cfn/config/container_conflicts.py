@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scaleout_cfn.config import Ec2Capacity, FargateCapacity
-from scaleout_cfn.config.containers import Container, Task
+from scaleout_cfn.config.containers import Container
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Unit
 from scaleout_cfn.grammars import ecr_repository
 
-__all__ = ["container_conflicts", "gpus_on_pool", "on_pool", "secrets_of", "task_conflicts"]
+__all__ = ["container_conflicts", "gpus_on_pool", "on_pool", "task_conflicts"]
 
 
 def container_conflicts(key: str, settings: Container, memory_mib: int) -> Iterator[Conflict]:
@@ -46,14 +46,6 @@ def container_conflicts(key: str, settings: Container, memory_mib: int) -> Itera
             f'"splunk" lacks {" and ".join(lacks)}; give splunk-url in log_options, and splunk-token in'
             " log_secret_options, by the ARN of its secret",
         )
-
-
-def secrets_of(key: str, settings: Container) -> Iterator[tuple[str, str]]:
-    """What the ECS agent reads for a container at a key, each by its own key: the ARNs of parameters and secrets."""
-    for name in ("secrets", "log_secret_options"):
-        yield from ((f"{key}.{name}.{entry}", arn) for entry, arn in getattr(settings, name).items())
-    if isinstance(settings, Task) and settings.registry_secret:
-        yield f"{key}.registry_secret", settings.registry_secret
 
 
 def on_pool(unit: Unit, key: str, settings: Container) -> Iterator[Conflict]:

@@ -17,7 +17,19 @@ from scaleout_cfn.grammars import (
     problem_of_secret,
 )
 
-__all__ = ["NAME", "VARIABLE", "Container", "Task"]
+__all__ = [
+    "NAME",
+    "OPTION",
+    "PATH",
+    "REGISTRY_SECRET",
+    "SECRET",
+    "TMPFS",
+    "TMPFS_SIZE",
+    "VARIABLE",
+    "Container",
+    "Task",
+    "image_tunable",
+]
 
 #: Names of services and pools: titles and parameters are made of them, and from a title the name is known again.
 NAME = tunable(
@@ -38,6 +50,34 @@ SECRET = tunable(
     pattern=ARN + "(ssm:[a-z0-9-]+:[0-9]{12}:parameter/.+|secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:.+)$",
     problem_of=problem_of_secret,
 )
+
+PATH = tunable(
+    "A path.",
+    pattern="^/[A-Za-z0-9._/-]+$",
+    allowed="a path that begins with a slash, of letters, digits and . _ / -",
+)
+TMPFS_SIZE = tunable("A size.", unit="MiB", ge=1, le=65536)
+TMPFS = tunable("Writable memory file systems of the container, path to size; they count as its memory.", max_length=10)
+REGISTRY_SECRET = tunable(
+    "The Secrets Manager secret with username and password of image_uri's registry, where that is a private one and not"
+    " ECR.",
+    pattern=f"^$|{ARN}secretsmanager:[a-z0-9-]+:[0-9]{{12}}:secret:[^:]+$",
+    problem_of=or_empty(problem_of_registry_secret),
+)
+
+
+def image_tunable(meaning: str, *, may_be_empty: bool) -> msgspec.Meta:
+    """The tunable of a reference to an image."""
+    some = r"[a-zA-Z0-9][a-zA-Z0-9._/:-]*(@sha256:[0-9a-f]{64})?"
+    return tunable(
+        meaning,
+        pattern=f"^({some})?$" if may_be_empty else f"^{some}$",
+        allowed="an image with its tag or digest, as public.ecr.aws/nginx/nginx:1.27"
+        + (", or nothing" if may_be_empty else ""),
+        problem_of=or_empty(problem_of_image) if may_be_empty else problem_of_image,
+        max_length=1024,
+    )
+
 
 #: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KernelCapabilities.html
 Capability = Literal[
@@ -165,22 +205,9 @@ class Container(Section, frozen=True, kw_only=True):
         ),
     ] = ()
     read_only: Annotated[bool, tunable("Whether the container's root file system is read-only.")] = True
-    tmpfs_mib: Annotated[
-        dict[
-            Annotated[
-                str,
-                tunable(
-                    "A path.",
-                    pattern="^/[A-Za-z0-9._/-]+$",
-                    allowed="a path that begins with a slash, of letters, digits and . _ / -",
-                ),
-            ],
-            Annotated[int, tunable("A size.", unit="MiB", ge=1, le=65536)],
-        ],
-        tunable(
-            "Writable memory file systems of the container, path to size; they count as its memory.", max_length=10
-        ),
-    ] = msgspec.field(default_factory=lambda: {"/tmp": 64})
+    tmpfs_mib: Annotated[dict[Annotated[str, PATH], Annotated[int, TMPFS_SIZE]], TMPFS] = msgspec.field(
+        default_factory=lambda: {"/tmp": 64}
+    )
     stop_timeout_s: Annotated[int, tunable("Time between SIGTERM and SIGKILL.", unit="seconds", ge=2, le=120)] = 30
     health_command: Annotated[
         tuple[str, ...], tunable("A command in the container that tells its health by its exit code; empty for none.")
@@ -249,23 +276,11 @@ class Task(Container, frozen=True, kw_only=True):
     ] = ""
     image_uri: Annotated[
         str,
-        tunable(
-            "The image to run; empty for one that is pushed to the service's own repository.",
-            pattern=r"^([a-zA-Z0-9][a-zA-Z0-9._/:-]*(@sha256:[0-9a-f]{64})?)?$",
-            allowed="an image with its tag or digest, as public.ecr.aws/nginx/nginx:1.27, or nothing",
-            problem_of=or_empty(problem_of_image),
-            max_length=1024,
+        image_tunable(
+            "The image to run; empty for one that is pushed to the service's own repository.", may_be_empty=True
         ),
     ] = ""
-    registry_secret: Annotated[
-        str,
-        tunable(
-            "The Secrets Manager secret with username and password of image_uri's registry, where that is a private one"
-            " and not ECR.",
-            pattern=f"^$|{ARN}secretsmanager:[a-z0-9-]+:[0-9]{{12}}:secret:[^:]+$",
-            problem_of=or_empty(problem_of_registry_secret),
-        ),
-    ] = ""
+    registry_secret: Annotated[str, REGISTRY_SECRET] = ""
     pull_from: Annotated[
         tuple[
             Annotated[

@@ -9,7 +9,9 @@ from scaleout_cfn.grammars import arn_of, ecr_repository
 __all__ = ["may_pull", "unreachable"]
 
 
-def unreachable(config: Config, image: str, region: str) -> str:
+def unreachable(
+    config: Config, image: str, region: str, cure: str = "push it to the service's repository by `image push`"
+) -> str:
     """Why no task of a set in this region, empty where it is not known, has a way to the registry of an image.
 
     An interface endpoint for ECR leads to that of its own region:
@@ -22,8 +24,8 @@ def unreachable(config: Config, image: str, region: str) -> str:
         return ""
     where = f"to ECR in {repository.region}" if repository else "to a registry other than ECR"
     return (
-        f'got {image}, where network.egress = "endpoints" leaves tasks no way {where}; push it to the service\'s'
-        ' repository by `image push`, or choose another egress, as "single-nat"'
+        f'got {image}, where network.egress = "endpoints" leaves tasks no way {where}; {cure}, or choose another'
+        ' egress, as "single-nat"'
     )
 
 

@@ -20,12 +20,12 @@ from scaleout_cfn.config.container_conflicts import (
     container_conflicts,
     gpus_on_pool,
     on_pool,
-    secrets_of,
     task_conflicts,
 )
 from scaleout_cfn.config.encryption import secrets_keys_conflicts
 from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.permissions import permission_conflicts
+from scaleout_cfn.config.sidecar_conflicts import sidecar_conflicts, sidecars_on_pool
 from scaleout_cfn.config.sizes import fargate_sizes_near
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Unit
@@ -45,8 +45,10 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
             f"got {settings.deployment.maximum_percent}; zone_rebalancing starts a task before it stops one and needs"
             " more than 100",
         )
-    yield from container_conflicts(key, settings, settings.memory_mib)
+    if unit.own_memory_mib > 0:
+        yield from container_conflicts(key, settings, unit.own_memory_mib)
     yield from task_conflicts(unit)
+    yield from sidecar_conflicts(unit)
     if settings.exec and settings.read_only:
         # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
         yield Conflict(
@@ -54,7 +56,7 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
         )
     if settings.image_uri and (why := unreachable(unit.config, settings.image_uri, unit.config.region)):
         yield Conflict(f"{key}.image_uri", why)
-    yield from secrets_keys_conflicts(key, dict(secrets_of(key, settings)), settings.secrets_keys)
+    yield from secrets_keys_conflicts(key, unit.secrets, settings.secrets_keys)
     if isinstance(settings, WebService) and settings.health_check.timeout_s >= settings.health_check.interval_s:
         check = settings.health_check
         yield Conflict(
@@ -153,6 +155,7 @@ def _on_its_pool(unit: Unit) -> Iterator[Conflict]:
         )
     yield from on_pool(unit, key, settings)
     yield from gpus_on_pool(unit)
+    yield from sidecars_on_pool(unit)
     if isinstance(pool, FargateCapacity):
         if near := fargate_sizes_near(settings.cpu_units, settings.memory_mib):
             sizes = " or ".join(f"cpu_units = {cpu} with memory_mib = {memory}" for cpu, memory in near)

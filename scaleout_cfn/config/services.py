@@ -1,11 +1,20 @@
 """Services: what runs. Each is a web, an internal or a worker service, and has its own image, size and scaling."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from scaleout_cfn.config.containers import Task
+from scaleout_cfn.config.containers import NAME, Task
 from scaleout_cfn.config.ground import ARN, CERTIFICATE, HOSTED_ZONE
 from scaleout_cfn.config.queues import Queue
 from scaleout_cfn.config.scaling import Scaling
+from scaleout_cfn.config.sidecars import (
+    AFTER,
+    ContainerSidecar,
+    FireLensSidecar,
+    InitSidecar,
+    OtelSidecar,
+    ProxySidecar,
+)
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import (
     or_empty,
@@ -316,6 +325,16 @@ class GitHubPipeline(Pipeline, frozen=True, kw_only=True, tag_field="kind", tag=
 class Service(Task, frozen=True, kw_only=True):
     """What all kinds of services have."""
 
+    after: Annotated[
+        AFTER, tunable("Sidecars that the service's container starts after, by name, as theirs; it is stopped before.")
+    ] = {}
+    sidecars: Annotated[
+        Mapping[
+            Annotated[str, NAME],
+            ContainerSidecar | InitSidecar | FireLensSidecar | OtelSidecar | ProxySidecar,
+        ],
+        tunable("Containers beside that of the service, by name; their sizes are parts of the task's.", max_length=9),
+    ] = {}
     exec: Annotated[bool, tunable("Allow a shell in a running task through ECS Exec; needs read_only = false.")] = False
     placement: Annotated[
         Literal["spread", "binpack"],

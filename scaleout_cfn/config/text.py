@@ -106,6 +106,11 @@ EXAMPLES = {
     "web": "web",
     "internal": "api",
     "worker": "mailer",
+    "container": "cache",
+    "init": "setup",
+    "firelens": "logs",
+    "otel": "telemetry",
+    "proxy": "front",
 }
 
 

@@ -24,6 +24,15 @@ from scaleout_cfn.config import (
     WebService,
     WorkerService,
 )
+from scaleout_cfn.config.containers import Container
+from scaleout_cfn.config.sidecars import (
+    ContainerSidecar,
+    FireLensSidecar,
+    InitSidecar,
+    ProxySidecar,
+    expanded,
+    listening,
+)
 
 __all__ = [
     "IMAGE",
@@ -110,15 +119,92 @@ class Unit(Struct, frozen=True):
 
     @property
     def port(self) -> int | None:
-        """The port that the container listens on; None where nothing is sent to it."""
+        """The port that is sent to: the proxy's where there is one, else the container's; None where nothing is."""
+        if self.proxy:
+            return self.proxy[1].port
         return self.settings.container_port if isinstance(self.settings, (WebService, InternalService)) else None
+
+    @property
+    def container(self) -> str:
+        """What the rest of its section calls the service's container."""
+        return self.stands_in_for or self.name
+
+    @property
+    def proxy(self) -> tuple[str, ProxySidecar] | None:
+        """The sidecar in front of the service's container, by its name."""
+        sidecars = self.settings.sidecars.items()
+        return next(((name, sidecar) for name, sidecar in sidecars if isinstance(sidecar, ProxySidecar)), None)
+
+    @property
+    def beside(self) -> dict[str, ContainerSidecar | InitSidecar]:
+        """The containers beside the service's, by name, ready-made ones as what they stand for."""
+        settings = self.settings
+        port = settings.container_port if isinstance(settings, (WebService, InternalService)) else None
+        protocol = settings.protocol if isinstance(settings, WebService) else "http1"
+        return {
+            name: expanded(sidecar, to_port=port, protocol=protocol)
+            for name, sidecar in sorted(settings.sidecars.items())
+            if port or not isinstance(sidecar, ProxySidecar)
+        }
+
+    @property
+    def containers(self) -> dict[str, Container]:
+        """All containers of a task, by the key of their section."""
+        beside = {f"{self.key}.sidecars.{name}": sidecar for name, sidecar in self.beside.items()}
+        return {self.key: self.settings, **beside}
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What the ECS agent reads for the containers and their images, by key: ARNs of parameters and secrets."""
+        found = {
+            f"{key}.{table}.{name}": arn
+            for key, container in self.containers.items()
+            for table in ("secrets", "log_secret_options")
+            for name, arn in getattr(container, table).items()
+        }
+        found[f"services.{self.image_owner}.registry_secret"] = self.registry_secret
+        for name, sidecar in sorted(self.settings.sidecars.items()):
+            key = f"{self.key}.sidecars.{name}"
+            found[f"{key}.registry_secret"] = sidecar.registry_secret
+            if isinstance(sidecar, FireLensSidecar):
+                found |= {f"{key}.secret_options.{entry}": arn for entry, arn in sidecar.secret_options.items()}
+        return {key: arn for key, arn in found.items() if arn}
+
+    @property
+    def log_destinations(self) -> dict[str, str]:
+        """What FireLens brings logs to, by key: ARNs."""
+        return {
+            f"{self.key}.sidecars.{name}.destination_arn": sidecar.destination_arn
+            for name, sidecar in self.settings.sidecars.items()
+            if isinstance(sidecar, FireLensSidecar) and sidecar.destination_arn
+        }
+
+    @property
+    def environment_files(self) -> dict[str, str]:
+        """What the ECS agent reads of S3, by key: ARNs of objects."""
+        return {
+            f"{key}.environment_files[{number}]": arn
+            for key, container in self.containers.items()
+            for number, arn in enumerate(container.environment_files)
+        }
+
+    @property
+    def own_cpu_units(self) -> int:
+        """What its sidecars leave of the task's CPU to the service's container."""
+        return self.settings.cpu_units - sum(sidecar.cpu_units for sidecar in self.settings.sidecars.values())
+
+    @property
+    def own_memory_mib(self) -> int:
+        """What its sidecars leave of the task's memory to the service's container."""
+        return self.settings.memory_mib - sum(sidecar.memory_mib for sidecar in self.settings.sidecars.values())
 
     @property
     def network_mode(self) -> Literal["bridge", "awsvpc"]:
         if self.settings.network_mode != "auto":
             return self.settings.network_mode
         # A node's security group is that of all its tasks: who reaches one service only needs one of his own.
-        apart = isinstance(self.settings, InternalService) or self.settings.reaches
+        # Containers reach each other at 127.0.0.1 where they share a network interface.
+        apart = isinstance(self.settings, InternalService) or self.settings.reaches or listening(self.settings.sidecars)
         return "awsvpc" if apart or not isinstance(self.pool, Ec2Capacity) else "bridge"
 
     @property

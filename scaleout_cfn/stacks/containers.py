@@ -10,7 +10,7 @@ from scaleout_cfn.config.containers import Container
 from scaleout_cfn.iam import in_any_partition
 from scaleout_cfn.values import LogGroupName, Text
 
-__all__ = ["container"]
+__all__ = ["container", "secrets"]
 
 
 def container(
@@ -21,6 +21,7 @@ def container(
     *,
     cpu_units: int,
     memory_mib: int,
+    stream_prefix: str,
     registry_secret: str = "",
     ports: Sequence[ecs.PortMapping] = (),
     told: Mapping[str, object] = {},
@@ -28,6 +29,7 @@ def container(
     """One container of a task: `cpu_units` and `memory_mib` are its own share, in 1/1024 of a vCPU and MiB.
 
     `told` are variables that the set adds to its environment.
+    `stream_prefix` is the service's name, by which `logs` knows whose its lines are.
     """
     made = ecs.ContainerDefinition(
         Name=name,
@@ -40,7 +42,7 @@ def container(
         ReadonlyRootFilesystem=settings.read_only,
         LinuxParameters=ecs.LinuxParameters(InitProcessEnabled=True),
         StopTimeout=settings.stop_timeout_s,
-        LogConfiguration=_logs(name, settings, log_group_name),
+        LogConfiguration=_logs(stream_prefix, settings, log_group_name),
     )
     if ports:
         made.PortMappings = list(ports)
@@ -75,7 +77,7 @@ def container(
             ecs.EnvironmentFile(Type="s3", Value=in_any_partition(arn)) for arn in settings.environment_files
         ]
     if settings.secrets:
-        made.Secrets = _secrets(settings.secrets)
+        made.Secrets = secrets(settings.secrets)
     if registry_secret:
         made.RepositoryCredentials = ecs.RepositoryCredentials(CredentialsParameter=registry_secret)
     if settings.health_command:
@@ -89,16 +91,17 @@ def container(
     return made
 
 
-def _secrets(arns: dict[str, str]) -> list[ecs.Secret]:
+def secrets(arns: Mapping[str, str]) -> list[ecs.Secret]:
+    """Names with the ARNs of what they are read from, as ECS wants them."""
     return [ecs.Secret(Name=name, ValueFrom=arn) for name, arn in sorted(arns.items())]
 
 
-def _logs(name: str, settings: Container, log_group_name: LogGroupName) -> ecs.LogConfiguration:
+def _logs(stream_prefix: str, settings: Container, log_group_name: LogGroupName) -> ecs.LogConfiguration:
     if settings.log_driver == "awslogs":
         options = {
             "awslogs-group": log_group_name,
             "awslogs-region": Ref("AWS::Region"),
-            "awslogs-stream-prefix": name,
+            "awslogs-stream-prefix": stream_prefix,
             # Blocking logs stop the container when CloudWatch is slow; what does not fit the buffer is lost.
             "mode": "non-blocking",
             "max-buffer-size": "16m",
@@ -108,7 +111,7 @@ def _logs(name: str, settings: Container, log_group_name: LogGroupName) -> ecs.L
     if settings.log_options:
         logs.Options = dict(sorted(settings.log_options.items()))
     if settings.log_secret_options:
-        logs.SecretOptions = _secrets(settings.log_secret_options)
+        logs.SecretOptions = secrets(settings.log_secret_options)
     return logs
 
 

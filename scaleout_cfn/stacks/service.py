@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from troposphere import Ref, ec2, ecs, iam
 
-from scaleout_cfn.config import Ec2Capacity, FargateCapacity, ManagedCapacity, NewVpc, WebService
+from scaleout_cfn.config import Ec2Capacity, FargateCapacity, InternalService, ManagedCapacity, NewVpc, WebService
 from scaleout_cfn.config.units import Unit, queue_variable
 from scaleout_cfn.errors import SetError
 from scaleout_cfn.grammars import ecr_repository
@@ -93,11 +93,16 @@ def build(
 ) -> Outputs:
     settings = unit.settings
     execution_role = _execution_role(stack, unit, repository_arn, log_group_name, key)
-    task_role = _task_role(stack, unit, queue_arn, sent_arn, key)
+    task_role = _task_role(stack, unit, log_group_name, queue_arn, sent_arn, key)
     told = {queue_variable(name): url for name, url in sent_url.items()}
     if queue_url is not None:
         told["QUEUE_URL"] = queue_url
-    definition = _task_definition(unit, execution_role, task_role, _container(unit, image_uri, log_group_name, told))
+    containers = [_container(unit, image_uri, log_group_name, told)]
+    if settings.sidecars:
+        from scaleout_cfn.stacks.sidecars import put_beside  # here, for most services have none
+
+        containers = put_beside(unit, containers[0], image_uri, log_group_name)
+    definition = _task_definition(unit, execution_role, task_role, containers)
     if reached is not None:
         # A task finds by name only what was there when it started: when one that is reached comes, tasks are new.
         # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html
@@ -120,7 +125,9 @@ def build(
     if isinstance(settings, WebService):
         service.LoadBalancers = [
             ecs.LoadBalancer(
-                ContainerName=unit.name, ContainerPort=settings.container_port, TargetGroupArn=target_group
+                ContainerName=unit.proxy[0] if unit.proxy else unit.name,
+                ContainerPort=unit.port,
+                TargetGroupArn=target_group,
             )
         ]
         service.HealthCheckGracePeriodSeconds = settings.deployment.health_check_grace_s
@@ -162,7 +169,7 @@ def build(
 
 
 def _task_definition(
-    unit: Unit, execution_role: iam.Role, task_role: iam.Role, own: ecs.ContainerDefinition
+    unit: Unit, execution_role: iam.Role, task_role: iam.Role, containers: list[ecs.ContainerDefinition]
 ) -> ecs.TaskDefinition:
     settings = unit.settings
     definition = ecs.TaskDefinition(
@@ -173,7 +180,7 @@ def _task_definition(
         RequiresCompatibilities=[COMPATIBILITY[type(unit.pool)]],
         ExecutionRoleArn=execution_role.get_att("Arn"),
         TaskRoleArn=task_role.get_att("Arn"),
-        ContainerDefinitions=[own],
+        ContainerDefinitions=containers,
     )
     if not isinstance(unit.pool, Ec2Capacity):
         definition.Cpu, definition.Memory = str(settings.cpu_units), str(settings.memory_mib)
@@ -208,7 +215,9 @@ def _service_connect(unit: Unit, namespace: NamespaceArn) -> ecs.ServiceConnectC
     """
     connect = ecs.ServiceConnectConfiguration(Enabled=True, Namespace=namespace)
     if unit.is_reached:
-        alias = ecs.ServiceConnectClientAlias(Port=unit.port, DnsName=unit.name)
+        assert isinstance(unit.settings, InternalService)
+        # The container's port, also where a proxy is in front: who calls it need not know.
+        alias = ecs.ServiceConnectClientAlias(Port=unit.settings.container_port, DnsName=unit.name)
         connect.Services = [ecs.ServiceConnectService(PortName=unit.name, ClientAliases=[alias])]
     return connect
 
@@ -239,7 +248,7 @@ def _container(
     unit: Unit, image_uri: Text, log_group_name: LogGroupName, told: Mapping[str, object]
 ) -> ecs.ContainerDefinition:
     ports = []
-    if unit.port is not None:
+    if unit.port is not None and not unit.proxy:
         port = ecs.PortMapping(ContainerPort=unit.port, Protocol="tcp")
         if unit.network_mode == "bridge":
             port.HostPort = 0
@@ -253,8 +262,9 @@ def _container(
         settings,
         image_uri,
         log_group_name,
-        cpu_units=settings.cpu_units,
-        memory_mib=settings.memory_mib,
+        cpu_units=unit.own_cpu_units,
+        memory_mib=unit.own_memory_mib,
+        stream_prefix=unit.name,
         registry_secret=unit.registry_secret,
         ports=ports,
         told=told,
@@ -273,25 +283,28 @@ def _execution_role(
 ) -> iam.Role:
     """What the ECS agent does on a task's behalf."""
     owner = unit.config.services[unit.image_owner]
-    given = ecr_repository(owner.image_uri)
-    others = {*owner.pull_from, *unit.settings.pull_from, *([given] if given else [])}
+    images = [owner.image_uri, *(sidecar.image_uri for sidecar in unit.settings.sidecars.values())]
+    others = {*owner.pull_from, *unit.settings.pull_from, *filter(None, map(ecr_repository, images))}
     policies = [iam.Policy(PolicyName="write-logs", PolicyDocument=write_logs(log_group_arn(log_group_name)))]
     if repository_arn is not None or others:
         pulling = pull_image(repository_arn, sorted(others))
         policies.insert(0, iam.Policy(PolicyName="pull-image", PolicyDocument=pulling))
-    secrets = [*unit.settings.secrets.values(), *unit.settings.log_secret_options.values()]
-    if unit.registry_secret:
-        secrets.append(unit.registry_secret)
-    if secrets:
-        keys = [*unit.settings.secrets_keys, *([key] if key is not None else [])]
+    if secrets := list(unit.secrets.values()):
+        named = dict.fromkeys(arn for container in unit.containers.values() for arn in container.secrets_keys)
+        keys = [*named, *([key] if key is not None else [])]
         policies.append(iam.Policy(PolicyName="read-secrets", PolicyDocument=read_secrets(secrets, keys)))
-    if files := unit.settings.environment_files:
+    if files := list(unit.environment_files.values()):
         policies.append(iam.Policy(PolicyName="read-environment-files", PolicyDocument=read_environment_files(files)))
     return stack.add(iam.Role("ExecutionRole", AssumeRolePolicyDocument=assumed_by("ecs-tasks"), Policies=policies))
 
 
 def _task_role(
-    stack: Stack, unit: Unit, queue_arn: QueueArn | None, sent_arn: Mapping[str, QueueArn], key: KeyArn | None
+    stack: Stack,
+    unit: Unit,
+    log_group_name: LogGroupName,
+    queue_arn: QueueArn | None,
+    sent_arn: Mapping[str, QueueArn],
+    key: KeyArn | None,
 ) -> iam.Role:
     """What the application itself may do: nothing that its section does not say."""
     role = iam.Role("TaskRole", AssumeRolePolicyDocument=assumed_by("ecs-tasks"))
@@ -299,6 +312,10 @@ def _task_role(
     policies = {}
     if unit.settings.exec:
         policies["exec-sessions"] = carry_exec_sessions()
+    if unit.settings.sidecars:
+        from scaleout_cfn.stacks.sidecars import task_policies
+
+        policies |= task_policies(unit, log_group_name)
     if permissions is not None and (allowed := permit(permissions)).Statement:
         policies["permissions"] = allowed
     if queue_arn is not None:

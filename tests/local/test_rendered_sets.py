@@ -61,6 +61,29 @@ SETS = {
         ),
     ),
     "no way out": sc.Config(registry=DELETED_TOO, network=sc.NewVpc(egress="endpoints")),
+    "sidecars of every kind": sc.Config(
+        registry=DELETED_TOO,
+        services={
+            "web": sc.WebService(
+                cpu_units=512,
+                memory_mib=1024,
+                environment_files=("arn:aws:s3:::shop-settings/prod.env",),
+                sidecars={
+                    "cache": sc.ContainerSidecar(
+                        image_uri="public.ecr.aws/docker/library/memcached:1.6", ports=(11211,), essential=False
+                    ),
+                    "front": sc.ProxySidecar(),
+                    "logs": sc.FireLensSidecar(
+                        destination_arn="arn:aws:firehose:us-east-1:123456789012:deliverystream/logs"
+                    ),
+                    "setup": sc.InitSidecar(command=("migrate",)),
+                    "telemetry": sc.OtelSidecar(),
+                },
+                scaling=sc.Scaling(max_tasks=6),
+            )
+        },
+        capacity={"air": sc.FargateCapacity()},
+    ),
     "public subnets, internal": sc.Config(
         registry=DELETED_TOO,
         network=sc.NewVpc(egress="public-subnets"),
