@@ -49,6 +49,7 @@ COMMANDS = {
     "diagnose": "diagnose",
     "image": "image",
     "rollout": "rollout",
+    "restart": "rollout",
     "logs": "rollout",
     "exec": "run",
     "run": "run",

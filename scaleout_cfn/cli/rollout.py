@@ -1,4 +1,4 @@
-"""rollout and logs: the services as they run."""
+"""rollout, restart and logs: the services as they run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 import click
 
 from scaleout_cfn.cli.options import service_option
-from scaleout_cfn.cli.work import Work, aws_command, timeout_option
+from scaleout_cfn.cli.work import Work, adopt_option, aws_command, timeout_option
 from scaleout_cfn.config.units import name_of
 from scaleout_cfn.deploy.live import require
 from scaleout_cfn.deploy.messages import Note, Outcome
 from scaleout_cfn.deploy.outcome import code_of
 from scaleout_cfn.deploy.services import logs as lines
+from scaleout_cfn.deploy.services import restart as steps
 from scaleout_cfn.deploy.services import service as services
 from scaleout_cfn.errors import Next, UsageError
 
@@ -43,6 +44,33 @@ def rollout(work: Work, service: str, timeout_min: float | None) -> Outcome:
         return services.follow_rollouts(work.aws, watched, work.view.tell, end=end)
     except KeyboardInterrupt as stop:
         what = f"{work.stack_name}: stopped watching; a deployment that runs goes on"
+        return Outcome("still_running", what, next=Next("rollout", _of(service)), code=code_of(stop))
+
+
+@click.command()
+@aws_command()
+@service_option
+@adopt_option
+@timeout_option
+def restart(work: Work, service: str, adopt: bool, timeout_min: float | None) -> Outcome:
+    """Start new tasks in place of those that run, of each service in turn, and watch it as `rollout` does.
+
+    The version stays: the same task definition, whose image is pulled anew, as one by a tag that has moved. New tasks
+    serve before old ones go, as in each deployment, and the circuit breaker takes back what does not come up. Refuses
+    with 7 while the stack or another deployment is at work. The same command again watches a restart that runs:
+
+    \b
+      scaleout-cfn restart
+      scaleout-cfn restart --service web --timeout 20
+
+    Exits with 0 once all run, 4 when ECS gave one up. Ctrl-C stops watching, and the restart goes on.
+    """
+    end = work.patience(timeout_min).end(work.aws.pace)
+    tell, environment = work.view.tell, work.environment
+    try:
+        return steps.restart(work.aws, work.stack_name, service, tell, end=end, environment=environment, adopt=adopt)
+    except KeyboardInterrupt as stop:
+        what = f"{work.stack_name}: stopped watching; a restart that was begun goes on, and no other is begun"
         return Outcome("still_running", what, next=Next("rollout", _of(service)), code=code_of(stop))
 
 

@@ -73,7 +73,7 @@ def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = ""
             ["iam:GetRole"],
             [scope.arn("arn:{partition}:iam::{account}:role/aws-service-role/ecs.amazonaws.com/*")],
         ),
-        allow("DrainServices", ["ecs:UpdateService"], [service]),
+        allow("UpdateServices", ["ecs:UpdateService"], [service]),
         allow(
             "DrainTargets",
             ["application-autoscaling:RegisterScalableTarget"],
