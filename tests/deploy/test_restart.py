@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -13,7 +14,6 @@ from scaleout_cfn.deploy.messages import Message, Note, Outcome
 from scaleout_cfn.deploy.services.restart import restart
 from scaleout_cfn.errors import AccessError, ApiError, BusyError, RefusedError, UsageError
 
-from .cloudformation import Refused
 from .services import ECS, Services, Stack
 from .world import Fault, Killed
 
@@ -62,8 +62,6 @@ class Restarting(Services):
         assert forceNewDeployment
         name = service.rpartition("/")[2]
         assert self._state(name) != "IN_PROGRESS", "another deployment is at work"
-        if name == "gone":
-            raise Refused("ServiceNotFoundException", "Service not found.")
         self.begun_at.setdefault(name, []).append(self.seconds)
         return {}
 
@@ -92,11 +90,11 @@ class Restarting(Services):
             if at + self.lag_s <= self.seconds
         ]
 
-    def ecs_ListServiceDeployments(self, service: str, **_: Any) -> dict[str, Any]:
+    def ecs_ListServiceDeployments(self, service: str = "", **_: Any) -> dict[str, Any]:
         return {"serviceDeployments": self._listed(service.rpartition("/")[2])}
 
-    def ecs_DescribeServiceDeployments(self, serviceDeploymentArns: list[str], **_: Any) -> dict[str, Any]:
-        name, _, number = serviceDeploymentArns[0].removeprefix("arn:").partition("/")
+    def ecs_DescribeServiceDeployments(self, serviceDeploymentArns: Sequence[str] = (), **_: Any) -> dict[str, Any]:
+        name, number = serviceDeploymentArns[0].removeprefix("arn:").split("/")
         current = int(number) == len(self.begun_at.get(name, []))
         state = self._state(name) if current else "SUCCESSFUL"
         return {"serviceDeployments": [{"status": "IN_PROGRESS" if self.other_version == name else state}]}
