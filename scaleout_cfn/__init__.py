@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     from scaleout_cfn.composing import compose
     from scaleout_cfn.config import (
         Alarms,
+        AnyClient,
         AwsKeys,
+        CaBundle,
         Certificate,
+        CloudFront,
         Cluster,
+        Cognito,
         Config,
         ContainerSidecar,
         Deployment,
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
         Ec2Capacity,
         ExistingLoadBalancer,
         ExistingVpc,
+        ExistingWebAcl,
         FargateCapacity,
         FireLensSidecar,
         GitHubPipeline,
@@ -44,9 +49,11 @@ if TYPE_CHECKING:
         ManagedCapacity,
         NewLoadBalancer,
         NewVpc,
+        NewWebAcl,
         NodeScaling,
         NoPipeline,
         Observability,
+        Oidc,
         OtelSidecar,
         OwnKey,
         Permissions,
@@ -64,6 +71,7 @@ if TYPE_CHECKING:
         StepAdjustment,
         StepScaling,
         TargetTracking,
+        TrustStore,
         WebAlarms,
         WebDeployment,
         WebService,
@@ -118,12 +126,13 @@ _HOMES = {
     "cli": "main",
     "composing": "compose",
     "config": (
-        "Alarms AwsKeys Certificate Cluster Config ContainerSidecar Deployment Domain Ec2Capacity"
-        " ExistingLoadBalancer ExistingVpc FargateCapacity FireLensSidecar GitHubPipeline GivenKey HealthCheck"
-        " Http InitSidecar InternalService ManagedCapacity NewLoadBalancer NewVpc NoPipeline NodeScaling"
-        " Observability OtelSidecar OwnKey Permissions PolicyStatement ProxySidecar Queue Registry"
-        " RegistryPipeline Route Scaling Schedule Section SourcePipeline StandIn StepAdjustment StepScaling"
-        " TargetTracking WebAlarms WebDeployment WebService WorkerService tunable"
+        "Alarms AnyClient AwsKeys CaBundle Certificate CloudFront Cluster Cognito Config ContainerSidecar"
+        " Deployment Domain Ec2Capacity ExistingLoadBalancer ExistingVpc ExistingWebAcl FargateCapacity"
+        " FireLensSidecar GitHubPipeline GivenKey HealthCheck Http InitSidecar InternalService ManagedCapacity"
+        " NewLoadBalancer NewVpc NewWebAcl NoPipeline NodeScaling Observability Oidc OtelSidecar OwnKey Permissions"
+        " PolicyStatement ProxySidecar Queue Registry RegistryPipeline Route Scaling Schedule Section"
+        " SourcePipeline StandIn StepAdjustment StepScaling TargetTracking TrustStore WebAlarms WebDeployment"
+        " WebService WorkerService tunable"
     ),
     "config.file": "load",
     "config.text": "json_schema starter",
@@ -146,10 +155,14 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 __all__ = [
     "PROFILES",
     "Alarms",
+    "AnyClient",
     "AwsKeys",
+    "CaBundle",
     "Certificate",
+    "CloudFront",
     "Cluster",
     "ClusterName",
+    "Cognito",
     "Config",
     "ConfigError",
     "ContainerSidecar",
@@ -158,6 +171,7 @@ __all__ = [
     "Ec2Capacity",
     "ExistingLoadBalancer",
     "ExistingVpc",
+    "ExistingWebAcl",
     "FargateCapacity",
     "Finding",
     "FireLensSidecar",
@@ -172,10 +186,12 @@ __all__ = [
     "ManagedCapacity",
     "NewLoadBalancer",
     "NewVpc",
+    "NewWebAcl",
     "NoPipeline",
     "NodeScaling",
     "Number",
     "Observability",
+    "Oidc",
     "OtelSidecar",
     "Outputs",
     "OwnKey",
@@ -204,6 +220,7 @@ __all__ = [
     "SubnetIds",
     "TargetTracking",
     "Text",
+    "TrustStore",
     "Unit",
     "UsageError",
     "Value",

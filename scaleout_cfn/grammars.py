@@ -20,12 +20,17 @@ __all__ = [
     "partition_of",
     "problem_of_account",
     "problem_of_action",
+    "problem_of_alias",
+    "problem_of_allowed_cidr",
     "problem_of_boundary",
     "problem_of_branch",
     "problem_of_bucket",
     "problem_of_bucket_arn",
     "problem_of_certificate",
     "problem_of_cidr",
+    "problem_of_client_secret",
+    "problem_of_cloudfront_certificate",
+    "problem_of_cloudfront_web_acl",
     "problem_of_condition_key",
     "problem_of_condition_value",
     "problem_of_connection",
@@ -34,6 +39,7 @@ __all__ = [
     "problem_of_folder",
     "problem_of_host_name",
     "problem_of_hosted_zone",
+    "problem_of_https_url",
     "problem_of_image",
     "problem_of_key",
     "problem_of_log_destination",
@@ -55,7 +61,10 @@ __all__ = [
     "problem_of_tag_key",
     "problem_of_tag_value",
     "problem_of_topic",
+    "problem_of_trust_store",
     "problem_of_used_key",
+    "problem_of_user_pool",
+    "problem_of_web_acl",
     "remark_on_cidr",
 ]
 
@@ -211,6 +220,23 @@ problem_of_connection = _an_arn(
 _problem_of_key_arn = _an_arn(
     "a KMS key", f"arn:aws:kms:eu-west-1:123456789012:key/{_UUID}", {"kms": "(key|alias)/[A-Za-z0-9/_-]+"}
 )
+#: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/mutual-authentication.html
+problem_of_trust_store = _an_arn(
+    "a trust store",
+    "arn:aws:elasticloadbalancing:eu-west-1:123456789012:truststore/clients/0a1b2c3d4e5f6071",
+    {"elasticloadbalancing": r"truststore/[A-Za-z0-9-]+/[0-9a-f]+"},
+)
+#: https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-getting-started.html
+problem_of_user_pool = _an_arn(
+    "a user pool of Amazon Cognito",
+    "arn:aws:cognito-idp:eu-west-1:123456789012:userpool/eu-west-1_AbCdEfGhI",
+    {"cognito-idp": r"userpool/[a-z0-9-]+_[A-Za-z0-9]+"},
+)
+_problem_of_web_acl_arn = _an_arn(
+    "a web ACL",
+    f"arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/shop/{_UUID}",
+    {"wafv2": r"(regional|global)/webacl/[\w-]+/[0-9a-f-]+"},
+)
 _problem_of_repository_arn = _an_arn(
     "an ECR repository",
     "arn:aws:ecr:eu-west-1:123456789012:repository/team/app",
@@ -328,6 +354,51 @@ def problem_of_env_file(text: str) -> str:
             f"its key is {name or 'empty'}; a file of variables is one object whose key ends in .env, as in {example}"
         )
     return ""
+
+
+def problem_of_client_secret(text: str) -> str:
+    """A secret that a dynamic reference reads.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-secretsmanager.html
+    """
+    arn = arn_of(text)
+    if arn is not None and arn.service == "ssm":
+        return (
+            "an SSM parameter cannot be read into a listener's rule unseen; keep it in Secrets Manager, and give that"
+            f" secret's ARN, as in {_EXAMPLE_SECRET}"
+        )
+    return problem_of_secret(text)
+
+
+def problem_of_web_acl(text: str) -> str:
+    """One that a load balancer can be put behind.
+
+    https://docs.aws.amazon.com/waf/latest/APIReference/API_AssociateWebACL.html
+    """
+    problem = _problem_of_web_acl_arn(text)
+    if not problem and ":global/" in text:
+        return "its scope is CLOUDFRONT, and a load balancer takes REGIONAL; load_balancer.cloudfront takes it"
+    return problem
+
+
+def problem_of_cloudfront_web_acl(text: str) -> str:
+    """https://docs.aws.amazon.com/waf/latest/developerguide/how-aws-waf-works-resources.html"""
+    problem = _problem_of_web_acl_arn(text)
+    if not problem and ":regional/" in text:
+        return "its scope is REGIONAL, and CloudFront takes one of scope CLOUDFRONT, which are in us-east-1"
+    return problem or _outside_us_east_1(text)
+
+
+def problem_of_cloudfront_certificate(text: str) -> str:
+    """https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/cnames-and-https-requirements.html"""
+    return problem_of_certificate(text) or _outside_us_east_1(text)
+
+
+def _outside_us_east_1(text: str) -> str:
+    arn = arn_of(text)
+    if arn is None or arn.region == "us-east-1":
+        return ""
+    return f"is in {arn.region}, and CloudFront takes those of us-east-1 only, wherever the set is; make one there"
 
 
 def ecr_repository(image: str) -> str:
@@ -528,6 +599,29 @@ def problem_of_cidr(text: str) -> str:
     return ""
 
 
+def problem_of_allowed_cidr(text: str) -> str:
+    """An IPv4 or IPv6 range, as a security group's rule takes it: without host bits.
+
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html
+    """
+    import ipaddress  # here, for few configs name a range, and its import takes its time
+
+    example = "as in 192.0.2.0/24 or 2001:db8::/32"
+    address, slash, length = text.partition("/")
+    try:
+        whole = ipaddress.ip_address(address)
+    except ValueError:
+        return f"{address or 'it'} is no IPv4 or IPv6 address; a range is wanted, {example}"
+    if not slash:
+        return f"one address is written {whole}/{whole.max_prefixlen}"
+    if not re.fullmatch(r"\d{1,3}", length, re.ASCII) or int(length) > whole.max_prefixlen:
+        return f"the length of an IPv{whole.version} range is /0 to /{whole.max_prefixlen}, {example}"
+    network = ipaddress.ip_network(text, strict=False)
+    if network.network_address != whole:
+        return f"it has host bits set, which a range has not; write {network}"
+    return "" if text == str(network) else f"write it as {network}"
+
+
 def remark_on_cidr(text: str) -> str:
     """What AWS takes as a VPC's range and advises against; empty for the others."""
     first, second = (int(number) for number in text.split(".")[:2])
@@ -582,6 +676,29 @@ def problem_of_host_name(text: str) -> str:
             return f"the part {label} may hold a to z, 0 to 9 and, inside, hyphens; {example}"
     if not re.fullmatch(r"[a-z]{2,}|xn--[a-z0-9-]+", labels[-1]):
         return f"no domain ends in {labels[-1]}; {example}"
+    return ""
+
+
+def problem_of_alias(text: str) -> str:
+    """https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/CNAMEs.html"""
+    return problem_of_host_name(text.removeprefix("*."))
+
+
+def problem_of_https_url(text: str) -> str:
+    """An endpoint of a provider: "a full URL, including the HTTPS protocol, the domain, and the path".
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_AuthenticateOidcActionConfig.html
+    """
+    example = "as in https://id.example.com/oauth2/token"
+    if not text.startswith("https://"):
+        return f"an address that begins with https:// is wanted, {example}"
+    if not re.fullmatch("[!-~]+", text):
+        return f"an address holds visible ASCII characters, no spaces, {example}"
+    host = re.split("[/?#]", text.removeprefix("https://"), maxsplit=1)[0]
+    if "#" in text or "@" in host:
+        return f"an address without user and fragment is wanted, {example}"
+    if problem := problem_of_host_name(re.sub(r":\d{1,5}$", "", host)):
+        return f"its host {host or 'is empty'}: {problem}"
     return ""
 
 

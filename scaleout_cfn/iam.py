@@ -279,7 +279,11 @@ def key_policy(root: object) -> PolicyDocument:
     were it to change with what is in one, all that stands on the key might be replaced, as CloudFormation sees it.
     """
     account = Ref("AWS::AccountId")
-    groups = Sub("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${Root}-*", {"Root": root})
+    groups = [
+        Sub(f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:{name}", {"Root": root})
+        # WAF's begin as it wants them to.
+        for name in ("${Root}-*", "aws-waf-logs-${Root}-*")
+    ]
     in_cluster = {"kms:EncryptionContext:aws:ecs:clusterAccount": account}
     scaling = Sub(
         "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/aws-service-role/autoscaling.amazonaws.com"

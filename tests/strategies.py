@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scaleout_cfn.capacity import Demand, Supply, demand_of, instance_type, most_tasks, nodes_needed, problems
 from scaleout_cfn.config import (
     AnyService,
+    CaBundle,
     Config,
     Domain,
     Ec2Capacity,
@@ -25,6 +26,7 @@ from scaleout_cfn.config import (
     ManagedCapacity,
     NewLoadBalancer,
     NewVpc,
+    NewWebAcl,
     NoPipeline,
     PolicyStatement,
     RegistryPipeline,
@@ -32,6 +34,7 @@ from scaleout_cfn.config import (
     WebService,
     WorkerService,
 )
+from scaleout_cfn.config.balancer_conflicts import UNITS as RULE_GROUPS
 from scaleout_cfn.config.conflicts import conflicts
 from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
@@ -55,6 +58,8 @@ CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d-1234-1
 KEY = "arn:aws:kms:{}:123456789012:key/12345678-1234-1234-1234-123456789012"
 ZONE = "Z0123456789ABCDEFGHIJ"
 BALANCER = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:{}/app/shared/0a1b2c3d4e5f6071"
+CLIENT_SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop/oidc-AbCdEf"
+WEB_ACL = "arn:aws:wafv2:{}:123456789012:{}/webacl/shop/0a1b2c3d-1234-1234-1234-0123456789ab"
 PROVIDER = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
 PINNED = "/aws/service/ecs/optimized-ami/amazon-linux-2023/al2023-ami-ecs-hvm-2023.0.20260101/image_id"
 PINNED_GPU = (
@@ -218,6 +223,24 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
         max_size=3,
     ).map(tuple),
     "templates_bucket": st.sampled_from(["", "my.templates-1"]),
+    "allowed_cidrs": st.sampled_from([(), ("192.0.2.0/24",), ("192.0.2.0/24", "2001:db8::/32")]),
+    "allowed_prefix_lists": st.sampled_from([{}, {"pl-3b927c52": 55}]),
+    "rule_groups": st.sampled_from([("SQLi", "Common"), ("AmazonIpReputation",), tuple(RULE_GROUPS)]),
+    "rate_limit": st.sampled_from([0, 10, 2000]),
+    "web_acl_arn": st.just(WEB_ACL.format("eu-central-1", "regional")),
+    "trust_store_arn": st.just(BALANCER.format("truststore").replace("/app", "") + "0"),
+    "key": st.just("clients/ca.pem"),
+    "version": st.sampled_from(["", "3HL4kqtJvjVBH40N"]),
+    "aliases": st.sampled_from([(), ("shop.example.com", "*.example.com")]),
+    "issuer": st.just("https://id.example.com"),
+    "authorization_endpoint": st.just("https://id.example.com/authorize"),
+    "token_endpoint": st.just("https://id.example.com/token"),
+    "user_info_endpoint": st.just("https://id.example.com/me"),
+    "client_id": st.sampled_from(["shop", "0oa1bcd2EFG3hij4k5l6"]),
+    "client_secret": st.sampled_from([CLIENT_SECRET, f"{CLIENT_SECRET}:secret::"]),
+    "user_pool_arn": st.just("arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEfGhI"),
+    "domain": st.sampled_from(["shop", "id.example.com"]),
+    "scope": st.sampled_from(["openid", "openid email profile"]),
 }
 
 
@@ -365,9 +388,46 @@ def _grounded(draw: st.DrawFn, config: Config) -> Config:
             network = replace(network, egress="single-nat")
     elif isinstance(balancer, NewLoadBalancer) and isinstance(balancer.listener, Domain):
         network = replace(network, ipv6=draw(st.booleans()))
-    if isinstance(balancer, NewLoadBalancer) and not any_web:
-        balancer = replace(balancer, maintenance=False)
+    if isinstance(balancer, NewLoadBalancer):
+        listener = balancer.listener
+        if not isinstance(listener, Http) and isinstance(listener.client_certificates, CaBundle):
+            clients = replace(listener.client_certificates, bucket="authorities")
+            balancer = replace(balancer, listener=replace(listener, client_certificates=clients))
+        balancer, network = _before_it(balancer, network) if any_web else (_nothing_before(balancer), network)
     return replace(config, network=network, load_balancer=balancer)
+
+
+def _nothing_before(balancer: NewLoadBalancer) -> NewLoadBalancer:
+    """A balancer's section where there is no balancer."""
+    return replace(balancer, maintenance=False, allowed_cidrs=(), allowed_prefix_lists={}, waf=None, cloudfront=None)
+
+
+def _before_it(balancer: NewLoadBalancer, network: Any) -> tuple[NewLoadBalancer, Any]:
+    """A balancer and its network with what can stand before it."""
+    if not network.ipv6:
+        balancer = replace(balancer, allowed_cidrs=balancer.allowed_cidrs[:1])
+    front = balancer.cloudfront
+    if front is None:
+        return balancer, network
+    if isinstance(network, NewVpc) and network.egress == "public-subnets":
+        network = replace(network, egress="single-nat")
+    listener = balancer.listener
+    names = ["shop.example.com", "*.example.com", "a.b.example.co", *(f"*.{name}.example.com" for name in SERVICES)]
+    balancer = replace(
+        balancer,
+        scheme="internal",
+        allowed_prefix_lists={"pl-3b927c52": 55},
+        waf=None if isinstance(balancer.waf, NewWebAcl) else balancer.waf,
+        listener=listener if isinstance(listener, Http) else replace(listener, client_certificates=None),
+        cloudfront=replace(
+            front,
+            aliases=tuple(names),
+            certificate_arn=CERTIFICATE.replace("eu-central-1", "us-east-1"),
+            cache_policy="CachingDisabled",
+            web_acl_arn=WEB_ACL.format("us-east-1", "global") if front.web_acl_arn else "",
+        ),
+    )
+    return balancer, network
 
 
 @st.composite
@@ -401,8 +461,17 @@ def _of_its_place(draw: st.DrawFn, unit: Unit) -> dict[str, Any]:
     if isinstance(settings, WebService):
         balancer = config.load_balancer
         if isinstance(balancer, NewLoadBalancer) and isinstance(balancer.listener, Http):
+            changes["sign_in"] = None
+        if isinstance(balancer, NewLoadBalancer) and (isinstance(balancer.listener, Http) or balancer.cloudfront):
             codes = "200" if settings.protocol == "grpc" else settings.health_check.codes
             changes |= {"protocol": "http1", "health_check": replace(settings.health_check, codes=codes)}
+        if (
+            isinstance(balancer, NewLoadBalancer)
+            and balancer.scheme == "internal"
+            and isinstance(config.network, NewVpc)
+            and config.network.egress in ("public-subnets", "endpoints")
+        ):
+            changes["sign_in"] = None
         if replace(unit, settings=replace(settings, **changes)).network_mode == "bridge":
             check = changes.get("health_check", settings.health_check)
             changes["health_check"] = replace(check, port=0)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from scaleout_cfn.aws.client import Target
-from scaleout_cfn.config import Config, Domain, ExistingVpc, NewLoadBalancer, WebService
+from scaleout_cfn.config import Config, Domain, ExistingVpc, NewLoadBalancer, Oidc, WebService
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.errors import Next, UsageError
 from scaleout_cfn.local import GAP, Emulator, EmulatorError, attach, running, start
@@ -82,19 +82,25 @@ def target(emulator: Emulator, role_arn: str = "") -> Target:
 
 
 def stand_in(emulator: Emulator, config: Config) -> None:
-    """Make in the emulator what the config takes as given in the account: its hosted zone, its VPC and subnets."""
+    """Make in the emulator what the config takes as given in the account: its hosted zones, its VPC and subnets, and
+    secrets that CloudFormation reads."""
     balancer, network = config.load_balancer, config.network
-    zones = {}
+    zones: dict[str, str] = {}
+    secrets = []
     if isinstance(balancer, NewLoadBalancer) and isinstance(balancer.listener, Domain):
         zones[balancer.listener.hosted_zone_id] = balancer.listener.domain_name
     for settings in config.services.values():
         if isinstance(settings, WebService) and settings.route.hosted_zone_id and settings.route.hosts:
             zones.setdefault(settings.route.hosted_zone_id, settings.route.hosts[0])
+        if isinstance(settings, WebService) and isinstance(settings.sign_in, Oidc):
+            secrets.append(":".join(settings.sign_in.client_secret.split(":")[:7]))
+    if isinstance(balancer, NewLoadBalancer) and balancer.cloudfront and balancer.cloudfront.hosted_zone_id:
+        zones.setdefault(balancer.cloudfront.hosted_zone_id, balancer.cloudfront.aliases[0].removeprefix("*."))
     vpcs = {}
     if isinstance(network, ExistingVpc) and network.vpc_id:
         vpcs[network.vpc_id] = list(dict.fromkeys((*network.load_balancer_subnets, *network.node_subnets)))
-    if zones or vpcs:
-        emulator.stand_in(hosted_zones=zones, vpcs=vpcs)
+    if zones or vpcs or secrets:
+        emulator.stand_in(hosted_zones=zones, vpcs=vpcs, secrets=secrets)
 
 
 def as_gap(outcome: Outcome) -> Outcome:

@@ -10,17 +10,25 @@ from typing import Annotated
 
 import msgspec
 
+from scaleout_cfn.config.balancer import (
+    AnyClient,
+    CaBundle,
+    Certificate,
+    CloudFront,
+    Domain,
+    ExistingLoadBalancer,
+    ExistingWebAcl,
+    Http,
+    NewLoadBalancer,
+    NewWebAcl,
+    TrustStore,
+)
 from scaleout_cfn.config.containers import NAME
 from scaleout_cfn.config.encryption import AwsKeys, GivenKey, OwnKey
 from scaleout_cfn.config.ground import (
     ARN,
-    Certificate,
     Cluster,
-    Domain,
-    ExistingLoadBalancer,
     ExistingVpc,
-    Http,
-    NewLoadBalancer,
     NewVpc,
     Observability,
     Registry,
@@ -55,6 +63,7 @@ from scaleout_cfn.config.sidecars import (
     OtelSidecar,
     ProxySidecar,
 )
+from scaleout_cfn.config.sign_in import Cognito, Oidc
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import (
     or_empty,
@@ -69,11 +78,15 @@ from scaleout_cfn.grammars import (
 
 __all__ = [
     "Alarms",
+    "AnyClient",
     "AnyService",
     "AwsKeys",
+    "CaBundle",
     "Capacity",
     "Certificate",
+    "CloudFront",
     "Cluster",
+    "Cognito",
     "Config",
     "ContainerSidecar",
     "Deployment",
@@ -81,6 +94,7 @@ __all__ = [
     "Ec2Capacity",
     "ExistingLoadBalancer",
     "ExistingVpc",
+    "ExistingWebAcl",
     "FargateCapacity",
     "FireLensSidecar",
     "GitHubPipeline",
@@ -92,9 +106,11 @@ __all__ = [
     "ManagedCapacity",
     "NewLoadBalancer",
     "NewVpc",
+    "NewWebAcl",
     "NoPipeline",
     "NodeScaling",
     "Observability",
+    "Oidc",
     "OtelSidecar",
     "OwnKey",
     "Permissions",
@@ -114,6 +130,7 @@ __all__ = [
     "StepAdjustment",
     "StepScaling",
     "TargetTracking",
+    "TrustStore",
     "WebAlarms",
     "WebDeployment",
     "WebService",

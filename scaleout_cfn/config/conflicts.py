@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 
 from scaleout_cfn.config import (
-    Certificate,
     Config,
     Domain,
     Ec2Capacity,
@@ -23,6 +22,7 @@ from scaleout_cfn.config import (
     SourcePipeline,
     WebService,
 )
+from scaleout_cfn.config.balancer_conflicts import balancer_conflicts, balancer_remarks, named_by_balancer
 from scaleout_cfn.config.permissions import named_in
 from scaleout_cfn.config.queue_conflicts import queue_conflicts, receivers
 from scaleout_cfn.config.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
@@ -47,7 +47,7 @@ def conflicts(config: Config) -> list[Conflict]:
     return [
         *_place(config),
         *_network(config),
-        *_load_balancer(config),
+        *balancer_conflicts(config),
         *_capacity(config),
         *(conflict for unit in units(config) for conflict in service_conflicts(unit)),
         *(conflict for unit in units(config) for conflict in stand_in_conflicts(unit)),
@@ -77,7 +77,7 @@ def remarks(config: Config) -> list[Conflict]:
                         " regions work",
                     )
                 )
-    return [*dict.fromkeys(found), *_quotas(config)]
+    return [*dict.fromkeys(found), *balancer_remarks(config), *_quotas(config)]
 
 
 def _quotas(config: Config) -> Iterator[Conflict]:
@@ -152,15 +152,8 @@ def _image_of(config: Config, name: str, owner: str) -> Iterator[Conflict]:
 
 def _place(config: Config) -> list[Conflict]:
     """Whether what the config names by ARN can be used where the set goes to."""
-    balancer = config.load_balancer
     #: Key, ARN, and whether it has to be of the set's region, and of its account.
-    named = [("permissions_boundary", config.permissions_boundary, False, True)]
-    if isinstance(balancer, ExistingLoadBalancer):
-        named.append(("load_balancer.load_balancer_arn", balancer.load_balancer_arn, True, True))
-        named.append(("load_balancer.listener_arn", balancer.listener_arn, True, True))
-    elif isinstance(balancer.listener, Certificate):
-        # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/https-listener-certificates.html
-        named.append(("load_balancer.listener.certificate_arn", balancer.listener.certificate_arn, True, True))
+    named = [("permissions_boundary", config.permissions_boundary, False, True), *named_by_balancer(config)]
     if isinstance(config.encryption, GivenKey):
         named.append(("encryption.key_arn", config.encryption.key_arn, True, False))
     for unit in units(config):
@@ -263,20 +256,6 @@ def _network(config: Config) -> Iterator[Conflict]:
 def _managed_pool(config: Config) -> str:
     pools = sorted(config.capacity.items())
     return next((name for name, pool in pools if isinstance(pool, ManagedCapacity)), "")
-
-
-def _load_balancer(config: Config) -> Iterator[Conflict]:
-    balancer = config.load_balancer
-    if isinstance(balancer, ExistingLoadBalancer):
-        # The listener's ARN is the balancer's, but for the word and one more part.
-        if not balancer.listener_arn.startswith(
-            balancer.load_balancer_arn.replace(":loadbalancer/", ":listener/") + "/"
-        ):
-            yield Conflict(
-                "load_balancer.listener_arn", "is a listener of another load balancer than load_balancer_arn"
-            )
-    elif balancer.maintenance and not any(unit.is_web for unit in units(config)):
-        yield Conflict("load_balancer.maintenance", "there is no web service, and so no load balancer; leave it out")
 
 
 def _capacity(config: Config) -> Iterator[Conflict]:

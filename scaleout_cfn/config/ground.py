@@ -1,15 +1,12 @@
-"""What a set stands on: network, load balancer, cluster, settings of its repositories, and who is told of alarms."""
+"""What a set stands on: network, cluster, settings of its repositories, and who is told of alarms."""
 
 from typing import Annotated, Literal
 
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import (
     or_empty,
-    problem_of_certificate,
     problem_of_cidr,
     problem_of_email,
-    problem_of_host_name,
-    problem_of_hosted_zone,
     problem_of_resource_id,
 )
 
@@ -18,13 +15,8 @@ __all__ = [
     "CERTIFICATE",
     "HOSTED_ZONE",
     "HOST_NAME",
-    "Certificate",
     "Cluster",
-    "Domain",
-    "ExistingLoadBalancer",
     "ExistingVpc",
-    "Http",
-    "NewLoadBalancer",
     "NewVpc",
     "Observability",
     "Registry",
@@ -37,12 +29,6 @@ CERTIFICATE = ARN + "acm:[a-z0-9-]+:[0-9]{12}:certificate/.+$"
 RetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
-TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
-TLS = tunable(
-    "The security policy of the listener.",
-    pattern="^ELBSecurityPolicy-",
-    allowed=f"the name of one of Elastic Load Balancing's policies, as {TLS_POLICY}",
-)
 SUBNET = tunable("A subnet.", pattern="^subnet-[0-9a-f]+$", problem_of=problem_of_resource_id("subnet"))
 
 
@@ -116,124 +102,6 @@ class Registry(Section, frozen=True, kw_only=True):
     empty_on_delete: Annotated[
         bool, tunable("Delete the repository with all its images when the stack is deleted; otherwise it is kept.")
     ] = False
-
-
-class Http(Section, frozen=True, kw_only=True, tag_field="kind", tag="http"):
-    """Plain HTTP on port 80."""
-
-
-class Certificate(Section, frozen=True, kw_only=True, tag_field="kind", tag="certificate"):
-    """HTTPS on port 443 with a given certificate; port 80 redirects."""
-
-    certificate_arn: Annotated[
-        str,
-        tunable(
-            "An issued ACM certificate in the stack's region.",
-            pattern=CERTIFICATE,
-            problem_of=problem_of_certificate,
-        ),
-    ]
-    domain_name: Annotated[
-        str,
-        tunable(
-            "A name that the certificate is for: ServiceUrl's. A DNS record of your own leads it to the load balancer.",
-            pattern=HOST_NAME,
-            problem_of=problem_of_host_name,
-        ),
-    ]
-    tls_policy: Annotated[str, TLS] = TLS_POLICY
-
-
-class Domain(Section, frozen=True, kw_only=True, tag_field="kind", tag="domain"):
-    """HTTPS on port 443 with a certificate made for a domain, and the domain's alias records; port 80 redirects."""
-
-    domain_name: Annotated[
-        str,
-        tunable(
-            "The name that clients ask for.",
-            pattern=HOST_NAME,
-            problem_of=problem_of_host_name,
-        ),
-    ]
-    hosted_zone_id: Annotated[
-        str,
-        tunable(
-            "The public Route 53 hosted zone that holds the name.",
-            pattern=HOSTED_ZONE,
-            problem_of=problem_of_hosted_zone,
-        ),
-    ]
-    tls_policy: Annotated[str, TLS] = TLS_POLICY
-
-
-class NewLoadBalancer(Section, frozen=True, kw_only=True, tag_field="kind", tag="new"):
-    """An application load balancer of the set's own. A set without a web service has none."""
-
-    scheme: Annotated[Literal["internet-facing", "internal"], tunable("Who can reach it.")] = "internet-facing"
-    listener: Annotated[Http | Certificate | Domain, tunable("HTTP, or HTTPS by a given certificate or a domain.")] = (
-        Http()
-    )
-    idle_timeout_s: Annotated[
-        int,
-        tunable(
-            "Idle time after which a connection is closed; the container's must be longer.",
-            unit="seconds",
-            ge=1,
-            le=4000,
-        ),
-    ] = 60
-    access_logs: Annotated[bool, tunable("Write access logs to an own bucket, which outlives the stack.")] = False
-    access_logs_days: Annotated[int, tunable("How long access logs are kept.", unit="days", ge=1, le=3650)] = 90
-    deletion_protection: Annotated[bool, tunable("Refuse to delete the load balancer until this is off again.")] = False
-    error_percent: Annotated[
-        float,
-        tunable(
-            "Share of 5xx answers by the load balancer itself, over five minutes, that raises an alarm.",
-            unit="percent",
-            gt=0,
-            le=100,
-        ),
-    ] = 5
-    maintenance: Annotated[
-        bool, tunable("Answer every request with a maintenance page, and 503, instead of asking a service.")
-    ] = False
-
-
-class ExistingLoadBalancer(Section, frozen=True, kw_only=True, tag_field="kind", tag="existing"):
-    """A load balancer and listener that are there already, shared with others: the set adds its rules to them."""
-
-    load_balancer_arn: Annotated[
-        str,
-        tunable(
-            "The application load balancer.",
-            pattern=ARN + "elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:loadbalancer/app/[A-Za-z0-9-]+/[0-9a-f]+$",
-            allowed="the ARN of an application load balancer, with :loadbalancer/app/NAME/ID at its end",
-        ),
-    ]
-    listener_arn: Annotated[
-        str,
-        tunable(
-            "Its listener that gets the rules.",
-            pattern=ARN + "elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:listener/app/[A-Za-z0-9-]+/[0-9a-f]+/[0-9a-f]+$",
-            allowed="the ARN of a listener, with :listener/app/NAME/ID/ID at its end",
-        ),
-    ]
-    security_group_id: Annotated[
-        str,
-        tunable(
-            "The load balancer's security group, which is let in to the tasks and gets the rules to reach them.",
-            pattern="^sg-[0-9a-f]+$",
-            problem_of=problem_of_resource_id("sg"),
-        ),
-    ]
-    url: Annotated[
-        str,
-        tunable(
-            "Where its listener answers.",
-            pattern=r"^https?://[^\s/]+$",
-            allowed="an address without a path, as in https://shop.example.com",
-        ),
-    ]
 
 
 class Cluster(Section, frozen=True, kw_only=True):

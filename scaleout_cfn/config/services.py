@@ -15,6 +15,7 @@ from scaleout_cfn.config.sidecars import (
     OtelSidecar,
     ProxySidecar,
 )
+from scaleout_cfn.config.sign_in import Cognito, Oidc
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import (
     or_empty,
@@ -414,6 +415,7 @@ class WebService(Service, frozen=True, kw_only=True, tag_field="kind", tag="web"
     ] = 30
     deployment: Annotated[WebDeployment, tunable("How a new version takes over.")] = WebDeployment()
     alarms: Annotated[WebAlarms, tunable("What raises an alarm.")] = WebAlarms()
+    sign_in: Annotated[Oidc | Cognito | None, tunable("Who asks for it signs in at the load balancer first.")] = None
     stand_in: Annotated[StandIn | None, tunable("Tasks that take its place while its target group is made anew.")] = (
         None
     )

@@ -208,8 +208,7 @@ def _write_section(lines: list[str], given: Section, usual: Section | None, path
         key = f"{path}.{field.name}" if path else field.name
         value = getattr(given, field.name)
         if (choices := sections_of(inner)) and value is None:
-            lines += [f"# None unless written: {meta.description}"]
-            _write_example(lines, choices[0], key)
+            _write_absent(lines, choices, meta, key)
         elif choices:
             there = _usual(field, usual)
             lines += [f"# {meta.description}", f"[{key}]"]
@@ -257,10 +256,24 @@ def _write_left_out(lines: list[str], own: list[tuple[FieldInfo, Any, Meta | Non
         if section_items(inner):
             _write_tunable(lines, f"{key}.{field.name}", field.name, inner, meta, (), is_default=True)
         elif (choices := sections_of(inner)) and default_of(field) is None:
-            lines.append(f"# Inside it, none unless written: {meta.description}")
-            _write_example(lines, choices[0], f"{key}.{field.name}")
+            _write_absent(lines, choices, meta, f"{key}.{field.name}", "Inside it, none unless written")
         elif choices := named_sections(inner):
             _write_named(lines, choices, meta, {}, f"{key}.{field.name}")
+
+
+def _write_absent(
+    lines: list[str],
+    choices: tuple[type[Section], ...],
+    meta: Meta,
+    key: str,
+    said: str = "None unless written",
+) -> None:
+    """A section that is not there, of each kind that it may be, as comments."""
+    for choice in choices:
+        tag = choice.__struct_config__.tag
+        of_kind = f' Of kind "{tag}": {" ".join((choice.__doc__ or "").split())}' if tag else ""
+        lines.append(f"# {said}: {meta.description}{of_kind}")
+        _write_example(lines, choice, key, kind=[f'#kind = "{tag}"'] if tag else [])
 
 
 def _write_named(
@@ -320,16 +333,21 @@ def _write_choice(lines: list[str], choice: type[Section], key: str, instead_of:
     """A section that is not the default, as a comment below the header that is there: TOML takes one only."""
     tag = choice.__struct_config__.tag
     lines += [f'# Instead, with kind = "{tag}": {" ".join((choice.__doc__ or "").split())}', f'#kind = "{tag}"']
-    below = [f"[{key}.{field.name}]" for field in fields_of(type(instead_of)) if sections_of(bare(field.type)[0])]
+    below = [
+        f"[{key}.{field.name}]"
+        for field in fields_of(type(instead_of))
+        if sections_of(bare(field.type)[0]) and getattr(instead_of, field.name) is not None
+    ]
     if below:
         lines.append(f"# Then delete {' and '.join(below)}.")
-    for field in fields_of(choice):
-        inner, meta = bare(field.type)
+    own = _own(choice, None)
+    for field, inner, meta in own:
         assert meta is not None
-        lines += _comment(inner, meta)
         value = default_of(field)
-        lines.append(f"#{field.name} = " + ("..." if value is None else toml(value)))
+        if not sections_of(inner):
+            lines += [*_comment(inner, meta), f"#{field.name} = " + ("..." if value is None else toml(value))]
     lines.append("")
+    _write_left_out(lines, own, key)
 
 
 def _write_tunable(lines: list[str], key: str, name: str, inner: Any, meta: Meta, value: Any, is_default: bool) -> None:

@@ -23,6 +23,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -79,11 +80,19 @@ class Emulator:
             "NO_PROXY": "127.0.0.1",
         }
 
-    def stand_in(self, *, hosted_zones: Mapping[str, str], vpcs: Mapping[str, Sequence[str]]) -> None:
-        """Make what a set takes as given, where it is not there: hosted zones, id -> name, and VPCs, id -> ids of
-        its subnets. Raises `EmulatorError` when the emulator does not answer."""
+    def stand_in(
+        self,
+        *,
+        hosted_zones: Mapping[str, str] = MappingProxyType({}),
+        vpcs: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        secrets: Sequence[str] = (),
+    ) -> None:
+        """Make what a set takes as given, where it is not there: hosted zones, id -> name, VPCs, id -> ids of its
+        subnets, and secrets that CloudFormation reads, by ARN. Raises `EmulatorError` when the emulator does not
+        answer."""
+        given = {"hosted_zones": dict(hosted_zones), "vpcs": dict(vpcs), "secrets": list(secrets)}
         try:
-            _request(self.endpoint_url, "POST", "/_scaleout/stand-ins", {"hosted_zones": hosted_zones, "vpcs": vpcs})
+            _request(self.endpoint_url, "POST", "/_scaleout/stand-ins", given)
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise EmulatorError(f"The local emulator at {self.endpoint_url} does not answer ({error}).") from error
 

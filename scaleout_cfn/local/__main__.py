@@ -2,7 +2,8 @@
 
 Its first line on standard output is JSON: `{"endpoint_url": ..., "pid": ..., "patches": [...]}` once it answers,
 or `{"error": ...}`. `GET /_scaleout/health` answers the same, `POST /_scaleout/stop` ends it, and `POST
-/_scaleout/stand-ins` makes what a set takes as given: `{"hosted_zones": {ID: NAME}, "vpcs": {ID: [SUBNET, ...]}}`.
+/_scaleout/stand-ins` makes what a set takes as given: `{"hosted_zones": {ID: NAME}, "vpcs": {ID: [SUBNET, ...]},
+"secrets": [ARN, ...]}`.
 """
 
 from __future__ import annotations

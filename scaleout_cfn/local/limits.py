@@ -19,10 +19,13 @@ STUBS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "AWS::ApplicationAutoScaling::ScalableTarget": "is kept and can be read back, but nothing scales",
         "AWS::ApplicationAutoScaling::ScalingPolicy": "is kept and can be read back, but makes no alarm",
+        "AWS::CloudFront::VpcOrigin": "is kept in the stack, but has no API",
         "AWS::CodeConnections::Connection": "is kept in the stack, but has no API and stays PENDING",
         "AWS::CodePipeline::Pipeline": "is kept in the stack, but has no API and never runs",
         "AWS::EC2::SubnetCidrBlock": "is kept in the stack, but EC2 shows no IPv6 address",
         "AWS::EC2::VPCCidrBlock": "is kept in the stack, but EC2 shows no IPv6 address",
+        "AWS::ElasticLoadBalancingV2::TrustStore": "is kept in the stack, but has no API and asks nobody",
+        "AWS::WAFv2::LoggingConfiguration": "is kept in the stack, but nothing is logged",
     }
 )
 """Resource type -> what becomes of it. Every other type is a real object of the emulator's own service API."""
@@ -34,7 +37,8 @@ NOT_SHOWN: Final[tuple[str, ...]] = (
     " Service Connect lead nowhere.",
     "Nothing scales: a service runs the least tasks that its scaling allows, whatever alarms and schedules say.",
     "Property values, quotas, permissions and the existence of images, certificates, secrets and domains are not"
-    " checked. The hosted zone, the VPC and the subnets that the config names are made for the rehearsal.",
+    " checked. The hosted zones, the VPC, the subnets and the client secrets that the config names are made for the"
+    " rehearsal.",
     "An alarm on metric math exists, but is not evaluated.",
     "A pipeline and its connection exist in the stack only, and never run.",
     "IPv6 addresses exist in the stack only.",

@@ -16,6 +16,7 @@ from typing import Final
 from scaleout_cfn.local import MINISTACK, EmulatorError, changesets, gaps, nested, replacements, standins, templates
 from scaleout_cfn.local.types import (
     application_autoscaling,
+    cloudfront,
     cloudwatch,
     delivery,
     ec2,
@@ -323,6 +324,10 @@ PATCHES: Final = (
         waf.association,
         (_TYPES, "services.waf._associate_web_acl", "services.waf._disassociate_web_acl"),
     ),
+    Patch("waf-logging", waf.logging, (_TYPES,)),
+    Patch("trust-stores", elbv2.trust_stores, (_TYPES, _TAGS, f"{_CFN}.provisioners._physical_name")),
+    Patch("vpc-origins", cloudfront.vpc_origins, (_TYPES, _TAGS, f"{_ALB}._lbs")),
+    Patch("given-secrets", standins.given_secrets, (f"{_CFN}.engine._resolve_dynamic_reference",)),
     Patch("codepipeline", delivery.pipeline, (_TYPES, _TAGS, f"{_CFN}.provisioners._physical_name")),
     Patch("codeconnections", delivery.connection, (_TYPES, _TAGS)),
 )

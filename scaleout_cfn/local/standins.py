@@ -14,10 +14,12 @@ from ministack.services.cloudformation import changesets, engine, handlers
 from scaleout_cfn.local.differences import UNKNOWN_PARAMETER
 from scaleout_cfn.local.types.registry import query
 
-__all__ = ["network_parameters", "stand_in"]
+__all__ = ["given_secrets", "network_parameters", "stand_in"]
 
 _RESOURCE_ID: Final = re.compile(r"(?:List<)?AWS::EC2::(?P<kind>VPC|Subnet)::Id>?")
 _ZONES: Final = "abcdef"
+_SECRETS: Final[set[str]] = set()
+"""ARNs of the secrets that somebody stands in for."""
 
 
 def network_parameters() -> None:
@@ -43,8 +45,23 @@ def network_parameters() -> None:
         module._resolve_parameters = resolve_checking
 
 
-def stand_in(hosted_zones: Mapping[str, str], vpcs: Mapping[str, Sequence[str]]) -> None:
-    """Make hosted zones (id -> name) and VPCs (id -> ids of its subnets), where they are not there yet."""
+def given_secrets() -> None:
+    """MiniStack reads a dynamic reference from secrets of its own account only, and a config names whatever is there
+    on AWS."""
+    resolve = engine._resolve_dynamic_reference
+
+    def resolve_given(literal: str) -> str:
+        if any(literal.startswith(f"{{{{resolve:secretsmanager:{arn}:") for arn in _SECRETS):
+            return "stand-in"
+        return str(resolve(literal))
+
+    engine._resolve_dynamic_reference = resolve_given
+
+
+def stand_in(hosted_zones: Mapping[str, str], vpcs: Mapping[str, Sequence[str]], secrets: Sequence[str] = ()) -> None:
+    """Make hosted zones (id -> name) and VPCs (id -> ids of its subnets), where they are not there yet, and have a text
+    read from secrets (ARNs)."""
+    _SECRETS.update(secrets)
     for zone_id, name in hosted_zones.items():
         if zone_id not in route53._zones:
             zone = {"id": zone_id, "name": f"{name}.", "caller_reference": zone_id, "comment": "", "private": False}

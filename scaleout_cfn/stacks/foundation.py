@@ -313,9 +313,18 @@ def _rule(
             ListenerArn=listener,
             Priority=priority(unit.config, unit.name, route),
             Conditions=conditions or [everything],
-            Actions=[forward],
+            Actions=_actions(settings, forward),
         )
     )
+
+
+def _actions(settings: WebService, forward: elb.ListenerRuleAction) -> list[elb.ListenerRuleAction]:
+    if settings.sign_in is None:
+        return [forward]
+    from scaleout_cfn.stacks.sign_in import sign_in  # here, for few services have it
+
+    forward.Order = 2
+    return [sign_in(settings.sign_in), forward]
 
 
 def _serve_certificate(stack: Stack, listener: ListenerArn, certificate: object) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from msgspec import Struct
-from troposphere import AWSObject, GetAtt, Join, certificatemanager, ec2, route53, s3
+from troposphere import Join, Ref, Select, Split, certificatemanager, ec2, route53, s3
 from troposphere import elasticloadbalancingv2 as elb
 from troposphere.validators.route53 import AliasTarget
 
-from scaleout_cfn.config import Config, Domain, Http, NewLoadBalancer
+from scaleout_cfn.config import AnyClient, CaBundle, Config, Domain, Http, NewLoadBalancer, TrustStore, WebService
 from scaleout_cfn.iam import receive_balancer_logs
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import error_share
@@ -40,27 +40,13 @@ class Outputs(Struct, frozen=True):
 def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds, topic: TopicArn) -> Outputs:
     settings = config.load_balancer
     assert isinstance(settings, NewLoadBalancer)
-    secure = not isinstance(settings.listener, Http)
     group = stack.add(
         ec2.SecurityGroup(
             "SecurityGroup",
             GroupDescription="HTTP and HTTPS from clients; out only to the targets.",
             VpcId=vpc_id,
-            SecurityGroupIngress=[
-                _from_clients(port, ipv6)
-                for port in ([HTTP, HTTPS] if secure else [HTTP])
-                for ipv6 in _families(config)
-            ],
-            # A group without any egress rule is given one to everywhere. This one leads nowhere.
-            SecurityGroupEgress=[
-                ec2.SecurityGroupRule(
-                    Description="Nowhere by default",
-                    IpProtocol="icmp",
-                    FromPort=252,
-                    ToPort=86,
-                    CidrIp="255.255.255.255/32",
-                )
-            ],
+            SecurityGroupIngress=_from_clients(config, settings),
+            SecurityGroupEgress=[_to_provider() if _signs_in(config) else _to_nowhere()],
         )
     )
     attributes: dict[str, object] = {
@@ -86,6 +72,16 @@ def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds, to
         elb.LoadBalancerAttributes(Key=key, Value=_attribute(value)) for key, value in attributes.items()
     ]
     stack.add(balancer)
+    dns_name = DnsName(balancer.get_att("DNSName"))
+    zone = HostedZoneId(balancer.get_att("CanonicalHostedZoneID"))
+    if isinstance(settings.listener, Http):
+        url = Text(Join("", ["http://", dns_name]))
+    else:
+        url = Text(f"https://{settings.listener.domain_name}")
+    if settings.cloudfront is not None:
+        from scaleout_cfn.stacks.cloudfront import distribution  # here, for most sets have none
+
+        dns_name, zone, url = distribution(stack, config, settings.cloudfront, balancer)
     nobody = elb.Action(
         Type="fixed-response",
         FixedResponseConfig=elb.FixedResponseConfig(
@@ -98,12 +94,10 @@ def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds, to
                 "Listener", LoadBalancerArn=balancer.ref(), Port=HTTP, Protocol="HTTP", DefaultActions=[nobody]
             )
         )
-        url: object = Join("", ["http://", balancer.get_att("DNSName")])
     else:
-        url = f"https://{settings.listener.domain_name}"
         if isinstance(settings.listener, Domain):
             certificate: object = _certificate(stack, settings.listener).ref()
-            _alias_records(stack, config, settings.listener, balancer)
+            _alias_records(stack, config, settings.listener, AliasTarget(HostedZoneId=zone, DNSName=dns_name))
         else:
             certificate = settings.listener.certificate_arn
         listener = stack.add(
@@ -117,16 +111,19 @@ def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds, to
                 DefaultActions=[nobody],
             )
         )
-        redirect = elb.RedirectConfig(Protocol="HTTPS", Port=str(HTTPS), StatusCode="HTTP_301")
-        stack.add(
-            elb.Listener(
-                "RedirectListener",
-                LoadBalancerArn=balancer.ref(),
-                Port=HTTP,
-                Protocol="HTTP",
-                DefaultActions=[elb.Action(Type="redirect", RedirectConfig=redirect)],
+        if settings.listener.client_certificates is not None:
+            listener.MutualAuthentication = _mutual_tls(stack, settings.listener.client_certificates)
+        if HTTP in _ports(settings):
+            redirect = elb.RedirectConfig(Protocol="HTTPS", Port=str(HTTPS), StatusCode="HTTP_301")
+            stack.add(
+                elb.Listener(
+                    "RedirectListener",
+                    LoadBalancerArn=balancer.ref(),
+                    Port=HTTP,
+                    Protocol="HTTP",
+                    DefaultActions=[elb.Action(Type="redirect", RedirectConfig=redirect)],
+                )
             )
-        )
     full_name = LoadBalancerName(balancer.get_att("LoadBalancerFullName"))
     error_share(
         stack,
@@ -141,9 +138,9 @@ def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds, to
         SecurityGroupId(group.ref()),
         full_name,
         ListenerArn(listener.ref()),
-        DnsName(balancer.get_att("DNSName")),
-        HostedZoneId(balancer.get_att("CanonicalHostedZoneID")),
-        Text(url),
+        dns_name,
+        zone,
+        url,
     )
 
 
@@ -151,11 +148,78 @@ def _families(config: Config) -> list[bool]:
     return [False, True] if config.network.ipv6 else [False]
 
 
-def _from_clients(port: int, ipv6: bool) -> ec2.SecurityGroupRule:
-    anywhere = {"CidrIpv6": "::/0"} if ipv6 else {"CidrIp": "0.0.0.0/0"}
+def _ports(settings: NewLoadBalancer) -> list[int]:
+    """The ports that clients come in by, that which serves last.
+
+    What comes in by a prefix list alone, as CloudFront does, needs nobody to lead it to the other. And a list counts as
+    all that it may hold: twice CloudFront's is more than a group may have.
+    """
+    if isinstance(settings.listener, Http):
+        return [HTTP]
+    return [HTTPS] if settings.allowed_prefix_lists and not settings.allowed_cidrs else [HTTP, HTTPS]
+
+
+def _from_clients(config: Config, settings: NewLoadBalancer) -> list[ec2.SecurityGroupRule]:
+    """Everybody, or who is named."""
+    ports = _ports(settings)
+    cidrs = list(settings.allowed_cidrs)
+    if not cidrs and not settings.allowed_prefix_lists:
+        cidrs = ["::/0" if ipv6 else "0.0.0.0/0" for ipv6 in _families(config)]
+    sources = [(port, {"CidrIpv6" if ":" in cidr else "CidrIp": cidr}) for port in ports for cidr in cidrs]
+    sources += [(ports[-1], {"SourcePrefixListId": name}) for name in sorted(settings.allowed_prefix_lists)]
+    return [
+        ec2.SecurityGroupRule(
+            Description=f"Clients on port {port}", IpProtocol="tcp", FromPort=port, ToPort=port, **source
+        )
+        for port, source in sources
+    ]
+
+
+def _signs_in(config: Config) -> bool:
+    return any(isinstance(service, WebService) and service.sign_in for service in config.services.values())
+
+
+def _to_provider() -> ec2.SecurityGroupRule:
+    """The load balancer asks a provider for tokens itself, by IPv4 only.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-authenticate-users.html
+    """
     return ec2.SecurityGroupRule(
-        Description=f"Clients on port {port}", IpProtocol="tcp", FromPort=port, ToPort=port, **anywhere
+        Description="The provider that users sign in at",
+        IpProtocol="tcp",
+        FromPort=HTTPS,
+        ToPort=HTTPS,
+        CidrIp="0.0.0.0/0",
     )
+
+
+def _to_nowhere() -> ec2.SecurityGroupRule:
+    """A group without any egress rule is given one to everywhere. This one leads nowhere."""
+    return ec2.SecurityGroupRule(
+        Description="Nowhere by default", IpProtocol="icmp", FromPort=252, ToPort=86, CidrIp="255.255.255.255/32"
+    )
+
+
+def _mutual_tls(stack: Stack, clients: AnyClient | TrustStore | CaBundle) -> elb.MutualAuthentication:
+    """https://docs.aws.amazon.com/elasticloadbalancing/latest/application/mutual-authentication.html"""
+    if isinstance(clients, AnyClient):
+        return elb.MutualAuthentication(Mode="passthrough")
+    store: object
+    if isinstance(clients, TrustStore):
+        store = clients.trust_store_arn
+    else:
+        made = elb.TrustStore(
+            "TrustStore",
+            # A name is asked for, is the region's only one of 32 characters, and is never changed: the stack's own id
+            # has what no other has.
+            Name=Join("-", ["clients", Select(4, Split("-", Select(2, Split("/", Ref("AWS::StackId")))))]),
+            CaCertificatesBundleS3Bucket=clients.bucket,
+            CaCertificatesBundleS3Key=clients.key,
+        )
+        if clients.version:
+            made.CaCertificatesBundleS3ObjectVersion = clients.version
+        store = stack.add(made).ref()
+    return elb.MutualAuthentication(Mode="verify", TrustStoreArn=store, IgnoreClientCertificateExpiry=clients.expired)
 
 
 def _attribute(value: object) -> object:
@@ -180,7 +244,7 @@ def _certificate(stack: Stack, domain: Domain) -> certificatemanager.Certificate
     )
 
 
-def _alias_records(stack: Stack, config: Config, domain: Domain, balancer: AWSObject) -> None:
+def _alias_records(stack: Stack, config: Config, domain: Domain, target: AliasTarget) -> None:
     for kind, ipv6 in zip(("A", "AAAA"), _families(config), strict=False):
         stack.add(
             route53.RecordSetType(
@@ -188,9 +252,7 @@ def _alias_records(stack: Stack, config: Config, domain: Domain, balancer: AWSOb
                 HostedZoneId=domain.hosted_zone_id,
                 Name=domain.domain_name,
                 Type=kind,
-                AliasTarget=AliasTarget(
-                    HostedZoneId=GetAtt(balancer, "CanonicalHostedZoneID"), DNSName=GetAtt(balancer, "DNSName")
-                ),
+                AliasTarget=target,
             )
         )
 

@@ -22,6 +22,7 @@ from scaleout_cfn.config import (
     GivenKey,
     Http,
     NewVpc,
+    NewWebAcl,
     OwnKey,
     WebService,
 )
@@ -116,7 +117,7 @@ def build(stack: Stack, config: Config) -> Outputs:
     logged = isinstance(config.network, NewVpc) and config.network.flow_logs
     net = given_network or stack.nest("Network", network.build, config, key=key if logged else None)
 
-    alb = _balancer(stack, config, net, told) if any(unit.is_web for unit in services) else None
+    alb = _balancer(stack, config, net, told, key) if any(unit.is_web for unit in services) else None
 
     ecs = stack.nest("Cluster", cluster.build, config, create_service_linked_role=create_service_linked_role, key=key)
 
@@ -288,7 +289,9 @@ def _given_network(stack: Stack) -> network.Outputs:
     return network.Outputs(vpc_id, node_subnets, node_subnets)
 
 
-def _balancer(stack: Stack, config: Config, net: network.Outputs, told: notifications.Outputs) -> load_balancer.Outputs:
+def _balancer(
+    stack: Stack, config: Config, net: network.Outputs, told: notifications.Outputs, key: KeyArn | None
+) -> load_balancer.Outputs:
     """The set's own load balancer, or one that is there."""
     settings = config.load_balancer
     if isinstance(settings, ExistingLoadBalancer):
@@ -309,6 +312,12 @@ def _balancer(stack: Stack, config: Config, net: network.Outputs, told: notifica
         from scaleout_cfn.stacks import maintenance  # here, for it is there for an hour a year
 
         stack.nest("Maintenance", maintenance.build, config, listener=alb.listener)
+    if settings.waf:
+        from scaleout_cfn.stacks import firewall  # here, for most sets have none and its import takes its time
+
+        logged = isinstance(settings.waf, NewWebAcl) and settings.waf.logs
+        name = alb.load_balancer_name
+        stack.nest("Firewall", firewall.build, config, load_balancer_name=name, key=key if logged else None)
     return alb
 
 
@@ -342,7 +351,7 @@ def _url(unit: Unit, alb: load_balancer.Outputs) -> Text:
     if isinstance(settings, ExistingLoadBalancer):
         scheme, there = settings.url.partition(":")[0], Text(f"{settings.url}{below}")
     else:
-        scheme = "http" if isinstance(settings.listener, Http) else "https"
+        scheme = "http" if isinstance(settings.listener, Http) and not settings.cloudfront else "https"
         there = Text(Sub(f"${{LoadBalancer.Outputs.Url}}{below}")) if below else alb.url
     return Text(f"{scheme}://{host}{below}") if host else there
 

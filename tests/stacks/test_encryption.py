@@ -24,7 +24,7 @@ def whole(kind: str = "aws") -> Templates:
         encryption=KEYS.get(kind, sc.AwsKeys()),
         nodes=sc.Ec2Capacity(machine_image=PINNED),
         network=sc.NewVpc(flow_logs=True),
-        load_balancer=sc.NewLoadBalancer(access_logs=True),
+        load_balancer=sc.NewLoadBalancer(access_logs=True, waf=sc.NewWebAcl()),
         registry=sc.Registry(mutable_tags=("latest",)),
         service=sc.WebService(secrets={"A": SECRET, "B": PARAMETER}),
         pipeline=sc.RegistryPipeline(),
@@ -63,7 +63,8 @@ def test_a_stack_that_uses_the_key_is_handed_its_arn(kind: str) -> None:
     root = whole(kind)["root.yaml"]["Resources"]
     handed = {title: body["Properties"].get("Parameters", {}).get("Key") for title, body in root.items()}
     arn = GIVEN if kind == "given" else att("Encryption", "Outputs.Key")
-    taking = {"Notifications", "Network", "Cluster", "Capacity", "WebFoundation", "WebService", "WebPipeline"}
+    taking = {"Notifications", "Network", "Firewall", "Cluster", "Capacity"}
+    taking |= {"WebFoundation", "WebService", "WebPipeline"}
     assert {title for title, value in handed.items() if value == arn} == taking
     assert ("Encryption" in root) == (kind == "own")
 
@@ -129,12 +130,15 @@ def test_no_service_may_administer_the_key() -> None:
 
 def test_log_groups_under_the_key_are_those_that_its_policy_names() -> None:
     (groups,) = statements()["LogGroups"]["Condition"]["ArnLike"].values()
-    text, names = groups["Fn::Sub"]
-    assert (text.rpartition("log-group:")[2], names) == ("${Root}-*", {"Root": ref("RootStack")})
+    named = [group["Fn::Sub"] for group in groups]
+    assert [text.rpartition("log-group:")[2] for text, _ in named] == ["${Root}-*", "aws-waf-logs-${Root}-*"]
+    assert all(names == {"Root": ref("RootStack")} for _, names in named)
     for template in whole("own").values():
         for title, group in of_type(template, "Logs::LogGroup").items():
-            # CloudFormation's own name begins with that of the root stack.
-            assert "LogGroupName" not in group, title
+            # CloudFormation's own name begins with that of the root stack, and so does that of a nested one.
+            name = {"Fn::Sub": "aws-waf-logs-${AWS::StackName}"}
+            assert group.get("LogGroupName", name) == name, title
+            assert group["KmsKeyId"] == ref("Key"), title
 
 
 def test_what_the_key_s_policy_says_is_the_same_for_every_set() -> None:

@@ -1,4 +1,4 @@
-"""Elastic Load Balancing: listener rules, what they forward to, and a listener's further certificates.
+"""Elastic Load Balancing: listener rules, what they forward to, a listener's further certificates, trust stores.
 
 The words of refusals are AWS's, as the issue or page at each shows them.
 """
@@ -11,12 +11,13 @@ from hashlib import sha256
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
+from ministack.core.responses import get_account_id, get_region
 from ministack.services import alb
 from ministack.services.cloudformation import provisioners
 
 from scaleout_cfn.local.types.registry import Act, Properties, RefusedError, register, revise
 
-__all__ = ["listener_certificates", "listener_rules"]
+__all__ = ["listener_certificates", "listener_rules", "trust_stores"]
 
 _Record = dict[str, Any]
 
@@ -26,7 +27,8 @@ _MOST_VALUES: Final = 5
 
 def listener_rules() -> None:
     """MiniStack gives two rules of a listener one priority, takes any number of condition values, drops the query of a
-    condition and the weights of a forward, and deletes a target group that a rule or a listener forwards to."""
+    condition, the weights of a forward and where users sign in, and deletes a target group that a rule or a listener
+    forwards to."""
     handlers = provisioners._RESOURCE_HANDLERS
     rule, group = (handlers[f"AWS::ElasticLoadBalancingV2::{kind}"] for kind in ("ListenerRule", "TargetGroup"))
     create, update, delete = rule["create"], rule["update"], group["delete"]
@@ -49,8 +51,8 @@ def listener_rules() -> None:
     def actions(properties: Properties, *rest: Any, **more: Any) -> list[_Record]:
         converted: list[_Record] = convert(properties, *rest, **more)
         for action, given in zip(converted, properties.get(more.get("prop", "DefaultActions")) or (), strict=False):
-            if "ForwardConfig" in given:
-                action["ForwardConfig"] = given["ForwardConfig"]
+            kept = ("ForwardConfig", "AuthenticateOidcConfig", "AuthenticateCognitoConfig")
+            action.update({name: given[name] for name in kept if name in given})
         return converted
 
     def create_api(stock: Act, request: Any) -> Any:
@@ -201,6 +203,25 @@ def listener_certificates() -> None:
         "RemoveListenerCertificates": _refusing(remove),
         "DescribeListenerCertificates": _refusing(describe),
     }
+
+
+def trust_stores() -> None:
+    """AWS::ElasticLoadBalancingV2::TrustStore is unknown to MiniStack, and so are trust stores."""
+
+    def create(logical_id: str, properties: Properties, stack_name: str) -> tuple[str, _Record]:
+        name = properties.get("Name") or provisioners._physical_name(stack_name, logical_id, max_len=32)
+        number = sha256(f"{stack_name} {name}".encode()).hexdigest()[:16]
+        arn = f"arn:aws:elasticloadbalancing:{get_region()}:{get_account_id()}:truststore/{name}/{number}"
+        return arn, {"TrustStoreArn": arn, "Status": "ACTIVE", "NumberOfCaCertificates": "1"}
+
+    def update(physical_id: str, old: Properties, new: Properties, stack_name: str) -> tuple[str, _Record]:
+        return physical_id, {"TrustStoreArn": physical_id, "Status": "ACTIVE", "NumberOfCaCertificates": "1"}
+
+    def delete(physical_id: str, properties: Properties) -> None:
+        """It exists in the stack only."""
+
+    kind = "AWS::ElasticLoadBalancingV2::TrustStore"
+    register(kind, create=create, update=update, delete=delete, tagged=True)
 
 
 def _check(

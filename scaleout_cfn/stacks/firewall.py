@@ -1,0 +1,138 @@
+"""Firewall: the web ACL that looks at each request before the load balancer answers it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from troposphere import Sub, logs, wafv2
+
+from scaleout_cfn.config import Config, ExistingWebAcl, NewLoadBalancer, NewWebAcl
+from scaleout_cfn.stack import Stack
+from scaleout_cfn.stacks.keys import under_key
+from scaleout_cfn.values import KeyArn, LoadBalancerName
+
+#: What the config calls a rule group, to AWS's name of it.
+#: https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-list.html
+RULE_GROUPS = {
+    "AdminProtection": "AWSManagedRulesAdminProtectionRuleSet",
+    "AmazonIpReputation": "AWSManagedRulesAmazonIpReputationList",
+    "AnonymousIp": "AWSManagedRulesAnonymousIpList",
+    "Common": "AWSManagedRulesCommonRuleSet",
+    "KnownBadInputs": "AWSManagedRulesKnownBadInputsRuleSet",
+    "Linux": "AWSManagedRulesLinuxRuleSet",
+    "PHP": "AWSManagedRulesPHPRuleSet",
+    "SQLi": "AWSManagedRulesSQLiRuleSet",
+    "Unix": "AWSManagedRulesUnixRuleSet",
+    "Windows": "AWSManagedRulesWindowsRuleSet",
+    "WordPress": "AWSManagedRulesWordPressRuleSet",
+}
+#: Headers whose values are kept out of logs and of the samples in the console.
+SECRET_HEADERS = ("authorization", "cookie")
+
+
+class Outputs(Struct, frozen=True):
+    pass
+
+
+def build(stack: Stack, config: Config, *, load_balancer_name: LoadBalancerName, key: KeyArn | None) -> Outputs:
+    assert isinstance(config.load_balancer, NewLoadBalancer)
+    settings = config.load_balancer.waf
+    if isinstance(settings, ExistingWebAcl):
+        web_acl: object = settings.web_acl_arn
+    else:
+        assert isinstance(settings, NewWebAcl)
+        made = _web_acl(stack, settings)
+        web_acl = made.get_att("Arn")
+        if settings.logs:
+            _logs(stack, config, made, key)
+    stack.add(
+        wafv2.WebACLAssociation(
+            "Association",
+            ResourceArn=Sub(
+                "arn:${AWS::Partition}:elasticloadbalancing:${AWS::Region}:${AWS::AccountId}:loadbalancer/${Name}",
+                Name=load_balancer_name,
+            ),
+            WebACLArn=web_acl,
+        )
+    )
+    return Outputs()
+
+
+def _web_acl(stack: Stack, settings: NewWebAcl) -> wafv2.WebACL:
+    """What lets everything through that no rule blocks."""
+    counts = settings.mode == "count"
+    rules = []
+    if settings.rate_limit:
+        rules.append(
+            wafv2.WebACLRule(
+                Name="RateLimit",
+                Priority=0,
+                Statement=wafv2.Statement(
+                    RateBasedStatement=wafv2.RateBasedStatement(
+                        Limit=settings.rate_limit, EvaluationWindowSec=settings.rate_window_s, AggregateKeyType="IP"
+                    )
+                ),
+                Action=wafv2.RuleAction(Count=wafv2.CountAction())
+                if counts
+                else wafv2.RuleAction(Block=wafv2.BlockAction()),
+                VisibilityConfig=_visible("RateLimit"),
+            )
+        )
+    for place, name in enumerate(settings.rule_groups, 1):
+        rules.append(
+            wafv2.WebACLRule(
+                Name=name,
+                Priority=place,
+                Statement=wafv2.Statement(
+                    ManagedRuleGroupStatement=wafv2.ManagedRuleGroupStatement(VendorName="AWS", Name=RULE_GROUPS[name])
+                ),
+                # A group has actions of its own. To count overrides what it says of the request as a whole.
+                # https://docs.aws.amazon.com/waf/latest/developerguide/web-acl-rule-group-override-options.html
+                OverrideAction=wafv2.OverrideAction(Count={}) if counts else wafv2.OverrideAction(None, **{"None": {}}),
+                VisibilityConfig=_visible(name),
+            )
+        )
+    protect = [
+        wafv2.DataProtect(
+            Action="SUBSTITUTION", Field=wafv2.FieldToProtect(FieldType="SINGLE_HEADER", FieldKeys=list(SECRET_HEADERS))
+        )
+    ]
+    return stack.add(
+        wafv2.WebACL(
+            "WebAcl",
+            Scope="REGIONAL",
+            DefaultAction=wafv2.DefaultAction(Allow=wafv2.AllowAction()),
+            Rules=rules,
+            # Wider than a log's redaction, which the samples in the console pass by.
+            # https://docs.aws.amazon.com/waf/latest/developerguide/data-protection-masking.html
+            DataProtectionConfig=wafv2.DataProtectionConfig(DataProtections=protect),
+            VisibilityConfig=_visible("WebAcl"),
+        )
+    )
+
+
+def _visible(name: str) -> wafv2.VisibilityConfig:
+    return wafv2.VisibilityConfig(CloudWatchMetricsEnabled=True, MetricName=name, SampledRequestsEnabled=True)
+
+
+def _logs(stack: Stack, config: Config, web_acl: wafv2.WebACL, key: KeyArn | None) -> None:
+    policy = "Retain" if config.observability.keep_logs else "Delete"
+    group = logs.LogGroup(
+        "Logs",
+        # WAF takes no other beginning. A nested stack's name ends in what no other has.
+        # https://docs.aws.amazon.com/waf/latest/developerguide/logging-cw-logs.html
+        LogGroupName=Sub("aws-waf-logs-${AWS::StackName}"),
+        RetentionInDays=config.observability.log_retention_days,
+        DeletionPolicy=policy,
+        UpdateReplacePolicy=policy,
+    )
+    stack.add(under_key(group, key))
+    stack.add(
+        wafv2.LoggingConfiguration(
+            "Logging",
+            ResourceArn=web_acl.get_att("Arn"),
+            # Without the :* that the group's own ARN ends in.
+            LogDestinationConfigs=[
+                Sub("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${Logs}", Logs=group.ref())
+            ],
+        )
+    )
