@@ -23,10 +23,12 @@ from scaleout_cfn.config import (
     ExistingVpc,
     FargateCapacity,
     GitHubPipeline,
+    GivenKey,
     InternalService,
     ManagedCapacity,
     NewLoadBalancer,
     NewVpc,
+    OwnKey,
     PolicyStatement,
     RegistryPipeline,
     Route,
@@ -68,6 +70,7 @@ GIVEN = {
     "load_balancer_arn": '"arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/a/0a"',
     "listener_arn": '"arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/a/0a/0b"',
     "security_group_id": '"sg-0a1b2c3d"',
+    "key_arn": f'"arn:aws:kms:eu-west-1:123456789012:key/{UUID}"',
     "url": '"https://shop.example.com"',
     "web_acl_arn": f'"arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/shop/{UUID}"',
     "issuer": '"https://id.example.com"',
@@ -249,7 +252,7 @@ def test_the_starter_with_every_default_uncommented_is_the_default_config(tmp_pa
     kinds = [line for line in commented if line.startswith("#kind")]
     # Of a section that is left out, as permissions are, nothing is there.
     lists_of_tables = len([block for _, block in blocks("#[[") if ".permissions." not in block[0]])
-    assert len(kinds) == 6
+    assert len(kinds) == 7
     assert len(commented) - len(kinds) + lists_of_tables == len(list(tunables(Config())))
 
 
@@ -273,6 +276,8 @@ def test_each_alternative_uncommented_where_it_stands_gives_that_kind(tmp_path: 
         config = load_text(tmp_path, text, *needed)
         found.append(inside(config, header.strip("[]")))
     assert found == [
+        OwnKey(),
+        GivenKey(key_arn=GIVEN["key_arn"].strip('"')),
         ExistingVpc(),
         ExistingLoadBalancer(
             **{
