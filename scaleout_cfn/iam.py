@@ -169,12 +169,20 @@ def be_managed_by_session_manager() -> PolicyDocument:
     )
 
 
-def carry_exec_sessions() -> PolicyDocument:
-    """What ECS Exec needs of a task.
+def carry_exec_sessions(log_group: object | None = None, key_arn: object | None = None) -> PolicyDocument:
+    """What ECS Exec needs of a task: channels, and where sessions are logged or encrypted, that log group and that key.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-iam-roles.html#ecs-exec-required-iam-permissions
     """
-    return _document(_allow("OpenChannels", _CHANNELS, ["*"]))
+    statements = [_allow("OpenChannels", _CHANNELS, ["*"])]
+    if log_group is not None:
+        every_group = Sub("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:*")
+        writing = [logs.CreateLogStream, logs.DescribeLogStreams, logs.PutLogEvents]
+        statements.append(_allow("FindLogGroup", [logs.DescribeLogGroups], [every_group]))
+        statements.append(_allow("LogSessions", writing, [log_group_arn(log_group)]))
+    if key_arn is not None:
+        statements.append(_allow("OpenSessions", _actions("kms:Decrypt"), [key_arn]))
+    return _document(*statements)
 
 
 _CHANNELS = [

@@ -38,6 +38,7 @@ from scaleout_cfn.config.balancer_conflicts import UNITS as RULE_GROUPS
 from scaleout_cfn.config.conflicts import conflicts
 from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
+from scaleout_cfn.config.service_conflicts import EXEC_FOLDERS
 from scaleout_cfn.config.sidecars import (
     ContainerSidecar,
     FireLensSidecar,
@@ -104,7 +105,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "image_uri": st.sampled_from(["", "123456789012.dkr.ecr.us-east-1.amazonaws.com/web@sha256:" + "0" * 64]),
     "cpu_units": st.sampled_from([128, 256, 1000]),
     "memory_mib": st.sampled_from([160, 256, 700]),
-    "tmpfs_mib": st.sampled_from([{}, {"/tmp": 64}, {"/tmp": 16, "/run": 16}]),
+    "tmpfs_mib": st.sampled_from([{}, {"/tmp": 64}, {"/tmp": 16, "/run": 16}, dict.fromkeys(sorted(EXEC_FOLDERS), 16)]),
     "environment": st.sampled_from([{}, {"MODE": "prod"}, {"A": "", "B_2": 'it\'s: "x" ${y} #1\nz'}]),
     "secrets": st.sampled_from(
         [
@@ -341,7 +342,7 @@ def _service(draw: st.DrawFn, config: Config, name: str) -> AnyService:
     owner = min(config.services)
     service = replace(service, image_of=owner if service.image_of and name != owner else "", architecture="auto")
     if service.exec:
-        service = replace(service, read_only=False)
+        service = replace(service, read_only=service.tmpfs_mib.keys() >= EXEC_FOLDERS)
     if service.placement == "binpack":
         service = replace(service, zone_rebalancing=False)
     deployment = service.deployment

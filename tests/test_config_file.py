@@ -647,7 +647,7 @@ CONFLICTS = [
     ),
     (
         ["services.web.exec=true"],
-        "services.web.exec: the agent of ECS Exec writes to the root file system; set services.web.read_only",
+        "services.web.exec: the agent of ECS Exec writes to the root file system, and AWS supports no read-only",
     ),
     (["services.web.memory_mib=64"], "services.web.tmpfs_mib: 64 MiB in all, which must be less than memory_mib = 64"),
     (

@@ -15,6 +15,7 @@ from troposphere import GetAtt, encode_to_dict
 from scaleout_cfn import iam
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config import (
+    Cluster,
     Config,
     Domain,
     Ec2Capacity,
@@ -60,6 +61,7 @@ SECRET = "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:db-AbCdEf"
 #: All that makes a policy, and in another partition: a literal of the usual one is ours then.
 EVERYTHING = Config(
     encryption=OwnKey(),
+    cluster=Cluster(exec_logs=True),
     permissions_boundary="arn:aws-cn:iam::123456789012:policy/boundary",
     network=NewVpc(egress="nat-per-zone", ipv6=True, flow_logs=True),
     registry=Registry(mutable_tags=("latest",), empty_on_delete=True),

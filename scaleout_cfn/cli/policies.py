@@ -79,7 +79,7 @@ def policies(
     texts = {
         **grants.documents("deployer", rendered.deployer(templates, scope, role_arn)),
         **grants.documents("images", rendered.images(scope)),
-        **grants.documents("commands", rendered.commands(scope)),
+        **grants.documents("commands", rendered.commands(templates, scope)),
         **grants.documents("cloudformation", service_role.service_role(templates, scope)),
         **grants.documents("cloudformation-trust", service_role.trust(scope)),
     }

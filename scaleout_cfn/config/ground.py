@@ -110,6 +110,13 @@ class Cluster(Section, frozen=True, kw_only=True):
     container_insights: Annotated[
         Literal["disabled", "enabled", "enhanced"], tunable("Level of Container Insights; CloudWatch bills by metric.")
     ] = "disabled"
+    exec_logs: Annotated[
+        bool,
+        tunable(
+            "Log the sessions of ECS Exec to a log group of their own, kept as that of a service is; with a key of"
+            " [encryption] they are encrypted by it, too."
+        ),
+    ] = False
     create_service_linked_role: Annotated[
         bool,
         tunable(

@@ -33,6 +33,13 @@ from scaleout_cfn.config.units import Unit
 __all__ = ["service_conflicts", "stand_in_conflicts"]
 
 
+#: Where the agent of ECS Exec writes, as those found who run it on a read-only root:
+#: https://github.com/aws/containers-roadmap/issues/1359
+#: AWS names no folders, and says that it is not supported:
+#: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
+EXEC_FOLDERS = {"/managed-agents", "/var/lib/amazon/ssm", "/var/log/amazon/ssm"}
+
+
 def service_conflicts(unit: Unit) -> Iterator[Conflict]:
     """What of a service excludes each other, and what its pool and network cannot do for it."""
     settings, key = unit.settings, unit.key
@@ -49,10 +56,12 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
         yield from container_conflicts(key, settings, unit.own_memory_mib)
     yield from task_conflicts(unit)
     yield from sidecar_conflicts(unit)
-    if settings.exec and settings.read_only:
-        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
+    if settings.exec and settings.read_only and (missing := EXEC_FOLDERS - settings.tmpfs_mib.keys()):
         yield Conflict(
-            f"{key}.exec", f"the agent of ECS Exec writes to the root file system; set {key}.read_only = false"
+            f"{key}.exec",
+            "the agent of ECS Exec writes to the root file system, and AWS supports no read-only one with it; set"
+            f" {key}.read_only = false, or give its folders memory file systems of their own at your own risk, as"
+            f" docs/security.md says: {', '.join(sorted(missing))} in {key}.tmpfs_mib",
         )
     if settings.image_uri and (why := unreachable(unit.config, settings.image_uri, unit.config.region)):
         yield Conflict(f"{key}.image_uri", why)

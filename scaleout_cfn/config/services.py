@@ -336,7 +336,7 @@ class Service(Task, frozen=True, kw_only=True):
         ],
         tunable("Containers beside that of the service, by name; their sizes are parts of the task's.", max_length=9),
     ] = {}
-    exec: Annotated[bool, tunable("Allow a shell in a running task through ECS Exec; needs read_only = false.")] = False
+    exec: Annotated[bool, tunable("Allow a shell in a running task through ECS Exec; wants read_only = false.")] = False
     placement: Annotated[
         Literal["spread", "binpack"],
         tunable("spread: even over zones, then fill nodes. binpack: fill nodes first, with no zone rebalancing."),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from awacs.aws import ArnLike, Condition, Statement, StringEquals
+from awacs.aws import ArnLike, Condition, ForAnyValueStringLike, Statement, StringEquals
 
 from scaleout_cfn.permissions.grants import NAMES, Scope, allow, public_parameters
 from scaleout_cfn.rendering import Template
@@ -113,7 +113,7 @@ def images(scope: Scope) -> list[Statement]:
     ]
 
 
-def commands(scope: Scope) -> list[Statement]:
+def commands(templates: Mapping[str, Template], scope: Scope) -> list[Statement]:
     """What `exec` and `run` need besides. Whoever may run commands in a task may do all that the task's role may.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
@@ -124,11 +124,28 @@ def commands(scope: Scope) -> list[Statement]:
     roles = scope.arn("arn:{partition}:iam::{account}:role/{begins}*")
     to_tasks = Condition(StringEquals({"iam:PassedToService": "ecs-tasks.amazonaws.com"}))
     return [
+        *_encrypt_sessions(templates, scope),
         allow("EnterTasks", ["ecs:ExecuteCommand"], [cluster, task]),
         allow("RunTasks", ["ecs:RunTask"], [definition], Condition(ArnLike({"ecs:cluster": cluster}))),
         allow("StopTasks", ["ecs:StopTask"], [task]),
         allow("PassTaskRoles", ["iam:PassRole"], [roles], to_tasks),
     ]
+
+
+def _encrypt_sessions(templates: Mapping[str, Template], scope: Scope) -> list[Statement]:
+    """What the AWS command line does by the key that sessions are encrypted by: a given one, or the set's."""
+    resources = [body for template in templates.values() for body in template["Resources"].values()]
+    configurations = [
+        body["Properties"].get("Configuration") for body in resources if body["Type"] == "AWS::ECS::Cluster"
+    ]
+    if not any("KmsKeyId" in (each or {}).get("ExecuteCommandConfiguration", {}) for each in configurations):
+        return []
+    wires = [value for body in resources for value in body.get("Properties", {}).get("Parameters", {}).values()]
+    given = sorted({value for value in wires if isinstance(value, str) and ":kms:" in value})
+    # The id of a key that CloudFormation makes is random; its alias begins as all that is the set's.
+    own = Condition(ForAnyValueStringLike({"kms:ResourceAliases": scope.arn("alias/{begins}*")}))
+    keys = given or [scope.arn("arn:{partition}:kms:{region}:{account}:key/*")]
+    return [allow("EncryptSessions", ["kms:GenerateDataKey"], keys, None if given else own)]
 
 
 READS = (

@@ -209,12 +209,13 @@ def build(stack: Stack, config: Config) -> Outputs:
             min_tasks=min_tasks.get(unit.name),
             max_tasks=max_tasks.get(unit.name),
             topic=told.topic if scaled else None,
-            key=key if unit.settings.secrets or unit.queue or unit.settings.sends_to else None,
+            key=key if unit.settings.secrets or unit.settings.exec or unit.queue or unit.settings.sends_to else None,
             queue_url=base.queue_url,
             queue_arn=base.queue_arn,
             queue_name=base.queue_name,
             sent_url={name: _there_is(ground[name].queue_url) for name in unit.settings.sends_to},
             sent_arn={name: _there_is(ground[name].queue_arn) for name in unit.settings.sends_to},
+            exec_logs=ecs.exec_logs if unit.settings.exec else None,
         )
     for unit in running:
         # A task finds by name only what was there when it started. A Ref is a dependency, here too; DependsOn may not

@@ -85,6 +85,7 @@ def build(
     max_tasks: Number | None,
     topic: TopicArn | None,
     key: KeyArn | None,
+    exec_logs: LogGroupName | None,
     queue_url: QueueUrl | None,
     queue_arn: QueueArn | None,
     queue_name: QueueName | None,
@@ -93,7 +94,7 @@ def build(
 ) -> Outputs:
     settings = unit.settings
     execution_role = _execution_role(stack, unit, repository_arn, log_group_name, key)
-    task_role = _task_role(stack, unit, log_group_name, queue_arn, sent_arn, key)
+    task_role = _task_role(stack, unit, log_group_name, queue_arn, sent_arn, key, exec_logs)
     told = {queue_variable(name): url for name, url in sent_url.items()}
     if queue_url is not None:
         told["QUEUE_URL"] = queue_url
@@ -305,13 +306,14 @@ def _task_role(
     queue_arn: QueueArn | None,
     sent_arn: Mapping[str, QueueArn],
     key: KeyArn | None,
+    exec_logs: LogGroupName | None,
 ) -> iam.Role:
     """What the application itself may do: nothing that its section does not say."""
     role = iam.Role("TaskRole", AssumeRolePolicyDocument=assumed_by("ecs-tasks"))
     permissions = unit.settings.permissions
     policies = {}
     if unit.settings.exec:
-        policies["exec-sessions"] = carry_exec_sessions()
+        policies["exec-sessions"] = carry_exec_sessions(exec_logs, key)
     if unit.settings.sidecars:
         from scaleout_cfn.stacks.sidecars import task_policies
 

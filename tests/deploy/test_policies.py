@@ -89,7 +89,8 @@ def deployer_of(config: sc.Config, role_arn: str = ROLE) -> list[dict[str, Any]]
 
 def operator_of(config: sc.Config) -> list[dict[str, Any]]:
     """Whoever has all three: deploys, pushes images and runs commands."""
-    return [*deployer_of(config), *plain(policies.images(PLACE)), *plain(policies.commands(PLACE))]
+    running = policies.commands(sc.set_of(sc.compose(config)), PLACE)
+    return [*deployer_of(config), *plain(policies.images(PLACE)), *plain(running)]
 
 
 def everything(config: sc.Config) -> list[dict[str, Any]]:
@@ -128,6 +129,7 @@ def test_the_deployer_may_do_all_that_the_program_calls_and_nothing_else() -> No
     also |= {"s3:ListBucket"}  # `exists`, which doctor shares with bootstrap
     # The builder's own calls, the AWS command line's, and the command that `run` prints.
     also |= {f"ecr:{name}" for name in BUILDER} | {"ecs:ExecuteCommand", "ecs:StopTask"}
+    also |= {"kms:GenerateDataKey"}  # the AWS command line's, for sessions that are encrypted
     allowed = granted(operator_of(EVERYTHING))
     assert needed - allowed - {"cloudformation:ListStacks"} == set()  # only the emulator is asked for all stacks
     assert allowed - needed - also == set()
@@ -237,12 +239,25 @@ def test_whoever_deploys_may_neither_push_images_nor_run_commands_in_tasks() -> 
 
 
 def test_commands_run_only_in_the_sets_cluster_with_its_definitions_and_roles() -> None:
-    found = {one["Sid"]: one for one in plain(policies.commands(PLACE))}
+    found = {one["Sid"]: one for one in plain(policies.commands({}, PLACE))}
     here = f"arn:aws:ecs:eu-west-1:{ACCOUNT}"
     assert found["RunTasks"]["Condition"] == {"ArnLike": {"ecs:cluster": f"{here}:cluster/web-*"}}
     assert found["EnterTasks"]["Resource"] == [f"{here}:cluster/web-*", f"{here}:task/web-*"]
     assert listed(found["PassTaskRoles"]["Resource"]) == [f"arn:aws:iam::{ACCOUNT}:role/web-*"]
     assert found["PassTaskRoles"]["Condition"]["StringEquals"]["iam:PassedToService"] == "ecs-tasks.amazonaws.com"
+
+
+def test_sessions_that_are_encrypted_are_so_by_the_set_s_key_or_the_given_one_and_by_no_other() -> None:
+    def encrypting(encryption: sc.AwsKeys | sc.OwnKey | sc.GivenKey) -> dict[str, Any] | None:
+        made = sc.set_of(sc.compose(sc.Config(encryption=encryption)))
+        return next((one for one in plain(policies.commands(made, PLACE)) if one["Sid"] == "EncryptSessions"), None)
+
+    assert encrypting(sc.AwsKeys()) is None
+    own = encrypting(sc.OwnKey())
+    assert own and own["Condition"] == {"ForAnyValue:StringLike": {"kms:ResourceAliases": "alias/web-*"}}
+    arn = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/12345678-1234-1234-1234-123456789012"
+    given = encrypting(sc.GivenKey(key_arn=arn))
+    assert given and (given["Action"], listed(given["Resource"])) == (["kms:GenerateDataKey"], [arn])
 
 
 @given(st.text("abcdefgh-", min_size=1, max_size=60), st.sampled_from(["cn-north-1", "us-gov-west-1", "eu-west-1"]))

@@ -192,7 +192,8 @@ def action_of(service: str, operation: str) -> set[str]:
 def allowed() -> set[str]:
     """What the policies of whoever deploys, pushes images and runs commands allow, and `bootstrap` needs besides."""
     scope = Scope("web", "artifacts", ACCOUNT, REGION)
-    statements = [*deployer(set_of(compose(EVERYTHING)), scope, "*"), *images(scope), *commands(scope)]
+    templates = set_of(compose(EVERYTHING))
+    statements = [*deployer(templates, scope, "*"), *images(scope), *commands(templates, scope)]
     actions = {action for one in plain(statements) for action in one["Action"]}
     return actions | BOOTSTRAP | {"s3:PutPublicAccessBlock"}
 

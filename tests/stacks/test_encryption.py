@@ -192,6 +192,73 @@ def test_secrets_are_opened_by_the_keys_that_they_may_be_under_and_by_no_other(
         assert opening["Condition"] == {"StringLike": {"kms:ViaService": via}}
 
 
+EXEC_FOLDERS = {"/managed-agents": 16, "/var/lib/amazon/ssm": 16, "/var/log/amazon/ssm": 16}
+
+
+@pytest.mark.parametrize(
+    ("kind", "logged", "sids"),
+    [
+        ("aws", False, set()),
+        ("aws", True, {"FindLogGroup", "LogSessions"}),
+        ("own", False, {"OpenSessions"}),
+        ("own", True, {"FindLogGroup", "LogSessions", "OpenSessions"}),
+    ],
+)
+def test_sessions_are_logged_and_encrypted_as_asked_and_the_task_may_do_its_part(
+    kind: str, logged: bool, sids: set[str]
+) -> None:
+    templates = made(
+        encryption=KEYS.get(kind, sc.AwsKeys()),
+        cluster=sc.Cluster(exec_logs=logged),
+        service=sc.WebService(exec=True, read_only=False),
+    )
+    may = policies(templates["web-service.yaml"], "TaskRole")
+    assert may.keys() == {"OpenChannels"} | sids
+    configuration = properties(templates, "cluster", "Cluster").get("Configuration", {})
+    sessions = configuration.get("ExecuteCommandConfiguration", {})
+    assert sessions.get("KmsKeyId") == (KEY if kind == "own" else None)
+    assert sessions.get("Logging") == ("OVERRIDE" if logged else None)
+    if logged:
+        # It is refused by a log group that is under no key.
+        encrypted = {"CloudWatchLogGroupName": ref("ExecLogs"), "CloudWatchEncryptionEnabled": kind == "own"}
+        assert sessions["LogConfiguration"] == encrypted
+        assert ("KmsKeyId" in properties(templates, "cluster", "ExecLogs")) == (kind == "own")
+        group = may["LogSessions"]["Resource"][0]["Fn::Sub"]
+        assert group[0].endswith(":log-group:${LogGroup}:*")
+        assert group[1] == {"LogGroup": ref("ExecLogs")}
+    if kind == "own":
+        assert (may["OpenSessions"]["Action"], may["OpenSessions"]["Resource"]) == (["kms:Decrypt"], [KEY])
+
+
+def test_a_service_without_exec_may_write_no_sessions() -> None:
+    templates = made(encryption=sc.OwnKey(), cluster=sc.Cluster(exec_logs=True))
+    assert policies(templates["web-service.yaml"], "TaskRole") == {}
+    assert "ExecLogs" not in templates["web-service.yaml"]["Parameters"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted", "reached"), [("own", True, True), ("own", False, False), ("aws", True, False)]
+)
+def test_tasks_without_a_way_out_reach_the_key_of_their_sessions(kind: str, wanted: bool, reached: bool) -> None:
+    templates = made(
+        encryption=KEYS.get(kind, sc.AwsKeys()),
+        network=sc.NewVpc(egress="endpoints"),
+        service=sc.WebService(exec=wanted, read_only=False),
+    )
+    assert ("KmsEndpoint" in templates["network.yaml"]["Resources"]) == reached
+
+
+def test_a_shell_on_a_read_only_root_wants_its_agent_s_folders_writable() -> None:
+    few = dict(list(EXEC_FOLDERS.items())[1:])
+    with pytest.raises(sc.ConfigError, match=r"services\.web\.exec: .*read_only = false, or .*: /managed-agents in"):
+        sc.compose(sc.Config(services={"web": sc.WebService(exec=True, tmpfs_mib=few)}))
+    (container,) = properties(
+        made(service=sc.WebService(exec=True, tmpfs_mib=EXEC_FOLDERS)), "web-service", "TaskDefinition"
+    )["ContainerDefinitions"]
+    assert container["ReadonlyRootFilesystem"] is True
+    assert {entry["ContainerPath"] for entry in container["LinuxParameters"]["Tmpfs"]} == EXEC_FOLDERS.keys()
+
+
 def test_a_service_without_secrets_may_open_nothing() -> None:
     service = made(encryption=sc.OwnKey())["web-service.yaml"]
     assert "Key" not in service["Parameters"]
