@@ -355,7 +355,7 @@ def _service(draw: st.DrawFn, config: Config, name: str) -> AnyService:
         deployment=deployment,
         secrets={key: value for key, value in service.secrets.items() if key not in service.environment},
     )
-    if not service.secrets:
+    if not (service.secrets or service.log_secret_options):
         service = replace(service, secrets_keys=())
     if isinstance(service, WebService):
         check = service.health_check

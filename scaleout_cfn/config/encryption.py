@@ -32,14 +32,14 @@ def secrets_keys_conflicts(key: str, secrets: Mapping[str, str], keys: Sequence[
     https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     """
     if keys and not secrets:
-        yield Conflict(f"{key}.secrets_keys", f"there is nothing in {key}.secrets that they could open; leave it out")
+        yield Conflict(f"{key}.secrets_keys", f"{key} has no secrets that they could open; leave it out")
         return
     regions = {arn.region for text in secrets.values() if (arn := arn_of(text))}
     for number, text in enumerate(keys):
         arn = arn_of(text)
         if arn and arn.region not in regions:
+            there = ", ".join(sorted(regions))
             yield Conflict(
                 f"{key}.secrets_keys[{number}]",
-                f"is in {arn.region}, and {key}.secrets are in {', '.join(sorted(regions))}; a secret's key is in its"
-                " region",
+                f"is in {arn.region}, and the secrets of {key} are in {there}; a secret's key is in its region",
             )

@@ -8,6 +8,7 @@ from msgspec import Struct
 from troposphere import AWSObject, Cidr, GetAtt, GetAZs, Select, Sub, ec2, iam, logs
 
 from scaleout_cfn.config import AwsKeys, Config, NewVpc
+from scaleout_cfn.config.units import units
 from scaleout_cfn.iam import assumed_by, write_flow_logs
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.keys import under_key
@@ -219,7 +220,7 @@ def _interface_endpoints(stack: Stack, config: Config, vpc: ec2.VPC, subnets: Se
         # A node signals here that it has registered.
         "CloudFormation": "cloudformation",
     }
-    if any(":secretsmanager:" in arn for settings in config.services.values() for arn in settings.secrets.values()):
+    if any(":secretsmanager:" in arn for unit in units(config) for arn in unit.secrets.values()):
         services["SecretsManager"] = "secretsmanager"
     if not isinstance(config.encryption, AwsKeys) and any(unit.exec for unit in config.services.values()):
         # Sessions of ECS Exec are encrypted in the task.

@@ -209,7 +209,7 @@ def build(stack: Stack, config: Config) -> Outputs:
             min_tasks=min_tasks.get(unit.name),
             max_tasks=max_tasks.get(unit.name),
             topic=told.topic if scaled else None,
-            key=key if unit.settings.secrets or unit.settings.exec or unit.queue or unit.settings.sends_to else None,
+            key=key if unit.secrets or unit.settings.exec or unit.queue or unit.settings.sends_to else None,
             queue_url=base.queue_url,
             queue_arn=base.queue_arn,
             queue_name=base.queue_name,

@@ -301,7 +301,7 @@ def test_a_key_of_another_region_is_refused() -> None:
 @pytest.mark.parametrize(
     ("secrets", "key", "said"),
     [
-        ({}, GIVEN, r"secrets_keys.*nothing in services\.web\.secrets that they could open; leave it out"),
+        ({}, GIVEN, r"secrets_keys.*services\.web has no secrets that they could open; leave it out"),
         (
             {"A": SECRET},
             GIVEN.replace("eu-west-1", "us-east-1"),
