@@ -88,7 +88,6 @@ GIVEN = {
     "threshold_percent": "80",
     "image_uri": '"public.ecr.aws/docker/library/memcached:1.6"',
     "steps": "[{distance = 0, adjustment = 1}]",
-    "key_arn": '"arn:aws:kms:eu-west-1:123456789012:key/12345678-1234-1234-1234-123456789012"',
     "actions": '["s3:GetObject"]',
 }
 
