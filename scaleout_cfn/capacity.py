@@ -32,6 +32,8 @@ __all__ = [
     "UnknownInstanceType",
     "binding_limit",
     "count",
+    "demand_of",
+    "deployment_problems",
     "fitting_tasks",
     "instance_type",
     "limits",
@@ -287,7 +289,7 @@ def problems(demand: Demand, supply: Supply) -> list[Problem]:
             )
     if unknown:
         return unknown
-    return [*_architecture(supply), *_deployment(demand), *_task(demand, supply), *_room(demand, supply)]
+    return [*_architecture(supply), *deployment_problems(demand), *_task(demand, supply), *_room(demand, supply)]
 
 
 def _architecture(supply: Supply) -> list[Problem]:
@@ -318,7 +320,7 @@ def _like(type: InstanceType, architecture: str) -> str:
     return max(same, key=lambda name: difflib.SequenceMatcher(None, name, type.name).ratio(), default="")
 
 
-def _deployment(demand: Demand) -> list[Problem]:
+def deployment_problems(demand: Demand) -> list[Problem]:
     """A deployment stops a task or starts one to move; the fewer tasks, the less rounding leaves of either.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-type-ecs.html
@@ -474,7 +476,7 @@ def fitting_tasks(config: Config) -> dict[str, int | None]:
 
     On nodes that one service has to itself it is what they hold. Where several share nodes it is what the config asks
     for, so that whatever is asked for in the console fits beside the others at their most.
-    Raises SetError, with the arithmetic, when the nodes of a pool hold too few.
+    Raises SetError, with the arithmetic, when the nodes of a pool hold too few, or a deployment cannot move.
     """
     most: dict[str, int | None] = {}
     refusals: list[str] = []
@@ -482,6 +484,7 @@ def fitting_tasks(config: Config) -> dict[str, int | None]:
         on_it = [unit for unit in with_stand_ins(units(config)) if unit.pool_name == name]
         if not isinstance(pool, Ec2Capacity):
             most |= dict.fromkeys((unit.name for unit in on_it), None)
+            refusals += [str(problem) for unit in on_it for problem in deployment_problems(demand_of(unit))]
             continue
         supply = Supply(
             pool=name,

@@ -10,7 +10,16 @@ from typing import Any, get_args, get_origin
 import msgspec
 from hypothesis import strategies as st
 
-from scaleout_cfn.capacity import Demand, Supply, demand_of, instance_type, most_tasks, nodes_needed, problems
+from scaleout_cfn.capacity import (
+    Demand,
+    Supply,
+    demand_of,
+    deployment_problems,
+    instance_type,
+    most_tasks,
+    nodes_needed,
+    problems,
+)
 from scaleout_cfn.config import (
     AnyService,
     CaBundle,
@@ -665,7 +674,7 @@ def _holds_one(unit: Unit | None) -> bool:
     assert unit is not None
     pool = unit.pool
     if not isinstance(pool, Ec2Capacity):
-        return True
+        return not deployment_problems(demand_of(unit))
     supply = Supply(instance_types=pool.instance_types, max_nodes=5000, architecture=pool.architecture)
     return not problems(demand_of(unit), supply)
 

@@ -717,3 +717,19 @@ def test_refreshing_without_credentials_is_one_line(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     assert script().main(["--region", "us-east-1"]) == 2
     assert capsys.readouterr().err == "EC2 DescribeInstanceTypes in us-east-1: Unable to locate credentials\n"
+
+
+@pytest.mark.parametrize("pool", [sc.FargateCapacity(), sc.ManagedCapacity()], ids=["fargate", "managed-instances"])
+def test_a_deployment_that_cannot_move_is_refused_where_there_are_no_nodes_to_count_too(pool: Any) -> None:
+    def of(tasks: int, maximum_percent: int) -> sc.Config:
+        web = sc.WebService(
+            memory_mib=512,
+            scaling=sc.Scaling(min_tasks=tasks, max_tasks=4),
+            deployment=sc.WebDeployment(maximum_percent=maximum_percent),
+        )
+        return sc.Config(services={"web": web}, capacity={"pool": pool})
+
+    assert capacity.fitting_tasks(of(1, 200)) == {"web": None}
+    assert capacity.fitting_tasks(of(2, 150)) == {"web": None}
+    with pytest.raises(sc.SetError, match="of 1 task, minimum_healthy_percent = 100 keeps 1"):
+        capacity.fitting_tasks(of(1, 150))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from hypothesis import HealthCheck, Phase, given, settings
-from strategies import BALANCER, PINNED, ZONE, configs
+from strategies import BALANCER, CLIENT_SECRET, PINNED, ZONE, configs
 
 import scaleout_cfn as sc
 from scaleout_cfn.config.units import units
@@ -45,7 +45,7 @@ def lives(account: Account, config: sc.Config) -> None:
     stack = helpers.deploy(account, "set", f"{url}/root.yaml", values | images, kind="CREATE")
     assert stack["StackStatus"] == "CREATE_COMPLETE", helpers.failures(account)
 
-    images = {name: f"{account.number}.dkr.ecr.us-east-1.amazonaws.com/app{DIGEST}" for name in images}
+    images = dict.fromkeys(images, f"{account.number}.dkr.ecr.us-east-1.amazonaws.com/app{DIGEST}")
     change = helpers.change_set(account, "set", f"{url}/root.yaml", values | images)
     assert helpers.execute(account, change)["StackStatus"] == "UPDATE_COMPLETE", helpers.failures(account)
 
@@ -66,6 +66,7 @@ def given_things(account: Account) -> dict[str, str]:
     """What the samples take for there, by what it is called in them, once it is in the account."""
     zone = account.client("route53").create_hosted_zone(Name="example.com", CallerReference="tests")["HostedZone"]["Id"]
     account.client("ssm").put_parameter(Name="/images/pinned", Value="ami-0123456789abcdef0", Type="String")
+    secret = account.client("secretsmanager").create_secret(Name="shop/oidc", SecretString="hush")["ARN"]
     ec2, elb = account.client("ec2"), account.client("elbv2")
     (vpc,) = {subnet["VpcId"] for subnet in ec2.describe_subnets()["Subnets"]}
     group = ec2.create_security_group(GroupName="shared", Description="shared", VpcId=vpc)["GroupId"]
@@ -76,6 +77,7 @@ def given_things(account: Account) -> dict[str, str]:
     )["Listeners"]
     return {
         "sg-0123456789abcdef0": group,
+        CLIENT_SECRET: secret,
         PINNED: "/images/pinned",
         ZONE: zone.rpartition("/")[2],
         BALANCER.format("listener") + "/1122334455667788": listener["ListenerArn"],
