@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Alarms,
         AnyClient,
         AwsKeys,
+        BindVolume,
         CaBundle,
         Certificate,
         CloudFront,
@@ -34,7 +35,11 @@ if TYPE_CHECKING:
         ContainerSidecar,
         Deployment,
         Domain,
+        EbsVolume,
         Ec2Capacity,
+        EfsOfService,
+        EfsVolume,
+        ExistingEfs,
         ExistingLoadBalancer,
         ExistingVpc,
         ExistingWebAcl,
@@ -126,13 +131,13 @@ _HOMES = {
     "cli": "main",
     "composing": "compose",
     "config": (
-        "Alarms AnyClient AwsKeys CaBundle Certificate CloudFront Cluster Cognito Config ContainerSidecar"
-        " Deployment Domain Ec2Capacity ExistingLoadBalancer ExistingVpc ExistingWebAcl FargateCapacity"
-        " FireLensSidecar GitHubPipeline GivenKey HealthCheck Http InitSidecar InternalService ManagedCapacity"
-        " NewLoadBalancer NewVpc NewWebAcl NoPipeline NodeScaling Observability Oidc OtelSidecar OwnKey Permissions"
-        " PolicyStatement ProxySidecar Queue Registry RegistryPipeline Route Scaling Schedule Section"
-        " SourcePipeline StandIn StepAdjustment StepScaling TargetTracking TrustStore WebAlarms WebDeployment"
-        " WebService WorkerService tunable"
+        "Alarms AnyClient AwsKeys BindVolume CaBundle Certificate CloudFront Cluster Cognito Config"
+        " ContainerSidecar Deployment Domain EbsVolume Ec2Capacity EfsOfService EfsVolume ExistingEfs"
+        " ExistingLoadBalancer ExistingVpc ExistingWebAcl FargateCapacity FireLensSidecar GitHubPipeline GivenKey"
+        " HealthCheck Http InitSidecar InternalService ManagedCapacity NewLoadBalancer NewVpc NewWebAcl NoPipeline"
+        " NodeScaling Observability Oidc OtelSidecar OwnKey Permissions PolicyStatement ProxySidecar Queue"
+        " Registry RegistryPipeline Route Scaling Schedule Section SourcePipeline StandIn StepAdjustment"
+        " StepScaling TargetTracking TrustStore WebAlarms WebDeployment WebService WorkerService tunable"
     ),
     "config.file": "load",
     "config.text": "json_schema starter",
@@ -157,6 +162,7 @@ __all__ = [
     "Alarms",
     "AnyClient",
     "AwsKeys",
+    "BindVolume",
     "CaBundle",
     "Certificate",
     "CloudFront",
@@ -168,7 +174,11 @@ __all__ = [
     "ContainerSidecar",
     "Deployment",
     "Domain",
+    "EbsVolume",
     "Ec2Capacity",
+    "EfsOfService",
+    "EfsVolume",
+    "ExistingEfs",
     "ExistingLoadBalancer",
     "ExistingVpc",
     "ExistingWebAcl",

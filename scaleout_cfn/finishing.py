@@ -12,6 +12,9 @@ from scaleout_cfn.stack import Stack
 
 __all__ = ["finish"]
 
+#: What tags are called where they are not called Tags.
+OTHER_TAGS = {"AWS::EFS::AccessPoint": "AccessPointTags", "AWS::EFS::FileSystem": "FileSystemTags"}
+
 
 def finish(stack: Stack, config: Config) -> None:
     """What holds for every resource: the boundary of roles, and tags wherever CloudFormation takes them."""
@@ -34,6 +37,8 @@ def finish(stack: Stack, config: Config) -> None:
             ]
         elif "Tags" in resource.props:
             resource.Tags = _with_own(resource, named)
+        elif resource.resource_type in OTHER_TAGS:
+            setattr(resource, OTHER_TAGS[resource.resource_type], Tags(named))
 
 
 def _with_own(resource: AWSObject, named: dict[str, Any]) -> Any:

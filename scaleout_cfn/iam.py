@@ -51,6 +51,8 @@ __all__ = [
     "join_cluster",
     "key_policy",
     "log_group_arn",
+    "mount_file_system",
+    "mounted_by_tls",
     "only_by_tls",
     "pass_instance_role",
     "permit",
@@ -69,6 +71,7 @@ __all__ = [
     "send_traces",
     "start_pipeline",
     "use_key",
+    "use_key_for_volumes",
     "write_flow_logs",
     "write_logs",
 ]
@@ -248,6 +251,53 @@ def put_records(stream_arn: str) -> PolicyDocument:
 def put_objects(bucket_arn: str) -> PolicyDocument:
     """Put objects into one bucket."""
     return _document(_allow("Put", [s3.PutObject], [in_any_partition(f"{bucket_arn}/*")]))
+
+
+def mounted_by_tls() -> PolicyDocument:
+    """The policy of a file system that is mounted over TLS only, and by whoever a policy of theirs lets.
+
+    https://docs.aws.amazon.com/efs/latest/ug/iam-access-control-nfs-efs.html
+    """
+    return _document(
+        Statement(
+            Sid="TlsOnly",
+            Effect=Deny,
+            Principal=Principal("AWS", "*"),
+            Action=_actions("elasticfilesystem:*"),
+            Condition=Condition(Bool({"aws:SecureTransport": "false"})),
+        )
+    )
+
+
+def mount_file_system(system: object, point: object | None, *, writes: bool, as_root: bool) -> PolicyDocument:
+    """Mount one file system, by its id, and by one access point where there is one.
+
+    https://docs.aws.amazon.com/efs/latest/ug/iam-access-control-nfs-efs.html
+    """
+    names = ["ClientMount", *(["ClientWrite"] if writes else []), *(["ClientRootAccess"] if as_root else [])]
+
+    def arn(kind: str, name: object) -> Sub:
+        here = "arn:${AWS::Partition}:elasticfilesystem:${AWS::Region}:${AWS::AccountId}:"
+        return Sub(f"{here}{kind}/${{Id}}", Id=name)
+
+    by = None
+    if point is not None:
+        by = Condition(StringEquals({"elasticfilesystem:AccessPointArn": arn("access-point", point)}))
+    actions = _actions(*(f"elasticfilesystem:{name}" for name in names))
+    return _document(_allow("Mount", actions, [arn("file-system", system)], by))
+
+
+def use_key_for_volumes(key_arn: object) -> PolicyDocument:
+    """What ECS needs of a key to make volumes that are encrypted by it.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ebs-kms-encryption.html
+    """
+    actions = ("kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext", "kms:ReEncrypt*")
+    for_aws = Condition(Bool({"kms:GrantIsForAWSResource": "true"}))
+    return _document(
+        _allow("UseKey", _actions(*actions), [key_arn]),
+        _allow("GrantKey", _actions("kms:CreateGrant"), [key_arn], for_aws),
+    )
 
 
 def read_secrets(arns: Sequence[str], keys: Sequence[object] = ()) -> PolicyDocument:
@@ -607,12 +657,13 @@ def deploy_image(
     reaching: bool,
     boundary: str,
     managed_policies: Collection[str] = (),
+    volumes: bool = False,
 ) -> PolicyDocument:
     """Bring an image to the services that run it by an update of the root stack, and nothing else.
 
     `root` is the root stack's name, `titles` those of the services' stacks, `role_prefixes` what the names of their
-    roles begin with, `reaching` whether they let themselves in to others, and `managed_policies` what is attached to
-    their roles. Besides the change set
+    roles begin with, `reaching` whether they let themselves in to others, `managed_policies` what is attached to
+    their roles, and `volumes` whether ECS makes volumes for their tasks. Besides the change set
     itself all is for CloudFormation alone, which works with its caller's permissions where the stack has no role of
     its own: whoever has these permissions cannot use them past the stack.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/fas-requests-and-permission-evaluation.html
@@ -656,7 +707,13 @@ def deploy_image(
             "PassRoles",
             _actions("iam:PassRole"),
             roles,
-            Condition(StringEquals({"iam:PassedToService": "ecs-tasks.amazonaws.com"})),
+            Condition(
+                StringEquals(
+                    {"iam:PassedToService": ["ecs-tasks.amazonaws.com", "ecs.amazonaws.com"]}
+                    if volumes
+                    else {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
+                )
+            ),
         ),
         _allow(
             "LinkedRole",

@@ -12,12 +12,14 @@ from typing import Any, ClassVar
 from troposphere import AWSHelperFn, Join
 
 __all__ = [
+    "AccessPointId",
     "AlarmNames",
     "CapacityProviderName",
     "CertificateArn",
     "ClusterName",
     "DnsName",
     "EmailAddress",
+    "FileSystemId",
     "Flag",
     "GroupName",
     "HostedZoneId",
@@ -39,6 +41,7 @@ __all__ = [
     "SecurityGroupId",
     "ServiceName",
     "StackName",
+    "SubnetId",
     "SubnetIds",
     "TargetGroupArn",
     "TargetGroupName",
@@ -109,6 +112,11 @@ class VpcId(Value):
 class SubnetIds(Values):
     parameter_type = "List<AWS::EC2::Subnet::Id>"
     meaning = "Subnets, one in each zone."
+
+
+class SubnetId(Value):
+    parameter_type = "AWS::EC2::Subnet::Id"
+    meaning = "A subnet of one zone."
 
 
 class SecurityGroupId(Value):
@@ -211,6 +219,14 @@ class RoleArn(Value):
 
 class StackName(Value):
     meaning = "The root stack, which deployments of images update."
+
+
+class FileSystemId(Value):
+    meaning = "The EFS file system of a volume."
+
+
+class AccessPointId(Value):
+    meaning = "The access point that a volume is mounted by."
 
 
 class LogGroupName(Value):

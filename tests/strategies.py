@@ -57,13 +57,14 @@ from scaleout_cfn.config.sidecars import (
     ReadyMade,
     listening,
 )
+from scaleout_cfn.config.storage import EFS, BindVolume, EbsVolume, EfsOfService, EfsVolume
 from scaleout_cfn.config.tunables import Section, bare, default_of, fields_of, named_sections, sections_of
 from scaleout_cfn.config.units import Unit, units, with_queue, with_stand_ins
 
 SERVICES = ["web", "api", "mailer", "order-desk"]
 POOLS = ["nodes", "second", "third"]
 #: What sections by name are called.
-NAMES = {"services": SERVICES, "capacity": POOLS, "sidecars": ["helper", "setup"]}
+NAMES = {"services": SERVICES, "capacity": POOLS, "sidecars": ["helper", "setup"], "volumes": ["data", "more"]}
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d-1234-1234-1234-0123456789ab"
 KEY = "arn:aws:kms:{}:123456789012:key/12345678-1234-1234-1234-123456789012"
 ZONE = "Z0123456789ABCDEFGHIJ"
@@ -182,6 +183,12 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "log_options": st.just({}),  # these two go with a driver: drawn by `_of_its_place`
     "log_secret_options": st.just({}),
     "gpus": st.sampled_from([0, 0, 1]),
+    "mounts": st.just({}),  # these two name containers: drawn by `_stored`
+    "read_only_for": st.just(()),
+    "host_path": st.sampled_from(["", "/var/shared"]),
+    "service": st.sampled_from(SERVICES),
+    "file_system_id": st.just("fs-0123456789abcdef0"),
+    "access_point_id": st.sampled_from(["", "fsap-0123456789abcdef0"]),
     "after": st.dictionaries(
         st.sampled_from(["helper", "setup", "web"]),
         st.sampled_from(["START", "HEALTHY", "COMPLETE", "SUCCESS"]),
@@ -307,7 +314,7 @@ def configs(draw: st.DrawFn) -> Config:
     # Once it is known of each whether it is reached, and by what way its images come.
     for unit in units(config):
         services[unit.name] = replace(services[unit.name], **draw(_of_its_place(unit)))
-    config = replace(config, services=services)
+    config = _shared(draw, replace(config, services=services))
     config = _routed(draw, config)
     config = _stood_in_for(draw, config)
     return _roomy(draw, config)
@@ -468,6 +475,7 @@ def _of_its_place(draw: st.DrawFn, unit: Unit) -> dict[str, Any]:
         changes["gpus"] = 0
     changes |= draw(_logs(isinstance(unit.pool, Ec2Capacity), settings.log_driver))
     changes |= draw(_beside(replace(unit, settings=replace(settings, **changes)), no_awsvpc))
+    changes |= draw(_stored(replace(unit, settings=replace(settings, **changes)), no_awsvpc))
     if isinstance(settings, WebService):
         balancer = config.load_balancer
         if isinstance(balancer, NewLoadBalancer) and isinstance(balancer.listener, Http):
@@ -561,6 +569,53 @@ def _beside(draw: st.DrawFn, unit: Unit, no_awsvpc: bool) -> dict[str, Any]:
     if sidecars and settings.memory_mib < 700:
         changes["memory_mib"] = 700 if not isinstance(unit.pool, FargateCapacity) else settings.memory_mib
     return changes
+
+
+@st.composite
+def _stored(draw: st.DrawFn, unit: Unit, no_awsvpc: bool) -> dict[str, Any]:
+    """Volumes that somebody mounts, and that the service's place has."""
+    settings, network = unit.settings, unit.config.network
+    on_nodes, on_air = isinstance(unit.pool, Ec2Capacity), isinstance(unit.pool, FargateCapacity)
+    volumes: dict[str, Any] = {}
+    for name, volume in sorted(settings.volumes.items()):
+        if isinstance(volume, EFS) and no_awsvpc:
+            continue
+        if isinstance(volume, EfsVolume) and isinstance(network, ExistingVpc) and not network.node_subnets:
+            continue
+        places = draw(st.lists(st.sampled_from([unit.name, *settings.sidecars]), min_size=1, unique=True))
+        volume = replace(volume, mounts=dict.fromkeys(places, f"/mnt/{name}"))
+        if isinstance(volume, BindVolume):
+            volume = replace(volume, host_path=volume.host_path if on_nodes else "")
+        if isinstance(volume, EbsVolume):
+            if any(isinstance(other, EbsVolume) for other in volumes.values()):
+                continue
+            number = {"io1": 3000, "io2": 3000, "gp3": draw(st.sampled_from([0, 3000]))}.get(volume.volume_type, 0)
+            fast = draw(st.sampled_from([0, 125, 700])) if number and volume.volume_type == "gp3" else 0
+            volume = replace(volume, size_gib=125, iops=number, throughput_mib_s=fast)
+        if len(places) > 1 or isinstance(volume, EFS):
+            volume = replace(volume, read_only_for=draw(st.sampled_from([(), (places[0],)])))
+        volumes[name] = volume
+    gib = settings.ephemeral_storage_gib
+    changes: dict[str, Any] = {"volumes": volumes, "ephemeral_storage_gib": gib if on_air and gib > 20 else 0}
+    if any(isinstance(volume, EFS) for volume in volumes.values()) and settings.network_mode == "bridge":
+        changes["network_mode"] = "auto"
+    return changes
+
+
+def _shared(draw: st.DrawFn, config: Config) -> Config:
+    """The same with file systems of other services where there are some of that name."""
+    services = dict(config.services)
+    for name, settings in config.services.items():
+        volumes = dict(settings.volumes)
+        for volume, there in settings.volumes.items():
+            if isinstance(there, EfsOfService):
+                owners = [other for other, one in services.items() if isinstance(one.volumes.get(volume), EfsVolume)]
+                if owners:
+                    volumes[volume] = replace(there, service=draw(st.sampled_from(sorted(owners))))
+                else:
+                    del volumes[volume]
+        services[name] = replace(settings, volumes=volumes)
+    return replace(config, services=services)
 
 
 def _may_have_gpus(pool: Any) -> bool:

@@ -86,6 +86,7 @@ GIVEN = {
     "min_tasks": "3",
     "max_tasks": "4",
     "threshold_percent": "80",
+    "mounts": '{web = "/data"}',
     "image_uri": '"public.ecr.aws/docker/library/memcached:1.6"',
     "steps": "[{distance = 0, adjustment = 1}]",
     "actions": '["s3:GetObject"]',

@@ -260,7 +260,7 @@ def test_no_child_takes_apart_what_comes_from_a_sibling(config: sc.Config) -> No
         assert not any(isinstance(node, dict) and "Fn::ImportValue" in node for node in walk(template))
 
 
-HOLDS_DATA = {"AWS::ECR::Repository", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::S3::Bucket"}
+HOLDS_DATA = {"AWS::ECR::Repository", "AWS::EFS::FileSystem", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::S3::Bucket"}
 
 
 @every_config

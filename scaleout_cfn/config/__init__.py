@@ -64,6 +64,7 @@ from scaleout_cfn.config.sidecars import (
     ProxySidecar,
 )
 from scaleout_cfn.config.sign_in import Cognito, Oidc
+from scaleout_cfn.config.storage import BindVolume, EbsVolume, EfsOfService, EfsVolume, ExistingEfs
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import (
     or_empty,
@@ -81,6 +82,7 @@ __all__ = [
     "AnyClient",
     "AnyService",
     "AwsKeys",
+    "BindVolume",
     "CaBundle",
     "Capacity",
     "Certificate",
@@ -91,7 +93,11 @@ __all__ = [
     "ContainerSidecar",
     "Deployment",
     "Domain",
+    "EbsVolume",
     "Ec2Capacity",
+    "EfsOfService",
+    "EfsVolume",
+    "ExistingEfs",
     "ExistingLoadBalancer",
     "ExistingVpc",
     "ExistingWebAcl",

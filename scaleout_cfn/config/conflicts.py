@@ -28,6 +28,7 @@ from scaleout_cfn.config.queue_conflicts import queue_conflicts, receivers
 from scaleout_cfn.config.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
 from scaleout_cfn.config.service_conflicts import service_conflicts, stand_in_conflicts
 from scaleout_cfn.config.sizes import FARGATE_VCPUS
+from scaleout_cfn.config.storage_conflicts import volume_names
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import names_of, units, with_stand_ins
 from scaleout_cfn.grammars import (
@@ -136,6 +137,7 @@ def _names(config: Config) -> Iterator[Conflict]:
         if len(set(settings.reaches)) < len(settings.reaches):
             yield Conflict(f"{key}.reaches", "a service is named twice; name each once")
     yield from receivers(config)
+    yield from volume_names(config)
 
 
 def _image_of(config: Config, name: str, owner: str) -> Iterator[Conflict]:

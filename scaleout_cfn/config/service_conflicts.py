@@ -27,6 +27,7 @@ from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.permissions import permission_conflicts
 from scaleout_cfn.config.sidecar_conflicts import sidecar_conflicts, sidecars_on_pool
 from scaleout_cfn.config.sizes import fargate_sizes_near
+from scaleout_cfn.config.storage_conflicts import volume_conflicts, volumes_on_pool
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Unit
 
@@ -56,6 +57,7 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
         yield from container_conflicts(key, settings, unit.own_memory_mib)
     yield from task_conflicts(unit)
     yield from sidecar_conflicts(unit)
+    yield from volume_conflicts(unit)
     if settings.exec and settings.read_only and (missing := EXEC_FOLDERS - settings.tmpfs_mib.keys()):
         yield Conflict(
             f"{key}.exec",
@@ -165,6 +167,7 @@ def _on_its_pool(unit: Unit) -> Iterator[Conflict]:
     yield from on_pool(unit, key, settings)
     yield from gpus_on_pool(unit)
     yield from sidecars_on_pool(unit)
+    yield from volumes_on_pool(unit)
     if isinstance(pool, FargateCapacity):
         if near := fargate_sizes_near(settings.cpu_units, settings.memory_mib):
             sizes = " or ".join(f"cpu_units = {cpu} with memory_mib = {memory}" for cpu, memory in near)

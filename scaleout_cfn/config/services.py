@@ -16,6 +16,7 @@ from scaleout_cfn.config.sidecars import (
     ProxySidecar,
 )
 from scaleout_cfn.config.sign_in import Cognito, Oidc
+from scaleout_cfn.config.storage import BindVolume, EbsVolume, EfsOfService, EfsVolume, ExistingEfs
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import (
     or_empty,
@@ -336,6 +337,13 @@ class Service(Task, frozen=True, kw_only=True):
         ],
         tunable("Containers beside that of the service, by name; their sizes are parts of the task's.", max_length=9),
     ] = {}
+    volumes: Annotated[
+        Mapping[Annotated[str, NAME], BindVolume | EfsVolume | EfsOfService | ExistingEfs | EbsVolume],
+        tunable("Volumes of the task, by name.", max_length=10),
+    ] = {}
+    ephemeral_storage_gib: Annotated[
+        int, tunable("Disk of a task on Fargate, 21 to 200; 0 for the 20 that each has.", unit="GiB", ge=0, le=200)
+    ] = 0
     exec: Annotated[bool, tunable("Allow a shell in a running task through ECS Exec; wants read_only = false.")] = False
     placement: Annotated[
         Literal["spread", "binpack"],

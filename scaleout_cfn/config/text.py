@@ -111,6 +111,11 @@ EXAMPLES = {
     "firelens": "logs",
     "otel": "telemetry",
     "proxy": "front",
+    "bind": "shared",
+    "efs": "uploads",
+    "efs-of": "uploads-of",
+    "existing-efs": "archive",
+    "ebs": "scratch",
 }
 
 

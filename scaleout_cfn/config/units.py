@@ -33,6 +33,7 @@ from scaleout_cfn.config.sidecars import (
     expanded,
     listening,
 )
+from scaleout_cfn.config.storage import EFS, EbsVolume, EfsOfService, EfsVolume
 
 __all__ = [
     "IMAGE",
@@ -189,6 +190,33 @@ class Unit(Struct, frozen=True):
         }
 
     @property
+    def storage(self) -> str:
+        """Title of the stack with the file systems of its own."""
+        return f"{title_of(self.container)}Storage"
+
+    @property
+    def file_systems(self) -> dict[str, EfsVolume]:
+        """Its volumes that are file systems of the set's own, by name."""
+        return {name: volume for name, volume in sorted(self.settings.volumes.items()) if isinstance(volume, EfsVolume)}
+
+    @property
+    def mounted(self) -> dict[str, str]:
+        """The services whose file systems its volumes are, by the name of the volume."""
+        volumes = sorted(self.settings.volumes.items())
+        own = dict.fromkeys(self.file_systems, self.container)
+        return own | {name: volume.service for name, volume in volumes if isinstance(volume, EfsOfService)}
+
+    @property
+    def has_disk(self) -> bool:
+        """Whether ECS makes a volume for each of its tasks."""
+        return any(isinstance(volume, EbsVolume) for volume in self.settings.volumes.values())
+
+    @property
+    def on_efs(self) -> list[str]:
+        """Its volumes that are reached over the network, by name."""
+        return [name for name, volume in sorted(self.settings.volumes.items()) if isinstance(volume, EFS)]
+
+    @property
     def own_cpu_units(self) -> int:
         """What its sidecars leave of the task's CPU to the service's container."""
         return self.settings.cpu_units - sum(sidecar.cpu_units for sidecar in self.settings.sidecars.values())
@@ -204,7 +232,8 @@ class Unit(Struct, frozen=True):
             return self.settings.network_mode
         # A node's security group is that of all its tasks: who reaches one service only needs one of his own.
         # Containers reach each other at 127.0.0.1 where they share a network interface.
-        apart = isinstance(self.settings, InternalService) or self.settings.reaches or listening(self.settings.sidecars)
+        settings = self.settings
+        apart = isinstance(settings, InternalService) or settings.reaches or listening(settings.sidecars) or self.on_efs
         return "awsvpc" if apart or not isinstance(self.pool, Ec2Capacity) else "bridge"
 
     @property

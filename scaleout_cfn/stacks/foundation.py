@@ -13,7 +13,8 @@ from troposphere.validators.route53 import AliasTarget
 
 from scaleout_cfn.config import RegistryPipeline, WebService
 from scaleout_cfn.config.routing import priority
-from scaleout_cfn.config.units import Unit
+from scaleout_cfn.config.storage import ExistingEfs
+from scaleout_cfn.config.units import Unit, title_of
 from scaleout_cfn.metrics import ALB, dimensions
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import error_share
@@ -38,6 +39,9 @@ from scaleout_cfn.values import (
     TopicArn,
     VpcId,
 )
+
+#: https://docs.aws.amazon.com/efs/latest/ug/network-access.html
+NFS = 2049
 
 
 class Outputs(Struct, frozen=True):
@@ -69,6 +73,7 @@ def build(
     stand_in: TargetGroupArn | None,
     topic: TopicArn | None,
     key: KeyArn | None,
+    storage_group: dict[str, SecurityGroupId],
 ) -> Outputs:
     # Here and not beside the service, so that the logs of a first deployment that fails are there to be read.
     policy = "Retain" if unit.config.observability.keep_logs else "Delete"
@@ -91,6 +96,8 @@ def build(
     if unit.network_mode == "awsvpc":
         assert vpc_id is not None
         outputs["security_group"] = _security_group(stack, unit, vpc_id, load_balancer_security_group)
+        if unit.on_efs:
+            _let_in_to_file_systems(stack, unit, outputs["security_group"], storage_group)
     if unit.queue is not None:
         from scaleout_cfn.stacks.queue import add_queue  # here, for most services have none
 
@@ -217,6 +224,33 @@ def _security_group(stack: Stack, unit: Unit, vpc_id: VpcId, load_balancer: Secu
             )
         )
     return SecurityGroupId(group.ref())
+
+
+def _let_in_to_file_systems(
+    stack: Stack, unit: Unit, own_group: SecurityGroupId, storage_group: dict[str, SecurityGroupId]
+) -> None:
+    """Let the tasks in to the file systems that they mount. Here, for it has to be before they start."""
+    groups: dict[str, SecurityGroupId] = {
+        f"Storage{title_of(owner)}": group for owner, group in sorted(storage_group.items())
+    }
+    given = {
+        volume.security_group_id: name
+        for name, volume in sorted(unit.settings.volumes.items(), reverse=True)
+        if isinstance(volume, ExistingEfs) and volume.security_group_id
+    }
+    groups |= {f"Volume{title_of(name)}": SecurityGroupId(group) for group, name in sorted(given.items())}
+    for title, group in groups.items():
+        stack.add(
+            ec2.SecurityGroupIngress(
+                f"{title}Ingress",
+                Description=f"{unit.name} to the mount targets",
+                GroupId=group,
+                IpProtocol="tcp",
+                FromPort=NFS,
+                ToPort=NFS,
+                SourceSecurityGroupId=own_group,
+            )
+        )
 
 
 def _target_group(stack: Stack, unit: Unit, settings: WebService, vpc_id: VpcId) -> elb.TargetGroup:

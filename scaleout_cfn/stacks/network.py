@@ -12,7 +12,7 @@ from scaleout_cfn.config.units import units
 from scaleout_cfn.iam import assumed_by, write_flow_logs
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.keys import under_key
-from scaleout_cfn.values import KeyArn, SubnetIds, VpcId
+from scaleout_cfn.values import KeyArn, SubnetId, SubnetIds, VpcId
 
 # Public subnets take the first four ranges, private ones the last four, whatever the number of zones: a zone
 # added later moves nobody's addresses.
@@ -26,6 +26,8 @@ class Outputs(Struct, frozen=True):
     vpc_id: VpcId
     public_subnets: SubnetIds
     node_subnets: SubnetIds
+    #: By zone, where a file system is to be reached in each.
+    node_subnet: dict[str, SubnetId] = {}
 
 
 def build(stack: Stack, config: Config, *, key: KeyArn | None) -> Outputs:
@@ -96,10 +98,13 @@ def build(stack: Stack, config: Config, *, key: KeyArn | None) -> Outputs:
     )
     if network.flow_logs:
         _flow_logs(stack, vpc, key)
+    # One by one only where somebody asks for them so.
+    single = any(unit.file_systems for unit in units(config))
     return Outputs(
         VpcId(vpc.ref()),
         SubnetIds([subnet.ref() for subnet in public]),
         SubnetIds([subnet.ref() for subnet in node_subnets]),
+        {f"zone{zone}": SubnetId(subnet.ref()) for zone, subnet in enumerate(node_subnets, 1)} if single else {},
     )
 
 

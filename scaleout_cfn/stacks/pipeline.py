@@ -112,6 +112,7 @@ def _deploying(unit: Unit, root_stack: StackName) -> iam.Policy:
         reaching=any(other.settings.reaches for other in running),
         boundary=config.permissions_boundary,
         managed_policies={arn for other in running for arn in other.managed_policies},
+        volumes=any(other.has_disk for other in running),
     )
     return iam.Policy(PolicyName="deploy-image", PolicyDocument=document)
 

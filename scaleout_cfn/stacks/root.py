@@ -7,7 +7,7 @@ gets what from whom, in the order in which they are made.
 from __future__ import annotations
 
 import re
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from msgspec import Struct
 from troposphere import Equals, FindInMap, If, Join, Not, Ref, Sub
@@ -54,11 +54,15 @@ from scaleout_cfn.values import (
     RoleArn,
     SecurityGroupId,
     StackName,
+    SubnetId,
     SubnetIds,
     Text,
     Value,
     VpcId,
 )
+
+if TYPE_CHECKING:
+    from scaleout_cfn.stacks import storage
 
 __all__ = ["Outputs", "build"]
 
@@ -139,6 +143,8 @@ def build(stack: Stack, config: Config) -> Outputs:
 
     names = stack.nest("Namespace", namespace.build, config) if any(unit.is_reached for unit in services) else None
 
+    disks = {unit.name: _storage(stack, unit, net, key) for unit in services if unit.file_systems}
+
     ground: dict[str, foundation.Outputs] = {}
     for unit in running:
         web = alb if unit.is_web else None
@@ -157,6 +163,7 @@ def build(stack: Stack, config: Config) -> Outputs:
             stand_in=ground[unit.stand_in.name].target_group if unit.stand_in else None,
             topic=told.topic if web or unit.queue else None,
             key=key,
+            storage_group={owner: disks[owner].security_group for _, owner in sorted(unit.mounted.items())},
         )
     queues = with_queue(config)
 
@@ -209,7 +216,9 @@ def build(stack: Stack, config: Config) -> Outputs:
             min_tasks=min_tasks.get(unit.name),
             max_tasks=max_tasks.get(unit.name),
             topic=told.topic if scaled else None,
-            key=key if unit.secrets or unit.settings.exec or unit.queue or unit.settings.sends_to else None,
+            key=_key_of(unit, key),
+            file_system={name: disks[owner].file_system[name] for name, owner in sorted(unit.mounted.items())},
+            access_point={name: disks[owner].access_point[name] for name, owner in sorted(unit.mounted.items())},
             queue_url=base.queue_url,
             queue_arn=base.queue_arn,
             queue_name=base.queue_name,
@@ -281,6 +290,25 @@ def _key(stack: Stack, config: Config) -> KeyArn | None:
     from scaleout_cfn.stacks import encryption  # here, for most sets have no key and its import takes its time
 
     return stack.nest("Encryption", encryption.build, config, root_stack=StackName(Ref("AWS::StackName"))).key
+
+
+def _key_of(unit: Unit, key: KeyArn | None) -> KeyArn | None:
+    """The key of the set, where a service's own roles need it."""
+    needed = unit.secrets or unit.settings.exec or unit.queue or unit.settings.sends_to or unit.has_disk
+    return key if needed else None
+
+
+def _storage(stack: Stack, unit: Unit, net: network.Outputs, key: KeyArn | None) -> storage.Outputs:
+    """The file systems of a service, reached in each zone."""
+    from scaleout_cfn.stacks import storage  # here, for most sets have none and its import takes its time
+
+    there = unit.config.network
+    subnet = (
+        net.node_subnet
+        if isinstance(there, NewVpc)
+        else {f"zone{number}": SubnetId(name) for number, name in enumerate(there.node_subnets, 1)}
+    )
+    return stack.nest(unit.storage, storage.build, unit, vpc_id=net.vpc_id, subnet=subnet, key=key)
 
 
 def _given_network(stack: Stack) -> network.Outputs:

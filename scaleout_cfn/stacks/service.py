@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from awacs.aws import PolicyDocument
 from msgspec import Struct
 from troposphere import Ref, ec2, ecs, iam
 
@@ -35,9 +36,11 @@ from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.containers import container
 from scaleout_cfn.stacks.scaling import scale
 from scaleout_cfn.values import (
+    AccessPointId,
     AlarmNames,
     CapacityProviderName,
     ClusterName,
+    FileSystemId,
     KeyArn,
     LoadBalancerName,
     LogGroupName,
@@ -91,10 +94,17 @@ def build(
     queue_name: QueueName | None,
     sent_url: dict[str, QueueUrl],
     sent_arn: dict[str, QueueArn],
+    file_system: dict[str, FileSystemId],
+    access_point: dict[str, AccessPointId],
 ) -> Outputs:
     settings = unit.settings
     execution_role = _execution_role(stack, unit, repository_arn, log_group_name, key)
-    task_role = _task_role(stack, unit, log_group_name, queue_arn, sent_arn, key, exec_logs)
+    allowed = {}
+    if settings.volumes:
+        from scaleout_cfn.stacks.volumes import mount_policies  # here and below: most services have none
+
+        allowed = mount_policies(unit, file_system, access_point)
+    task_role = _task_role(stack, unit, log_group_name, queue_arn, sent_arn, key, exec_logs, allowed)
     told = {queue_variable(name): url for name, url in sent_url.items()}
     if queue_url is not None:
         told["QUEUE_URL"] = queue_url
@@ -104,6 +114,12 @@ def build(
 
         containers = put_beside(unit, containers[0], image_uri, log_group_name)
     definition = _task_definition(unit, execution_role, task_role, containers)
+    if settings.volumes:
+        from scaleout_cfn.stacks.volumes import mount
+
+        mount(unit, definition, file_system, access_point)
+    if settings.ephemeral_storage_gib:
+        definition.EphemeralStorage = ecs.EphemeralStorage(SizeInGiB=settings.ephemeral_storage_gib)
     if reached is not None:
         # A task finds by name only what was there when it started: when one that is reached comes, tasks are new.
         # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html
@@ -121,6 +137,10 @@ def build(
         EnableECSManagedTags=True,
         PropagateTags="SERVICE",
     )
+    if unit.has_disk:
+        from scaleout_cfn.stacks.volumes import configured_at_launch
+
+        service.VolumeConfigurations = configured_at_launch(stack, unit, key)
     if isinstance(unit.pool, Ec2Capacity):
         service.PlacementStrategies = _placement(unit)
     if isinstance(settings, WebService):
@@ -307,11 +327,12 @@ def _task_role(
     sent_arn: Mapping[str, QueueArn],
     key: KeyArn | None,
     exec_logs: LogGroupName | None,
+    allowed_mounts: Mapping[str, PolicyDocument],
 ) -> iam.Role:
     """What the application itself may do: nothing that its section does not say."""
     role = iam.Role("TaskRole", AssumeRolePolicyDocument=assumed_by("ecs-tasks"))
     permissions = unit.settings.permissions
-    policies = {}
+    policies = dict(allowed_mounts)
     if unit.settings.exec:
         policies["exec-sessions"] = carry_exec_sessions(exec_logs, key)
     if unit.settings.sidecars:

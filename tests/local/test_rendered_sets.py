@@ -84,6 +84,26 @@ SETS = {
         },
         capacity={"air": sc.FargateCapacity()},
     ),
+    "volumes of every kind": sc.Config(
+        registry=DELETED_TOO,
+        services={
+            "web": sc.WebService(
+                cpu_units=512,
+                memory_mib=1024,
+                volumes={
+                    "uploads": sc.EfsVolume(mounts={"web": "/srv/uploads"}, keep=False, backup=False),
+                    "archive": sc.ExistingEfs(
+                        file_system_id="fs-0123456789abcdef0", mounts={"web": "/archive"}, read_only_for=("web",)
+                    ),
+                    "scratch": sc.EbsVolume(mounts={"web": "/scratch"}),
+                    "shared": sc.BindVolume(mounts={"web": "/shared"}),
+                },
+                ephemeral_storage_gib=30,
+                scaling=sc.Scaling(max_tasks=6),
+            )
+        },
+        capacity={"air": sc.FargateCapacity()},
+    ),
     "public subnets, internal": sc.Config(
         registry=DELETED_TOO,
         network=sc.NewVpc(egress="public-subnets"),
