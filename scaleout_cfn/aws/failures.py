@@ -44,6 +44,7 @@ MISSING = {
     "NoSuchEntity",
     "NoSuchKey",
     "NotFound",
+    "ObjectNotFoundException",
     "404",
     "ResourceNotFoundException",
     "ServiceNotFoundException",

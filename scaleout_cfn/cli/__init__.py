@@ -50,6 +50,7 @@ COMMANDS = {
     "image": "image",
     "rollout": "rollout",
     "restart": "rollout",
+    "scale": "scale",
     "logs": "rollout",
     "exec": "run",
     "run": "run",

@@ -51,6 +51,8 @@ def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = ""
         allow(
             "ReadEverywhere",
             [
+                "application-autoscaling:DescribeScalableTargets",
+                "application-autoscaling:DescribeScheduledActions",
                 "autoscaling:DescribeAutoScalingGroups",
                 "ecs:DescribeTaskDefinition",
                 "elasticloadbalancing:DescribeTargetHealth",
@@ -75,8 +77,11 @@ def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = ""
         ),
         allow("UpdateServices", ["ecs:UpdateService"], [service]),
         allow(
-            "DrainTargets",
-            ["application-autoscaling:RegisterScalableTarget"],
+            "ScaleServices",
+            [
+                f"application-autoscaling:{name}"
+                for name in ("DeleteScheduledAction", "PutScheduledAction", "RegisterScalableTarget")
+            ],
             [scope.arn("arn:{partition}:application-autoscaling:{region}:{account}:scalable-target/*")],
         ),
         allow(

@@ -29,16 +29,22 @@ class Stack:
     world: World
     outputs: dict[str, str] = field(default_factory=lambda: dict(OUTPUTS))
     services: tuple[str, ...] = ("web",)
+    status: str = "UPDATE_COMPLETE"
+    made_by: str = "scaleout_cfn"
 
     def advance(self) -> None:
         """Nothing is at work."""
 
     def DescribeStacks(self, StackName: str) -> dict[str, Any]:
-        if StackName != "web":
+        if StackName not in ("web", "arn:x"):
             raise Refused("ValidationError", f"Stack with id {StackName} does not exist")
         outputs = [{"OutputKey": key, "OutputValue": value} for key, value in self.outputs.items()]
-        one = {"StackId": "arn:x", "StackName": "web", "StackStatus": "UPDATE_COMPLETE", "Outputs": outputs}
+        one = {"StackId": "arn:x", "StackName": "web", "StackStatus": self.status, "Outputs": outputs}
         return {"Stacks": [{**one, "CreationTime": self.world.now}]}
+
+    def GetTemplate(self, StackName: str, TemplateStage: str) -> dict[str, Any]:
+        resources = "Resources: {Topic: {Type: 'AWS::SNS::Topic'}}"
+        return {"TemplateBody": f"Metadata: {{RenderedBy: {self.made_by}}}\n{resources}"}
 
     def ListStackResources(self, StackName: str, **_: Any) -> dict[str, Any]:
         rows = [

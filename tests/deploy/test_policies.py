@@ -386,8 +386,8 @@ def test_over_http_the_deployers_policy_is_enough_from_the_first_deployment_to_t
     deployer_user.fail_once()
     assert result(deploy(3)) == (4, "rolled_back", "UPDATE_ROLLBACK_COMPLETE")
     for command in (["status"], ["alarms"], ["events"], ["outputs"], ["diagnose"], ["rollout"], ["restart"],
-                    ["logs"], ["image", "list"], ["rollback", "--yes"], ["cancel", "--yes"],
-                    ["publish", *bucket]):  # fmt: skip
+                    ["scale", "web", "--min", "3", "--for", "2h"], ["scale", "web", "--reset"], ["logs"],
+                    ["image", "list"], ["rollback", "--yes"], ["cancel", "--yes"], ["publish", *bucket]):  # fmt: skip
         done = run(*command)
         assert done.returncode == 0, f"{command}: {done.stderr}"
     # It may do without the one, and for the other the emulator asks for every role.

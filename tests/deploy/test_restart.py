@@ -21,24 +21,6 @@ TAKES_S = 20.0
 
 
 @dataclass
-class Ours(Stack):
-    """A stack of ours, in a status of choice."""
-
-    status: str = "UPDATE_COMPLETE"
-    made_by: str = "scaleout_cfn"
-
-    def DescribeStacks(self, StackName: str) -> dict[str, Any]:
-        answer = super().DescribeStacks("web" if StackName == "arn:x" else StackName)
-        answer["Stacks"][0]["StackStatus"] = self.status
-        return answer
-
-    def GetTemplate(self, StackName: str, TemplateStage: str) -> dict[str, Any]:
-        return {
-            "TemplateBody": f"Metadata: {{RenderedBy: {self.made_by}}}\nResources: {{A: {{Type: 'AWS::SNS::Topic'}}}}"
-        }
-
-
-@dataclass
 class Restarting(Services):
     """An account whose services have deployments: each takes a while, and is listed a little after it was begun."""
 
@@ -50,7 +32,7 @@ class Restarting(Services):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.cfn = Ours(self, services=self.names)
+        self.cfn = Stack(self, services=self.names)
 
     def _state(self, name: str) -> str:
         times = self.begun_at.get(name, [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import NESTED, SERVICE
@@ -12,7 +12,8 @@ from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Live, require, resources_of
 from scaleout_cfn.deploy.messages import Rollout
 from scaleout_cfn.deploy.services.rollout import described, health_of, newest_of
-from scaleout_cfn.errors import AccessError, ApiError
+from scaleout_cfn.deploy.services.scale import Scaled, scaled_in
+from scaleout_cfn.errors import AccessError, ApiError, UsageError
 
 __all__ = ["Overview", "overview_of"]
 
@@ -20,13 +21,14 @@ __all__ = ["Overview", "overview_of"]
 @dataclass(frozen=True)
 class Overview:
     """A set as it is now. `services` and `targets` are by the service's name; `targets` counts them by their health,
-    and `unread` says what could not be read."""
+    `scaled` are the bounds that `scale` has set, and `unread` says what could not be read."""
 
     live: Live
     stacks: Mapping[str, str]
     services: Mapping[str, Rollout]
     targets: Mapping[str, Mapping[str, int]]
     unread: tuple[str, ...]
+    scaled: Mapping[str, Scaled] = field(default_factory=dict)
 
 
 def overview_of(aws: Aws, stack: str) -> Overview:
@@ -51,5 +53,10 @@ def overview_of(aws: Aws, stack: str) -> Overview:
                 targets[name] = targets.get(name, Counter()) + health_of(aws, resource.physical_id)
         except (ApiError, AccessError) as error:
             unread.append(f"{resource.path}: {error}")
+    scaled: dict[str, Scaled] = {}
+    try:
+        scaled = scaled_in(aws, resources)
+    except (ApiError, AccessError, UsageError) as error:
+        unread.append(f"bounds that `scale` set: {error}")
     stacks = {resource.path: resource.status for resource in resources if resource.type == NESTED}
-    return Overview(live, stacks, services, targets, tuple(unread))
+    return Overview(live, stacks, services, targets, tuple(unread), scaled)

@@ -24,6 +24,8 @@ from scaleout_cfn.local.types.registry import Properties, numbers, register, rpc
 __all__ = ["application_autoscaling"]
 
 _IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
+#: As they follow each other in a target's id.
+_NAMED = ("ResourceId", "ScalableDimension", "ServiceNamespace")
 _NUMBERS = frozenset(
     {
         "Cooldown",
@@ -40,13 +42,19 @@ _NUMBERS = frozenset(
     }
 )
 
+
+class ObjectNotFoundError(Exception):
+    """A target or an action that is not there."""
+
+
 _targets = AccountRegionScopedDict()
 _policies = AccountRegionScopedDict()
 
 
 def application_autoscaling() -> None:
     """AWS::ApplicationAutoScaling::ScalableTarget and ScalingPolicy are unknown to MiniStack, and so is
-    the service. The types are kept; the Describe actions read them back, and RegisterScalableTarget changes bounds."""
+    the service. The types are kept; the Describe actions read them back, RegisterScalableTarget changes bounds,
+    and scheduled actions are kept and never carried out."""
     target, policy = "AWS::ApplicationAutoScaling::ScalableTarget", "AWS::ApplicationAutoScaling::ScalingPolicy"
     register(target, create=_create_target, update=_update_target, delete=_delete_target)
     register(policy, create=_create_policy, update=_update_policy, delete=_delete_policy)
@@ -56,7 +64,7 @@ def application_autoscaling() -> None:
 
 def _create_target(logical_id: str, properties: Properties, stack_name: str) -> tuple[str, dict[str, Any]]:
     _require_service(properties)
-    target_id = "|".join(properties[name] for name in ("ResourceId", "ScalableDimension", "ServiceNamespace"))
+    target_id = "|".join(properties[name] for name in _NAMED)
     _keep_target(target_id, {**numbers(properties, _NUMBERS), "CreationTime": time.time()})
     return target_id, {"Id": target_id}
 
@@ -146,6 +154,8 @@ async def _handle(method: str, path: str, headers: Mapping[str, str], body: byte
         return error_response_json("UnknownOperationException", f"The emulator has no {action}.", 400)
     try:
         return json_response(act(json.loads(body or b"{}")))
+    except ObjectNotFoundError as refusal:
+        return error_response_json("ObjectNotFoundException", str(refusal), 400)
     except ValueError as refusal:
         return error_response_json("ValidationException", str(refusal), 400)
 
@@ -153,7 +163,7 @@ async def _handle(method: str, path: str, headers: Mapping[str, str], body: byte
 def _register_target(request: Mapping[str, Any]) -> dict[str, Any]:
     """Bounds and suspension of a target, new or known: what is not given stays as it was."""
     _require_service(request)
-    target_id = "|".join(request[name] for name in ("ResourceId", "ScalableDimension", "ServiceNamespace"))
+    target_id = "|".join(request[name] for name in _NAMED)
     _keep_target(target_id, {"CreationTime": time.time(), **_targets.get(target_id, {}), **request})
     return {"ScalableTargetARN": f"arn:aws:application-autoscaling:{get_region()}:{get_account_id()}:scalable-target/1"}
 
@@ -181,8 +191,36 @@ def _describe_scheduled_actions(request: Mapping[str, Any]) -> dict[str, Any]:
             }
             for record in _matching(_targets, request)
             for action in record.get("ScheduledActions", [])
+            if action["ScheduledActionName"] in request.get("ScheduledActionNames", [action["ScheduledActionName"]])
         ]
     }
+
+
+def _put_scheduled_action(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A new action, or other values for the one of its name: what is not given stays. None is ever carried out here."""
+    kept = {action["ScheduledActionName"]: action for action in _known(request).get("ScheduledActions", [])}
+    name = request["ScheduledActionName"]
+    given = {key: value for key, value in request.items() if key not in _IDENTITY}
+    kept[name] = {**kept.get(name, {}), **given}
+    _known(request)["ScheduledActions"] = list(kept.values())
+    return {}
+
+
+def _delete_scheduled_action(request: Mapping[str, Any]) -> dict[str, Any]:
+    name, actions = request["ScheduledActionName"], _known(request).get("ScheduledActions", [])
+    left = [action for action in actions if action["ScheduledActionName"] != name]
+    if len(left) == len(actions):
+        raise ObjectNotFoundError(f"No scheduled action found for scheduled action name: {name}")
+    _known(request)["ScheduledActions"] = left
+    return {}
+
+
+def _known(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The target that a request names."""
+    record: dict[str, Any] | None = _targets.get("|".join(request[name] for name in _NAMED))
+    if record is None:
+        raise ObjectNotFoundError(f"No scalable target registered for resource ID: {request['ResourceId']}")
+    return record
 
 
 def _describe_activities(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,9 +236,11 @@ def _without(record: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 _ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "DeleteScheduledAction": _delete_scheduled_action,
     "DescribeScalableTargets": _describe_targets,
     "DescribeScalingActivities": _describe_activities,
     "DescribeScalingPolicies": _describe_policies,
     "DescribeScheduledActions": _describe_scheduled_actions,
+    "PutScheduledAction": _put_scheduled_action,
     "RegisterScalableTarget": _register_target,
 }
