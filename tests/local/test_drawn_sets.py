@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from hypothesis import HealthCheck, Phase, given, settings
-from strategies import BALANCER, CLIENT_SECRET, PINNED, ZONE, configs
+from strategies import BALANCER, CLIENT_SECRET, PINNED, PINNED_GPU, WEB_ACL, ZONE, configs
 
 import scaleout_cfn as sc
 from scaleout_cfn.config.units import units
@@ -66,10 +66,16 @@ def given_things(account: Account) -> dict[str, str]:
     """What the samples take for there, by what it is called in them, once it is in the account."""
     zone = account.client("route53").create_hosted_zone(Name="example.com", CallerReference="tests")["HostedZone"]["Id"]
     account.client("ssm").put_parameter(Name="/images/pinned", Value="ami-0123456789abcdef0", Type="String")
-    secret = account.client("secretsmanager").create_secret(Name="shop/oidc", SecretString="hush")["ARN"]
+    secret = account.client("secretsmanager").create_secret(Name="shop/oidc", SecretString='{"secret": "hush"}')["ARN"]
     ec2, elb = account.client("ec2"), account.client("elbv2")
     (vpc,) = {subnet["VpcId"] for subnet in ec2.describe_subnets()["Subnets"]}
     group = ec2.create_security_group(GroupName="shared", Description="shared", VpcId=vpc)["GroupId"]
+    acl = account.client("wafv2").create_web_acl(
+        Name="shop",
+        Scope="REGIONAL",
+        DefaultAction={"Allow": {}},
+        VisibilityConfig={"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "shop"},
+    )["Summary"]["ARN"]
     (balancer,) = elb.create_load_balancer(Name="shared", Subnets=subnets(account))["LoadBalancers"]
     answer = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
     (listener,) = elb.create_listener(
@@ -78,7 +84,9 @@ def given_things(account: Account) -> dict[str, str]:
     return {
         "sg-0123456789abcdef0": group,
         CLIENT_SECRET: secret,
+        WEB_ACL.format("eu-central-1", "regional"): acl,
         PINNED: "/images/pinned",
+        PINNED_GPU: "/images/pinned",
         ZONE: zone.rpartition("/")[2],
         BALANCER.format("listener") + "/1122334455667788": listener["ListenerArn"],
         BALANCER.format("loadbalancer"): balancer["LoadBalancerArn"],
