@@ -53,7 +53,11 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         "arn:{partition}:kms:{region}:*:key/*",
         "arn:{partition}:kms:{region}:{account}:alias/{begins}*",
     ),
-    "logs": ("arn:{partition}:logs:{region}:{account}:log-group:{begins}*",),
+    "logs": (
+        "arn:{partition}:logs:{region}:{account}:log-group:{begins}*",
+        # As WAF wants its own to begin.
+        "arn:{partition}:logs:{region}:{account}:log-group:aws-waf-logs-{begins}*",
+    ),
     "s3": ("arn:{partition}:s3:::{small}*",),
     "sns": ("arn:{partition}:sns:{region}:{account}:{begins}*",),
 }

@@ -10,6 +10,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference_pol
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -23,7 +24,7 @@ from scaleout_cfn.rendering import Template
 __all__ = ["handler_actions", "service_role", "trust"]
 
 #: A handler's action that only one property asks for: left out where no template of the set has that property.
-FEATURES = {
+FEATURES: dict[str, str | tuple[str, ...]] = {
     "autoscaling:AttachLoadBalancerTargetGroups": "TargetGroupARNs",
     "autoscaling:AttachLoadBalancers": "LoadBalancerNames",
     "autoscaling:AttachTrafficSources": "TrafficSources",
@@ -36,10 +37,17 @@ FEATURES = {
     "autoscaling:PutLifecycleHook": "LifecycleHookSpecificationList",
     "autoscaling:PutNotificationConfiguration": "NotificationConfigurations",
     "autoscaling:StartInstanceRefresh": "AutoScalingInstanceRefresh",
+    "cloudfront:CreateConnectionGroup": "TenantConfig",
+    "cloudfront:GetConnectionGroup": "TenantConfig",
+    "cloudfront:UpdateDistributionWithStagingConfig": "Staging",
     "codestar-connections:PassConnection": "ConnectionArn",
     "cloudformation:UpdateTerminationProtection": "EnableTerminationProtection",
     "ec2:AcceptAddressTransfer": "TransferAddress",
     "ec2:AllocateIpamPoolCidr": "IpamPoolId",
+    "ec2:AssociateVerifiedAccessInstanceWebAcl": "VerifiedAccessInstanceId",
+    "ec2:DescribeVerifiedAccessInstanceWebAclAssociations": "VerifiedAccessInstanceId",
+    "ec2:DisassociateVerifiedAccessInstanceWebAcl": "VerifiedAccessInstanceId",
+    "ec2:GetVerifiedAccessInstanceWebAcl": "VerifiedAccessInstanceId",
     "ec2:AssignPrivateNatGatewayAddress": "SecondaryPrivateIpAddresses",
     "ec2:AttachVpnGateway": "VpnGatewayId",
     "ec2:CreateVpcEncryptionControl": "VpcEncryptionControl",
@@ -60,17 +68,17 @@ FEATURES = {
     "iam:DetachRolePolicy": "ManagedPolicyArns",
     "iam:PutRolePermissionsBoundary": "PermissionsBoundary",
     "logs:AssociateKmsKey": "KmsKeyId",
-    "logs:CreateLogDelivery": "LogDelivery",
+    "logs:CreateLogDelivery": "LogDestinationConfigs",
     "logs:DeleteDataProtectionPolicy": "DataProtectionPolicy",
     "logs:DeleteIndexPolicy": "FieldIndexPolicies",
-    "logs:DeleteLogDelivery": "LogDelivery",
+    "logs:DeleteLogDelivery": "LogDestinationConfigs",
     "logs:DeleteResourcePolicy": "ResourcePolicyDocument",
     "logs:DisassociateKmsKey": "KmsKeyId",
     "logs:PutBearerTokenAuthentication": "BearerTokenAuthenticationEnabled",
     "logs:PutDataProtectionPolicy": "DataProtectionPolicy",
     "logs:PutIndexPolicy": "FieldIndexPolicies",
     "logs:PutLogGroupDeletionProtection": "DeletionProtectionEnabled",
-    "logs:PutResourcePolicy": "ResourcePolicyDocument",
+    "logs:PutResourcePolicy": ("LogDestinationConfigs", "ResourcePolicyDocument"),
     "s3:DeleteBucketAnalyticsConfiguration": "AnalyticsConfigurations",
     "s3:DeleteBucketCors": "CorsConfiguration",
     "s3:DeleteBucketMetadataTableConfiguration": "MetadataTableConfiguration",
@@ -104,6 +112,7 @@ FEATURES = {
 #: What the schemas name and IAM does not know, or what another statement gives more narrowly.
 ELSEWHERE = {
     "iam:CreateServiceLinkedRole",
+    "iam:DescribeOrganization",
     "iam:PassRole",
     "s3:DeleteBucketEncryption",
     "s3:DeleteBucketLifecycle",
@@ -143,9 +152,12 @@ NO_RESOURCE = {
     "ecs:DescribeTaskDefinition",
     "kms:CreateKey",
     "kms:ListAliases",
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
     "logs:DescribeIndexPolicies",
     "logs:DescribeLogGroups",
     "logs:DescribeResourcePolicies",
+    "logs:PutResourcePolicy",
     "sns:GetSubscriptionAttributes",
     "sns:SetSubscriptionAttributes",
     "sns:Unsubscribe",
@@ -155,6 +167,8 @@ NO_RESOURCE = {
 LINKED_ROLES = {
     "AWS::ApplicationAutoScaling::ScalableTarget": "ecs.application-autoscaling.amazonaws.com",
     "AWS::AutoScaling::AutoScalingGroup": "autoscaling.amazonaws.com",
+    # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-service-linked-roles.html
+    "AWS::CloudFront::VpcOrigin": "vpcorigin.cloudfront.amazonaws.com",
     "AWS::ECS::Cluster": "ecs.amazonaws.com",
     "AWS::ElasticLoadBalancingV2::LoadBalancer": "elasticloadbalancing.amazonaws.com",
     "AWS::IAM::ServiceLinkedRole": "ecs.amazonaws.com",
@@ -201,15 +215,43 @@ def service_role(templates: Mapping[str, Template], scope: Scope) -> list[Statem
     statements += _by_service(wanted, scope)
     statements += _roles(resources, types, scope)
     statements += public_parameters(templates, scope)
+    statements += _given(templates, scope)
     statements.append(allow("ReadTemplates", ["s3:GetObject"], [scope.arn("arn:{partition}:s3:::{bucket}/*")]))
     return statements
 
 
-def _used(action: str, services: Collection[str], properties: Collection[str]) -> bool:
+def _used(action: str, services: Collection[str], properties: set[str]) -> bool:
     feature = FEATURES.get(action)
+    features = (feature,) if isinstance(feature, str) else feature
     return (
-        action.partition(":")[0] in services and action not in ELSEWHERE and (feature is None or feature in properties)
+        action.partition(":")[0] in services
+        and action not in ELSEWHERE
+        and (features is None or not properties.isdisjoint(features))
     )
+
+
+def _given(templates: Mapping[str, Template], scope: Scope) -> Iterator[Statement]:
+    """What is there already and read while the set is made: secrets, a user pool's client, a bundle of certificates.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-secretsmanager.html
+    """
+    text = json.dumps(dict(templates))
+    if secrets := sorted(set(re.findall(r"\{\{resolve:secretsmanager:(arn:[^}]+?):SecretString", text))):
+        yield allow("ReadReferencedSecrets", ["secretsmanager:GetSecretValue"], secrets)
+    resources = [one.get("Properties", {}) for template in templates.values() for one in template["Resources"].values()]
+    actions = [action for one in resources for action in listed(one.get("Actions", []))]
+    signing = [action["AuthenticateCognitoConfig"] for action in actions if "AuthenticateCognitoConfig" in action]
+    if signing:
+        pools = sorted({config["UserPoolArn"] for config in signing})
+        yield allow("ReadUserPoolClient", ["cognito-idp:DescribeUserPoolClient"], pools)
+    bundles = {
+        f"{one['CaCertificatesBundleS3Bucket']}/{one['CaCertificatesBundleS3Key']}"
+        for one in resources
+        if "CaCertificatesBundleS3Bucket" in one
+    }
+    if bundles:
+        arns = [scope.arn("arn:{partition}:s3:::") + bundle for bundle in sorted(bundles)]
+        yield allow("ReadCertificates", ["s3:GetObject", "s3:GetObjectVersion"], arns)
 
 
 def _by_service(actions: Iterable[str], scope: Scope) -> Iterator[Statement]:
