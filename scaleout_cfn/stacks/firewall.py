@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Struct
-from troposphere import Sub, logs, wafv2
+from troposphere import Select, Split, Sub, logs, wafv2
 
 from scaleout_cfn.config import Config, ExistingWebAcl, NewLoadBalancer, NewWebAcl
 from scaleout_cfn.stack import Stack
@@ -40,10 +40,9 @@ def build(stack: Stack, config: Config, *, load_balancer_name: LoadBalancerName,
         web_acl: object = settings.web_acl_arn
     else:
         assert isinstance(settings, NewWebAcl)
-        made = _web_acl(stack, settings)
-        web_acl = made.get_att("Arn")
+        web_acl = _arn_of(_web_acl(stack, settings))
         if settings.logs:
-            _logs(stack, config, made, key)
+            _logs(stack, config, web_acl, key)
     stack.add(
         wafv2.WebACLAssociation(
             "Association",
@@ -114,7 +113,21 @@ def _visible(name: str) -> wafv2.VisibilityConfig:
     return wafv2.VisibilityConfig(CloudWatchMetricsEnabled=True, MetricName=name, SampledRequestsEnabled=True)
 
 
-def _logs(stack: Stack, config: Config, web_acl: wafv2.WebACL, key: KeyArn | None) -> None:
+def _arn_of(web_acl: wafv2.WebACL) -> Sub:
+    """The ARN, made of the Ref, NAME|ID|SCOPE: whatever takes a GetAtt of what changes might be replaced, and a load
+    balancer that is let go is behind nothing for a while.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-wafv2-webacl.html
+    """
+    parts = Split("|", web_acl.ref())
+    return Sub(
+        "arn:${AWS::Partition}:wafv2:${AWS::Region}:${AWS::AccountId}:regional/webacl/${Name}/${Id}",
+        Name=Select(0, parts),
+        Id=Select(1, parts),
+    )
+
+
+def _logs(stack: Stack, config: Config, web_acl: object, key: KeyArn | None) -> None:
     policy = "Retain" if config.observability.keep_logs else "Delete"
     group = logs.LogGroup(
         "Logs",
@@ -129,7 +142,7 @@ def _logs(stack: Stack, config: Config, web_acl: wafv2.WebACL, key: KeyArn | Non
     stack.add(
         wafv2.LoggingConfiguration(
             "Logging",
-            ResourceArn=web_acl.get_att("Arn"),
+            ResourceArn=web_acl,
             # Without the :* that the group's own ARN ends in.
             LogDestinationConfigs=[
                 Sub("arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${Logs}", Logs=group.ref())

@@ -558,6 +558,65 @@ def _a_pipeline_is_kept(account: Account) -> bool:
     return helpers.outputs(helpers.stand(account, {"It": it}, {"It": {"Ref": "It"}})) == {"It": "deliver"}
 
 
+def logging_to(group: str) -> sets.Template:
+    visibility = {"CloudWatchMetricsEnabled": False, "MetricName": "x", "SampledRequestsEnabled": False}
+    acl = {"Scope": "REGIONAL", "DefaultAction": {"Allow": {}}, "VisibilityConfig": visibility}
+    arn = {"Fn::Sub": f"arn:aws:logs:us-east-1:${{AWS::AccountId}}:log-group:{group}"}
+    logging = {"ResourceArn": {"Fn::GetAtt": ["Acl", "Arn"]}, "LogDestinationConfigs": [arn]}
+    return {
+        "Acl": {"Type": "AWS::WAFv2::WebACL", "Properties": acl},
+        "It": {"Type": "AWS::WAFv2::LoggingConfiguration", "Properties": logging},
+    }
+
+
+@probe("waf-logging")
+def _a_web_acl_logs_to_a_group_of_the_name_that_waf_wants(account: Account) -> bool:
+    made = helpers.stand(account, logging_to("aws-waf-logs-shop"))["StackStatus"] == "CREATE_COMPLETE"
+    changed = helpers.stand(account, logging_to("aws-waf-logs-other"))["StackStatus"] == "UPDATE_COMPLETE"
+    other = helpers.stand(account, logging_to("shop"))["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    return bool(made and changed and other)
+
+
+@probe("trust-stores")
+def _a_listener_has_a_trust_store(account: Account) -> bool:
+    bundle = {"Name": "clients", "CaCertificatesBundleS3Bucket": "a", "CaCertificatesBundleS3Key": "ca.pem"}
+    it = {"Type": "AWS::ElasticLoadBalancingV2::TrustStore", "Properties": bundle}
+    outputs = {"Ref": {"Ref": "It"}, "Arn": {"Fn::GetAtt": ["It", "TrustStoreArn"]}}
+    stack = helpers.stand(account, {"It": it}, outputs)
+    made = helpers.outputs(stack)
+    it["Properties"] = {**bundle, "CaCertificatesBundleS3ObjectVersion": "2"}
+    changed = helpers.outputs(helpers.stand(account, {"It": it}, outputs))
+    gone = helpers.delete(account, stack["StackId"])["StackStatus"] == "DELETE_COMPLETE"
+    return bool(made == changed and made["Ref"] == made["Arn"] and ":truststore/clients/" in made["Ref"] and gone)
+
+
+@probe("vpc-origins")
+def _a_vpc_origin_leads_to_a_load_balancer_that_is_there(account: Account) -> bool:
+    def leading_to(arn: Any) -> sets.Template:
+        config = {"Name": "shop", "Arn": arn}
+        return {
+            "Balancer": {"Type": "AWS::ElasticLoadBalancingV2::LoadBalancer"},
+            "It": {"Type": "AWS::CloudFront::VpcOrigin", "Properties": {"VpcOriginEndpointConfig": config}},
+        }
+
+    outputs = {"Id": {"Ref": "It"}, "Status": {"Fn::GetAtt": ["It", "Status"]}}
+    stack = helpers.stand(account, leading_to({"Ref": "Balancer"}), outputs)
+    made = helpers.outputs(stack)
+    gone = helpers.delete(account, stack["StackId"])["StackStatus"] == "DELETE_COMPLETE"
+    nowhere = helpers.stand(account, leading_to("arn:aws:elasticloadbalancing:nowhere"), name="nowhere")
+    return bool(made["Id"].startswith("vo_") and gone and nowhere["StackStatus"] == "ROLLBACK_COMPLETE")
+
+
+@probe("given-secrets")
+def _a_secret_that_somebody_stands_in_for_is_read(account: Account) -> bool:
+    secret = "arn:aws:secretsmanager:eu-west-1:210987654321:secret:shop/oidc-AbCdEf"
+    account.emulator.stand_in(secrets=[secret])
+    value = f"{{{{resolve:secretsmanager:{secret}:SecretString:key}}}}"
+    reading = {"Type": "AWS::SSM::Parameter", "Properties": {"Type": "String", "Value": value}}
+    stack = helpers.stand(account, {"It": reading}, {"Value": {"Fn::GetAtt": ["It", "Value"]}})
+    return helpers.outputs(stack).get("Value") == "stand-in"
+
+
 @probe("codeconnections")
 def _a_connection_is_kept_and_stays_pending(account: Account) -> bool:
     it = {

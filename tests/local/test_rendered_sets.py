@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from one_service import one_service
+from stacks.test_before_the_services import COGNITO, OIDC
 
 import scaleout_cfn as sc
 
@@ -24,6 +25,10 @@ def parts(service: sc.WebService | None = None, **more: Any) -> dict[str, Any]:
     return {"services": config.services, "capacity": config.capacity}
 
 
+FRONT = sc.CloudFront(
+    aliases=("shop.example.com",),
+    certificate_arn="arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d-1234-1234-1234-0123456789ab",
+)
 SETS = {
     "default": sc.Config(registry=DELETED_TOO),
     "three zones, NAT in each, everything scaled": sc.Config(
@@ -59,6 +64,30 @@ SETS = {
                 instance_types=("m7i.large", "m6i.large"), spot_percent=70, on_demand_base=1, max_nodes=4
             ),
         ),
+    ),
+    "a web ACL, client certificates, users who sign in": sc.Config(
+        registry=DELETED_TOO,
+        load_balancer=sc.NewLoadBalancer(
+            allowed_cidrs=("192.0.2.0/24",),
+            allowed_prefix_lists={"pl-3b927c52": 55},
+            listener=sc.Domain(
+                domain_name="shop.example.com",
+                hosted_zone_id="Z0123456789ABCDEFGHIJ",
+                client_certificates=sc.CaBundle(bucket="authorities", key="clients/ca.pem"),
+            ),
+            waf=sc.NewWebAcl(),
+        ),
+        **parts(sc.WebService(sign_in=OIDC)),
+    ),
+    "behind CloudFront": sc.Config(
+        registry=DELETED_TOO,
+        load_balancer=sc.NewLoadBalancer(
+            scheme="internal",
+            allowed_prefix_lists={"pl-3b927c52": 55},
+            listener=sc.Domain(domain_name="shop.example.com", hosted_zone_id="Z0123456789ABCDEFGHIJ"),
+            cloudfront=FRONT,
+        ),
+        **parts(sc.WebService(sign_in=COGNITO)),
     ),
     "no way out": sc.Config(registry=DELETED_TOO, network=sc.NewVpc(egress="endpoints")),
     "sidecars of every kind": sc.Config(
@@ -126,6 +155,7 @@ def with_domain(account: Account, config: sc.Config) -> sc.Config:
 @pytest.mark.parametrize("name", SETS)
 def test_a_set_lives_from_its_first_deployment_without_an_image_to_its_end(name: str, account: Account) -> None:
     config = with_domain(account, SETS[name])
+    account.emulator.stand_in(secrets=[OIDC.client_secret])
     url = helpers.upload(account, sc.render(sc.compose(config)))
     before = helpers.leftovers(account)
     values = {"TemplatesUrl": url}

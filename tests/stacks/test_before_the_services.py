@@ -79,6 +79,14 @@ def test_a_prefix_list_is_let_in_to_the_port_that_serves_and_counts_once() -> No
 
 # --- the web ACL
 
+#: Its ARN, made of its Ref: a GetAtt would have what takes it perhaps be replaced with each change of a rule.
+WEB_ACL = {
+    "Fn::Sub": [
+        "arn:${AWS::Partition}:wafv2:${AWS::Region}:${AWS::AccountId}:regional/webacl/${Name}/${Id}",
+        {name: {"Fn::Select": [at, {"Fn::Split": ["|", ref("WebAcl")]}]} for at, name in enumerate(("Name", "Id"))},
+    ]
+}
+
 
 def rules(**settings: Any) -> list[dict[str, Any]]:
     acl = properties(balancer(waf=sc.NewWebAcl(**settings)), "firewall", "WebAcl")
@@ -120,7 +128,7 @@ def test_what_the_web_acl_logs_is_named_as_waf_wants_it_and_hides_who_somebody_i
     assert group["Properties"]["LogGroupName"] == {"Fn::Sub": "aws-waf-logs-${AWS::StackName}"}
     assert (group["DeletionPolicy"], group["UpdateReplacePolicy"]) == ("Delete", "Delete")
     logging = properties(templates, "firewall", "Logging")
-    assert logging["ResourceArn"] == att("WebAcl", "Arn")
+    assert logging["ResourceArn"] == WEB_ACL
     ((text, names),) = [destination["Fn::Sub"] for destination in logging["LogDestinationConfigs"]]
     # A log group's own Arn ends in :*, which WAF refuses.
     assert text.endswith(":log-group:${Logs}")
@@ -136,7 +144,7 @@ def test_what_the_web_acl_logs_is_named_as_waf_wants_it_and_hides_who_somebody_i
 
 def test_the_load_balancer_is_behind_the_web_acl_that_is_made_or_given() -> None:
     given = "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/shop/0a1b2c3d-1234-1234-1234-0123456789ab"
-    for waf, web_acl in ((sc.NewWebAcl(), att("WebAcl", "Arn")), (sc.ExistingWebAcl(web_acl_arn=given), given)):
+    for waf, web_acl in ((sc.NewWebAcl(), WEB_ACL), (sc.ExistingWebAcl(web_acl_arn=given), given)):
         association = properties(balancer(waf=waf), "firewall", "Association")
         assert association["WebACLArn"] == web_acl
         text, names = association["ResourceArn"]["Fn::Sub"]
