@@ -83,6 +83,7 @@ if TYPE_CHECKING:
         WorkerService,
         tunable,
     )
+    from scaleout_cfn.config.attachments import Bucket, Postgres, Table, Valkey
     from scaleout_cfn.config.file import load
     from scaleout_cfn.config.text import json_schema, starter
     from scaleout_cfn.config.units import Unit, units
@@ -94,13 +95,17 @@ if TYPE_CHECKING:
     from scaleout_cfn.profiles import PROFILES, Profile
     from scaleout_cfn.rendering import folder_url, local_url, render, set_of, texts_of
     from scaleout_cfn.stack import Stack
+    from scaleout_cfn.stacks.attachments import Attached, attach, bucket, postgres, table, valkey
     from scaleout_cfn.stacks.root import Outputs, build
     from scaleout_cfn.values import (
         ClusterName,
         Flag,
+        KeyArn,
         LogGroupName,
         Number,
+        ResourceArn,
         RoleArn,
+        SecretArn,
         SecurityGroupId,
         ServiceName,
         SubnetIds,
@@ -139,6 +144,7 @@ _HOMES = {
         " Registry RegistryPipeline Route Scaling Schedule Section SourcePipeline StandIn StepAdjustment"
         " StepScaling TargetTracking TrustStore WebAlarms WebDeployment WebService WorkerService tunable"
     ),
+    "config.attachments": "Bucket Postgres Table Valkey",
     "config.file": "load",
     "config.text": "json_schema starter",
     "errors": "ConfigError ScaleoutError SetError UsageError WiringError",
@@ -149,10 +155,12 @@ _HOMES = {
     "profiles": "PROFILES Profile",
     "rendering": "folder_url local_url render set_of texts_of",
     "stack": "Stack",
+    "stacks.attachments": "Attached attach bucket postgres table valkey",
     "stacks.root": "Outputs build",
     "config.units": "Unit units",
     "values": (
-        "ClusterName Flag LogGroupName Number RoleArn SecurityGroupId ServiceName SubnetIds Text Value Values VpcId"
+        "ClusterName Flag KeyArn LogGroupName Number ResourceArn RoleArn SecretArn SecurityGroupId ServiceName"
+        " SubnetIds Text Value Values VpcId"
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -161,8 +169,10 @@ __all__ = [
     "PROFILES",
     "Alarms",
     "AnyClient",
+    "Attached",
     "AwsKeys",
     "BindVolume",
+    "Bucket",
     "CaBundle",
     "Certificate",
     "CloudFront",
@@ -192,6 +202,7 @@ __all__ = [
     "Http",
     "InitSidecar",
     "InternalService",
+    "KeyArn",
     "LogGroupName",
     "ManagedCapacity",
     "NewLoadBalancer",
@@ -207,17 +218,20 @@ __all__ = [
     "OwnKey",
     "Permissions",
     "PolicyStatement",
+    "Postgres",
     "Profile",
     "ProxySidecar",
     "Queue",
     "Registry",
     "RegistryPipeline",
     "Report",
+    "ResourceArn",
     "RoleArn",
     "Route",
     "ScaleoutError",
     "Scaling",
     "Schedule",
+    "SecretArn",
     "Section",
     "SecurityGroupId",
     "ServiceName",
@@ -228,11 +242,13 @@ __all__ = [
     "StepAdjustment",
     "StepScaling",
     "SubnetIds",
+    "Table",
     "TargetTracking",
     "Text",
     "TrustStore",
     "Unit",
     "UsageError",
+    "Valkey",
     "Value",
     "Values",
     "VpcId",
@@ -241,6 +257,8 @@ __all__ = [
     "WebService",
     "WiringError",
     "WorkerService",
+    "attach",
+    "bucket",
     "build",
     "check_set",
     "compose",
@@ -251,12 +269,15 @@ __all__ = [
     "local_url",
     "main",
     "mermaid",
+    "postgres",
     "render",
     "set_of",
     "starter",
+    "table",
     "texts_of",
     "tunable",
     "units",
+    "valkey",
     "write",
 ]
 

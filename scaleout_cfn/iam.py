@@ -62,6 +62,7 @@ __all__ = [
     "put_records",
     "read_artifacts",
     "read_environment_files",
+    "read_secret",
     "read_secrets",
     "receive_balancer_logs",
     "receive_messages",
@@ -70,6 +71,7 @@ __all__ = [
     "send_messages",
     "send_traces",
     "start_pipeline",
+    "use_attached",
     "use_key",
     "use_key_for_volumes",
     "write_flow_logs",
@@ -317,6 +319,28 @@ def read_secrets(arns: Sequence[str], keys: Sequence[object] = ()) -> PolicyDocu
         # The secret may be in another region.
         via = Condition(StringLike({"kms:ViaService": ["secretsmanager.*.amazonaws.com", "ssm.*.amazonaws.com"]}))
         statements.append(_allow("OpenSecrets", _actions("kms:Decrypt"), keys, via))
+    return _document(*statements)
+
+
+def read_secret(arn: object, key_arn: object | None) -> PolicyDocument:
+    """Read one secret, and open it where it is encrypted by a key that is not AWS's."""
+    statements = [_allow("ReadSecret", [secretsmanager.GetSecretValue], [arn])]
+    if key_arn is not None:
+        via = Condition(StringEquals({"kms:ViaService": Sub("secretsmanager.${AWS::Region}.amazonaws.com")}))
+        statements.append(_allow("OpenSecret", _actions("kms:Decrypt"), [key_arn], via))
+    return _document(*statements)
+
+
+def use_attached(arn: object, intents: Sequence[str], key_arn: object | None) -> PolicyDocument:
+    """Do to one thing what some intents say, and use the key that it is encrypted by, through its service."""
+    statements = intend(**{intent: [arn] for intent in intents})
+    if key_arn is not None:
+        actions = {action for statement in statements for action in statement.Action}
+        services = sorted({action.prefix for action in actions})
+        via = [Sub(f"{service}.${{AWS::Region}}.amazonaws.com") for service in services]
+        ((_, using, _),) = INTENTS["uses_key"]
+        condition = Condition(StringEquals({"kms:ViaService": via}))
+        statements.append(_allow("UseKey", _actions(*using.split()), [key_arn], condition))
     return _document(*statements)
 
 

@@ -197,6 +197,20 @@ class Stack:
 
         return type(outputs)(**{name: here(name, getattr(outputs, name)) for name in _hints(outputs)})
 
+    def give(self, title: str, name: str, value: V) -> V:
+        """Hand one more value to a nested stack that is built already, and return it as that one sees it.
+
+        It is one more of its parameters, by `name`. Raises WiringError where it has a parameter of that name.
+        """
+        child, resource = self.children[title], self.template.resources[title]
+        if (parameter := pascal(name)) in child.template.parameters:
+            raise WiringError(
+                f"nested stack {title}: it is given {parameter} already; give one of the two another name"
+            )
+        inside = child.parameter(type(value), name)
+        resource.Parameters = {**resource.properties.get("Parameters", {}), parameter: value.crossing()}
+        return inside
+
     def declare_outputs(self, outputs: object) -> None:
         """Add one Output for each value of an outputs object; a field that is None is left out."""
         hints = _hints(outputs)

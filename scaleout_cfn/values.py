@@ -37,7 +37,9 @@ __all__ = [
     "QueueUrl",
     "RepositoryArn",
     "RepositoryName",
+    "ResourceArn",
     "RoleArn",
+    "SecretArn",
     "SecurityGroupId",
     "ServiceName",
     "StackName",
@@ -117,6 +119,10 @@ class SubnetIds(Values):
 class SubnetId(Value):
     parameter_type = "AWS::EC2::Subnet::Id"
     meaning = "A subnet of one zone."
+
+
+class SecretArn(Value):
+    meaning = "A secret of Secrets Manager."
 
 
 class SecurityGroupId(Value):
@@ -211,6 +217,10 @@ class QueueName(Value):
     """A queue's name, as metrics want it."""
 
     meaning = "The queue as CloudWatch names it."
+
+
+class ResourceArn(Value):
+    meaning = "What lies beside a service, and is used by it."
 
 
 class RoleArn(Value):

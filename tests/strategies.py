@@ -38,6 +38,7 @@ from scaleout_cfn.config import (
     NewWebAcl,
     NoPipeline,
     PolicyStatement,
+    Postgres,
     RegistryPipeline,
     Route,
     WebService,
@@ -64,7 +65,13 @@ from scaleout_cfn.config.units import Unit, units, with_queue, with_stand_ins
 SERVICES = ["web", "api", "mailer", "order-desk"]
 POOLS = ["nodes", "second", "third"]
 #: What sections by name are called.
-NAMES = {"services": SERVICES, "capacity": POOLS, "sidecars": ["helper", "setup"], "volumes": ["data", "more"]}
+NAMES = {
+    "services": SERVICES,
+    "capacity": POOLS,
+    "sidecars": ["helper", "setup"],
+    "volumes": ["data", "more"],
+    "attachments": ["orders", "hot-keys", "web"],
+}
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d-1234-1234-1234-0123456789ab"
 KEY = "arn:aws:kms:{}:123456789012:key/12345678-1234-1234-1234-123456789012"
 ZONE = "Z0123456789ABCDEFGHIJ"
@@ -239,6 +246,12 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
         ),
         max_size=3,
     ).map(tuple),
+    "used_by": st.lists(st.sampled_from(SERVICES), max_size=2, unique=True).map(tuple),
+    "instance_class": st.sampled_from(["db.t4g.micro", "db.m7g.large"]),
+    "node_type": st.sampled_from(["cache.t4g.micro", "cache.m7g.large"]),
+    "database": st.sampled_from(["app", "orders_2"]),
+    "partition_key": st.sampled_from(["id", "tenant.id"]),
+    "sort_key": st.sampled_from(["", "at"]),
     "templates_bucket": st.sampled_from(["", "my.templates-1"]),
     "allowed_cidrs": st.sampled_from([(), ("192.0.2.0/24",), ("192.0.2.0/24", "2001:db8::/32")]),
     "allowed_prefix_lists": st.sampled_from([{}, {"pl-3b927c52": 55}]),
@@ -277,7 +290,7 @@ def _tunable(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Any]:
         return st.dictionaries(
             st.sampled_from(names), entries, min_size=1 if default_of(field) else 0, max_size=len(names)
         )
-    if field.name in SAMPLES:
+    if field.name in SAMPLES and get_origin(inner) is not typing.Literal:
         return SAMPLES[field.name]
     if choices := sections_of(inner):
         may_be_left_out = [st.none()] if types.NoneType in get_args(inner) else []
@@ -311,6 +324,7 @@ def configs(draw: st.DrawFn) -> Config:
     for name in sorted(config.services):
         services[name] = draw(_service(replace(config, services={**config.services, **services}), name))
     config = _grounded(draw, replace(config, services=services))
+    config = _attached(config)
     # Once it is known of each whether it is reached, and by what way its images come.
     for unit in units(config):
         services[unit.name] = replace(services[unit.name], **draw(_of_its_place(unit)))
@@ -394,6 +408,29 @@ def _service(draw: st.DrawFn, config: Config, name: str) -> AnyService:
     return replace(service, scaling=replace(scaling, requests=replace(scaling.requests, enabled=False)))
 
 
+def _attached(config: Config) -> Config:
+    """The same with attachments that are used by who is there, and can have a security group of its own."""
+    attachments: dict[str, Any] = {}
+    for name, section in config.attachments.items():
+        users = [
+            user
+            for user in section.used_by
+            if user in config.services
+            and not (section.has_group and _shares_its_address(Unit(user, config.services[user], config)))
+        ]
+        attachments[name] = replace(section, used_by=tuple(users))
+        if isinstance(section, Postgres) and section.max_storage_gib < section.storage_gib * 1.1:
+            attachments[name] = replace(attachments[name], max_storage_gib=0)
+    return replace(config, attachments=attachments)
+
+
+def _shares_its_address(unit: Unit) -> bool:
+    """Whether a task has its node's address: behind "public-subnets", but for Fargate's."""
+    network = unit.config.network
+    behind = isinstance(network, NewVpc) and network.egress == "public-subnets"
+    return behind and not isinstance(unit.pool, FargateCapacity)
+
+
 def _grounded(draw: st.DrawFn, config: Config) -> Config:
     """The same on a network and a load balancer that its services and pools can be on."""
     network, balancer = config.network, config.load_balancer
@@ -454,17 +491,12 @@ def _of_its_place(draw: st.DrawFn, unit: Unit) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     internal = [other.name for other in units(config) if isinstance(other.settings, InternalService)]
     reaches = tuple(dict.fromkeys(name for name in settings.reaches if name in internal and name != unit.name))
-    # Behind "public-subnets" the address of a task is its node's, or Fargate's.
-    no_awsvpc = (
-        isinstance(config.network, NewVpc)
-        and config.network.egress == "public-subnets"
-        and not isinstance(unit.pool, FargateCapacity)
-    )
+    no_awsvpc = _shares_its_address(unit)
     changes["reaches"] = () if no_awsvpc else reaches
     changes["sends_to"] = tuple(dict.fromkeys(name for name in settings.sends_to if name in with_queue(config)))
     if no_awsvpc:
         changes["network_mode"] = "auto"
-    elif not isinstance(unit.pool, Ec2Capacity) or unit.is_reached or reaches:
+    elif not isinstance(unit.pool, Ec2Capacity) or unit.is_reached or reaches or unit.lets_itself_in:
         changes["network_mode"] = draw(st.sampled_from(["auto", "awsvpc"]))
     if not isinstance(unit.pool, Ec2Capacity):
         changes["placement"] = "spread"

@@ -147,9 +147,11 @@ def test_nodes_and_tasks_are_reached_by_the_balancer_and_by_those_that_name_them
     for unit in with_stand_ins(units(config)):
         rules = resources({"": composed[file_of(unit.service)]}, "AWS::EC2::SecurityGroupIngress")
         reached = sorted(unit.settings.reaches)
+        listens = {"postgres": 5432, "valkey": 6379}
+        kinds = [str(section.__struct_config__.tag) for section in unit.attachments.values() if section.has_group]
         assert [rule["Properties"]["FromPort"] for rule in rules] == [
             Unit(name, config.services[name], config).port for name in reached
-        ]
+        ] + [listens[kind] for kind in kinds]
 
 
 @every_config
@@ -260,7 +262,16 @@ def test_no_child_takes_apart_what_comes_from_a_sibling(config: sc.Config) -> No
         assert not any(isinstance(node, dict) and "Fn::ImportValue" in node for node in walk(template))
 
 
-HOLDS_DATA = {"AWS::ECR::Repository", "AWS::EFS::FileSystem", "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::S3::Bucket"}
+HOLDS_DATA = {
+    "AWS::DynamoDB::Table",
+    "AWS::ECR::Repository",
+    "AWS::EFS::FileSystem",
+    "AWS::ElastiCache::ReplicationGroup",
+    "AWS::KMS::Key",
+    "AWS::Logs::LogGroup",
+    "AWS::RDS::DBInstance",
+    "AWS::S3::Bucket",
+}
 
 
 @every_config
@@ -279,15 +290,18 @@ NAMES = {
     "AutoScalingGroupName",
     "BucketName",
     "ClusterName",
+    "DBInstanceIdentifier",
     "DashboardName",
     "GroupName",
     "InstanceProfileName",
     "LaunchTemplateName",
     "LogGroupName",
     "Name",
+    "ReplicationGroupId",
     "RepositoryName",
     "RoleName",
     "ServiceName",
+    "TableName",
     "TopicName",
 }
 
@@ -365,11 +379,14 @@ TAGGED = {
     "AWS::EC2::Subnet",
     "AWS::EC2::VPC",
     "AWS::EC2::VPCEndpoint",
+    "AWS::DynamoDB::Table",
     "AWS::ECR::Repository",
     "AWS::ECS::CapacityProvider",
     "AWS::ECS::Cluster",
     "AWS::ECS::Service",
     "AWS::ECS::TaskDefinition",
+    "AWS::ElastiCache::ReplicationGroup",
+    "AWS::ElastiCache::SubnetGroup",
     "AWS::ElasticLoadBalancingV2::Listener",
     "AWS::ElasticLoadBalancingV2::LoadBalancer",
     "AWS::ElasticLoadBalancingV2::TargetGroup",
@@ -379,6 +396,9 @@ TAGGED = {
     "AWS::IAM::Role",
     "AWS::KMS::Key",
     "AWS::Logs::LogGroup",
+    "AWS::RDS::DBInstance",
+    "AWS::RDS::DBParameterGroup",
+    "AWS::RDS::DBSubnetGroup",
     "AWS::S3::Bucket",
     "AWS::SNS::Topic",
     "AWS::SQS::Queue",

@@ -57,48 +57,58 @@ def test_a_stack_of_ones_own_is_nested_and_wired(run: Run, tmp_path: Path) -> No
     assert templates["cache.yaml"]["Parameters"]["Subnets"]["Type"] == "List<AWS::EC2::Subnet::Id>"  # type: ignore[index]
 
 
-FARGATE = '[capacity.fargate]\nkind = "fargate"\n[services.web]\nmemory_mib = 512\n'
-AWSVPC = '[services.web]\nnetwork_mode = "awsvpc"\nscaling = {max_tasks = 9}\n'
+FARGATE = '[capacity.fargate]\nkind = "fargate"\n[services.web]\ncapacity = "fargate"\nmemory_mib = 512\n'
 
 
-@pytest.mark.parametrize(
-    ("config", "owner", "name"),
-    [
-        ("", "Capacity", "NodesSecurityGroup"),
-        (AWSVPC, "WebFoundation", "SecurityGroup"),
-        (FARGATE, "WebFoundation", "SecurityGroup"),
-    ],
-)
+@pytest.mark.parametrize("config", ["", FARGATE])
 def test_the_cache_lets_in_the_tasks_alone_and_the_tasks_know_where_it_is(
-    run: Run, tmp_path: Path, config: str, owner: str, name: str
+    run: Run, tmp_path: Path, config: str
 ) -> None:
     (tmp_path / "scaleout.toml").write_text(config)
     templates: dict[str, Any] = rendered(run, "own_stack", tmp_path / "out")
     assert lint_files(tmp_path / "out").findings == []
-    resources = templates["root.yaml"]["Resources"]
     group = templates["cache.yaml"]["Resources"]["SecurityGroup"]["Properties"]
     assert "SecurityGroupIngress" not in group
-    assert templates["cache.yaml"]["Outputs"]["SecurityGroup"]["Value"] == {"Ref": "SecurityGroup"}
-    assert [body for body in resources.values() if body["Type"] == "AWS::EC2::SecurityGroupIngress"] == [
-        {
-            "Type": "AWS::EC2::SecurityGroupIngress",
-            "Properties": {
-                "Description": "The service's tasks",
-                "GroupId": {"Fn::GetAtt": ["Cache", "Outputs.SecurityGroup"]},
-                "IpProtocol": "tcp",
-                "FromPort": 6379,
-                "ToPort": 6379,
-                "SourceSecurityGroupId": {"Fn::GetAtt": [owner, f"Outputs.{name}"]},
-            },
-        }
-    ]
-    (container,) = templates["web-service.yaml"]["Resources"]["TaskDefinition"]["Properties"]["ContainerDefinitions"]
+    service = templates["web-service.yaml"]["Resources"]
+    (rule,) = (body for body in service.values() if body["Type"] == "AWS::EC2::SecurityGroupIngress")
+    assert rule["Properties"] == {
+        "Description": "web to cache",
+        "GroupId": {"Ref": "CacheAttachmentSecurityGroup"},
+        "IpProtocol": "tcp",
+        "FromPort": 11211,
+        "ToPort": 11211,
+        "SourceSecurityGroupId": {"Ref": "SecurityGroup"},
+    }
+    (container,) = service["TaskDefinition"]["Properties"]["ContainerDefinitions"]
     assert container["Environment"] == [
-        {"Name": "CACHE_HOST", "Value": {"Ref": "CacheHost"}},
-        {"Name": "CACHE_PORT", "Value": "6379"},
+        {"Name": "CACHE_HOST", "Value": {"Ref": "CacheAttachmentHost"}},
+        {"Name": "CACHE_PORT", "Value": {"Ref": "CacheAttachmentPort"}},
     ]
-    told = resources["WebService"]["Properties"]["Parameters"]["CacheHost"]
-    assert told == {"Fn::GetAtt": ["Cache", "Outputs.Host"]}
+    wires = templates["root.yaml"]["Resources"]["WebService"]["Properties"]["Parameters"]
+    assert wires["CacheAttachmentHost"] == {"Fn::GetAtt": ["Cache", "Outputs.HostEnvironment"]}
+    assert wires["CacheAttachmentSecurityGroup"] == {"Fn::GetAtt": ["Cache", "Outputs.SecurityGroup"]}
+
+
+def test_under_bridge_the_cache_is_not_attached_but_the_cure_is_told(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "scaleout.toml").write_text('[services.web]\nnetwork_mode = "bridge"\n')
+    assert run("own_stack", "render", "-o", str(tmp_path / "out")) == 2
+    assert 'set services.web.network_mode = "awsvpc"' in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_database_is_reached_by_its_user_alone_and_nothing_of_it_is_written_down(run: Run, tmp_path: Path) -> None:
+    templates: dict[str, Any] = rendered(run, "database", tmp_path)
+    assert len((EXAMPLES / "database.py").read_text(encoding="utf-8").splitlines()) < 40
+    api = templates["api-service.yaml"]["Resources"]
+    (container,) = api["TaskDefinition"]["Properties"]["ContainerDefinitions"]
+    assert [variable["Name"] for variable in container["Secrets"]] == ["ORDERS_PASSWORD", "ORDERS_USERNAME"]
+    assert {variable["Name"] for variable in container["Environment"]} == {
+        *("ORDERS_HOST", "ORDERS_PORT", "ORDERS_NAME", "ORDERS_SECRET_ARN")
+    }
+    assert "OrdersAttachmentIngress" in api
+    assert "Orders" not in str(templates["web-service.yaml"])
 
 
 @pytest.mark.parametrize("name", EXAMPLE_NAMES)

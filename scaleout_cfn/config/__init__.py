@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from scaleout_cfn.config.attachments import Bucket, Postgres, Table, Valkey
 from scaleout_cfn.config.balancer import (
     AnyClient,
     CaBundle,
@@ -83,6 +84,7 @@ __all__ = [
     "AnyService",
     "AwsKeys",
     "BindVolume",
+    "Bucket",
     "CaBundle",
     "Capacity",
     "Certificate",
@@ -122,6 +124,7 @@ __all__ = [
     "Permissions",
     "Pipeline",
     "PolicyStatement",
+    "Postgres",
     "ProxySidecar",
     "Queue",
     "Registry",
@@ -135,8 +138,10 @@ __all__ = [
     "StandIn",
     "StepAdjustment",
     "StepScaling",
+    "Table",
     "TargetTracking",
     "TrustStore",
+    "Valkey",
     "WebAlarms",
     "WebDeployment",
     "WebService",
@@ -215,3 +220,7 @@ class Config(Section, frozen=True, kw_only=True):
         Mapping[Annotated[str, NAME], WebService | InternalService | WorkerService],
         tunable("Services, by name.", max_length=40),
     ] = msgspec.field(default_factory=lambda: {"web": WebService()})
+    attachments: Annotated[
+        Mapping[Annotated[str, NAME], Postgres | Valkey | Bucket | Table],
+        tunable("Databases, caches, buckets and tables beside the services, by name.", max_length=20),
+    ] = {}

@@ -22,6 +22,7 @@ from scaleout_cfn.config import (
     SourcePipeline,
     WebService,
 )
+from scaleout_cfn.config.attachments import attachment_conflicts, used_by_conflicts
 from scaleout_cfn.config.balancer_conflicts import balancer_conflicts, balancer_remarks, named_by_balancer
 from scaleout_cfn.config.permissions import named_in
 from scaleout_cfn.config.queue_conflicts import queue_conflicts, receivers
@@ -50,6 +51,7 @@ def conflicts(config: Config) -> list[Conflict]:
         *_network(config),
         *balancer_conflicts(config),
         *_capacity(config),
+        *attachment_conflicts(config.attachments),
         *(conflict for unit in units(config) for conflict in service_conflicts(unit)),
         *(conflict for unit in units(config) for conflict in stand_in_conflicts(unit)),
         *(conflict for unit in units(config) for conflict in queue_conflicts(unit)),
@@ -138,6 +140,8 @@ def _names(config: Config) -> Iterator[Conflict]:
             yield Conflict(f"{key}.reaches", "a service is named twice; name each once")
     yield from receivers(config)
     yield from volume_names(config)
+
+    yield from used_by_conflicts(config.attachments, config.services)
 
 
 def _image_of(config: Config, name: str, owner: str) -> Iterator[Conflict]:

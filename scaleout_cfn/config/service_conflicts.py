@@ -16,6 +16,7 @@ from scaleout_cfn.config import (
     Scaling,
     WebService,
 )
+from scaleout_cfn.config.attachments import variable_conflicts
 from scaleout_cfn.config.container_conflicts import (
     container_conflicts,
     gpus_on_pool,
@@ -80,6 +81,7 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
         yield Conflict(
             f"{key}.scaling.requests", "counts requests of the load balancer, which sends it none; track cpu or memory"
         )
+    yield from variable_conflicts(key, unit.attachments, settings.environment, settings.secrets)
     if settings.permissions is not None:
         yield from permission_conflicts(f"{key}.permissions", settings.permissions)
     yield from _scaling(f"{key}.scaling", settings.scaling, unit.scaling.high_resolution)
@@ -142,8 +144,9 @@ def _on_its_pool(unit: Unit) -> Iterator[Conflict]:
     if unit.network_mode == "bridge":
         if not isinstance(pool, Ec2Capacity):
             yield Conflict(f"{key}.network_mode", f'"bridge" is for EC2 nodes, and {where}; leave it out, or "awsvpc"')
-        elif unit.is_reached or settings.reaches:
-            what = 'kind = "internal"' if unit.is_reached else "reaches"
+        elif unit.is_reached or unit.lets_itself_in:
+            groups = [f"attachments.{name}" for name, section in unit.attachments.items() if section.has_group]
+            what = 'kind = "internal"' if unit.is_reached else "reaches" if settings.reaches else groups[0]
             yield Conflict(
                 f"{key}.network_mode",
                 f'"bridge" gives all tasks of a node one security group, and {what} needs one of its own; leave it out,'

@@ -24,6 +24,7 @@ from scaleout_cfn.config import (
     WebService,
     WorkerService,
 )
+from scaleout_cfn.config.attachments import AnyAttachment
 from scaleout_cfn.config.containers import Container
 from scaleout_cfn.config.sidecars import (
     ContainerSidecar,
@@ -233,7 +234,9 @@ class Unit(Struct, frozen=True):
         # A node's security group is that of all its tasks: who reaches one service only needs one of his own.
         # Containers reach each other at 127.0.0.1 where they share a network interface.
         settings = self.settings
-        apart = isinstance(settings, InternalService) or settings.reaches or listening(settings.sidecars) or self.on_efs
+        apart = (
+            isinstance(settings, InternalService) or self.lets_itself_in or listening(settings.sidecars) or self.on_efs
+        )
         return "awsvpc" if apart or not isinstance(self.pool, Ec2Capacity) else "bridge"
 
     @property
@@ -275,6 +278,17 @@ class Unit(Struct, frozen=True):
     def managed_policies(self) -> tuple[str, ...]:
         """What is attached to its task role."""
         return self.settings.permissions.managed_policies if self.settings.permissions else ()
+
+    @property
+    def attachments(self) -> dict[str, AnyAttachment]:
+        """What lies beside it and is used by it, by name."""
+        user = self.stands_in_for or self.name
+        return {name: section for name, section in sorted(self.config.attachments.items()) if user in section.used_by}
+
+    @property
+    def lets_itself_in(self) -> bool:
+        """Whether it makes rules that let it in to others, and so needs a security group of its own."""
+        return bool(self.settings.reaches) or any(section.has_group for section in self.attachments.values())
 
     @property
     def is_reached(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 from troposphere import AWSObject, Cidr, GetAtt, GetAZs, Select, Sub, ec2, iam, logs
 
-from scaleout_cfn.config import AwsKeys, Config, NewVpc
+from scaleout_cfn.config import AwsKeys, Config, NewVpc, Postgres, Table
 from scaleout_cfn.config.units import units
 from scaleout_cfn.iam import assumed_by, write_flow_logs
 from scaleout_cfn.stack import Stack
@@ -96,6 +96,17 @@ def build(stack: Stack, config: Config, *, key: KeyArn | None) -> Outputs:
             RouteTableIds=[routes.ref() for routes in route_tables],
         )
     )
+    if any(isinstance(section, Table) for section in config.attachments.values()):
+        # Free, too.
+        stack.add(
+            ec2.VPCEndpoint(
+                "DynamoDbEndpoint",
+                VpcId=vpc.ref(),
+                ServiceName=Sub("com.amazonaws.${AWS::Region}.dynamodb"),
+                VpcEndpointType="Gateway",
+                RouteTableIds=[routes.ref() for routes in route_tables],
+            )
+        )
     if network.flow_logs:
         _flow_logs(stack, vpc, key)
     # One by one only where somebody asks for them so.
@@ -225,7 +236,8 @@ def _interface_endpoints(stack: Stack, config: Config, vpc: ec2.VPC, subnets: Se
         # A node signals here that it has registered.
         "CloudFormation": "cloudformation",
     }
-    if any(":secretsmanager:" in arn for unit in units(config) for arn in unit.secrets.values()):
+    named = any(":secretsmanager:" in arn for unit in units(config) for arn in unit.secrets.values())
+    if named or any(isinstance(section, Postgres) for section in config.attachments.values()):
         services["SecretsManager"] = "secretsmanager"
     if not isinstance(config.encryption, AwsKeys) and any(unit.exec for unit in config.services.values()):
         # Sessions of ECS Exec are encrypted in the task.

@@ -109,7 +109,7 @@ def _deploying(unit: Unit, root_stack: StackName) -> iam.Policy:
         [other.service for other in running],
         [_role_prefix(config.stack_name, other.service, root_stack) for other in running],
         unit.settings.pipeline.templates_bucket or Sub("scaleout-${AWS::AccountId}-${AWS::Region}"),
-        reaching=any(other.settings.reaches for other in running),
+        reaching=any(other.lets_itself_in for other in running),
         boundary=config.permissions_boundary,
         managed_policies={arn for other in running for arn in other.managed_policies},
         volumes=any(other.has_disk for other in running),

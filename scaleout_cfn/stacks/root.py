@@ -63,6 +63,7 @@ from scaleout_cfn.values import (
 
 if TYPE_CHECKING:
     from scaleout_cfn.stacks import storage
+    from scaleout_cfn.stacks.attachments import Attached
 
 __all__ = ["Outputs", "build"]
 
@@ -84,6 +85,7 @@ class Outputs(Struct, frozen=True):
     # For a stack of one's own beside ours.
     vpc_id: Annotated[VpcId, "The VPC."]
     node_subnets: Annotated[SubnetIds, "The subnets of the nodes and tasks."]
+    security_group: Annotated[dict[str, SecurityGroupId], "The security group of the tasks, where it is their own."]
     pipeline_name: Annotated[dict[str, Text], "The pipeline, in CodePipeline."]
     github_build_role: Annotated[dict[str, RoleArn], "The role of the workflow's build, in GitHub Actions."]
     github_deploy_role: Annotated[dict[str, RoleArn], "The role of the workflow's deployment, in GitHub Actions."]
@@ -167,6 +169,8 @@ def build(stack: Stack, config: Config) -> Outputs:
         )
     queues = with_queue(config)
 
+    attached = _attachments(stack, config, net, key)
+
     view = stack.nest(
         "Dashboard",
         dashboard.build,
@@ -226,6 +230,11 @@ def build(stack: Stack, config: Config) -> Outputs:
             sent_arn={name: _there_is(ground[name].queue_arn) for name in unit.settings.sends_to},
             exec_logs=ecs.exec_logs if unit.settings.exec else None,
         )
+    for attachment, section in sorted(config.attachments.items()):
+        from scaleout_cfn.stacks.attachments import attach  # here, as above
+
+        for user in section.used_by:
+            attach(stack, user, attachment, attached[attachment])
     for unit in running:
         # A task finds by name only what was there when it started. A Ref is a dependency, here too; DependsOn may not
         # name a stack that a condition leaves out.
@@ -273,6 +282,7 @@ def build(stack: Stack, config: Config) -> Outputs:
         dashboard_url=_console_link(stack, view.dashboard_name),
         vpc_id=net.vpc_id,
         node_subnets=net.node_subnets,
+        security_group={unit.name: group for unit in services if (group := ground[unit.name].security_group)},
         pipeline_name={name: made.pipeline_name for name, made in pipelines.items() if made.pipeline_name},
         github_build_role={name: made.github_build_role for name, made in pipelines.items() if made.github_build_role},
         github_deploy_role={
@@ -309,6 +319,18 @@ def _storage(stack: Stack, unit: Unit, net: network.Outputs, key: KeyArn | None)
         else {f"zone{number}": SubnetId(name) for number, name in enumerate(there.node_subnets, 1)}
     )
     return stack.nest(unit.storage, storage.build, unit, vpc_id=net.vpc_id, subnet=subnet, key=key)
+
+
+def _attachments(stack: Stack, config: Config, net: network.Outputs, key: KeyArn | None) -> dict[str, Attached]:
+    """What lies beside the services, by name."""
+    if not config.attachments:
+        return {}
+    from scaleout_cfn.stacks import attachments  # here, for most sets have none and its import takes its time
+
+    return {
+        name: attachments.make(stack, name, section, net.vpc_id, net.node_subnets, key)
+        for name, section in sorted(config.attachments.items())
+    }
 
 
 def _given_network(stack: Stack) -> network.Outputs:
