@@ -209,7 +209,7 @@ def test_what_cannot_be_is_refused_with_the_cure() -> None:
     for volumes, why in [
         (
             {"data": sc.BindVolume(mounts={})},
-            'data.mounts: nobody mounts it; name a container and a path, as {web = "/data"}',
+            "data.mounts: nobody mounts it; name a container and a path",
         ),
         ({"data": sc.BindVolume(mounts={"db": "/a"})}, "data.mounts.db: there is no such container; there are web"),
         (
