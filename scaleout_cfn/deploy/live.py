@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
@@ -109,14 +110,20 @@ def template_text(aws: Aws, stack_id: str) -> str:
 
 def template_body(aws: Aws, arn: str) -> Mapping[str, Any]:
     """The template of a stack or a change set, parsed. Raises ScaleoutError when it cannot be read."""
-    from scaleout_cfn.templates.reading import load
-
     name = {"ChangeSetName" if ":changeSet/" in arn else "StackName": arn}
     body = aws.read("cloudformation", "get_template", **name, TemplateStage="Original")["TemplateBody"]
-    template: Mapping[str, Any] = body if isinstance(body, Mapping) else load(body, "template").body
+    template: Mapping[str, Any] = body if isinstance(body, Mapping) else _read(body)
     if not isinstance(template.get("Resources"), Mapping):
         raise UsageError(f"template of {title_in(arn)}: no Resources can be read in it")
     return template
+
+
+@lru_cache(maxsize=200)
+def _read(text: str) -> Mapping[str, Any]:
+    """A template. Most stacks have the same before and after a change: it is read once."""
+    from scaleout_cfn.templates.reading import load
+
+    return load(text, "template").body
 
 
 def resources_of(

@@ -55,13 +55,22 @@ def has_attribute(kind: str, name: str) -> bool:
 
 
 def is_identity(kind: str, attribute: str) -> bool:
-    """Whether an attribute of a resource is another one only when the resource is: its name, its ARN, its id."""
+    """Whether an attribute of a resource is another one only when the resource is: its name, its ARN, its id.
+
+    Of what is read only these are the ones that are called by the type: a table has its Arn as long as it lives, and a
+    StreamArn as long as it has that stream; a state machine a StateMachineRevisionId for each of its revisions.
+    """
     schema = _schema(kind) or {}
     path = attribute.split(".")
     if any(_steps(pointer) == path for key in ("primaryIdentifier", _LISTS[0][0]) for pointer in schema.get(key) or ()):
         return True
-    read_only = [_steps(pointer) for pointer in schema.get("readOnlyProperties") or ()]
-    return path in read_only and attribute.endswith(("Arn", "ARN", "Id", "Name"))
+    noun = attribute
+    for ending in ("FullName", "Name", "Arn", "ARN", "Id", "ID"):
+        if attribute.endswith(ending):
+            noun = attribute.removesuffix(ending)
+            break
+    own = noun in ("", kind.rpartition("::")[2]) and noun != attribute
+    return own and f"/properties/{attribute}" in (schema.get("readOnlyProperties") or ())
 
 
 def _steps(pointer: str) -> list[str]:

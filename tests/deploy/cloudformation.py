@@ -175,8 +175,9 @@ class CloudFormation:
     def _secret(self, stack: Stack, key: str) -> bool:
         return str(stack.template.get("Parameters", {}).get(key, {}).get("NoEcho", "")).lower() == "true"
 
-    def GetTemplate(self, StackName: str, TemplateStage: str) -> dict[str, Any]:
-        return {"TemplateBody": self._there(StackName).text}
+    def GetTemplate(self, TemplateStage: str, StackName: str = "", ChangeSetName: str = "") -> dict[str, Any]:
+        text = self._found(ChangeSetName, "")["_text"] if ChangeSetName else self._there(StackName).text
+        return {"TemplateBody": text}
 
     def DescribeStackEvents(self, StackName: str, NextToken: str = "0") -> dict[str, Any]:
         return _page("StackEvents", list(reversed(self._there(StackName).events)), NextToken)
@@ -315,7 +316,9 @@ class CloudFormation:
     ) -> dict[str, Any]:
         made = self._found(ChangeSetName, StackName)
         whole = {key: value for key, value in made.items() if not key.startswith("_") and key != "Changes"}
-        return {**whole, "Tags": made.get("_tags", []), **_page("Changes", made["Changes"], NextToken)}
+        given = [{"ParameterKey": key, "ParameterValue": value} for key, value in made.get("_parameters", {}).items()]
+        whole |= {"Tags": made.get("_tags", []), "Parameters": given}
+        return {**whole, **_page("Changes", made["Changes"], NextToken)}
 
     def _found(self, name: str, stack_name: str) -> dict[str, Any]:
         if name in self.sets:

@@ -152,7 +152,7 @@ def test_all_that_goes_with_a_nested_stack_is_shown_with_what_becomes_of_it() ->
         ("Data/Word", "Remove", "none", "Delete", True),
         ("Data/Balancer", "Remove", "none", "Delete", False),
     ]
-    assert [one.disruptive for one in plan.changes[1:]] == [False, False, False, True]
+    assert [one.disruptive for one in plan.changes[1:]] == [True, True, True, True]
     assert {(one.stack_id, one.unseen) for one in plan.changes[1:]} == {(DATA, False)}
 
 
@@ -181,20 +181,79 @@ def test_all_of_a_template_that_cannot_be_read_holds_data_but_nested_stacks(one:
     assert {one.path for one in plan.changes[1:] if one.stateful} == {"Data/Topic"}
 
 
+TARGET = {"Attribute": "Properties", "Name": "Id", "Path": "/Properties/Id", "RequiresRecreation": "Conditionally"}
+TARGET |= {"AfterValue": "{{changeSet:KNOWN_AFTER_APPLY}}"}
+HANGS = change(
+    "Hangs",
+    "Custom::Thing",
+    Replacement="Conditional",
+    Details=[{"Target": TARGET, "ChangeSource": "ResourceAttribute", "CausingEntity": "Data.Outputs.Name"}],
+)
+TAGGED = change("Topic", Details=[{"Target": {"Attribute": "Tags", "RequiresRecreation": "Never"}}])
+WORD = [{"ParameterKey": "Word", "ParameterValue": "a"}]
+
+
+def whole(name: str = "Name", **more: Any) -> dict[str, Any]:
+    value = {"Fn::Sub": [f"${{Word}}-${{Data.Outputs.{name}}}", {}]}
+    resources = {"Data": {"Type": STACK}, "Hangs": {"Type": "Custom::Thing", "Properties": {"Id": value}}}
+    return {"TemplateBody": {"Resources": resources, "Parameters": {"Word": {"Type": "String"}}, **more}}
+
+
+def inner(name: str = "Name") -> dict[str, Any]:
+    body = template(Topic={"Type": TOPIC})["TemplateBody"]
+    return {"TemplateBody": body | {"Outputs": {name: {"Value": {"Ref": "Topic"}}}}}
+
+
+def hanging(status: str = "UPDATE_COMPLETE", was: Any = None, will: Any = None, **templates: Any) -> Scripted:
+    """A resource of the root that AWS may replace, for it takes an output of a nested stack that gets another tag."""
+    bodies: dict[str, Any] = {ROOT: whole(), SET: whole(), DATA: inner(), INNER: inner(), **templates}
+    stack = {"StackId": ROOT, "StackName": "web", "StackStatus": status, "Parameters": WORD if was is None else was}
+    page_of_root = page(nested(ChangeSetId=INNER), HANGS, Parameters=WORD if will is None else will)
+    return scripted(
+        page_of_root,
+        page(TAGGED, ChangeSetId=INNER, StackId=DATA),
+        get_template=lambda **given: bodies[given.get("StackName") or given["ChangeSetName"]],
+        describe_stacks={"Stacks": [stack]},
+    )
+
+
+def test_what_hangs_on_an_output_is_judged_by_the_templates_before_and_after_each_read_once() -> None:
+    aws = hanging()
+    found = read_plan(aws, SET).changes[-1]
+    assert (found.replacement, found.unchanged, found.follows) == ("none", True, "Data/Topic")
+    read = [given.get("StackName") or given["ChangeSetName"] for given in aws.sent("get_template")]
+    assert sorted(read) == sorted([ROOT, SET, DATA, INNER])
+    assert {given["TemplateStage"] for given in aws.sent("get_template")} == {"Original"}
+
+
 @pytest.mark.parametrize(
-    ("body", "replacement"),
+    "aws",
     [
-        ({"TemplateBody": {"Resources": {}, "Outputs": {"Name": {"Value": {"Ref": "Stays"}}}}}, "none"),
-        ({"TemplateBody": {"Resources": {}, "Outputs": {"Name": "odd"}}}, "possible"),
-        (failed("denied"), "possible"),
+        hanging(**{SET: whole("Other")}),
+        hanging(**{INNER: {"TemplateBody": {"Resources": {}, "Outputs": "odd"}}}),
+        hanging(**{DATA: failed("denied")}),
+        hanging(**{ROOT: failed("denied")}),
+        hanging(**{SET: {"TemplateBody": "no template"}}),
+        hanging(**{SET: whole(Transform="My::Macro")}),
+        hanging(**{ROOT: whole(Transform=["AWS::LanguageExtensions", "AWS::Serverless-2016-10-31"])}),
+        hanging(**{SET: whole(Metadata={"Fn::Transform": {"Name": "AWS::Include"}})}),
+        hanging("UPDATE_FAILED"),
+        hanging(was=[]),
+        hanging(will=[]),
+        hanging(will=[{"ParameterKey": "Word", "ParameterValue": "b"}]),
     ],
 )
-def test_what_hangs_on_an_output_is_judged_by_the_template_of_its_change_set(body: Any, replacement: str) -> None:
-    target = {"Attribute": "Properties", "Name": "Id", "Path": "/Properties/Id", "RequiresRecreation": "Conditionally"}
-    target |= {"BeforeValue": "a", "AfterValue": "{{changeSet:KNOWN_AFTER_APPLY}}"}
-    detail = {"Target": target, "ChangeSource": "ResourceAttribute", "CausingEntity": "Data.Outputs.Name"}
-    hangs = change("Hangs", "Custom::Thing", Replacement="Conditional", Details=[detail])
-    inner = page(change("Other"), ChangeSetId=INNER, StackId=DATA)
-    aws = scripted(page(nested(ChangeSetId=INNER), hangs), inner, get_template=body)
-    assert read_plan(aws, SET).changes[-1].replacement == replacement
-    assert [one["ChangeSetName"] for one in aws.sent("get_template")] == [INNER]
+def test_what_the_templates_cannot_tell_either_may_be_replaced(aws: Scripted) -> None:
+    assert read_plan(aws, SET).changes[-1].replacement == "possible"
+
+
+@pytest.mark.parametrize(
+    "aws",
+    [
+        hanging("UPDATE_ROLLBACK_COMPLETE"),
+        hanging(will=[{"ParameterKey": "Word", "UsePreviousValue": True}]),
+        hanging(**{SET: whole(Transform="AWS::LanguageExtensions")}),
+    ],
+)
+def test_values_that_are_kept_and_extensions_of_the_language_are_as_good(aws: Scripted) -> None:
+    assert read_plan(aws, SET).changes[-1].unchanged

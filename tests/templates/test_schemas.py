@@ -78,7 +78,12 @@ def test_an_attribute_is_what_only_aws_sets(kind: str, name: str, there: bool) -
         (SERVICE, "Name", True),
         (SERVICE, "ServiceName", True),  # create-only
         (SERVICE, "DesiredCount", False),
-        (TABLE, "StreamArn", True),
+        (TABLE, "StreamArn", False),
+        ("AWS::StepFunctions::StateMachine", "StateMachineRevisionId", False),
+        ("AWS::RDS::DBInstance", "MasterUserSecret.SecretArn", False),
+        ("AWS::EC2::Instance", "PublicDnsName", False),
+        ("AWS::IAM::Role", "RoleId", True),
+        ("AWS::ElasticLoadBalancingV2::LoadBalancer", "LoadBalancerFullName", True),
         ("AWS::RDS::DBInstance", "Endpoint.Address", False),
         ("AWS::Not::Known", "Arn", False),
     ],

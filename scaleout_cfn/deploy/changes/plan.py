@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from scaleout_cfn.aws.names import NESTED
-from scaleout_cfn.deploy.changes.stateful import DISRUPTIVE, held_by, is_stateful
+from scaleout_cfn.deploy.changes.noticed import NOTICED
+from scaleout_cfn.deploy.changes.stateful import held_by, is_stateful
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.templates.schemas import recreation
 
@@ -35,7 +36,8 @@ __all__ = [
 
 Replacement: TypeAlias = Literal["none", "possible", "certain"]
 Kind: TypeAlias = Literal["add", "change", "replace", "possible", "follow", "delete"]
-"""`possible`: that it is replaced cannot be ruled out. `follow`: it takes a value from what stays, and stays too."""
+"""`possible`: that it is replaced cannot be ruled out. `follow`: AWS cannot tell, but all values are of what stays
+what it is."""
 #: The policies under which nothing is lost.
 KEEPS = {"Retain", "Snapshot", "ReplaceAndRetain", "ReplaceAndSnapshot", "RetainExceptOnCreate"}
 UNKNOWN = "(known after it is applied)"
@@ -48,8 +50,9 @@ MARK = "scaleout:stateful"
 class Property:
     """One property that changes. `forces_replacement` is what AWS and the resource's schema say of this one alone.
 
-    `causes` are what it takes its value from, a change source and its entity each: `ResourceReference Target`;
-    `follows` the path of that, where it is the name or the ARN of what stays.
+    `causes` are what it takes its value from, a change source and its entity each: `ResourceReference Target`.
+    `unchanged`: AWS cannot tell, and by both templates it is what it was; `follows` are then the paths of the resources
+    that it is taken from.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Property:
     forces_replacement: Replacement = "none"
     causes: tuple[str, ...] = ()
     follows: str = ""
+    unchanged: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,11 +86,17 @@ class Change:
         return self.type == NESTED
 
     @property
+    def unchanged(self) -> bool:
+        """Whether AWS calls it a change because it cannot tell, and nothing of it can change."""
+        return (
+            self.replacement == "none" and bool(self.properties) and all(entry.unchanged for entry in self.properties)
+        )
+
+    @property
     def follows(self) -> str:
-        """The paths of what all that changes here follows; empty where something changes by itself."""
-        followed = [entry.follows for entry in self.properties]
-        stays = self.replacement == "none" and followed and all(followed)
-        return ", ".join(dict.fromkeys(followed)) if stays else ""
+        """The paths of what it takes its values from, where it is unchanged."""
+        followed = [path for entry in self.properties for path in entry.follows.split(", ") if path]
+        return ", ".join(dict.fromkeys(followed)) if self.unchanged else ""
 
     @property
     def routine(self) -> bool:
@@ -98,8 +108,26 @@ class Change:
         """What forces the replacement, or else what changes."""
         if self.unseen:
             return "changes that are not shown"
-        forcing = [entry.name for entry in self.properties if entry.forces_replacement != "none"]
-        return ", ".join(dict.fromkeys(forcing or [entry.name for entry in self.properties]))
+        moving = [entry for entry in self.properties if not entry.unchanged] or self.properties
+        forcing = [entry.name for entry in moving if entry.forces_replacement != "none"]
+        return ", ".join(dict.fromkeys(forcing or [entry.name for entry in moving]))
+
+    @property
+    def users_see(self) -> str:
+        """What users see if it is replaced, or removed and not kept, in one sentence; empty where they see nothing."""
+        goes = self.action == "Remove" and not self.policy.startswith("Retain")
+        return NOTICED.get(self.type, "") if goes or self.replacement != "none" else ""
+
+    @property
+    def gravity(self) -> tuple[int, int]:
+        """How much users would notice of it: the less, the sooner and the worse."""
+        if self.users_see or (self.stateful and (self.action == "Remove" or self.replacement != "none")):
+            sure = self.action == "Remove" or self.replacement == "certain"
+            return (0 if sure else 1), list(NOTICED).index(self.type) if self.type in NOTICED else len(NOTICED)
+        return 2 + _BY_GRAVITY.index(kind_of(self)), 0
+
+
+_BY_GRAVITY: Final[Sequence[Kind]] = ("delete", "replace", "possible", "change", "add", "follow")
 
 
 @dataclass(frozen=True)
@@ -133,7 +161,7 @@ def kind_of(change: Change) -> Kind:
     if change.action == "Remove":
         return "delete"
     if change.routine or change.replacement == "none":
-        return "follow" if change.follows else "change"
+        return "follow" if change.unchanged else "change"
     return "replace" if change.replacement == "certain" else "possible"
 
 
@@ -190,7 +218,7 @@ def change_of(raw: Mapping[str, Any], path: str, stack_id: str = "") -> Change:
         replacement=replacement,
         policy="" if replacement == "none" and policy.startswith("Replace") else policy,
         stateful=is_stateful(kind) or any(is_marked(context) for context in contexts),
-        disruptive=kind in DISRUPTIVE,
+        disruptive=kind in NOTICED,
         physical_id=raw.get("PhysicalResourceId", ""),
         stack_id=stack_id,
         properties=properties,

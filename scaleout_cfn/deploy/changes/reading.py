@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import partial
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import NESTED
-from scaleout_cfn.deploy.changes.following import with_followers
+from scaleout_cfn.deploy.changes.noticed import NOTICED
 from scaleout_cfn.deploy.changes.plan import Change, Plan, change_of, is_marked
 from scaleout_cfn.deploy.changes.reasons import warnings
-from scaleout_cfn.deploy.changes.stateful import DISRUPTIVE, is_stateful
-from scaleout_cfn.deploy.live import resources_of, template_body
+from scaleout_cfn.deploy.changes.stateful import is_stateful
+from scaleout_cfn.deploy.changes.unchanged import Pair, with_unchanged
+from scaleout_cfn.deploy.live import find, resources_of, template_body
 from scaleout_cfn.errors import BusyError, Next, ScaleoutError
 
 __all__ = ["read_plan"]
@@ -30,9 +31,8 @@ def read_plan(aws: Aws, change_set: str) -> Plan:
             state="nothing was changed by this run",
             next=Next("plan", words="to make a new one"),
         )
-    sets = [root["ChangeSetId"]]
-    arns: dict[str, str] = {}
-    changes = with_followers(_walk(aws, root, "", sets, arns), cache(lambda path: _outputs(aws, arns.get(path, ""))))
+    sets = {"": (root["StackId"], root["ChangeSetId"])}
+    changes = with_unchanged(_walk(aws, root, "", sets), partial(_pair, aws, root, sets))
     return Plan(
         stack=root["StackName"],
         stack_id=root["StackId"],
@@ -41,7 +41,7 @@ def read_plan(aws: Aws, change_set: str) -> Plan:
         and _is_new(aws, root["StackId"]),
         description=root.get("Description", ""),
         changes=changes,
-        warnings=tuple(_warnings(aws, root, changes, sets)),
+        warnings=tuple(_warnings(aws, root, changes, [change_set for _, change_set in sets.values()])),
         capabilities=tuple(root.get("Capabilities", [])),
     )
 
@@ -78,18 +78,38 @@ def _all_pages(aws: Aws, change_set: str, *, values: bool) -> dict[str, Any]:
     return whole
 
 
-def _outputs(aws: Aws, change_set: str) -> Mapping[str, Any]:
-    """The Outputs of the template of a change set; empty where it cannot be read."""
+def _pair(aws: Aws, root: Mapping[str, Any], sets: Mapping[str, tuple[str, str]], path: str) -> Pair | None:
+    """The templates of the stack at a path, as it is and as its change set makes it. None where they cannot be read, a
+    macro writes them, or what failed halfway is not what its template says."""
     try:
-        outputs = template_body(aws, change_set).get("Outputs", {}) if change_set else {}
+        if path not in sets:
+            return None
+        before, after = (template_body(aws, arn) for arn in sets[path])
+        if _is_written(before) or _is_written(after):
+            return None
+        if path:
+            return Pair(before, after)
+        live = find(aws, root["StackId"])
     except ScaleoutError:
-        return {}
-    return {name: output for name, output in outputs.items() if isinstance(output, Mapping)}
+        return None
+    if live is None or not live.status.endswith("_COMPLETE"):
+        return None
+    told = {given["ParameterKey"]: given for given in root.get("Parameters", [])}
+    will = {
+        name: live.parameters.get(name) if given.get("UsePreviousValue") else given.get("ParameterValue")
+        for name, given in told.items()
+    }
+    return Pair(before, after, (live.parameters, {name: value for name, value in will.items() if value is not None}))
 
 
-def _walk(
-    aws: Aws, description: Mapping[str, Any], path: str, sets: list[str], arns: dict[str, str]
-) -> Iterator[Change]:
+def _is_written(template: Mapping[str, Any]) -> bool:
+    """Whether a macro writes more than the template says."""
+    transforms = template.get("Transform", [])
+    named = transforms if isinstance(transforms, list) else [transforms]
+    return bool(set(map(str, named)) - {"AWS::LanguageExtensions"}) or "Fn::Transform" in str(template)
+
+
+def _walk(aws: Aws, description: Mapping[str, Any], path: str, sets: dict[str, tuple[str, str]]) -> Iterator[Change]:
     for entry in description["Changes"]:
         raw = entry["ResourceChange"]
         change = change_of(raw, path, description["StackId"])
@@ -99,9 +119,8 @@ def _walk(
             change = replace(change, unseen=True)
         yield change
         if change.nested and child:
-            sets.append(child)
-            arns[change.path] = child
-            yield from _walk(aws, _described(aws, child), change.path, sets, arns)
+            sets[change.path] = change.physical_id, child
+            yield from _walk(aws, _described(aws, child), change.path, sets)
         elif hidden and (change.unseen or change.action == "Remove"):
             yield from _hidden(aws, change)
 
@@ -151,7 +170,7 @@ def _hidden(aws: Aws, stack: Change) -> Iterator[Change]:
             replacement="possible" if stack.unseen else "none",
             policy="" if stack.unseen else "Retain" if policy.startswith("Retain") else policy,
             stateful=stateful,
-            disruptive=resource.type in DISRUPTIVE,
+            disruptive=resource.type in NOTICED,
             physical_id=resource.physical_id,
             stack_id=resource.stack_id,
             unseen=stack.unseen,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["DISRUPTIVE", "HELD", "held_by", "is_stateful"]
+__all__ = ["HELD", "held_by", "is_stateful"]
 
 #: What is lost, and with which types, without `AWS::`. Not here are types of which a template says all that there is
 #: (policies, roles, functions), and those that only lead to what others hold (proxies, attachments, access points).
@@ -92,15 +92,6 @@ HELD: Final[Mapping[str, str]] = MappingProxyType(
     {f"AWS::{name}": lost for lost, names in _LOST.items() for name in names.split()}
 )
 """Type to what is lost with a resource of it."""
-
-# What clients reach the service through: nothing is lost with it, but everybody notices.
-DISRUPTIVE = {
-    "AWS::ElasticLoadBalancingV2::LoadBalancer",
-    "AWS::ElasticLoadBalancingV2::TargetGroup",
-    "AWS::EC2::EIP",
-    "AWS::Route53::HostedZone",
-    "AWS::ECS::Cluster",
-}
 
 
 def is_stateful(kind: str) -> bool:
