@@ -12,7 +12,7 @@ import click
 
 from scaleout_cfn.cli.options import bucket_option, composed
 from scaleout_cfn.cli.views import LinesView
-from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option
+from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option, verbose_option
 from scaleout_cfn.config import Config
 from scaleout_cfn.config.images import may_pull, unreachable
 from scaleout_cfn.config.units import Unit, units
@@ -88,6 +88,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask. It is no cons
 @adopt_option
 @allow_option
 @nested_option
+@verbose_option
 @timeout_option
 @click.option("--recreate", is_flag=True, help="Delete a stack whose creation failed (ROLLBACK_COMPLETE) and make it.")
 @click.option("--keep", is_flag=True, help="With --local: leave the emulator running for the next commands.")
@@ -179,6 +180,7 @@ def publish(work: Work, images: tuple[str, ...], bucket: str) -> Outcome:
 @bucket_option
 @adopt_option
 @nested_option
+@verbose_option
 @click.option("--exit-code", is_flag=True, help="Exit with 3 when there are changes.")
 def diff(work: Work, images: tuple[str, ...], bucket: str, adopt: bool, nested_plan: bool, exit_code: bool) -> Outcome:
     """Show what `deploy` would change, and change nothing: the change set is deleted again."""
@@ -193,6 +195,7 @@ def diff(work: Work, images: tuple[str, ...], bucket: str, adopt: bool, nested_p
 @bucket_option
 @adopt_option
 @nested_option
+@verbose_option
 def plan(work: Work, images: tuple[str, ...], bucket: str, adopt: bool, nested_plan: bool) -> Outcome:
     """Make a change set, show it, and leave it there: `apply` with its ARN executes it, and nothing else.
 
@@ -208,6 +211,7 @@ def plan(work: Work, images: tuple[str, ...], bucket: str, adopt: bool, nested_p
 @aws_command()
 @adopt_option
 @allow_option
+@verbose_option
 @timeout_option
 def apply(work: Work, change_set: str, adopt: bool, allowed: tuple[str, ...], timeout_min: float | None) -> Outcome:
     """Execute the change set that `plan` made, by its ARN, and follow it. Approving the ARN is the consent.

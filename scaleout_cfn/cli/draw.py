@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
+from typing import Any
 
 from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.changes.plan import Change, Kind, Plan, Property, destroys, kind_of
@@ -26,7 +27,7 @@ COUNTED: dict[Kind, str] = {
     "replace": "replace",
     "delete": "delete",
     "possible": "whose replacement cannot be ruled out",
-    "follow": "that follow and stay",
+    "follow": "unchanged (AWS cannot tell)",
 }
 MOST_PROPERTIES = 6
 #: A type that has fewer characters than this says nothing.
@@ -49,11 +50,14 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
-def plan_lines(plan: Plan, width: int, allowed: Iterable[str] = (), *, whole: bool = True) -> list[str]:
-    """A plan as trees: every resource that changes, from what to what, and what it means; first those that go.
+def plan_lines(
+    plan: Plan, width: int, allowed: Iterable[str] = (), *, whole: bool = True, verbose: bool = False
+) -> list[str]:
+    """A plan as trees: every resource that changes, from what to what, and what it means; first those that go, and of
+    all the worse before the better.
 
-    Unless `whole`, a new stack is told by the numbers of its nested stacks. Where a line is too narrow its type goes
-    first, and what is said of the resource never does.
+    Unless `whole`, a new stack is told by the numbers of its nested stacks; unless `verbose`, what is unchanged by its
+    number. Where a line is too narrow its type goes first, and what is said of the resource never does.
     """
     counts = plan.counts
     told = [f"{counts[kind]} {words}" for kind, words in COUNTED.items() if counts[kind] or " " not in words]
@@ -63,7 +67,9 @@ def plan_lines(plan: Plan, width: int, allowed: Iterable[str] = (), *, whole: bo
     if plan.creates and not whole:
         lines += [cut(line, width) for line in _numbers(plan)]
     else:
-        lines += _changes_lines(plan.changes, width, allowed)
+        lines += _changes_lines(plan.changes if verbose else _folded(plan.changes), width, allowed)
+        if counts["follow"] and not verbose:
+            lines += _wrapped(f"{SIGNS['follow']} {counts['follow']} unchanged: each of them by --verbose", "  ", width)
     if plan.capabilities:
         lines += _wrapped(f"acknowledges {', '.join(plan.capabilities)}", "  ", width)
     lines += [cut(f"warning: {warning}", width * 3) for warning in plan.warnings]
@@ -75,7 +81,7 @@ def _in_short(plan: Plan) -> str:
     counts = plan.counts
     if plan.creates or counts["replace"] or counts["possible"] or counts["delete"] or not counts["change"]:
         return ""
-    own = [change for change in plan.changes if change.routine and not change.follows]
+    own = [change for change in plan.changes if change.routine and not change.unchanged]
     revisions = [change.path for change in own if change.action == "Modify"]
     return f"new revision of {', '.join(revisions)}; nothing is replaced" if revisions else "nothing is replaced"
 
@@ -85,7 +91,20 @@ def _numbers(plan: Plan) -> Iterator[str]:
     numbers = Counter(change.path.rpartition("/")[0] for change in plan.changes if not change.nested)
     for path, number in sorted(numbers.items()):
         yield f"  + {number:>3} in {path + '/' if path else 'the root'}"
-    yield "  each of them: by `diff`, or with --json"
+    yield "  each of them: by `diff`, or with --verbose"
+
+
+def _folded(changes: Sequence[Change]) -> list[Change]:
+    """Without what is unchanged, and the nested stacks in which nothing else was said to change."""
+    quiet = {path for change in changes if change.unchanged for path in _above(change.path)}
+    loud = {path for change in changes if not change.unchanged and not change.nested for path in _above(change.path)}
+    loud |= {change.path for change in changes if change.unseen or change.action != "Modify"}
+    return [change for change in changes if not change.unchanged and change.path not in quiet - loud]
+
+
+def _above(path: str) -> Iterator[str]:
+    """A path, and those of the nested stacks that it is in."""
+    return accumulate(path.split("/"), "{}/{}".format)
 
 
 def _changes_lines(changes: Sequence[Change], width: int, allowed: Iterable[str]) -> Iterator[str]:
@@ -105,8 +124,21 @@ def _tree(changes: Sequence[Change], *, going: bool) -> Iterator[Change]:
     shown: set[str] = set()
     for change in changes:
         if (change.action == "Remove") is going and (going or change.path not in parents):
-            shown.update(accumulate(change.path.split("/"), "{}/{}".format))
-    return (change for change in changes if change.path in shown)
+            shown.update(_above(change.path))
+    return iter(sorted((change for change in changes if change.path in shown), key=_gravities(changes)))
+
+
+def _gravities(changes: Sequence[Change]) -> Callable[[Change], Any]:
+    """By how bad the worst is of each stack that a resource is in, and then it itself; equals as AWS has them."""
+    worst: dict[str, tuple[int, int]] = {}
+    place: dict[str, int] = {}
+    for number, change in enumerate(changes):
+        for path in _above(change.path):
+            place.setdefault(path, number)
+            if not change.nested or change.path == path:
+                gravity = (9, 0) if change.nested else change.gravity
+                worst[path] = min(gravity, worst.get(path, gravity))
+    return lambda change: [(worst[path], place[path], path) for path in _above(change.path)]
 
 
 def _change_lines(change: Change, width: int, *, consented: bool) -> Iterator[str]:
@@ -117,7 +149,9 @@ def _change_lines(change: Change, width: int, *, consented: bool) -> Iterator[st
         yield from _fitted(f"{name}/", "", "changes not shown" if change.unseen else words, indent, width)
         return
     yield from _fitted(f"{SIGNS[kind_of(change)]} {name}", change.type, _words(change, consented), indent, width)
-    if change.action == "Modify" and not change.follows:
+    if change.users_see:
+        yield from _wrapped(f"users: {change.users_see}", indent + "    ", width)
+    if change.action == "Modify" and not change.unchanged:
         yield from _property_lines(change, indent + "    ", width)
 
 
@@ -162,12 +196,10 @@ def _words(change: Change, consented: bool) -> str:
         said.append("REPLACED" if change.replacement == "certain" else f"may{FIRM}be{FIRM}REPLACED")
         if "Retain" in change.policy or "Snapshot" in change.policy:
             said.append("the old one is kept" if "Retain" in change.policy else "a snapshot is kept")
-    elif change.follows:
-        said.append(f"follows {change.follows}, unchanged")
+    elif change.unchanged:
+        said.append("unchanged (AWS cannot tell)" + (f", follows {change.follows}" if change.follows else ""))
     if destroys(change):
         said.append(f"HOLDS{FIRM}DATA" + (", allowed" if consented else ""))
-    elif change.disruptive and (change.replacement != "none" or change.action == "Remove"):
-        said.append("disruptive")
     if change.replacement != "none" and change.why:
         said.append(f"because of {change.why}")
     return ", ".join(said)
@@ -175,7 +207,7 @@ def _words(change: Change, consented: bool) -> str:
 
 def _property_lines(change: Change, indent: str, width: int) -> Iterator[str]:
     room = width - len(indent)
-    shown = [line for entry in change.properties if not entry.follows for line in _differences(entry)]
+    shown = [line for entry in change.properties if not entry.unchanged for line in _differences(entry)]
     for name, before, after in shown[:MOST_PROPERTIES]:
         if not before and not after:
             yield indent + cut(name, room)

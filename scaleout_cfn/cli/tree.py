@@ -35,6 +35,7 @@ STYLES = (
     (re.compile(r"^\s*\+"), "green"),
     (re.compile(r"^\s*-"), "red"),
     (re.compile(r"^\s*✓"), "green"),
+    (re.compile(r"^\s+users: "), ""),
     (re.compile(r"routine|^\s*=|^\s{6,}|^Ctrl-C"), "dim"),
 )
 
@@ -48,8 +49,9 @@ def styled(line: str) -> Text:
 class TreeView:
     """Draws on stderr; what failed is printed above the tree, so that it stays."""
 
-    def __init__(self, typed: Typed = command_line, console: Console | None = None) -> None:
+    def __init__(self, typed: Typed = command_line, console: Console | None = None, *, verbose: bool = False) -> None:
         self._typed = typed
+        self._verbose = verbose
         self.console = console or Console(stderr=True, highlight=False)
         self._screen = Screen()
         self._live: Live | None = None
@@ -67,7 +69,8 @@ class TreeView:
                 self._print([f"uploaded {message.new} of {message.total} templates"])
             case Planned():
                 self._stop()
-                self._print(plan_lines(message.plan, self.console.width, message.allowed, whole=self._whole))
+                whole, width = self._whole or self._verbose, self.console.width
+                self._print(plan_lines(message.plan, width, message.allowed, whole=whole, verbose=self._verbose))
             case Blocked():
                 self._print([f"BLOCKED {path} {reason}" for path, reason in message.changes.items()])
             case Watched():

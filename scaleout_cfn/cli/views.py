@@ -19,6 +19,7 @@ import click
 
 from scaleout_cfn.aws.names import title_in
 from scaleout_cfn.cli.draw import command_line, event_line, outcome_lines, plan_lines, rollout_line
+from scaleout_cfn.deploy.changes.plan import Change
 from scaleout_cfn.deploy.messages import (
     Blocked,
     Fact,
@@ -116,7 +117,7 @@ def _fields(message: Message, typed: Typed) -> tuple[str, dict[str, Any]]:
         return "result", {"exit": message.exit_code, "outcome": fields.pop("end"), **fields}
     if isinstance(message, Planned):
         plan = message.plan
-        changes = [{**dataclasses.asdict(change), "why": change.why} for change in plan.changes]
+        changes = [_change_fields(change) for change in plan.changes]
         return "plan", {
             "change_set": plan.change_set,
             "summary": plan.counts,
@@ -131,6 +132,11 @@ def _fields(message: Message, typed: Typed) -> tuple[str, dict[str, Any]]:
     if isinstance(message, Blocked):
         fields = {"changes": dict(message.changes)}
     return names[type(message)], fields
+
+
+def _change_fields(change: Change) -> dict[str, Any]:
+    told = {"why": change.why, "unchanged": change.unchanged, "users_see": change.users_see}
+    return {**dataclasses.asdict(change), **told}
 
 
 def _plain(value: object) -> str:
@@ -150,8 +156,10 @@ class LinesView:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         width: int | None = None,
+        verbose: bool = False,
     ) -> None:
         self._typed = typed
+        self._verbose = verbose
         self._now = now
         self._width = width or shutil.get_terminal_size((120, 40)).columns
         self._stack = ""
@@ -173,7 +181,8 @@ class LinesView:
                 self.say(f"change set ready {title_in(message.plan.change_set)}")
                 if self.plans_to is sys.stderr:
                     self._fold(f"changes to {message.plan.stack}")
-                for line in plan_lines(message.plan, self._width, message.allowed, whole=self._whole):
+                whole = self._whole or self._verbose
+                for line in plan_lines(message.plan, self._width, message.allowed, whole=whole, verbose=self._verbose):
                     click.echo(printable(line), file=self.plans_to)
                 self._fold("")
             case Blocked():

@@ -27,7 +27,7 @@ from scaleout_cfn.deploy.messages import Note, Outcome, Started
 from scaleout_cfn.deploy.outcome import interrupted, outcome_of_error
 from scaleout_cfn.errors import AGAIN, Next, ScaleoutError, Stopped, UsageError
 
-__all__ = ["Options", "Work", "adopt_option", "aws_command", "timeout_option", "view_for"]
+__all__ = ["Options", "Work", "adopt_option", "aws_command", "timeout_option", "verbose_option", "view_for"]
 
 #: SIGTERM is answered within two seconds, whatever a call to AWS is doing.
 TERM_S = 1.8
@@ -90,8 +90,8 @@ def aws_command(
             options = Options(**{name: given.pop(name) for name in Options.__dataclass_fields__})
             if check:
                 check(options, **given)
-            keep = bool(given.get("keep"))
-            _carry_out(options, lambda work: body(work, **given), keep=keep, may_start=may_start)
+            keep, verbose = bool(given.get("keep")), given.pop("verbose", False)
+            _carry_out(options, lambda work: body(work, **given), keep=keep, may_start=may_start, verbose=verbose)
 
         command: Callable[..., None] = called
         for option in (
@@ -116,6 +116,12 @@ adopt_option = click.option(
 )
 
 
+#: A command with it shows a plan, and its view takes it.
+verbose_option = click.option(
+    "--verbose", is_flag=True, help="Show every row of the plan, also of a new stack, and what AWS cannot tell."
+)
+
+
 def timeout_option(body: Callable[..., Any]) -> Callable[..., Any]:
     """--timeout, in minutes."""
     return click.option(
@@ -127,11 +133,13 @@ def timeout_option(body: Callable[..., Any]) -> Callable[..., Any]:
     )(body)
 
 
-def _carry_out(options: Options, body: Callable[[Work], Outcome], *, keep: bool, may_start: bool) -> None:
+def _carry_out(
+    options: Options, body: Callable[[Work], Outcome], *, keep: bool, may_start: bool, verbose: bool
+) -> None:
     """Run the body of a command and exit as its outcome says. Whatever happens, the outcome is told last."""
     name = _name()
     typed = typed_for(options)
-    view = view_for(as_json=options.as_json, typed=typed)
+    view = view_for(as_json=options.as_json, typed=typed, verbose=verbose)
     stack = options.stack or ""
 
     def last_words(number: int) -> tuple[int, str]:
@@ -183,15 +191,15 @@ def _of_rehearsal(outcome: Outcome, *, kept: bool) -> Outcome:
     return replace(outcome, end="interrupted", what=what, next=Next(AGAIN))
 
 
-def view_for(*, as_json: bool, typed: Typed = command_line) -> View:
+def view_for(*, as_json: bool, typed: Typed = command_line, verbose: bool = False) -> View:
     """JSON where it is asked for; a tree on a terminal; else lines, as in CI."""
     if as_json:
         return JsonView(typed)
     if sys.stderr.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb":
         from scaleout_cfn.cli.tree import TreeView
 
-        return TreeView(typed)
-    return LinesView(typed)
+        return TreeView(typed, verbose=verbose)
+    return LinesView(typed, verbose=verbose)
 
 
 def typed_for(options: Options) -> Typed:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaleout_cfn.cli.draw import plan_lines
-from scaleout_cfn.deploy.changes.following import with_followers
+from scaleout_cfn.deploy.changes.noticed import NOTICED
 from scaleout_cfn.deploy.changes.plan import (
     UNKNOWN,
     Change,
@@ -22,6 +22,7 @@ from scaleout_cfn.deploy.changes.plan import (
     takes,
 )
 from scaleout_cfn.errors import UsageError
+from scaleout_cfn.templates.schemas import is_known
 
 LATER = "{{changeSet:KNOWN_AFTER_APPLY}}"
 
@@ -99,95 +100,6 @@ def test_what_cannot_be_ruled_out_is_counted_apart() -> None:
     )
 
 
-SERVICE = change_of(
-    raw("AWS::ECS::Service", detail("DesiredCount", "Never", "3"), said="False", PhysicalResourceId="arn"), "WebService"
-)
-VPC = change_of(raw("AWS::EC2::VPC", detail("Tags", "Never", "b"), said="False", LogicalResourceId="Vpc"), "Network")
-NETWORK = change_of(
-    raw("AWS::CloudFormation::Stack", detail("Tags", "Never", "b"), said="False", LogicalResourceId="Network"), ""
-)
-FOUNDATION = change_of(
-    raw(
-        "AWS::CloudFormation::Stack",
-        detail(
-            "Parameters/VpcId",
-            "Never",
-            source="ResourceAttribute",
-            entity="Network.Outputs.VpcId",
-            Evaluation="Dynamic",
-        ),
-        said="False",
-        LogicalResourceId="WebFoundation",
-    ),
-    "",
-)
-GROUP = change_of(
-    raw(
-        "AWS::EC2::SecurityGroup",
-        detail("VpcId", "Always", Evaluation="Dynamic"),
-        detail("VpcId", "Always", source="ParameterReference", entity="VpcId"),
-        said="True",
-    ),
-    "WebFoundation",
-)
-EGRESS = change_of(
-    raw(
-        "AWS::EC2::SecurityGroupEgress",
-        detail("DestinationSecurityGroupId", "Always", Evaluation="Dynamic"),
-        detail("DestinationSecurityGroupId", "Always", source="ResourceReference", entity="SecurityGroup"),
-        said="True",
-        LogicalResourceId="LoadBalancerEgress",
-    ),
-    "WebFoundation",
-)
-STACK = change_of(raw("AWS::CloudFormation::Stack", detail("Parameters/ImageUri", "Never", "b"), said="False"), "")
-
-
-def followed(vpc: Change, output: Any) -> dict[str, str]:
-    """What becomes of a foundation, where a VPC changes and the network's output of it is this."""
-    changes = with_followers((EGRESS, GROUP, FOUNDATION, NETWORK, vpc), lambda path: {"VpcId": {"Value": output}})
-    return {change.path: kind_of(change) for change in changes if change.path.startswith("WebFoundation/")}
-
-
-def test_what_hangs_on_the_id_of_a_vpc_that_stays_stays() -> None:
-    """Through an output, a parameter, and the resource that is made with it."""
-    kinds = followed(VPC, {"Fn::GetAtt": ["Vpc", "VpcId"]})
-    assert kinds == {"WebFoundation/SecurityGroup": "follow", "WebFoundation/LoadBalancerEgress": "follow"}
-    assert set(followed(VPC, {"Fn::GetAtt": "Vpc.VpcId"}).values()) == {"follow"}
-    assert set(followed(VPC, {"Ref": "Vpc"}).values()) == {"follow"}
-    assert set(followed(VPC, {"Ref": "NotInThePlan"}).values()) == {"follow"}
-
-
-@pytest.mark.parametrize(
-    ("word", "output"),
-    [
-        ("certain", {"Fn::GetAtt": ["Vpc", "VpcId"]}),
-        ("possible", {"Ref": "Vpc"}),
-        ("none", {"Fn::GetAtt": ["Vpc", "SomethingThatChanges"]}),
-        ("none", {"Fn::Join": ["", [{"Ref": "Vpc"}]]}),
-        ("none", None),
-    ],
-)
-def test_what_hangs_on_what_may_change_cannot_be_ruled_out(word: Any, output: Any) -> None:
-    vpc = Change("Network/Vpc", "AWS::EC2::VPC", "Modify", word)
-    assert set(followed(vpc, output).values()) == {"possible"}
-    assert set(followed(Change("Network/Vpc", vpc.type, "Add"), {"Ref": "Vpc"}).values()) == {"possible"}
-
-
-def test_a_value_that_a_template_sets_is_followed_by_nobody() -> None:
-    direct = change_of(
-        raw(
-            "AWS::ApplicationAutoScaling::ScalableTarget",
-            detail("ResourceId", "Always"),
-            detail("ResourceId", "Always", source="ResourceReference", entity="Service"),
-            said="True",
-        ),
-        "WebService",
-    )
-    (change,) = [one for one in with_followers((SERVICE, direct), lambda _: {}) if one.path == direct.path]
-    assert kind_of(change) == "possible"
-
-
 ids = st.text("AbcDefGhiJklMno", min_size=1, max_size=60)
 changes = st.builds(
     Change,
@@ -246,12 +158,14 @@ def test_what_is_removed_comes_before_all_else_with_the_stacks_that_it_is_in() -
     lines = [line.split("  AWS::")[0] for line in plan_lines(plan(*changes), 120)[1:]]
     assert lines == [
         "removed:",
-        "  Web/",
-        "    - Logs",
+        "  - Table",
+        "      users: the service goes on with an empty database at another address, or with none",
         "  Old/",
         "    Inner/  nested stack REMOVED",
         "      - Queue",
-        "  - Table",
+        "          users: messages that wait are lost, and senders fail until they know another queue",
+        "  Web/",
+        "    - Logs",
         "added, changed or replaced:",
         "  Web/",
         "    + Alarm",
@@ -283,7 +197,7 @@ def stands(action: str, replacement: Any = "none", kind: str = TABLE, **more: An
     return Change("Data/Table", kind, action, replacement, **{"stateful": kind == TABLE} | more)
 
 
-FOLLOWS = (Property("Name", "a", UNKNOWN, follows="WebService/Service"),)
+FOLLOWS = (Property("Name", "a", UNKNOWN, follows="WebService/Service", unchanged=True),)
 
 
 @pytest.mark.parametrize(
@@ -370,25 +284,30 @@ def test_the_guard_says_in_what_way_data_would_be_taken_away_and_how_sure_that_i
 
 
 def test_only_what_would_be_taken_away_can_be_consented_to_and_the_rest_is_held_back() -> None:
+    kept = Change("WebService/Service", "AWS::ECS::Service", "Modify")
     one, other = stands("Remove"), Change("Data/Other", TABLE, "Remove", stateful=True)
-    assert list(blocked([one, other, SERVICE], ())) == ["Data/Table", "Data/Other"]
+    assert list(blocked([one, other, kept], ())) == ["Data/Table", "Data/Other"]
     assert list(blocked([one, other], ("Data/Table",))) == ["Data/Other"]
     assert blocked([one, other], ("Data/Table", "Data/Other")) == {}
     with pytest.raises(UsageError, match=r"--allow-replace WebService/Service: .*: Data/Table, Data/Other"):
-        blocked([one, other, SERVICE], ("Data/Table", "WebService/Service"))
+        blocked([one, other, kept], ("Data/Table", "WebService/Service"))
     with pytest.raises(UsageError, match=r"none, so leave the option out"):
-        blocked([SERVICE], ("Data/Table",))
+        blocked([stands("Modify")], ("Data/Table",))
 
 
 def test_why_is_what_forces_the_replacement_or_else_all_that_changes_each_once() -> None:
     named = [Property("A", "1", "2"), Property("B", "1", "2", "possible"), Property("B", "3", "4", "certain")]
     assert stands("Modify", properties=tuple(named)).why == "B"
     assert stands("Modify", properties=(named[0], named[0], Property("C", "", "1"))).why == "A, C"
+    settled = Property("Z", "a", UNKNOWN, "possible", unchanged=True)
+    assert stands("Modify", properties=(settled, *named)).why == "B"
+    assert stands("Modify", properties=(settled, named[0])).why == "A"
+    assert stands("Modify", properties=(settled,)).why == "Z"
     assert stands("Modify", properties=tuple(named), unseen=True).why == "changes that are not shown"
 
 
 def test_what_is_followed_is_named_once() -> None:
-    other = Property("Arn", "a", UNKNOWN, follows="WebService/Other")
+    other = Property("Arn", "a", UNKNOWN, follows="WebService/Other", unchanged=True)
     assert stands("Modify", properties=(*FOLLOWS, *FOLLOWS, other)).follows == "WebService/Service, WebService/Other"
     assert stands("Modify").follows == ""
 
@@ -515,58 +434,11 @@ def test_a_nested_property_is_named_by_its_place_and_an_unset_value_stays_empty(
 
 
 @pytest.mark.parametrize(
-    ("kind", "disruptive"), [("AWS::ElasticLoadBalancingV2::LoadBalancer", True), ("AWS::SNS::Topic", False)]
+    ("kind", "disruptive"), [("AWS::ElasticLoadBalancingV2::LoadBalancer", True), ("AWS::CloudWatch::Alarm", False)]
 )
 def test_what_clients_reach_the_service_through_is_told_apart(kind: str, disruptive: bool) -> None:
     change = change_of(raw(kind, PhysicalResourceId="id"), "")
     assert (change.disruptive, change.physical_id) == (disruptive, "id")
-
-
-def hangs(**more: Any) -> Change:
-    """A target that may be replaced, for its id follows the name of a service beside it."""
-    followed = Property("ResourceId", "a", UNKNOWN, "possible", ("ResourceReference Service",))
-    return Change(
-        "WebService/Target", **{"type": "A::B::C", "action": "Modify", "replacement": "possible"} | {
-            "policy": "ReplaceAndDelete", "properties": (followed,)} | more
-    )  # fmt: skip
-
-
-def settled(*changes: Change, outputs: Any = None) -> Change:
-    return with_followers(changes, lambda path: (outputs or {}).get(path, {}))[0]
-
-
-def test_what_follows_is_no_replacement_and_so_nothing_becomes_of_an_old_one() -> None:
-    found = settled(hangs(), SERVICE)
-    assert (found.replacement, found.policy, found.follows) == ("none", "", "WebService/Service")
-    assert settled(hangs(policy="Delete"), SERVICE).policy == "Delete"
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        hangs(action="Add"),
-        hangs(action="Remove"),
-        hangs(replacement="certain"),
-        hangs(properties=()),
-        hangs(properties=(*hangs().properties, Property("Mode", "a", "b", "possible"))),
-        hangs(properties=(Property("ResourceId", "a", "b", "possible", ("ResourceReference Service",)),)),
-        hangs(properties=(Property("ResourceId", "a", UNKNOWN, "possible"),)),
-        hangs(
-            properties=(Property("Id", "a", UNKNOWN, "possible", ("ResourceReference Service", "DirectModification")),)
-        ),
-    ],
-)
-def test_what_changes_by_itself_or_for_sure_follows_nothing(change: Change) -> None:
-    assert settled(change, SERVICE).replacement == change.replacement
-
-
-def test_a_property_that_forces_nothing_need_not_follow_for_the_resource_to_stay() -> None:
-    found = settled(hangs(properties=(*hangs().properties, Property("Size", "1", "2"))), SERVICE)
-    assert (found.replacement, found.follows, kind_of(found)) == ("none", "", "change")
-
-
-def test_a_revision_that_only_follows_is_no_new_one() -> None:
-    assert kind_of(settled(hangs(type=TASKS, replacement="certain"), SERVICE)) == "follow"
 
 
 def test_nothing_is_said_of_a_resource_that_nobody_found_out() -> None:
@@ -574,29 +446,73 @@ def test_nothing_is_said_of_a_resource_that_nobody_found_out() -> None:
     assert (one.stateful, one.disruptive, one.unseen, one.nested, one.routine) == (False,) * 5
 
 
-def test_what_hangs_on_itself_is_not_ruled_out() -> None:
-    circle = Property("Id", "a", UNKNOWN, "possible", ("ResourceReference Target",))
-    assert settled(hangs(properties=(circle,)), SERVICE).replacement == "possible"
-
-
-@pytest.mark.parametrize("given", [None, Property("Parameters.Other", "a", UNKNOWN, causes=("ResourceReference X",))])
-def test_a_parameter_that_the_parent_does_not_change_is_followed_by_nobody(given: Property | None) -> None:
-    by_parameter = Property("ResourceId", "a", UNKNOWN, "possible", ("ParameterReference Name",))
-    parent = Change("WebService", STACK.type, "Modify", properties=(given,) if given else ())
-    assert settled(hangs(properties=(by_parameter,)), parent, SERVICE).replacement == "possible"
-    assert settled(hangs(properties=(by_parameter,)), SERVICE).replacement == "possible"
-
-
-@pytest.mark.parametrize("name", ["Name", "Other"])
-def test_a_parameter_is_followed_up_through_every_stack_that_hands_it_on(name: str) -> None:
-    """From a resource two stacks down to the service beside the upper one."""
-    down = Property("ResourceId", "a", UNKNOWN, "possible", ("ParameterReference Inner",))
-    middle = Property("Parameters.Inner", "a", UNKNOWN, causes=(f"ParameterReference {name}",))
-    up = Property("Parameters.Name", "a", UNKNOWN, causes=("ResourceReference Service",))
-    found = settled(
-        Change("Outer/Inner/Target", "A::B::C", "Modify", "possible", properties=(down,)),
-        Change("Outer/Inner", STACK.type, "Modify", properties=(middle,)),
-        Change("Outer", STACK.type, "Modify", properties=(up,)),
-        Change("Service", "AWS::ECS::Service", "Modify"),
+def test_what_is_unchanged_is_folded_away_with_the_stacks_that_hold_nothing_else() -> None:
+    stack, quiet = "AWS::CloudFormation::Stack", {"properties": FOLLOWS}
+    changes = (
+        Change("Api", stack, "Modify"),
+        Change("Api/Inner", stack, "Modify"),
+        Change("Api/Inner/Topic", "AWS::SNS::Topic", "Modify", **quiet),
+        Change("Web", stack, "Modify"),
+        Change("Web/Topic", "AWS::SNS::Topic", "Modify", **quiet),
+        Change("Web/Alarm", "AWS::CloudWatch::Alarm", "Modify"),
+        Change("Outputs", stack, "Modify"),
     )
-    assert (found.replacement, found.follows) == (("none", "Service") if name == "Name" else ("possible", ""))
+    shown = [line.split("  AWS::")[0] for line in plan_lines(plan(*changes), 120)]
+    assert shown == [
+        "web  0 add, 1 change, 0 replace, 0 delete, 2 unchanged (AWS cannot tell)",
+        "  nothing is replaced",
+        "  Web/",
+        "    ~ Alarm",
+        "  Outputs/",
+        "  = 2 unchanged: each of them by --verbose",
+    ]
+    whole = "\n".join(plan_lines(plan(*changes), 120, verbose=True))
+    assert whole.count("= Topic  AWS::SNS::Topic  unchanged (AWS cannot tell), follows WebService/Service") == 2
+    assert "Inner/" in whole and "--verbose" not in whole
+
+
+GROUP, LISTENER = "AWS::ElasticLoadBalancingV2::TargetGroup", "AWS::ElasticLoadBalancingV2::Listener"
+
+
+def test_rows_come_in_the_order_of_what_users_would_notice() -> None:
+    changes = (
+        Change("Low", "AWS::CloudFormation::Stack", "Modify"),
+        Change("Low/Added", "AWS::CloudWatch::Alarm", "Add"),
+        Change("Low/Changed", "AWS::CloudWatch::Alarm", "Modify"),
+        Change("Low/Revision", TASKS, "Modify", "certain"),
+        Change("Low/Policy", "AWS::IAM::Policy", "Modify", "possible"),
+        Change("Low/Role", "AWS::IAM::Role", "Modify", "certain"),
+        Change("High", "AWS::CloudFormation::Stack", "Modify"),
+        Change("High/Logs", "AWS::Logs::LogGroup", "Modify", "certain"),
+        Change("High/Maybe", LISTENER, "Modify", "possible"),
+        Change("High/Group", GROUP, "Modify", "certain"),
+        Change("Alone", "AWS::CloudWatch::Alarm", "Add"),
+    )
+    lines = [line.strip().split("  ")[0] for line in plan_lines(plan(*changes), 120)[1:] if "users:" not in line]
+    assert lines == [
+        *("High/", "! Group", "! Logs", "? Maybe"),
+        *("Low/", "! Role", "? Policy", "~ Changed", "~ Revision", "+ Added"),
+        "+ Alone",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "sees"),
+    [
+        (Change("A", GROUP, "Modify", "certain"), True),
+        (Change("A", GROUP, "Modify", "possible"), True),
+        (Change("A", GROUP, "Modify"), False),
+        (Change("A", GROUP, "Add"), False),
+        (Change("A", GROUP, "Remove"), True),
+        (Change("A", GROUP, "Remove", policy="Retain"), False),
+        (Change("A", "AWS::CloudWatch::Alarm", "Remove"), False),
+    ],
+)
+def test_what_users_would_see_is_said_in_one_sentence(change: Change, sees: bool) -> None:
+    text = " ".join(" ".join(plan_lines(plan(change), 200)).split())
+    assert ("users: requests get 503 until tasks are healthy in another target group" in text) is sees
+
+
+def test_every_sentence_of_what_users_see_is_of_types_that_aws_has() -> None:
+    assert [kind for kind in NOTICED if not is_known(kind)] == []
+    assert all(sentence[0].islower() and not sentence.endswith(".") for sentence in NOTICED.values())

@@ -16,7 +16,7 @@ from rich.console import Console
 from scaleout_cfn.cli.draw import Screen, cut, duration, event_line, outcome_lines, plan_lines
 from scaleout_cfn.cli.tree import TreeView
 from scaleout_cfn.cli.views import JsonView, LinesView, confirmed
-from scaleout_cfn.deploy.changes.plan import Change, Plan, Property
+from scaleout_cfn.deploy.changes.plan import UNKNOWN, Change, Plan, Property
 from scaleout_cfn.deploy.diagnose import diagnose
 from scaleout_cfn.deploy.messages import Blocked, Message, Note, Outcome, Planned, Rollout, Started, Uploaded, Watched
 from scaleout_cfn.deploy.outcome import outcome_of_error
@@ -35,8 +35,18 @@ IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web@sha256:"
 def plan() -> Plan:
     containers = [json.dumps([{"Name": "web", "Image": IMAGE + one * 64, "Memory": 128}]) for one in "19"]
     definition = Property("ContainerDefinitions", containers[0], containers[1], "certain")
+    port = Property("Port", "80", "81", "certain")
     key = Property("KeySchema", '[{"AttributeName": "id"}]', '[{"AttributeName": "pk"}]', "certain")
+    group = Property("VpcId", "vpc-1", UNKNOWN, "possible", follows="Network/Vpc", unchanged=True)
+    arn = Property("LoadBalancerArn", "arn:1", UNKNOWN, "possible")
+    balancer = "AWS::ElasticLoadBalancingV2"
     changes = (
+        Change("Api", "AWS::CloudFormation::Stack", "Modify"),
+        Change("Api/SecurityGroup", "AWS::EC2::SecurityGroup", "Modify", properties=(group,)),
+        Change("Web", "AWS::CloudFormation::Stack", "Modify"),
+        Change("Web/SecurityGroup", "AWS::EC2::SecurityGroup", "Modify", properties=(group,)),
+        Change("Web/TargetGroup", f"{balancer}::TargetGroup", "Modify", "certain", properties=(port,)),
+        Change("Web/Listener", f"{balancer}::Listener", "Modify", "possible", properties=(arn,)),
         Change("Service", "AWS::CloudFormation::Stack", "Modify"),
         Change("Service/TaskDefinition", "AWS::ECS::TaskDefinition", "Modify", "certain", properties=(definition,)),
         Change("Service/HighLatency", "AWS::CloudWatch::Alarm", "Add"),
@@ -72,6 +82,13 @@ def test_a_plan_looks_like_this(width: int) -> None:
     lines = plan_lines(plan(), width, ())
     assert max(map(len, lines)) <= width
     golden(f"plan-{width}.txt", "\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_plan_with_what_aws_cannot_tell_looks_like_this(width: int) -> None:
+    lines = plan_lines(plan(), width, (), verbose=True)
+    assert max(map(len, lines)) <= width
+    golden(f"plan-verbose-{width}.txt", "\n".join(lines) + "\n")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
