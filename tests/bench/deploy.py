@@ -1,4 +1,5 @@
-"""What a deployment costs: `tox -e bench-deploy`. Calls of the API as sets grow, and the time of finding nothing to do.
+"""What a deployment costs: `tox -e bench-deploy`. Calls of the API as sets grow, the plan's
+analysis, and the time of finding nothing to do.
 
 Calls are counted against the fake of tests/deploy, whose pages hold two where nothing else is said: AWS's hold a
 hundred, so there they are fewer.
@@ -16,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 HERE = Path(__file__).resolve()
@@ -26,6 +28,12 @@ sys.path.insert(0, str(HERE.parents[1]))
 from deploy import cloudformation  # noqa: E402
 from deploy.helpers import Deployer, Small  # noqa: E402
 
+import scaleout_cfn as sc  # noqa: E402
+from bench.bench import shop  # noqa: E402
+from scaleout_cfn.aws.names import NESTED  # noqa: E402
+from scaleout_cfn.deploy.changes.plan import UNKNOWN, Change, Property  # noqa: E402
+from scaleout_cfn.deploy.changes.unchanged import Pair, with_unchanged  # noqa: E402
+from scaleout_cfn.deploy.live import _read  # noqa: E402
 from scaleout_cfn.local import running  # noqa: E402
 
 #: Calls that every poll makes, however little there is to tell.
@@ -33,6 +41,8 @@ POLLS = ("DescribeStacks", "DescribeStackEvents")
 CLIENT = ("-c", "import boto3; boto3.client('cloudformation')")
 #: The whole process of a deployment that finds nothing to do, relative to CLIENT.
 BUDGET = 2.0
+#: Reading the templates of a set of twenty services, and finding what cannot change.
+ANALYSIS_S = 0.3
 
 
 def calls() -> None:
@@ -84,6 +94,44 @@ def events(deployer: Deployer) -> int:
     return sum(len(stack.events) for stack in deployer.world.cfn.stacks.values())
 
 
+def analysis(runs: int) -> None:
+    """What the plan's analysis of a change of twenty services takes: of one below them all, so that AWS cannot tell of
+    anything that hangs on another stack. Each template is read once, before and after mostly the same text."""
+    texts = sc.render(sc.compose(shop(20, web_of=4)))
+    root = _read(texts["root.yaml"])
+    given = {name: str(declared.get("Default", "")) for name, declared in root["Parameters"].items()}
+    seconds = []
+    for _ in range(runs + 1):  # the first reads the resource schemas, as reading the change set does
+        _read.cache_clear()
+        start = time.process_time()
+        bodies = {name: _read(text) for name, text in texts.items()}
+        network = _read(texts["network.yaml"] + "# other")
+        read = time.process_time()
+        pairs, rows = {"": Pair(root, root, (given, given))}, []
+        for title, resource in root["Resources"].items():
+            if resource["Type"] == NESTED:
+                name = resource["Properties"]["TemplateURL"]["Fn::Sub"].rpartition("/")[2]
+                pairs[title] = Pair(bodies[name], network if name == "network.yaml" else bodies[name])
+                rows += [Change(title, NESTED, "Modify"), *unknown(title, bodies[name])]
+        settled = with_unchanged(rows, pairs.get)
+        seconds.append((read - start, time.process_time() - read))
+    reading, judging = (statistics.median(one) for one in zip(*seconds[1:], strict=True))
+    calm = sum(change.unchanged for change in settled)
+    print(f"\nthe plan of twenty services: {len(bodies)} templates, {len(rows)} rows, {calm} of them unchanged")
+    print(f"{'reading':<16}{reading:>11.2f} s CPU")
+    print(f"{'analysis':<16}{judging:>11.2f} s CPU, {judging / reading:.2f}x reading")
+    print(f"{'both':<16}{reading + judging:>11.2f} s CPU, budget {ANALYSIS_S} s")
+
+
+def unknown(stack: str, body: Mapping[str, Any]) -> Iterator[Change]:
+    """The resources of a stack as AWS tells of them that cannot tell: whatever names something may be another."""
+    for title, resource in body["Resources"].items():
+        names = [name for name, value in resource.get("Properties", {}).items() if "'Ref'" in str(value)]
+        if names:
+            properties = tuple(Property(name, "", UNKNOWN, "possible") for name in names)
+            yield Change(f"{stack}/{title}", resource["Type"], "Modify", "possible", properties=properties)
+
+
 def measure(arguments: tuple[str, ...], environment: Mapping[str, str]) -> tuple[float, float]:
     """CPU seconds and wall seconds of one process."""
     start = time.perf_counter()
@@ -123,6 +171,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=15, help="pairs of runs that a median is taken of")
     runs = parser.parse_args().runs
     calls()
+    analysis(runs)
     times(runs)
 
 

@@ -31,7 +31,7 @@ class Terms:
     """The table of all terms. Each is there once, so that comparing two takes no time, however much they share."""
 
     def __init__(self) -> None:
-        self._numbers: dict[_Node, Term] = {}
+        self._numbers: dict[tuple[str, tuple[str, ...], tuple[Term, ...]], Term] = {}
         self._nodes: list[_Node] = []
         self._unsure: set[Term] = set()
         self.depth = 0
@@ -41,13 +41,13 @@ class Terms:
 
     def make(self, kind: str, words: Iterable[str] = (), parts: Iterable[Term] = (), *, unsure: bool = False) -> Term:
         """A term of this kind. `unsure`: CloudFormation looks it up, and may find something else each time."""
-        node = _Node(kind, tuple(words), tuple(parts))
-        if node not in self._numbers:
-            self._numbers[node] = len(self._nodes)
-            self._nodes.append(node)
-            if unsure or any(part in self._unsure for part in node.parts):
-                self._unsure.add(self._numbers[node])
-        return self._numbers[node]
+        key = (kind, tuple(words), tuple(parts))
+        number = self._numbers.setdefault(key, len(self._nodes))
+        if number == len(self._nodes):
+            self._nodes.append(_Node(*key))
+            if unsure or not self._unsure.isdisjoint(key[2]):
+                self._unsure.add(number)
+        return number
 
     def moving(self) -> Term:
         """A value of which nothing is known: it is the same as no other."""

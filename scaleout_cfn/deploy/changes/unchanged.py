@@ -46,6 +46,7 @@ class _Comparison:
         self._at_work: set[str] = set()
         self._scopes: dict[str, tuple[Scope, Scope] | None] = {}
         self._differing: dict[str, frozenset[str] | None] = {}
+        self._values: dict[str, tuple[dict[str, Term], dict[str, Term]]] = {}
 
     def settled(self) -> Iterator[Change]:
         for path in self.changes:
@@ -102,12 +103,15 @@ class _Comparison:
     def _judged(self, path: str, entry: Property) -> Property:
         """A property of which AWS does not know what it will be, and which is the same by the templates but for what is
         looked up."""
-        before, after = (self._property(scope, path, _top(entry)) for scope in self._both(_stack_of(path)) or ())
-        known = self.terms.plain(before)
-        sure = before == after != self.terms.absent and self.terms.is_sure(after)
-        if not sure or (known is not None and entry.before not in ("", known)):
+        term = self._values[path][1].get(_top(entry), self.terms.absent)
+        known = self.terms.plain(term)
+        if (
+            term == self.terms.absent
+            or not self.terms.is_sure(term)
+            or (known is not None and entry.before not in ("", known))
+        ):
             return entry
-        return replace(entry, unchanged=True, follows=", ".join(self.terms.sources(after)))
+        return replace(entry, unchanged=True, follows=", ".join(self.terms.sources(term)))
 
     def differing(self, path: str) -> frozenset[str] | None:
         """The properties of a resource that are not the same after the change; None where the resource itself is not,
@@ -128,16 +132,16 @@ class _Comparison:
         sections = [resource.get("Properties") or {} for resource in (was, will)]
         if holds[0] != holds[1] or not all(isinstance(section, dict) for section in sections):
             return None
-        names = dict.fromkeys(str(name) for section in sections for name in section)
-        if any(name.startswith("Fn::") for name in names):
+        if any(str(name).startswith("Fn::") for section in sections for name in section):
             return None
-        return frozenset(
-            name for name in names if self._property(both[0], path, name) != self._property(both[1], path, name)
+        absent = self.terms.absent
+        before, after = (
+            {str(name): scope.value(value) for name, value in section.items()}
+            for scope, section in zip(both, sections, strict=True)
         )
-
-    def _property(self, scope: Scope, path: str, name: str) -> Term:
-        properties = scope.resources[_title_of(path)].get("Properties") or {}
-        return scope.value(properties[name]) if name in properties else self.terms.absent
+        self._values[path] = before, after
+        names = dict.fromkeys((*before, *after))
+        return frozenset(name for name in names if before.get(name, absent) != after.get(name, absent))
 
     def _both(self, stack: str) -> tuple[Scope, Scope] | None:
         """The template of a stack, before and after."""
