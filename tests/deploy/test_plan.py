@@ -447,13 +447,13 @@ def test_nothing_is_said_of_a_resource_that_nobody_found_out() -> None:
 
 
 def test_what_is_unchanged_is_folded_away_with_the_stacks_that_hold_nothing_else() -> None:
-    stack, quiet = "AWS::CloudFormation::Stack", {"properties": FOLLOWS}
+    stack = "AWS::CloudFormation::Stack"
     changes = (
         Change("Api", stack, "Modify"),
         Change("Api/Inner", stack, "Modify"),
-        Change("Api/Inner/Topic", "AWS::SNS::Topic", "Modify", **quiet),
+        Change("Api/Inner/Topic", "AWS::SNS::Topic", "Modify", properties=FOLLOWS),
         Change("Web", stack, "Modify"),
-        Change("Web/Topic", "AWS::SNS::Topic", "Modify", **quiet),
+        Change("Web/Topic", "AWS::SNS::Topic", "Modify", properties=FOLLOWS),
         Change("Web/Alarm", "AWS::CloudWatch::Alarm", "Modify"),
         Change("Outputs", stack, "Modify"),
     )

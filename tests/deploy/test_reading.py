@@ -204,9 +204,9 @@ def inner(name: str = "Name") -> dict[str, Any]:
     return {"TemplateBody": body | {"Outputs": {name: {"Value": {"Ref": "Topic"}}}}}
 
 
-def hanging(status: str = "UPDATE_COMPLETE", was: Any = None, will: Any = None, **templates: Any) -> Scripted:
+def hanging(templates: Any = (), *, status: str = "UPDATE_COMPLETE", was: Any = None, will: Any = None) -> Scripted:
     """A resource of the root that AWS may replace, for it takes an output of a nested stack that gets another tag."""
-    bodies: dict[str, Any] = {ROOT: whole(), SET: whole(), DATA: inner(), INNER: inner(), **templates}
+    bodies: dict[str, Any] = {ROOT: whole(), SET: whole(), DATA: inner(), INNER: inner()} | dict(templates)
     stack = {"StackId": ROOT, "StackName": "web", "StackStatus": status, "Parameters": WORD if was is None else was}
     page_of_root = page(nested(ChangeSetId=INNER), HANGS, Parameters=WORD if will is None else will)
     return scripted(
@@ -229,15 +229,15 @@ def test_what_hangs_on_an_output_is_judged_by_the_templates_before_and_after_eac
 @pytest.mark.parametrize(
     "aws",
     [
-        hanging(**{SET: whole("Other")}),
-        hanging(**{INNER: {"TemplateBody": {"Resources": {}, "Outputs": "odd"}}}),
-        hanging(**{DATA: failed("denied")}),
-        hanging(**{ROOT: failed("denied")}),
-        hanging(**{SET: {"TemplateBody": "no template"}}),
-        hanging(**{SET: whole(Transform="My::Macro")}),
-        hanging(**{ROOT: whole(Transform=["AWS::LanguageExtensions", "AWS::Serverless-2016-10-31"])}),
-        hanging(**{SET: whole(Metadata={"Fn::Transform": {"Name": "AWS::Include"}})}),
-        hanging("UPDATE_FAILED"),
+        hanging({SET: whole("Other")}),
+        hanging({INNER: {"TemplateBody": {"Resources": {}, "Outputs": "odd"}}}),
+        hanging({DATA: failed("denied")}),
+        hanging({ROOT: failed("denied")}),
+        hanging({SET: {"TemplateBody": "no template"}}),
+        hanging({SET: whole(Transform="My::Macro")}),
+        hanging({ROOT: whole(Transform=["AWS::LanguageExtensions", "AWS::Serverless-2016-10-31"])}),
+        hanging({SET: whole(Metadata={"Fn::Transform": {"Name": "AWS::Include"}})}),
+        hanging(status="UPDATE_FAILED"),
         hanging(was=[]),
         hanging(will=[]),
         hanging(will=[{"ParameterKey": "Word", "ParameterValue": "b"}]),
@@ -250,9 +250,9 @@ def test_what_the_templates_cannot_tell_either_may_be_replaced(aws: Scripted) ->
 @pytest.mark.parametrize(
     "aws",
     [
-        hanging("UPDATE_ROLLBACK_COMPLETE"),
+        hanging(status="UPDATE_ROLLBACK_COMPLETE"),
         hanging(will=[{"ParameterKey": "Word", "UsePreviousValue": True}]),
-        hanging(**{SET: whole(Transform="AWS::LanguageExtensions")}),
+        hanging({SET: whole(Transform="AWS::LanguageExtensions")}),
     ],
 )
 def test_values_that_are_kept_and_extensions_of_the_language_are_as_good(aws: Scripted) -> None:

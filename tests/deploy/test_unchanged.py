@@ -53,7 +53,7 @@ def network(value: Any = None, **more: Any) -> dict[str, Any]:
 def web(value: Any = None, kind: str = GROUP, name: str = "VpcId", **more: Any) -> dict[str, Any]:
     """A resource that takes this; by default a group, and what the stack is given."""
     parameters = {"VpcId": {"Type": "String"}} | more.pop("parameters", {})
-    resources = {"It": resource(kind, **{name: {"Ref": "VpcId"} if value is None else value})}
+    resources = {"It": resource(kind) | {"Properties": {name: {"Ref": "VpcId"} if value is None else value}}}
     return template(resources | more.pop("resources", {}), Parameters=parameters, **more)
 
 
@@ -61,7 +61,11 @@ def settled(*changes: Change, given: Any = ({}, {}), **pairs: Any) -> Change:
     """The first of these changes, by the templates of root, network and web: one for both sides, or two."""
     bodies = {"root": root(), "network": network(), "web": web()} | pairs
     both = {name: body if isinstance(body, tuple) else (body, body) for name, body in bodies.items()}
-    paths = {"": Pair(*both["root"], given), "Network": Pair(*both["network"]), "Web": Pair(*both["web"])}
+    paths = {
+        "": Pair(both["root"][0], both["root"][1], given),
+        "Network": Pair(*both["network"]),
+        "Web": Pair(*both["web"]),
+    }
     rows = (*changes, NETWORK, TAGGED, Change("Web", STACK, "Modify"))
     first: dict[str, Change] = {}
     for change in rows:
@@ -342,7 +346,8 @@ def test_a_chain_longer_than_any_is_not_followed_to_its_end() -> None:
     groups = {f"G{number}": resource(GROUP, VpcId={"Ref": f"G{number + 1}"}) for number in range(2000)}
     groups["G2000"] = resource(GROUP, VpcId={"Ref": "VpcId"})
     rows = [Change(f"Web/G{number}", GROUP, "Modify", "possible", properties=(open_(),)) for number in range(2001)]
-    paths = {"": Pair(root(), root()), "Network": Pair(network(), network()), "Web": Pair(*[web(resources=groups)] * 2)}
+    body = web(resources=groups)
+    paths = {"": Pair(root(), root()), "Network": Pair(network(), network()), "Web": Pair(body, body)}
     found = with_unchanged((*rows, NETWORK, TAGGED, Change("Web", STACK, "Modify")), paths.get)
     assert all(change.replacement in ("none", "possible") for change in found)
     assert found[2000].unchanged

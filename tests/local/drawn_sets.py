@@ -81,7 +81,9 @@ class Author:
             output = self.random.choice(list(outputs))
             return {"Fn::GetAtt": [name, f"Outputs.{output}"]}
         _, lasting, passing = TYPES[resource["Type"]]
-        chosen = self.random.choice([{"Ref": name}, *({"Fn::GetAtt": [name, one]} for one in (*lasting, *passing))])
+        chosen: Record = self.random.choice(
+            [{"Ref": name}, *({"Fn::GetAtt": [name, one]} for one in (*lasting, *passing))]
+        )
         return (
             {"Fn::Sub": f"${{{'.'.join(chosen.get('Fn::GetAtt', [name]))}}}"} if self.random.random() < 0.2 else chosen
         )
