@@ -175,7 +175,7 @@ class CloudFormation:
     def _secret(self, stack: Stack, key: str) -> bool:
         return str(stack.template.get("Parameters", {}).get(key, {}).get("NoEcho", "")).lower() == "true"
 
-    def GetTemplate(self, TemplateStage: str, StackName: str = "", ChangeSetName: str = "") -> dict[str, Any]:
+    def GetTemplate(self, StackName: str = "", ChangeSetName: str = "", *, TemplateStage: str = "") -> dict[str, Any]:
         text = self._found(ChangeSetName, "")["_text"] if ChangeSetName else self._there(StackName).text
         return {"TemplateBody": text}
 

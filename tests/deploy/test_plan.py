@@ -361,7 +361,8 @@ def test_what_is_not_replaced_has_no_policy_of_replacement(action: str, said: st
     ],
 )
 def test_what_is_replaced_hangs_on_the_action_and_on_aws_s_word(action: str, said: str, replacement: str) -> None:
-    assert change_of(raw(TABLE, said=said, Action=action), "Data").replacement == replacement
+    change = change_of(raw(TABLE, said=said, Action=action), "Data")
+    assert (change.replacement, change.said) == (replacement, said)
 
 
 def test_a_replacement_that_aws_is_sure_of_though_its_properties_never_force_one_is_believed() -> None:

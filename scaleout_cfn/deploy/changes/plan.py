@@ -80,6 +80,8 @@ class Change:
     properties: tuple[Property, ...] = ()
     #: A nested stack whose own changes are not shown, or what is in such a one and might be among them.
     unseen: bool = False
+    #: What AWS itself says of the replacement: True, False or Conditional. `replacement` is what follows.
+    said: str = ""
 
     @property
     def nested(self) -> bool:
@@ -222,6 +224,7 @@ def change_of(raw: Mapping[str, Any], path: str, stack_id: str = "") -> Change:
         physical_id=raw.get("PhysicalResourceId", ""),
         stack_id=stack_id,
         properties=properties,
+        said=raw.get("Replacement", ""),
     )
 
 
