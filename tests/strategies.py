@@ -256,6 +256,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "allowed_cidrs": st.sampled_from([(), ("192.0.2.0/24",), ("192.0.2.0/24", "2001:db8::/32")]),
     "allowed_prefix_lists": st.sampled_from([{}, {"pl-3b927c52": 55}]),
     "rule_groups": st.sampled_from([("SQLi", "Common"), ("AmazonIpReputation",), tuple(RULE_GROUPS)]),
+    "counted_rules": st.just({}),  # of the rule groups: drawn by `configs`
     "rate_limit": st.sampled_from([0, 10, 2000]),
     "web_acl_arn": st.just(WEB_ACL.format("eu-central-1", "regional")),
     "trust_store_arn": st.just(BALANCER.format("truststore").replace("/app", "") + "0"),
@@ -460,6 +461,9 @@ def _before_it(balancer: NewLoadBalancer, network: Any) -> tuple[NewLoadBalancer
     """A balancer and its network with what can stand before it."""
     if not network.ipv6:
         balancer = replace(balancer, allowed_cidrs=balancer.allowed_cidrs[:1])
+    if isinstance(balancer.waf, NewWebAcl) and balancer.waf.mode == "block":
+        counted = dict.fromkeys(balancer.waf.rule_groups[-1:], ("SizeRestrictions_BODY", "NoUserAgent_HEADER"))
+        balancer = replace(balancer, waf=replace(balancer.waf, counted_rules=counted))
     front = balancer.cloudfront
     if front is None:
         return balancer, network

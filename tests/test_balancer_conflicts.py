@@ -67,6 +67,21 @@ def shared(url: str) -> sc.Config:
             "load_balancer.waf.rule_groups",
         ),
         (
+            balancer(waf=sc.NewWebAcl(counted_rules={"Common": ("a", "b")})),
+            balancer(waf=sc.NewWebAcl(counted_rules={"Common": ("a", "a")})),
+            "load_balancer.waf.counted_rules.Common",
+        ),
+        (
+            balancer(waf=sc.NewWebAcl(counted_rules={"Common": ("a",)})),
+            balancer(waf=sc.NewWebAcl(counted_rules={"SQLi": ("a",)})),
+            "load_balancer.waf.counted_rules.SQLi",
+        ),
+        (
+            balancer(waf=sc.NewWebAcl(counted_rules={"Common": ("a",)})),
+            balancer(waf=sc.NewWebAcl(counted_rules={"Common": ()})),
+            "load_balancer.waf.counted_rules.Common",
+        ),
+        (
             balancer(waf=sc.NewWebAcl(rate_limit=10)),
             balancer(waf=sc.NewWebAcl(rate_limit=9)),
             "load_balancer.waf.rate_limit",
@@ -173,6 +188,7 @@ def test_before_a_load_balancer_that_is_there_stands_what_its_owner_put_there(se
     (problem,) = refused.value.problems
     assert f"load_balancer.{section}" in problem
     assert 'it goes with kind = "new", and not with "existing"' in problem
+    assert "that are there already, shared with others" in problem
 
 
 ACCOUNT, OTHER = "123456789012", "210987654321"

@@ -45,6 +45,22 @@ class Http(Section, frozen=True, kw_only=True, tag_field="kind", tag="http"):
     """Plain HTTP on port 80."""
 
 
+#: https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-list.html
+RuleGroup = Literal[
+    "AdminProtection",
+    "AmazonIpReputation",
+    "AnonymousIp",
+    "Common",
+    "KnownBadInputs",
+    "Linux",
+    "PHP",
+    "SQLi",
+    "Unix",
+    "Windows",
+    "WordPress",
+]
+
+
 class AnyClient(Section, frozen=True, kw_only=True, tag_field="kind", tag="passthrough"):
     """Asks clients for a certificate and hands it to the service in a header, which has to check it itself."""
 
@@ -150,29 +166,27 @@ class NewWebAcl(Section, frozen=True, kw_only=True, tag_field="kind", tag="new")
         Literal["count", "block"],
         tunable("count: what rules match is logged and let through, to find false alarms first. block: it gets 403."),
     ] = "count"
-    #: https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-list.html
     rule_groups: Annotated[
-        tuple[
-            Annotated[
-                Literal[
-                    "AdminProtection",
-                    "AmazonIpReputation",
-                    "AnonymousIp",
-                    "Common",
-                    "KnownBadInputs",
-                    "Linux",
-                    "PHP",
-                    "SQLi",
-                    "Unix",
-                    "Windows",
-                    "WordPress",
-                ],
-                tunable("A rule group."),
-            ],
-            ...,
-        ],
+        tuple[Annotated[RuleGroup, tunable("A rule group.")], ...],
         tunable("Rule groups of AWS without a price of their own, in the order in which they look at a request."),
     ] = ("AmazonIpReputation", "KnownBadInputs", "Common")
+    counted_rules: Annotated[
+        dict[
+            Annotated[RuleGroup, tunable("A rule group.")],
+            tuple[
+                Annotated[
+                    str,
+                    tunable(
+                        "A rule.",
+                        pattern="^[0-9A-Za-z_-]{1,128}$",
+                        allowed="the name of a rule, of letters, digits, _ and -, as in SizeRestrictions_BODY",
+                    ),
+                ],
+                ...,
+            ],
+        ],
+        tunable('Rules of a group that count in any mode, as in {Common = ["SizeRestrictions_BODY"]}.'),
+    ] = {}
     rate_limit: Annotated[
         int,
         tunable(
@@ -287,8 +301,8 @@ class NewLoadBalancer(Section, frozen=True, kw_only=True, tag_field="kind", tag=
             Annotated[int, tunable("The entries that it counts as.", ge=1, le=1000)],
         ],
         tunable(
-            "Managed prefix lists that may reach it, each to the entries that it may hold, which count as so many rules"
-            " of a security group: 55 of CloudFront's."
+            "Managed prefix lists that may reach it, each with the entries that it may hold, as in {pl-3b927c52 = 55}:"
+            " as so many rules of a security group it counts."
         ),
     ] = {}
     idle_timeout_s: Annotated[

@@ -20,6 +20,7 @@ from scaleout_cfn.config import (
     TrustStore,
     WebService,
 )
+from scaleout_cfn.config.balancer import RuleGroup
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Unit, units
 from scaleout_cfn.grammars import partition_of
@@ -33,7 +34,7 @@ RULES_OF_A_GROUP = 60
 #: https://docs.aws.amazon.com/waf/latest/developerguide/aws-waf-capacity-units.html
 COVERED_UNITS = 1500
 #: https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-list.html
-UNITS = {
+UNITS: dict[RuleGroup, int] = {
     "AdminProtection": 100,
     "AmazonIpReputation": 25,
     "AnonymousIp": 50,
@@ -123,6 +124,11 @@ def _web_acl(waf: NewWebAcl) -> Iterator[Conflict]:
     key = "load_balancer.waf"
     if len(set(waf.rule_groups)) < len(waf.rule_groups):
         yield Conflict(f"{key}.rule_groups", "a rule group is named twice; name each once")
+    for name, rules in sorted(waf.counted_rules.items()):
+        if name not in waf.rule_groups:
+            yield Conflict(f"{key}.counted_rules.{name}", "is none of rule_groups; add it there, or leave it out")
+        elif not rules or len(set(rules)) < len(rules):
+            yield Conflict(f"{key}.counted_rules.{name}", "names no rule, or one twice; name each once")
     if 0 < waf.rate_limit < 10:
         # https://docs.aws.amazon.com/waf/latest/APIReference/API_RateBasedStatement.html
         yield Conflict(f"{key}.rate_limit", f"got {waf.rate_limit}; allowed are 0 for none, and 10 and more")

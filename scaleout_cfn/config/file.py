@@ -335,7 +335,8 @@ def _hint(key: str, path: str, section: type[Section], fields: list[str]) -> str
 
     same = [(where, kind) for where, kind in _keys(Config, "") if where.rpartition(".")[2] == key]
     if kinds := [kind for where, kind in same if where == general_key(f"{path}.{key}".lstrip("."), Config)]:
-        return f'it goes with kind = "{kinds[0]}", and not with "{section.__struct_config__.tag}"'
+        what = " ".join((section.__doc__ or "").split()).partition(". ")[0].rstrip(".")
+        return f'it goes with kind = "{kinds[0]}", and not with "{section.__struct_config__.tag}": {what}'
     near = difflib.get_close_matches(key, [*fields, *([] if path else ["environments"])], n=1, cutoff=0.7)
     if not near and (elsewhere := [where for where, _ in same if "[]" not in where]):
         # Of the same service or pool, where it is one.

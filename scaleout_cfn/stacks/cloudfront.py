@@ -25,6 +25,8 @@ ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
 #: The zone of every distribution.
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-route53-recordset-aliastarget.html
 ZONE = "Z2FDTNDATAQYW2"
+#: https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_VpcOriginConfig.html
+MOST_READ_S = 120
 TLS_POLICY = "TLSv1.2_2021"
 
 
@@ -71,7 +73,9 @@ def distribution(stack: Stack, config: Config, front: CloudFront, balancer: elb.
                         DomainName=balancer.get_att("DNSName")
                         if isinstance(settings.listener, Http)
                         else settings.listener.domain_name,
-                        VpcOriginConfig=cloudfront.VpcOriginConfig(VpcOriginId=way.ref()),
+                        VpcOriginConfig=cloudfront.VpcOriginConfig(
+                            VpcOriginId=way.ref(), OriginReadTimeout=min(settings.idle_timeout_s, MOST_READ_S)
+                        ),
                     )
                 ],
                 DefaultCacheBehavior=cloudfront.DefaultCacheBehavior(

@@ -6,13 +6,13 @@ from msgspec import Struct
 from troposphere import Select, Split, Sub, logs, wafv2
 
 from scaleout_cfn.config import Config, ExistingWebAcl, NewLoadBalancer, NewWebAcl
+from scaleout_cfn.config.balancer import RuleGroup
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.keys import under_key
 from scaleout_cfn.values import KeyArn, LoadBalancerName
 
 #: What the config calls a rule group, to AWS's name of it.
-#: https://docs.aws.amazon.com/waf/latest/developerguide/aws-managed-rule-groups-list.html
-RULE_GROUPS = {
+RULE_GROUPS: dict[RuleGroup, str] = {
     "AdminProtection": "AWSManagedRulesAdminProtectionRuleSet",
     "AmazonIpReputation": "AWSManagedRulesAmazonIpReputationList",
     "AnonymousIp": "AWSManagedRulesAnonymousIpList",
@@ -81,9 +81,7 @@ def _web_acl(stack: Stack, settings: NewWebAcl) -> wafv2.WebACL:
             wafv2.WebACLRule(
                 Name=name,
                 Priority=place,
-                Statement=wafv2.Statement(
-                    ManagedRuleGroupStatement=wafv2.ManagedRuleGroupStatement(VendorName="AWS", Name=RULE_GROUPS[name])
-                ),
+                Statement=wafv2.Statement(ManagedRuleGroupStatement=_group(settings, name)),
                 # A group has actions of its own. To count overrides what it says of the request as a whole.
                 # https://docs.aws.amazon.com/waf/latest/developerguide/web-acl-rule-group-override-options.html
                 OverrideAction=wafv2.OverrideAction(Count={}) if counts else wafv2.OverrideAction(None, **{"None": {}}),
@@ -107,6 +105,14 @@ def _web_acl(stack: Stack, settings: NewWebAcl) -> wafv2.WebACL:
             VisibilityConfig=_visible("WebAcl"),
         )
     )
+
+
+def _group(settings: NewWebAcl, name: RuleGroup) -> wafv2.ManagedRuleGroupStatement:
+    group = wafv2.ManagedRuleGroupStatement(VendorName="AWS", Name=RULE_GROUPS[name])
+    if rules := settings.counted_rules.get(name):
+        counts = wafv2.RuleAction(Count=wafv2.CountAction())
+        group.RuleActionOverrides = [wafv2.RuleActionOverride(Name=rule, ActionToUse=counts) for rule in rules]
+    return group
 
 
 def _visible(name: str) -> wafv2.VisibilityConfig:

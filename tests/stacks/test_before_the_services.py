@@ -104,6 +104,15 @@ def test_a_web_acl_counts_first_and_blocks_once_it_is_told_to() -> None:
     assert sc.NewWebAcl().mode == "count"
 
 
+def test_a_rule_that_is_a_false_alarm_counts_while_its_group_blocks() -> None:
+    _, first, second, *_ = rules(mode="block", rule_groups=("SQLi", "Common"), counted_rules={"Common": ("A", "B")})
+    assert "RuleActionOverrides" not in first["Statement"]["ManagedRuleGroupStatement"]
+    assert second["Statement"]["ManagedRuleGroupStatement"]["RuleActionOverrides"] == [
+        {"Name": name, "ActionToUse": {"Count": {}}} for name in ("A", "B")
+    ]
+    assert second["OverrideAction"] == {"None": {}}
+
+
 def test_requests_are_limited_by_address_in_a_window_or_not_at_all() -> None:
     rate, *_ = rules(rate_limit=100, rate_window_s=60)
     assert rate["Statement"] == {
@@ -288,12 +297,18 @@ def test_cloudfront_is_let_in_by_the_one_port_and_comes_by_a_vpc_origin() -> Non
         assert (way["Arn"], way["OriginProtocolPolicy"]) == (ref("LoadBalancer"), protocol)
         config = properties(templates, "load-balancer", "Distribution")["DistributionConfig"]
         (origin,) = config["Origins"]
-        assert origin["VpcOriginConfig"] == {"VpcOriginId": ref(title)}
+        assert origin["VpcOriginConfig"] == {"VpcOriginId": ref(title), "OriginReadTimeout": 60}
         # With TLS it has to be a name that the listener's certificate is for.
         assert origin["DomainName"] == ("shop.example.com" if port == 443 else att("LoadBalancer", "DNSName"))
         assert properties(templates, "root", "LoadBalancer")["Parameters"]["Subnets"] == att(
             "Network", "Outputs.NodeSubnets"
         )
+
+
+@pytest.mark.parametrize(("idle", "waits"), [(1, 1), (120, 120), (121, 120)])
+def test_cloudfront_waits_as_long_as_the_load_balancer_and_it_can(idle: int, waits: int) -> None:
+    config = properties(fronted(idle_timeout_s=idle), "load-balancer", "Distribution")["DistributionConfig"]
+    assert config["Origins"][0]["VpcOriginConfig"]["OriginReadTimeout"] == waits
 
 
 def test_a_request_by_cloudfront_arrives_whole_and_is_answered_anew() -> None:
