@@ -45,7 +45,7 @@ EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
         0: "done, or nothing to do",
         1: "our own fault, a gap of the emulator among them, or a call to AWS that failed",
         2: "usage or config",
-        3: "changes present (`diff --exit-code`, `render --check`)",
+        3: "changes present (`diff --exit-code`, `render --check`, `drift`)",
         4: "failed and rolled back; the stack is usable",
         5: "failed; the stack needs a hand",
         6: "refused by a guard, or not confirmed",

@@ -46,6 +46,7 @@ COMMANDS = {
     "events": "status",
     "outputs": "status",
     "alarms": "alarms",
+    "drift": "drift",
     "diagnose": "diagnose",
     "image": "image",
     "rollout": "rollout",

@@ -61,10 +61,11 @@ def policies(
     """Write the least-privilege policies for the set of a config. Needs no AWS account.
 
     deployer.json is for whoever runs scaleout-cfn, with images.json for `image push` and `deploy --build`, and
-    commands.json for `exec` and `run`: whoever has that may do all that a task may. cloudformation-1.json and on are
-    for the role that CloudFormation works with, cloudformation-trust.json is who may take that role on. They hold what
-    this set needs and no more: render them again when the config gets new kinds of resources. `bootstrap` needs more
-    and is run once by an administrator.
+    commands.json for `exec` and `run`: whoever has that may do all that a task may. drift.json is for
+    `drift`, which reads each resource. cloudformation-1.json and on are for the role that CloudFormation works with,
+    cloudformation-trust.json is who may take that role on. They hold what this set needs and no more:
+    render them again when the config gets new kinds of resources. `bootstrap` needs more and is run once by an
+    administrator.
     """
     config = load_config(config_path, environment, overrides)
     templates = set_of(composed(config))
@@ -80,15 +81,16 @@ def policies(
         **grants.documents("deployer", rendered.deployer(templates, scope, role_arn)),
         **grants.documents("images", rendered.images(scope)),
         **grants.documents("commands", rendered.commands(templates, scope)),
+        **grants.documents("drift", rendered.drift(templates, scope)),
         **grants.documents("cloudformation", service_role.service_role(templates, scope)),
         **grants.documents("cloudformation-trust", service_role.trust(scope)),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for stale in {*folder.glob("cloudformation*.json"), *folder.glob("deployer*.json")} - {
-            folder / name for name in texts
-        }:
-            stale.unlink()
+        parted = ("cloudformation", "deployer", "drift")
+        stale = {path for name in parted for path in folder.glob(f"{name}*.json")} - {folder / name for name in texts}
+        for path in stale:
+            path.unlink()
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from awacs.aws import ArnLike, Condition, ForAnyValueStringLike, Statement, StringEquals
 
 from scaleout_cfn.permissions.grants import NAMES, Scope, allow, public_parameters
+from scaleout_cfn.permissions.service_role import readers
 from scaleout_cfn.rendering import Template
 
-__all__ = ["commands", "deployer", "images"]
+__all__ = ["commands", "deployer", "drift", "images"]
 
 
 def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = "") -> list[Statement]:
@@ -151,6 +152,25 @@ def _encrypt_sessions(templates: Mapping[str, Template], scope: Scope) -> list[S
     own = Condition(ForAnyValueStringLike({"kms:ResourceAliases": scope.arn("alias/{begins}*")}))
     keys = given or [scope.arn("arn:{partition}:kms:{region}:{account}:key/*")]
     return [allow("EncryptSessions", ["kms:GenerateDataKey"], keys, None if given else own)]
+
+
+def drift(templates: Mapping[str, Template], scope: Scope) -> list[Statement]:
+    """What `drift` needs besides: to ask for it, and to read each resource of the set.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/detect-drift-stack.html
+    """
+    stacks = [
+        scope.arn("arn:{partition}:cloudformation:{region}:{account}:stack/{stack}/*"),
+        scope.arn("arn:{partition}:cloudformation:{region}:{account}:stack/{stack}-*"),
+    ]
+    asked = ("DescribeStackResourceDrifts", "DetectStackDrift", "DetectStackResourceDrift")
+    # These take no resource: the id of a detection, and types.
+    anywhere = ("BatchDescribeTypeConfigurations", "DescribeStackDriftDetectionStatus")
+    return [
+        allow("DetectDrift", [f"cloudformation:{name}" for name in asked], stacks),
+        allow("FollowDrift", [f"cloudformation:{name}" for name in anywhere], ["*"]),
+        *readers(templates, scope),
+    ]
 
 
 READS = (

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -21,7 +22,7 @@ from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.permissions.grants import NAMES, Scope, allow, public_parameters
 from scaleout_cfn.rendering import Template
 
-__all__ = ["handler_actions", "service_role", "trust"]
+__all__ = ["handler_actions", "readers", "service_role", "trust"]
 
 #: A handler's action that only one property asks for: left out where no template of the set has that property.
 FEATURES: dict[str, str | tuple[str, ...]] = {
@@ -163,6 +164,9 @@ NO_RESOURCE = {
     "sns:Unsubscribe",
 }
 
+#: What an action that only reads is called: a schema may name others, too.
+READING = re.compile("[a-z0-9-]+:(?:BatchGet|Describe|Get|List)[A-Za-z]*[*]?").fullmatch
+
 #: Types whose service makes itself a role in an account that is new to it.
 LINKED_ROLES = {
     "AWS::ApplicationAutoScaling::ScalableTarget": "ecs.application-autoscaling.amazonaws.com",
@@ -178,8 +182,9 @@ LINKED_ROLES = {
 BOUNDED = {"iam:AttachRolePolicy", "iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"}
 
 
-def handler_actions(kind: str) -> list[str]:
-    """The actions that CloudFormation calls for a type, in order; empty for one that has no schema."""
+def handler_actions(kind: str, names: Collection[str] = ("create", "delete", "read", "update")) -> list[str]:
+    """The actions that CloudFormation's handlers of these names call for a type, in order; empty for one that has no
+    schema. Where the schema names no handlers, all that are known."""
     from cfnlint.schema import PROVIDER_SCHEMA_MANAGER, ResourceNotFoundError
 
     try:
@@ -189,7 +194,7 @@ def handler_actions(kind: str) -> list[str]:
     handlers = schema.get("handlers", {})
     if not handlers:
         return WITHOUT_HANDLERS.get(kind, [])
-    return sorted({one for name in handlers if name != "list" for one in handlers[name].get("permissions", [])})
+    return sorted({one for name in names for one in handlers.get(name, {}).get("permissions", [])})
 
 
 def service_role(templates: Mapping[str, Template], scope: Scope) -> list[Statement]:
@@ -218,6 +223,26 @@ def service_role(templates: Mapping[str, Template], scope: Scope) -> list[Statem
     statements += _given(templates, scope)
     statements.append(allow("ReadTemplates", ["s3:GetObject"], [scope.arn("arn:{partition}:s3:::{bucket}/*")]))
     return statements
+
+
+def readers(templates: Mapping[str, Template], scope: Scope) -> list[Statement]:
+    """What whoever asks for drift has to be allowed besides: CloudFormation reads each resource in the asker's name.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/detect-drift-stack.html
+    """
+    types = {one["Type"] for template in templates.values() for one in template["Resources"].values()}
+    services, properties = {_service(kind) for kind in types} | {"iam"}, set(_keys(list(templates.values())))
+    called = {
+        kind: {one for one in handler_actions(kind, ("read",)) if READING(one) and _used(one, services, properties)}
+        for kind in types
+    }
+    special = [
+        allow("".join(kind.split("::")[1:]), called.pop(kind), [scope.arn(pattern)])
+        for kind, pattern in PLACES.items()
+        if called.get(kind)
+    ]
+    wanted = {one for actions in called.values() for one in actions}
+    return [*special, *_by_service(wanted, replace(scope, boundary=""))]
 
 
 def _used(action: str, services: Collection[str], properties: set[str]) -> bool:

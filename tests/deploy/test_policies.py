@@ -94,6 +94,8 @@ EVERYWHERE = {
     "application-autoscaling": "a scalable target's ARN is random",
     "autoscaling": "its Describe actions take no resource",
     "cloudfront": "what is created has a random id, and the service is in no region",
+    "cloudformation:BatchDescribeTypeConfigurations": "types are no resource",
+    "cloudformation:DescribeStackDriftDetectionStatus": "takes the id of a detection",
     "cloudformation:GetHookResult": "no resource is documented",
     "cloudformation:ListHookResults": "no resource is documented",
     "cloudwatch:GetMetricData": "takes no resource",
@@ -132,10 +134,14 @@ def deployer_of(config: sc.Config, role_arn: str = ROLE) -> list[dict[str, Any]]
     return plain(policies.deployer(sc.set_of(sc.compose(config)), PLACE, role_arn))
 
 
+def drift_of(config: sc.Config) -> list[dict[str, Any]]:
+    return plain(policies.drift(sc.set_of(sc.compose(config)), PLACE))
+
+
 def operator_of(config: sc.Config) -> list[dict[str, Any]]:
-    """Whoever has all three: deploys, pushes images and runs commands."""
+    """Whoever has all four: deploys, pushes images, runs commands and asks for drift."""
     running = policies.commands(sc.set_of(sc.compose(config)), PLACE)
-    return [*deployer_of(config), *plain(policies.images(PLACE)), *plain(running)]
+    return [*deployer_of(config), *plain(policies.images(PLACE)), *plain(running), *drift_of(config)]
 
 
 def everything(config: sc.Config) -> list[dict[str, Any]]:
@@ -174,6 +180,9 @@ def test_the_deployer_may_do_all_that_the_program_calls_and_nothing_else() -> No
     also |= {"s3:ListBucket"}  # `exists`, which doctor shares with bootstrap
     # The builder's own calls, the AWS command line's, and the command that `run` prints.
     also |= {f"ecr:{name}" for name in BUILDER} | {"ecs:ExecuteCommand", "ecs:StopTask"}
+    # CloudFormation reads each resource in the name of who asks for drift, and looks up how types are configured.
+    also |= granted(plain(service_role.readers(sc.set_of(sc.compose(EVERYTHING)), PLACE)))
+    also |= {"cloudformation:BatchDescribeTypeConfigurations", "cloudformation:DetectStackResourceDrift"}
     also |= {"kms:GenerateDataKey"}  # the AWS command line's, for sessions that are encrypted
     allowed = granted(operator_of(EVERYTHING))
     assert needed - allowed - {"cloudformation:ListStacks"} == set()  # only the emulator is asked for all stacks
@@ -184,7 +193,19 @@ def test_the_fake_refuses_what_no_policy_allows() -> None:
     """So whatever any test of the deployer makes a command call there is in the policies."""
     assert {"ecs:RunTask", "ecr:DescribeImages", "cloudformation:GetHookResult"} <= allowed()
     with pytest.raises(AssertionError, match="no policy that `policies` writes allows"):
-        World().aws().once("cloudformation", "detect_stack_drift", StackName="web")
+        World().aws().once("cloudformation", "describe_account_limits")
+
+
+def test_whoever_asks_for_drift_may_read_every_type_of_the_set_and_change_nothing(config: sc.Config) -> None:
+    templates = sc.set_of(sc.compose(config))
+    found = granted(drift_of(config))
+    verbs = {action.partition(":")[2] for action in found}
+    assert all(re.match("BatchDescribe|BatchGet|Describe|Detect|Get|List", verb) for verb in verbs)
+    for kind in {one["Type"] for template in templates.values() for one in template["Resources"].values()}:
+        reading = [one for one in service_role.handler_actions(kind, ("read",)) if service_role.READING(one)]
+        own = [one for one in reading if one.partition(":")[0] in {action.partition(":")[0] for action in found}]
+        assert not reading or own, kind
+        assert not [one for one in own if not any(fnmatchcase(one, wide) for wide in found)], kind
 
 
 def test_every_statement_has_a_name_of_its_own(config: sc.Config) -> None:
@@ -432,6 +453,7 @@ def deployer_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[U
         account.client("s3").create_bucket(Bucket=account.bucket)
         place = Scope("web", account.bucket, account.number, emulator.region)
         wanted = documents("deployer", policies.deployer(sc.set_of(sc.compose()), place, ROLE))
+        wanted |= documents("drift", policies.drift(sc.set_of(sc.compose()), place))
         wanted["emulator.json"] = quirks(place)
         iam = account.client("iam")
         iam.create_user(UserName="deployer")
@@ -461,7 +483,7 @@ def test_over_http_the_deployers_policy_is_enough_from_the_first_deployment_to_t
     assert result(deploy(2)) == (0, "no_change", "UPDATE_COMPLETE")
     deployer_user.fail_once()
     assert result(deploy(3)) == (4, "rolled_back", "UPDATE_ROLLBACK_COMPLETE")
-    for command in (["status"], ["alarms"], ["events"], ["outputs"], ["diagnose"], ["rollout"], ["restart"],
+    for command in (["status"], ["alarms"], ["drift"], ["events"], ["outputs"], ["diagnose"], ["rollout"], ["restart"],
                     ["scale", "web", "--min", "3", "--for", "2h"], ["scale", "web", "--reset"], ["logs"],
                     ["image", "list"], ["rollback", "--yes"], ["cancel", "--yes"], ["publish", *bucket]):  # fmt: skip
         done = run(*command)

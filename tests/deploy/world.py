@@ -24,7 +24,7 @@ from scaleout_cfn.aws.client import Aws, Target
 from scaleout_cfn.aws.pace import Pace
 from scaleout_cfn.composing import compose
 from scaleout_cfn.permissions.grants import Scope, plain
-from scaleout_cfn.permissions.policies import commands, deployer, images
+from scaleout_cfn.permissions.policies import commands, deployer, drift, images
 from scaleout_cfn.rendering import set_of
 
 from .cloudformation import CloudFormation, Refused
@@ -190,10 +190,12 @@ def action_of(service: str, operation: str) -> set[str]:
 
 @functools.cache
 def allowed() -> set[str]:
-    """What the policies of whoever deploys, pushes images and runs commands allow, and `bootstrap` needs besides."""
+    """What the policies of whoever deploys, pushes images, runs commands and asks for drift allow, and what `bootstrap`
+    needs."""
     scope = Scope("web", "artifacts", ACCOUNT, REGION)
     templates = set_of(compose(EVERYTHING))
     statements = [*deployer(templates, scope, "*"), *images(scope), *commands(templates, scope)]
+    statements += drift(templates, scope)
     actions = {action for one in plain(statements) for action in one["Action"]}
     return actions | BOOTSTRAP | {"s3:PutPublicAccessBlock"}
 

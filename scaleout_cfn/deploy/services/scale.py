@@ -24,7 +24,7 @@ from scaleout_cfn.deploy.services.restart import require_calm
 from scaleout_cfn.errors import ApiError, Next, UsageError
 from scaleout_cfn.schedules import At, Rate, firings, parsed
 
-__all__ = ["Bounds", "Scaled", "data", "reset", "scale", "scaled_in", "sentence"]
+__all__ = ["TARGET", "Bounds", "Scaled", "data", "reset", "scale", "scaled_in", "sentence"]
 
 #: The name of the action that takes the bounds back. No schedule of a config has it: that would be its own.
 ACTION = "scaleout-cfn-scale"
