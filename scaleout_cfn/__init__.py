@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         Queue,
         Registry,
         RegistryPipeline,
+        Roles,
         Route,
         Scaling,
         Schedule,
@@ -141,7 +142,7 @@ _HOMES = {
         " ExistingLoadBalancer ExistingVpc ExistingWebAcl FargateCapacity FireLensSidecar GitHubPipeline GivenKey"
         " HealthCheck Http InitSidecar InternalService ManagedCapacity NewLoadBalancer NewVpc NewWebAcl NoPipeline"
         " NodeScaling Observability Oidc OtelSidecar OwnKey Permissions PolicyStatement ProxySidecar Queue"
-        " Registry RegistryPipeline Route Scaling Schedule Section SourcePipeline StandIn StepAdjustment"
+        " Registry RegistryPipeline Roles Route Scaling Schedule Section SourcePipeline StandIn StepAdjustment"
         " StepScaling TargetTracking TrustStore WebAlarms WebDeployment WebService WorkerService tunable"
     ),
     "config.attachments": "Bucket Postgres Table Valkey",
@@ -227,6 +228,7 @@ __all__ = [
     "Report",
     "ResourceArn",
     "RoleArn",
+    "Roles",
     "Route",
     "ScaleoutError",
     "Scaling",

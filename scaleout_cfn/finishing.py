@@ -1,26 +1,36 @@
-"""What holds for every resource of a set: the boundary of roles, and tags."""
+"""What holds for every resource of a set: how roles are named and bounded, what groups let out, and tags."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from troposphere import AWSObject, Sub, Tags, autoscaling, cloudformation, ec2, iam
+from troposphere import AWSObject, Ref, Select, Split, Sub, Tags, autoscaling, cloudformation, ec2, iam
 from troposphere.validators.autoscaling import Tags as GroupTags
 
-from scaleout_cfn.config import Config
-from scaleout_cfn.stack import Stack
+from scaleout_cfn.config import Config, NewVpc
+from scaleout_cfn.errors import SetError
+from scaleout_cfn.iam import in_parts
+from scaleout_cfn.stack import Stack, pascal
 
 __all__ = ["finish"]
 
+#: Of a role's name: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+ROLE_NAME_CHARACTERS = 64
+#: Managed policies of a role, before the quota is raised, as that page says.
+ATTACHED = 10
 #: What tags are called where they are not called Tags.
 OTHER_TAGS = {"AWS::EFS::AccessPoint": "AccessPointTags", "AWS::EFS::FileSystem": "FileSystemTags"}
 
 
 def finish(stack: Stack, config: Config) -> None:
-    """What holds for every resource: the boundary of roles, and tags wherever CloudFormation takes them."""
-    for title, resource in stack.template.resources.items():
-        if config.permissions_boundary and isinstance(resource, iam.Role):
-            resource.PermissionsBoundary = config.permissions_boundary
+    """What holds for every resource: the rules of the house, and tags wherever CloudFormation takes them."""
+    for title, resource in list(stack.template.resources.items()):
+        if isinstance(resource, iam.Role):
+            _finish_role(stack, resource, config)
+        elif isinstance(resource, iam.InstanceProfile) and config.roles.path != "/":
+            resource.Path = config.roles.path
+        elif isinstance(resource, ec2.SecurityGroup):
+            _finish_group(resource, config)
         named = {"Name": Sub("${AWS::StackName}/" + title), **config.tags}
         if isinstance(resource, cloudformation.Stack):
             # CloudFormation hands these on to what is inside. A Name there would be the same for all.
@@ -39,6 +49,69 @@ def finish(stack: Stack, config: Config) -> None:
             resource.Tags = _with_own(resource, named)
         elif resource.resource_type in OTHER_TAGS:
             setattr(resource, OTHER_TAGS[resource.resource_type], Tags(named))
+
+
+def _finish_role(stack: Stack, role: iam.Role, config: Config) -> None:
+    if config.permissions_boundary:
+        role.PermissionsBoundary = config.permissions_boundary
+    if config.roles.path != "/":
+        role.Path = config.roles.path
+    if config.roles.prefix:
+        begins = f"{config.roles.prefix}{stack.title}-{role.title}-"
+        if len(begins) + 8 > ROLE_NAME_CHARACTERS:
+            raise SetError(
+                [
+                    f"roles.prefix: with it the role {role.title} of {stack.title} has a name of {len(begins) + 8}"
+                    f" characters, and {ROLE_NAME_CHARACTERS} are allowed; give a shorter one"
+                ]
+            )
+        # Of the stack's own id, so that two sets in an account have different ones.
+        own = Select(0, Split("-", Select(2, Split("/", Ref("AWS::StackId")))))
+        role.RoleName = Sub(f"{begins}${{Own}}", Own=own)
+    if not config.roles.inline_policies:
+        _manage_policies(stack, role, config)
+
+
+def _manage_policies(stack: Stack, role: iam.Role, config: Config) -> None:
+    """The same policies as managed ones, which the role names: it may do nothing before it may all."""
+    attached = list(role.properties.get("ManagedPolicyArns", []))
+    for policy in role.properties.pop("Policies", []):
+        for number, document in enumerate(in_parts(policy.PolicyDocument), 1):
+            title = f"{role.title}{pascal(policy.PolicyName)}{number if number > 1 else ''}"
+            managed = iam.ManagedPolicy(title, PolicyDocument=document)
+            if config.roles.path != "/":
+                managed.Path = config.roles.path
+            attached.append(stack.add(managed).ref())
+    if len(attached) > ATTACHED:
+        raise SetError(
+            [
+                f"roles.inline_policies: {role.title} in {stack.title} would have {len(attached)} managed"
+                f" policies, and an account begins with {ATTACHED} a role; set it to true, or name fewer of your own"
+            ]
+        )
+    if attached:
+        role.ManagedPolicyArns = attached
+
+
+def _finish_group(group: ec2.SecurityGroup, config: Config) -> None:
+    network = config.network
+    if not isinstance(network, NewVpc) or not network.explicit_egress or "SecurityGroupEgress" in group.properties:
+        return
+    rules = [
+        ec2.SecurityGroupRule(
+            Description="To the VPC's own addresses", IpProtocol="tcp", FromPort=0, ToPort=65535, CidrIp=network.cidr
+        ),
+        ec2.SecurityGroupRule(
+            Description="HTTPS to anywhere", IpProtocol="tcp", FromPort=443, ToPort=443, CidrIp="0.0.0.0/0"
+        ),
+    ]
+    if network.ipv6:
+        rules.append(
+            ec2.SecurityGroupRule(
+                Description="HTTPS to anywhere", IpProtocol="tcp", FromPort=443, ToPort=443, CidrIpv6="::/0"
+            )
+        )
+    group.SecurityGroupEgress = rules
 
 
 def _with_own(resource: AWSObject, named: dict[str, Any]) -> Any:

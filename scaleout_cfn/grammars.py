@@ -46,6 +46,7 @@ __all__ = [
     "problem_of_oidc_provider",
     "problem_of_operator",
     "problem_of_path",
+    "problem_of_path_of_roles",
     "problem_of_policy",
     "problem_of_pull_from",
     "problem_of_queue",
@@ -739,6 +740,17 @@ def problem_of_path(text: str) -> str:
         return f"it has {len(text)} characters; allowed are 1024"
     if not re.fullmatch("[!-~]+", text):
         return "a path holds visible ASCII characters; write others as percent and their code, a space as %20"
+    return ""
+
+
+def problem_of_path_of_roles(text: str) -> str:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html"""
+    if not text.startswith("/") or not text.endswith("/"):
+        return f"a path begins and ends with a slash: /{text.strip('/')}/" if text else "a path is / at least"
+    if len(text) > 512:
+        return f"it has {len(text)} characters; allowed are 512"
+    if text != "/" and not re.fullmatch(r"(/[\w+=,.@-]+)+/", text, re.ASCII):
+        return "between slashes stand letters, digits and + = , . @ _ -, as in /teams/shop/"
     return ""
 
 

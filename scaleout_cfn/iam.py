@@ -47,6 +47,7 @@ __all__ = [
     "cluster_arn",
     "deploy_image",
     "in_any_partition",
+    "in_parts",
     "intend",
     "join_cluster",
     "key_policy",
@@ -65,6 +66,7 @@ __all__ = [
     "read_secret",
     "read_secrets",
     "receive_balancer_logs",
+    "receive_bucket_logs",
     "receive_messages",
     "refuse_plain_http",
     "run_pipeline",
@@ -519,12 +521,24 @@ def permit(permissions: Permissions) -> PolicyDocument:
 #: What the inline policies of a role may come to.
 #: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html#reference_iam-quotas-entity-length
 INLINE_CHARACTERS = 10_240
+#: Of one managed policy, as that page says.
+MANAGED_CHARACTERS = 6_144
 
 
 def characters(document: PolicyDocument) -> int:
     """How long IAM finds a policy: it counts no space. What comes from a resource counts as it is written."""
     text = json.dumps(encode_to_dict(document), separators=(",", ":"))
     return len(re.sub(r'\{"Fn::Sub":("[^"]*")\}', r"\1", text).replace("${AWS::Partition}", "aws"))
+
+
+def in_parts(document: PolicyDocument) -> list[PolicyDocument]:
+    """A policy as as few managed policies as it fits into, each statement whole."""
+    parts: list[list[Statement]] = [[]]
+    for statement in document.Statement:
+        if parts[-1] and characters(_document(*parts[-1], statement)) > MANAGED_CHARACTERS:
+            parts.append([])
+        parts[-1].append(statement)
+    return [_document(*part) for part in parts]
 
 
 def receive_balancer_logs(bucket_arn: object) -> PolicyDocument:
@@ -548,6 +562,24 @@ def receive_balancer_logs(bucket_arn: object) -> PolicyDocument:
                     }
                 )
             ),
+        ),
+        _tls_only("s3", [bucket_arn, Join("", [bucket_arn, "/*"])]),
+    )
+
+
+def receive_bucket_logs(bucket_arn: Any) -> PolicyDocument:
+    """Let S3 write the logs of this account's buckets to one, and let nobody near it without TLS.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html
+    """
+    return _document(
+        Statement(
+            Sid="Deliver",
+            Effect=Allow,
+            Principal=Principal("Service", "logging.s3.amazonaws.com"),
+            Action=[s3.PutObject],
+            Resource=[Join("", [bucket_arn, "/*"])],
+            Condition=Condition(StringEquals({"aws:SourceAccount": Ref("AWS::AccountId")})),
         ),
         _tls_only("s3", [bucket_arn, Join("", [bucket_arn, "/*"])]),
     )
@@ -682,14 +714,17 @@ def deploy_image(
     boundary: str,
     managed_policies: Collection[str] = (),
     volumes: bool = False,
+    path: str = "/",
+    policy_prefixes: Sequence[object] = (),
 ) -> PolicyDocument:
     """Bring an image to the services that run it by an update of the root stack, and nothing else.
 
     `root` is the root stack's name, `titles` those of the services' stacks, `role_prefixes` what the names of their
     roles begin with, `reaching` whether they let themselves in to others, `managed_policies` what is attached to
-    their roles, and `volumes` whether ECS makes volumes for their tasks. Besides the change set
-    itself all is for CloudFormation alone, which works with its caller's permissions where the stack has no role of
-    its own: whoever has these permissions cannot use them past the stack.
+    their roles, `volumes` whether ECS makes volumes for their tasks, `path` that of roles and policies, and
+    `policy_prefixes` what the names of their managed policies begin with, where these are the set's own. Besides the
+    change set itself all is for CloudFormation alone, which works with its caller's permissions where the stack has no
+    role of its own: whoever has these permissions cannot use them past the stack.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/fas-requests-and-permission-evaluation.html
 
     The actions are those that CloudFormation's handlers call for the types of the services' stacks.
@@ -704,7 +739,7 @@ def deploy_image(
     via = Condition(called)
     bounded = [StringEquals({"iam:PermissionsBoundary": boundary})] if boundary else []
     roles = [
-        Sub("arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${Prefix}*", {"Prefix": prefix})
+        Sub(f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role{path}${{Prefix}}*", {"Prefix": prefix})
         for prefix in role_prefixes
     ]
     templates = Sub("arn:${AWS::Partition}:s3:::${Bucket}/*", {"Bucket": templates_bucket})
@@ -763,6 +798,15 @@ def deploy_image(
         attach = _actions("iam:AttachRolePolicy")
         statements.append(_allow("AttachPolicies", attach, roles, Condition([called, *bounded, these])))
         statements.append(_allow("DetachPolicies", _actions("iam:DetachRolePolicy"), roles, via))
+    if policy_prefixes:
+        own = [
+            Sub(f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:policy{path}${{Prefix}}*", {"Prefix": prefix})
+            for prefix in policy_prefixes
+        ]
+        attached = Condition([called, *bounded, ArnLike({"iam:PolicyARN": own})])
+        statements.append(_allow("OwnPolicies", _actions(*OWN_POLICIES), own, via))
+        statements.append(_allow("AttachOwnPolicies", _actions("iam:AttachRolePolicy"), roles, attached))
+        statements.append(_allow("DetachOwnPolicies", _actions("iam:DetachRolePolicy"), roles, via))
     if reaching:
         groups = [here(f"ec2:{kind}/*") for kind in ("security-group", "security-group-rule")]
         statements.append(_allow("SecurityGroups", _actions(*INGRESS), groups, via))
@@ -813,6 +857,16 @@ ROLES = (
 )
 #: What a permissions boundary can be asked of.
 ROLE_CONTENT = ("iam:CreateRole", "iam:PutRolePolicy")
+OWN_POLICIES = (
+    "iam:CreatePolicy",
+    "iam:CreatePolicyVersion",
+    "iam:DeletePolicy",
+    "iam:DeletePolicyVersion",
+    "iam:GetPolicy",
+    "iam:GetPolicyVersion",
+    "iam:ListEntitiesForPolicy",
+    "iam:ListPolicyVersions",
+)
 SCALING = (
     "application-autoscaling:DeleteScalingPolicy",
     "application-autoscaling:DeleteScheduledAction",

@@ -14,6 +14,7 @@ from troposphere import AWSHelperFn, Join
 __all__ = [
     "AccessPointId",
     "AlarmNames",
+    "BucketName",
     "CapacityProviderName",
     "CertificateArn",
     "ClusterName",
@@ -179,6 +180,10 @@ class LoadBalancerName(Value):
     """The last part of a load balancer's ARN, as metrics want it: `app/name/id`."""
 
     meaning = "The load balancer as CloudWatch names it."
+
+
+class BucketName(Value):
+    meaning = "The bucket that what is asked of buckets is logged to."
 
 
 class ClusterName(Value):

@@ -134,6 +134,8 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
             },
         ]
     ),
+    "required_tags": st.sampled_from([(), ("team",)]),
+    "prefix": st.sampled_from(["", "acme-"]),
     "key_arn": st.just(KEY.format("eu-central-1")),
     "secrets_keys": st.sampled_from([(), (KEY.format("us-east-1"),)]),
     "health_command": st.sampled_from([(), ("python3", "-c", "print('ok')")]),
@@ -320,6 +322,11 @@ replace = msgspec.structs.replace
 def configs(draw: st.DrawFn) -> Config:
     """Configs that are allowed: drawn from the whole space, then made to agree with themselves."""
     config: Config = draw(sections(Config))
+    config = replace(
+        config,
+        tags={**dict.fromkeys(config.required_tags, "shop"), **config.tags},
+        roles=replace(config.roles, path=draw(st.sampled_from(["/", "/teams/shop/"]))),
+    )
     config = replace(config, capacity={name: draw(_pool(pool)) for name, pool in config.capacity.items()})
     services: dict[str, AnyService] = {}
     for name in sorted(config.services):

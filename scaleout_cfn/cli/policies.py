@@ -76,6 +76,8 @@ def policies(
         account,
         region,
         config.permissions_boundary,
+        config.roles.path,
+        config.roles.prefix,
     )
     texts = {
         **grants.documents("deployer", rendered.deployer(templates, scope, role_arn)),

@@ -34,6 +34,7 @@ from scaleout_cfn.config.ground import (
     Observability,
     Registry,
 )
+from scaleout_cfn.config.house import Roles
 from scaleout_cfn.config.permissions import Permissions, PolicyStatement
 from scaleout_cfn.config.pools import Capacity, Ec2Capacity, FargateCapacity, ManagedCapacity
 from scaleout_cfn.config.queues import Queue
@@ -129,6 +130,7 @@ __all__ = [
     "Queue",
     "Registry",
     "RegistryPipeline",
+    "Roles",
     "Route",
     "Scaling",
     "Schedule",
@@ -150,6 +152,9 @@ __all__ = [
 ]
 
 
+TAG_KEY = r"^(?!aws:)[\w .:/=+@-]{1,128}$"
+
+
 class Config(Section, frozen=True, kw_only=True):
     """Everything that a stack set can be told."""
 
@@ -164,7 +169,7 @@ class Config(Section, frozen=True, kw_only=True):
     ] = "web"
     tags: Annotated[
         dict[
-            Annotated[str, tunable("A key.", pattern=r"^(?!aws:)[\w .:/=+@-]{1,128}$", problem_of=problem_of_tag_key)],
+            Annotated[str, tunable("A key.", pattern=TAG_KEY, problem_of=problem_of_tag_key)],
             Annotated[str, tunable("A value.", pattern=r"^[\w .:/=+@-]{1,256}$", problem_of=problem_of_tag_value)],
         ],
         tunable("Tags of every resource that takes tags.", max_length=40),
@@ -201,6 +206,11 @@ class Config(Section, frozen=True, kw_only=True):
             problem_of=or_empty(problem_of_boundary),
         ),
     ] = ""
+    required_tags: Annotated[
+        tuple[Annotated[str, tunable("A key.", pattern=TAG_KEY, problem_of=problem_of_tag_key)], ...],
+        tunable("Keys that tags must have, as a company's rules say.", max_length=40),
+    ] = ()
+    roles: Annotated[Roles, tunable("How the roles of the set are named and given their policies.")] = Roles()
     encryption: Annotated[
         AwsKeys | OwnKey | GivenKey,
         tunable("By whose keys what is at rest is encrypted: AWS's, one of the set's own, or a given one."),

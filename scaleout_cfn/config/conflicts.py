@@ -24,6 +24,7 @@ from scaleout_cfn.config import (
 )
 from scaleout_cfn.config.attachments import attachment_conflicts, used_by_conflicts
 from scaleout_cfn.config.balancer_conflicts import balancer_conflicts, balancer_remarks, named_by_balancer
+from scaleout_cfn.config.house import tag_conflicts
 from scaleout_cfn.config.permissions import named_in
 from scaleout_cfn.config.queue_conflicts import queue_conflicts, receivers
 from scaleout_cfn.config.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
@@ -47,6 +48,7 @@ def conflicts(config: Config) -> list[Conflict]:
     if dangling := list(_names(config)):
         return dangling  # all else asks what the names stand for
     return [
+        *tag_conflicts(config.required_tags, config.tags),
         *_place(config),
         *_network(config),
         *balancer_conflicts(config),

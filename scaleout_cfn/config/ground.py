@@ -52,6 +52,13 @@ class NewVpc(Section, frozen=True, kw_only=True, tag_field="kind", tag="new"):
         ),
     ] = "single-nat"
     ipv6: Annotated[bool, tunable("Dual-stack: IPv6 beside IPv4 in the VPC and on the load balancer.")] = False
+    explicit_egress: Annotated[
+        bool,
+        tunable(
+            "Let tasks and nodes out to the VPC's own addresses and by HTTPS alone; otherwise security groups let out"
+            " to anywhere."
+        ),
+    ] = False
     flow_logs: Annotated[bool, tunable("Log the VPC's traffic to CloudWatch Logs.")] = False
 
 
@@ -129,6 +136,10 @@ class Observability(Section, frozen=True, kw_only=True):
     """How long logs are kept, and who is told of alarms."""
 
     log_retention_days: Annotated[RetentionDays, tunable("How long logs are kept.", unit="days")] = 30
+    bucket_logs: Annotated[
+        bool,
+        tunable("Log what is asked of the set's buckets to a bucket for that alone, which outlives the stack."),
+    ] = False
     keep_logs: Annotated[bool, tunable("Keep the log groups when the stack is deleted.")] = False
     alarm_email: Annotated[
         str,

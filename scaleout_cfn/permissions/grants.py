@@ -45,8 +45,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "events": ("arn:{partition}:events:{region}:{account}:rule/{begins}*",),
     "iam": (
-        "arn:{partition}:iam::{account}:instance-profile/{begins}*",
-        "arn:{partition}:iam::{account}:role/{begins}*",
+        "arn:{partition}:iam::{account}:instance-profile{path}{begins}*",
+        "arn:{partition}:iam::{account}:policy{path}{begins}*",
+        "arn:{partition}:iam::{account}:role{path}{roles}*",
     ),
     # A key has no name of ours, and one that is given may be another account's: its policy decides.
     "kms": (
@@ -65,13 +66,19 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Scope:
-    """Where the policies are for. An asterisk for what is not known. `boundary` bounds every role of the set."""
+    """Where the policies are for. An asterisk for what is not known.
+
+    `boundary` bounds every role of the set; `path` and `prefix` are what their names begin with, where that is not
+    CloudFormation's choice.
+    """
 
     stack: str
     bucket: str
     account: str = "*"
     region: str = "*"
     boundary: str = ""
+    path: str = "/"
+    prefix: str = ""
 
     @property
     def partition(self) -> str:
@@ -90,6 +97,8 @@ class Scope:
             account=self.account,
             stack=self.stack,
             begins=self.begins,
+            path=self.path,
+            roles=self.prefix or self.begins,
             small=self.begins.lower(),
             bucket=self.bucket,
         )

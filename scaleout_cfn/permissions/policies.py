@@ -127,7 +127,7 @@ def commands(templates: Mapping[str, Template], scope: Scope) -> list[Statement]
     cluster = scope.arn("arn:{partition}:ecs:{region}:{account}:cluster/{begins}*")
     task = scope.arn("arn:{partition}:ecs:{region}:{account}:task/{begins}*")
     definition = scope.arn("arn:{partition}:ecs:{region}:{account}:task-definition/{begins}*")
-    roles = scope.arn("arn:{partition}:iam::{account}:role/{begins}*")
+    roles = scope.arn("arn:{partition}:iam::{account}:role{path}{roles}*")
     to_tasks = Condition(StringEquals({"iam:PassedToService": "ecs-tasks.amazonaws.com"}))
     return [
         *_encrypt_sessions(templates, scope),

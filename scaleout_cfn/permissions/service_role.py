@@ -288,7 +288,7 @@ def _by_service(actions: Iterable[str], scope: Scope) -> Iterator[Statement]:
         if service == "iam" and scope.boundary:
             of_service -= BOUNDED
             bounded = Condition(StringEquals({"iam:PermissionsBoundary": scope.boundary}))
-            roles = scope.arn("arn:{partition}:iam::{account}:role/{begins}*")
+            roles = scope.arn("arn:{partition}:iam::{account}:role{path}{roles}*")
             yield allow("IamBounded", BOUNDED, [roles], bounded)
         everywhere = of_service if service not in NAMES else of_service & NO_RESOURCE
         if everywhere:
@@ -319,7 +319,7 @@ def _roles(resources: Sequence[Mapping[str, Any]], types: Collection[str], scope
         yield allow(
             "PassRoles",
             ["iam:PassRole"],
-            [scope.arn("arn:{partition}:iam::{account}:role/{begins}*")],
+            [scope.arn("arn:{partition}:iam::{account}:role{path}{roles}*")],
             Condition(StringEquals({"iam:PassedToService": trusted})),
         )
     if linked := sorted({name for kind, name in LINKED_ROLES.items() if kind in types}):

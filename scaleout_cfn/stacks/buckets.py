@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from troposphere import s3
+from troposphere import Sub, s3
 
-from scaleout_cfn.values import KeyArn
+from scaleout_cfn.values import BucketName, KeyArn
 
 
-def expiring_bucket(title: str, days: int, deletion_policy: str, key: KeyArn | None = None) -> s3.Bucket:
+def expiring_bucket(
+    title: str, days: int, deletion_policy: str, key: KeyArn | None = None, logs: BucketName | None = None
+) -> s3.Bucket:
     """A private, encrypted and versioned bucket, what is in which expires after `days`.
 
     CloudFormation cannot delete a bucket that holds something, so it is never replaced, and `deletion_policy` says when
@@ -21,7 +23,7 @@ def expiring_bucket(title: str, days: int, deletion_policy: str, key: KeyArn | N
         by_key = s3.ServerSideEncryptionByDefault(SSEAlgorithm="aws:kms", KMSMasterKeyID=key)
         # One data key for many objects: without, each object asks KMS.
         rule = s3.ServerSideEncryptionRule(ServerSideEncryptionByDefault=by_key, BucketKeyEnabled=True)
-    return s3.Bucket(
+    bucket = s3.Bucket(
         title,
         BucketEncryption=s3.BucketEncryption(ServerSideEncryptionConfiguration=[rule]),
         PublicAccessBlockConfiguration=s3.PublicAccessBlockConfiguration(
@@ -43,3 +45,7 @@ def expiring_bucket(title: str, days: int, deletion_policy: str, key: KeyArn | N
         DeletionPolicy=deletion_policy,
         UpdateReplacePolicy="Retain",
     )
+    if logs is not None:
+        prefix = Sub("${AWS::StackName}/")
+        bucket.LoggingConfiguration = s3.LoggingConfiguration(DestinationBucketName=logs, LogFilePrefix=prefix)
+    return bucket

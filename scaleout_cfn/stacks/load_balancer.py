@@ -13,6 +13,7 @@ from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import error_share
 from scaleout_cfn.stacks.buckets import expiring_bucket
 from scaleout_cfn.values import (
+    BucketName,
     DnsName,
     HostedZoneId,
     ListenerArn,
@@ -37,7 +38,15 @@ class Outputs(Struct, frozen=True):
     url: Text
 
 
-def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds, topic: TopicArn) -> Outputs:
+def build(
+    stack: Stack,
+    config: Config,
+    *,
+    vpc_id: VpcId,
+    subnets: SubnetIds,
+    topic: TopicArn,
+    bucket_logs: BucketName | None,
+) -> Outputs:
     settings = config.load_balancer
     assert isinstance(settings, NewLoadBalancer)
     group = stack.add(
@@ -65,7 +74,7 @@ def build(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds, to
         SecurityGroups=[group.ref()],
     )
     if settings.access_logs:
-        bucket, policy = _log_bucket(stack, settings.access_logs_days)
+        bucket, policy = _log_bucket(stack, settings.access_logs_days, bucket_logs)
         attributes["access_logs.s3.bucket"] = bucket.ref()
         balancer.DependsOn = policy.title
     balancer.LoadBalancerAttributes = [
@@ -257,8 +266,8 @@ def _alias_records(stack: Stack, config: Config, domain: Domain, target: AliasTa
         )
 
 
-def _log_bucket(stack: Stack, days: int) -> tuple[s3.Bucket, s3.BucketPolicy]:
-    bucket = stack.add(expiring_bucket("AccessLogs", days, "RetainExceptOnCreate"))
+def _log_bucket(stack: Stack, days: int, logs: BucketName | None) -> tuple[s3.Bucket, s3.BucketPolicy]:
+    bucket = stack.add(expiring_bucket("AccessLogs", days, "RetainExceptOnCreate", logs=logs))
     policy = stack.add(
         s3.BucketPolicy(
             "AccessLogsPolicy", Bucket=bucket.ref(), PolicyDocument=receive_balancer_logs(bucket.get_att("Arn"))

@@ -28,7 +28,7 @@ from scaleout_cfn.iam import (
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.buckets import expiring_bucket
 from scaleout_cfn.stacks.keys import under_key
-from scaleout_cfn.values import KeyArn, RepositoryArn, RepositoryName, RoleArn, StackName, Text
+from scaleout_cfn.values import BucketName, KeyArn, RepositoryArn, RepositoryName, RoleArn, StackName, Text
 from scaleout_cfn.yaml_text import to_yaml
 
 # Long enough for a rolling deployment that the circuit breaker ends, and for the wait for another one before it.
@@ -60,13 +60,14 @@ def build(
     repository_arn: RepositoryArn,
     repository_name: RepositoryName | None,
     key: KeyArn | None,
+    bucket_logs: BucketName | None,
 ) -> Outputs:
     deploying = _deploying(unit, root_stack)
     if isinstance(unit.settings.pipeline, GitHubPipeline):
         return _github(stack, unit.settings.pipeline, unit.config.stack_name, repository_arn, deploying)
 
     assert repository_uri is not None
-    bucket = _artifacts(stack, key)
+    bucket = _artifacts(stack, key, bucket_logs)
     where = {"STACK": root_stack, "REPOSITORY_URI": repository_uri, "PARAMETER": f"{unit.title}ImageUri"}
     deploy = _project(stack, unit, bucket, key, "Deploy", where, ["pipeline_deploy.sh"], deploying)
     if isinstance(unit.settings.pipeline, SourcePipeline):
@@ -104,30 +105,33 @@ def _deploying(unit: Unit, root_stack: StackName) -> iam.Policy:
     assert not isinstance(unit.settings.pipeline, NoPipeline)
     config = unit.config
     running = [other for other in with_stand_ins(units(config)) if other.image_owner == unit.name]
+    made = [_made_names(config.stack_name, other.service, root_stack) for other in running]
     document = deploy_image(
         root_stack,
         [other.service for other in running],
-        [_role_prefix(config.stack_name, other.service, root_stack) for other in running],
+        [f"{config.roles.prefix}{other.service}-" for other in running] if config.roles.prefix else made,
         unit.settings.pipeline.templates_bucket or Sub("scaleout-${AWS::AccountId}-${AWS::Region}"),
         reaching=any(other.lets_itself_in for other in running),
         boundary=config.permissions_boundary,
         managed_policies={arn for other in running for arn in other.managed_policies},
         volumes=any(other.has_disk for other in running),
+        path=config.roles.path,
+        policy_prefixes=() if config.roles.inline_policies else made,
     )
     return iam.Policy(PolicyName="deploy-image", PolicyDocument=document)
 
 
-def _role_prefix(stack_name: str, title: str, root_stack: StackName) -> object:
-    """What the names of the roles of a service's stack begin with. A name that is cut is known only from the config."""
+def _made_names(stack_name: str, title: str, root_stack: StackName) -> object:
+    """What names that CloudFormation makes in a service's stack begin with. One that is cut is known by the config."""
     begins = f"{stack_name}-{title}-"
     cut = len(begins) > SURE_OF_ROLE_NAME
     return begins[:SURE_OF_ROLE_NAME] if cut else Sub(f"${{Root}}-{title}-", Root=root_stack)
 
 
-def _artifacts(stack: Stack, key: KeyArn | None) -> s3.Bucket:
+def _artifacts(stack: Stack, key: KeyArn | None, logs: BucketName | None) -> s3.Bucket:
     # Without a key of the set CodePipeline encrypts what it puts here by AWS's for S3; the bucket's is for all else.
     # A pipeline runs as soon as it is made: a first deployment that fails meanwhile must be able to go back.
-    bucket = stack.add(expiring_bucket("Artifacts", ARTIFACT_DAYS, "Retain", key))
+    bucket = stack.add(expiring_bucket("Artifacts", ARTIFACT_DAYS, "Retain", key, logs))
     stack.add(
         s3.BucketPolicy("ArtifactsPolicy", Bucket=bucket.ref(), PolicyDocument=refuse_plain_http(bucket.get_att("Arn")))
     )

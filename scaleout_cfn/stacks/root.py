@@ -40,6 +40,7 @@ from scaleout_cfn.stacks import (
     service,
 )
 from scaleout_cfn.values import (
+    BucketName,
     ClusterName,
     EmailAddress,
     Flag,
@@ -123,7 +124,9 @@ def build(stack: Stack, config: Config) -> Outputs:
     logged = isinstance(config.network, NewVpc) and config.network.flow_logs
     net = given_network or stack.nest("Network", network.build, config, key=key if logged else None)
 
-    alb = _balancer(stack, config, net, told, key) if any(unit.is_web for unit in services) else None
+    logged_to = _bucket_logs(stack, config)
+
+    alb = _balancer(stack, config, net, told, key, logged_to) if any(unit.is_web for unit in services) else None
 
     ecs = stack.nest("Cluster", cluster.build, config, create_service_linked_role=create_service_linked_role, key=key)
 
@@ -271,6 +274,7 @@ def build(stack: Stack, config: Config) -> Outputs:
             repository_arn=repository_arn,
             repository_name=ground[unit.name].repository_name,
             key=None if isinstance(unit.settings.pipeline, GitHubPipeline) else key,
+            bucket_logs=None if isinstance(unit.settings.pipeline, GitHubPipeline) else logged_to,
         )
 
     return Outputs(
@@ -333,6 +337,15 @@ def _attachments(stack: Stack, config: Config, net: network.Outputs, key: KeyArn
     }
 
 
+def _bucket_logs(stack: Stack, config: Config) -> BucketName | None:
+    """Where what is asked of the set's buckets is logged, if that is wanted."""
+    if not config.observability.bucket_logs:
+        return None
+    from scaleout_cfn.stacks import bucket_logs  # here, for most sets have none
+
+    return stack.nest("BucketLogs", bucket_logs.build, config).bucket
+
+
 def _given_network(stack: Stack) -> network.Outputs:
     """A network that is there."""
     vpc_id = stack.ask("network.vpc_id", VpcId)
@@ -341,7 +354,12 @@ def _given_network(stack: Stack) -> network.Outputs:
 
 
 def _balancer(
-    stack: Stack, config: Config, net: network.Outputs, told: notifications.Outputs, key: KeyArn | None
+    stack: Stack,
+    config: Config,
+    net: network.Outputs,
+    told: notifications.Outputs,
+    key: KeyArn | None,
+    bucket_logs: BucketName | None,
 ) -> load_balancer.Outputs:
     """The set's own load balancer, or one that is there."""
     settings = config.load_balancer
@@ -358,7 +376,15 @@ def _balancer(
         subnets = stack.ask("network.load_balancer_subnets", SubnetIds)
     else:
         subnets = net.node_subnets if settings.scheme == "internal" else net.public_subnets
-    alb = stack.nest("LoadBalancer", load_balancer.build, config, vpc_id=net.vpc_id, subnets=subnets, topic=told.topic)
+    alb = stack.nest(
+        "LoadBalancer",
+        load_balancer.build,
+        config,
+        vpc_id=net.vpc_id,
+        subnets=subnets,
+        topic=told.topic,
+        bucket_logs=bucket_logs if settings.access_logs else None,
+    )
     if settings.maintenance:
         from scaleout_cfn.stacks import maintenance  # here, for it is there for an hour a year
 

@@ -26,7 +26,9 @@ def of_another_stack(stack: Stack, config: Config) -> NetOutputs:
 
 
 def of_ours_swapped(stack: Stack, config: Config, *, vpc_id: VpcId, subnets: SubnetIds, topic: TopicArn) -> None:
-    alb = stack.nest("LoadBalancer", load_balancer.build, config, vpc_id=vpc_id, subnets=subnets, topic=topic)
+    alb = stack.nest(
+        "LoadBalancer", load_balancer.build, config, vpc_id=vpc_id, subnets=subnets, topic=topic, bucket_logs=None
+    )
     stack.nest(
         "Capacity",
         capacity.build,
@@ -45,7 +47,15 @@ def of_a_root_s_question_swapped(stack: Stack, config: Config) -> None:
     vpc_id = stack.ask("network.node_subnets", SubnetIds)
     topic = TopicArn("arn")
     subnets = SubnetIds([])
-    stack.nest("LoadBalancer", load_balancer.build, config, vpc_id=vpc_id, subnets=subnets, topic=topic)  # type: ignore[arg-type]
+    stack.nest(
+        "LoadBalancer",
+        load_balancer.build,
+        config,
+        vpc_id=vpc_id,  # type: ignore[arg-type]
+        subnets=subnets,
+        topic=topic,
+        bucket_logs=None,
+    )
 
 
 def a_root_that_wants_wires(stack: Stack, config: Config, *, image_uri: Text) -> root.Outputs:

@@ -1,0 +1,41 @@
+"""What a company asks of every set: how roles are named and given their policies, and which tags there are."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated
+
+from scaleout_cfn.config.tunables import Conflict, Section, tunable
+from scaleout_cfn.grammars import problem_of_path_of_roles
+
+__all__ = ["Roles", "tag_conflicts"]
+
+
+class Roles(Section, frozen=True, kw_only=True):
+    """The IAM roles of the set."""
+
+    path: Annotated[
+        str,
+        tunable(
+            "The path of roles, instance profiles and policies. A change makes them anew.",
+            pattern="^/([!-~]{1,510}/)?$",
+            problem_of=problem_of_path_of_roles,
+        ),
+    ] = "/"
+    prefix: Annotated[
+        str,
+        tunable(
+            "What the names of roles begin with; empty for names that CloudFormation makes. A change makes them anew,"
+            " and whoever deploys acknowledges CAPABILITY_NAMED_IAM.",
+            pattern=r"^[\w+=,.@-]{0,12}$",
+            allowed="up to 12 letters, digits and + = , . @ _ -, or nothing",
+        ),
+    ] = ""
+    inline_policies: Annotated[
+        bool, tunable("Whether policies are part of their roles; false for managed ones, as some auditors ask.")
+    ] = True
+
+
+def tag_conflicts(required: Sequence[str], tags: Mapping[str, str]) -> Iterator[Conflict]:
+    """Tags that every set must have, and this one has not."""
+    if missing := [key for key in required if key not in tags]:
+        lacks, example = " and no ".join(missing), ", ".join(f'"{key}" = "..."' for key in missing)
+        yield Conflict("tags", f"has no {lacks}, which required_tags asks for; give tags = {{{example}}}")
