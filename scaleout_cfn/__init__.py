@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         Http,
         InitSidecar,
         InternalService,
+        Job,
         ManagedCapacity,
         NewLoadBalancer,
         NewVpc,
@@ -140,7 +141,7 @@ _HOMES = {
         "Alarms AnyClient AwsKeys BindVolume CaBundle Certificate CloudFront Cluster Cognito Config"
         " ContainerSidecar Deployment Domain EbsVolume Ec2Capacity EfsOfService EfsVolume ExistingEfs"
         " ExistingLoadBalancer ExistingVpc ExistingWebAcl FargateCapacity FireLensSidecar GitHubPipeline GivenKey"
-        " HealthCheck Http InitSidecar InternalService ManagedCapacity NewLoadBalancer NewVpc NewWebAcl NoPipeline"
+        " HealthCheck Http InitSidecar InternalService Job ManagedCapacity NewLoadBalancer NewVpc NewWebAcl NoPipeline"
         " NodeScaling Observability Oidc OtelSidecar OwnKey Permissions PolicyStatement ProxySidecar Queue"
         " Registry RegistryPipeline Roles Route Scaling Schedule Section SourcePipeline StandIn StepAdjustment"
         " StepScaling TargetTracking TrustStore WebAlarms WebDeployment WebService WorkerService tunable"
@@ -203,6 +204,7 @@ __all__ = [
     "Http",
     "InitSidecar",
     "InternalService",
+    "Job",
     "KeyArn",
     "LogGroupName",
     "ManagedCapacity",

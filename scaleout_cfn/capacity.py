@@ -20,7 +20,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from scaleout_cfn.config import Config, Ec2Capacity, Scaling, Schedule
-from scaleout_cfn.config.units import Unit, units, with_stand_ins
+from scaleout_cfn.config.units import JobUnit, Unit, jobs_of, units, with_stand_ins
 from scaleout_cfn.errors import SetError
 
 __all__ = [
@@ -502,9 +502,35 @@ def fitting_tasks(config: Config) -> dict[str, int | None]:
                 service: most_tasks(demand, supply) if len(demands) == 1 else demand.max_tasks
                 for service, demand in demands.items()
             }
+    refusals += [reason for job in jobs_of(config) if (reason := _too_large(job))]
     if refusals:
         raise SetError(refusals)
     return most
+
+
+def _too_large(job: JobUnit) -> str:
+    """Why no node of its pool can hold a job's task; empty where one can, beside how many others nobody knows."""
+    pool, settings = job.pool, job.settings
+    if not isinstance(pool, Ec2Capacity):
+        return ""
+    demand = Demand(
+        service=job.name,
+        cpu_units=settings.cpu_units,
+        memory_mib=settings.memory_mib,
+        network_mode=job.network_mode,
+        min_tasks=0,
+        max_tasks=1,
+        minimum_healthy_percent=0,
+        maximum_percent=100,
+        gpus=settings.gpus,
+    )
+    small = [name for name in pool.instance_types if nodes_needed(instance_type(name), [demand]) is None]
+    if not small:
+        return ""
+    return (
+        f"{job.key}: a task of {_size(demand)} does not fit on {', '.join(small)}; give it less, or larger"
+        f" capacity.{job.pool_name}.instance_types"
+    )
 
 
 def demand_of(unit: Unit) -> Demand:

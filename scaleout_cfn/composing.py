@@ -9,7 +9,7 @@ import msgspec
 
 from scaleout_cfn.config import Config, Ec2Capacity
 from scaleout_cfn.config.file import checked
-from scaleout_cfn.config.units import units, with_stand_ins
+from scaleout_cfn.config.units import jobs_of, units, with_stand_ins
 from scaleout_cfn.errors import WiringError
 from scaleout_cfn.finishing import finish
 from scaleout_cfn.parameters import interface
@@ -35,7 +35,7 @@ def compose(config: Config | None = None, build: Callable[[Stack, Config], Any] 
     `build` is no root.
     """
     config = Config() if config is None or config == Config() else checked(config)
-    with_gpus = {unit.pool_name for unit in with_stand_ins(units(config)) if unit.settings.gpus}
+    with_gpus = {unit.pool_name for unit in (*with_stand_ins(units(config)), *jobs_of(config)) if unit.settings.gpus}
     pools = {
         name: msgspec.structs.replace(
             pool, machine_image=GPU_IMAGE if name in with_gpus else NODE_IMAGES[pool.architecture]

@@ -52,6 +52,7 @@ __all__ = [
     "join_cluster",
     "key_policy",
     "log_group_arn",
+    "look_for_tasks",
     "mount_file_system",
     "mounted_by_tls",
     "only_by_tls",
@@ -70,8 +71,10 @@ __all__ = [
     "receive_messages",
     "refuse_plain_http",
     "run_pipeline",
+    "run_task",
     "send_messages",
     "send_traces",
+    "start_guard",
     "start_pipeline",
     "use_attached",
     "use_key",
@@ -697,6 +700,38 @@ def run_pipeline(
     if repository_arn is not None:
         statements.append(_allow("ReadImage", [ecr.DescribeImages], [repository_arn]))
     return _document(*statements)
+
+
+def run_task(cluster_arn: object, cluster: object, role_arns: Sequence[object]) -> PolicyDocument:
+    """Begin tasks of the family that is named as its stack, in one cluster.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/CWE_IAM_role.html
+    """
+    family = "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:task-definition/${AWS::StackName}:*"
+    tasks = Sub("arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:task/${Cluster}/*", {"Cluster": cluster})
+    in_cluster = Condition(ArnEquals({"ecs:cluster": cluster_arn}))
+    return _document(
+        _allow("Run", [ecs.RunTask], [Sub(family)], in_cluster),
+        _allow("Tag", [ecs.TagResource], [tasks], Condition(StringEquals({"ecs:CreateAction": "RunTask"}))),
+        _allow(
+            "PassRoles",
+            _actions("iam:PassRole"),
+            role_arns,
+            Condition(StringEquals({"iam:PassedToService": "ecs-tasks.amazonaws.com"})),
+        ),
+    )
+
+
+def start_guard(machine_arn: object) -> PolicyDocument:
+    """Start one state machine."""
+    return _document(_allow("Start", _actions("states:StartExecution"), [machine_arn]))
+
+
+def look_for_tasks(cluster_arn: object) -> PolicyDocument:
+    """See which tasks run in one cluster: ListTasks is allowed by container instance, and else by cluster."""
+    return _document(
+        _allow("Look", [ecs.ListTasks], ["*"], Condition(ArnEquals({"ecs:cluster": cluster_arn}))),
+    )
 
 
 def start_pipeline(pipeline_arn: object) -> PolicyDocument:

@@ -13,7 +13,7 @@ from scaleout_cfn.values import Flag, Number, Value, Values
 __all__ = ["asked", "interface", "name_of"]
 
 #: What one of a table's sections is called.
-ONE_OF = {"services": "Service", "capacity": "Capacity"}
+ONE_OF = {"services": "Service", "capacity": "Capacity", "jobs": "Job"}
 #: Words that are not written as a capitalised word.
 SPELLING = {"uri": "URI", "url": "URL", "vpc": "VPC", "id": "ID", "ecs": "ECS", "cpu": "CPU"}
 
@@ -87,7 +87,7 @@ def interface(titles: Iterable[str], keys: Mapping[str, str]) -> dict[str, Any]:
     for title in titles:
         key = keys.get(title, "more")
         room, *inside = key.split(".")
-        if room in ("services", "capacity"):
+        if room in ONE_OF:
             # [services.web] is "Service web", and its parameters need not say so again.
             label, name = f"{ONE_OF[room]} {inside[0]}", "_".join(inside[1:])
         else:

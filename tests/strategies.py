@@ -32,6 +32,7 @@ from scaleout_cfn.config import (
     GitHubPipeline,
     Http,
     InternalService,
+    Job,
     ManagedCapacity,
     NewLoadBalancer,
     NewVpc,
@@ -46,6 +47,7 @@ from scaleout_cfn.config import (
 )
 from scaleout_cfn.config.balancer_conflicts import UNITS as RULE_GROUPS
 from scaleout_cfn.config.conflicts import conflicts
+from scaleout_cfn.config.containers import Task
 from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
 from scaleout_cfn.config.service_conflicts import EXEC_FOLDERS
@@ -68,6 +70,7 @@ POOLS = ["nodes", "second", "third"]
 NAMES = {
     "services": SERVICES,
     "capacity": POOLS,
+    "jobs": ["nightly", "migrate-db"],
     "sidecars": ["helper", "setup"],
     "volumes": ["data", "more"],
     "attachments": ["orders", "hot-keys", "web"],
@@ -104,6 +107,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "image_of": st.sampled_from(["", "", *SERVICES]),
     "command": st.sampled_from([(), ("python", "-m", "mailer")]),
     "sends_to": st.lists(st.sampled_from(SERVICES), max_size=2).map(tuple),
+    "before": st.sampled_from(["", *SERVICES]),
     "reaches": st.lists(st.sampled_from(SERVICES), max_size=2).map(tuple),
     "paths": st.sampled_from([(), ("/a/*",), ("/", "/b?/*")]),
     "hosts": st.sampled_from([(), ("a.example.com",), ("*.example.com", "b.example.com")]),
@@ -339,7 +343,25 @@ def configs(draw: st.DrawFn) -> Config:
     config = _shared(draw, replace(config, services=services))
     config = _routed(draw, config)
     config = _stood_in_for(draw, config)
-    return _roomy(draw, config)
+    config = _roomy(draw, config)
+    return replace(config, jobs={name: draw(_job(config, job)) for name, job in config.jobs.items()})
+
+
+@st.composite
+def _job(draw: st.DrawFn, config: Config, job: Job) -> Job:
+    """A job that is a task as one of the services is, with its image, one of its own, or before it."""
+    unit = draw(st.sampled_from(units(config)))
+    task = {field.name: getattr(unit.settings, field.name) for field in fields_of(Task)}
+    way = draw(st.sampled_from(["image_of", "image_uri", "before"]))
+    image = "public.ecr.aws/docker/library/busybox:1"
+    if way == "image_uri" and unreachable(config, image, config.region):
+        way = "image_of"
+    task |= {"registry_secret": "", "image_uri": image if way == "image_uri" else ""}
+    task["image_of"] = unit.image_owner if way == "image_of" else ""
+    job = replace(job, **task, before=unit.name if way == "before" else "")
+    if not draw(st.booleans()):
+        return replace(job, at="", timezone="UTC", overlap=True, success_within_h=0)
+    return replace(job, success_within_h=draw(st.sampled_from([0, 168])))
 
 
 @st.composite

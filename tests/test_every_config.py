@@ -17,7 +17,7 @@ from strategies import configs, sections
 
 import scaleout_cfn as sc
 from scaleout_cfn.config.routing import priorities
-from scaleout_cfn.config.units import Unit, units, with_stand_ins
+from scaleout_cfn.config.units import Unit, jobs_of, units, with_stand_ins
 from scaleout_cfn.grammars import ecr_repository
 from scaleout_cfn.lint import check_set
 from scaleout_cfn.lint.files import lint_files
@@ -402,6 +402,8 @@ TAGGED = {
     "AWS::S3::Bucket",
     "AWS::SNS::Topic",
     "AWS::SQS::Queue",
+    "AWS::Scheduler::ScheduleGroup",
+    "AWS::StepFunctions::StateMachine",
     "AWS::WAFv2::WebACL",
 }
 
@@ -414,7 +416,8 @@ def test_without_its_image_a_service_is_left_out_and_nothing_needs_it(config: sc
         condition = root["Resources"][unit.service]["Condition"]
         assert root["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": unit.image_parameter}, ""]}]}
     left_out = {title for title, body in root["Resources"].items() if "Condition" in body}
-    assert left_out == {unit.service for unit in with_stand_ins(units(config))}
+    jobs = {job.job for job in jobs_of(config)}
+    assert left_out == {unit.service for unit in with_stand_ins(units(config))} | jobs
     for place in [*root["Resources"].values(), *root["Outputs"].values()]:
         needs = {node["Fn::GetAtt"][0] for node in walk(place) if isinstance(node, dict) and "Fn::GetAtt" in node}
         assert not needs & left_out

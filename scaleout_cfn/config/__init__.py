@@ -35,6 +35,7 @@ from scaleout_cfn.config.ground import (
     Registry,
 )
 from scaleout_cfn.config.house import Roles
+from scaleout_cfn.config.jobs import Job
 from scaleout_cfn.config.permissions import Permissions, PolicyStatement
 from scaleout_cfn.config.pools import Capacity, Ec2Capacity, FargateCapacity, ManagedCapacity
 from scaleout_cfn.config.queues import Queue
@@ -112,6 +113,7 @@ __all__ = [
     "Http",
     "InitSidecar",
     "InternalService",
+    "Job",
     "ManagedCapacity",
     "NewLoadBalancer",
     "NewVpc",
@@ -233,4 +235,10 @@ class Config(Section, frozen=True, kw_only=True):
     attachments: Annotated[
         Mapping[Annotated[str, NAME], Postgres | Valkey | Bucket | Table],
         tunable("Databases, caches, buckets and tables beside the services, by name.", max_length=20),
+    ] = {}
+    jobs: Annotated[
+        Mapping[Annotated[str, NAME], Job],
+        tunable(
+            "Tasks that run to their end, by name: at a time, before a service's new image, or by hand.", max_length=40
+        ),
     ] = {}

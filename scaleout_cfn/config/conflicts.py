@@ -25,6 +25,7 @@ from scaleout_cfn.config import (
 from scaleout_cfn.config.attachments import attachment_conflicts, used_by_conflicts
 from scaleout_cfn.config.balancer_conflicts import balancer_conflicts, balancer_remarks, named_by_balancer
 from scaleout_cfn.config.house import tag_conflicts
+from scaleout_cfn.config.job_conflicts import job_conflicts, named_by_jobs
 from scaleout_cfn.config.permissions import named_in
 from scaleout_cfn.config.queue_conflicts import queue_conflicts, receivers
 from scaleout_cfn.config.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
@@ -32,7 +33,7 @@ from scaleout_cfn.config.service_conflicts import service_conflicts, stand_in_co
 from scaleout_cfn.config.sizes import FARGATE_VCPUS
 from scaleout_cfn.config.storage_conflicts import volume_names
 from scaleout_cfn.config.tunables import Conflict
-from scaleout_cfn.config.units import names_of, units, with_stand_ins
+from scaleout_cfn.config.units import jobs_of, names_of, units, with_stand_ins
 from scaleout_cfn.grammars import (
     arn_of,
     known_regions,
@@ -57,6 +58,7 @@ def conflicts(config: Config) -> list[Conflict]:
         *(conflict for unit in units(config) for conflict in service_conflicts(unit)),
         *(conflict for unit in units(config) for conflict in stand_in_conflicts(unit)),
         *(conflict for unit in units(config) for conflict in queue_conflicts(unit)),
+        *(conflict for job in jobs_of(config) for conflict in job_conflicts(job)),
         *_routes(config),
         *_providers(config),
     ]
@@ -144,6 +146,7 @@ def _names(config: Config) -> Iterator[Conflict]:
     yield from volume_names(config)
 
     yield from used_by_conflicts(config.attachments, config.services)
+    yield from named_by_jobs(config)
 
 
 def _image_of(config: Config, name: str, owner: str) -> Iterator[Conflict]:
@@ -164,8 +167,8 @@ def _place(config: Config) -> list[Conflict]:
     named = [("permissions_boundary", config.permissions_boundary, False, True), *named_by_balancer(config)]
     if isinstance(config.encryption, GivenKey):
         named.append(("encryption.key_arn", config.encryption.key_arn, True, False))
-    for unit in units(config):
-        settings, pipeline = unit.settings, unit.settings.pipeline
+    for unit in (*units(config), *jobs_of(config)):
+        settings = unit.settings
         named += [(key, text, False, False) for key, text in (unit.secrets | unit.environment_files).items()]
         named += [
             (f"{key}.secrets_keys[{number}]", text, False, False)
@@ -183,6 +186,8 @@ def _place(config: Config) -> list[Conflict]:
             ]
         if isinstance(settings, WebService):
             named.append((f"{unit.key}.route.certificate_arn", settings.route.certificate_arn, True, True))
+    for unit in units(config):
+        pipeline = unit.settings.pipeline
         if isinstance(pipeline, SourcePipeline):
             named.append((f"{unit.key}.pipeline.connection_arn", pipeline.connection_arn, True, False))
         if isinstance(pipeline, GitHubPipeline):
@@ -247,7 +252,7 @@ def _network(config: Config) -> Iterator[Conflict]:
         )
     if network.egress != "public-subnets":
         return
-    for unit in with_stand_ins(units(config)):
+    for unit in (*with_stand_ins(units(config)), *jobs_of(config)):
         # Fargate gives a task's interface a public address where it is asked to; EC2 never does.
         if unit.network_mode == "awsvpc" and not isinstance(unit.pool, FargateCapacity):
             why = (

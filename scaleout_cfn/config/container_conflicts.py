@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from scaleout_cfn.config import Ec2Capacity, FargateCapacity
 from scaleout_cfn.config.containers import Container
 from scaleout_cfn.config.tunables import Conflict
-from scaleout_cfn.config.units import Unit
+from scaleout_cfn.config.units import Work
 from scaleout_cfn.grammars import ecr_repository
 
 __all__ = ["container_conflicts", "gpus_on_pool", "on_pool", "task_conflicts"]
@@ -48,7 +48,7 @@ def container_conflicts(key: str, settings: Container, memory_mib: int) -> Itera
         )
 
 
-def on_pool(unit: Unit, key: str, settings: Container) -> Iterator[Conflict]:
+def on_pool(unit: Work, key: str, settings: Container) -> Iterator[Conflict]:
     """What the kind of a service's pool can do for one of its containers."""
     pool, where = unit.pool, f"{unit.pool_name} is {unit.pool.__struct_config__.tag}"
     if isinstance(pool, FargateCapacity) and (more := sorted({*settings.capabilities} - {"DEFAULT", "SYS_PTRACE"})):
@@ -67,7 +67,7 @@ def on_pool(unit: Unit, key: str, settings: Container) -> Iterator[Conflict]:
         )
 
 
-def task_conflicts(unit: Unit) -> Iterator[Conflict]:
+def task_conflicts(unit: Work) -> Iterator[Conflict]:
     """What excludes each other in the task of a service, whatever its pool."""
     settings, key = unit.settings, unit.key
     if settings.registry_secret:
@@ -84,7 +84,7 @@ def task_conflicts(unit: Unit) -> Iterator[Conflict]:
             )
 
 
-def gpus_on_pool(unit: Unit) -> Iterator[Conflict]:
+def gpus_on_pool(unit: Work) -> Iterator[Conflict]:
     """Whether a service's pool can have GPUs. Whether its types do, and how many, is the arithmetic of the nodes.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-gpu.html

@@ -315,10 +315,6 @@ class Task(Container, frozen=True, kw_only=True):
             " security group. auto: bridge on EC2 nodes, where nothing else asks for awsvpc."
         ),
     ] = "auto"
-    reaches: Annotated[
-        tuple[Annotated[str, NAME], ...],
-        tunable("Internal services that it may reach, by name; only those let it in.", max_length=50),
-    ] = ()
     permissions: Annotated[
         Permissions | None, tunable("What the application may do at AWS; without it nothing at all.")
     ] = None

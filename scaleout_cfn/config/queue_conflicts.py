@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scaleout_cfn.config import Config, WorkerService
+from scaleout_cfn.config.containers import Task
 from scaleout_cfn.config.tunables import Conflict
-from scaleout_cfn.config.units import Unit, names_of, queue_variable, with_queue
+from scaleout_cfn.config.units import Unit, Work, names_of, queue_variable, with_queue
 
-__all__ = ["queue_conflicts", "receivers"]
+__all__ = ["addresses", "queue_conflicts", "receivers"]
 
 
 def receivers(config: Config) -> Iterator[Conflict]:
     """Whether all that is sent to has a queue."""
     queues = with_queue(config)
-    for name, settings in sorted(config.services.items()):
-        key = f"services.{name}.sends_to"
+    senders: list[tuple[str, Task]] = [(f"services.{name}", one) for name, one in sorted(config.services.items())]
+    senders += [(f"jobs.{name}", one) for name, one in sorted(config.jobs.items())]
+    for place, settings in senders:
+        key = f"{place}.sends_to"
         for other in settings.sends_to:
             if isinstance(config.services.get(other), WorkerService) and other not in queues:
                 yield Conflict(key, f"{other} has no queue; write [services.{other}.queue]")
@@ -26,14 +29,20 @@ def receivers(config: Config) -> Iterator[Conflict]:
             yield Conflict(key, "a service is named twice; name each once")
 
 
+def addresses(work: Work) -> Iterator[Conflict]:
+    """Whether a variable that tells the address of a queue is given by the config, too."""
+    settings = work.settings
+    told = {queue_variable(name) for name in settings.sends_to}
+    if isinstance(work, Unit) and work.queue:
+        told.add("QUEUE_URL")
+    for name in sorted(told & (set(settings.environment) | set(settings.secrets))):
+        section = "environment" if name in settings.environment else "secrets"
+        yield Conflict(f"{work.key}.{section}.{name}", "is what the set tells the address of a queue by; leave it out")
+
+
 def queue_conflicts(unit: Unit) -> Iterator[Conflict]:
     """What of a queue goes not with the tasks that receive from it."""
     settings, queue, key = unit.settings, unit.queue, f"{unit.key}.queue"
-    own = {"QUEUE_URL"} if queue else set()
-    told = own | {queue_variable(name) for name in settings.sends_to}
-    for name in sorted(told & (set(settings.environment) | set(settings.secrets))):
-        section = "environment" if name in settings.environment else "secrets"
-        yield Conflict(f"{unit.key}.{section}.{name}", "is what the set tells the address of a queue by; leave it out")
     if queue is None:
         return
     if queue.visibility_s < settings.stop_timeout_s:

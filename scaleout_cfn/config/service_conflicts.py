@@ -26,13 +26,29 @@ from scaleout_cfn.config.container_conflicts import (
 from scaleout_cfn.config.encryption import secrets_keys_conflicts
 from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.permissions import permission_conflicts
+from scaleout_cfn.config.queue_conflicts import addresses
 from scaleout_cfn.config.sidecar_conflicts import sidecar_conflicts, sidecars_on_pool
 from scaleout_cfn.config.sizes import fargate_sizes_near
 from scaleout_cfn.config.storage_conflicts import volume_conflicts, volumes_on_pool
 from scaleout_cfn.config.tunables import Conflict
-from scaleout_cfn.config.units import Unit
+from scaleout_cfn.config.units import Unit, Work
 
-__all__ = ["service_conflicts", "stand_in_conflicts"]
+__all__ = ["service_conflicts", "stand_in_conflicts", "work_conflicts"]
+
+
+def work_conflicts(work: Work) -> Iterator[Conflict]:
+    """What of a service or a job excludes each other, and what its pool and network cannot do for it."""
+    settings, key = work.settings, work.key
+    yield from _on_its_pool(work)
+    if work.own_memory_mib > 0:
+        yield from container_conflicts(key, settings, work.own_memory_mib)
+    yield from task_conflicts(work)
+    yield from addresses(work)
+    if settings.image_uri and (why := unreachable(work.config, settings.image_uri, work.config.region)):
+        yield Conflict(f"{key}.image_uri", why)
+    yield from secrets_keys_conflicts(key, work.secrets, settings.secrets_keys)
+    if settings.permissions is not None:
+        yield from permission_conflicts(f"{key}.permissions", settings.permissions)
 
 
 #: Where the agent of ECS Exec writes, as those found who run it on a read-only root:
@@ -43,9 +59,9 @@ EXEC_FOLDERS = {"/managed-agents", "/var/lib/amazon/ssm", "/var/log/amazon/ssm"}
 
 
 def service_conflicts(unit: Unit) -> Iterator[Conflict]:
-    """What of a service excludes each other, and what its pool and network cannot do for it."""
+    """What of a service excludes each other, besides what it has in common with a job."""
     settings, key = unit.settings, unit.key
-    yield from _on_its_pool(unit)
+    yield from work_conflicts(unit)
     if settings.zone_rebalancing and settings.placement == "binpack":
         yield Conflict(f"{key}.zone_rebalancing", 'does not go with placement = "binpack"; use "spread" or turn it off')
     if settings.zone_rebalancing and settings.deployment.maximum_percent <= 100:
@@ -54,9 +70,6 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
             f"got {settings.deployment.maximum_percent}; zone_rebalancing starts a task before it stops one and needs"
             " more than 100",
         )
-    if unit.own_memory_mib > 0:
-        yield from container_conflicts(key, settings, unit.own_memory_mib)
-    yield from task_conflicts(unit)
     yield from sidecar_conflicts(unit)
     yield from volume_conflicts(unit)
     if settings.exec and settings.read_only and (missing := EXEC_FOLDERS - settings.tmpfs_mib.keys()):
@@ -66,9 +79,6 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
             f" {key}.read_only = false, or give its folders memory file systems of their own at your own risk, as"
             f" docs/security.md says: {', '.join(sorted(missing))} in {key}.tmpfs_mib",
         )
-    if settings.image_uri and (why := unreachable(unit.config, settings.image_uri, unit.config.region)):
-        yield Conflict(f"{key}.image_uri", why)
-    yield from secrets_keys_conflicts(key, unit.secrets, settings.secrets_keys)
     if isinstance(settings, WebService) and settings.health_check.timeout_s >= settings.health_check.interval_s:
         check = settings.health_check
         yield Conflict(
@@ -82,8 +92,6 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
             f"{key}.scaling.requests", "counts requests of the load balancer, which sends it none; track cpu or memory"
         )
     yield from variable_conflicts(key, unit.attachments, settings.environment, settings.secrets)
-    if settings.permissions is not None:
-        yield from permission_conflicts(f"{key}.permissions", settings.permissions)
     yield from _scaling(f"{key}.scaling", settings.scaling, unit.scaling.high_resolution)
     yield from _pipeline(unit)
 
@@ -137,22 +145,22 @@ def _behind_the_balancer(unit: Unit, settings: WebService) -> Iterator[Conflict]
             )
 
 
-def _on_its_pool(unit: Unit) -> Iterator[Conflict]:
+def _on_its_pool(unit: Work) -> Iterator[Conflict]:
     """What the kind of a pool can do."""
     settings, key, pool = unit.settings, unit.key, unit.pool
     where = f"{unit.pool_name} is {pool.__struct_config__.tag}"
     if unit.network_mode == "bridge":
         if not isinstance(pool, Ec2Capacity):
             yield Conflict(f"{key}.network_mode", f'"bridge" is for EC2 nodes, and {where}; leave it out, or "awsvpc"')
-        elif unit.is_reached or unit.lets_itself_in:
+        elif isinstance(unit, Unit) and (unit.is_reached or unit.lets_itself_in):
             groups = [f"attachments.{name}" for name, section in unit.attachments.items() if section.has_group]
-            what = 'kind = "internal"' if unit.is_reached else "reaches" if settings.reaches else groups[0]
+            what = 'kind = "internal"' if unit.is_reached else "reaches" if unit.settings.reaches else groups[0]
             yield Conflict(
                 f"{key}.network_mode",
                 f'"bridge" gives all tasks of a node one security group, and {what} needs one of its own; leave it out,'
                 ' or "awsvpc"',
             )
-    if settings.placement != "spread" and not isinstance(pool, Ec2Capacity):
+    if isinstance(unit, Unit) and unit.settings.placement != "spread" and not isinstance(pool, Ec2Capacity):
         yield Conflict(f"{key}.placement", f"is for EC2 nodes, and {where}, where AWS places the tasks; leave it out")
     if settings.architecture not in ("auto", unit.architecture):
         yield Conflict(
@@ -160,17 +168,18 @@ def _on_its_pool(unit: Unit) -> Iterator[Conflict]:
             f"got {settings.architecture}, and the pool {unit.pool_name} is {unit.architecture}; use a pool of that"
             " architecture",
         )
-    owner = Unit(unit.image_owner, unit.config.services[unit.image_owner], unit.config)
-    if owner.architecture != unit.architecture:
+    owner = _owner(unit)
+    if owner is not None and owner.architecture != unit.architecture:
         yield Conflict(
             f"{key}.image_of",
-            f"{owner.name} runs on {owner.architecture}, this service on {unit.architecture}; one image is built for"
+            f"{owner.name} runs on {owner.architecture}, and it on {unit.architecture}; one image is built for"
             " one of them: use pools of one architecture, or give it an image of its own",
         )
     yield from on_pool(unit, key, settings)
     yield from gpus_on_pool(unit)
-    yield from sidecars_on_pool(unit)
-    yield from volumes_on_pool(unit)
+    if isinstance(unit, Unit):
+        yield from sidecars_on_pool(unit)
+        yield from volumes_on_pool(unit)
     if isinstance(pool, FargateCapacity):
         if near := fargate_sizes_near(settings.cpu_units, settings.memory_mib):
             sizes = " or ".join(f"cpu_units = {cpu} with memory_mib = {memory}" for cpu, memory in near)
@@ -192,6 +201,12 @@ def _on_its_pool(unit: Unit) -> Iterator[Conflict]:
                 f"got {settings.memory_mib}, and the largest instance of {unit.pool_name} has {pool.max_memory_mib}"
                 f" MiB, of which the system keeps a part; raise capacity.{unit.pool_name}.max_memory_mib",
             )
+
+
+def _owner(work: Work) -> Unit | None:
+    """The service whose image it runs, where that is another."""
+    name = work.settings.image_of
+    return Unit(name, work.config.services[name], work.config) if name else None
 
 
 def _scaling(key: str, scaling: Scaling, high_resolution: bool) -> Iterator[Conflict]:

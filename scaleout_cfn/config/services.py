@@ -327,6 +327,10 @@ class GitHubPipeline(Pipeline, frozen=True, kw_only=True, tag_field="kind", tag=
 class Service(Task, frozen=True, kw_only=True):
     """What all kinds of services have."""
 
+    reaches: Annotated[
+        tuple[Annotated[str, NAME], ...],
+        tunable("Internal services that it may reach, by name; only those let it in.", max_length=50),
+    ] = ()
     after: Annotated[
         AFTER, tunable("Sidecars that the service's container starts after, by name, as theirs; it is stopped before.")
     ] = {}

@@ -16,6 +16,7 @@ from scaleout_cfn.config import (
     Ec2Capacity,
     FargateCapacity,
     InternalService,
+    Job,
     NoPipeline,
     Queue,
     Route,
@@ -25,8 +26,9 @@ from scaleout_cfn.config import (
     WorkerService,
 )
 from scaleout_cfn.config.attachments import AnyAttachment
-from scaleout_cfn.config.containers import Container
+from scaleout_cfn.config.containers import Container, Task
 from scaleout_cfn.config.sidecars import (
+    AnySidecar,
     ContainerSidecar,
     FireLensSidecar,
     InitSidecar,
@@ -38,7 +40,10 @@ from scaleout_cfn.config.storage import EFS, EbsVolume, EfsOfService, EfsVolume
 
 __all__ = [
     "IMAGE",
+    "JobUnit",
     "Unit",
+    "Work",
+    "jobs_of",
     "name_of",
     "names_of",
     "queue_variable",
@@ -74,18 +79,186 @@ def service_in(path: str) -> str:
     return name_of(of_service[1]) if of_service else path
 
 
-class Unit(Struct, frozen=True):
-    """A service by its name, its section, and the config around it."""
+class Work(Struct, frozen=True):
+    """What runs as tasks, a service or a job: its name, its section, and the config around it."""
 
     name: str
-    settings: AnyService
+    settings: Task
     config: Config
-    #: Of a stand-in, the service whose place it takes.
-    stands_in_for: str = ""
+
+    @property
+    def key(self) -> str:
+        """Where its section is in the config."""
+        raise NotImplementedError
+
+    @property
+    def port(self) -> int | None:
+        """The port that is sent to; None where nothing is."""
+        return None
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether it answers to a name in the set's namespace."""
+        return False
+
+    @property
+    def sidecars(self) -> Mapping[str, AnySidecar]:
+        """The containers beside its own, by name, as the config has them."""
+        return {}
+
+    @property
+    def proxy(self) -> tuple[str, ProxySidecar] | None:
+        """The sidecar in front of its own container, by its name."""
+        return None
+
+    @property
+    def beside(self) -> dict[str, ContainerSidecar | InitSidecar]:
+        """The same, ready-made ones as what they stand for."""
+        return {}
 
     @property
     def title(self) -> str:
         return title_of(self.name)
+
+    @property
+    def pool_name(self) -> str:
+        """The pool that it names, else the only one."""
+        return self.settings.capacity or next(iter(self.config.capacity))
+
+    @property
+    def pool(self) -> Capacity:
+        return self.config.capacity[self.pool_name]
+
+    @property
+    def network_mode(self) -> Literal["bridge", "awsvpc"]:
+        if self.settings.network_mode != "auto":
+            return self.settings.network_mode
+        return "awsvpc" if self._is_apart or not isinstance(self.pool, Ec2Capacity) else "bridge"
+
+    @property
+    def _is_apart(self) -> bool:
+        """Whether its tasks need a security group of their own, wherever they run."""
+        return False
+
+    @property
+    def architecture(self) -> Literal["x86_64", "arm64"]:
+        if not isinstance(self.pool, FargateCapacity):
+            return self.pool.architecture
+        return "x86_64" if self.settings.architecture == "auto" else self.settings.architecture
+
+    @property
+    def image_owner(self) -> str:
+        """The service whose image it runs: itself, or another."""
+        return self.settings.image_of or self.name
+
+    @property
+    def image_parameter(self) -> str:
+        """The root parameter that its image is."""
+        return f"{title_of(self.image_owner)}{IMAGE}"
+
+    @property
+    def of_image(self) -> Task:
+        """The section of whose image it runs."""
+        return self.config.services[self.settings.image_of] if self.settings.image_of else self.settings
+
+    @property
+    def registry_secret(self) -> str:
+        """The secret that its image is pulled with; empty where there is none."""
+        return self.of_image.registry_secret
+
+    @property
+    def managed_policies(self) -> tuple[str, ...]:
+        """What is attached to its task role."""
+        return self.settings.permissions.managed_policies if self.settings.permissions else ()
+
+    @property
+    def container(self) -> str:
+        """What the rest of its section calls its own container."""
+        return self.name
+
+    @property
+    def containers(self) -> dict[str, Container]:
+        """All containers of a task, by the key of their section."""
+        beside = {f"{self.key}.sidecars.{name}": sidecar for name, sidecar in self.beside.items()}
+        return {self.key: self.settings, **beside}
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """What the ECS agent reads for the containers and their images, by key: ARNs of parameters and secrets."""
+        found = {
+            f"{key}.{table}.{name}": arn
+            for key, container in self.containers.items()
+            for table in ("secrets", "log_secret_options")
+            for name, arn in getattr(container, table).items()
+        }
+        of_image = f"services.{self.settings.image_of}" if self.settings.image_of else self.key
+        found[f"{of_image}.registry_secret"] = self.registry_secret
+        for name, sidecar in sorted(self.sidecars.items()):
+            key = f"{self.key}.sidecars.{name}"
+            found[f"{key}.registry_secret"] = sidecar.registry_secret
+            if isinstance(sidecar, FireLensSidecar):
+                found |= {f"{key}.secret_options.{entry}": arn for entry, arn in sidecar.secret_options.items()}
+        return {key: arn for key, arn in found.items() if arn}
+
+    @property
+    def environment_files(self) -> dict[str, str]:
+        """What the ECS agent reads of S3, by key: ARNs of objects."""
+        return {
+            f"{key}.environment_files[{number}]": arn
+            for key, container in self.containers.items()
+            for number, arn in enumerate(container.environment_files)
+        }
+
+    @property
+    def log_destinations(self) -> dict[str, str]:
+        """What FireLens brings logs to, by key: ARNs."""
+        return {
+            f"{self.key}.sidecars.{name}.destination_arn": sidecar.destination_arn
+            for name, sidecar in self.sidecars.items()
+            if isinstance(sidecar, FireLensSidecar) and sidecar.destination_arn
+        }
+
+    @property
+    def own_cpu_units(self) -> int:
+        """What its sidecars leave of the task's CPU to the service's container."""
+        return self.settings.cpu_units - sum(sidecar.cpu_units for sidecar in self.sidecars.values())
+
+    @property
+    def own_memory_mib(self) -> int:
+        """What its sidecars leave of the task's memory to the service's container."""
+        return self.settings.memory_mib - sum(sidecar.memory_mib for sidecar in self.sidecars.values())
+
+
+class JobUnit(Work, frozen=True):
+    """A job by its name, its section, and the config around it."""
+
+    settings: Job
+
+    @property
+    def job(self) -> str:
+        """Title of its stack, which changes with each image."""
+        return f"{self.title}Job"
+
+    @property
+    def key(self) -> str:
+        return f"jobs.{self.name}"
+
+    @property
+    def has_own_image(self) -> bool:
+        """Whether its image is a parameter of its own: one that is given, or one that comes before a service has it."""
+        return bool(self.settings.before) or not self.settings.image_of
+
+    @property
+    def image_parameter(self) -> str:
+        return f"{title_of(self.name if self.has_own_image else self.image_owner)}{IMAGE}"
+
+
+class Unit(Work, frozen=True):
+    """A service by its name, its section, and the config around it."""
+
+    settings: AnyService
+    #: Of a stand-in, the service whose place it takes.
+    stands_in_for: str = ""
 
     @property
     def foundation(self) -> str:
@@ -107,15 +280,6 @@ class Unit(Struct, frozen=True):
         return f"services.{self.stands_in_for or self.name}"
 
     @property
-    def pool_name(self) -> str:
-        """The pool that it names, else the only one."""
-        return self.settings.capacity or next(iter(self.config.capacity))
-
-    @property
-    def pool(self) -> Capacity:
-        return self.config.capacity[self.pool_name]
-
-    @property
     def is_web(self) -> bool:
         return isinstance(self.settings, WebService)
 
@@ -128,12 +292,14 @@ class Unit(Struct, frozen=True):
 
     @property
     def container(self) -> str:
-        """What the rest of its section calls the service's container."""
         return self.stands_in_for or self.name
 
     @property
+    def sidecars(self) -> Mapping[str, AnySidecar]:
+        return self.settings.sidecars
+
+    @property
     def proxy(self) -> tuple[str, ProxySidecar] | None:
-        """The sidecar in front of the service's container, by its name."""
         sidecars = self.settings.sidecars.items()
         return next(((name, sidecar) for name, sidecar in sidecars if isinstance(sidecar, ProxySidecar)), None)
 
@@ -147,47 +313,6 @@ class Unit(Struct, frozen=True):
             name: expanded(sidecar, to_port=port, protocol=protocol)
             for name, sidecar in sorted(settings.sidecars.items())
             if port or not isinstance(sidecar, ProxySidecar)
-        }
-
-    @property
-    def containers(self) -> dict[str, Container]:
-        """All containers of a task, by the key of their section."""
-        beside = {f"{self.key}.sidecars.{name}": sidecar for name, sidecar in self.beside.items()}
-        return {self.key: self.settings, **beside}
-
-    @property
-    def secrets(self) -> dict[str, str]:
-        """What the ECS agent reads for the containers and their images, by key: ARNs of parameters and secrets."""
-        found = {
-            f"{key}.{table}.{name}": arn
-            for key, container in self.containers.items()
-            for table in ("secrets", "log_secret_options")
-            for name, arn in getattr(container, table).items()
-        }
-        found[f"services.{self.image_owner}.registry_secret"] = self.registry_secret
-        for name, sidecar in sorted(self.settings.sidecars.items()):
-            key = f"{self.key}.sidecars.{name}"
-            found[f"{key}.registry_secret"] = sidecar.registry_secret
-            if isinstance(sidecar, FireLensSidecar):
-                found |= {f"{key}.secret_options.{entry}": arn for entry, arn in sidecar.secret_options.items()}
-        return {key: arn for key, arn in found.items() if arn}
-
-    @property
-    def log_destinations(self) -> dict[str, str]:
-        """What FireLens brings logs to, by key: ARNs."""
-        return {
-            f"{self.key}.sidecars.{name}.destination_arn": sidecar.destination_arn
-            for name, sidecar in self.settings.sidecars.items()
-            if isinstance(sidecar, FireLensSidecar) and sidecar.destination_arn
-        }
-
-    @property
-    def environment_files(self) -> dict[str, str]:
-        """What the ECS agent reads of S3, by key: ARNs of objects."""
-        return {
-            f"{key}.environment_files[{number}]": arn
-            for key, container in self.containers.items()
-            for number, arn in enumerate(container.environment_files)
         }
 
     @property
@@ -218,52 +343,19 @@ class Unit(Struct, frozen=True):
         return [name for name, volume in sorted(self.settings.volumes.items()) if isinstance(volume, EFS)]
 
     @property
-    def own_cpu_units(self) -> int:
-        """What its sidecars leave of the task's CPU to the service's container."""
-        return self.settings.cpu_units - sum(sidecar.cpu_units for sidecar in self.settings.sidecars.values())
-
-    @property
-    def own_memory_mib(self) -> int:
-        """What its sidecars leave of the task's memory to the service's container."""
-        return self.settings.memory_mib - sum(sidecar.memory_mib for sidecar in self.settings.sidecars.values())
-
-    @property
-    def network_mode(self) -> Literal["bridge", "awsvpc"]:
-        if self.settings.network_mode != "auto":
-            return self.settings.network_mode
+    def _is_apart(self) -> bool:
         # A node's security group is that of all its tasks: who reaches one service only needs one of his own.
         # Containers reach each other at 127.0.0.1 where they share a network interface.
         settings = self.settings
         apart = (
             isinstance(settings, InternalService) or self.lets_itself_in or listening(settings.sidecars) or self.on_efs
         )
-        return "awsvpc" if apart or not isinstance(self.pool, Ec2Capacity) else "bridge"
-
-    @property
-    def architecture(self) -> Literal["x86_64", "arm64"]:
-        if not isinstance(self.pool, FargateCapacity):
-            return self.pool.architecture
-        return "x86_64" if self.settings.architecture == "auto" else self.settings.architecture
-
-    @property
-    def image_owner(self) -> str:
-        """The service whose image it runs: itself, or another."""
-        return self.settings.image_of or self.name
-
-    @property
-    def image_parameter(self) -> str:
-        """The root parameter that its image is."""
-        return f"{title_of(self.image_owner)}{IMAGE}"
+        return bool(apart)
 
     @property
     def image_key(self) -> str:
         """The tunable that names the image, and so the root parameter."""
         return f"services.{self.image_owner}.image_uri"
-
-    @property
-    def registry_secret(self) -> str:
-        """The secret that its image is pulled with; empty where there is none."""
-        return self.config.services[self.image_owner].registry_secret
 
     @property
     def has_repository(self) -> bool:
@@ -273,11 +365,6 @@ class Unit(Struct, frozen=True):
     @property
     def has_pipeline(self) -> bool:
         return not isinstance(self.settings.pipeline, NoPipeline)
-
-    @property
-    def managed_policies(self) -> tuple[str, ...]:
-        """What is attached to its task role."""
-        return self.settings.permissions.managed_policies if self.settings.permissions else ()
 
     @property
     def attachments(self) -> dict[str, AnyAttachment]:
@@ -356,6 +443,17 @@ def _reached_from(name: str, config: Config) -> set[str]:
 def units(config: Config) -> list[Unit]:
     """The services of a config, in the order of their names: where one is written changes no template."""
     return [Unit(name, config.services[name], config) for name in sorted(config.services)]
+
+
+def jobs_of(config: Config) -> list[JobUnit]:
+    """The jobs of a config, in the order of their names. One before a service has the service's image."""
+    found = []
+    for name, settings in sorted(config.jobs.items()):
+        if settings.before:
+            service = config.services[settings.before]
+            settings = replace(settings, image_of=service.image_of or settings.before)
+        found.append(JobUnit(name, settings, config))
+    return found
 
 
 def with_stand_ins(services: Iterable[Unit]) -> list[Unit]:

@@ -13,7 +13,7 @@ from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.keys import under_key
 from scaleout_cfn.values import KeyArn, QueueArn, QueueName, QueueUrl, TopicArn
 
-__all__ = ["MadeQueue", "add_queue"]
+__all__ = ["MadeQueue", "add_queue", "dead_letter_queue"]
 
 DAY_S = 86400
 #: The longest there is. A message that goes to it keeps the age that it had:
@@ -31,8 +31,9 @@ class MadeQueue(NamedTuple):
 
 def add_queue(stack: Stack, settings: Queue, topic: TopicArn, key: KeyArn | None) -> MadeQueue:
     """Add a queue that outlives its worker's versions, and what could not be worked on."""
-    dead = _queue(stack, "DeadLetterQueue", settings, KEPT_DAYS, key)
-    queue = _queue(stack, "Queue", settings, settings.retention_days, key)
+    why = "There are messages that were received in vain, again and again: look at them, then redrive or purge them."
+    dead = dead_letter_queue(stack, "DeadLetters", why, topic, key, fifo=settings.fifo)
+    queue = _queue(stack, "Queue", settings.retention_days, key, fifo=settings.fifo)
     queue.VisibilityTimeout = settings.visibility_s
     # The longest: without it each task asks again and again, and is billed by the request.
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html
@@ -51,20 +52,28 @@ def add_queue(stack: Stack, settings: Queue, topic: TopicArn, key: KeyArn | None
         Threshold=settings.oldest_s,
         topic=topic,
     )
+    return MadeQueue(QueueUrl(queue.ref()), QueueArn(queue.get_att("Arn")), QueueName(queue.get_att("QueueName")))
+
+
+def dead_letter_queue(
+    stack: Stack, alarm: str, why: str, topic: TopicArn, key: KeyArn | None, *, fifo: bool = False
+) -> sqs.Queue:
+    """Add a queue of what could not be delivered, and an alarm that stays while there is any."""
+    queue = _queue(stack, "DeadLetterQueue", KEPT_DAYS, key, fifo=fifo)
     _alarm(
         stack,
-        "DeadLetters",
-        dead,
-        "There are messages that were received in vain, again and again: look at them, then redrive or purge them.",
+        alarm,
+        queue,
+        why,
         MetricName="ApproximateNumberOfMessagesVisible",
         EvaluationPeriods=1,
         Threshold=0,
         topic=topic,
     )
-    return MadeQueue(QueueUrl(queue.ref()), QueueArn(queue.get_att("Arn")), QueueName(queue.get_att("QueueName")))
+    return queue
 
 
-def _queue(stack: Stack, title: str, settings: Queue, days: int, key: KeyArn | None) -> sqs.Queue:
+def _queue(stack: Stack, title: str, days: int, key: KeyArn | None, *, fifo: bool) -> sqs.Queue:
     """An encrypted queue that nobody reaches without TLS, and that is kept with what is in it."""
     queue = sqs.Queue(
         title,
@@ -75,7 +84,7 @@ def _queue(stack: Stack, title: str, settings: Queue, days: int, key: KeyArn | N
     )
     if key is None:
         queue.SqsManagedSseEnabled = True
-    if settings.fifo:
+    if fifo:
         queue.FifoQueue = True
         # Who sends may leave out an id: the same text within five minutes is the same message.
         queue.ContentBasedDeduplication = True

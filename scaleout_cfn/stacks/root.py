@@ -26,7 +26,7 @@ from scaleout_cfn.config import (
     OwnKey,
     WebService,
 )
-from scaleout_cfn.config.units import Unit, units, with_queue, with_stand_ins
+from scaleout_cfn.config.units import Unit, jobs_of, title_of, units, with_queue, with_stand_ins
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks import (
     capacity,
@@ -99,6 +99,7 @@ def build(stack: Stack, config: Config) -> Outputs:
     """
     services = units(config)
     running = with_stand_ins(services)
+    jobs = jobs_of(config)
     # First, for it has no default.
     given_network = None if isinstance(config.network, NewVpc) else _given_network(stack)
     room = fitting_tasks(config)
@@ -109,6 +110,9 @@ def build(stack: Stack, config: Config) -> Outputs:
         min_tasks[unit.name] = stack.ask(f"{unit.key}.scaling.min_tasks", Number)
         # No more than the nodes hold: their number is not asked for, so the arithmetic stays true.
         max_tasks[unit.name] = stack.ask(f"{unit.key}.scaling.max_tasks", Number, most=room[unit.name])
+    for job in jobs:
+        if job.has_own_image:
+            images[job.name] = stack.ask(f"{job.key}.image_uri", Text)
     machine_image: dict[str, ImageId] = {
         name: stack.ask(f"capacity.{name}.machine_image", LatestImage)
         for name, pool in sorted(config.capacity.items())
@@ -193,8 +197,7 @@ def build(stack: Stack, config: Config) -> Outputs:
     # Last, for they change with each image, and nobody takes anything of them. A first deployment has no image yet:
     # the repository to push it to is made by it. Until there is one, the service is left out.
     has_image = {
-        owner: stack.condition(f"Has{Unit(owner, config.services[owner], config).title}Image", Not(Equals(image, "")))
-        for owner, image in images.items()
+        owner: stack.condition(f"Has{title_of(owner)}Image", Not(Equals(image, ""))) for owner, image in images.items()
     }
     for unit in running:
         base, web = ground[unit.name], alb if unit.is_web else None
@@ -252,6 +255,27 @@ def build(stack: Stack, config: Config) -> Outputs:
             before.append(Ref(Unit(unit.stands_in_for, config.services[unit.stands_in_for], config).foundation))
         if before:
             stack.template.resources[unit.service].Metadata = {"After": before}
+
+    for job in jobs:
+        from scaleout_cfn.stacks.job import build as build_job  # here, for most sets have none
+
+        owner, apart = job.settings.image_of, job.network_mode == "awsvpc"
+        stack.nest_if(
+            has_image[job.name if job.has_own_image else owner],
+            job.job,
+            build_job,
+            job,
+            image_uri=images[job.name if job.has_own_image else owner],
+            repository_arn=ground[owner].repository_arn if owner else None,
+            cluster_name=ecs.cluster_name,
+            capacity_provider=pools.capacity_provider.get(job.pool_name),
+            vpc_id=net.vpc_id if apart else None,
+            subnets=net.node_subnets if apart else None,
+            topic=told.topic,
+            key=key,
+            sent_url={name: _there_is(ground[name].queue_url) for name in job.settings.sends_to},
+            sent_arn={name: _there_is(ground[name].queue_arn) for name in job.settings.sends_to},
+        )
 
     pipelines = {}
     for unit in services:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from troposphere import Ref, ec2, ecs, iam
 
 from scaleout_cfn.config import Ec2Capacity, FargateCapacity, InternalService, ManagedCapacity, NewVpc, WebService
-from scaleout_cfn.config.units import Unit, queue_variable
+from scaleout_cfn.config.units import Unit, Work, queue_variable
 from scaleout_cfn.errors import SetError
 from scaleout_cfn.grammars import ecr_repository
 from scaleout_cfn.iam import (
@@ -61,6 +61,8 @@ from scaleout_cfn.values import (
 #: What a task definition says it can run on, by kind of pool.
 COMPATIBILITY = {Ec2Capacity: "EC2", FargateCapacity: "FARGATE", ManagedCapacity: "MANAGED_INSTANCES"}
 
+__all__ = ["Outputs", "build", "execution_role", "own_container", "strategy", "task_definition", "task_role"]
+
 
 class Outputs(Struct, frozen=True):
     pass
@@ -98,22 +100,22 @@ def build(
     access_point: dict[str, AccessPointId],
 ) -> Outputs:
     settings = unit.settings
-    execution_role = _execution_role(stack, unit, repository_arn, log_group_name, key)
+    agent = execution_role(stack, unit, repository_arn, log_group_name, key)
     allowed = {}
     if settings.volumes:
         from scaleout_cfn.stacks.volumes import mount_policies  # here and below: most services have none
 
         allowed = mount_policies(unit, file_system, access_point)
-    task_role = _task_role(stack, unit, log_group_name, queue_arn, sent_arn, key, exec_logs, allowed)
+    application = task_role(stack, unit, log_group_name, queue_arn, sent_arn, key, exec_logs, allowed)
     told = {queue_variable(name): url for name, url in sent_url.items()}
     if queue_url is not None:
         told["QUEUE_URL"] = queue_url
-    containers = [_container(unit, image_uri, log_group_name, told)]
+    containers = [own_container(unit, image_uri, log_group_name, told)]
     if settings.sidecars:
         from scaleout_cfn.stacks.sidecars import put_beside  # here, for most services have none
 
         containers = put_beside(unit, containers[0], image_uri, log_group_name)
-    definition = _task_definition(unit, execution_role, task_role, containers)
+    definition = task_definition(unit, agent, application, containers)
     if settings.volumes:
         from scaleout_cfn.stacks.volumes import mount
 
@@ -130,7 +132,7 @@ def build(
         Cluster=cluster_name,
         TaskDefinition=definition.ref(),
         # No DesiredCount: scaling owns it, and an update would set it back. No Role: the service-linked one is used.
-        CapacityProviderStrategy=_strategy(unit, capacity_provider),
+        CapacityProviderStrategy=strategy(unit, capacity_provider),
         DeploymentConfiguration=_deployment(unit, alarms),
         AvailabilityZoneRebalancing="ENABLED" if settings.zone_rebalancing else "DISABLED",
         EnableExecuteCommand=settings.exec,
@@ -189,8 +191,8 @@ def build(
     return Outputs()
 
 
-def _task_definition(
-    unit: Unit, execution_role: iam.Role, task_role: iam.Role, containers: list[ecs.ContainerDefinition]
+def task_definition(
+    unit: Work, agent: iam.Role, application: iam.Role, containers: list[ecs.ContainerDefinition]
 ) -> ecs.TaskDefinition:
     settings = unit.settings
     definition = ecs.TaskDefinition(
@@ -199,8 +201,8 @@ def _task_definition(
         Family=Ref("AWS::StackName"),
         NetworkMode=unit.network_mode,
         RequiresCompatibilities=[COMPATIBILITY[type(unit.pool)]],
-        ExecutionRoleArn=execution_role.get_att("Arn"),
-        TaskRoleArn=task_role.get_att("Arn"),
+        ExecutionRoleArn=agent.get_att("Arn"),
+        TaskRoleArn=application.get_att("Arn"),
         ContainerDefinitions=containers,
     )
     if not isinstance(unit.pool, Ec2Capacity):
@@ -210,7 +212,7 @@ def _task_definition(
     return definition
 
 
-def _strategy(unit: Unit, capacity_provider: CapacityProviderName | None) -> list[ecs.CapacityProviderStrategyItem]:
+def strategy(unit: Work, capacity_provider: CapacityProviderName | None) -> list[ecs.CapacityProviderStrategyItem]:
     """Where tasks go. On Fargate a base of On-Demand tasks first, and of the rest a share to Spot.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-capacity-providers.html
@@ -265,8 +267,8 @@ def _let_in(
         )
 
 
-def _container(
-    unit: Unit, image_uri: Text, log_group_name: LogGroupName, told: Mapping[str, object]
+def own_container(
+    unit: Work, image_uri: Text, log_group_name: LogGroupName, told: Mapping[str, object]
 ) -> ecs.ContainerDefinition:
     ports = []
     if unit.port is not None and not unit.proxy:
@@ -295,16 +297,16 @@ def _container(
     return made
 
 
-def _execution_role(
+def execution_role(
     stack: Stack,
-    unit: Unit,
+    unit: Work,
     repository_arn: RepositoryArn | None,
     log_group_name: LogGroupName,
     key: KeyArn | None,
 ) -> iam.Role:
     """What the ECS agent does on a task's behalf."""
-    owner = unit.config.services[unit.image_owner]
-    images = [owner.image_uri, *(sidecar.image_uri for sidecar in unit.settings.sidecars.values())]
+    owner = unit.of_image
+    images = [owner.image_uri, *(sidecar.image_uri for sidecar in unit.sidecars.values())]
     others = {*owner.pull_from, *unit.settings.pull_from, *filter(None, map(ecr_repository, images))}
     policies = [iam.Policy(PolicyName="write-logs", PolicyDocument=write_logs(log_group_arn(log_group_name)))]
     if repository_arn is not None or others:
@@ -319,9 +321,9 @@ def _execution_role(
     return stack.add(iam.Role("ExecutionRole", AssumeRolePolicyDocument=assumed_by("ecs-tasks"), Policies=policies))
 
 
-def _task_role(
+def task_role(
     stack: Stack,
-    unit: Unit,
+    unit: Work,
     log_group_name: LogGroupName,
     queue_arn: QueueArn | None,
     sent_arn: Mapping[str, QueueArn],
@@ -333,9 +335,9 @@ def _task_role(
     role = iam.Role("TaskRole", AssumeRolePolicyDocument=assumed_by("ecs-tasks"))
     permissions = unit.settings.permissions
     policies = dict(allowed_mounts)
-    if unit.settings.exec:
+    if isinstance(unit, Unit) and unit.settings.exec:
         policies["exec-sessions"] = carry_exec_sessions(exec_logs, key)
-    if unit.settings.sidecars:
+    if isinstance(unit, Unit) and unit.settings.sidecars:
         from scaleout_cfn.stacks.sidecars import task_policies
 
         policies |= task_policies(unit, log_group_name)
