@@ -299,9 +299,11 @@ def test_each_list_of_tables_uncommented_has_one_item_with_the_defaults(tmp_path
         name = block[0].removeprefix("#[[").removesuffix("]]")
         text = "\n".join(uncommented(line) for line in block if SETTING.match(line))
         text = text.replace("resources = []", 'resources = ["arn:aws:s3:::orders/*"]')
-        web = load_text(tmp_path, text).services["web"]
-        scaling, permissions = web.scaling, web.permissions
-        if name == "services.web.permissions.statements":
+        config = load_text(tmp_path, text)
+        of_job = name == "jobs.job.permissions.statements"
+        scaling = config.services["web"].scaling
+        permissions = (config.jobs["job"] if of_job else config.services["web"]).permissions
+        if of_job or name == "services.web.permissions.statements":
             assert permissions and permissions.statements == (
                 PolicyStatement(actions=("s3:GetObject",), resources=("arn:aws:s3:::orders/*",)),
             )

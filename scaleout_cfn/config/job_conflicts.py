@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from scaleout_cfn.config import Config, Job
 from scaleout_cfn.config.service_conflicts import work_conflicts
 from scaleout_cfn.config.tunables import Conflict
-from scaleout_cfn.config.units import JobUnit, names_of
+from scaleout_cfn.config.units import JobUnit, names_of, owners_of_images
 
 __all__ = ["job_conflicts", "named_by_jobs"]
 
@@ -53,9 +53,11 @@ def _image(config: Config, key: str, settings: Job) -> Iterator[Conflict]:
             )
     elif settings.image_of and settings.image_uri:
         yield Conflict(f"{key}.image_uri", f"goes not with image_of = {settings.image_of!r}; keep one of the two")
-    elif not settings.image_of and not settings.image_uri:
+    elif not settings.image_of and not settings.image_uri and len(owners_of_images(config)) > 1:
         yield Conflict(
-            f"{key}.image_of", f"is empty, and so is image_uri; name a service whose image it runs ({services}), or one"
+            f"{key}.image_of",
+            f"is empty, and several services have an image of their own; say whose it runs: {services}; or give"
+            " image_uri",
         )
 
 

@@ -46,6 +46,7 @@ __all__ = [
     "jobs_of",
     "name_of",
     "names_of",
+    "owners_of_images",
     "queue_variable",
     "service_in",
     "title_of",
@@ -445,13 +446,23 @@ def units(config: Config) -> list[Unit]:
     return [Unit(name, config.services[name], config) for name in sorted(config.services)]
 
 
+def owners_of_images(config: Config) -> list[str]:
+    """The services that run an image of their own, by name."""
+    return [name for name, settings in sorted(config.services.items()) if not settings.image_of]
+
+
 def jobs_of(config: Config) -> list[JobUnit]:
-    """The jobs of a config, in the order of their names. One before a service has the service's image."""
+    """The jobs of a config, in the order of their names.
+
+    One before a service has the service's image; another that names none that of the only service with one of its own.
+    """
     found = []
     for name, settings in sorted(config.jobs.items()):
         if settings.before:
             service = config.services[settings.before]
             settings = replace(settings, image_of=service.image_of or settings.before)
+        elif not settings.image_of and not settings.image_uri:
+            settings = replace(settings, image_of=owners_of_images(config)[0])
         found.append(JobUnit(name, settings, config))
     return found
 

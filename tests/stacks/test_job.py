@@ -222,7 +222,10 @@ def test_it_sends_to_a_queue_as_a_service_does() -> None:
     ("config", "said"),
     [
         (of(replace(NIGHTLY, image_of="api")), "jobs.nightly.image_of: got 'api'; the services are web"),
-        (of(replace(NIGHTLY, image_of="")), "jobs.nightly.image_of: is empty, and so is image_uri; name a service"),
+        (
+            of(replace(NIGHTLY, image_of=""), services={"web": WEB, "mailer": sc.WorkerService(memory_mib=512)}),
+            "jobs.nightly.image_of: is empty, and several services have an image of their own; say whose it runs",
+        ),
         (of(replace(NIGHTLY, image_uri="x/y:1")), "jobs.nightly.image_uri: goes not with image_of = 'web'"),
         (of(replace(MIGRATE, before="api")), "jobs.nightly.before: got 'api'; the services are web"),
         (of(replace(MIGRATE, image_uri="x/y:1")), "jobs.nightly.image_uri: goes not with before"),
