@@ -35,6 +35,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     # Named after their logical id alone.
     "codebuild": ("arn:{partition}:codebuild:{region}:{account}:project/*",),
     "codepipeline": ("arn:{partition}:codepipeline:{region}:{account}:{begins}*",),
+    "dynamodb": ("arn:{partition}:dynamodb:{region}:{account}:table/{begins}*",),
     "ecr": ("arn:{partition}:ecr:{region}:{account}:repository/{small}*",),
     "ecs": (
         "arn:{partition}:ecs:{region}:{account}:capacity-provider/{begins}*",
@@ -59,7 +60,18 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         # As WAF wants its own to begin.
         "arn:{partition}:logs:{region}:{account}:log-group:aws-waf-logs-{begins}*",
     ),
+    "rds": (
+        *(
+            f"arn:{{partition}}:rds:{{region}}:{{account}}:{kind}:{{small}}*"
+            for kind in ("db", "pg", "snapshot", "subgrp")
+        ),
+        # A database is of the option group and the automated backups that RDS gives it.
+        "arn:{partition}:rds:{region}:{account}:og:default*",
+        "arn:{partition}:rds:{region}:{account}:auto-backup:*",
+    ),
     "s3": ("arn:{partition}:s3:::{small}*",),
+    # What RDS makes for a master user.
+    "secretsmanager": ("arn:{partition}:secretsmanager:{region}:{account}:secret:rds!*",),
     "sns": ("arn:{partition}:sns:{region}:{account}:{begins}*",),
 }
 

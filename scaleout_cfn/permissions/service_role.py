@@ -43,6 +43,25 @@ FEATURES: dict[str, str | tuple[str, ...]] = {
     "cloudfront:UpdateDistributionWithStagingConfig": "Staging",
     "codestar-connections:PassConnection": "ConnectionArn",
     "cloudformation:UpdateTerminationProtection": "EnableTerminationProtection",
+    "dynamodb:AssociateTableReplica": "Replicas",
+    "dynamodb:BatchWriteItem": "ImportSourceSpecification",
+    "dynamodb:CreateTableReplica": "Replicas",
+    "dynamodb:DeleteItem": "ImportSourceSpecification",
+    "dynamodb:DeleteResourcePolicy": "ResourcePolicy",
+    "dynamodb:DescribeImport": "ImportSourceSpecification",
+    "dynamodb:DescribeKinesisStreamingDestination": "KinesisStreamSpecification",
+    "dynamodb:DisableKinesisStreamingDestination": "KinesisStreamSpecification",
+    "dynamodb:EnableKinesisStreamingDestination": "KinesisStreamSpecification",
+    "dynamodb:GetItem": "ImportSourceSpecification",
+    "dynamodb:ImportTable": "ImportSourceSpecification",
+    "dynamodb:PutItem": "ImportSourceSpecification",
+    "dynamodb:PutResourcePolicy": "ResourcePolicy",
+    "dynamodb:Query": "ImportSourceSpecification",
+    "dynamodb:Scan": "ImportSourceSpecification",
+    "dynamodb:UpdateContributorInsights": "ContributorInsightsSpecification",
+    "dynamodb:UpdateItem": "ImportSourceSpecification",
+    "dynamodb:UpdateKinesisStreamingDestination": "KinesisStreamSpecification",
+    "dynamodb:UpdateTimeToLive": "TimeToLiveSpecification",
     "ec2:AcceptAddressTransfer": "TransferAddress",
     "ec2:AllocateIpamPoolCidr": "IpamPoolId",
     "ec2:AssociateVerifiedAccessInstanceWebAcl": "VerifiedAccessInstanceId",
@@ -70,16 +89,32 @@ FEATURES: dict[str, str | tuple[str, ...]] = {
     "iam:PutRolePermissionsBoundary": "PermissionsBoundary",
     "logs:AssociateKmsKey": "KmsKeyId",
     "logs:CreateLogDelivery": "LogDestinationConfigs",
+    "logs:CreateLogStream": ("ImportSourceSpecification", "LogDeliveryConfigurations"),
     "logs:DeleteDataProtectionPolicy": "DataProtectionPolicy",
     "logs:DeleteIndexPolicy": "FieldIndexPolicies",
     "logs:DeleteLogDelivery": "LogDestinationConfigs",
     "logs:DeleteResourcePolicy": "ResourcePolicyDocument",
+    "logs:DescribeLogStreams": "ImportSourceSpecification",
     "logs:DisassociateKmsKey": "KmsKeyId",
+    "logs:GetLogDelivery": "LogDeliveryConfigurations",
+    "logs:ListLogDeliveries": "LogDeliveryConfigurations",
     "logs:PutBearerTokenAuthentication": "BearerTokenAuthenticationEnabled",
     "logs:PutDataProtectionPolicy": "DataProtectionPolicy",
     "logs:PutIndexPolicy": "FieldIndexPolicies",
+    "logs:PutLogEvents": ("ImportSourceSpecification", "LogDeliveryConfigurations"),
     "logs:PutLogGroupDeletionProtection": "DeletionProtectionEnabled",
     "logs:PutResourcePolicy": ("LogDestinationConfigs", "ResourcePolicyDocument"),
+    "logs:UpdateLogDelivery": "LogDeliveryConfigurations",
+    "rds:AddRoleToDBInstance": "AssociatedRoles",
+    "rds:CreateDBInstanceReadReplica": "SourceDBInstanceIdentifier",
+    "rds:DescribeDBClusterSnapshots": "DBClusterIdentifier",
+    "rds:DescribeDBClusters": "DBClusterIdentifier",
+    "rds:PromoteReadReplica": "SourceDBInstanceIdentifier",
+    "rds:RemoveRoleFromDBInstance": "AssociatedRoles",
+    "rds:RestoreDBInstanceFromDBSnapshot": "DBSnapshotIdentifier",
+    "rds:RestoreDBInstanceToPointInTime": "RestoreTime",
+    "rds:StartDBInstanceAutomatedBackupsReplication": "AutomaticBackupReplicationRegion",
+    "rds:StopDBInstanceAutomatedBackupsReplication": "AutomaticBackupReplicationRegion",
     "s3:DeleteBucketAnalyticsConfiguration": "AnalyticsConfigurations",
     "s3:DeleteBucketCors": "CorsConfiguration",
     "s3:DeleteBucketMetadataTableConfiguration": "MetadataTableConfiguration",
@@ -88,6 +123,7 @@ FEATURES: dict[str, str | tuple[str, ...]] = {
     "s3:DeleteBucketWebsite": "WebsiteConfiguration",
     "s3:CreateBucketMetadataTableConfiguration": "MetadataTableConfiguration",
     "s3:DeleteObject": "ReplicationConfiguration",
+    "s3:GetObject": ("ImportSourceSpecification", "SnapshotArns"),
     "s3:PutAccelerateConfiguration": "AccelerateConfiguration",
     "s3:PutAnalyticsConfiguration": "AnalyticsConfigurations",
     "s3:PutBucketAbac": "AbacStatus",
@@ -117,6 +153,7 @@ ELSEWHERE = {
     "iam:PassRole",
     "s3:DeleteBucketEncryption",
     "s3:DeleteBucketLifecycle",
+    "s3:GetObjectMetadata",
     "s3:REST.PUT.OBJECT",
     "ssm:Get*",
 }
@@ -159,6 +196,8 @@ NO_RESOURCE = {
     "logs:DescribeLogGroups",
     "logs:DescribeResourcePolicies",
     "logs:PutResourcePolicy",
+    "rds:DescribeDBEngineVersions",
+    "rds:DescribeEngineDefaultParameters",
     "sns:GetSubscriptionAttributes",
     "sns:SetSubscriptionAttributes",
     "sns:Unsubscribe",
@@ -174,8 +213,12 @@ LINKED_ROLES = {
     # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-service-linked-roles.html
     "AWS::CloudFront::VpcOrigin": "vpcorigin.cloudfront.amazonaws.com",
     "AWS::ECS::Cluster": "ecs.amazonaws.com",
+    # https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/using-service-linked-roles.html
+    "AWS::ElastiCache::ReplicationGroup": "elasticache.amazonaws.com",
     "AWS::ElasticLoadBalancingV2::LoadBalancer": "elasticloadbalancing.amazonaws.com",
     "AWS::IAM::ServiceLinkedRole": "ecs.amazonaws.com",
+    # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAM.ServiceLinkedRoles.html
+    "AWS::RDS::DBInstance": "rds.amazonaws.com",
 }
 
 #: What of the role actions a permissions boundary can be asked of.
@@ -206,6 +249,8 @@ def service_role(templates: Mapping[str, Template], scope: Scope) -> list[Statem
     services = {_service(kind) for kind in types} | {"iam", "codestar-connections"}
     if _uses_kms(templates):
         services.add("kms")
+    if "ManageMasterUserPassword" in properties:
+        services.add("secretsmanager")
     called = {kind: {one for one in handler_actions(kind) if _used(one, services, properties)} for kind in types}
     statements = [
         allow("".join(kind.split("::")[1:]), called.pop(kind), [scope.arn(pattern)])
@@ -358,7 +403,9 @@ def _service(kind: str) -> str:
 
 
 def _uses_kms(templates: Mapping[str, Template]) -> bool:
-    return any(word in json.dumps(dict(templates)) for word in ('"KMS"', "KmsKey", "KmsMasterKey", '"aws:kms"'))
+    return any(
+        word in json.dumps(dict(templates)) for word in ('"KMS"', "KmsKey", "KmsMasterKey", '"aws:kms"', "ManageMaster")
+    )
 
 
 def _keys(value: object) -> Iterator[str]:

@@ -62,6 +62,16 @@ CONFIGS = {
             )
         ),
     ),
+    "attachments": sc.Config(
+        capacity={"fargate": sc.FargateCapacity()},
+        services={"api": sc.WebService(memory_mib=512, scaling=sc.Scaling(max_tasks=4))},
+        attachments={
+            "orders": sc.Postgres(used_by=("api",)),
+            "hot": sc.Valkey(used_by=("api",)),
+            "files": sc.Bucket(used_by=("api",)),
+            "carts": sc.Table(used_by=("api",)),
+        },
+    ),
     "behind CloudFront": one_service(
         load_balancer=sc.NewLoadBalancer(
             scheme="internal",
@@ -103,8 +113,10 @@ EVERYWHERE = {
     "ec2": "ids are random, and what is created has none yet",
     "ecr:GetAuthorizationToken": "takes no resource",
     "ecs": "these take no resource, or are bounded by a condition",
+    "elasticache": "names are cut to 40 characters, of which the stack's are few",
     "elasticloadbalancing": "names are cut to 32 characters",
     "kms": "what is created has no ARN yet, and ListAliases takes none",
+    "rds": "versions and their defaults are no resource",
     "logs": "its Describe actions take no resource",
     "route53": "zones and changes have random ids",
     "servicediscovery": "a namespace's id is random",
@@ -312,7 +324,8 @@ def test_roles_are_passed_only_to_the_services_that_they_trust(config: sc.Config
     passed = [one for one in role_of(config) if "iam:PassRole" in listed(one["Action"])]
     (one,) = passed
     services = set(listed(one["Condition"]["StringEquals"]["iam:PassedToService"]))
-    assert {"ec2.amazonaws.com", "ecs-tasks.amazonaws.com"} <= services
+    nodes = any(isinstance(pool, sc.Ec2Capacity) for pool in config.capacity.values())
+    assert {"ecs-tasks.amazonaws.com", *(["ec2.amazonaws.com"] if nodes else [])} <= services
     assert "cloudformation.amazonaws.com" not in services
     assert listed(one["Resource"]) == [f"arn:aws:iam::{ACCOUNT}:role/web-*"]
 
