@@ -1,34 +1,38 @@
 """CloudFormation templates as YAML text, in the short forms that people write: `!Ref`, `!GetAtt`, `!Sub`.
 
-PyYAML's C emitter does the work. What a YAML 1.1 reader could take for anything but a string is quoted: PyYAML's own
-rule for that follows its own resolver, which knows neither `y` and `n` nor numbers with leading zeros.
+The layout is that of libyaml's emitter. That one is told each scalar, key and bracket by an object of its own, which
+takes twice the time of writing them here, and importing PyYAML for it a tenth of a cold render. What a YAML 1.1 reader
+could take for anything but a string is quoted, also what PyYAML's own resolver does not know: `y` and `n`, and numbers
+with leading zeros.
 """
 
 from __future__ import annotations
 
-import io
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-import yaml
-
-try:
-    from yaml import CSafeDumper as Dumper
-except ImportError:  # PyYAML built without libyaml: slower
-    from yaml import SafeDumper as Dumper  # type: ignore[assignment]
-
 __all__ = ["to_yaml"]
 
-# Whatever starts like a number, a date or a time, and the one-letter booleans of YAML 1.1; to which `.` is a float.
-RISKY = re.compile(r"[-+]?[.0-9]|[yYnN]$|[=<]")
+# Whatever starts like a number, a date or a time, `=`, `<<`, and the booleans and nulls of YAML 1.1.
+# https://yaml.org/type/
+RISKY = re.compile(
+    r"[-+]?[.0-9]|[=<]|(?:[yYnN~]|null|Null|NULL|yes|no|true|false|on|off|Yes|No|True|False|On|Off"
+    r"|YES|NO|TRUE|FALSE|ON|OFF)\Z"
+)
+# What a plain scalar may not begin with, hold or end in, and what more of that in a list in a line.
+# https://yaml.org/spec/1.1/#id907281
+MARKED = re.compile(r"""[ #,\[\]{}&*!|>'"%@`]|---|[-?](?:\Z| )|.*?(?::(?:\Z| )| #| \Z)""")
+MARKED_IN_A_LINE = re.compile(r"[,?\[\]{}:]")
+# What stands between double quotes as an escape: what is not printable, and breaks a line, but for the usual break.
+# https://yaml.org/spec/1.1/#c-printable
+ESCAPED = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\U00010000-\U0010ffff]")
+ESCAPES = dict(zip('\0\a\b\t\n\v\f\r\x1b"\\\x85\u2028\u2029', '0abtnvfre"\\NLP', strict=True))
 #: Values longer than this stand below each other.
 FLOW_ITEMS = 4
 WIDTH = 120
-_YAML = "tag:yaml.org,2002:"
-_STRING, _SEQUENCE = f"{_YAML}str", f"{_YAML}seq"
-REPRESENTER = yaml.representer.SafeRepresenter()
 # `Condition: X` is both an intrinsic function and an attribute of resources, so it stays as it is.
 FUNCTIONS = frozenset(
     {
@@ -52,99 +56,159 @@ FUNCTIONS = frozenset(
         "Fn::ToJsonString",
     }
 )
+TAGS = {name: f" !{name.removeprefix('Fn::')}" for name in FUNCTIONS}
 
 
-_RESOLVER = yaml.resolver.Resolver()
-_DOCUMENT, _END_DOCUMENT = yaml.DocumentStartEvent(explicit=False), yaml.DocumentEndEvent(explicit=False)
-_MAPPING, _EMPTY_MAPPING = (
-    yaml.MappingStartEvent(None, f"{_YAML}map", True, flow_style=flow_style) for flow_style in (False, True)
-)
-_END_MAPPING, _END_SEQUENCE = yaml.MappingEndEvent(), yaml.SequenceEndEvent()
+# `margin` is a line break and the spaces in front of the keys or dashes around a value. The text of a value begins with
+# a space, or with its own margin where it stands on lines of its own.
 
 
-def to_yaml(template: dict[str, Any]) -> str:
+def to_yaml(template: Mapping[str, Any]) -> str:
     """A template in long form (`{"Fn::GetAtt": [...]}`) as YAML text. Keys keep their order."""
-    text = io.StringIO()
-    emitter = Dumper(text, allow_unicode=True, width=WIDTH, indent=2)
-    emitter.open()
-    # Events made here, not by PyYAML's representers and serializer: those look for anchors, of which there are none.
-    emitter.emit(_DOCUMENT)
-    _write(template, emitter.emit)
-    emitter.emit(_END_DOCUMENT)
-    emitter.close()
-    return text.getvalue()
+    return _mapping(template, "\n").removeprefix("\n") + "\n"
 
 
-def _write(value: Any, emit: Callable[[yaml.Event], None]) -> None:
+def _mapping(mapping: Mapping[str, Any], margin: str) -> str:
+    lines = []
+    for key, value in mapping.items():
+        start = f"{margin}{_scalar(key)}:"
+        if isinstance(value, str) and len(line := f"{start} {_scalar(value)}") <= WIDTH and "\n" not in value:
+            lines.append(line)  # as nearly all are: a call less
+        else:
+            lines.append(start + _value(value, margin, len(start) - 1, margin))
+    return "".join(lines)
+
+
+def _list(items: Sequence[Any], margin: str) -> str:
+    inner = margin + "  "
+    lines = []
+    for item in items:
+        text = _value(item, margin, len(margin), inner)
+        # What would begin on the next line begins behind the dash.
+        lines.append(f"{margin}- {text[len(inner) :]}" if text[0] == "\n" else f"{margin}-{text}")
+    return "".join(lines)
+
+
+def _value(value: Any, margin: str, column: int, dashes: str) -> str:
+    """A value behind a key or a dash that ends at a column; `dashes` is the margin that a list there has."""
     if isinstance(value, str):
-        emit(_string(value))
-    elif isinstance(value, dict):
-        if len(value) == 1:
-            (name, argument), *_ = value.items()
-            if name in FUNCTIONS and _write_short(name, argument, emit):
-                return
-        emit(_MAPPING if value else _EMPTY_MAPPING)
-        for key, item in value.items():
-            emit(_string(key))
-            if isinstance(item, str):  # most are: a call less
-                emit(_string(item))
-            else:
-                _write(item, emit)
-        emit(_END_MAPPING)
-    elif isinstance(value, (list, tuple)):
-        _write_items(value, _SEQUENCE, not value, emit)
-    else:
-        emit(_plain(value))
+        return _string("", value, margin, column)
+    if isinstance(value, dict):
+        if len(value) == 1 and (short := _short(value)):
+            tag, argument = short
+            if isinstance(argument, str):
+                return _string(tag, argument, margin, column)
+            if _is_short(argument):
+                return f"{tag} {_in_a_line(argument, margin, column + len(tag) + 1)}"
+            return tag + _list(argument, dashes)
+        return _mapping(value, margin + "  ") if value else " {}"
+    if isinstance(value, (list, tuple)):
+        return _list(value, dashes) if value else " []"
+    return f" {_plain(value)}"
 
 
-def _write_short(name: str, argument: Any, emit: Callable[[yaml.Event], None]) -> bool:
-    """An intrinsic function as a tag; False where CloudFormation wants the long form: around another function."""
-    tag = "!" + name.removeprefix("Fn::")
+def _short(value: dict[str, Any]) -> tuple[str, str | list[Any]] | None:
+    """The tag and the argument of an intrinsic function, which is a mapping of one key.
+
+    None for anything else, and where CloudFormation wants the long form: around another function.
+    """
+    ((name, argument),) = value.items()
+    tag = TAGS.get(name)
+    if tag is None or not isinstance(argument, (str, list)):
+        return None
     if name == "Fn::GetAtt" and isinstance(argument, list) and all(isinstance(part, str) for part in argument):
         argument = ".".join(argument)
-    if isinstance(argument, str):
-        emit(_string(argument, tag))
-    elif isinstance(argument, list):
-        _write_items(argument, tag, _is_short(argument), emit)
-    else:
-        return False
-    return True
+    return tag, argument
 
 
-def _write_items(items: Sequence[Any], tag: str, in_a_line: bool, emit: Callable[[yaml.Event], None]) -> None:
-    emit(_start(tag, in_a_line))
+def _in_a_line(items: Sequence[Any], margin: str, column: int) -> str:
+    """A list in brackets, which goes on in a further line where one is full."""
+    margin += "  "
+    text = "["
     for item in items:
-        _write(item, emit)
-    emit(_END_SEQUENCE)
+        starts = text == "["
+        text += "" if starts else ","
+        _, is_further, line = text.rpartition("\n")
+        at = len(line) if is_further else column + len(text)
+        if at > WIDTH:
+            text, at, starts = text + margin, len(margin) - 1, True
+        tag, content = (_short(item) if isinstance(item, dict) else None) or ("", item)
+        if isinstance(content, list):
+            shown = f"{tag} {_in_a_line(content, margin, at + len(tag) + 1)}"
+        elif isinstance(content, str):
+            shown = _string(tag, content, margin, at, in_a_line=True)
+        else:
+            shown = f" {_plain(content)}"
+        text += shown[1:] if starts else shown
+    return text + "]"
 
 
-# An event is the same wherever it stands: most of a set's texts are there many times.
+def _string(tag: str, text: str, margin: str, column: int, *, in_a_line: bool = False) -> str:
+    if "\n" in text and not in_a_line and not re.search(r" (?:\n|\Z)", text) and not ESCAPED.search(text):
+        return f"{tag} |{_hints(text)}" + "".join(
+            f"{margin}  {line}" if line else "\n" for line in text.removesuffix("\n").split("\n")
+        )
+    shown = f"{tag} {_scalar(text, in_a_line)}"
+    return shown if column + len(shown) <= WIDTH else _folded(shown, len(tag) + 1, margin + "  ", column)
 
 
-@lru_cache(100)
-def _start(tag: str, in_a_line: bool) -> yaml.SequenceStartEvent:
-    return yaml.SequenceStartEvent(None, tag, tag == _SEQUENCE, flow_style=in_a_line)
+def _hints(text: str) -> str:
+    """How deep a block of lines begins where its first does not tell, and what becomes of the breaks at its end.
+
+    https://yaml.org/spec/1.1/#id926836
+    """
+    kept = "-" if text[-1] != "\n" else "+" if text == "\n" or text.endswith("\n\n") else ""
+    return ("2" if text[0] in " \n" else "") + kept
 
 
+def _folded(shown: str, start: int, margin: str, column: int) -> str:
+    """A scalar that begins at `start`, with a line break for a space wherever a line is full."""
+    quote = shown[start] if shown[start] in "'\"" else ""
+    first, last = start + len(quote), len(shown) - len(quote) - 1
+    text, begin = "", 0
+    for space in re.finditer(r"(?<! ) ", shown):
+        at = space.start()
+        is_full = column + at - begin > WIDTH and first < at < last
+        if is_full and (quote == '"' or shown[at + 1] != " "):
+            # In double quotes the next line may begin with a space.
+            text += shown[begin:at] + margin + ("\\" if shown[at + 1] == " " else "")
+            begin, column = at + 1, len(text.rpartition("\n")[2])
+    return text + shown[begin:]
+
+
+# Most of a set's texts are there many times.
 @lru_cache(10_000)
-def _string(text: str, tag: str = _STRING) -> yaml.ScalarEvent:
-    style = "|" if "\n" in text else "'" if not text or RISKY.match(text) else None
-    is_plain = tag == _STRING == _RESOLVER.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
-    return yaml.ScalarEvent(None, tag, (is_plain, tag == _STRING), text, style=style)
+def _scalar(text: str, in_a_line: bool = False) -> str:
+    if "\n" in text or ESCAPED.search(text):
+        escaped = re.sub(f'{ESCAPED.pattern}|[\n"\\\\]', lambda match: _escape(match[0]), text)
+        return f'"{escaped}"'
+    if not text or RISKY.match(text) or MARKED.match(text) or (in_a_line and MARKED_IN_A_LINE.search(text)):
+        return "'" + text.replace("'", "''") + "'"
+    return text
 
 
-def _plain(value: Any) -> yaml.ScalarEvent:
+def _escape(character: str) -> str:
+    """https://yaml.org/spec/1.1/#id872840"""
+    code = ord(character)
+    if character in ESCAPES:
+        return "\\" + ESCAPES[character]
+    return f"\\x{code:02X}" if code < 1 << 8 else f"\\u{code:04X}" if code < 1 << 16 else f"\\U{code:08X}"
+
+
+def _plain(value: Any) -> str:
     if isinstance(value, bool):
-        tag, text = "bool", str(value).lower()
-    elif isinstance(value, int):
-        tag, text = "int", str(value)
-    elif isinstance(value, float):
-        tag, text = "float", REPRESENTER.represent_float(value).value
-    elif value is None:
-        tag, text = "null", "null"
-    else:
-        raise TypeError(f"{value!r} is {type(value).__name__}, which no template can hold")
-    return yaml.ScalarEvent(None, _YAML + tag, (True, False), text)
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+        # YAML 1.1 wants a point: 1.0e+20.
+        text = repr(value)
+        return text if "." in text else text.replace("e", ".0e")
+    if value is None:
+        return "null"
+    raise TypeError(f"{value!r} is {type(value).__name__}, which no template can hold")
 
 
 def _is_short(items: list[Any]) -> bool:
@@ -155,4 +219,7 @@ def _is_short(items: list[Any]) -> bool:
 
 
 def _is_reference(item: Any) -> bool:
-    return isinstance(item, dict) and len(item) == 1 and next(iter(item)) in ("Ref", "Fn::GetAtt")
+    short = _short(item) if isinstance(item, dict) and len(item) == 1 else None
+    if short is None or short[0] not in (" !Ref", " !GetAtt"):
+        return False
+    return isinstance(short[1], str) or _is_short(short[1])

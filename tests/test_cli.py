@@ -465,6 +465,7 @@ def test_commands_import_only_what_they_need(tmp_path: Path) -> None:
     for name, modules in loaded.items():
         assert not modules & DEAR, name
     assert "troposphere" in loaded["render"]
+    assert "yaml" not in loaded["render"]
     assert "troposphere" not in loaded["schema"]
 
 

@@ -10,7 +10,6 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from scaleout_cfn import yaml_text
 from scaleout_cfn.composing import compose
 from scaleout_cfn.rendering import set_of
 from scaleout_cfn.templates.reading import load
@@ -232,10 +231,12 @@ def test_long_lists_of_arguments_stand_below_each_other() -> None:
     assert "\n- " in to_yaml({"x": {"Fn::Join": ["", ["a", "b"]]}})
 
 
-def test_without_libyaml_the_set_comes_back_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yaml_text, "Dumper", yaml.SafeDumper)
-    for name, template in set_of(compose()).items():
-        assert same(yaml.load(to_yaml(template), Loader=ShortForms), template), name
+def test_a_long_text_goes_on_in_further_lines() -> None:
+    words = " ".join(f"word{number}" for number in range(60))
+    for value in (words, f"{words}: {words}", f"\r {words}", {"Fn::Sub": words}, {"Fn::Sub": [words, {"A": words}]}):
+        written = to_yaml({"a": {"b": [value]}})
+        assert max(map(len, written.splitlines())) < 130
+        assert same(yaml.load(written, Loader=ShortForms), {"a": {"b": [value]}}), written
 
 
 def test_what_no_template_can_hold_is_refused() -> None:
