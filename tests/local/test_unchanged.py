@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import scaleout_cfn as sc
+from scaleout_cfn.aws.client import Aws, Target
 from scaleout_cfn.deploy.changes import unchanged
+from scaleout_cfn.deploy.changes.reading import read_plan
 from scaleout_cfn.deploy.changes.terms import Terms
+from scaleout_cfn.deploy.live import resources_of
 
+from . import helpers
 from .drawn_sets import executed, wrong_calm
+from .helpers import Account
+from .test_rendered_sets import IMAGE, three
 
 #: `python -m tests.local.drawn_sets 10000` takes three minutes.
 A_FEW = 120
@@ -48,3 +56,23 @@ def test_the_draw_finds_a_plan_that_is_too_calm(monkeypatch: pytest.MonkeyPatch,
         case _:
             monkeypatch.setattr(unchanged._Comparison, "stays", yes)
     assert any(wrong_calm(seed) for seed in range(3000))
+
+
+def test_of_all_that_hangs_on_a_balancer_with_another_timeout_only_the_balancer_changes(account: Account) -> None:
+    """Three services behind one: the emulator says of whatever names an output that it may change, as AWS does."""
+    config = three("fargate")
+    url = helpers.upload(account, sc.render(sc.compose(config)))
+    values = {"TemplatesUrl": url, "WebImageUri": f"{IMAGE}{'1' * 64}", "ApiImageUri": f"{IMAGE}{'1' * 64}"}
+    stack = helpers.deploy(account, "web", f"{url}/root.yaml", values, kind="CREATE")
+    assert stack["StackStatus"] == "CREATE_COMPLETE", helpers.failures(account)
+    slower = msgspec.structs.replace(config, load_balancer=sc.NewLoadBalancer(idle_timeout_s=77))
+    helpers.upload(account, sc.render(sc.compose(slower)))
+    change = helpers.change_set(account, "web", f"{url}/root.yaml", values)
+    emulator = account.emulator
+    aws = Aws(Target(region=emulator.region, endpoint_url=emulator.endpoint_url, keys=(account.number, "local")))
+    plan = read_plan(aws, change["ChangeSetId"])
+    assert [one.path for one in plan.changes if not one.nested and not one.unchanged] == ["LoadBalancer/LoadBalancer"]
+    assert plan.counts["follow"] > 10
+    before = {one.path: one.physical_id for one in resources_of(aws, stack["StackId"])}
+    assert helpers.execute(account, change)["StackStatus"] == "UPDATE_COMPLETE", helpers.failures(account)
+    assert {one.path: one.physical_id for one in resources_of(aws, stack["StackId"])} == before
