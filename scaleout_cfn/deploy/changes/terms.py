@@ -17,7 +17,7 @@ Term: TypeAlias = int
 """The number of a term in its table: equal numbers, equal values."""
 
 # Far beyond real templates. What is deeper or longer may be anything.
-_DEEPEST = 100
+_DEEPEST = 60
 _LONGEST = 100_000
 
 

@@ -196,27 +196,20 @@ class _Comparison:
         stack = _stack_of(path)
         if stack and stack not in self.changes:
             return True
-        change, differing = self.changes.get(path), self.differing(path)
-        if change is not None:
-            change = self.settle(path)
-        if differing is None or (change is not None and change.action != "Modify"):
+        change = self.settle(path) if path in self.changes else None
+        both, differing = self._both(stack), self.differing(path)
+        if both is None or differing is None or (change is not None and change.action != "Modify"):
             return False
-        if change is None and not differing:
+        if change.unchanged if change is not None else not differing:
             return True
-        both = self._both(stack)
-        kind = both[1].resources[_title_of(path)]["Type"] if both else ""
+        kind = both[1].resources[_title_of(path)]["Type"]
         if kind == NESTED:
             return not attribute
-        if change is not None and change.unchanged:
-            return True
-        if attribute and not is_identity(kind, attribute):
+        if (attribute and not is_identity(kind, attribute)) or self._is_replaced_by_any(path):
             return False
-        named = {_top(entry) for entry in change.properties} if change is not None else set()
-        if change is not None and (change.replacement != "none" or change.unseen):
-            return False
-        return not self._is_replaced_by_any(path) and all(
-            recreation(kind, [name]) == "Never" for name in differing - named
-        )
+        told = {_top(entry) for entry in change.properties} if change is not None else set()
+        replaced = change is not None and change.replacement != "none"
+        return not replaced and all(recreation(kind, [name]) == "Never" for name in differing - told)
 
     def _is_replaced_by_any(self, path: str) -> bool:
         """Whether an Auto Scaling group is replaced by whatever changes of it.
