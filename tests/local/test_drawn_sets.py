@@ -59,7 +59,11 @@ def unprotected(config: sc.Config) -> sc.Config:
         balancer = replace(balancer, deletion_protection=False)
     if isinstance(there, sc.NewVpc):
         there = replace(there, zones=min(there.zones, 3))  # as many as the emulator's region has
-    return replace(config, load_balancer=balancer, network=there)
+    attachments = {
+        name: replace(section, deletion_protection=False) if hasattr(section, "deletion_protection") else section
+        for name, section in config.attachments.items()
+    }
+    return replace(config, load_balancer=balancer, network=there, attachments=attachments)
 
 
 def given_things(account: Account) -> dict[str, str]:
@@ -81,7 +85,9 @@ def given_things(account: Account) -> dict[str, str]:
     (listener,) = elb.create_listener(
         LoadBalancerArn=balancer["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=[answer]
     )["Listeners"]
+    nodes = [subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"]][-3:]
     return {
+        **dict(zip(("subnet-0c1b2c3d", "subnet-0d1b2c3d", "subnet-0e1b2c3d"), nodes, strict=True)),
         "sg-0123456789abcdef0": group,
         CLIENT_SECRET: secret,
         WEB_ACL.format("eu-central-1", "regional"): acl,
