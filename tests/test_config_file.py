@@ -649,7 +649,10 @@ CONFLICTS = [
         ["services.web.exec=true"],
         "services.web.exec: the agent of ECS Exec writes to the root file system, and AWS supports no read-only",
     ),
-    (["services.web.memory_mib=64"], "services.web.tmpfs_mib: 64 MiB in all, which must be less than memory_mib = 64"),
+    (
+        ["services.web.memory_mib=64"],
+        "services.web.tmpfs_mib: 64 MiB in all, which must be less than the container's 64 MiB",
+    ),
     (
         [
             "services.web.environment.KEY=a",

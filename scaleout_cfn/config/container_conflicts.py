@@ -19,8 +19,8 @@ def container_conflicts(key: str, settings: Container, memory_mib: int) -> Itera
     if in_memory >= memory_mib:
         yield Conflict(
             f"{key}.tmpfs_mib",
-            f"{in_memory} MiB in all, which must be less than memory_mib = {memory_mib}, for they count as the"
-            " container's memory",
+            f"{in_memory} MiB in all, which must be less than the container's {memory_mib} MiB, for they count as its"
+            " memory",
         )
     if both := sorted(set(settings.environment) & set(settings.secrets)):
         yield Conflict(f"{key}.secrets", f"{', '.join(both)} also in {key}.environment; keep one of the two")
