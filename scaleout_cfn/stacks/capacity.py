@@ -7,7 +7,7 @@ pool comes or goes.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pkgutil import get_data
 from typing import Any
 
@@ -24,7 +24,7 @@ from troposphere.validators.autoscaling import Tags
 
 from scaleout_cfn.capacity import RESERVED_MEMORY_MIB
 from scaleout_cfn.config import Config, Ec2Capacity, FargateCapacity, ManagedCapacity
-from scaleout_cfn.config.units import Unit, title_of, units, with_stand_ins
+from scaleout_cfn.config.units import Work, jobs_of, title_of, units, with_stand_ins
 from scaleout_cfn.iam import (
     assumed_by,
     aws_policy,
@@ -78,13 +78,14 @@ def build(
     groups: dict[str, GroupName] = {}
     for name, pool in sorted(config.capacity.items()):
         on_it = [unit for unit in with_stand_ins(units(config)) if unit.pool_name == name]
+        work = [*on_it, *(job for job in jobs_of(config) if job.pool_name == name)]
         if isinstance(pool, Ec2Capacity):
             assert vpc_id is not None and subnets is not None
             # Under bridge a node's group is that of its tasks.
             from_balancer = any(unit.is_web and unit.network_mode == "bridge" for unit in on_it)
             providers[name], groups[name] = _nodes(
                 stack,
-                Pool(name, pool, on_it),
+                Pool(name, pool, work),
                 cluster_name,
                 vpc_id,
                 subnets,
@@ -95,7 +96,7 @@ def build(
             )
         elif isinstance(pool, ManagedCapacity):
             assert vpc_id is not None and subnets is not None
-            providers[name] = _managed_instances(stack, Pool(name, pool, on_it), cluster_name, vpc_id, subnets)
+            providers[name] = _managed_instances(stack, Pool(name, pool, work), cluster_name, vpc_id, subnets)
     # Managed Instances providers belong to the cluster by their ClusterName, and are refused in the list.
     # https://github.com/hashicorp/terraform-provider-aws/issues/44783
     listed: list[object] = [providers[name] for name in groups]
@@ -119,7 +120,7 @@ class Pool(Struct, frozen=True):
 
     name: str
     settings: Any
-    services: list[Unit]
+    work: Sequence[Work]
 
     def titled(self, what: str) -> str:
         return f"{title_of(self.name)}{what}"
@@ -216,7 +217,7 @@ def _managed_instances(
         CpuManufacturers=["amazon-web-services"] if settings.architecture == "arm64" else ["intel", "amd"],
         InstanceGenerations=["current"],
     )
-    if gpus := max((unit.settings.gpus for unit in pool.services), default=0):
+    if gpus := max((unit.settings.gpus for unit in pool.work), default=0):
         # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/managed-instances-gpu.html
         requirements.AcceleratorTypes = ["gpu"]
         requirements.AcceleratorManufacturers = ["nvidia"]
@@ -319,7 +320,8 @@ def _launch_template(
     script = get_data(__package__, "node.sh")
     assert script is not None
     text = script.decode()
-    if drivers := {unit.settings.log_driver for unit in pool.services} - USUAL_LOG_DRIVERS:
+    containers = [container for work in pool.work for container in work.containers.values()]
+    if drivers := {container.log_driver for container in containers} - USUAL_LOG_DRIVERS:
         named = json.dumps(sorted({*USUAL_LOG_DRIVERS, *drivers}))
         text = text.replace("\nSETTINGS\n", f"\nECS_AVAILABLE_LOGGING_DRIVERS={named}\nSETTINGS\n", 1)
     return stack.add(

@@ -237,6 +237,20 @@ def test_the_agent_of_the_nodes_is_told_of_drivers_that_it_does_not_know_by_itse
     assert ("ECS_AVAILABLE_LOGGING_DRIVERS" in settings) == told
 
 
+def test_the_agent_is_told_of_what_jobs_and_sidecars_log_by_and_managed_instances_of_jobs_with_gpus() -> None:
+    beside = sc.ContainerSidecar(image_uri="public.ecr.aws/docker/library/memcached:1.6", log_driver="journald")
+    config = sc.Config(
+        services={"web": sc.WebService(sidecars={"cache": beside})}, jobs={"nightly": sc.Job(log_driver="gelf")}
+    )
+    template = properties(made(config), "capacity", "NodesLaunchTemplate")
+    script, _ = template["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Sub"]
+    assert 'DRIVERS=["awslogs", "gelf", "journald", "json-file", "none", "syslog"]' in script
+    managed: dict[str, Any] = {"all": sc.ManagedCapacity()}
+    files = made(sc.Config(capacity=managed, jobs={"nightly": sc.Job(gpus=2)}))
+    launch = properties(files, "capacity", "AllCapacityProvider")["ManagedInstancesProvider"]["InstanceLaunchTemplate"]
+    assert launch["InstanceRequirements"]["AcceleratorCount"] == {"Min": 2}
+
+
 def test_fargate_takes_two_log_drivers_only() -> None:
     for driver in ("gelf", "journald"):
         with pytest.raises(sc.ConfigError, match=f'"{driver}" is for EC2 nodes, and air is fargate'):
