@@ -277,3 +277,19 @@ def test_a_listener_has_further_certificates(account: Account) -> None:
     elbv2.remove_listener_certificates(ListenerArn=first["Listener"], Certificates=[{"CertificateArn": arns[2]}])
     assert shown(first["Listener"]) == {arns[0]: True, arns[3]: False}
     assert "not found" in helpers.refused(lambda: shown(f"{first['Listener']}0"))
+
+
+def test_a_target_group_belongs_to_one_load_balancer(account: Account) -> None:
+    nothing = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
+    listening = {"LoadBalancerArn": {"Ref": "Second"}, "Protocol": "HTTP", "Port": 80, "DefaultActions": [nothing]}
+    resources = balancer(
+        Group=group(),
+        First=rule(1, path("/a"), action=forward("Group")),
+        Again=rule(2, path("/b"), action=forward("Group"), listener="Other"),
+        Second={"Type": f"{ELB}::LoadBalancer", "Properties": {"Name": "second"}},
+        SecondListener={"Type": f"{ELB}::Listener", "Properties": listening},
+    )
+    helpers.stands(account, resources)
+    shared = {**resources, "Shared": rule(1, path("/a"), action=forward("Group"), listener="SecondListener")}
+    assert helpers.stand(account, shared)["StackStatus"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert "cannot be associated with more than one load balancer" in str(helpers.failures(account))

@@ -27,8 +27,8 @@ _MOST_VALUES: Final = 5
 
 def listener_rules() -> None:
     """MiniStack gives two rules of a listener one priority, takes any number of condition values, drops the query of a
-    condition, the weights of a forward and where users sign in, and deletes a target group that a rule or a listener
-    forwards to."""
+    condition, the weights of a forward and where users sign in, lets two load balancers forward to one target group,
+    and deletes one that a rule or a listener forwards to."""
     handlers = provisioners._RESOURCE_HANDLERS
     rule, group = (handlers[f"AWS::ElasticLoadBalancingV2::{kind}"] for kind in ("ListenerRule", "TargetGroup"))
     create, update, delete = rule["create"], rule["update"], group["delete"]
@@ -233,6 +233,8 @@ def _check(
         raise RefusedError("ValidationError", f"A rule can only have '{_MOST_VALUES}' condition values")
     if _targets(actions) - set(alb._tgs):
         raise RefusedError("TargetGroupNotFound", "One or more target groups not found")
+    if listener in alb._listeners:
+        _refuse_second_balancer(alb._listeners[listener]["LoadBalancerArn"], _targets(actions))
     for arn, record in alb._rules.items():
         if record["ListenerArn"] == listener and arn != own:
             _refuse_priority(record, priority)
@@ -241,6 +243,16 @@ def _check(
 def _refuse_priority(other: Mapping[str, Any], priority: str) -> None:
     if other["Priority"] == priority:  # https://github.com/stelligent/mu/issues/324
         raise RefusedError("PriorityInUse", f"Priority '{priority}' is currently in use")
+
+
+def _refuse_second_balancer(balancer: str, targets: set[str]) -> None:
+    for user in alb._rules.values():
+        shared = sorted(_targets(user["Actions"]) & targets)
+        its = alb._listeners.get(user["ListenerArn"])
+        if shared and its is not None and its["LoadBalancerArn"] != balancer:
+            # https://github.com/hashicorp/terraform-provider-aws/issues/22005
+            message = f"The following target groups cannot be associated with more than one load balancer: {shared[0]}"
+            raise RefusedError("TargetGroupAssociationLimit", message)
 
 
 def _refuse_if_used(group: str) -> None:
