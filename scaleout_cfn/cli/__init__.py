@@ -55,6 +55,7 @@ COMMANDS = {
     "logs": "rollout",
     "exec": "run",
     "run": "run",
+    "jobs": "jobs",
     "rollback": "rollback",
     "cancel": "rollback",
     "destroy": "destroy",

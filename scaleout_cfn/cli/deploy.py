@@ -15,7 +15,7 @@ from scaleout_cfn.cli.views import LinesView
 from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option, verbose_option
 from scaleout_cfn.config import Config
 from scaleout_cfn.config.images import may_pull, unreachable
-from scaleout_cfn.config.units import Unit, units
+from scaleout_cfn.config.units import Unit, jobs_of, units
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.bootstrap import bootstrap, exists
 from scaleout_cfn.deploy.changes.plan import Plan
@@ -24,7 +24,7 @@ from scaleout_cfn.deploy.live import find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell, Uploaded
 from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.publish import Published, bucket_at, bucket_name, prepare, quick_create, upload
-from scaleout_cfn.deploy.start import Wish, desired_of
+from scaleout_cfn.deploy.start import Release, Wish, desired_of
 from scaleout_cfn.errors import AGAIN, Next, RefusedError, SetError, UsageError
 from scaleout_cfn.grammars import ecr_repository, problem_of_image, problem_of_stack_name
 from scaleout_cfn.image.repository import is_short
@@ -299,6 +299,14 @@ def wish_of(
         allowed=allowed,
         recreate=recreate,
         nested_plan=nested_plan,
+        releases=tuple(
+            Release(
+                job.name, job.job, job.image_parameter, Unit(of, work.config.services[of], work.config).image_parameter
+            )
+            for job in jobs_of(work.config)
+            if (of := job.settings.before)
+        ),
+        runs_jobs=not work.local,
         check=lambda: _lint(stack),
         patience=work.patience(timeout_min),
     )

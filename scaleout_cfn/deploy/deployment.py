@@ -7,7 +7,7 @@ does nothing.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -23,6 +23,7 @@ from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell, 
 from scaleout_cfn.deploy.outcome import code_of, interrupted, nothing_to_do, outcome_of, redacted
 from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.publish import unknown_to, upload
+from scaleout_cfn.deploy.services import jobs
 from scaleout_cfn.deploy.services.rollout import services_in, verify
 from scaleout_cfn.deploy.start import Wish, make_startable, operation_at_work, phases_of, same
 from scaleout_cfn.deploy.watch.events import History, Operation
@@ -100,7 +101,9 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
     phases = phases_of(wish, live, aws.target.role_arn)
     for number, desired in enumerate(phases, 1):
         if len(phases) > 1:
-            tell(Note(f"phase {number} of {len(phases)}: {'infrastructure' if number == 1 else 'services'}"))
+            tell(Note(f"phase {number} of {len(phases)}: {_phase_name(desired, phases, wish)}"))
+        if live is not None and (failed := _release(run, wish, desired, live)):
+            return failed
         outcome = _phase(run, desired, live, confirm)
         if outcome.exit_code:
             return outcome
@@ -109,6 +112,39 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
             live = find(aws, wish.stack_name)
     outcome = earlier if earlier and outcome.end == "no_change" else outcome
     return replace(outcome, waiting=tuple(name for name, image in phases[-1].images.items() if not image))
+
+
+def _phase_name(desired: Desired, phases: Sequence[Desired], wish: Wish) -> str:
+    if desired is phases[-1]:
+        return "services"
+    jobs = {release.parameter for release in wish.releases}
+    return "jobs" if any(desired.images[name] for name in jobs) else "infrastructure"
+
+
+def _release(run: Run, wish: Wish, desired: Desired, live: Live) -> Outcome | None:
+    """Run the jobs that come before the images which a phase brings. The outcome is of one that did not end well."""
+    for release in wish.releases:
+        image = desired.images[release.of]
+        if not image or live.parameters.get(release.of) == image or live.parameters.get(release.parameter) != image:
+            continue
+        if not wish.runs_jobs:
+            run.tell(Note(f"job {release.name} would run now; the emulator runs no container"))
+            continue
+        run.tell(Note(f"job {release.name} runs with the new image, before the services get it"))
+        ended = jobs.release(run.aws, jobs.job_of(run.aws, live, release.name, release.title), run.tell)
+        if ended.end == "still_running":
+            return replace(ended, next=Next(AGAIN, words="to go on", instead=ended.next))
+        if ended.exit_code:
+            return Outcome(
+                "failed",
+                f"{live.name}: job {release.name} failed, and the services have the image that they had",
+                live.status,
+                live.stack_id,
+                reason=f"{ended.what}{f': {ended.reason}' if ended.reason else ''}",
+                next=Next(AGAIN, words="to run it once more, or with another image"),
+            )
+        run.tell(Note(f"✓ {ended.what}"))
+    return None
 
 
 def _run(aws: Aws, identity: Identity, wish: Wish, tell: Tell) -> Run:
@@ -139,7 +175,9 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
     run = _run(aws, identity, wish, tell)
     live = find(aws, wish.stack_name)
     live = make_startable(aws, live, recreate=False, tell=tell)
-    desired = phases_of(wish, live, aws.target.role_arn)[0]
+    desired, *later = phases_of(wish, live, aws.target.role_arn)
+    if live is not None and wish.releases and later:
+        tell(Note("this is the first of several phases: jobs run with the new images before the services get them"))
     if live is not None and same(aws, desired, live):
         return nothing_to_do(live)
     require_ours(aws, live, desired.environment, adopt=wish.adopt)

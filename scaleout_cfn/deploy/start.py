@@ -18,7 +18,18 @@ from scaleout_cfn.deploy.watch.events import Event, History, Operation
 from scaleout_cfn.deploy.watch.follow import follow, read_events
 from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, Next, ScaleoutError
 
-__all__ = ["Wish", "busy", "desired_of", "make_startable", "operation_at_work", "phases_of", "same"]
+__all__ = ["Release", "Wish", "busy", "desired_of", "make_startable", "operation_at_work", "phases_of", "same"]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A job that runs before a service gets a new image: its name, the title of its stack, the root parameter of its
+    image, and that of the service's."""
+
+    name: str
+    title: str
+    parameter: str
+    of: str
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,8 @@ class Wish:
     `images` are URIs by the root parameters that take them: one that is empty takes its service away, one that is not
     there leaves it as it is. `adopt` agrees to take over a stack that is not ours; `allowed` are the logical paths that
     may be replaced or deleted though they hold data; `recreate` agrees to delete a stack whose creation failed.
-    `nested_plan` asks for the changes inside nested stacks. `patience` bounds the watching.
+    `nested_plan` asks for the changes inside nested stacks. `patience` bounds the watching. `releases` are the jobs
+    that run before services get their images; with `runs_jobs` false, for an emulator without containers, they do not.
     """
 
     stack_name: str
@@ -40,6 +52,8 @@ class Wish:
     allowed: tuple[str, ...] = ()
     recreate: bool = False
     nested_plan: bool = True
+    releases: tuple[Release, ...] = ()
+    runs_jobs: bool = True
     #: Called before templates are uploaded that the stack does not have yet; raises SetError to refuse them.
     check: Callable[[], None] | None = None
     patience: Patience = USUAL
@@ -63,6 +77,7 @@ class Wish:
 def desired_of(wish: Wish, live: Live | None, role_arn: str) -> Desired:
     """The desired state of a wish, given what is there."""
     parameters = parameters_for(wish.published, live, wish.parameters, wish.images)
+    parameters |= {release.parameter: parameters[release.of] for release in wish.releases}
     return Desired(wish.stack_name, wish.published, parameters, wish.tags, role_arn)
 
 
@@ -72,9 +87,14 @@ def phases_of(wish: Wish, live: Live | None, role: str) -> list[Desired]:
     new = live is None or live.meaning.start in ("create", "recreate") or live.status == "CREATE_IN_PROGRESS"
     there = None if new and (live is None or live.status != "CREATE_IN_PROGRESS") else live
     whole = desired_of(wish, there, role)
+    before = {name: live.parameters.get(name, "") if live and not new else "" for name in whole.images}
+    changing = [release for release in wish.releases if whole.images[release.of] not in ("", before[release.of])]
+    # Jobs have the new image before any service has: one that fails leaves all as they are.
+    held = {**before, **{release.parameter: whole.images[release.of] for release in wish.releases}}
+    releasing = [replace(whole, parameters={**whole.parameters, **held})] if changing else []
     if not new or not any(whole.images.values()):
-        return [whole]
-    return [replace(whole, parameters={**whole.parameters, **dict.fromkeys(whole.images, "")}), whole]
+        return [*releasing, whole]
+    return [replace(whole, parameters={**whole.parameters, **dict.fromkeys(whole.images, "")}), *releasing, whole]
 
 
 def operation_at_work(aws: Aws, live: Live, fingerprints: Collection[str]) -> Operation:

@@ -11,7 +11,7 @@ import pytest
 from scaleout_cfn.deploy.desired import Desired, token
 from scaleout_cfn.deploy.messages import Message
 from scaleout_cfn.deploy.publish import Bucket, File, Published
-from scaleout_cfn.deploy.start import Wish, make_startable, operation_at_work, phases_of, same
+from scaleout_cfn.deploy.start import Release, Wish, make_startable, operation_at_work, phases_of, same
 from scaleout_cfn.errors import BusyError, DeployError, NeedsHandError
 
 from .scripted import ROOT, Scripted, failed, live
@@ -68,6 +68,33 @@ def test_a_mark_in_any_template_is_found() -> None:
 def test_a_new_stack_is_made_without_the_image_first(status: str | None, image: str | None, images: list[str]) -> None:
     there = live(status, parameters={"WebImageUri": "web:1"}) if status else None
     assert [one.parameters["WebImageUri"] for one in phases_of(wish(image), there, "role")] == images
+
+
+MIGRATE = Release("migrate", "MigrateJob", "MigrateImageUri", "WebImageUri")
+
+
+@pytest.mark.parametrize(
+    ("status", "image", "there", "phases"),
+    [
+        # Of a new stack: nothing, the job, all.
+        (None, "web:2", {}, [("", ""), ("", "web:2"), ("web:2", "web:2")]),
+        # Of a new image: the job has it first.
+        ("UPDATE_COMPLETE", "web:2", {"MigrateImageUri": "web:1"}, [("web:1", "web:2"), ("web:2", "web:2")]),
+        # After an interruption the first phase is what is there already.
+        ("UPDATE_COMPLETE", "web:2", {"MigrateImageUri": "web:2"}, [("web:1", "web:2"), ("web:2", "web:2")]),
+        # The image is the same: a job that is new has it, and is not run.
+        ("UPDATE_COMPLETE", "web:1", {}, [("web:1", "web:1")]),
+        ("UPDATE_COMPLETE", None, {"MigrateImageUri": "web:1"}, [("web:1", "web:1")]),
+    ],
+)
+def test_a_job_before_a_service_has_its_new_image_first(
+    status: str | None, image: str | None, there: dict[str, str], phases: list[tuple[str, str]]
+) -> None:
+    declared: dict[str, Any] = {**DECLARED, "MigrateImageUri": {"Default": ""}}
+    asked = replace(wish(image), published=published(**declared), releases=(MIGRATE,))
+    before = live(status, parameters={"WebImageUri": "web:1", **there}) if status else None
+    made = phases_of(asked, before, "role")
+    assert [(one.parameters["WebImageUri"], one.parameters["MigrateImageUri"]) for one in made] == phases
 
 
 OURS = "0123456789abcdef"

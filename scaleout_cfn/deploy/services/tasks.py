@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
@@ -19,6 +19,7 @@ from scaleout_cfn.errors import AccessError, ApiError, BusyError, DeployError, N
 
 __all__ = [
     "RunningTask",
+    "begin",
     "container_of",
     "exec_command",
     "list_command",
@@ -135,6 +136,13 @@ class RunningTask:
     container: str
     group: str = ""
     stream: str = ""
+    #: Whether it is a run of the job of that name.
+    is_job: bool = False
+
+    def placed(self, aws: Aws, definition: str) -> RunningTask:
+        """The same, with the place that it writes to by its task definition."""
+        group, stream = log_place(_definition(aws, definition), self.container, self.arn) or ("", "")
+        return replace(self, group=group, stream=stream)
 
 
 def start(aws: Aws, service: LiveService, command: Sequence[str], token: str) -> RunningTask:
@@ -163,6 +171,13 @@ def start(aws: Aws, service: LiveService, command: Sequence[str], token: str) ->
         asked["capacityProviderStrategy"] = strategy
     elif launch := service.raw.get("launchType"):
         asked["launchType"] = launch
+    return begin(aws, asked, service.name, container, Next(words=list_command(service, aws.region, token)))
+
+
+def begin(
+    aws: Aws, asked: Mapping[str, Any], name: str, container: str, find: Next, *, is_job: bool = False
+) -> RunningTask:
+    """Begin one task of a service or a job by what RunTask is asked; `find` tells how to look for it."""
     for _ in range(TRIES):
         try:
             answer = aws.write("ecs", "run_task", **asked)
@@ -171,27 +186,16 @@ def start(aws: Aws, service: LiveService, command: Sequence[str], token: str) ->
                 raise
             aws.pace.wait()
             continue
-        return _task_in(answer, service, definition, container)
-    raise DeployError(
-        "run_task: AWS gives no clear answer",
-        state="the task may have begun",
-        next=Next(words=list_command(service, aws.region, token)),
-    )
-
-
-def _task_in(
-    answer: Mapping[str, Any], service: LiveService, definition: Mapping[str, Any], container: str
-) -> RunningTask:
-    if not answer.get("tasks"):
-        reasons = ", ".join(str(raw.get("reason", "")) for raw in answer.get("failures", [])) or "no reason given"
-        raise BusyError(
-            f"cluster {service.cluster}: it has no place for the task: {reasons}",
-            state="no task was begun",
-            next=Next(words="the same command later, or more room in the pool: capacity.NAME.max_nodes"),
-        )
-    arn = str(answer["tasks"][0]["taskArn"])
-    place = log_place(definition, container, arn)
-    return RunningTask(service.name, arn, service.cluster, container, *(place or ("", "")))
+        if not answer.get("tasks"):
+            reasons = ", ".join(str(raw.get("reason", "")) for raw in answer.get("failures", [])) or "no reason given"
+            raise BusyError(
+                f"cluster {asked['cluster']}: it has no place for the task: {reasons}",
+                state="no task was begun",
+                next=Next(words="the same command later, or more room in the pool: capacity.NAME.max_nodes"),
+            )
+        task = RunningTask(name, str(answer["tasks"][0]["taskArn"]), asked["cluster"], container, is_job=is_job)
+        return task.placed(aws, asked["taskDefinition"])
+    raise DeployError("run_task: AWS gives no clear answer", state="the task may have begun", next=find)
 
 
 def running_task(aws: Aws, service: LiveService, task_id: str) -> RunningTask:
@@ -214,9 +218,10 @@ def watch_task(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
     An interrupt only stops watching, and so does a read that fails: the outcome says how to come back, and how to stop
     the task.
     """
+    where = ("--service", task.service) if not task.is_job else ("run", task.service)
     again = Next(
-        "run",
-        ("--service", task.service, "--attach", name_in(task.arn)),
+        "jobs" if task.is_job else "run",
+        (*where, "--attach", name_in(task.arn)),
         instead=Next(words=f"to stop the task: {stop_command(task, aws.region)}"),
     )
     try:
@@ -256,7 +261,7 @@ def _outcome_of(task: RunningTask, ended: Mapping[str, Any] | None) -> Outcome:
     of_it = ("--service", task.service)
     if ended is None:
         what = f"task {name_in(task.arn)}: ECS does not know it any more"
-        return Outcome("error", what, next=Next("logs", of_it))
+        return Outcome("error", what, next=None if task.is_job else Next("logs", of_it))
     own: Mapping[str, Any] = next((raw for raw in ended.get("containers", []) if raw.get("name") == task.container), {})
     code = own.get("exitCode")
     reason = str(own.get("reason") or ended.get("stoppedReason") or "")
@@ -266,7 +271,7 @@ def _outcome_of(task: RunningTask, ended: Mapping[str, Any] | None) -> Outcome:
             f"task {name_in(task.arn)}: the command did not run",
             str(ended["lastStatus"]),
             reason=reason or "ECS gives no reason",
-            next=Next("diagnose", of_it, instead=Next("logs", of_it)),
+            next=None if task.is_job else Next("diagnose", of_it, instead=Next("logs", of_it)),
         )
     what = f"task {name_in(task.arn)}: the command ended with {code}"
     return Outcome(
