@@ -62,7 +62,7 @@ from scaleout_cfn.config.sidecars import (
 )
 from scaleout_cfn.config.storage import EFS, BindVolume, EbsVolume, EfsOfService, EfsVolume
 from scaleout_cfn.config.tunables import Section, bare, default_of, fields_of, named_sections, sections_of
-from scaleout_cfn.config.units import Unit, units, with_queue, with_stand_ins
+from scaleout_cfn.config.units import JobUnit, Unit, Work, jobs_of, units, with_queue, with_stand_ins
 
 SERVICES = ["web", "api", "mailer", "order-desk"]
 POOLS = ["nodes", "second", "third"]
@@ -344,7 +344,14 @@ def configs(draw: st.DrawFn) -> Config:
     config = _routed(draw, config)
     config = _stood_in_for(draw, config)
     config = _roomy(draw, config)
-    return replace(config, jobs={name: draw(_job(config, job)) for name, job in config.jobs.items()})
+    config = replace(config, jobs={name: draw(_job(config, job)) for name, job in config.jobs.items()})
+    users = {name: draw(st.sets(st.sampled_from(sorted(config.jobs)))) for name in config.attachments if config.jobs}
+    attachments: dict[str, Any] = {
+        name: replace(section, used_by=(*section.used_by, *sorted(users.get(name, ()))))
+        for name, section in config.attachments.items()
+        if not section.has_group or not any(map(_shares_its_address, jobs_of(config)))
+    }
+    return replace(config, attachments={**config.attachments, **attachments})
 
 
 @st.composite
@@ -454,11 +461,12 @@ def _attached(config: Config) -> Config:
     return replace(config, attachments=attachments)
 
 
-def _shares_its_address(unit: Unit) -> bool:
-    """Whether a task has its node's address: behind "public-subnets", but for Fargate's."""
+def _shares_its_address(unit: Work) -> bool:
+    """Whether a task has its node's address: behind "public-subnets", but for Fargate's, and where bridge is said."""
     network = unit.config.network
     behind = isinstance(network, NewVpc) and network.egress == "public-subnets"
-    return behind and not isinstance(unit.pool, FargateCapacity)
+    said = isinstance(unit, JobUnit) and unit.settings.network_mode == "bridge"
+    return said or (behind and not isinstance(unit.pool, FargateCapacity))
 
 
 def _grounded(draw: st.DrawFn, config: Config) -> Config:

@@ -32,7 +32,7 @@ class Attachment(Section, frozen=True, kw_only=True):
 
     used_by: Annotated[
         tuple[Annotated[str, NAME], ...],
-        tunable("Services that are told where it is and may use it; nobody else may.", max_length=40),
+        tunable("Services and jobs that are told where it is and may use it; nobody else may.", max_length=40),
     ] = ()
 
 
@@ -163,9 +163,9 @@ def used_by_conflicts(attachments: Mapping[str, AnyAttachment], users: Iterable[
         key = f"attachments.{name}.used_by"
         for user in section.used_by:
             if user not in there:
-                yield Conflict(key, f"{user} is not there; the services are {', '.join(there) or 'none'}")
+                yield Conflict(key, f"{user} is not there; the services and jobs are {', '.join(there) or 'none'}")
         if len(set(section.used_by)) < len(section.used_by):
-            yield Conflict(key, "a service is named twice; name each once")
+            yield Conflict(key, "one is named twice; name each once")
 
 
 def variable_conflicts(

@@ -145,7 +145,7 @@ def _names(config: Config) -> Iterator[Conflict]:
     yield from receivers(config)
     yield from volume_names(config)
 
-    yield from used_by_conflicts(config.attachments, config.services)
+    yield from used_by_conflicts(config.attachments, [*config.services, *config.jobs])
     yield from named_by_jobs(config)
 
 

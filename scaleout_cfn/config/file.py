@@ -482,7 +482,8 @@ def refusal(value: object, inner: object, meta: Meta | None) -> str:
         # A screenful of names hides the one that is meant.
         if len(names) > 12 and (near := difflib.get_close_matches(str(value).upper(), names, n=3)):
             return f"allowed are {len(names)} names, of which the nearest: {', '.join(near)}"
-        return f"allowed are {choices}"
+        quotes = f'; write it in quotes: "{value}"' if not isinstance(value, str) and str(value) in names else ""
+        return f"allowed are {choices}{quotes}"
     if inner is bool:
         return "allowed are true and false"
     if inner is int or inner is float:

@@ -49,6 +49,7 @@ def work_conflicts(work: Work) -> Iterator[Conflict]:
     yield from secrets_keys_conflicts(key, work.secrets, settings.secrets_keys)
     if settings.permissions is not None:
         yield from permission_conflicts(f"{key}.permissions", settings.permissions)
+    yield from variable_conflicts(key, work.attachments, settings.environment, settings.secrets)
 
 
 #: Where the agent of ECS Exec writes, as those found who run it on a read-only root:
@@ -91,7 +92,6 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
         yield Conflict(
             f"{key}.scaling.requests", "counts requests of the load balancer, which sends it none; track cpu or memory"
         )
-    yield from variable_conflicts(key, unit.attachments, settings.environment, settings.secrets)
     yield from _scaling(f"{key}.scaling", settings.scaling, unit.scaling.high_resolution)
     yield from _pipeline(unit)
 
@@ -152,9 +152,9 @@ def _on_its_pool(unit: Work) -> Iterator[Conflict]:
     if unit.network_mode == "bridge":
         if not isinstance(pool, Ec2Capacity):
             yield Conflict(f"{key}.network_mode", f'"bridge" is for EC2 nodes, and {where}; leave it out, or "awsvpc"')
-        elif isinstance(unit, Unit) and (unit.is_reached or unit.lets_itself_in):
+        elif unit.is_reached or unit.lets_itself_in:
             groups = [f"attachments.{name}" for name, section in unit.attachments.items() if section.has_group]
-            what = 'kind = "internal"' if unit.is_reached else "reaches" if unit.settings.reaches else groups[0]
+            what = 'kind = "internal"' if unit.is_reached else groups[0] if groups else "reaches"
             yield Conflict(
                 f"{key}.network_mode",
                 f'"bridge" gives all tasks of a node one security group, and {what} needs one of its own; leave it out,'

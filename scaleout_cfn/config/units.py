@@ -139,7 +139,18 @@ class Work(Struct, frozen=True):
     @property
     def _is_apart(self) -> bool:
         """Whether its tasks need a security group of their own, wherever they run."""
-        return False
+        return self.lets_itself_in
+
+    @property
+    def attachments(self) -> dict[str, AnyAttachment]:
+        """What lies beside it and is used by it, by name."""
+        named = sorted(self.config.attachments.items())
+        return {name: section for name, section in named if self.container in section.used_by}
+
+    @property
+    def lets_itself_in(self) -> bool:
+        """Whether it makes rules that let it in to others, and so needs a security group of its own."""
+        return any(section.has_group for section in self.attachments.values())
 
     @property
     def architecture(self) -> Literal["x86_64", "arm64"]:
@@ -368,15 +379,8 @@ class Unit(Work, frozen=True):
         return not isinstance(self.settings.pipeline, NoPipeline)
 
     @property
-    def attachments(self) -> dict[str, AnyAttachment]:
-        """What lies beside it and is used by it, by name."""
-        user = self.stands_in_for or self.name
-        return {name: section for name, section in sorted(self.config.attachments.items()) if user in section.used_by}
-
-    @property
     def lets_itself_in(self) -> bool:
-        """Whether it makes rules that let it in to others, and so needs a security group of its own."""
-        return bool(self.settings.reaches) or any(section.has_group for section in self.attachments.values())
+        return bool(self.settings.reaches) or super().lets_itself_in
 
     @property
     def is_reached(self) -> bool:

@@ -11,7 +11,7 @@ from troposphere import AWSObject, Join, Ref, dynamodb, ec2, ecs, elasticache, i
 
 from scaleout_cfn.config import Config
 from scaleout_cfn.config.attachments import AnyAttachment, Bucket, Postgres, Table, Valkey, prefix_of
-from scaleout_cfn.config.units import Unit, names_of, title_of, units, with_stand_ins
+from scaleout_cfn.config.units import Work, jobs_of, names_of, title_of, units, with_stand_ins
 from scaleout_cfn.errors import WiringError
 from scaleout_cfn.iam import read_secret, refuse_plain_http, use_attached
 from scaleout_cfn.stack import Stack
@@ -298,31 +298,33 @@ def _closed_group(stack: Stack, description: str, vpc_id: VpcId) -> SecurityGrou
 # --- who uses it
 
 
-def attach(stack: Stack, service: str, name: str, attached: Attached) -> None:
-    """Let a service use what lies beside it: variables, secrets, a way in, and what its tasks may do.
+def attach(stack: Stack, user: str, name: str, attached: Attached) -> None:
+    """Let a service or a job use what lies beside it: variables, secrets, a way in, and what its tasks may do.
 
     `stack` is the root, whose services are there; `name` is what the variables begin with. What stands in for the
-    service gets the same. Raises WiringError when there is no such service, or it has no security group of its own.
+    service gets the same. Raises WiringError when there is no such user, or it has no security group of its own.
     """
-    if not isinstance(stack.config, Config):
-        raise WiringError(f"nested stack {stack.title}: services are attached to by the root alone")
-    running = with_stand_ins(units(stack.config))
-    users = [unit for unit in running if service in (unit.name, unit.stands_in_for)]
+    config = stack.config
+    if not isinstance(config, Config):
+        raise WiringError(f"nested stack {stack.title}: services and jobs are attached to by the root alone")
+    services: list[tuple[Work, str]] = [(unit, unit.service) for unit in with_stand_ins(units(config))]
+    running = [*services, *((job, job.job) for job in jobs_of(config))]
+    users = [(work, title) for work, title in running if user == work.container]
     if not users:
-        raise WiringError(f"{service} is no service; there is {names_of(stack.config.services)}")
-    for unit in users:
-        _attach(stack, unit, name, attached)
+        raise WiringError(f"{user} is no service and no job; there is {names_of({**config.services, **config.jobs})}")
+    for work, title in users:
+        _attach(stack, work, title, name, attached)
 
 
-def _attach(stack: Stack, unit: Unit, name: str, attached: Attached) -> None:
-    child = stack.children[unit.service]
+def _attach(stack: Stack, work: Work, title: str, name: str, attached: Attached) -> None:
+    child = stack.children[title]
     resources = child.template.resources
     prefix = prefix_of(name)
 
     def give(what: str, value: Value) -> Value:
-        return stack.give(unit.service, f"{name}_attachment_{what}", value)
+        return stack.give(title, f"{name}_attachment_{what}", value)
 
-    (container,) = (each for each in resources["TaskDefinition"].ContainerDefinitions if each.Name == unit.name)
+    (container,) = (each for each in resources["TaskDefinition"].ContainerDefinitions if each.Name == work.name)
     key = give("key", attached.key) if attached.key is not None else None
     variables = [
         ecs.Environment(Name=f"{prefix}_{what.upper()}", Value=give(what, value))
@@ -346,15 +348,15 @@ def _attach(stack: Stack, unit: Unit, name: str, attached: Attached) -> None:
     if variables:
         container.Environment = [*container.properties.get("Environment", []), *variables]
     if attached.security_group is not None:
-        if "SecurityGroup" not in child.template.parameters:
+        if "SecurityGroup" not in {**child.template.parameters, **resources}:
             raise WiringError(
-                f"{unit.key}: under bridge its tasks have the security group of their node, by which all that runs"
-                f' there would be let in; set {unit.key}.network_mode = "awsvpc"'
+                f"{work.key}: under bridge its tasks have the security group of their node, by which all that runs"
+                f' there would be let in; set {work.key}.network_mode = "awsvpc"'
             )
         rule = child.add(
             ec2.SecurityGroupIngress(
                 f"{title_of(name)}AttachmentIngress",
-                Description=f"{unit.name} to {name}",
+                Description=f"{work.name} to {name}",
                 GroupId=give("security_group", attached.security_group),
                 IpProtocol="tcp",
                 FromPort=attached.port,
@@ -363,8 +365,8 @@ def _attach(stack: Stack, unit: Unit, name: str, attached: Attached) -> None:
             )
         )
         # No task starts before it is let in.
-        service = resources["Service"]
-        service.DependsOn = [*service.resource.get("DependsOn", []), rule.title]
+        if service := resources.get("Service"):
+            service.DependsOn = [*service.resource.get("DependsOn", []), rule.title]
 
 
 def _allow(role: AWSObject, name: str, document: object) -> None:

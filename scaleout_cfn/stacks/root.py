@@ -236,11 +236,6 @@ def build(stack: Stack, config: Config) -> Outputs:
             sent_arn={name: _there_is(ground[name].queue_arn) for name in unit.settings.sends_to},
             exec_logs=ecs.exec_logs if unit.settings.exec else None,
         )
-    for attachment, section in sorted(config.attachments.items()):
-        from scaleout_cfn.stacks.attachments import attach  # here, as above
-
-        for user in section.used_by:
-            attach(stack, user, attachment, attached[attachment])
     for unit in running:
         # A task finds by name only what was there when it started. A Ref is a dependency, here too; DependsOn may not
         # name a stack that a condition leaves out.
@@ -276,6 +271,12 @@ def build(stack: Stack, config: Config) -> Outputs:
             sent_url={name: _there_is(ground[name].queue_url) for name in job.settings.sends_to},
             sent_arn={name: _there_is(ground[name].queue_arn) for name in job.settings.sends_to},
         )
+
+    for attachment, section in sorted(config.attachments.items()):
+        from scaleout_cfn.stacks.attachments import attach  # here, as above
+
+        for user in section.used_by:
+            attach(stack, user, attachment, attached[attachment])
 
     pipelines = {}
     for unit in services:

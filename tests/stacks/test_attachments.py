@@ -136,6 +136,24 @@ def test_what_stands_in_uses_what_the_service_uses() -> None:
     assert environments[:2] == environments[2:]
 
 
+def test_a_job_uses_it_as_a_service_does() -> None:
+    whole = replace(
+        config("orders", "files", users=("migrate", "api")),
+        jobs={"migrate": sc.Job(image_of="api"), "idle": sc.Job(image_of="api")},
+    )
+    templates = made(whole)
+    job = templates["migrate-job.yaml"]
+    (rule,) = of_type(job, "EC2::SecurityGroupIngress").values()
+    assert rule["SourceSecurityGroupId"] == ref("SecurityGroup")
+    assert "SecurityGroup" in job["Resources"]
+    (found,) = properties(templates, "migrate-job", "TaskDefinition")["ContainerDefinitions"]
+    told = {variable["Name"] for variable in [*found["Environment"], *found["Secrets"]]}
+    assert told >= {"ORDERS_HOST", "ORDERS_PASSWORD", "FILES_BUCKET"}
+    assert "Orders" not in str(templates["idle-job.yaml"])
+    bridge = replace(whole, jobs={"migrate": sc.Job(image_of="api", network_mode="bridge")})
+    assert "attachments.orders needs one of its own" in refused(bridge)
+
+
 # --- what it is
 
 
@@ -290,7 +308,7 @@ def refused(config: sc.Config) -> str:
 
 def test_a_user_that_is_not_there_is_told_with_those_that_are() -> None:
     assert refused(config("orders", users=("apo",))) == (
-        "config: attachments.orders.used_by: apo is not there; the services are api, web"
+        "config: attachments.orders.used_by: apo is not there; the services and jobs are api, web"
     )
     assert "named twice" in refused(config("files", users=("api", "api")))
 
@@ -341,7 +359,7 @@ def test_a_thing_is_attached_to_a_service_that_is_there_by_the_root_once() -> No
 
         return shop
 
-    with pytest.raises(sc.WiringError, match="apo is no service; there is web"):
+    with pytest.raises(sc.WiringError, match="apo is no service and no job; there is web"):
         sc.compose(sc.Config(), of("apo"))
     with pytest.raises(sc.WiringError, match="it is given FilesAttachmentBucket already"):
         sc.compose(sc.Config(), of("web", 2))
