@@ -94,7 +94,7 @@ if TYPE_CHECKING:
     from scaleout_cfn.graph import mermaid
     from scaleout_cfn.lint import Finding, check_set
     from scaleout_cfn.lint.files import Report, lint_files
-    from scaleout_cfn.profiles import PROFILES, Profile
+    from scaleout_cfn.profiles import PROFILES, Profile, hardened
     from scaleout_cfn.rendering import folder_url, local_url, render, set_of, texts_of
     from scaleout_cfn.stack import Stack
     from scaleout_cfn.stacks.attachments import Attached, attach, bucket, postgres, table, valkey
@@ -154,7 +154,7 @@ _HOMES = {
     "graph": "mermaid",
     "lint": "Finding check_set",
     "lint.files": "Report lint_files",
-    "profiles": "PROFILES Profile",
+    "profiles": "PROFILES Profile hardened",
     "rendering": "folder_url local_url render set_of texts_of",
     "stack": "Stack",
     "stacks.attachments": "Attached attach bucket postgres table valkey",
@@ -267,6 +267,7 @@ __all__ = [
     "check_set",
     "compose",
     "folder_url",
+    "hardened",
     "json_schema",
     "lint_files",
     "load",

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,6 +135,13 @@ def test_the_page_of_rules_is_what_the_rules_say() -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (ROOT / "docs" / "rules.md").read_text(encoding="utf-8") == module.page()
+
+
+def test_what_is_found_on_the_hardened_set_is_named_with_its_reason() -> None:
+    accepted = tomllib.loads((ROOT / "tests" / "audit" / "accepted.toml").read_text(encoding="utf-8"))
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    for check, entry in accepted.items():
+        assert (f"| `{check}` | {entry['reason']} |" in page) == bool(entry["hardened"]), check
 
 
 def test_links_between_documents_lead_somewhere() -> None:

@@ -28,8 +28,9 @@ from scaleout_cfn.config.text import json_schema, starter
 from scaleout_cfn.config.tunables import problem_with
 from scaleout_cfn.config.units import units
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.profiles import PROFILES, Profile
+from scaleout_cfn.profiles import PROFILES, Profile, hardened
 
+BALANCED, HARDENED = "balanced", "hardened"
 SERVICES: dict[str, type[AnyService]] = {"web": WebService, "internal": InternalService, "worker": WorkerService}
 #: Name and kind of the pool that a config begins with.
 POOLS: dict[str, tuple[str, type[Capacity]]] = {
@@ -43,10 +44,11 @@ POOLS: dict[str, tuple[str, type[Capacity]]] = {
 @click.argument("path", type=click.Path(path_type=Path), default=DEFAULT_CONFIG)
 @click.option(
     "--profile",
-    type=click.Choice(list(PROFILES)),
-    default="balanced",
+    type=click.Choice([*PROFILES, HARDENED]),
+    default=BALANCED,
     show_default=True,
-    help="How the services scale: what they miss in a crowd, and what it costs. docs/scaling.md has the numbers.",
+    help="How the services scale: what they miss in a crowd, and what it costs. docs/scaling.md has the numbers."
+    " hardened scales as balanced, with all that auditors ask for: docs/security.md.",
 )
 @click.option(
     "--services",
@@ -70,7 +72,9 @@ def init(path: Path, profile: str, services: str, capacity: str, short: bool) ->
     Where a profile other than balanced has other numbers, they are set in the file.
     """
     apply = f"{project().program} render -c {shlex.quote(str(path))}"
-    config = _first_config(_kinds(services), capacity, PROFILES[profile])
+    config = _first_config(_kinds(services), capacity, PROFILES[BALANCED if profile == HARDENED else profile])
+    if profile == HARDENED:
+        config = hardened(config)
     text = starter(config, apply=apply, short=short)
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -81,6 +85,8 @@ def init(path: Path, profile: str, services: str, capacity: str, short: bool) ->
         raise UsageError(f"{path}: {error.strerror or error}; give a path that can be written to") from None
     at = "everything at its default" if config == Config() else "with what differs from the defaults set in it"
     click.echo(f"{path} written, {at}. Change it, then: {apply}", err=True)
+    if profile == HARDENED:
+        click.echo("It speaks HTTP until load_balancer.listener has a certificate or a domain.", err=True)
 
 
 def _kinds(text: str) -> dict[str, type[AnyService]]:
