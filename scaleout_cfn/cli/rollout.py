@@ -15,6 +15,7 @@ from scaleout_cfn.deploy.outcome import code_of
 from scaleout_cfn.deploy.services import logs as lines
 from scaleout_cfn.deploy.services import restart as steps
 from scaleout_cfn.deploy.services import service as services
+from scaleout_cfn.deploy.services.history import history_of, tell_history
 from scaleout_cfn.errors import Next, UsageError
 
 #: What the outputs that are log groups end in.
@@ -30,14 +31,28 @@ def _of(service: str) -> tuple[str, ...]:
 @aws_command()
 @service_option
 @timeout_option
-def rollout(work: Work, service: str, timeout_min: float | None) -> Outcome:
+@click.argument("what", type=click.Choice(["history"]), required=False, metavar="[history]")
+def rollout(work: Work, service: str, timeout_min: float | None, what: str | None) -> Outcome:
     """Watch the newest deployment of each service until it has ended, and change nothing.
 
     It shows tasks old and new, their health, the failures that the circuit breaker counts, and the load balancer's
     targets.
 
     Exits with 0 once the new versions run, 4 when ECS gave one up. Ctrl-C stops watching, and the deployment goes on.
+
+    `rollout history` shows the newest twenty deployments of each service instead, as far back as ECS keeps them: which
+    image each brought, how long it served, and why it ended.
+
+    \b
+      scaleout-cfn rollout --service web
+      scaleout-cfn rollout history --json
     """
+    if what == "history":
+        shown = services.asked_for(work.aws, require(work.aws, work.stack_name), service)
+        pasts = {each.name: history_of(work.aws, each) for each in shown}
+        if work.local:
+            work.view.tell(Note("the emulator keeps no deployments that have ended"))
+        return tell_history(pasts, datetime.now(UTC), work.view.tell)
     end = work.patience(timeout_min).end(work.aws.pace)
     try:
         watched = services.asked_for(work.aws, require(work.aws, work.stack_name), service)

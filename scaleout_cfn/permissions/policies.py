@@ -42,11 +42,12 @@ def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = ""
             "ReadServices",
             [
                 "ecs:DescribeServiceDeployments",
+                "ecs:DescribeServiceRevisions",
                 "ecs:DescribeServices",
                 "ecs:DescribeTasks",
                 "ecs:ListServiceDeployments",
             ],
-            [service, *(service.replace(":service/", f":{kind}/") for kind in ("service-deployment", "task"))],
+            [service, *(service.replace(":service/", f":{kind}/") for kind in KINDS)],
         ),
         allow("ListTasks", ["ecs:ListTasks"], ["*"], Condition(ArnLike({"ecs:cluster": cluster}))),
         allow(
@@ -173,6 +174,8 @@ def drift(templates: Mapping[str, Template], scope: Scope) -> list[Statement]:
     ]
 
 
+#: What of a service is read, as its ARN says.
+KINDS = ("service-deployment", "service-revision", "task")
 READS = (
     "DescribeChangeSet",
     "DescribeEvents",

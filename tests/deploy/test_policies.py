@@ -498,9 +498,11 @@ def test_over_http_the_deployers_policy_is_enough_from_the_first_deployment_to_t
     assert result(deploy(2)) == (0, "no_change", "UPDATE_COMPLETE")
     deployer_user.fail_once()
     assert result(deploy(3)) == (4, "rolled_back", "UPDATE_ROLLBACK_COMPLETE")
-    for command in (["status"], ["alarms"], ["drift"], ["events"], ["outputs"], ["diagnose"], ["rollout"], ["restart"],
-                    ["scale", "web", "--min", "3", "--for", "2h"], ["scale", "web", "--reset"], ["logs"],
-                    ["image", "list"], ["rollback", "--yes"], ["cancel", "--yes"], ["publish", *bucket]):  # fmt: skip
+    others = (
+        "status, alarms, drift, events, outputs, diagnose, rollout, rollout history, restart,"
+        " scale web --min 3 --for 2h, scale web --reset, logs, image list, rollback --yes, cancel --yes"
+    )
+    for command in (*(words.split() for words in others.split(", ")), ["publish", *bucket]):
         done = run(*command)
         assert done.returncode == 0, f"{command}: {done.stderr}"
     # It may do without the one, and for the other the emulator asks for every role.

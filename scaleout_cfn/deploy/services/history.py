@@ -1,0 +1,146 @@
+"""What ran before: the deployments of a service, the image of each, how long it served, and why it ended. Reads only.
+
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-deployment.html
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-revision.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.aws.names import name_in
+from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
+from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS
+from scaleout_cfn.deploy.services.service import LiveService
+from scaleout_cfn.errors import Next
+
+__all__ = ["Past", "history_of", "tell_history"]
+
+#: What is shown of each service, the newest: as many as one call of each kind describes.
+MOST = 20
+
+
+@dataclass(frozen=True)
+class Past:
+    """A deployment of a service. `since` is when its version began to serve alone and `until` when another did; both
+    None where it never did. `image` and `digest` are those of the service's own container, where ECS still knows."""
+
+    name: str
+    state: str
+    begun: datetime | None
+    ended: datetime | None
+    definition: str
+    image: str
+    digest: str
+    revision: str
+    reason: str
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def history_of(aws: Aws, service: LiveService) -> tuple[list[Past], int]:
+    """The newest deployments of a service, the newest first, and how many ECS lists."""
+    listed: list[Mapping[str, Any]] = []
+    for page in aws.pages("ecs", "list_service_deployments", cluster=service.cluster, service=service.arn):
+        listed += page.get("serviceDeployments", [])
+    if not listed:
+        return [], 0
+    newest = sorted(listed, key=lambda raw: str(raw.get("createdAt", "")), reverse=True)[:MOST]
+    arns = [raw["serviceDeploymentArn"] for raw in newest]
+    answer = aws.read("ecs", "describe_service_deployments", serviceDeploymentArns=arns)
+    described = {raw["serviceDeploymentArn"]: raw for raw in answer.get("serviceDeployments", [])}
+    shown = [{**raw, **described.get(raw["serviceDeploymentArn"], {})} for raw in newest]
+    revisions = _revisions(aws, {_target(raw) for raw in shown} - {""})
+    return _with_spans([_past(service, raw, revisions) for raw in shown]), len(listed)
+
+
+def _target(raw: Mapping[str, Any]) -> str:
+    return str(raw.get("targetServiceRevision", {}).get("arn") or raw.get("targetServiceRevisionArn", ""))
+
+
+def _revisions(aws: Aws, arns: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """The versions by ARN, without those that ECS has forgotten."""
+    asked = sorted(arns)
+    if not asked:
+        return {}
+    answer = aws.read("ecs", "describe_service_revisions", serviceRevisionArns=asked)
+    return {raw["serviceRevisionArn"]: raw for raw in answer.get("serviceRevisions", [])}
+
+
+def _past(service: LiveService, raw: Mapping[str, Any], revisions: Mapping[str, Mapping[str, Any]]) -> Past:
+    revision = revisions.get(_target(raw), {})
+    images = revision.get("containerImages", [])
+    own = next((each for each in images if each.get("containerName") == service.name), images[0] if images else {})
+    return Past(
+        name=service.name,
+        state=raw.get("status", ""),
+        begun=raw.get("startedAt") or raw.get("createdAt"),
+        ended=raw.get("finishedAt") or raw.get("stoppedAt"),
+        definition=name_in(revision.get("taskDefinition", "")),
+        image=own.get("image", ""),
+        digest=own.get("imageDigest", ""),
+        revision=_target(raw),
+        reason=raw.get("rollback", {}).get("reason") or raw.get("statusReason", ""),
+    )
+
+
+def _with_spans(pasts: list[Past]) -> list[Past]:
+    """Deployments, the newest first, each with the time that its version served: until the next one that went well."""
+    until: datetime | None = None
+    spanned = []
+    for past in pasts:
+        if DEPLOYMENTS.get(past.state) == "done" and past.ended:
+            spanned.append(Past(**{**vars(past), "since": past.ended, "until": until}))
+            until = past.ended
+        else:
+            spanned.append(past)
+    return spanned
+
+
+def tell_history(pasts: Mapping[str, tuple[list[Past], int]], now: datetime, tell: Tell) -> Outcome:
+    """Tell what ran of each service, the newest first. `now` is for how long it has served."""
+    counts = []
+    for name, (shown, listed) in pasts.items():
+        for past in shown:
+            tell(Fact("deployment", tuple(_lines(past, now)), asdict(past), _level(past)))
+        counts.append(f"{name} {len(shown)}" + (f" of {listed}" if listed > len(shown) else ""))
+    newest = [shown[0] for shown, _ in pasts.values() if shown]
+    failed = any(DEPLOYMENTS.get(past.state) == "failed" for past in newest)
+    return Outcome(
+        "done", f"deployments that ECS knows: {', '.join(counts)}", next=Next("diagnose") if failed else None
+    )
+
+
+def _level(past: Past) -> Literal["info", "warning"]:
+    return "warning" if DEPLOYMENTS.get(past.state) == "failed" else "info"
+
+
+def _lines(past: Past, now: datetime) -> Iterator[str]:
+    begun = f"{past.begun:%Y-%m-%d %H:%M:%SZ}" if past.begun else "(not begun)"
+    image = past.digest[:19] or name_in(past.image) or "(image forgotten)"
+    yield f"{past.name}  {begun}  {past.definition or '(version forgotten)'}  {image}  {_ended(past, now)}"
+    if past.reason and past.since is None:
+        yield f"  {past.reason}"
+
+
+def _ended(past: Past, now: datetime) -> str:
+    """Until when a version served, or why it did not."""
+    if past.since and past.until:
+        return f"served {_span(past.since, past.until)}, until {past.until:%Y-%m-%d %H:%M:%SZ}, when the next one did"
+    if past.since:
+        return f"serves since {past.since:%Y-%m-%d %H:%M:%SZ}, {_span(past.since, now)}"
+    tried = f" after {_span(past.begun, past.ended)}" if past.begun and past.ended else ""
+    words = {"running": "being deployed", "failed": f"given up{tried}"}.get(DEPLOYMENTS.get(past.state, ""), "ended")
+    return f"{past.state}, {words}"
+
+
+def _span(start: datetime, end: datetime) -> str:
+    """3 d 4 h, 2 h 5 min, or 12 min."""
+    minutes = max(0, int((end - start).total_seconds())) // 60
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes} min" if hours else f"{minutes} min"
