@@ -97,7 +97,7 @@ def events(deployer: Deployer) -> int:
 def analysis(runs: int) -> None:
     """What the plan's analysis of a change of twenty services takes: of one below them all, so that AWS cannot tell of
     anything that hangs on another stack. Each template is read once, before and after mostly the same text."""
-    texts = sc.render(sc.compose(shop(20, web_of=4)))
+    texts = sc.render(sc.compose(shop(20, web_of=20)))
     root = _read(texts["root.yaml"])
     given = {name: str(declared.get("Default", "")) for name, declared in root["Parameters"].items()}
     seconds = []

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from scaleout_cfn.deploy.changes.plan import UNKNOWN, Change, Property, kind_of
 from scaleout_cfn.deploy.changes.unchanged import Pair, with_unchanged
@@ -371,3 +374,36 @@ def test_texts_that_double_at_each_step_are_cut_off() -> None:
     paths |= {"": Pair(body, body), "Network": Pair(network(), network()), "Web": Pair(web(), web())}
     rows = (row(), NETWORK, TAGGED, *(Change(title, STACK, "Modify") for title in (*titles, "Web")))
     assert not with_unchanged(rows, paths.get)[0].unchanged
+
+
+NAMES = st.sampled_from(
+    ["VpcId", "It", "Vpc", "On", "Map", "Type", "Properties", "Condition", "Default", "Value", "Network"]
+)
+FUNCTIONS = ["Ref", "Condition", "Fn::GetAtt", "Fn::Sub", "Fn::Join", "Fn::If", "Fn::Select", "Fn::Split", "Fn::New"]
+FUNCTIONS += ["Fn::FindInMap", "Fn::Equals", "Fn::Or", "Fn::Not"]
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 9)
+    | NAMES
+    | st.sampled_from(["${It.A}", "${", "", "${!x}", "AWS::NoValue"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(NAMES, inner, max_size=3)
+        | st.builds(
+            lambda name, value: {name: value},
+            st.sampled_from(["Ref", "Condition", *(f"Fn::{name}" for name in FUNCTIONS)]),
+            inner,
+        )
+    ),
+    max_leaves=12,
+)
+SECTIONS = ["Resources", "Outputs", "Parameters", "Conditions", "Mappings"]
+
+
+@settings(deadline=None)
+@drawn(st.dictionaries(st.sampled_from(SECTIONS), ODD), st.sampled_from(["root", "network", "web"]), ODD)
+def test_a_template_of_any_shape_is_no_error(odd: dict[str, Any], name: str, value: Any) -> None:
+    whole = {"root": root(), "network": network(), "web": web(value, Conditions={"On": value})}
+    assert settled(row(), **{name: {**whole[name], **odd}}).replacement in ("none", "possible")
+    assert settled(row(), **{name: whole[name]}).replacement in ("none", "possible")

@@ -126,7 +126,8 @@ class Scope:
     ) -> None:
         self.terms = terms
         self.path = path
-        self.resources = _section(body, "Resources")
+        resources = _section(body, "Resources")
+        self.resources = {title: one for title, one in resources.items() if isinstance(one.get("Type"), str)}
         self.outputs = _section(body, "Outputs")
         self.parameters = _section(body, "Parameters")
         self._conditions = _section(body, "Conditions")
@@ -317,15 +318,16 @@ class Scope:
         if table is not None:
             return self.value(table)
         # By a key that is not known yet: the same where all that it may lead to is.
-        return self.terms.call("Fn::FindInMap", self.value(dict(self._mappings)), *keys)
+        return self.terms.call("Fn::FindInMap", self.value(self._mappings), *keys)
 
     def _zones(self, argument: Any) -> Term:
         return self.terms.make("looked up", ("Fn::GetAZs",), (self.value(argument),), unsure=True)
 
 
-def _section(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _section(body: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
+    """The entries of a section that are mappings, as all are that CloudFormation takes."""
     entries = body.get(name)
-    return entries if isinstance(entries, Mapping) else {}
+    return {key: one for key, one in entries.items() if isinstance(one, dict)} if isinstance(entries, dict) else {}
 
 
 def _is_list(argument: Any, length: int) -> bool:

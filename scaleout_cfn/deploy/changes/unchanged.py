@@ -126,7 +126,7 @@ class _Comparison:
         if both is None:
             return None
         was, will = (scope.resources.get(title) for scope in both)
-        if not isinstance(was, dict) or not isinstance(will, dict) or was.get("Type") != will.get("Type"):
+        if was is None or will is None or was["Type"] != will["Type"]:
             return None
         holds = [scope.condition(resource.get("Condition")) for scope, resource in zip(both, (was, will), strict=True)]
         sections = [resource.get("Properties") or {} for resource in (was, will)]
@@ -161,7 +161,7 @@ class _Comparison:
 
         def attribute(title: str, name: str) -> Term:
             path = f"{stack}/{title}".lstrip("/")
-            if name.startswith("Outputs.") and scope.resources[title].get("Type") == NESTED:
+            if name.startswith("Outputs.") and scope.resources[title]["Type"] == NESTED:
                 return self._output(path, side, name.removeprefix("Outputs."))
             return self.terms.make("of", (path, name)) if self.stays(path, name) else self.terms.moving()
 
@@ -172,7 +172,7 @@ class _Comparison:
         """What a nested stack's parameter is given; None where it is given nothing."""
         both = self._both(_stack_of(nested))
         resource = both[side].resources.get(_title_of(nested)) if both else None
-        properties = resource.get("Properties") if isinstance(resource, dict) else None
+        properties = resource.get("Properties") if resource else None
         passed = properties.get("Parameters", {}) if isinstance(properties, dict) else None
         if both is None or not isinstance(passed, dict) or any(str(key).startswith("Fn::") for key in passed):
             return self.terms.moving()
@@ -186,7 +186,7 @@ class _Comparison:
             return self.terms.make("of", (nested, f"Outputs.{name}")) if same else self.terms.moving()
         both = self._both(nested) if self.changes[nested].action == "Modify" else None
         output = both[side].outputs.get(name) if both else None
-        if both is None or not isinstance(output, dict):
+        if both is None or output is None:
             return self.terms.moving()
         holds, value = both[side].condition(output.get("Condition")), both[side].value(output.get("Value"))
         return value if holds == self.terms.yes else self.terms.call("Outputs", holds, value)
