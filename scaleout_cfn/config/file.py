@@ -254,7 +254,7 @@ def convert(
     msgspec stops at the first error of a value, so each tunable is converted by itself.
     """
     if not isinstance(given, dict):
-        problems.append(places.say(path, f"got {given!r}, which is not a table; write [{path}]"))
+        problems.append(places.say(path, f"got {given!r}, which is not a table; write [{one_line(path)}]"))
         return None
     found_before = len(problems)
     fields = fields_by_name(section)
@@ -401,7 +401,9 @@ def _convert_named(
 ) -> Any:
     """Sections by name: those of the default, as they are but for what is written, and those that are new."""
     if not isinstance(given, dict):
-        problems.append(places.say(path, f"got {_shown(given)}, which is not a table of tables; write [{path}.NAME]"))
+        problems.append(
+            places.say(path, f"got {_shown(given)}, which is not a table of tables; write [{one_line(path)}.NAME]")
+        )
         return None
     inner, meta = bare(annotation)
     meaning = (meta and meta.description) or ""
