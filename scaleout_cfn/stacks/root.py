@@ -86,7 +86,6 @@ class Outputs(Struct, frozen=True):
     # For a stack of one's own beside ours.
     vpc_id: Annotated[VpcId, "The VPC."]
     node_subnets: Annotated[SubnetIds, "The subnets of the nodes and tasks."]
-    security_group: Annotated[dict[str, SecurityGroupId], "The security group of the tasks, where it is their own."]
     pipeline_name: Annotated[dict[str, Text], "The pipeline, in CodePipeline."]
     github_build_role: Annotated[dict[str, RoleArn], "The role of the workflow's build, in GitHub Actions."]
     github_deploy_role: Annotated[dict[str, RoleArn], "The role of the workflow's deployment, in GitHub Actions."]
@@ -311,7 +310,6 @@ def build(stack: Stack, config: Config) -> Outputs:
         dashboard_url=_console_link(stack, view.dashboard_name),
         vpc_id=net.vpc_id,
         node_subnets=net.node_subnets,
-        security_group={unit.name: group for unit in services if (group := ground[unit.name].security_group)},
         pipeline_name={name: made.pipeline_name for name, made in pipelines.items() if made.pipeline_name},
         github_build_role={name: made.github_build_role for name, made in pipelines.items() if made.github_build_role},
         github_deploy_role={
