@@ -7,6 +7,8 @@ from two_stacks import by_name, net, shop
 
 from scaleout_cfn.config import Config
 from scaleout_cfn.stack import Stack
+from scaleout_cfn.stacks.attachments import Attached, attach, postgres
+from scaleout_cfn.stacks.root import build
 from scaleout_cfn.values import Text, VpcId
 
 
@@ -76,3 +78,16 @@ def by_name_of_a_wrong_kind(stack: Stack, config: Config) -> None:
 
 def one_where_they_are_by_name(stack: Stack, config: Config) -> None:
     stack.nest("Shop", by_name, config, hosts=Text("shop.example.com"))  # type: ignore[arg-type]
+
+
+def attached_by_swapped_wires(stack: Stack, config: Config) -> None:
+    made = build(stack, config)
+    postgres(stack, "orders", vpc_id=made.node_subnets, subnets=made.vpc_id)  # type: ignore[arg-type]
+
+
+def attached_though_it_is_no_attachment(stack: Stack, config: Config) -> None:
+    attach(stack, "api", "orders", build(stack, config))  # type: ignore[arg-type]
+
+
+def handed_over_as_another_kind(stack: Stack, config: Config) -> Attached:
+    return Attached(security_group=build(stack, config).vpc_id)  # type: ignore[arg-type]
