@@ -92,3 +92,28 @@ def test_sets_of_other_capacity_live_under_a_key_from_the_first_deployment_to_th
     assert stack["StackStatus"] == "DELETE_COMPLETE", helpers.failures(account)
     left = helpers.leftovers(account)
     assert [name for name in left if key["KeyId"] not in name] == []
+
+
+def test_a_hardened_set_with_names_of_the_house_lives_from_its_first_deployment_to_its_end(account: Account) -> None:
+    plain = sc.hardened(sc.Config(registry=sc.Registry(empty_on_delete=True)))
+    balancer = msgspec.structs.replace(plain.load_balancer, deletion_protection=False)
+    observability = msgspec.structs.replace(plain.observability, keep_logs=False)
+    config = msgspec.structs.replace(plain, load_balancer=balancer, observability=observability)
+    brought(account, config, **IMAGES)
+    named = msgspec.structs.replace(config, roles=sc.Roles(path="/teams/shop/", prefix="acme-", inline_policies=False))
+    plan = brought(account, named, **IMAGES)
+    assert plan["WebService/ExecutionRole"] == "True"
+    iam = account.client("iam")
+    roles = [role for role in iam.list_roles()["Roles"] if not role["Path"].startswith("/aws-service-role/")]
+    assert roles
+    for role in roles:
+        assert role["RoleName"].startswith("acme-")
+        assert role["Path"] == "/teams/shop/"
+        assert iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"] == []
+    image = {"WebImageUri": IMAGE + "2" * 64}
+    assert {path for path in brought(account, named, **image) if "Role" in path} == set()
+    stack = helpers.delete(account, helpers.described(account, "web")["StackId"])
+    assert stack["StackStatus"] == "DELETE_COMPLETE", helpers.failures(account)
+    kept = helpers.leftovers(account)
+    # Logs and the key that opens them; their bucket holds what nobody may lose.
+    assert {name.partition(":")[0] for name in kept} <= {"bucket", "key"}
