@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias
 
-from troposphere import AWSHelperFn, BaseAWSObject, encode_to_dict
+from troposphere import AWSHelperFn, BaseAWSObject, Tags, encode_to_dict
 
 from scaleout_cfn.errors import SetError, WiringError
 from scaleout_cfn.fitting import misfits
@@ -132,13 +132,10 @@ def _collect(stack: Stack, name: str, format: Format, url: Url, result: dict[str
     return wants_folder
 
 
-_SCALARS = (str, int, bool)
-
-
 def _plain(value: Any) -> Any:
     """Plain data of troposphere's objects, as their own `to_dict` gives it: that goes over each once a level above."""
     kind = type(value)
-    if kind in _SCALARS:
+    if kind is str or kind is int or kind is bool:
         return value
     if kind is dict:
         return {key: _plain(item) for key, item in value.items()}
@@ -147,12 +144,15 @@ def _plain(value: Any) -> Any:
     own = getattr(kind, "to_dict", None)
     if own is AWSHelperFn.to_dict:
         return _plain(value.data)
+    if own is Tags.to_dict:
+        return _plain(value.tags)
     if own is BaseAWSObject.to_dict and value.properties:
         if value.do_validation:
             value._validate_props()
             value.validate()
         return _plain(value.resource)
-    return encode_to_dict(value)
+    # awacs has a form of its own.
+    return _plain(value.JSONrepr()) if hasattr(kind, "JSONrepr") else encode_to_dict(value)
 
 
 def _ask_for_folder(template: dict[str, Any]) -> None:

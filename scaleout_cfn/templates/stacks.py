@@ -102,7 +102,7 @@ class Scope(Struct, frozen=True):
             return UNKNOWN if "{{resolve:" in node else node
         if isinstance(node, list):
             return [self.value(item) for item in node]
-        if not isinstance(node, dict) or not is_function(node):
+        if not isinstance(node, dict) or len(node) != 1 or not is_function(node):
             return node
         (function, argument), *_ = node.items()
         if function not in _FUNCTIONS:
@@ -436,12 +436,13 @@ class StackView:
     def __repr__(self) -> str:
         return f"<StackView {self.file}>"
 
-    def tree(self) -> Iterator[StackView]:
-        """This stack and all that hang on it."""
-        yield self
-        for children in self.children.values():
-            for child in children:
-                yield from child.tree()
+    def tree(self) -> list[StackView]:
+        """This stack and all that hang on it, once all of them are there."""
+        stacks: list[StackView] = self.remembered(("tree",), self._tree)
+        return stacks
+
+    def _tree(self) -> list[StackView]:
+        return [self, *(below for several in self.children.values() for child in several for below in child.tree())]
 
     def resource(self, logical_id: str) -> Mapping[str, Any]:
         return self.facts.resources.get(logical_id, {})
@@ -477,7 +478,7 @@ class StackView:
             yield from self.remembered(("below", kind), partial(self._below, kind))
 
     def _below(self, kind: str) -> list[Place]:
-        return [place for stack in self.tree() for place in stack.places(kind)]
+        return [place for stack in self.tree() if kind in stack.facts.by_type for place in stack.places(kind)]
 
     def scope_of(self, entry: Mapping[str, Any]) -> Scope:
         """The scope in which a resource or output is read: its own condition holds."""
