@@ -8,7 +8,7 @@ from msgspec import Struct
 from troposphere import AWSObject, Cidr, GetAtt, GetAZs, Select, Sub, ec2, iam, logs
 
 from scaleout_cfn.config import AwsKeys, Config, NewVpc, Postgres, Table
-from scaleout_cfn.config.units import units
+from scaleout_cfn.config.units import Work, jobs_of, units, with_queue
 from scaleout_cfn.iam import assumed_by, write_flow_logs
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.keys import under_key
@@ -96,7 +96,7 @@ def build(stack: Stack, config: Config, *, key: KeyArn | None) -> Outputs:
             RouteTableIds=[routes.ref() for routes in route_tables],
         )
     )
-    if any(isinstance(section, Table) for section in config.attachments.values()):
+    if any(isinstance(section, Table) for section in config.attachments.values()) or _intend(config, "uses_table"):
         # Free, too.
         stack.add(
             ec2.VPCEndpoint(
@@ -236,12 +236,19 @@ def _interface_endpoints(stack: Stack, config: Config, vpc: ec2.VPC, subnets: Se
         # A node signals here that it has registered.
         "CloudFormation": "cloudformation",
     }
-    named = any(":secretsmanager:" in arn for unit in units(config) for arn in unit.secrets.values())
+    works: list[Work] = [*units(config), *jobs_of(config)]
+    named = any(":secretsmanager:" in arn for work in works for arn in work.secrets.values())
     if named or any(isinstance(section, Postgres) for section in config.attachments.values()):
         services["SecretsManager"] = "secretsmanager"
     if not isinstance(config.encryption, AwsKeys) and any(unit.exec for unit in config.services.values()):
         # Sessions of ECS Exec are encrypted in the task.
         services["Kms"] = "kms"
+    if _intend(config, "uses_key"):
+        services["Kms"] = "kms"
+    if with_queue(config) or _intend(config, "sends_to_queue"):
+        services["Sqs"] = "sqs"
+    if _intend(config, "publishes_to"):
+        services["Sns"] = "sns"
     for title, service in services.items():
         stack.add(
             ec2.VPCEndpoint(
@@ -254,6 +261,12 @@ def _interface_endpoints(stack: Stack, config: Config, vpc: ec2.VPC, subnets: Se
                 SecurityGroupIds=[group.ref()],
             )
         )
+
+
+def _intend(config: Config, intent: str) -> bool:
+    """Whether the application of a service or a job does something."""
+    works = (*config.services.values(), *config.jobs.values())
+    return any(work.permissions is not None and getattr(work.permissions, intent) for work in works)
 
 
 def _cidr(config: Config) -> str:

@@ -258,6 +258,24 @@ def test_a_table_has_a_way_that_costs_nothing_and_a_secret_one_where_there_is_no
     assert "SecretsManagerEndpoint" not in endpoints("files", egress="endpoints")
 
 
+def test_without_a_way_out_there_is_one_to_what_the_application_is_allowed_to_use() -> None:
+    account = "eu-west-1:123456789012"
+    intents: dict[str, Any] = {
+        "Sqs": {"sends_to_queue": (f"arn:aws:sqs:{account}:a",)},
+        "Sns": {"publishes_to": (f"arn:aws:sns:{account}:a",)},
+        "Kms": {"uses_key": (f"arn:aws:kms:{account}:key/12345678-1234-1234-1234-123456789012",)},
+        "DynamoDb": {"uses_table": (f"arn:aws:dynamodb:{account}:table/abc",)},
+    }
+    network = sc.NewVpc(egress="endpoints")
+    usual = set(of_type(made(sc.Config(network=network))["network.yaml"], "EC2::VPCEndpoint"))
+    for name, given in intents.items():
+        service = sc.WebService(permissions=sc.Permissions(**given))
+        there = made(sc.Config(network=network, services={"web": service}))["network.yaml"]
+        assert set(of_type(there, "EC2::VPCEndpoint")) - usual == {f"{name}Endpoint"}
+    worker = sc.Config(network=network, services={"mailer": sc.WorkerService(queue=sc.Queue())})
+    assert "SqsEndpoint" in of_type(made(worker)["network.yaml"], "EC2::VPCEndpoint")
+
+
 def test_what_is_attached_by_a_function_is_what_a_section_makes() -> None:
     def shop(stack: sc.Stack, config: sc.Config) -> sc.Outputs:
         made = sc.build(stack, config)
