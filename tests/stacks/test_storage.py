@@ -139,6 +139,9 @@ def test_a_file_system_that_is_there_is_mounted_by_its_access_point_or_at_its_ro
     volume = definition(one)["Volumes"][0]["EFSVolumeConfiguration"]
     assert volume["FilesystemId"] == GIVEN
     assert volume["AuthorizationConfig"] == {"IAM": "ENABLED", "AccessPointId": "fsap-0123456789abcdef0"}
+    (statement,) = task_policies(one)["mount-archive"]
+    # Whoever comes by an access point is whom that says, and root of nothing.
+    assert statement["Action"] == ["elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"]
     at_root = config(volumes={"archive": sc.ExistingEfs(file_system_id=GIVEN, mounts={"web": "/a"})})
     (statement,) = task_policies(at_root)["mount-archive"]
     assert "elasticfilesystem:ClientRootAccess" in statement["Action"]
