@@ -205,10 +205,13 @@ def _outcome(live: Live, stacks: int, found: Sequence[Drifted], unseen: Sequence
     wrong = [each.path for each in found if not each.expected and each.status != "UNKNOWN"]
     unknown = [*unseen, *(each.path for each in found if each.status == "UNKNOWN")]
     usual = sum(each.expected for each in found)
-    as_usual = f"; {usual} differ as expected" if usual else ""
+    as_usual = f"; {usual} as is expected" if usual else ""
     reason = f"could not be compared: {'; '.join(unknown)}" if unknown else ""
     if wrong:
-        what = f"{live.name}: {len(wrong)} resources are not as the templates have them: {', '.join(wrong)}{as_usual}"
+        changed = (
+            "1 resource differs from its template" if len(wrong) == 1 else f"{len(wrong)} resources differ from theirs"
+        )
+        what = f"{live.name}: {changed}: {', '.join(wrong)}{as_usual}"
         cure = Next(words="put it back by hand, or into the config: a deployment compares templates alone")
         return Outcome("changes", what, live.status, live.stack_id, reason=reason, next=cure)
     if unknown:

@@ -119,7 +119,7 @@ def test_what_somebody_changed_is_told_with_both_sides_and_code_3() -> None:
         "  /DisplayName  one -> two",
     ]
     assert (outcome.end, outcome.exit_code) == ("changes", 3)
-    assert "2 resources are not as the templates have them: Data/Topic, Data/Queue" in outcome.what
+    assert "2 resources differ from theirs: Data/Topic, Data/Queue" in outcome.what
 
 
 def test_what_scale_set_is_expected_until_it_is_taken_back() -> None:
@@ -130,7 +130,7 @@ def test_what_scale_set_is_expected_until_it_is_taken_back() -> None:
     outcome, lines, _ = told(world)
     assert lines[0].endswith("MODIFIED  as expected")
     assert "`scale` set 4 to 20 tasks until" in lines[1]
-    assert (outcome.exit_code, outcome.what.endswith("; 1 differ as expected")) == (0, True)
+    assert (outcome.exit_code, outcome.what.endswith("; 1 as is expected")) == (0, True)
 
 
 def tag(key: str) -> str:

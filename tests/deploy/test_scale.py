@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleout_cfn.cli.draw import command_line
+from scaleout_cfn.cli.status import _screen
 from scaleout_cfn.deploy.messages import Fact, Message, Outcome
 from scaleout_cfn.deploy.services.overview import overview_of
 from scaleout_cfn.deploy.services.scale import ACTION, Bounds, reset, scale
@@ -266,6 +267,18 @@ def test_whenever_it_is_killed_what_was_there_first_comes_back(steps: list[tuple
     if ACTION in world.actions:
         world.fire()
     assert world.bounds == (2, 20)
+
+
+def test_the_screen_says_drift_until_the_end_and_nothing_once_it_has_come() -> None:
+    world = Scaling()
+    scaled(world, hours=50 * 365 * 24)
+    lines = _screen(overview_of(world.aws(), "web")).lines
+    (line,) = [line for line in lines if "drift" in line]
+    assert line.startswith("web  drift  4 to 20 tasks until 2076-11-10 12:00:00Z, then 2 to 20 tasks again; `scale web")
+    world = Scaling()
+    world.seconds = -10 * 365 * 24 * 3600.0
+    scaled(world)
+    assert not [line for line in _screen(overview_of(world.aws(), "web")).lines if "drift" in line]
 
 
 def test_status_shows_what_was_set_until_its_end_and_does_without_where_it_cannot_be_read() -> None:
