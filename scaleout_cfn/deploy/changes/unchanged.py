@@ -46,7 +46,7 @@ class _Comparison:
         self._at_work: set[str] = set()
         self._scopes: dict[str, tuple[Scope, Scope] | None] = {}
         self._differing: dict[str, frozenset[str] | None] = {}
-        self._values: dict[str, tuple[dict[str, Term], dict[str, Term]]] = {}
+        self._values: dict[str, dict[str, Term]] = {}
 
     def settled(self) -> Iterator[Change]:
         for path in self.changes:
@@ -103,7 +103,7 @@ class _Comparison:
     def _judged(self, path: str, entry: Property) -> Property:
         """A property of which AWS does not know what it will be, and which is the same by the templates but for what is
         looked up."""
-        term = self._values[path][1].get(_top(entry), self.terms.absent)
+        term = self._values[path].get(_top(entry), self.terms.absent)
         known = self.terms.plain(term)
         if (
             term == self.terms.absent
@@ -139,7 +139,7 @@ class _Comparison:
             {str(name): scope.value(value) for name, value in section.items()}
             for scope, section in zip(both, sections, strict=True)
         )
-        self._values[path] = before, after
+        self._values[path] = after
         names = dict.fromkeys((*before, *after))
         return frozenset(name for name in names if before.get(name, absent) != after.get(name, absent))
 
