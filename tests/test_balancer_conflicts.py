@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -10,6 +10,7 @@ from stacks.helpers import CERTIFICATE, DOMAIN
 from stacks.test_before_the_services import COGNITO, OIDC
 
 import scaleout_cfn as sc
+from scaleout_cfn.config.balancer import RuleGroup
 from scaleout_cfn.config.conflicts import conflicts, remarks
 
 replace = msgspec.structs.replace
@@ -258,6 +259,8 @@ def cidrs(number: int) -> tuple[str, ...]:
         (balancer(allowed_cidrs=(*cidrs(60), "2001:db8::/32"), network=sc.NewVpc(ipv6=True)), ""),
         (balancer(waf=sc.NewWebAcl(rule_groups=("Common", "SQLi", "Linux", "Windows", "KnownBadInputs"))), "1502 web"),
         (balancer(waf=sc.NewWebAcl(rule_groups=("Common", "SQLi", "Linux", "Windows", "PHP"))), ""),
+        # All there are, and a rate limit.
+        (balancer(waf=sc.NewWebAcl(rule_groups=get_args(RuleGroup))), "are 1977 web ACL capacity units"),
         (sc.Config(network=THERE, load_balancer=EXISTING), ""),
     ],
 )

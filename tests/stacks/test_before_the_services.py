@@ -295,6 +295,8 @@ def test_cloudfront_is_let_in_by_the_one_port_and_comes_by_a_vpc_origin() -> Non
         assert len(of_type(templates["load-balancer.yaml"], "ElasticLoadBalancingV2::Listener")) == 1
         way = properties(templates, "load-balancer", title)["VpcOriginEndpointConfig"]
         assert (way["Arn"], way["OriginProtocolPolicy"]) == (ref("LoadBalancer"), protocol)
+        # Names are the account's, and both may be there for a while.
+        assert way["Name"] == {"Fn::Sub": f"${{AWS::StackName}}-{protocol.removesuffix('-only')}"}
         config = properties(templates, "load-balancer", "Distribution")["DistributionConfig"]
         (origin,) = config["Origins"]
         assert origin["VpcOriginConfig"] == {"VpcOriginId": ref(title), "OriginReadTimeout": 60}
@@ -321,6 +323,7 @@ def test_a_request_by_cloudfront_arrives_whole_and_is_answered_anew() -> None:
     assert behaviour["CachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
     assert behaviour["OriginRequestPolicyId"] == "216adef6-5c7f-47e4-b989-5492eafa07d3"
     assert len(behaviour["AllowedMethods"]) == 7
+    assert behaviour["Compress"] is True
     policies = set()
     for policy in get_args(sc.CloudFront.__annotations__["cache_policy"].__origin__):
         other = properties(fronted(sc.Http(), sc.CloudFront(cache_policy=policy)), "load-balancer", "Distribution")
@@ -365,7 +368,20 @@ def test_names_and_urls_lead_to_cloudfront_and_not_past_it() -> None:
         for record in records.values()
     )
     # The listener's own record stays the one that it is: another one of its name could not be made beside it.
-    assert "AliasRecord" in records
+    assert set(records) == {"AliasRecord", "AliasRecordIpv6", "FrontRecord2", "FrontRecord2Ipv6"}
+
+
+def test_a_host_without_a_zone_of_its_own_has_its_record_by_the_alias() -> None:
+    route = sc.Route(hosts=("api.example.com",), certificate_arn=CERTIFICATE)
+    front = sc.CloudFront(
+        aliases=("shop.example.com", "api.example.com"),
+        certificate_arn=FRONT.certificate_arn,
+        hosted_zone_id="Z0123456789",
+    )
+    records = of_type(
+        fronted(front=front, service=sc.WebService(route=route))["load-balancer.yaml"], "Route53::RecordSet"
+    )
+    assert {record["Name"] for record in records.values()} == {"shop.example.com", "api.example.com"}
 
 
 def test_a_host_of_a_service_has_its_record_once_and_at_cloudfront() -> None:
