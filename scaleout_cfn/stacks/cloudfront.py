@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from zlib import crc32
 
 from troposphere import Join, Sub, cloudfront, route53
 from troposphere import elasticloadbalancingv2 as elb
@@ -111,12 +112,13 @@ def _records(stack: Stack, config: Config, front: CloudFront, name: DnsName) -> 
     for service in config.services.values():
         if isinstance(service, WebService) and service.route.hosted_zone_id:
             made |= {*service.route.hosts}
-    for number, alias in enumerate(front.aliases, 1):
+    for alias in front.aliases:
         for kind in ("A", "AAAA") if config.network.ipv6 else ("A",):
             if alias not in made:
                 stack.add(
                     route53.RecordSetType(
-                        f"FrontRecord{number}{'Ipv6' if kind == 'AAAA' else ''}",
+                        # Numbers would move with an alias that comes before, and a second record of a name is refused.
+                        f"FrontRecord{crc32(alias.encode()):08X}{'Ipv6' if kind == 'AAAA' else ''}",
                         HostedZoneId=front.hosted_zone_id,
                         Name=alias,
                         Type=kind,
