@@ -196,9 +196,7 @@ def _valkey(stack: Stack, settings: Valkey, *, vpc_id: VpcId, subnets: SubnetIds
         DeletionPolicy="Delete",
         UpdateReplacePolicy="Delete",
     )
-    if key is not None:
-        cache.KmsKeyId = key
-    stack.add(cache)
+    stack.add(under_key(cache, key))
     return Attached(
         environment={
             "host": Text(cache.get_att("PrimaryEndPoint.Address")),

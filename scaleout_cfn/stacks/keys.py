@@ -17,7 +17,7 @@ TAKES_KEY = {
     "AWS::CodeBuild::Project": "EncryptionKey",
     "AWS::EC2::Volume": "KmsKeyId",
     "AWS::EFS::FileSystem": "KmsKeyId",
-    "AWS::ElastiCache::ServerlessCache": "KmsKeyId",
+    "AWS::ElastiCache::ReplicationGroup": "KmsKeyId",
     "AWS::Logs::LogGroup": "KmsKeyId",
     "AWS::RDS::DBInstance": "KmsKeyId",
     "AWS::SNS::Topic": "KmsMasterKeyId",
