@@ -336,8 +336,8 @@ def test_every_partition_is_honoured(config: sc.Config) -> None:
     # CloudFormation reads a key of a secret by another form of its ARN.
     given |= {":".join(text.split(":")[:7]) for text in given if ":secretsmanager:" in text}
     # An image in ECR names the repository that it may be pulled from.
-    for unit in units(config):
-        images = [unit.settings.image_uri, *(sidecar.image_uri for sidecar in unit.settings.sidecars.values())]
+    for unit in (*units(config), *jobs_of(config)):
+        images = [unit.settings.image_uri, *(sidecar.image_uri for sidecar in unit.sidecars.values())]
         given |= {arn for image in images if (arn := ecr_repository(image))}
     for template in templates(config).values():
         literals = {node for node in walk(template["Resources"]) if isinstance(node, str) and "arn:aws" in node}
