@@ -55,6 +55,16 @@ def test_a_session_is_opened_in_the_newest_task_that_takes_one() -> None:
     assert shlex.split(options["--command"]) == ["sh", "-c", "echo 'a b'"]
 
 
+def test_a_session_is_in_the_service_s_container_and_not_in_a_proxy_that_is_in_front_of_it() -> None:
+    both = [{"name": "front", **AGENT}, {"name": "web", **AGENT}]
+    balanced = {"enableExecuteCommand": True, "loadBalancers": [{"containerName": "front", "containerPort": 8000}]}
+    options = dict(itertools.pairwise(session(Services(service=balanced, tasks=[task(1, containers=both)]))))
+    assert options["--container"] == "web"
+    others = [{"name": "front", **AGENT}, {"name": "own", **AGENT}]
+    options = dict(itertools.pairwise(session(Services(service=balanced, tasks=[task(1, containers=others)]))))
+    assert options["--container"] == "front"
+
+
 def test_a_task_can_be_named_by_the_beginning_of_its_id() -> None:
     world = open_to_sessions(task(1 << 124), task(2 << 124))
     assert task(2 << 124)["taskArn"] in session(world, "2")

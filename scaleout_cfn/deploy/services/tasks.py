@@ -116,14 +116,14 @@ def _has_agent(task: Mapping[str, Any]) -> bool:
 
 
 def container_of(service: LiveService, task: Mapping[str, Any]) -> str:
-    """The container that serves: the one behind the load balancer, else the one that has the service's name, for ECS
-    adds some of its own, else the first."""
+    """The container that serves: the one that has the service's name, for a sidecar may be in front of it and ECS adds
+    some of its own, else the one behind the load balancer, else the first."""
     return _serving(service, [str(raw["name"]) for raw in task["containers"]])
 
 
 def _serving(service: LiveService, names: Sequence[str]) -> str:
     behind = [str(raw["containerName"]) for raw in service.raw.get("loadBalancers", []) if raw.get("containerName")]
-    return next((name for name in (*behind, service.name) if name in names), names[0])
+    return next((name for name in (service.name, *behind) if name in names), names[0])
 
 
 @dataclass(frozen=True)
