@@ -64,6 +64,14 @@ def test_both_versions_their_health_the_targets_and_what_the_breaker_counts_are_
     assert (outcome.end, outcome.exit_code) == ("done", 0)
 
 
+def test_the_image_of_a_version_is_that_of_its_own_container_and_not_of_a_sidecar() -> None:
+    beside = {"name": "cache", "imageDigest": "sha256:" + "9" * 64}
+    tasks = [{**task(number, 2), "containers": [beside, {"name": "web", "imageDigest": DIGEST}]} for number in (1, 2)]
+    _, said = followed(midway(tasks=tasks))
+    first = next(one for one in said if isinstance(one, Fact))
+    assert "sha256:1f3c9a0b0000" in first.lines[1]
+
+
 def test_a_change_is_shown_once_and_reads_keep_their_distance() -> None:
     same = state("IN_PROGRESS")
     world = midway(states=[same, dict(same), dict(same), state("SUCCESSFUL")])

@@ -129,7 +129,9 @@ def look(aws: Aws, service: LiveService) -> Sight | None:
     newest = newest_of(aws, service.name, raw)
     tasks = list(tasks_of(aws, service))
     versions = tuple(
-        _version(entry, tasks) for entry in raw.get("deployments", []) if entry.get("status") != "INACTIVE"
+        _version(service.name, entry, tasks)
+        for entry in raw.get("deployments", [])
+        if entry.get("status") != "INACTIVE"
     )
     targets: Counter[str] = Counter()
     for balancer in raw.get("loadBalancers", []):
@@ -139,13 +141,14 @@ def look(aws: Aws, service: LiveService) -> Sight | None:
     return Sight(newest, versions, targets, str(messages[0].get("message", "")) if messages else "")
 
 
-def _version(raw: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> Version:
+def _version(name: str, raw: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> Version:
+    """One version of the service of that name. Its image is that of its own container, not of those beside it."""
     definition = str(raw["taskDefinition"])
     own = [task for task in tasks if task.get("taskDefinitionArn") == definition]
     health = Counter(str(task.get("healthStatus", "UNKNOWN")) for task in own)
-    digests = {
-        digest for task in own for container in task.get("containers", []) if (digest := container.get("imageDigest"))
-    }
+    containers = [container for task in own for container in task.get("containers", [])]
+    named = [container for container in containers if container.get("name") == name] or containers
+    digests = {digest for container in named if (digest := container.get("imageDigest"))}
     return Version(
         role="new" if raw.get("status") == "PRIMARY" else "old",
         definition=name_in(definition),
