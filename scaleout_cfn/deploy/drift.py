@@ -208,10 +208,10 @@ def _outcome(live: Live, stacks: int, found: Sequence[Drifted], unseen: Sequence
     as_usual = f"; {usual} as is expected" if usual else ""
     reason = f"could not be compared: {'; '.join(unknown)}" if unknown else ""
     if wrong:
-        changed = (
-            "1 resource differs from its template" if len(wrong) == 1 else f"{len(wrong)} resources differ from theirs"
-        )
-        what = f"{live.name}: {changed}: {', '.join(wrong)}{as_usual}"
+        some = "1 resource differs from its template"
+        if len(wrong) > 1:
+            some = f"{len(wrong)} resources differ from their templates"
+        what = f"{live.name}: {some}: {', '.join(wrong)}{as_usual}"
         cure = Next(words="put it back by hand, or into the config: a deployment compares templates alone")
         return Outcome("changes", what, live.status, live.stack_id, reason=reason, next=cure)
     if unknown:

@@ -112,14 +112,16 @@ def test_every_nested_stack_is_looked_into_with_progress_and_nothing_differs() -
 
 def test_what_somebody_changed_is_told_with_both_sides_and_code_3() -> None:
     gone = resource("Queue", "AWS::SQS::Queue", status="DELETED")
-    outcome, lines, _ = told(account(drifts={"arn:Data": [TOPIC, gone]}))
+    # The root says of a nested stack what that says itself.
+    parent = resource("Data", "AWS::CloudFormation::Stack", difference("/Tags", "a", "b"))
+    outcome, lines, _ = told(account(drifts={"arn:Data": [TOPIC, gone], "arn:x": [parent]}))
     assert lines == [
         "Data/Queue  AWS::SQS::Queue  DELETED  it is gone",
         "Data/Topic  AWS::SNS::Topic  MODIFIED",
         "  /DisplayName  one -> two",
     ]
     assert (outcome.end, outcome.exit_code) == ("changes", 3)
-    assert "2 resources differ from theirs: Data/Topic, Data/Queue" in outcome.what
+    assert "2 resources differ from their templates: Data/Topic, Data/Queue" in outcome.what
 
 
 def test_what_scale_set_is_expected_until_it_is_taken_back() -> None:

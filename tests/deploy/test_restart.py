@@ -188,6 +188,14 @@ def test_a_service_that_is_not_there_and_a_right_that_is_missing_are_told() -> N
         restarted(Restarting(faults=[Fault("UpdateService", "AccessDeniedException")]))
 
 
+def test_a_restart_that_runs_and_is_not_listed_yet_is_watched_to_its_end() -> None:
+    world = Restarting(names=("web",), begun_at={"web": [0.0]}, lag_s=10)
+    outcome, said = restarted(world)
+    assert (outcome.exit_code, "is being restarted already" in said) == (0, True)
+    assert world.seconds >= TAKES_S
+    assert not world.sent("UpdateService")
+
+
 @pytest.mark.parametrize("later_s", [1.0, 2 * TAKES_S], ids=["at once", "after ECS is done"])
 def test_killed_at_any_call_the_same_command_brings_it_to_its_end(later_s: float) -> None:
     whole = Restarting()

@@ -157,6 +157,8 @@ def test_again_it_moves_the_end_and_what_comes_back_stays_what_was_there_first()
     world = Scaling()
     scaled(world)
     world.seconds += 600
+    scaled(world)
+    assert world.actions[ACTION]["Schedule"] == "at(2026-11-23T14:10:00)"
     scaled(world, 6, 30)
     assert world.bounds == (6, 30)
     world.fire()
