@@ -121,7 +121,9 @@ def images(scope: Scope) -> list[Statement]:
 
 
 def commands(templates: Mapping[str, Template], scope: Scope) -> list[Statement]:
-    """What `exec` and `run` need besides. Whoever may run commands in a task may do all that the task's role may.
+    """What `exec`, `run`, `jobs run`, and `deploy` with a job before a service need besides.
+
+    Whoever may run commands in a task may do all that the task's role may.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
     """
@@ -134,6 +136,9 @@ def commands(templates: Mapping[str, Template], scope: Scope) -> list[Statement]
         *_encrypt_sessions(templates, scope),
         allow("EnterTasks", ["ecs:ExecuteCommand"], [cluster, task]),
         allow("RunTasks", ["ecs:RunTask"], [definition], Condition(ArnLike({"ecs:cluster": cluster}))),
+        # Tasks have the tags of their definition, and those of ECS:
+        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/supported-iam-actions-tagging.html
+        allow("TagTasks", ["ecs:TagResource"], [task], Condition(StringEquals({"ecs:CreateAction": "RunTask"}))),
         allow("StopTasks", ["ecs:StopTask"], [task]),
         allow("PassTaskRoles", ["iam:PassRole"], [roles], to_tasks),
     ]

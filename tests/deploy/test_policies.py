@@ -192,6 +192,7 @@ def test_the_deployer_may_do_all_that_the_program_calls_and_nothing_else() -> No
     also |= {"s3:ListBucket"}  # `exists`, which doctor shares with bootstrap
     # The builder's own calls, the AWS command line's, and the command that `run` prints.
     also |= {f"ecr:{name}" for name in BUILDER} | {"ecs:ExecuteCommand", "ecs:StopTask"}
+    also |= {"ecs:TagResource"}  # by RunTask, where tasks are tagged
     # CloudFormation reads each resource in the name of who asks for drift, and looks up how types are configured.
     also |= granted(plain(service_role.readers(sc.set_of(sc.compose(EVERYTHING)), PLACE)))
     also |= {"cloudformation:BatchDescribeTypeConfigurations", "cloudformation:DetectStackResourceDrift"}
