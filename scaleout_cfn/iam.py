@@ -751,13 +751,15 @@ def deploy_image(
     volumes: bool = False,
     path: str = "/",
     policy_prefixes: Sequence[object] = (),
+    cluster: str = "${Root}-",
 ) -> PolicyDocument:
     """Bring an image to the services that run it by an update of the root stack, and nothing else.
 
     `root` is the root stack's name, `titles` those of the services' stacks, `role_prefixes` what the names of their
     roles begin with, `reaching` whether they let themselves in to others, `managed_policies` what is attached to
     their roles, `volumes` whether ECS makes volumes for their tasks, `path` that of roles and policies, and
-    `policy_prefixes` what the names of their managed policies begin with, where these are the set's own. Besides the
+    `policy_prefixes` what the names of their managed policies begin with, where these are the set's own, and `cluster`
+    what the cluster's begins with. Besides the
     change set itself all is for CloudFormation alone, which works with its caller's permissions where the stack has no
     role of its own: whoever has these permissions cannot use them past the stack.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/fas-requests-and-permission-evaluation.html
@@ -790,7 +792,7 @@ def deploy_image(
         _allow(
             "Ecs",
             _actions(*ECS),
-            [here(f"ecs:{kind}/${{Root}}-*") for kind in ("cluster", "service", "service-deployment")]
+            [here(f"ecs:{kind}/{cluster}*") for kind in ("cluster", "service", "service-deployment")]
             + [here(f"ecs:task-definition/${{Root}}-{title}-*") for title in titles],
             via,
         ),

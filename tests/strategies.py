@@ -139,6 +139,8 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
         ]
     ),
     "required_tags": st.sampled_from([(), ("team",)]),
+    "name": st.sampled_from(["", "acme-cluster"]),
+    "service_name": st.just(""),  # given in `_service`
     "prefix": st.sampled_from(["", "acme-"]),
     "key_arn": st.just(KEY.format("eu-central-1")),
     "secrets_keys": st.sampled_from([(), (KEY.format("us-east-1"),)]),
@@ -424,6 +426,7 @@ def _service(draw: st.DrawFn, config: Config, name: str) -> AnyService:
         deployment=deployment,
         secrets={key: value for key, value in service.secrets.items() if key not in service.environment},
     )
+    service = replace(service, service_name=draw(st.sampled_from(["", f"acme-{name}"])))
     if not (service.secrets or service.log_secret_options):
         service = replace(service, secrets_keys=())
     if isinstance(service, WebService):

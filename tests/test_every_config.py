@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from strategies import configs, sections
 
 import scaleout_cfn as sc
+from scaleout_cfn.config.conflicts import remarks
 from scaleout_cfn.config.routing import priorities
 from scaleout_cfn.config.units import Unit, jobs_of, units, with_stand_ins
 from scaleout_cfn.grammars import ecr_repository
@@ -308,10 +309,14 @@ NAMES = {
 
 @every_config
 @given(config=configs())
-def test_two_sets_in_one_account_never_collide(config: sc.Config) -> None:
+def test_two_sets_in_one_account_never_collide_but_by_names_that_are_given(config: sc.Config) -> None:
+    own = [config.cluster.name, *(unit.settings.service_name for unit in units(config))]
+    assert {remark.key for remark in remarks(config)} >= ({"cluster.name"} if config.cluster.name else set())
     for template in templates(config).values():
         for title, body in template["Resources"].items():
             named = {key: value for key, value in body.get("Properties", {}).items() if key in NAMES}
+            if body["Type"] in ("AWS::ECS::Cluster", "AWS::ECS::Service"):
+                named = {key: value for key, value in named.items() if value not in own}  # remarked on
             if body["Type"] == "AWS::Route53::RecordSet":
                 named.pop("Name")  # the domain, asked for by name
             assert not {key for key, value in named.items() if not isinstance(value, dict)}, title

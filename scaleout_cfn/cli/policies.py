@@ -78,6 +78,7 @@ def policies(
         config.permissions_boundary,
         config.roles.path,
         config.roles.prefix,
+        config.cluster.name,
     )
     texts = {
         **grants.documents("deployer", rendered.deployer(templates, scope, role_arn)),

@@ -24,7 +24,7 @@ from scaleout_cfn.config import (
 )
 from scaleout_cfn.config.attachments import attachment_conflicts, used_by_conflicts
 from scaleout_cfn.config.balancer_conflicts import balancer_conflicts, balancer_remarks, named_by_balancer
-from scaleout_cfn.config.house import tag_conflicts
+from scaleout_cfn.config.house import name_conflicts, name_remarks, names_given, tag_conflicts
 from scaleout_cfn.config.job_conflicts import job_conflicts, named_by_jobs
 from scaleout_cfn.config.permissions import named_in
 from scaleout_cfn.config.queue_conflicts import queue_conflicts, receivers
@@ -50,6 +50,7 @@ def conflicts(config: Config) -> list[Conflict]:
         return dangling  # all else asks what the names stand for
     return [
         *tag_conflicts(config.required_tags, config.tags),
+        *name_conflicts(_names_given(config)),
         *_place(config),
         *_network(config),
         *balancer_conflicts(config),
@@ -84,7 +85,11 @@ def remarks(config: Config) -> list[Conflict]:
                         " regions work",
                     )
                 )
-    return [*dict.fromkeys(found), *balancer_remarks(config), *_quotas(config)]
+    return [*dict.fromkeys(found), *name_remarks(_names_given(config)), *balancer_remarks(config), *_quotas(config)]
+
+
+def _names_given(config: Config) -> list[tuple[str, str]]:
+    return names_given(config.cluster.name, {unit.name: unit.settings.service_name for unit in units(config)})
 
 
 def _quotas(config: Config) -> Iterator[Conflict]:

@@ -114,6 +114,15 @@ class Registry(Section, frozen=True, kw_only=True):
 class Cluster(Section, frozen=True, kw_only=True):
     """The ECS cluster. What its tasks run on are the pools of [capacity.NAME]."""
 
+    name: Annotated[
+        str,
+        tunable(
+            "Its name, where a company insists on one; empty for one that CloudFormation makes. A change makes the"
+            " cluster and all its services anew.",
+            pattern="^[A-Za-z0-9_-]{0,100}$",
+            allowed="up to 100 letters, digits and _ -, or nothing",
+        ),
+    ] = ""
     container_insights: Annotated[
         Literal["disabled", "enabled", "enhanced"], tunable("Level of Container Insights; CloudWatch bills by metric.")
     ] = "disabled"

@@ -6,7 +6,7 @@ from typing import Annotated
 from scaleout_cfn.config.tunables import Conflict, Section, tunable
 from scaleout_cfn.grammars import problem_of_path_of_roles
 
-__all__ = ["Roles", "tag_conflicts"]
+__all__ = ["Roles", "name_conflicts", "name_remarks", "names_given", "tag_conflicts"]
 
 
 class Roles(Section, frozen=True, kw_only=True):
@@ -39,3 +39,28 @@ def tag_conflicts(required: Sequence[str], tags: Mapping[str, str]) -> Iterator[
     if missing := [key for key in required if key not in tags]:
         lacks, example = " and no ".join(missing), ", ".join(f'"{key}" = "..."' for key in missing)
         yield Conflict("tags", f"has no {lacks}, which required_tags asks for; give tags = {{{example}}}")
+
+
+def names_given(cluster: str, services: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The names that a config gives at AWS, by key: of the cluster, and of services by theirs."""
+    named = [("cluster.name", cluster), *((f"services.{name}.service_name", text) for name, text in services.items())]
+    return [(key, text) for key, text in named if text]
+
+
+def name_remarks(named: Sequence[tuple[str, str]]) -> Iterator[Conflict]:
+    """What a name of one's own means, which one that CloudFormation makes does not."""
+    for key, text in named:
+        whose = "cluster of the account and region" if key == "cluster.name" else "service of a cluster"
+        yield Conflict(
+            key,
+            f"no other {whose} may be called {text}: a second set with it collides with this one, and so does what"
+            " makes this one anew; give another name then",
+        )
+
+
+def name_conflicts(named: Sequence[tuple[str, str]]) -> Iterator[Conflict]:
+    """Services of one name."""
+    first: dict[str, str] = {}
+    for key, text in named:
+        if key != "cluster.name" and first.setdefault(text, key) != key:
+            yield Conflict(key, f"{text} is that of {first[text]}, too; a cluster has one service of a name")

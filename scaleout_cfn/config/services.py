@@ -348,6 +348,15 @@ class Service(Task, frozen=True, kw_only=True):
     ephemeral_storage_gib: Annotated[
         int, tunable("Disk of a task on Fargate, 21 to 200; 0 for the 20 that each has.", unit="GiB", ge=0, le=200)
     ] = 0
+    service_name: Annotated[
+        str,
+        tunable(
+            "The name of the ECS service, where a company insists on one; empty for one that CloudFormation makes. A"
+            " change makes the service anew.",
+            pattern="^[A-Za-z0-9_-]{0,100}$",
+            allowed="up to 100 letters, digits and _ -, or nothing",
+        ),
+    ] = ""
     exec: Annotated[bool, tunable("Allow a shell in a running task through ECS Exec; wants read_only = false.")] = False
     placement: Annotated[
         Literal["spread", "binpack"],

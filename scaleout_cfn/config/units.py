@@ -424,6 +424,7 @@ class Unit(Work, frozen=True):
             stand_in=None,
             scaling=Scaling(min_tasks=tasks, max_tasks=tasks),
             pipeline=NoPipeline(),
+            service_name="",
         )
         return Unit(f"{self.name}-stand-in", changed, self.config, self.name)
 

@@ -39,9 +39,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "ecr": ("arn:{partition}:ecr:{region}:{account}:repository/{small}*",),
     "ecs": (
         "arn:{partition}:ecs:{region}:{account}:capacity-provider/{begins}*",
-        "arn:{partition}:ecs:{region}:{account}:cluster/{begins}*",
-        "arn:{partition}:ecs:{region}:{account}:service/{begins}*",
-        "arn:{partition}:ecs:{region}:{account}:service-deployment/{begins}*",
+        "arn:{partition}:ecs:{region}:{account}:cluster/{cluster}*",
+        "arn:{partition}:ecs:{region}:{account}:service/{cluster}*",
+        "arn:{partition}:ecs:{region}:{account}:service-deployment/{cluster}*",
         "arn:{partition}:ecs:{region}:{account}:task-definition/{begins}*",
     ),
     "events": ("arn:{partition}:events:{region}:{account}:rule/{begins}*",),
@@ -80,8 +80,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 class Scope:
     """Where the policies are for. An asterisk for what is not known.
 
-    `boundary` bounds every role of the set; `path` and `prefix` are what their names begin with, where that is not
-    CloudFormation's choice.
+    `boundary` bounds every role of the set; `path` and `prefix` are what their names begin with, and `cluster` is the
+    cluster's, where that is not CloudFormation's choice.
     """
 
     stack: str
@@ -91,6 +91,7 @@ class Scope:
     boundary: str = ""
     path: str = "/"
     prefix: str = ""
+    cluster: str = ""
 
     @property
     def partition(self) -> str:
@@ -111,6 +112,7 @@ class Scope:
             begins=self.begins,
             path=self.path,
             roles=self.prefix or self.begins,
+            cluster=self.cluster or self.begins,
             small=self.begins.lower(),
             bucket=self.bucket,
         )

@@ -30,8 +30,8 @@ def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = ""
     # By ARN for DescribeEvents and TagResource; all else about a change set is asked of its stack.
     sets = scope.arn("arn:{partition}:cloudformation:{region}:{account}:changeSet/scfn-*")
     bucket = scope.arn("arn:{partition}:s3:::{bucket}")
-    cluster = scope.arn("arn:{partition}:ecs:{region}:{account}:cluster/{begins}*")
-    service = scope.arn("arn:{partition}:ecs:{region}:{account}:service/{begins}*")
+    cluster = scope.arn("arn:{partition}:ecs:{region}:{account}:cluster/{cluster}*")
+    service = scope.arn("arn:{partition}:ecs:{region}:{account}:service/{cluster}*")
     statements = [
         allow("ReadStacks", [f"cloudformation:{name}" for name in READS], [*stacks, sets]),
         allow("ChangeStacks", [f"cloudformation:{name}" for name in WRITES], [*stacks, sets]),
@@ -127,8 +127,8 @@ def commands(templates: Mapping[str, Template], scope: Scope) -> list[Statement]
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec.html
     """
-    cluster = scope.arn("arn:{partition}:ecs:{region}:{account}:cluster/{begins}*")
-    task = scope.arn("arn:{partition}:ecs:{region}:{account}:task/{begins}*")
+    cluster = scope.arn("arn:{partition}:ecs:{region}:{account}:cluster/{cluster}*")
+    task = scope.arn("arn:{partition}:ecs:{region}:{account}:task/{cluster}*")
     definition = scope.arn("arn:{partition}:ecs:{region}:{account}:task-definition/{begins}*")
     roles = scope.arn("arn:{partition}:iam::{account}:role{path}{roles}*")
     to_tasks = Condition(StringEquals({"iam:PassedToService": "ecs-tasks.amazonaws.com"}))

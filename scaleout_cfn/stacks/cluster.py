@@ -25,6 +25,8 @@ def build(stack: Stack, config: Config, *, create_service_linked_role: Flag, key
         # A Ref is a dependency, here too. DependsOn may not name a resource that a condition leaves out.
         Metadata={"ServiceLinkedRole": If(linked_role.Condition, linked_role.ref(), "the account has it")},
     )
+    if config.cluster.name:
+        cluster.ClusterName = config.cluster.name
     exec_logs = _exec_logs(stack, config, key) if config.cluster.exec_logs else None
     if exec_logs is not None or key is not None:
         cluster.Configuration = _configuration(config, key, exec_logs)

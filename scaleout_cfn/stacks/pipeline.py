@@ -116,6 +116,7 @@ def _deploying(unit: Unit, root_stack: StackName) -> iam.Policy:
         managed_policies={arn for other in running for arn in other.managed_policies},
         volumes=any(other.has_disk for other in running),
         path=config.roles.path,
+        cluster=config.cluster.name or "${Root}-",
         policy_prefixes=() if config.roles.inline_policies else made,
     )
     return iam.Policy(PolicyName="deploy-image", PolicyDocument=document)

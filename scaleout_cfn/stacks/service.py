@@ -143,6 +143,8 @@ def build(
         from scaleout_cfn.stacks.volumes import configured_at_launch
 
         service.VolumeConfigurations = configured_at_launch(stack, unit, key)
+    if settings.service_name:
+        service.ServiceName = settings.service_name
     if isinstance(unit.pool, Ec2Capacity):
         service.PlacementStrategies = _placement(unit)
     if isinstance(settings, WebService):

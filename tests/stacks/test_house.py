@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 import scaleout_cfn as sc
+from scaleout_cfn.config.conflicts import remarks
 from scaleout_cfn.deploy.publish import _capabilities
+from scaleout_cfn.permissions import grants
+from scaleout_cfn.permissions import policies as rendered
 from stacks.helpers import PINNED, Templates, att, made, of_type, properties, ref
 
 OWN = {"Fn::Select": [0, {"Fn::Split": ["-", {"Fn::Select": [2, {"Fn::Split": ["/", ref("AWS::StackId")]}]}]}]}
@@ -152,3 +155,30 @@ def test_a_path_that_iam_does_not_take_is_refused_in_words(path: str, said: str)
     with pytest.raises(sc.ConfigError, match=r"roles\.path") as refused:
         sc.compose(sc.Config(roles=sc.Roles(path=path)))
     assert said in str(refused.value)
+
+
+def test_names_that_a_company_insists_on_are_given_told_of_and_allowed() -> None:
+    config = sc.Config(cluster=sc.Cluster(name="acme"), services={"web": sc.WebService(service_name="shop")})
+    assert properties(made(config), "cluster", "Cluster")["ClusterName"] == "acme"
+    assert properties(made(config), "web-service", "Service")["ServiceName"] == "shop"
+    told = {remark.key: remark.what for remark in remarks(config)}
+    assert told.keys() == {"cluster.name", "services.web.service_name"}
+    assert all("a second set with it collides" in what for what in told.values())
+    assert "ClusterName" not in properties(made(), "cluster", "Cluster")
+    assert "ServiceName" not in properties(made(), "web-service", "Service")
+    scope = grants.Scope("web", "b", "123456789012", "eu-west-1", cluster="acme")
+    arns = {arn for one in grants.plain(rendered.commands({}, scope)) for arn in one["Resource"]}
+    assert {"arn:aws:ecs:eu-west-1:123456789012:cluster/acme*", "arn:aws:ecs:eu-west-1:123456789012:task/acme*"} <= arns
+    named = made(cluster=sc.Cluster(name="acme"), **PIPELINE)
+    role = properties(named, "web-pipeline", "DeployRole")["Policies"]
+    ecs = [one for policy in role for one in policy["PolicyDocument"]["Statement"] if one["Sid"] == "Ecs"]
+    assert "service/acme*" in json.dumps(ecs)
+
+
+def test_two_services_of_one_name_are_refused() -> None:
+    both: dict[str, Any] = {
+        "web": sc.WebService(service_name="shop", memory_mib=128),
+        "mailer": sc.WorkerService(service_name="shop", memory_mib=128),
+    }
+    with pytest.raises(sc.ConfigError, match=r"services\.web\.service_name: shop is that of services\.mailer"):
+        sc.compose(sc.Config(services=both))
