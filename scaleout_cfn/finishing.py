@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from awacs.aws import PolicyDocument
 from troposphere import AWSObject, Ref, Select, Split, Sub, Tags, autoscaling, cloudformation, ec2, iam
 from troposphere.validators.autoscaling import Tags as GroupTags
 
 from scaleout_cfn.config import Config, NewVpc
 from scaleout_cfn.errors import SetError
-from scaleout_cfn.iam import in_parts
+from scaleout_cfn.iam import INLINE_CHARACTERS, characters, in_parts
 from scaleout_cfn.stack import Stack, pascal
 
 __all__ = ["finish"]
@@ -18,6 +19,8 @@ __all__ = ["finish"]
 ROLE_NAME_CHARACTERS = 64
 #: Managed policies of a role, before the quota is raised, as that page says.
 ATTACHED = 10
+#: Actions and resources of which no role's policies get too long.
+FEW_PARTS = 30
 #: What tags are called where they are not called Tags.
 OTHER_TAGS = {"AWS::EFS::AccessPoint": "AccessPointTags", "AWS::EFS::FileSystem": "FileSystemTags"}
 
@@ -68,8 +71,29 @@ def _finish_role(stack: Stack, role: iam.Role, config: Config) -> None:
         # Of the stack's own id, so that two sets in an account have different ones.
         own = Select(0, Split("-", Select(2, Split("/", Ref("AWS::StackId")))))
         role.RoleName = Sub(f"{begins}${{Own}}", Own=own)
-    if not config.roles.inline_policies:
+    if config.roles.inline_policies:
+        _count_policies(stack, role)
+    else:
         _manage_policies(stack, role, config)
+
+
+def _count_policies(stack: Stack, role: iam.Role) -> None:
+    """Refuse what IAM would not take of a role's inline policies."""
+    documents = [policy.PolicyDocument for policy in role.properties.get("Policies", [])]
+    # Somebody's own may be plain dicts.
+    documents = [document for document in documents if isinstance(document, PolicyDocument)]
+    statements = [statement.properties for document in documents for statement in document.Statement]
+    # Most are short, and to count takes its time.
+    if sum(len(statement.get(part, ())) for statement in statements for part in ("Action", "Resource")) < FEW_PARTS:
+        return
+    if (size := sum(map(characters, documents))) > INLINE_CHARACTERS:
+        raise SetError(
+            [
+                f"{role.title} of {stack.title}: its policies come to {size} characters, and those of a role to"
+                f" {INLINE_CHARACTERS} at most; allow less, by wildcards or by a policy of your own in"
+                " managed_policies, or set roles.inline_policies = false"
+            ]
+        )
 
 
 def _manage_policies(stack: Stack, role: iam.Role, config: Config) -> None:

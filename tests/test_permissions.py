@@ -327,5 +327,14 @@ def test_what_a_role_s_policies_come_to_is_counted_as_iam_does(tmp_path: Path) -
         ]
     )
     problem = refused(f"{SECTION}uses_table = {many}", tmp_path)
-    assert "services.web.permissions: come to" in problem
-    assert "10240 at most; use wildcards, or a policy of your own in managed_policies" in problem
+    assert "TaskRole of WebService: its policies come to" in problem
+    assert "10240 at most; allow less" in problem
+    managed = f"{SECTION}uses_table = {many}\n[roles]\ninline_policies = false\n"
+    (tmp_path / "scaleout.toml").write_text(managed, encoding="utf-8")
+    assert sc.compose(sc.load(tmp_path / "scaleout.toml"))
+
+
+def test_what_is_attached_counts_as_all_else_of_a_role() -> None:
+    attachments = {f"table{word}": sc.Table(used_by=("web",)) for word in "abcdefghijklmnopqrst"}
+    with pytest.raises(sc.SetError, match="TaskRole of WebService: its policies come to"):
+        sc.compose(sc.Config(attachments=attachments))

@@ -14,13 +14,10 @@ from troposphere import Ref, ec2, ecs, iam
 
 from scaleout_cfn.config import Ec2Capacity, FargateCapacity, InternalService, ManagedCapacity, NewVpc, WebService
 from scaleout_cfn.config.units import Unit, Work, queue_variable
-from scaleout_cfn.errors import SetError
 from scaleout_cfn.grammars import ecr_repository
 from scaleout_cfn.iam import (
-    INLINE_CHARACTERS,
     assumed_by,
     carry_exec_sessions,
-    characters,
     in_any_partition,
     log_group_arn,
     permit,
@@ -353,14 +350,6 @@ def task_role(
         policies["use-key"] = use_key(key, "sqs")
     if policies:
         role.Policies = [iam.Policy(PolicyName=name, PolicyDocument=document) for name, document in policies.items()]
-        size = sum(map(characters, policies.values()))
-        if size > INLINE_CHARACTERS:
-            raise SetError(
-                [
-                    f"{unit.key}.permissions: come to {size} characters, and the policies of a role to"
-                    f" {INLINE_CHARACTERS} at most; use wildcards, or a policy of your own in managed_policies"
-                ]
-            )
     if unit.managed_policies:
         role.ManagedPolicyArns = [in_any_partition(arn) for arn in sorted(unit.managed_policies)]
     return stack.add(role)
