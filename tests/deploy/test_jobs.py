@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
+from scaleout_cfn.aws.client import Identity
+from scaleout_cfn.aws.pace import USUAL
 from scaleout_cfn.cli.draw import command_line
+from scaleout_cfn.deploy import deployment
+from scaleout_cfn.deploy.desired import Desired
 from scaleout_cfn.deploy.live import require
 from scaleout_cfn.deploy.messages import Message, Outcome
+from scaleout_cfn.deploy.publish import Bucket, Published
 from scaleout_cfn.deploy.services import jobs
+from scaleout_cfn.deploy.start import Release, Wish
 from scaleout_cfn.errors import Stopped, UsageError
 
 from .services import ECS, Services, Stack
@@ -161,3 +167,44 @@ def test_a_job_that_is_not_there_is_told() -> None:
     aws = Jobs().aws()
     with pytest.raises(UsageError, match="job nightly: stack web has none, or not yet"):
         jobs.job_of(aws, require(aws, "web"), "nightly", "NightlyJob")
+
+
+ME = Identity("123456789012", "arn:aws:iam::123456789012:user/me", "eu-west-1", "aws", "amazonaws.com")
+MIGRATE = Release("migrate", "MigrateJob", "MigrateImageUri", "WebImageUri")
+
+
+def step(
+    service_has: str, job_has: str, world: Jobs, *, runs_jobs: bool = True
+) -> tuple[Outcome | None, list[Message]]:
+    """What comes before the phase that gives the service web:2."""
+    aws = world.aws()
+    told: list[Message] = []
+    published = Published(Bucket("a", "https://a"), (), {"WebImageUri": {}, "MigrateImageUri": {}}, ())
+    wish = Wish("web", published, releases=(MIGRATE,), runs_jobs=runs_jobs)
+    parameters = {"WebImageUri": "web:2", "MigrateImageUri": "web:2"}
+    live = replace(require(aws, "web"), parameters={"WebImageUri": service_has, "MigrateImageUri": job_has})
+    run = deployment.Run(aws, ME, told.append, USUAL)
+    return deployment._release(run, wish, Desired("web", published, parameters), live), told
+
+
+def test_a_job_that_fails_stops_the_deployment_before_the_services_and_says_so() -> None:
+    outcome, _ = step("web:1", "web:2", Jobs(codes=[3]))
+    assert outcome is not None
+    assert (outcome.end, outcome.exit_code) == ("failed", 5)
+    assert outcome.what == "web: job migrate failed, and the services have the image that they had"
+    assert "the command ended with 3" in outcome.reason
+    assert step("web:1", "web:2", Jobs(codes=[0]))[0] is None
+
+
+@pytest.mark.parametrize(("service_has", "job_has"), [("web:2", "web:2"), ("web:1", "web:1")])
+def test_it_does_not_run_where_the_image_stays_or_the_job_has_not_got_it_yet(service_has: str, job_has: str) -> None:
+    world = Jobs(codes=[3])
+    assert step(service_has, job_has, world)[0] is None
+    assert world.asked == []
+
+
+def test_a_rehearsal_says_where_it_would_run() -> None:
+    world = Jobs(codes=[3])
+    outcome, told = step("web:1", "web:2", world, runs_jobs=False)
+    assert outcome is None and world.asked == []
+    assert any("job migrate would run now" in str(message) for message in told)
