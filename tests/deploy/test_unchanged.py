@@ -104,6 +104,17 @@ SAME: dict[str, Any] = {
     "a mapping by it": {
         "web": web({"Fn::FindInMap": ["Map", {"Ref": "VpcId"}, "a"]}, Mappings={"Map": {"x": {"a": "1"}}})
     },
+    "a mapping by it, or else a default": {
+        "web": web(
+            {"Fn::FindInMap": ["Map", {"Ref": "VpcId"}, "a", {"DefaultValue": {"Ref": "VpcId"}}]},
+            Mappings={"Map": {"x": {"a": "1"}}},
+        )
+    },
+    "an attribute that a parameter names": {
+        "network": network(
+            {"Fn::GetAtt": ["Vpc", {"Ref": "A"}]}, Parameters={"A": {"Type": "String", "Default": "VpcId"}}
+        )
+    },
     "a list of it": {"web": web(parameters={"VpcId": {"Type": "CommaDelimitedList"}})},
     "a pseudo parameter beside it": {"web": web({"Fn::Sub": "${AWS::Region} ${VpcId} ${AWS::StackId} ${!x}"})},
     "a constant that AWS does not compute": {"network": network("vpc-1"), "web": web()},
@@ -173,6 +184,12 @@ MOVES: dict[str, Any] = {
     "a default that is another": {
         "web": tuple(
             web({"Fn::Sub": "${VpcId}${D}"}, parameters={"D": {"Type": "String", "Default": value}}) for value in "12"
+        )
+    },
+    "a condition of two functions": {
+        "web": web(
+            {"Fn::If": ["On", {"Ref": "VpcId"}, "x"]},
+            Conditions={"On": {"Fn::Equals": [{"Ref": "VpcId"}, "x"], "Fn::Not": [{"Condition": "On"}]}},
         )
     },
     "a function that nobody knows": {"web": web({"Fn::New": {"Ref": "VpcId"}})},
@@ -354,6 +371,24 @@ def test_a_chain_longer_than_any_is_not_followed_to_its_end() -> None:
     found = with_unchanged((*rows, NETWORK, TAGGED, Change("Web", STACK, "Modify")), paths.get)
     assert all(change.replacement in ("none", "possible") for change in found)
     assert found[2000].unchanged
+
+
+@pytest.mark.parametrize(
+    ("function", "parts", "holds"),
+    [
+        ("Or", "y", True),
+        ("Or", "n", False),
+        ("And", "yn", False),
+        ("Or", "ny", True),
+        ("Not", "y", False),
+        ("And", "y", True),
+    ],
+)
+def test_the_branch_that_holds_is_the_one_that_counts(function: str, parts: str, holds: bool) -> None:
+    conditions = {"On": {f"Fn::{function}": [{"Fn::Equals": ["y", part]} for part in parts]}}
+    branches = ["moves", "{{resolve:ssm:a}}"]
+    value = {"Fn::If": ["On", *(branches if holds else reversed(branches))]}
+    assert settled(row(), web=web([value, {"Ref": "VpcId"}], Conditions=conditions)).unchanged
 
 
 def test_conditions_that_double_at_each_step_are_read_once_each() -> None:
