@@ -82,12 +82,15 @@ class Scope(Struct, frozen=True):
 
     def get(self, node: Any, *path: str) -> Any:
         """What is at a path of properties: None where absent, UNKNOWN where that cannot be told."""
-        node = self.value(node)
+        return self.below(self.value(node), path)
+
+    def below(self, value: Any, path: Sequence[str]) -> Any:
+        """What is at a path below something that has been read."""
         for key in path:
-            if not isinstance(node, dict):
-                return UNKNOWN if node is not None else None
-            node = self.value(node.get(key))
-        return node
+            if not isinstance(value, dict):
+                return UNKNOWN if value is not None else None
+            value = self.value(value.get(key))
+        return value
 
     def items(self, node: Any, *path: str) -> list[Any] | None:
         """The items of a list of properties, those left out by AWS::NoValue dropped; None if unknown."""
@@ -358,7 +361,7 @@ class Place:
     def get(self, *path: str) -> Any:
         """What is at a path: None where absent, UNKNOWN where that cannot be told."""
         if path not in self._read:
-            self._read[path] = self.scope.get(self.node, *path)
+            self._read[path] = self.scope.below(self.node, path)
         return self._read[path]
 
     def items(self, *path: str) -> list[Any] | None:
