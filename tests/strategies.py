@@ -342,6 +342,8 @@ def configs(draw: st.DrawFn) -> Config:
     # Once it is known of each whether it is reached, and by what way its images come.
     for unit in units(config):
         services[unit.name] = replace(services[unit.name], **draw(_of_its_place(unit)))
+        if isinstance(unit.pool, ManagedCapacity):
+            services[unit.name] = _unlabelled(services[unit.name])
     config = _shared(draw, replace(config, services=services))
     config = _routed(draw, config)
     config = _stood_in_for(draw, config)
@@ -354,6 +356,15 @@ def configs(draw: st.DrawFn) -> Config:
         if not section.has_group or not any(map(_shares_its_address, jobs_of(config)))
     }
     return replace(config, attachments={**config.attachments, **attachments})
+
+
+def _unlabelled(service: AnyService) -> AnyService:
+    """The same without labels, which Managed Instances do not take."""
+    sidecars = {
+        name: replace(sidecar, labels={}) if isinstance(sidecar, (ContainerSidecar, InitSidecar)) else sidecar
+        for name, sidecar in service.sidecars.items()
+    }
+    return replace(service, labels={}, sidecars=sidecars)
 
 
 @st.composite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scaleout_cfn.config import Ec2Capacity, FargateCapacity
+from scaleout_cfn.config import Ec2Capacity, FargateCapacity, ManagedCapacity
 from scaleout_cfn.config.containers import Container
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Work
@@ -58,6 +58,19 @@ def on_pool(unit: Work, key: str, settings: Container) -> Iterator[Conflict]:
             f"{more[0]} cannot be added on Fargate, which takes SYS_PTRACE alone, and DEFAULT for those of Docker;"
             " leave it out, or use a pool of another kind",
         )
+    if isinstance(pool, ManagedCapacity):
+        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/managed-instances-tasks-services.html
+        if settings.labels:
+            yield Conflict(
+                f"{key}.labels",
+                f"are not for Managed Instances, and {where}; leave them out, or use a pool of another kind",
+            )
+        if "REACHES" in {*settings.environment, *settings.secrets}:
+            yield Conflict(
+                f"{key}.environment",
+                "has REACHES, by which the set itself tells a task on Managed Instances what it reaches; use another"
+                " name",
+            )
     # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_LogConfiguration.html
     if settings.log_driver not in ("awslogs", "splunk") and not isinstance(pool, Ec2Capacity):
         yield Conflict(

@@ -218,7 +218,7 @@ def _managed_instances(
         InstanceGenerations=["current"],
     )
     if gpus := max((unit.settings.gpus for unit in pool.work), default=0):
-        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/managed-instances-gpu.html
+        # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-capacityprovider-instancerequirementsrequest.html
         requirements.AcceleratorTypes = ["gpu"]
         requirements.AcceleratorManufacturers = ["nvidia"]
         requirements.AcceleratorCount = ecs.AcceleratorCountRequest(Min=gpus)

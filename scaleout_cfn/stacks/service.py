@@ -122,7 +122,12 @@ def build(
     if reached is not None:
         # A task finds by name only what was there when it started: when one that is reached comes, tasks are new.
         # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html
-        definition.ContainerDefinitions[0].DockerLabels = {**settings.labels, "reaches": reached}
+        if isinstance(unit.pool, ManagedCapacity):
+            # They take no labels.
+            own = containers[0]
+            own.Environment = [*own.properties.get("Environment", []), ecs.Environment(Name="REACHES", Value=reached)]
+        else:
+            containers[0].DockerLabels = {**settings.labels, "reaches": reached}
     stack.add(definition)
     service = ecs.Service(
         "Service",

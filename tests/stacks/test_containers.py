@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -78,6 +79,21 @@ def test_labels_of_ones_own_stand_beside_that_of_who_is_reached() -> None:
     ]
     assert set(only["DockerLabels"]) == {"team", "reaches"}
     assert "reaches, which is the set's own" in refusal(labels={"reaches": "x"})
+
+
+def test_managed_instances_take_no_labels_and_are_told_by_a_variable_who_is_reached() -> None:
+    services: dict[str, Any] = {
+        "web": sc.WebService(memory_mib=512, reaches=("api",)),
+        "api": sc.InternalService(memory_mib=512),
+    }
+    config = sc.Config(network=sc.NewVpc(egress="single-nat"), capacity={"m": sc.ManagedCapacity()}, services=services)
+    (only,) = properties(made(config), "web-service", "TaskDefinition")["ContainerDefinitions"]
+    assert "DockerLabels" not in only
+    assert [variable["Name"] for variable in only["Environment"]] == ["REACHES"]
+    for changes in ({"labels": {"team": "shop"}}, {"environment": {"REACHES": "x"}}):
+        web = msgspec.structs.replace(services["web"], **changes)
+        with pytest.raises(sc.ConfigError, match=rf"services\.web\.{next(iter(changes))}: .*Managed Instances"):
+            sc.compose(msgspec.structs.replace(config, services={**services, "web": web}))
 
 
 def test_a_target_group_speaks_what_the_tasks_do_and_knows_their_good_answers() -> None:
