@@ -49,6 +49,7 @@ from scaleout_cfn.config.balancer_conflicts import UNITS as RULE_GROUPS
 from scaleout_cfn.config.conflicts import conflicts
 from scaleout_cfn.config.containers import Task
 from scaleout_cfn.config.images import unreachable
+from scaleout_cfn.config.routing import priorities
 from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
 from scaleout_cfn.config.service_conflicts import EXEC_FOLDERS
 from scaleout_cfn.config.sidecars import (
@@ -344,7 +345,7 @@ def configs(draw: st.DrawFn) -> Config:
         services[unit.name] = replace(services[unit.name], **draw(_of_its_place(unit)))
         if isinstance(unit.pool, ManagedCapacity):
             services[unit.name] = _unlabelled(services[unit.name])
-    config = _shared(draw, replace(config, services=services))
+    config = _asked_where_it_can_be(_shared(draw, replace(config, services=services)))
     config = _routed(draw, config)
     config = _stood_in_for(draw, config)
     config = _roomy(draw, config)
@@ -356,6 +357,16 @@ def configs(draw: st.DrawFn) -> Config:
         if not section.has_group or not any(map(_shares_its_address, jobs_of(config)))
     }
     return replace(config, attachments={**config.attachments, **attachments})
+
+
+def _asked_where_it_can_be(config: Config) -> Config:
+    """The same, where a health check has no port of its own under bridge."""
+    services = dict(config.services)
+    for unit in units(config):
+        settings = unit.settings
+        if isinstance(settings, WebService) and unit.network_mode == "bridge":
+            services[unit.name] = replace(settings, health_check=replace(settings.health_check, port=0))
+    return replace(config, services=services)
 
 
 def _unlabelled(service: AnyService) -> AnyService:
@@ -762,6 +773,10 @@ def _routed(draw: st.DrawFn, config: Config) -> Config:
         if route != Route() and draw(st.booleans()):
             route = replace(route, priority=draw(st.sampled_from([2 + number, 49_000 + number])))
         services[unit.name] = replace(settings, route=route)
+        taken = list(priorities(replace(config, services=services)).values())
+        if len(set(taken)) < len(taken):
+            # Two made ones may meet; so may the one of a service that comes later, which is then given its own.
+            services[unit.name] = replace(settings, route=replace(route, priority=2 + number))
     # One of them makes the account's provider, at most.
     making = [
         name
