@@ -759,16 +759,20 @@ def deploy_image(
     path: str = "/",
     policy_prefixes: Sequence[object] = (),
     cluster: str = "${Root}-",
+    scheduled: bool = False,
+    guarded: bool = False,
+    runs: Sequence[str] = (),
 ) -> PolicyDocument:
     """Bring an image to the services that run it by an update of the root stack, and nothing else.
 
-    `root` is the root stack's name, `titles` those of the services' stacks, `role_prefixes` what the names of their
-    roles begin with, `reaching` whether they let themselves in to others, `managed_policies` what is attached to
-    their roles, `volumes` whether ECS makes volumes for their tasks, `path` that of roles and policies, and
-    `policy_prefixes` what the names of their managed policies begin with, where these are the set's own, and `cluster`
-    what the cluster's begins with. Besides the
-    change set itself all is for CloudFormation alone, which works with its caller's permissions where the stack has no
-    role of its own: whoever has these permissions cannot use them past the stack.
+    `root` is the root stack's name, `titles` those of the services' and jobs' stacks, `role_prefixes` what the
+    names of their roles begin with, `reaching` whether they let themselves in to others, `managed_policies` what is
+    attached to their roles, `volumes` whether ECS makes volumes for their tasks, `path` that of roles and policies,
+    and `policy_prefixes` what the names of their managed policies begin with, where these are the set's own, and
+    `cluster` what the cluster's begins with. `scheduled` says whether a schedule starts one of the jobs, `guarded`
+    whether a state machine does, and `runs` names the stacks of those that the deployment runs itself. Besides the
+    change set itself all is for CloudFormation alone, which works with its caller's permissions where the stack has
+    no role of its own: whoever has these permissions cannot use them past the stack.
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/fas-requests-and-permission-evaluation.html
 
     The actions are those that CloudFormation's handlers call for the types of the services' stacks.
@@ -779,6 +783,9 @@ def deploy_image(
         named = {"Root": root} if "${Root}" in rest else {}
         return Sub(f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{rest}", named)
 
+    handed_to = ["ecs-tasks.amazonaws.com"]
+    for service, is_one in (("ecs", volumes), ("scheduler", scheduled), ("states", guarded)):
+        handed_to += [f"{service}.amazonaws.com"] if is_one else []
     called = ForAnyValueStringEquals({"aws:CalledVia": ["cloudformation.amazonaws.com"]})
     via = Condition(called)
     bounded = [StringEquals({"iam:PermissionsBoundary": boundary})] if boundary else []
@@ -810,13 +817,7 @@ def deploy_image(
             "PassRoles",
             _actions("iam:PassRole"),
             roles,
-            Condition(
-                StringEquals(
-                    {"iam:PassedToService": ["ecs-tasks.amazonaws.com", "ecs.amazonaws.com"]}
-                    if volumes
-                    else {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
-                )
-            ),
+            Condition(StringEquals({"iam:PassedToService": handed_to if len(handed_to) > 1 else handed_to[0]})),
         ),
         _allow(
             "LinkedRole",
@@ -834,6 +835,21 @@ def deploy_image(
             via,
         ),
     ]
+    if scheduled:
+        statements.append(_allow("Schedules", _actions(*SCHEDULES), [here("scheduler:schedule/*/*")], via))
+    if guarded:
+        # A name that CloudFormation makes of the logical id alone.
+        statements.append(_allow("Guards", _actions(*GUARDS), [here("states:stateMachine:Guard-*")], via))
+    if runs:
+        tasks, root_stack = [here(f"ecs:task/{cluster}*/*")], here("cloudformation:stack/${Root}/*")
+        families = [here(f"ecs:task-definition/${{Root}}-{title}-*") for title in runs]
+        in_cluster = Condition(ArnLike({"ecs:cluster": here(f"ecs:cluster/{cluster}*")}))
+        statements += [
+            _allow("FindJobs", _actions("cloudformation:DescribeStackResource"), [root_stack]),
+            _allow("RunJobs", [ecs.RunTask], families, in_cluster),
+            _allow("TagJobs", [ecs.TagResource], tasks, Condition(StringEquals({"ecs:CreateAction": "RunTask"}))),
+            _allow("FollowJobs", [ecs.DescribeTasks], tasks),
+        ]
     if boundary:
         statements.append(_allow("BoundedRoles", _actions(*ROLE_CONTENT), roles, Condition([called, *bounded])))
     if managed_policies:
@@ -927,6 +943,14 @@ SCALING_READS = (
     "application-autoscaling:DescribeScalingPolicies",
     "application-autoscaling:DescribeScheduledActions",
     "cloudwatch:GetMetricData",
+)
+SCHEDULES = ("scheduler:GetSchedule", "scheduler:UpdateSchedule")
+GUARDS = (
+    "states:DescribeStateMachine",
+    "states:ListTagsForResource",
+    "states:TagResource",
+    "states:UntagResource",
+    "states:UpdateStateMachine",
 )
 ALARMS = (
     "cloudwatch:DeleteAlarms",

@@ -387,8 +387,6 @@ def _job(draw: st.DrawFn, config: Config, job: Job) -> Job:
     image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/job:1"
     if unreachable(config, image, config.region):
         image = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/job:1"
-    if not isinstance(config.services[unit.image_owner].pipeline, NoPipeline):
-        way = "image_uri"  # a pipeline brings its image to services alone
     task |= {"registry_secret": "", "image_uri": image if way == "image_uri" else ""}
     task["image_of"] = unit.image_owner if way == "image_of" else ""
     job = replace(job, **task, before=unit.name if way == "before" else "")

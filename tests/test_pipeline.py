@@ -330,6 +330,39 @@ def test_a_deployment_reaches_its_own_set_and_hands_roles_to_its_tasks_alone() -
     assert by_sid["LinkedRole"]["Condition"] == {"StringEquals": linked}
 
 
+JOBS = {
+    "migrate": sc.Job(before="web"),
+    "nightly": sc.Job(at="rate(1 day)", overlap=False),
+    "other": sc.Job(at="rate(1 day)", image_uri="123456789012.dkr.ecr.us-east-1.amazonaws.com/other:1"),
+}
+
+
+def test_a_pipeline_knows_the_jobs_of_its_image_and_which_of_them_come_before_the_service() -> None:
+    project = properties(template(SOURCE, jobs=JOBS), "Deploy")
+    variables = {entry["Name"]: entry["Value"] for entry in project["Environment"]["EnvironmentVariables"]}
+    assert variables["JOBS"] == "MigrateJob=MigrateImageUri NightlyJob="
+    assert "JOBS" not in json.dumps(properties(template(SOURCE), "Deploy")["Environment"])
+
+
+def test_a_deployment_may_run_the_jobs_before_its_service_and_change_those_of_its_image() -> None:
+    role = properties(template(SOURCE, jobs=JOBS), "DeployRole")
+    by_sid = {entry["Sid"]: entry for entry in role["Policies"][-1]["PolicyDocument"]["Statement"]}
+    families = [resource["Fn::Sub"][0].rpartition(":")[2] for resource in by_sid["RunJobs"]["Resource"]]
+    assert families == ["task-definition/${Root}-MigrateJob-*"]
+    assert "ecs:cluster" in by_sid["RunJobs"]["Condition"]["ArnLike"]
+    assert "NightlyJob" in json.dumps(by_sid["Ecs"]) and "OtherJob" not in json.dumps(by_sid["Ecs"])
+    assert by_sid["PassRoles"]["Condition"]["StringEquals"]["iam:PassedToService"] == [
+        "ecs-tasks.amazonaws.com",
+        "scheduler.amazonaws.com",
+        "states.amazonaws.com",
+    ]
+    for sid in ("Schedules", "Guards"):
+        assert by_sid[sid]["Condition"] == by_sid["Ecs"]["Condition"]
+    without = properties(template(SOURCE), "DeployRole")["Policies"][-1]["PolicyDocument"]["Statement"]
+    assert not {"RunJobs", "Schedules", "Guards"} & {entry["Sid"] for entry in without}
+    assert sum(grants.characters(json.dumps(one["PolicyDocument"])) for one in role["Policies"]) < 10_240
+
+
 def test_roles_made_by_a_deployment_have_the_boundary() -> None:
     boundary = "arn:aws:iam::123456789012:policy/b"
     by_sid = {statement["Sid"]: statement for statement in deploying(boundary=boundary)}
@@ -600,6 +633,71 @@ def test_an_image_that_runs_already_is_no_failure(shell: Shell) -> None:
     assert not shell.called("change-set")
 
 
+TASK = "arn:aws:ecs:us-east-1:123456789012:task/shop/0a1b"
+WITH_JOBS = {**DEPLOY, "JOBS": "MigrateJob=MigrateImageUri NightlyJob="}
+
+
+def of_jobs(*first: Answer, code: str = "0", migrated: str = OLD) -> list[Answer]:
+    """What AWS says of a job before the service, beside all else."""
+    return answers(
+        *first,
+        {"call": "describe-stacks .*MigrateImageUri", "out": migrated},
+        {"call": "describe-stack-resource ", "out": "nested"},
+        {"call": "describe-stacks .*--stack-name nested .*RunTask", "out": '{"cluster":"shop"}'},
+        {"call": "ecs run-task", "out": TASK + "\tNone"},
+        {"call": "describe-tasks .*lastStatus", "out": "RUNNING", "once": True},
+        {"call": "describe-tasks .*lastStatus", "out": "STOPPED"},
+        {"call": "describe-tasks .*exitCode", "out": code},
+        {"call": "describe-tasks .*stoppedReason", "out": "Essential container in task exited"},
+    )
+
+
+def test_a_job_before_the_service_gets_the_image_first_and_the_service_once_it_has_ended_well(shell: Shell) -> None:
+    done = shell.run("Deploy", of_jobs(), **WITH_JOBS)
+    assert done.returncode == 0, done.stderr
+    of_job, of_service = shell.called("create-change-set")
+    assert f"ParameterKey=MigrateImageUri,ParameterValue={REPOSITORY}@{DIGEST}" in of_job
+    assert "ParameterKey=WebImageUri,UsePreviousValue=true" in of_job
+    assert f"ParameterKey=WebImageUri,ParameterValue={REPOSITORY}@{DIGEST}" in of_service
+    (run,) = shell.called("run-task")
+    executed = [shell.calls.index(call) for call in shell.called("execute-change-set")]
+    assert executed[0] < shell.calls.index(run) < shell.calls.index(of_service)
+    assert all("--cluster shop --tasks " + TASK in call for call in shell.called("describe-tasks"))
+
+
+@pytest.mark.parametrize(
+    ("first", "code", "said"),
+    [
+        ([], "1", "MigrateJob ended with exit code 1 (Essential container in task exited); the services keep"),
+        ([], "None", "MigrateJob ended with exit code None"),
+        ([{"call": "run-task", "out": "None\tRESOURCE:MEMORY"}], "0", "no place in the cluster: RESOURCE:MEMORY"),
+        ([{"call": "run-task", "code": 254}], "0", ""),
+        ([{"call": "create-change-set", "code": 254}], "0", ""),
+    ],
+)
+def test_a_job_that_does_not_end_well_leaves_the_service_its_image(
+    shell: Shell, first: list[Answer], code: str, said: str
+) -> None:
+    done = shell.run("Deploy", of_jobs(*first, code=code), **WITH_JOBS)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert not shell.called("ParameterKey=WebImageUri,ParameterValue=")
+
+
+def test_a_job_that_has_the_image_already_runs_again_until_the_service_has_it(shell: Shell) -> None:
+    done = shell.run("Deploy", of_jobs(migrated=f"{REPOSITORY}@{DIGEST}"), **WITH_JOBS)
+    assert done.returncode == 0, done.stderr
+    assert len(shell.called("run-task")) == 1
+    assert len(shell.called("create-change-set")) == 1
+
+
+def test_the_first_image_of_a_set_with_jobs_is_refused_with_who_brings_it(shell: Shell) -> None:
+    done = shell.run("Deploy", of_jobs({"call": "describe-stacks .*WebImageUri", "out": ""}), **WITH_JOBS)
+    assert done.returncode == 1
+    assert "bring it by scaleout-cfn deploy --image" in done.stderr
+    assert not shell.called("change-set")
+
+
 # --- ci github
 
 
@@ -654,6 +752,13 @@ def test_the_workflow_s_approval_is_the_environment_that_the_role_trusts(tmp_pat
         "deploy"
     ]
     assert approved["environment"] == "web"
+
+
+def test_the_workflow_knows_the_jobs_of_its_image(tmp_path: Path) -> None:
+    environment = yaml.safe_load(printed(tmp_path, GITHUB))["jobs"]["deploy"]["env"]
+    assert "JOBS" not in environment
+    with_job = yaml.safe_load(printed(tmp_path, GITHUB + '[jobs.migrate]\nbefore = "web"\n'))["jobs"]["deploy"]["env"]
+    assert with_job == {**environment, "JOBS": "MigrateJob=MigrateImageUri"}
 
 
 def test_the_workflow_builds_for_the_nodes_on_a_runner_of_their_kind(tmp_path: Path) -> None:

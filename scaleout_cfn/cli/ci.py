@@ -11,7 +11,7 @@ from scaleout_cfn.cli.options import config_options, load_config, one_service_op
 from scaleout_cfn.config import Config, GitHubPipeline
 from scaleout_cfn.config.units import Unit, names_of, units
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.stacks.pipeline import DEPLOY_TIMEOUT_MIN, PLATFORMS, script
+from scaleout_cfn.stacks.pipeline import DEPLOY_TIMEOUT_MIN, PLATFORMS, jobs_by_image, script
 
 #: By commit, for a tag can be moved to other code by whoever takes over the action's repository.
 CHECKOUT = "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0"
@@ -82,7 +82,7 @@ jobs:
     env:
       STACK: "{stack}"
       PARAMETER: {parameter}
-      REPOSITORY_URI: ${{{{ vars.REPOSITORY_URI_{variable} }}}}
+{jobs}      REPOSITORY_URI: ${{{{ vars.REPOSITORY_URI_{variable} }}}}
       IMAGE_DIGEST: ${{{{ needs.build.outputs.digest }}}}
     steps:
       - uses: {credentials}
@@ -149,6 +149,7 @@ def workflow(unit: Unit) -> str:
         # At the end, for no variable may begin with GITHUB_, and a service may be called so.
         variable=unit.name.upper().replace("-", "_"),
         parameter=unit.image_parameter,
+        jobs=f'      JOBS: "{jobs}"\n' if (jobs := jobs_by_image(unit)) else "",
         region=config.region or "the region of the stack",
         approval=APPROVAL.format(**names) if settings.approval else "",
         environment=f'    environment: "{config.stack_name}"\n' if settings.approval else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from scaleout_cfn.config import Config, Job, NoPipeline
+from scaleout_cfn.config import Config, Job
 from scaleout_cfn.config.service_conflicts import work_conflicts
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import JobUnit, names_of, owners_of_images
@@ -65,14 +65,6 @@ def job_conflicts(job: JobUnit) -> Iterator[Conflict]:
     """What of a job excludes each other, and what its pool cannot do for it."""
     settings, key = job.settings, job.key
     yield from work_conflicts(job)
-    owner = settings.image_of
-    if owner and not isinstance(job.config.services[owner].pipeline, NoPipeline):
-        # Its role may bring the image to services, whose stacks are all alike, and to nothing else.
-        yield Conflict(
-            f"{key}.image_of",
-            f"is {owner}, whose image services.{owner}.pipeline brings, to services alone; give the job an image_uri,"
-            f" or leave the pipeline out and bring the image by `deploy --image {owner}=...`",
-        )
     if not settings.at and not settings.overlap:
         yield Conflict(f"{key}.overlap", "nothing starts it by itself, so that nothing is left out; give at, or true")
     if not settings.at and settings.timezone != "UTC":

@@ -44,6 +44,7 @@ __all__ = [
     "Unit",
     "Work",
     "jobs_of",
+    "jobs_of_image",
     "name_of",
     "names_of",
     "owners_of_images",
@@ -470,6 +471,11 @@ def jobs_of(config: Config) -> list[JobUnit]:
             settings = replace(settings, image_of=owners_of_images(config)[0])
         found.append(JobUnit(name, settings, config))
     return found
+
+
+def jobs_of_image(unit: Unit) -> list[JobUnit]:
+    """The jobs that run the image of a service, which brings its own."""
+    return [job for job in jobs_of(unit.config) if job.settings.image_of == unit.name]
 
 
 def with_stand_ins(services: Iterable[Unit]) -> list[Unit]:

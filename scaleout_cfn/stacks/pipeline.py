@@ -11,7 +11,7 @@ from msgspec import Struct
 from troposphere import Sub, codebuild, codepipeline, events, iam, logs, s3
 
 from scaleout_cfn.config import GitHubPipeline, NoPipeline, RegistryPipeline, SourcePipeline
-from scaleout_cfn.config.units import Unit, units, with_stand_ins
+from scaleout_cfn.config.units import Unit, jobs_of_image, units, with_stand_ins
 from scaleout_cfn.iam import (
     GITHUB,
     assumed_by,
@@ -69,6 +69,8 @@ def build(
     assert repository_uri is not None
     bucket = _artifacts(stack, key, bucket_logs)
     where = {"STACK": root_stack, "REPOSITORY_URI": repository_uri, "PARAMETER": f"{unit.title}ImageUri"}
+    if jobs := jobs_by_image(unit):
+        where["JOBS"] = jobs
     deploy = _project(stack, unit, bucket, key, "Deploy", where, ["pipeline_deploy.sh"], deploying)
     if isinstance(unit.settings.pipeline, SourcePipeline):
         pushing = iam.Policy(PolicyName="push-image", PolicyDocument=push_image(repository_arn))
@@ -94,6 +96,11 @@ def build(
     return Outputs(pipeline_name=Text(pipeline.ref()))
 
 
+def jobs_by_image(unit: Unit) -> str:
+    """The jobs of a service's image, for its deployment: the title of each with the parameter of its own, if any."""
+    return " ".join(f"{job.job}={job.image_parameter if job.settings.before else ''}" for job in jobs_of_image(unit))
+
+
 def script(name: str) -> str:
     """A shell script that lies beside this module."""
     text = get_data(__package__, name)
@@ -105,15 +112,20 @@ def _deploying(unit: Unit, root_stack: StackName) -> iam.Policy:
     assert not isinstance(unit.settings.pipeline, NoPipeline)
     config = unit.config
     running = [other for other in with_stand_ins(units(config)) if other.image_owner == unit.name]
-    made = [_made_names(config.stack_name, other.service, root_stack) for other in running]
+    jobs = jobs_of_image(unit)
+    titles = [*(other.service for other in running), *(job.job for job in jobs)]
+    made = [_made_names(config.stack_name, title, root_stack) for title in titles]
     document = deploy_image(
         root_stack,
-        [other.service for other in running],
-        [f"{config.roles.prefix}{other.service}-" for other in running] if config.roles.prefix else made,
+        titles,
+        [f"{config.roles.prefix}{title}-" for title in titles] if config.roles.prefix else made,
         unit.settings.pipeline.templates_bucket or Sub("scaleout-${AWS::AccountId}-${AWS::Region}"),
         reaching=any(other.lets_itself_in for other in running),
         boundary=config.permissions_boundary,
-        managed_policies={arn for other in running for arn in other.managed_policies},
+        managed_policies={arn for work in (*running, *jobs) for arn in work.managed_policies},
+        scheduled=any(job.settings.at for job in jobs),
+        guarded=any(not job.settings.overlap for job in jobs),
+        runs=[job.job for job in jobs if job.settings.before],
         volumes=any(other.has_disk for other in running),
         path=config.roles.path,
         cluster=config.cluster.name or "${Root}-",

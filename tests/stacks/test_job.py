@@ -226,10 +226,6 @@ def test_it_sends_to_a_queue_as_a_service_does() -> None:
             of(replace(NIGHTLY, image_of=""), services={"web": WEB, "mailer": sc.WorkerService(memory_mib=512)}),
             "jobs.nightly.image_of: is empty, and several services have an image of their own; say whose it runs",
         ),
-        (
-            of(services={"web": replace(WEB, pipeline=sc.GitHubPipeline(repository="shop/web"))}),
-            "jobs.nightly.image_of: is web, whose image services.web.pipeline brings, to services alone",
-        ),
         (of(replace(NIGHTLY, image_uri="x/y:1")), "jobs.nightly.image_uri: goes not with image_of = 'web'"),
         (of(replace(MIGRATE, before="api")), "jobs.nightly.before: got 'api'; the services are web"),
         (of(replace(MIGRATE, image_uri="x/y:1")), "jobs.nightly.image_uri: goes not with before"),
