@@ -431,7 +431,7 @@ def test_of_many_names_the_nearest_are_told_and_of_few_all(read: Loader, file: P
         ("max_nodes = 3", "1: max_nodes: unknown; did you mean capacity.NAME.max_nodes?"),
         ("[services.web]\nflavour = 3", "2: services.web.flavour: unknown; known here: command, entrypoint, "),
         ("environment = 3", "1: environment: unknown; did you mean environments?"),
-        ('[cluster]\nkind = "x"', "2: cluster.kind: unknown; known here: container_insights, "),
+        ('[cluster]\nkind = "x"', "2: cluster.kind: unknown; known here: name, "),
         (
             "[network]\nkind = 'existing'\nzones = 3",
             '3: network.zones: unknown; it goes with kind = "new", and not with "existing"',

@@ -100,9 +100,9 @@ def resolved(tables: Table, places: Places, base: Config) -> tuple[Config | None
 def checked(config: Config) -> Config:
     """The same config, once each tunable and each pair of them is known to be allowed; else ConfigError."""
     problems: list[str] = []
+    base = Config(capacity={}, services={})
     try:
-        tables = msgspec.to_builtins(config)
-        base = Config(capacity={}, services={})
+        tables = _told(config, base)
     except TypeError as error:
         raise ConfigError([f"config: {error}; use numbers, strings, tuples, dicts and sections"]) from None
     again: Config | None = convert(Config, tables, base, "", Places("config", ""), problems)
@@ -111,6 +111,31 @@ def checked(config: Config) -> Config:
     if problems or again is None:
         raise ConfigError(problems)
     return again
+
+
+def _told(section: Section, usual: Section | None) -> Table:
+    """What of a section is not as in `usual`, or as its type has it: a default is right, and most are defaults."""
+    table: Table = {}
+    for field in fields_of(type(section)):
+        value = getattr(section, field.name)
+        there = default_of(field) if usual is None else getattr(usual, field.name)
+        if type(value) is type(there) and value == there:
+            continue
+        if isinstance(value, Mapping) and named_sections(bare(field.type)[0]):
+            table[field.name] = {
+                name: {**_kind_of(entry), **_told(entry, None)} if isinstance(entry, Section) else entry
+                for name, entry in value.items()
+            }
+        elif isinstance(value, Section) and type(value) is type(there):
+            table[field.name] = _told(value, there)
+        else:
+            table[field.name] = msgspec.to_builtins(value)
+    return table
+
+
+def _kind_of(section: Section) -> dict[str, Any]:
+    tag = section.__struct_config__.tag
+    return {"kind": tag} if tag else {}
 
 
 def merged(under: Table, over: Mapping[str, Any], default: object) -> Table:
