@@ -49,7 +49,7 @@ from scaleout_cfn.config.balancer_conflicts import UNITS as RULE_GROUPS
 from scaleout_cfn.config.conflicts import conflicts
 from scaleout_cfn.config.containers import Task
 from scaleout_cfn.config.images import unreachable
-from scaleout_cfn.config.routing import priorities
+from scaleout_cfn.config.routing import priority
 from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
 from scaleout_cfn.config.service_conflicts import EXEC_FOLDERS
 from scaleout_cfn.config.sidecars import (
@@ -744,6 +744,7 @@ def _routed(draw: st.DrawFn, config: Config) -> Config:
     services, balancer, network = dict(config.services), config.load_balancer, config.network
     http = isinstance(balancer, NewLoadBalancer) and isinstance(balancer.listener, Http)
     is_first = True
+    taken: set[int] = set()
     for number, unit in enumerate(units(config)):
         settings = unit.settings
         if not isinstance(settings, WebService):
@@ -770,11 +771,10 @@ def _routed(draw: st.DrawFn, config: Config) -> Config:
             route = replace(route, **draw(st.sampled_from(ways)))
         if route != Route() and draw(st.booleans()):
             route = replace(route, priority=draw(st.sampled_from([2 + number, 49_000 + number])))
+        if (own := priority(config, unit.name, route)) in taken:
+            route = replace(route, priority=(own := 2 + number))  # two made ones may meet
+        taken.add(own)
         services[unit.name] = replace(settings, route=route)
-        taken = list(priorities(replace(config, services=services)).values())
-        if len(set(taken)) < len(taken):
-            # Two made ones may meet; so may the one of a service that comes later, which is then given its own.
-            services[unit.name] = replace(settings, route=replace(route, priority=2 + number))
     # One of them makes the account's provider, at most.
     making = [
         name
