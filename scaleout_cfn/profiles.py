@@ -12,14 +12,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from scaleout_cfn.config import (
-    Cluster,
+    AwsKeys,
     Config,
     NewLoadBalancer,
     NewVpc,
     NewWebAcl,
-    Observability,
     OwnKey,
-    Roles,
 )
 from scaleout_cfn.config.scaling import NodeScaling, Scaling, TargetTracking
 
@@ -48,16 +46,27 @@ PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
 
 
 def hardened(config: Config) -> Config:
-    """The same services and capacity, with all that auditors ask for and a config can say by itself.
+    """The same config, with all that auditors ask for and a config can say by itself. What it says itself stays.
 
     A listener with TLS is not among it, for it needs a domain or a certificate.
     """
+    network, balancer = config.network, config.load_balancer
+    if isinstance(network, NewVpc):
+        network = replace(network, explicit_egress=True, flow_logs=True)
+    if isinstance(balancer, NewLoadBalancer):
+        waf = balancer.waf or NewWebAcl()
+        balancer = replace(balancer, access_logs=True, deletion_protection=True, waf=waf)
     return replace(
         config,
-        encryption=OwnKey(),
-        roles=Roles(inline_policies=False),
-        network=NewVpc(explicit_egress=True, flow_logs=True),
-        load_balancer=NewLoadBalancer(access_logs=True, deletion_protection=True, waf=NewWebAcl()),
-        cluster=Cluster(container_insights="enhanced", exec_logs=True),
-        observability=Observability(log_retention_days=365, keep_logs=True, bucket_logs=True),
+        encryption=OwnKey() if isinstance(config.encryption, AwsKeys) else config.encryption,
+        roles=replace(config.roles, inline_policies=False),
+        network=network,
+        load_balancer=balancer,
+        cluster=replace(config.cluster, container_insights="enhanced", exec_logs=True),
+        observability=replace(
+            config.observability,
+            log_retention_days=max(365, config.observability.log_retention_days),
+            keep_logs=True,
+            bucket_logs=True,
+        ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
@@ -25,6 +26,7 @@ __all__ = [
     "Tell",
     "Uploaded",
     "Watched",
+    "span",
 ]
 
 
@@ -168,3 +170,11 @@ class Outcome:
 
 Message: TypeAlias = Started | Uploaded | Planned | Blocked | Watched | Rollout | Note | Fact | Outcome
 Tell: TypeAlias = Callable[[Message], None]
+
+
+def span(start: datetime, end: datetime) -> str:
+    """3 d 4 h, 2 h 5 min, or 12 min."""
+    minutes = max(0, int((end - start).total_seconds())) // 60
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from test_iam import EVERYTHING
 
+import scaleout_cfn as sc
 from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.composing import compose
 from scaleout_cfn.deploy.live import require
@@ -178,8 +179,16 @@ def test_not_to_be_allowed_to_read_them_is_told() -> None:
         told(Watching(alarms=[alarm("WebService/CpuHigh")], faults=[Fault("DescribeAlarms", "AccessDenied")]))
 
 
-def test_each_alarm_of_a_set_has_its_advice() -> None:
-    for template in set_of(compose(EVERYTHING)).values():
+OF_QUEUES_AND_JOBS = sc.Config(
+    services={"web": sc.WebService(), "mailer": sc.WorkerService(image_of="web", queue=sc.Queue())},
+    capacity={"nodes": sc.Ec2Capacity(max_nodes=30)},
+    jobs={"nightly": sc.Job(image_of="web", at="rate(1 hour)", overlap=False, success_within_h=3)},
+)
+
+
+@pytest.mark.parametrize("config", [EVERYTHING, OF_QUEUES_AND_JOBS], ids=["everything", "queues and jobs"])
+def test_each_alarm_of_a_set_has_its_advice(config: sc.Config) -> None:
+    for template in set_of(compose(config)).values():
         for title, resource in template["Resources"].items():
             if resource["Type"] == "AWS::CloudWatch::Alarm":
                 properties = resource["Properties"]

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Live, Resource, resources_of
-from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
+from scaleout_cfn.deploy.messages import Fact, Outcome, Tell, span
 from scaleout_cfn.errors import Next, UsageError
 
 __all__ = ["Alarm", "alarms_of", "tell_alarms"]
@@ -27,7 +27,7 @@ class Advice(NamedTuple):
     next: Next
 
 
-LOGS, STATUS = Next("logs", ("--since", "1h")), Next("status")
+LOGS, STATUS, JOBS = Next("logs", ("--since", "1h")), Next("status"), Next("jobs", ("list",))
 _NO_ROOM = Advice("there is no room to grow: raise {service}.scaling.max_tasks, or find out who asks so much", STATUS)
 #: By the metric that is watched; {service} is the service's section of the config.
 ADVICE: Final[Mapping[str, Advice]] = {
@@ -53,6 +53,14 @@ ADVICE: Final[Mapping[str, Advice]] = {
     ),
     "HealthyHostCount": _NO_ROOM,
     "RunningTaskCount": _NO_ROOM,
+    "ApproximateAgeOfOldestMessage": Advice(
+        "the worker does not keep up, or fails at a message: see how many tasks run, and what its log says", LOGS
+    ),
+    "ApproximateNumberOfMessagesVisible": Advice(
+        "messages were received in vain again and again: the log says why; then redrive or purge them", LOGS
+    ),
+    "MatchedEvents": Advice("runs of the job fail, or none has ended well: see how the last ones ended", JOBS),
+    "ExecutionsFailed": Advice("the job was not begun: the executions of its state machine say why", JOBS),
     "GroupInServiceInstances": Advice(
         "tasks may wait for room: raise max_nodes of the pool, or use larger nodes", STATUS
     ),
@@ -209,13 +217,7 @@ def _fact(alarm: Alarm, now: datetime) -> Fact:
     if not alarm.fires:
         return Fact("alarm", (), data)
     advice = alarm.advice
-    since = f"  since {alarm.since:%Y-%m-%d %H:%M:%SZ}, {_ago(alarm.since, now)}" if alarm.since else ""
+    since = f"  since {alarm.since:%Y-%m-%d %H:%M:%SZ}, {span(alarm.since, now)}" if alarm.since else ""
     said = {"means": alarm.description, "watches": alarm.watches, "says": alarm.reason, "look": advice.words}
     lines = [f"{alarm.path}  ALARM{since}", *(f"  {word:<8} {text}" for word, text in said.items() if text)]
     return Fact("alarm", tuple(lines), {**data, "advice": advice.words}, "warning", advice.next)
-
-
-def _ago(since: datetime, now: datetime) -> str:
-    minutes = int((now - since).total_seconds()) // 60
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

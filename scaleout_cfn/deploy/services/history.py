@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import name_in
-from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
+from scaleout_cfn.deploy.messages import Fact, Outcome, Tell, span
 from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS
 from scaleout_cfn.deploy.services.service import LiveService
 from scaleout_cfn.errors import Next
@@ -130,17 +130,9 @@ def _lines(past: Past, now: datetime) -> Iterator[str]:
 def _ended(past: Past, now: datetime) -> str:
     """Until when a version served, or why it did not."""
     if past.since and past.until:
-        return f"served {_span(past.since, past.until)}, until {past.until:%Y-%m-%d %H:%M:%SZ}, when the next one did"
+        return f"served {span(past.since, past.until)}, until {past.until:%Y-%m-%d %H:%M:%SZ}, when the next one did"
     if past.since:
-        return f"serves since {past.since:%Y-%m-%d %H:%M:%SZ}, {_span(past.since, now)}"
-    tried = f" after {_span(past.begun, past.ended)}" if past.begun and past.ended else ""
+        return f"serves since {past.since:%Y-%m-%d %H:%M:%SZ}, {span(past.since, now)}"
+    tried = f" after {span(past.begun, past.ended)}" if past.begun and past.ended else ""
     words = {"running": "being deployed", "failed": f"given up{tried}"}.get(DEPLOYMENTS.get(past.state, ""), "ended")
     return f"{past.state}, {words}"
-
-
-def _span(start: datetime, end: datetime) -> str:
-    """3 d 4 h, 2 h 5 min, or 12 min."""
-    minutes = max(0, int((end - start).total_seconds())) // 60
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if days else f"{hours} h {minutes} min" if hours else f"{minutes} min"
