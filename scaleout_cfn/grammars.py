@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 __all__ = [
     "Arn",
@@ -67,6 +70,7 @@ __all__ = [
     "problem_of_user_pool",
     "problem_of_web_acl",
     "remark_on_cidr",
+    "span_of",
 ]
 
 #: By partition: the forms of its regions, and those there are, as botocore's partitions.json of 2026 has them.
@@ -902,3 +906,15 @@ def is_case_of(pattern: str, wide: str) -> bool:
         return True
     start, star, rest = wide.partition("*")
     return bool(star) and not rest and "?" not in start and pattern.startswith(start)
+
+
+def span_of(text: str) -> timedelta | None:
+    """A length of time, as 30s, 10m, 2h or 1d; None of what is none, or beyond all years."""
+    from datetime import timedelta  # here, for a render has no use for it
+
+    form = re.fullmatch(r"(\d+)([smhd])", text, re.ASCII)
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    try:
+        return timedelta(**{units[form[2]]: int(form[1])}) if form else None
+    except (OverflowError, ValueError):
+        return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,19 +16,14 @@ from scaleout_cfn.deploy.messages import Note, Outcome
 from scaleout_cfn.deploy.services import scale as steps
 from scaleout_cfn.deploy.services.scale import Bounds
 from scaleout_cfn.errors import UsageError
+from scaleout_cfn.grammars import span_of
 
-UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 #: An action may run two minutes late; and what is to stay belongs into the config.
 LEAST, MOST = timedelta(minutes=5), timedelta(days=30)
 
 
-def _span(text: str) -> timedelta | None:
-    form = re.fullmatch(r"(\d{1,6})([mhd])", text, re.ASCII)
-    return timedelta(**{UNITS[form[2]]: int(form[1])}) if form else None
-
-
 def _problem_of_span(text: str) -> str:
-    span = _span(text)
+    span = span_of(text)
     if span is None or not LEAST <= span <= MOST:
         return "allowed are 5m to 30d: minutes, hours or days, as in 90m, 2h or 3d"
     return ""
@@ -75,7 +69,7 @@ def scale(work: Work, service: str, adopt: bool, least: int | None, most: int | 
     where = (work.aws, work.stack_name, service)
     if back:
         return steps.reset(*where, now, environment=work.environment, adopt=adopt)
-    length = _span(span)
+    length = span_of(span)
     assert length is not None
 
     def check(bounds: Bounds) -> None:

@@ -15,6 +15,7 @@ from scaleout_cfn.config.units import Work, jobs_of, names_of, title_of, units, 
 from scaleout_cfn.errors import WiringError
 from scaleout_cfn.iam import read_secret, refuse_plain_http, use_attached
 from scaleout_cfn.stack import Stack
+from scaleout_cfn.stacks.buckets import private_bucket
 from scaleout_cfn.stacks.keys import under_key
 from scaleout_cfn.values import KeyArn, ResourceArn, SecretArn, SecurityGroupId, SubnetIds, Text, Value, VpcId
 
@@ -209,12 +210,6 @@ def _valkey(stack: Stack, settings: Valkey, *, vpc_id: VpcId, subnets: SubnetIds
 
 def _bucket(stack: Stack, settings: Bucket, *, key: KeyArn | None) -> Attached:
     """A bucket; it outlives its stack."""
-    by_default = s3.ServerSideEncryptionByDefault(SSEAlgorithm="AES256")
-    rule = s3.ServerSideEncryptionRule(ServerSideEncryptionByDefault=by_default)
-    if key is not None:
-        by_key = s3.ServerSideEncryptionByDefault(SSEAlgorithm="aws:kms", KMSMasterKeyID=key)
-        # One data key for many objects: without, each object asks KMS.
-        rule = s3.ServerSideEncryptionRule(ServerSideEncryptionByDefault=by_key, BucketKeyEnabled=True)
     expiry = s3.LifecycleRule(
         Id="clean-up",
         Status="Enabled",
@@ -222,22 +217,7 @@ def _bucket(stack: Stack, settings: Bucket, *, key: KeyArn | None) -> Attached:
     )
     if settings.old_versions_days:
         expiry.NoncurrentVersionExpiration = s3.NoncurrentVersionExpiration(NoncurrentDays=settings.old_versions_days)
-    files = stack.add(
-        s3.Bucket(
-            "Bucket",
-            BucketEncryption=s3.BucketEncryption(ServerSideEncryptionConfiguration=[rule]),
-            PublicAccessBlockConfiguration=s3.PublicAccessBlockConfiguration(
-                BlockPublicAcls=True, BlockPublicPolicy=True, IgnorePublicAcls=True, RestrictPublicBuckets=True
-            ),
-            OwnershipControls=s3.OwnershipControls(
-                Rules=[s3.OwnershipControlsRule(ObjectOwnership="BucketOwnerEnforced")]
-            ),
-            VersioningConfiguration=s3.VersioningConfiguration(Status="Enabled"),
-            LifecycleConfiguration=s3.LifecycleConfiguration(Rules=[expiry]),
-            DeletionPolicy="RetainExceptOnCreate",
-            UpdateReplacePolicy="Retain",
-        )
-    )
+    files = stack.add(private_bucket("Bucket", expiry, "RetainExceptOnCreate", key))
     stack.add(s3.BucketPolicy("Policy", Bucket=files.ref(), PolicyDocument=refuse_plain_http(files.get_att("Arn"))))
     return Attached(
         environment={"bucket": Text(files.ref())},

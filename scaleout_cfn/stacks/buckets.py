@@ -1,4 +1,4 @@
-"""A bucket for what AWS writes and nobody reads for long."""
+"""Buckets: private, encrypted and versioned, also for what AWS writes and nobody reads for long."""
 
 from __future__ import annotations
 
@@ -13,7 +13,26 @@ def expiring_bucket(
     """A private, encrypted and versioned bucket, what is in which expires after `days`.
 
     CloudFormation cannot delete a bucket that holds something, so it is never replaced, and `deletion_policy` says when
-    it stays. Without a key it is encrypted by Amazon S3's own, and access logs of a load balancer take no others:
+    it stays.
+    """
+    expiry = s3.LifecycleRule(
+        Id="expire",
+        Status="Enabled",
+        ExpirationInDays=days,
+        NoncurrentVersionExpiration=s3.NoncurrentVersionExpiration(NoncurrentDays=1),
+        AbortIncompleteMultipartUpload=s3.AbortIncompleteMultipartUpload(DaysAfterInitiation=1),
+    )
+    bucket = private_bucket(title, expiry, deletion_policy, key)
+    if logs is not None:
+        prefix = Sub("${AWS::StackName}/")
+        bucket.LoggingConfiguration = s3.LoggingConfiguration(DestinationBucketName=logs, LogFilePrefix=prefix)
+    return bucket
+
+
+def private_bucket(title: str, expiry: s3.LifecycleRule, deletion_policy: str, key: KeyArn | None) -> s3.Bucket:
+    """A private, encrypted and versioned bucket.
+
+    Without a key it is encrypted by Amazon S3's own, and access logs of a load balancer take no others:
     https://github.com/aws/aws-cdk/issues/21947
     """
     rule = s3.ServerSideEncryptionRule(
@@ -23,7 +42,7 @@ def expiring_bucket(
         by_key = s3.ServerSideEncryptionByDefault(SSEAlgorithm="aws:kms", KMSMasterKeyID=key)
         # One data key for many objects: without, each object asks KMS.
         rule = s3.ServerSideEncryptionRule(ServerSideEncryptionByDefault=by_key, BucketKeyEnabled=True)
-    bucket = s3.Bucket(
+    return s3.Bucket(
         title,
         BucketEncryption=s3.BucketEncryption(ServerSideEncryptionConfiguration=[rule]),
         PublicAccessBlockConfiguration=s3.PublicAccessBlockConfiguration(
@@ -31,21 +50,7 @@ def expiring_bucket(
         ),
         OwnershipControls=s3.OwnershipControls(Rules=[s3.OwnershipControlsRule(ObjectOwnership="BucketOwnerEnforced")]),
         VersioningConfiguration=s3.VersioningConfiguration(Status="Enabled"),
-        LifecycleConfiguration=s3.LifecycleConfiguration(
-            Rules=[
-                s3.LifecycleRule(
-                    Id="expire",
-                    Status="Enabled",
-                    ExpirationInDays=days,
-                    NoncurrentVersionExpiration=s3.NoncurrentVersionExpiration(NoncurrentDays=1),
-                    AbortIncompleteMultipartUpload=s3.AbortIncompleteMultipartUpload(DaysAfterInitiation=1),
-                )
-            ]
-        ),
+        LifecycleConfiguration=s3.LifecycleConfiguration(Rules=[expiry]),
         DeletionPolicy=deletion_policy,
         UpdateReplacePolicy="Retain",
     )
-    if logs is not None:
-        prefix = Sub("${AWS::StackName}/")
-        bucket.LoggingConfiguration = s3.LoggingConfiguration(DestinationBucketName=logs, LogFilePrefix=prefix)
-    return bucket

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import heapq
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.messages import Fact
 from scaleout_cfn.errors import ApiError, Next, UsageError
+from scaleout_cfn.grammars import span_of
 
 __all__ = ["Line", "fact", "since", "stream", "tail"]
 
 #: A line may come in this much later than its time says: so far back each poll reads again.
 OVERLAP_MS = 30_000
-_AGO = re.compile(r"(\d+)([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,8 @@ class Line:
 def since(text: str, now: datetime) -> datetime:
     """The moment that `30s`, `10m`, `2h`, `1d` ago was, or that an ISO 8601 time is. Raises UsageError."""
     try:
-        if ago := _AGO.fullmatch(text):
-            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        if (ago := span_of(text)) is not None:
+            return now - ago
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         raise UsageError(f"since {text}: give 30s, 10m, 2h or 1d, or a time like 2026-11-23T12:00:00Z") from None
