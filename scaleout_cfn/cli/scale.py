@@ -62,8 +62,9 @@ def scale(work: Work, service: str, adopt: bool, least: int | None, most: int | 
       scaleout-cfn scale web --reset
 
     A stack update that changes the service's bounds or schedules sets its own at once, and the end sets the old ones
-    back over them: give --reset before such a deployment. Any other update leaves it. Refuses with 2 where a schedule
-    of the service sets bounds meanwhile, with 7 while the stack is at work. The same command again moves the end.
+    back over them: give --reset before such a deployment, which says so. Any other update leaves it. Refuses with 2
+    where a schedule of the service sets bounds meanwhile, with 7 while the stack is at work. The same command again
+    moves the end.
     """
     now = datetime.now(UTC).replace(microsecond=0)
     where = (work.aws, work.stack_name, service)

@@ -25,6 +25,7 @@ from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.publish import unknown_to, upload
 from scaleout_cfn.deploy.services import jobs
 from scaleout_cfn.deploy.services.rollout import services_in, verify
+from scaleout_cfn.deploy.services.scale import warn_of_end
 from scaleout_cfn.deploy.start import Wish, make_startable, operation_at_work, phases_of, same
 from scaleout_cfn.deploy.watch.events import History, Operation
 from scaleout_cfn.deploy.watch.follow import left_behind, watch
@@ -186,8 +187,7 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
         if made is None:
             assert live is not None
             return nothing_to_do(live)
-        plan = read_plan(aws, made.arn)
-        tell(Planned(plan, wish.allowed))
+        plan = _shown(run, made.arn)
         held = blocked(plan.changes, wish.allowed)
         if held:
             tell(Blocked(held))
@@ -238,8 +238,7 @@ def apply(
         return watch_deployment(run, operation, described["StackName"])
     environment = tags_of(described).get(ENVIRONMENT, "")
     require_ours(aws, find(aws, described["StackId"]), environment, adopt=adopt)
-    plan = read_plan(aws, change_set)
-    tell(Planned(plan, allowed))
+    plan = _shown(run, change_set)
     return confirm_and_execute(run, plan, lambda _: True)
 
 
@@ -267,11 +266,18 @@ def _phase(run: Run, desired: Desired, live: Live | None, confirm: Confirm) -> O
         if made is None:
             assert live is not None
             return nothing_to_do(live)
-        plan = read_plan(run.aws, made.arn)
-        run.tell(Planned(plan, run.allowed))
+        plan = _shown(run, made.arn)
     except KeyboardInterrupt as stop:
         return clean_up(run, stop)
     return confirm_and_execute(run, plan, confirm, made_stack=made.made_stack)
+
+
+def _shown(run: Run, change_set: str) -> Plan:
+    """The plan of a change set, told, with what it undoes that somebody set for a while."""
+    plan = read_plan(run.aws, change_set)
+    run.tell(Planned(plan, run.allowed))
+    warn_of_end(run.aws, plan, run.tell)
+    return plan
 
 
 def propose(run: Run, desired: Desired, live: Live | None) -> changeset.ChangeSet | None:

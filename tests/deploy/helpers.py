@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from troposphere import Equals, Not, dynamodb, ecr, ecs, ssm
+from troposphere import Equals, Not, applicationautoscaling, dynamodb, ecr, ecs, ssm
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.pace import Patience
@@ -29,7 +29,8 @@ PLACE = publish.Bucket("artifacts", "https://artifacts.s3.eu-west-1.amazonaws.co
 class Small:
     """What the small set can be told. `retain` is the UpdateReplacePolicy and DeletionPolicy of the table; `more` the
     number of further nested stacks, of which each word changes one resource; `services` that of further services,
-    each in two stacks, of which one holds data; `mark` says that the word holds data."""
+    each in two stacks, of which one holds data; `mark` says that the word holds data; `most` is the most tasks of each
+    service, where they are scaled."""
 
     key: str = "id"
     retain: bool = False
@@ -39,6 +40,7 @@ class Small:
     more: int = 0
     services: int = 0
     mark: bool = False
+    most: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,11 @@ def _published(small: Small) -> publish.Published:
             )
         )
         one = stack.add(ecs.Service("Service", TaskDefinition=definition.ref(), LaunchType="EC2"))
+        if small.most:
+            target = applicationautoscaling.ScalableTarget("ScalableTarget", MinCapacity=2, MaxCapacity=small.most)
+            target.ServiceNamespace, target.ScalableDimension = "ecs", "ecs:service:DesiredCount"
+            target.ResourceId = "service/main/web"
+            stack.add(target)
         return ServiceOutputs(Text(one.get_att("Name")))
 
     def more(stack: Stack, config: Config) -> MoreOutputs:

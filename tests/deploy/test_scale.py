@@ -19,9 +19,10 @@ from scaleout_cfn.deploy.services.overview import overview_of
 from scaleout_cfn.deploy.services.scale import ACTION, Bounds, reset, scale
 from scaleout_cfn.errors import AccessError, ApiError, BusyError, RefusedError, UsageError
 
-from .cloudformation import Refused
+from .cloudformation import CloudFormation, Refused
+from .helpers import Deployer, Small
 from .services import SERVICE, Services, Stack
-from .world import START, Fault, Killed
+from .world import START, Fault, Killed, World
 
 RESOURCE = "service/main/web"
 HOURS = timedelta(hours=1)
@@ -292,3 +293,60 @@ def test_status_shows_what_was_set_until_its_end_and_does_without_where_it_canno
     world.faults = [Fault("DescribeScheduledActions", "AccessDeniedException")]
     (unread,) = overview_of(world.aws(), "web").unread
     assert unread.startswith("bounds that `scale` set: ")
+
+
+class Deployed(Scaling):
+    """The account of one target, with services as a deployment finds them."""
+
+    ecs_DescribeServices = World.ecs_DescribeServices
+    ecs_ListServiceDeployments = World.ecs_ListServiceDeployments
+
+
+def scaled_set() -> Deployer:
+    """A set with two services, of which `scale` has set other bounds for one."""
+    world = Deployed()
+    scaled(world)
+    world.cfn = CloudFormation(world)
+    deployer = Deployer(world)
+    assert deployer.deploy(Small(services=1, most=20), image="web:1").exit_code == 0
+    for stack in world.cfn.stacks.values():
+        if stack.path == "S0Service":
+            stack.resources["ScalableTarget"]["physical"] = f"{RESOURCE}|ecs:service:DesiredCount|ecs"
+    world.calls.clear()
+    return deployer
+
+
+def asked(deployer: Deployer) -> list[str]:
+    return deployer.world.sent("DescribeScheduledActions", "DescribeScalableTargets")
+
+
+def test_a_deployment_that_sets_bounds_back_says_what_scale_had_set_and_until_when() -> None:
+    deployer = scaled_set()
+    assert deployer.deploy(Small(services=1, most=30), image="web:1").exit_code == 0
+    assert (
+        "s0: `scale` set 4 to 20 tasks until 2026-11-23 14:00:00Z, then 2 to 20 tasks again. This deployment sets the"
+        " template's bounds at once, and the end sets 2 to 20 tasks over them: give `scale s0 --reset` first"
+    ) in deployer.notes
+    assert deployer.plan(Small(services=1, most=40), image="web:1").end == "planned"
+    assert "`scale s0 --reset` first" in deployer.notes
+
+
+def test_a_deployment_that_leaves_the_bounds_asks_nothing_about_them() -> None:
+    deployer = scaled_set()
+    assert deployer.deploy(Small(services=1, most=20), image="web:2").exit_code == 0
+    assert (asked(deployer), deployer.notes.count("`scale`")) == ([], 0)
+
+
+def test_a_deployment_goes_on_where_what_scale_has_set_cannot_be_read() -> None:
+    deployer = scaled_set()
+    deployer.world.faults = [Fault("DescribeScheduledActions", "AccessDeniedException")]
+    assert deployer.deploy(Small(services=1, most=30), image="web:1").exit_code == 0
+    assert "not known what `scale` has set" in deployer.notes
+
+
+def test_bounds_whose_time_has_come_are_not_told() -> None:
+    deployer = scaled_set()
+    assert isinstance(deployer.world, Scaling)
+    deployer.world.fire()
+    assert deployer.deploy(Small(services=1, most=30), image="web:1").exit_code == 0
+    assert "`scale`" not in deployer.notes

@@ -17,14 +17,15 @@ from zoneinfo import ZoneInfo
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.config.units import service_in
+from scaleout_cfn.deploy.changes.plan import Plan, kind_of
 from scaleout_cfn.deploy.live import Live, Resource, require, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
 from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.services.restart import require_calm
-from scaleout_cfn.errors import ApiError, Next, UsageError
+from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
 from scaleout_cfn.schedules import At, Rate, firings, parsed
 
-__all__ = ["TARGET", "Bounds", "Scaled", "data", "reset", "scale", "scaled_in", "sentence"]
+__all__ = ["TARGET", "Bounds", "Scaled", "data", "reset", "scale", "scaled_in", "sentence", "warn_of_end"]
 
 #: The name of the action that takes the bounds back. No schedule of a config has it: that would be its own.
 ACTION = "scaleout-cfn-scale"
@@ -134,6 +135,26 @@ def scaled_in(aws: Aws, resources: Iterable[Resource]) -> dict[str, Scaled]:
     own = {raw["ResourceId"]: raw for raw in _actions(aws, ScheduledActionNames=[ACTION]) if raw["ResourceId"] in ids}
     bounds = _bounds_of(aws, list(own))
     return {ids[target]: Scaled(bounds[target], _back(raw), _time(raw)) for target, raw in own.items()}
+
+
+def warn_of_end(aws: Aws, plan: Plan, tell: Tell) -> None:
+    """Tell of what `scale` has set, where a plan sets the bounds that the template has. Asks nothing of AWS where the
+    plan touches no scalable target."""
+    touched = [
+        Resource(change.path, change.type, change.physical_id, "", change.stack_id)
+        for change in plan.changes
+        if change.type == TARGET and kind_of(change) in ("change", "replace", "possible")
+    ]
+    try:
+        for name, scaled in scaled_in(aws, touched).items():
+            if scaled.bounds != scaled.back:  # else its time has come
+                told = (
+                    f"{name}: `scale` set {sentence(scaled)}. This deployment sets the template's bounds at once, and"
+                    f" the end sets {scaled.back} over them: give `scale {name} --reset` first"
+                )
+                tell(Note(told, "warning"))
+    except (ApiError, AccessError, UsageError) as error:
+        tell(Note(f"not known what `scale` has set: {error}", "warning"))
 
 
 def sentence(scaled: Scaled) -> str:
