@@ -79,6 +79,7 @@ if TYPE_CHECKING:
         StepScaling,
         TargetTracking,
         TrustStore,
+        WarmPool,
         WebAlarms,
         WebDeployment,
         WebService,
@@ -144,7 +145,7 @@ _HOMES = {
         " HealthCheck Http InitSidecar InternalService Job ManagedCapacity NewLoadBalancer NewVpc NewWebAcl NoPipeline"
         " NodeScaling Observability Oidc OtelSidecar OwnKey Permissions PolicyStatement ProxySidecar Queue"
         " Registry RegistryPipeline Roles Route Scaling Schedule Section SourcePipeline StandIn StepAdjustment"
-        " StepScaling TargetTracking TrustStore WebAlarms WebDeployment WebService WorkerService tunable"
+        " StepScaling TargetTracking TrustStore WarmPool WebAlarms WebDeployment WebService WorkerService tunable"
     ),
     "config.attachments": "Bucket Postgres Table Valkey",
     "config.file": "load",
@@ -256,6 +257,7 @@ __all__ = [
     "Value",
     "Values",
     "VpcId",
+    "WarmPool",
     "WebAlarms",
     "WebDeployment",
     "WebService",

@@ -404,8 +404,14 @@ def _pool(draw: st.DrawFn, pool: Any) -> Any:
         elif draw(st.integers(0, 3)) == 0:
             pool = replace(pool, instance_types=draw(st.sampled_from([("g6.xlarge",), ("g5.2xlarge", "g6.12xlarge")])))
         scaling = pool.scaling
+        warm = pool.warm_pool
+        if warm is not None:
+            most = min(warm.max_prepared_nodes, pool.max_nodes)
+            warm = replace(warm, min_nodes=max(warm.min_nodes, 1), max_prepared_nodes=most)
         return replace(
             pool,
+            warm_pool=warm,
+            spot_percent=pool.spot_percent if warm is None else 0,
             min_nodes=min(pool.min_nodes, pool.max_nodes),
             on_demand_base=min(pool.on_demand_base, pool.max_nodes),
             scaling=replace(scaling, min_step=min(scaling.min_step, scaling.max_step)),

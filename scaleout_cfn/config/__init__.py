@@ -37,7 +37,7 @@ from scaleout_cfn.config.ground import (
 from scaleout_cfn.config.house import Roles
 from scaleout_cfn.config.jobs import Job
 from scaleout_cfn.config.permissions import Permissions, PolicyStatement
-from scaleout_cfn.config.pools import Capacity, Ec2Capacity, FargateCapacity, ManagedCapacity
+from scaleout_cfn.config.pools import Capacity, Ec2Capacity, FargateCapacity, ManagedCapacity, WarmPool
 from scaleout_cfn.config.queues import Queue
 from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.config.services import (
@@ -146,6 +146,7 @@ __all__ = [
     "TargetTracking",
     "TrustStore",
     "Valkey",
+    "WarmPool",
     "WebAlarms",
     "WebDeployment",
     "WebService",

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from scaleout_cfn.config import (
     Config,
     Domain,
-    Ec2Capacity,
     ExistingLoadBalancer,
     ExistingVpc,
     FargateCapacity,
@@ -27,6 +26,7 @@ from scaleout_cfn.config.balancer_conflicts import balancer_conflicts, balancer_
 from scaleout_cfn.config.house import name_conflicts, name_remarks, names_given, tag_conflicts
 from scaleout_cfn.config.job_conflicts import job_conflicts, named_by_jobs
 from scaleout_cfn.config.permissions import named_in
+from scaleout_cfn.config.pool_conflicts import pool_conflicts
 from scaleout_cfn.config.queue_conflicts import queue_conflicts, receivers
 from scaleout_cfn.config.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
 from scaleout_cfn.config.service_conflicts import service_conflicts, stand_in_conflicts
@@ -54,7 +54,7 @@ def conflicts(config: Config) -> list[Conflict]:
         *_place(config),
         *_network(config),
         *balancer_conflicts(config),
-        *_capacity(config),
+        *pool_conflicts(config),
         *attachment_conflicts(config.attachments),
         *(conflict for unit in units(config) for conflict in service_conflicts(unit)),
         *(conflict for unit in units(config) for conflict in stand_in_conflicts(unit)),
@@ -274,40 +274,6 @@ def _network(config: Config) -> Iterator[Conflict]:
 def _managed_pool(config: Config) -> str:
     pools = sorted(config.capacity.items())
     return next((name for name, pool in pools if isinstance(pool, ManagedCapacity)), "")
-
-
-def _capacity(config: Config) -> Iterator[Conflict]:
-    for name, pool in sorted(config.capacity.items()):
-        key = f"capacity.{name}"
-        if isinstance(pool, Ec2Capacity):
-            yield from _nodes(key, pool)
-        elif isinstance(pool, ManagedCapacity):
-            if pool.min_vcpus > pool.max_vcpus:
-                yield Conflict(f"{key}.min_vcpus", f"got {pool.min_vcpus}, more than max_vcpus = {pool.max_vcpus}")
-            if pool.min_memory_mib > pool.max_memory_mib:
-                yield Conflict(
-                    f"{key}.min_memory_mib",
-                    f"got {pool.min_memory_mib}, more than max_memory_mib = {pool.max_memory_mib}",
-                )
-            # The capacity provider's own limits: instance types are named, or ruled out, and never both.
-            if len(set(pool.instance_types)) < len(pool.instance_types):
-                yield Conflict(f"{key}.instance_types", "a type is named twice; name each once")
-
-
-def _nodes(key: str, pool: Ec2Capacity) -> Iterator[Conflict]:
-    if pool.min_nodes > pool.max_nodes:
-        yield Conflict(f"{key}.min_nodes", f"got {pool.min_nodes}, more than max_nodes = {pool.max_nodes}")
-    if pool.on_demand_base > pool.max_nodes:
-        yield Conflict(f"{key}.on_demand_base", f"got {pool.on_demand_base}, more than max_nodes = {pool.max_nodes}")
-    if len(set(pool.instance_types)) < len(pool.instance_types):
-        yield Conflict(f"{key}.instance_types", "a type is named twice; name each once")
-    other = {"x86_64": "arm64", "arm64": "x86_64"}[pool.architecture]
-    if other in pool.machine_image:
-        yield Conflict(f"{key}.machine_image", f"is for {other}, where architecture is {pool.architecture}")
-    if pool.scaling.min_step > pool.scaling.max_step:
-        yield Conflict(
-            f"{key}.scaling.min_step", f"got {pool.scaling.min_step}, more than max_step = {pool.scaling.max_step}"
-        )
 
 
 def _routes(config: Config) -> Iterator[Conflict]:

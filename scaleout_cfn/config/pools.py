@@ -5,7 +5,36 @@ from typing import Annotated, Literal
 from scaleout_cfn.config.scaling import NodeScaling
 from scaleout_cfn.config.tunables import Section, tunable
 
-__all__ = ["Capacity", "Ec2Capacity", "FargateCapacity", "ManagedCapacity"]
+__all__ = ["Capacity", "Ec2Capacity", "FargateCapacity", "ManagedCapacity", "WarmPool"]
+
+
+class WarmPool(Section, frozen=True, kw_only=True):
+    """Nodes that have booted once and stand by beside the group, which grows by these first.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-warm-pools.html
+
+    Not hibernated: ECS's images are made of AL2023 minimal, which hibernates only once more is installed, and a group
+    does not wait for user data before it hibernates a node. https://github.com/aws/amazon-ecs-ami and
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/hibernating-prerequisites.html
+    """
+
+    state: Annotated[
+        Literal["stopped", "running"],
+        tunable(
+            "How they stand by: stopped nodes cost their volumes, running ones what any node costs; ECS's machine"
+            " images cannot hibernate."
+        ),
+    ] = "stopped"
+    min_nodes: Annotated[int, tunable("Fewest nodes that stand by.", unit="nodes", ge=0, le=5000)] = 0
+    max_prepared_nodes: Annotated[
+        int,
+        tunable(
+            "Most nodes in the group and standing by together; -1 for the group's max_nodes.",
+            unit="nodes",
+            ge=-1,
+            le=5000,
+        ),
+    ] = -1
 
 
 class Ec2Capacity(Section, frozen=True, kw_only=True, tag_field="kind", tag="ec2"):
@@ -53,6 +82,7 @@ class Ec2Capacity(Section, frozen=True, kw_only=True, tag_field="kind", tag="ec2
         int, tunable("Time in which a new node must have registered with the cluster.", unit="minutes", ge=3, le=60)
     ] = 10
     scaling: Annotated[NodeScaling, tunable("The capacity provider's managed scaling.")] = NodeScaling()
+    warm_pool: Annotated[WarmPool | None, tunable("Nodes that stand by, On-Demand alone; by default none.")] = None
 
 
 class FargateCapacity(Section, frozen=True, kw_only=True, tag_field="kind", tag="fargate"):

@@ -31,8 +31,8 @@ STUBS: Final[Mapping[str, str]] = MappingProxyType(
 """Resource type -> what becomes of it. Every other type is a real object of the emulator's own service API."""
 
 NOT_SHOWN: Final[tuple[str, ...]] = (
-    "No instance is launched: Auto Scaling groups and Managed Instances stay empty, and no CreationPolicy or"
-    " UpdatePolicy is awaited.",
+    "No instance is launched: Auto Scaling groups, warm pools and Managed Instances stay empty, and no CreationPolicy"
+    " or UpdatePolicy is awaited.",
     "No container runs: ECS reports tasks as RUNNING without an image, no target becomes healthy, and the names of"
     " Service Connect lead nowhere.",
     "Nothing scales: a service runs the least tasks that its scaling allows, whatever alarms and schedules say.",

@@ -16,6 +16,7 @@ from typing import Final
 from scaleout_cfn.local import MINISTACK, EmulatorError, changesets, gaps, nested, replacements, standins, templates
 from scaleout_cfn.local.types import (
     application_autoscaling,
+    autoscaling,
     cloudfront,
     cloudwatch,
     delivery,
@@ -279,6 +280,11 @@ PATCHES: Final = (
         "application-autoscaling",
         application_autoscaling.application_autoscaling,
         (_TYPES, "app.SERVICE_HANDLERS", "core.router.SERVICE_PATTERNS", "services.ecs._services"),
+    ),
+    Patch(
+        "autoscaling-warm-pools",
+        autoscaling.warm_pools,
+        (_TYPES, *(f"services.autoscaling.{name}" for name in ("_ACTION_MAP", "_asgs", "_error", "_p", "_xml"))),
     ),
     Patch(
         "iam-instance-profiles",

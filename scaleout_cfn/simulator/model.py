@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from scaleout_cfn.config.scaling import NodeScaling, Scaling
 
-__all__ = ["BANDS", "Delays", "Fargate", "HourlyCosts", "Load", "Model", "NodePool", "corners"]
+__all__ = ["BANDS", "Delays", "Fargate", "HourlyCosts", "Load", "Model", "NodePool", "StandingBy", "corners"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,15 @@ class HourlyCosts:
     public_addresses: int = 0  # of the balancer and of NAT gateways
     public_nodes: bool = False  # each node, on Fargate each task, has an address that is paid for
     load_balancers: int = 1
+
+
+@dataclass(frozen=True)
+class StandingBy:
+    """The warm pool of a group: at least `least` nodes, and so many that with the group's there are `prepared`."""
+
+    state: Literal["stopped", "running"]
+    least: int
+    prepared: int
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,7 @@ class NodePool:
     taken: int = 0
     cpu_target: float | None = None
     name: str = "nodes"
+    warm: StandingBy | None = None
 
     @property
     def places(self) -> int:
@@ -123,6 +133,13 @@ class Delays:
     """RunInstances until the machine answers: 22.6 to 25.8 s. https://github.com/brevdev/ec2-coldboot-research"""
     node_join_s: int = 49
     """The machine answers until its ECS agent has registered; assumed."""
+    stopped_start_s: int = 45
+    """A stopped node of a warm pool is asked for until its ECS agent has registered. One was measured, in a cluster of
+    Kubernetes and with the decision: 80 s, where a cold one took 110. Middle and lower end are assumed.
+    https://github.com/keikoproj/instance-manager/issues/277"""
+    running_start_s: int = 35
+    """The same of one that runs: its agent looks once a minute whether it goes in service (asgLifecyclePollWait in
+    https://github.com/aws/amazon-ecs-agent/blob/master/agent/app/agent.go), and then registers."""
     node_scale_in_step_s: float = 89
     """From one scale-in step of a group to the next, whatever its size; with `node_scale_in_each_s` fitted to 334 to
     34 instances in 80 minutes by steps of 5 %, and in 10 by steps of 50 %. Two numbers for two figures: that they come
@@ -162,6 +179,8 @@ BANDS: dict[str, tuple[float, float]] = {
     "reservation_lag_s": (5, 60),
     "node_launch_s": (22, 45),
     "node_join_s": (25, 100),
+    "stopped_start_s": (15, 80),
+    "running_start_s": (2, 65),
     "node_scale_in_step_s": (60, 150),
     "node_scale_in_each_s": (0, 2),
     "image_pull_s": (2, 40),

@@ -113,7 +113,7 @@ def cost(model: Model, load: Load, prices: Prices, trace: Trace) -> Costs:
         )
     else:
         instances = node_hours * prices.instances[nodes.instance_type]
-        disks = node_hours * nodes.disk_gib * unit["gp3_gib_month"] / _HOURS_A_MONTH
+        disks = (node_hours + trace.stopped_seconds / 3600) * nodes.disk_gib * unit["gp3_gib_month"] / _HOURS_A_MONTH
     whole = np.add.reduceat(requests, np.arange(0, len(requests), 3600))
     lcu = np.maximum(whole / 3600 / load.requests_per_connection / 25, whole * load.response_kib * 1024 / 1e9).sum()
     network = model.network

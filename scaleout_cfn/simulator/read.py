@@ -24,7 +24,7 @@ from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, StepAdju
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.fitting import demand_of, group_of, path_of, providers_of, targets_of
 from scaleout_cfn.lint.rules.services import SERVICE, entries, tasks_of
-from scaleout_cfn.simulator.model import Fargate, HourlyCosts, Model, NodePool
+from scaleout_cfn.simulator.model import Fargate, HourlyCosts, Model, NodePool, StandingBy
 from scaleout_cfn.stack import file_name
 from scaleout_cfn.templates.reading import read_folder
 from scaleout_cfn.templates.sets import StackSet
@@ -197,9 +197,29 @@ class _Reader:
             disk_gib=_disk(template),
             taken=taken,
             cpu_target=None if provider else self._cpu_target(group),
+            warm=(warm := self._warm_pool(group)),
             name=file_name(provider.logical_id.removesuffix("CapacityProvider")) if provider else group.logical_id,
         )
+        if warm is not None:
+            notes.append(
+                f"A warm pool stands by, {warm.state}: the group grows by its nodes first. How long one takes to go in"
+                " service is published nowhere, and its band is wide."
+            )
         return pool, notes
+
+    def _warm_pool(self, group: Place) -> StandingBy | None:
+        """The warm pool of a group, in https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutWarmPool.html"""
+        for warm in self.stacks.of_type("AWS::AutoScaling::WarmPool"):
+            if warm.get("AutoScalingGroupName") != group.symbol:
+                continue
+            states: dict[Any, Literal["stopped", "running"]] = {"Stopped": "stopped", "Running": "running"}
+            state = states.get(warm.get("PoolState") or "Stopped")
+            if state is None:
+                _refuse(warm, f"its nodes are {warm.get('PoolState')}")
+            prepared = _whole(warm, "MaxGroupPreparedCapacity", default=-1)
+            most = _whole(group, "MaxSize") if prepared < 0 else prepared
+            return StandingBy(state, _whole(warm, "MinSize", default=0), most)
+        return None
 
     def _provider(self, service: Place, providers: Sequence[Any]) -> Place | None:
         """The capacity provider that brings the nodes, where there is one."""

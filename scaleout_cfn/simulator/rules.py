@@ -22,6 +22,7 @@ __all__ = [
     "next_tick",
     "nodes_needed",
     "share_evenly",
+    "standing_by",
     "step_of",
     "stepped_count",
     "tracked_count",
@@ -133,6 +134,15 @@ def nodes_needed(nodes: int, busy: int, waiting: int, per_node: int, scaling: No
 def wanted_nodes(needed: int, target_percent: int) -> int:
     """The group's size at which the reservation meets its target: ceil(M / target). cluster"""
     return ceil(needed * 100 / target_percent - _FUZZ)
+
+
+def standing_by(least: int, prepared: int, size: int) -> int:
+    """How many nodes a warm pool holds beside a group of so many: what is missing to the prepared ones, and no fewer
+    than its least.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-warm-pools.html#warm-pool-core-concepts
+    """
+    return max(least, prepared - size)
 
 
 def group_scale_in(nodes: int, wanted: int, empty: int, most: float) -> int:

@@ -52,6 +52,7 @@ class Trace:
     states: list[State] = field(default_factory=list)
     events: list[Happening] = field(default_factory=list)
     node_seconds: float = 0.0
+    stopped_seconds: float = 0.0  # of nodes that stand by in a warm pool: they cost their volumes
     task_seconds: float = 0.0  # from the placement of a task until it has gone: what Fargate bills
     launches: int = 0
 
@@ -140,6 +141,7 @@ class _Run:
         self.disturbed_to = 0  # up to there retries have been added, and `sums` does not hold
         self.now = 0
         self.queue = self.served = self.arrived = self.running_s = self.ready_s = self.node_s = self.task_s = 0.0
+        self.stopped_s = 0.0
         self.heap: list[tuple[int, int, Any, Any]] = []
         self.order = 0
         self.trace = Trace(traffic.requests, np.zeros(self.end), np.zeros(self.end))
@@ -153,13 +155,16 @@ class _Run:
             NodeTracking(pool, model.task_cpu_units, delays, target) if pool and target is not None else None
         )
         self.start_s = delays.task_start_s if pool else delays.fargate_start_s
-        self.booting = 0
+        self.booting = self.standing_by = self.preparing = 0
+        self.warm = pool.warm if pool else None
         self.window = self.launched_in_window = 0
         self.launch_pending = False
         rps = self.sums[min(60, self.end)] / max(1, min(60, self.end))
         self.desired = self.running = self.ready = first_tasks(model, load, rps)
         self.waiting = 0
         self.nodes = _first_nodes(pool, self.ready) if pool else Anywhere()
+        if self.warm:
+            self.standing_by = rules.standing_by(self.warm.least, self.warm.prepared, self.nodes.count)
         self.taken = self.nodes.tasks
         placed = self.nodes.place(self.ready)
         self.waiting = self.ready - placed
@@ -193,6 +198,7 @@ class _Run:
         if self.disturbed_to:
             trace.requests = np.array(self.arrivals)
         trace.node_seconds, trace.task_seconds = self.node_s, self.task_s
+        trace.stopped_seconds = self.stopped_s
         return trace
 
     def advance(self, until: int) -> None:
@@ -201,7 +207,12 @@ class _Run:
         passed = until - start
         self.running_s += self.running * passed
         self.ready_s += self.ready * passed
-        self.node_s += (self.nodes.count + self.booting) * passed
+        self.node_s += (self.nodes.count + self.booting + self.preparing) * passed
+        if self.standing_by:
+            if self.warm and self.warm.state == "running":
+                self.node_s += self.standing_by * passed
+            else:
+                self.stopped_s += self.standing_by * passed
         self.task_s += (self.nodes.tasks - self.taken) * passed
         self.now = until
         rate = self.ready * self.load.task_rps
@@ -272,6 +283,7 @@ class _Run:
             elif change:
                 self.say(now, "nodes", self.tracking.name, self.nodes.count, self.nodes.count + change)
                 self.lose(self.nodes.remove(-change))
+                self.restock(now)
                 self.reconcile(now)
 
     def bounds_change(self, now: int, bounds: tuple[int, int]) -> None:
@@ -380,6 +392,7 @@ class _Run:
             size = self.nodes.count + self.booting
             self.say(now, "nodes", self.provider.name, size, size + change)
             self.nodes.remove(-change)
+            self.restock(now)
             self._note()
 
     def launch(self, now: int, count: int, policy: str) -> None:
@@ -387,8 +400,33 @@ class _Run:
         self.say(now, "nodes", policy, size, size + count)
         self.booting += count
         self.trace.launches += count
-        self.at(now + self.delays.node_launch_s + self.delays.node_join_s, self.nodes_join, count)
+        ready = min(count, self.standing_by)
+        if ready and self.warm:
+            self.standing_by -= ready
+            stopped = self.warm.state == "stopped"
+            start_s = self.delays.stopped_start_s if stopped else self.delays.running_start_s
+            self.at(now + start_s, self.nodes_join, ready)
+        if count > ready:
+            self.at(now + self.delays.node_launch_s + self.delays.node_join_s, self.nodes_join, count - ready)
+        self.restock(now)
         self._note()
+
+    def restock(self, now: int) -> None:
+        """The warm pool fills up by new nodes, or lets go of those that are too many; none comes back to it."""
+        if not self.warm:
+            return
+        wanted = rules.standing_by(self.warm.least, self.warm.prepared, self.nodes.count + self.booting)
+        missing = wanted - self.standing_by - self.preparing
+        if missing > 0:
+            self.preparing += missing
+            self.at(now + self.delays.node_launch_s + self.delays.node_join_s, self.stands_by, missing)
+        else:
+            self.standing_by = max(0, self.standing_by + missing)
+
+    def stands_by(self, now: int, count: int) -> None:
+        self.preparing -= count
+        self.standing_by += count
+        self.restock(now)
 
     def nodes_join(self, now: int, count: int) -> None:
         assert isinstance(self.nodes, Nodes)

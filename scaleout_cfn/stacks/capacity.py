@@ -23,7 +23,7 @@ from troposphere.policies import (
 from troposphere.validators.autoscaling import Tags
 
 from scaleout_cfn.capacity import RESERVED_MEMORY_MIB
-from scaleout_cfn.config import Config, Ec2Capacity, FargateCapacity, ManagedCapacity
+from scaleout_cfn.config import Config, Ec2Capacity, FargateCapacity, ManagedCapacity, WarmPool
 from scaleout_cfn.config.units import Work, jobs_of, title_of, units, with_stand_ins
 from scaleout_cfn.iam import (
     assumed_by,
@@ -141,6 +141,8 @@ def _nodes(
     firewall = _security_group(stack, pool, vpc_id, load_balancer)
     template = _launch_template(stack, pool, cluster_name, firewall, machine_image, key)
     group = _group(stack, pool, template, subnets)
+    if pool.settings.warm_pool is not None:
+        _warm_pool(stack, pool, pool.settings.warm_pool, group)
     scaling = pool.settings.scaling
     provider = stack.add(
         ecs.CapacityProvider(
@@ -316,14 +318,13 @@ def _launch_template(
     )
     if key is not None:
         disk.KmsKeyId = key
-    # Not importlib.resources, which takes as long to import as everything in this module.
-    script = get_data(__package__, "node.sh")
-    assert script is not None
-    text = script.decode()
+    text = _text_of("node.sh")
     containers = [container for work in pool.work for container in work.containers.values()]
     if drivers := {container.log_driver for container in containers} - USUAL_LOG_DRIVERS:
         named = json.dumps(sorted({*USUAL_LOG_DRIVERS, *drivers}))
         text = text.replace("\nSETTINGS\n", f"\nECS_AVAILABLE_LOGGING_DRIVERS={named}\nSETTINGS\n", 1)
+    if pool.settings.warm_pool is not None:
+        text = _at_each_boot(text)
     return stack.add(
         ec2.LaunchTemplate(
             pool.titled("LaunchTemplate"),
@@ -342,6 +343,42 @@ def _launch_template(
             ),
         )
     )
+
+
+def _at_each_boot(script: str) -> str:
+    """User data for nodes that stand by: they join the cluster only once they go in service, and run it at each boot.
+
+    A group stops a node without waiting for its user data, and an update of the group waits for a signal that one
+    from the warm pool sends at its second boot.
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-warm-pool.html and
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-warm-pools.html#warm-pool-prerequisites
+    """
+    settings = "cat >> /etc/ecs/ecs.config"
+    once = script.replace(settings, f"grep -qs ^ECS_CLUSTER /etc/ecs/ecs.config || {settings}", 1)
+    waiting = once.replace("\nSETTINGS\n", "\nECS_WARM_POOLS_CHECK=true\nSETTINGS\n", 1)
+    waiting = waiting.replace("Run once at first boot", "Run at each boot", 1)
+    return _text_of("node_each_boot.mime").replace("SCRIPT\n", waiting, 1)
+
+
+def _text_of(name: str) -> str:
+    # Not importlib.resources, which takes as long to import as everything in this module.
+    data = get_data(__package__, name)
+    assert data is not None
+    return data.decode()
+
+
+def _warm_pool(stack: Stack, pool: Pool, warm: WarmPool, group: autoscaling.AutoScalingGroup) -> None:
+    standing_by = autoscaling.WarmPool(
+        pool.titled("WarmPool"),
+        AutoScalingGroupName=group.ref(),
+        MinSize=warm.min_nodes,
+        PoolState=warm.state.capitalize(),
+        # No InstanceReusePolicy: ECS does not allow ReuseOnScaleIn.
+        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/using-warm-pool.html
+    )
+    if warm.max_prepared_nodes >= 0:
+        standing_by.MaxGroupPreparedCapacity = warm.max_prepared_nodes
+    stack.add(standing_by)
 
 
 def _group(stack: Stack, pool: Pool, template: ec2.LaunchTemplate, subnets: SubnetIds) -> autoscaling.AutoScalingGroup:

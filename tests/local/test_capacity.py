@@ -97,6 +97,36 @@ def test_a_provider_is_of_one_kind(account: Account) -> None:
     assert "has either an AutoScalingGroupProvider or a ManagedInstancesProvider" in why_not(account, resources)
 
 
+def warm(**properties: Any) -> sets.Template:
+    wanted = {"AutoScalingGroupName": {"Ref": "Group"}, **properties}
+    return {"Warm": {"Type": "AWS::AutoScaling::WarmPool", "Properties": wanted}}
+
+
+def test_a_warm_pool_changes_in_place_moves_with_its_group_and_leaves_nothing(account: Account) -> None:
+    def told(group: str) -> Record:
+        return dict(account.client("autoscaling").describe_warm_pool(AutoScalingGroupName=group))
+
+    outputs = {"It": {"Ref": "Warm"}, "Group": {"Ref": "Group"}}
+    made = helpers.stands(account, {**sets.cluster(), **warm(MinSize=1, MaxGroupPreparedCapacity=3)}, outputs)
+    assert made["It"] == made["Group"]
+    assert told(made["Group"])["WarmPoolConfiguration"] == {
+        "MinSize": 1,
+        "MaxGroupPreparedCapacity": 3,
+        "PoolState": "Stopped",
+    }
+    assert helpers.stands(account, {**sets.cluster(), **warm(PoolState="Running")}, outputs) == made
+    assert told(made["Group"])["WarmPoolConfiguration"] == {"MinSize": 0, "PoolState": "Running"}
+
+    other = sets.cluster()
+    other["Group"]["Properties"]["AutoScalingGroupName"] = "another"
+    assert helpers.stands(account, {**other, **warm()}, outputs)["It"] == "another"
+    helpers.stands(account, other, {"Group": {"Ref": "Group"}})
+    assert "WarmPoolConfiguration" not in told("another")
+    helpers.stands(account, {**other, **warm()}, outputs)
+    assert helpers.delete(account, helpers.described(account, "demo")["StackId"])["StackStatus"] == "DELETE_COMPLETE"
+    assert helpers.leftovers(account) == []
+
+
 @pytest.mark.parametrize("name", ["aws-demo", "ecs-demo", "fargate-demo"])
 def test_a_name_made_of_the_stack_s_may_not_begin_with_what_is_reserved(name: str, account: Account) -> None:
     assert 'cannot be prefixed with "aws", "ecs", or "fargate"' in why_not(account, nodes(), name=name)

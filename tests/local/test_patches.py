@@ -388,6 +388,17 @@ def _scaling_policies_can_be_read_back(account: Account) -> bool:
     )
 
 
+@probe("autoscaling-warm-pools")
+def _a_group_has_a_warm_pool(account: Account) -> bool:
+    warm = {"AutoScalingGroupName": {"Ref": "Group"}, "PoolState": "Stopped", "MinSize": "2"}
+    pool = {"Type": "AWS::AutoScaling::WarmPool", "Properties": warm}
+    made = helpers.stand(account, {**sets.cluster(), "Warm": pool}, {"It": {"Ref": "Warm"}})
+    if made["StackStatus"] != "CREATE_COMPLETE":
+        return False
+    told = account.client("autoscaling").describe_warm_pool(AutoScalingGroupName=helpers.outputs(made)["It"])
+    return bool(told["WarmPoolConfiguration"] == {"MinSize": 2, "PoolState": "Stopped"})
+
+
 @probe("iam-instance-profiles")
 def _an_instance_profile_goes_by_its_name(account: Account) -> bool:
     def profile(role: str) -> sets.Template:

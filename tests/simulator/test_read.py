@@ -16,10 +16,18 @@ from scaleout_cfn import capacity
 from scaleout_cfn.config.conflicts import conflicts
 from scaleout_cfn.config.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.simulator.model import Fargate
+from scaleout_cfn.simulator.model import Fargate, StandingBy
 from scaleout_cfn.simulator.read import model_of, read
 
 FOLDER = Path(__file__).parents[2] / "templates_out"
+
+
+def _as_standing_by(pool: sc.Ec2Capacity) -> StandingBy | None:
+    warm = pool.warm_pool
+    if warm is None:
+        return None
+    prepared = pool.max_nodes if warm.max_prepared_nodes < 0 else warm.max_prepared_nodes
+    return StandingBy(warm.state, warm.min_nodes, prepared)
 
 
 def _as_read(scaling: Scaling) -> Scaling:
@@ -58,6 +66,7 @@ def test_the_policies_of_a_config_come_back_from_its_templates(config: sc.Config
             assert (nodes.min_nodes, nodes.max_nodes) == (unit.pool.min_nodes, unit.pool.max_nodes)
             assert nodes.instance_type == unit.pool.instance_types[0]
             assert nodes.placement == unit.settings.placement
+            assert nodes.warm == _as_standing_by(unit.pool)
         else:
             assert model.pool == Fargate(unit.architecture, unit.pool.spot_percent, unit.pool.on_demand_base)
         if isinstance(unit.settings, sc.WebService):
@@ -197,6 +206,14 @@ def test_a_set_that_cannot_be_simulated_says_what_is_wrong(change: Any, says: st
     templates = sc.set_of(sc.compose(sc.Config()))
     change(templates)
     with pytest.raises(UsageError, match=says):
+        model_of(templates)
+
+
+def test_a_warm_pool_is_told_and_one_that_hibernates_is_refused() -> None:
+    templates = sc.set_of(sc.compose(sc.Config(capacity={"nodes": sc.Ec2Capacity(warm_pool=sc.WarmPool())})))
+    assert "A warm pool stands by, stopped" in " ".join(model_of(templates).notes)
+    templates["capacity.yaml"]["Resources"]["NodesWarmPool"]["Properties"]["PoolState"] = "Hibernated"
+    with pytest.raises(UsageError, match="NodesWarmPool: its nodes are Hibernated; that cannot be simulated"):
         model_of(templates)
 
 

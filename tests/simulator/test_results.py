@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -125,6 +126,13 @@ def test_everything_that_is_paid_by_the_hour_is_paid() -> None:
     assert found.addresses == pytest.approx((6 + 10) * unit["public_ipv4_hour"])
     assert found.metrics > 0
     assert found.total == pytest.approx(sum(vars(found).values()))
+
+
+def test_a_node_that_stands_by_stopped_costs_its_volume() -> None:
+    trace = dataclasses.replace(_ran(7200, node_hours=10), stopped_seconds=6 * 3600)
+    found = cost(model(), LOAD, PRICES, trace)
+    assert found.disks == pytest.approx(16 * 30 * PRICES.units["gp3_gib_month"] / 730)
+    assert found.instances == pytest.approx(10 * PRICES.instances["t3.small"])
 
 
 def test_an_instance_type_without_a_price_is_refused_with_the_cure() -> None:

@@ -29,6 +29,16 @@ def test_a_metric_capped_at_100_percent_grows_the_service_by_100_over_the_target
     assert rules.tracked_count(running, 100, target) == -(-running * 100 // target)
 
 
+@pytest.mark.parametrize(
+    ("least", "prepared", "size", "wanted"), [(0, 10, 6, 4), (0, 8, 6, 2), (3, 8, 6, 3), (0, 5, 6, 0)]
+)
+def test_a_warm_pool_holds_what_is_missing_to_the_prepared_nodes(
+    least: int, prepared: int, size: int, wanted: int
+) -> None:
+    """The examples of AWS's page, and the two ends."""
+    assert rules.standing_by(least, prepared, size) == wanted
+
+
 @given(counts, metrics, targets, st.floats(0, 1))
 def test_scale_in_is_gradual_and_never_beyond_what_the_metric_allows(
     running: int, metric: float, target: float, share: float

@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import itertools
 import weakref
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaleout_cfn.config.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking
-from scaleout_cfn.simulator.model import Delays, Model
+from scaleout_cfn.simulator.model import Delays, Model, StandingBy
 from scaleout_cfn.simulator.peers import PEERS
 from scaleout_cfn.simulator.prices import load_prices
 from scaleout_cfn.simulator.results import measure
@@ -265,6 +266,47 @@ def test_a_target_capacity_below_100_runs_away_under_spread_but_not_under_binpac
         odd = model(placement=placement, zones=3, node_scaling=NodeScaling(target_capacity_percent=80), max_nodes=40)
         most[placement] = run(odd, LOAD, Delays(), steady).states[-1].nodes
     assert most["binpack"] <= most["spread"]
+
+
+def _grown(warm: StandingBy | None, **changes: Any) -> Trace:
+    """A service that goes from one node of tasks to ten at once, by a schedule."""
+    up = Schedule(name="up", at="at(2026-01-05T00:10:00)", min_tasks=60, max_tasks=60)
+    made = model(min_tasks=6, max_tasks=60, cpu=TargetTracking(), schedules=(up,), min_nodes=1, warm=warm, **changes)
+    return run(made, LOAD, Delays(), Traffic("calm", np.full(3600, 10.0)))
+
+
+def _joins(trace: Trace) -> list[int]:
+    """After how many seconds from the group's action the group has more nodes."""
+    asked = next(event.time for event in trace.events if event.what == "nodes")
+    counts = [(state.time, state.nodes) for state in trace.states if state.time >= asked]
+    return [time - asked for (_, before), (time, after) in pairwise(counts) if after > before]
+
+
+def test_a_group_grows_by_its_warm_pool_first_and_by_new_nodes_for_the_rest() -> None:
+    delays, cold = Delays(), Delays().node_launch_s + Delays().node_join_s
+    assert _joins(_grown(None))[0] == cold
+    assert _joins(_grown(StandingBy("stopped", 0, 10)))[0] == delays.stopped_start_s
+    assert _joins(_grown(StandingBy("running", 0, 10)))[0] == delays.running_start_s
+    assert _joins(_grown(StandingBy("running", 2, 0)))[:2] == [delays.running_start_s, cold]
+
+
+def test_a_stopped_node_is_no_instance_hour_and_a_running_one_is() -> None:
+    calm = {"min_nodes": 2, "max_nodes": 2, "max_tasks": 2}
+    traces = {
+        state: run(model(warm=StandingBy(state, 3, 0), **calm), LOAD, Delays(), Traffic("calm", np.full(3600, 10.0)))
+        for state in ("stopped", "running")
+    }
+    assert (traces["stopped"].node_seconds, traces["stopped"].stopped_seconds) == (2 * 3600, 3 * 3600)
+    assert (traces["running"].node_seconds, traces["running"].stopped_seconds) == (5 * 3600, 0)
+
+
+def test_a_warm_pool_fills_up_again_by_nodes_that_boot_and_shrinks_as_its_group_grows() -> None:
+    grown = _grown(StandingBy("stopped", 2, 0))
+    asked = next(event.time for event in grown.events if event.what == "nodes")
+    # Two stand by, are taken and are missing for as long as two others boot, which is paid.
+    boot = Delays().node_launch_s + Delays().node_join_s
+    assert grown.stopped_seconds == 2 * (3600 - boot)
+    assert _grown(StandingBy("stopped", 0, 10)).stopped_seconds == 9 * asked
 
 
 def test_a_group_that_tracks_its_own_cpu_knows_nothing_of_waiting_tasks() -> None:
