@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scaleout_cfn.simulator.measure import Stage
     from scaleout_cfn.simulator.model import Load, Model
     from scaleout_cfn.simulator.prices import Prices
+    from scaleout_cfn.simulator.series import Values
     from scaleout_cfn.simulator.traffic import Traffic
 
 path_type = click.Path(path_type=Path)
@@ -38,10 +39,41 @@ _OPTIONS = (
     click.option(
         "--with", "numbers", multiple=True, metavar="NAME=NUMBER", help="A number of the made-up traffic; repeatable."
     ),
-    click.option("--csv", "csv_file", type=path_type, help="A header, then a time and the requests of that interval."),
     click.option(
-        "--access-log", "logs", type=path_type, multiple=True, help="Common, combined or ALB; gzipped too; repeatable."
+        "--csv",
+        "tables",
+        type=path_type,
+        multiple=True,
+        help="Headings, then a time and the requests of that interval a row; repeatable.",
     ),
+    click.option(
+        "--access-log",
+        "logs",
+        type=path_type,
+        multiple=True,
+        help="Common, combined, JSON a line, W3C, ALB's or a classic balancer's; gzipped too; repeatable.",
+    ),
+    click.option(
+        "--metrics",
+        type=path_type,
+        multiple=True,
+        help="What `aws cloudwatch get-metric-data` or `get-metric-statistics`, or Prometheus's query_range printed as"
+        " JSON; repeatable.",
+    ),
+    click.option(
+        "--values",
+        type=click.Choice(["count", "rate", "counter"]),
+        help="What the numbers of --csv or --metrics are: requests of each interval, requests a second, or a counter"
+        " that rises.  [default: count; of Prometheus's series by a name that ends in _total, counter]",
+    ),
+    click.option(
+        "--combine",
+        type=click.Choice(["sum", "concatenate"]),
+        default="sum",
+        show_default=True,
+        help="Several files: each at its own time, added; or one after the other in the order given.",
+    ),
+    click.option("--strict", is_flag=True, help="Refuse a file with a line that cannot be read, instead of telling."),
     click.option(
         "--cloudwatch",
         "metric",
@@ -124,8 +156,12 @@ class Asked:
 
     kind: str | None
     numbers: tuple[str, ...]
-    csv_file: Path | None
+    tables: tuple[Path, ...]
     logs: tuple[Path, ...]
+    metrics: tuple[Path, ...]
+    values: Values | None
+    combine: str
+    strict: bool
     metric: str | None
     dimensions: tuple[str, ...]
     days: int
@@ -153,12 +189,13 @@ class Asked:
         return traffic, self._load(), prices
 
     def _traffic(self) -> Traffic:
-        from scaleout_cfn.simulator.traffic import from_access_logs, from_csv, synthetic
+        from scaleout_cfn.simulator.traffic import synthetic
 
         sources = {
             "--traffic": self.kind,
-            "--csv": self.csv_file,
+            "--csv": self.tables,
             "--access-log": self.logs,
+            "--metrics": self.metrics,
             "--cloudwatch": self.metric,
         }
         given = [name for name, value in sources.items() if value]
@@ -174,15 +211,33 @@ class Asked:
         ):
             if value and not self.metric:
                 raise UsageError(f"{option} {value}: goes with --cloudwatch")
-        if self.csv_file:
-            traffic = from_csv(self.csv_file)
-        elif self.logs:
-            traffic = from_access_logs(self.logs)
-        elif self.metric:
+        if self.values and not (self.tables or self.metrics):
+            raise UsageError(f"--values {self.values}: goes with --csv or --metrics")
+        if self.strict and not (self.tables or self.metrics or self.logs):
+            raise UsageError("--strict: goes with --csv, --metrics or --access-log")
+        if self.combine != "sum" and len(self.tables + self.metrics + self.logs) < 2:
+            raise UsageError(f"--combine {self.combine}: goes with several files")
+        if self.metric:
             traffic = self._from_cloudwatch(self.metric)
         else:
-            traffic = synthetic(str(self.kind), _numbers(self.numbers))
+            traffic = synthetic(self.kind, _numbers(self.numbers)) if self.kind else self._from_files()
         return traffic if self.scale == 1 else traffic.times(self.scale)
+
+    def _from_files(self) -> Traffic:
+        from scaleout_cfn.simulator.access_logs import from_access_logs
+        from scaleout_cfn.simulator.series import from_csv, from_metrics
+        from scaleout_cfn.simulator.traffic import one_after_the_other, summed
+
+        if self.logs and self.combine == "sum":
+            # Together, for rotated logs share their first and last seconds, and a clock that is wrong is seen among
+            # the requests of all of them.
+            return from_access_logs(self.logs, self.strict)
+        traffics = [
+            *(from_csv(path, self.values or "count", self.strict) for path in self.tables),
+            *(from_metrics(path, self.values, self.strict) for path in self.metrics),
+            *(from_access_logs([path], self.strict) for path in self.logs),
+        ]
+        return summed(traffics) if self.combine == "sum" else one_after_the_other(traffics)
 
     def _from_cloudwatch(self, metric: str) -> Traffic:
         from scaleout_cfn.aws.client import Aws, Target

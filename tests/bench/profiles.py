@@ -32,8 +32,9 @@ from scaleout_cfn.simulator.prices import load_prices
 from scaleout_cfn.simulator.read import read
 from scaleout_cfn.simulator.results import measure
 from scaleout_cfn.simulator.run import Phase, phases, run
+from scaleout_cfn.simulator.series import from_csv
 from scaleout_cfn.simulator.study import each
-from scaleout_cfn.simulator.traffic import Traffic, from_csv, synthetic
+from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
 PRICES = load_prices()
 DAY_S = 86400

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from scaleout_cfn.config.scaling import Schedule
 from scaleout_cfn.errors import UsageError
+from scaleout_cfn.simulator.access_logs import from_access_logs
 from scaleout_cfn.simulator.schedules import firings
-from scaleout_cfn.simulator.traffic import KINDS, from_access_logs, from_csv, synthetic
+from scaleout_cfn.simulator.series import from_csv
+from scaleout_cfn.simulator.traffic import KINDS, synthetic
 
 COMMON = '127.0.0.1 - frank [10/Oct/2026:13:55:{:02} -0700] "GET /a HTTP/1.0" 200 2326\n'
 COMBINED = '::1 - - [10/Oct/2026:13:55:{:02} -0700] "GET / HTTP/1.1" 200 5 "http://a.example/" "curl/8"\n'
@@ -149,13 +151,13 @@ def test_ten_million_rows_are_read_within_300_mib() -> None:
     """In a process of its own, through a pipe: the rows are never all in memory, nor on the disk."""
     script = (
         "import pathlib, tempfile\n"
-        "from scaleout_cfn.simulator.traffic import from_csv\n"
-        "import scaleout_cfn.simulator.traffic as traffic\n"
+        "from scaleout_cfn.simulator.series import from_csv\n"
+        "import scaleout_cfn.simulator.series as series\n"
         "def rows():\n"
         "    yield ['t', 'n']\n"
         "    for i in range(10_000_000): yield [str(i), str(i % 7)]\n"
-        "traffic.csv.reader = lambda file: rows()\n"
-        "file = pathlib.Path(tempfile.mkdtemp()) / 'ten.csv'; file.write_text('x')\n"
+        "series.csv.reader = lambda file, delimiter: rows()\n"
+        "file = pathlib.Path(tempfile.mkdtemp()) / 'ten.csv'; file.write_text('t,n')\n"
         "found = from_csv(file)\n"
         # Not getrusage: Linux counts the peak of the process that it was forked from too.
         "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
@@ -201,16 +203,16 @@ def test_a_torn_last_line_is_left_out_and_told(tmp_path: Path) -> None:
     assert traffic.requests.tolist() == [300]
     assert traffic.notes == (
         f"1 of 301 lines cannot be read and are left out, the first of them line 301 of {file}, which is not of a"
-        " common, combined or ALB log: '127.0.0.1 - frank [10/Oct/2026'",
+        " common, combined, JSON, W3C, ALB or classic balancer's log: '127.0.0.1 - frank [10/Oct/2026'",
     )
 
 
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
-        (b"what", "is not of a common, combined or ALB log: 'what'"),
-        (b"\xff\x00\xfe", "is not of a common, combined or ALB log"),
-        (b"x" * 100_000, "is not of a common, combined or ALB log"),
+        (b"what", "is not of a common, combined, JSON, W3C, ALB or classic balancer's log: 'what'"),
+        (b"\xff\x00\xfe", "is not of a common, combined, JSON, W3C, ALB or classic balancer's log"),
+        (b"x" * 100_000, "is not of a common, combined, JSON, W3C, ALB or classic balancer's log"),
         (COMMON.format(77).encode(), "has a time that does not exist"),
         (COMMON.format(3).replace("Oct", "Okt").encode(), "has a time that does not exist"),
         (COMMON.format(3).replace("2026", "0000").encode(), "has a time that does not exist"),
