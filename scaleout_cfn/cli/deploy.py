@@ -56,9 +56,20 @@ nested_option = click.option(
 )
 
 
-def _together(options: Options, keep: bool, **others: object) -> None:
+drift_option = click.option(
+    "--revert-drift",
+    is_flag=True,
+    help="Set back, too, what was changed beside CloudFormation, by a drift-aware change set.",
+)
+
+
+def _together(options: Options, keep: bool = False, revert_drift: bool = False, **others: object) -> None:
     if keep and not options.local:
         raise click.UsageError("--keep goes with --local: it keeps the emulator")
+    if revert_drift and options.local:
+        raise click.UsageError("--revert-drift goes without --local: the emulator compares templates alone")
+    if revert_drift and not others["nested_plan"]:
+        raise click.UsageError("--revert-drift goes without --no-nested-plan: what drifts is in nested stacks")
 
 
 def _arn(context: click.Context, parameter: click.Parameter, text: str) -> str:
@@ -88,6 +99,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask. It is no cons
 @adopt_option
 @allow_option
 @nested_option
+@drift_option
 @verbose_option
 @timeout_option
 @click.option("--recreate", is_flag=True, help="Delete a stack whose creation failed (ROLLBACK_COMPLETE) and make it.")
@@ -101,6 +113,7 @@ def deploy(
     adopt: bool,
     allowed: tuple[str, ...],
     nested_plan: bool,
+    revert_drift: bool,
     timeout_min: float | None,
     recreate: bool,
     keep: bool,
@@ -111,6 +124,9 @@ def deploy(
     comes later is made then. With --build images are built first, and pushed between the phases. The same command again
     is always safe: it goes on with what an earlier one began, or does nothing. To go back to an older image: `image
     list`, then --image with its digest.
+
+    With --revert-drift what differs from the templates is set back: the plan has what is there, what the template had,
+    and what will be. Weights that ECS has moved are never set back, and what else is expected to differ is told.
 
     With --local it runs against an emulator on 127.0.0.1: no account is needed and none is touched.
     """
@@ -123,6 +139,7 @@ def deploy(
             adopt=adopt,
             allowed=allowed,
             nested_plan=nested_plan,
+            revert_drift=revert_drift,
             timeout_min=timeout_min,
             recreate=recreate,
         )
@@ -175,33 +192,49 @@ def publish(work: Work, images: tuple[str, ...], bucket: str) -> Outcome:
 
 
 @click.command()
-@aws_command()
+@aws_command(check=_together)
 @image_option
 @bucket_option
 @adopt_option
 @nested_option
+@drift_option
 @verbose_option
 @click.option("--exit-code", is_flag=True, help="Exit with 3 when there are changes.")
-def diff(work: Work, images: tuple[str, ...], bucket: str, adopt: bool, nested_plan: bool, exit_code: bool) -> Outcome:
+def diff(
+    work: Work,
+    images: tuple[str, ...],
+    bucket: str,
+    adopt: bool,
+    nested_plan: bool,
+    revert_drift: bool,
+    exit_code: bool,
+) -> Outcome:
     """Show what `deploy` would change, and change nothing: the change set is deleted again."""
-    wish = wish_of(work, images_of(work, images), bucket, adopt=adopt, nested_plan=nested_plan)
+    wish = wish_of(
+        work, images_of(work, images), bucket, adopt=adopt, nested_plan=nested_plan, revert_drift=revert_drift
+    )
     outcome = deployment.plan(work.aws, work.identity, wish, _on_stdout(work), keep=False)
     return replace(outcome, outputs={}, end="changes" if exit_code and outcome.end == "planned" else outcome.end)
 
 
 @click.command()
-@aws_command()
+@aws_command(check=_together)
 @image_option
 @bucket_option
 @adopt_option
 @nested_option
+@drift_option
 @verbose_option
-def plan(work: Work, images: tuple[str, ...], bucket: str, adopt: bool, nested_plan: bool) -> Outcome:
+def plan(
+    work: Work, images: tuple[str, ...], bucket: str, adopt: bool, nested_plan: bool, revert_drift: bool
+) -> Outcome:
     """Make a change set, show it, and leave it there: `apply` with its ARN executes it, and nothing else.
 
     Nothing is changed. On a new stack it plans the first phase, everything but the services.
     """
-    wish = wish_of(work, images_of(work, images), bucket, adopt=adopt, nested_plan=nested_plan)
+    wish = wish_of(
+        work, images_of(work, images), bucket, adopt=adopt, nested_plan=nested_plan, revert_drift=revert_drift
+    )
     outcome = deployment.plan(work.aws, work.identity, wish, _on_stdout(work), keep=True)
     return replace(outcome, outputs={"ChangeSet": outcome.change_set} if outcome.change_set else {})
 
@@ -279,6 +312,7 @@ def wish_of(
     adopt: bool = False,
     allowed: tuple[str, ...] = (),
     nested_plan: bool = True,
+    revert_drift: bool = False,
     timeout_min: float | None = None,
     recreate: bool = False,
 ) -> Wish:
@@ -299,6 +333,7 @@ def wish_of(
         allowed=allowed,
         recreate=recreate,
         nested_plan=nested_plan,
+        revert_drift=revert_drift,
         releases=tuple(
             Release(
                 job.name, job.job, job.image_parameter, Unit(of, work.config.services[of], work.config).image_parameter

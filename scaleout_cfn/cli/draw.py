@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections import Counter
@@ -12,7 +11,7 @@ from itertools import accumulate
 from typing import Any
 
 from scaleout_cfn.aws.names import NESTED
-from scaleout_cfn.deploy.changes.plan import Change, Kind, Plan, Property, destroys, kind_of
+from scaleout_cfn.deploy.changes.plan import Change, Kind, Plan, destroys, kind_of
 from scaleout_cfn.deploy.messages import Outcome, Rollout, Watched
 from scaleout_cfn.deploy.watch.events import Event, Progress
 from scaleout_cfn.errors import AGAIN, Next
@@ -196,6 +195,10 @@ def _words(change: Change, consented: bool) -> str:
         said.append("REPLACED" if change.replacement == "certain" else f"may{FIRM}be{FIRM}REPLACED")
         if "Retain" in change.policy or "Snapshot" in change.policy:
             said.append("the old one is kept" if "Retain" in change.policy else "a snapshot is kept")
+    elif change.drift == "DELETED":
+        said.append("it is gone, and made anew")
+    elif change.action == "SyncWithActual":
+        said.append("is already what the template says: CloudFormation takes note")
     elif change.unchanged:
         said.append("unchanged (AWS cannot tell)" + (f", follows {change.follows}" if change.follows else ""))
     if destroys(change):
@@ -207,39 +210,17 @@ def _words(change: Change, consented: bool) -> str:
 
 def _property_lines(change: Change, indent: str, width: int) -> Iterator[str]:
     room = width - len(indent)
-    shown = [line for entry in change.properties if not entry.unchanged for line in _differences(entry)]
-    for name, before, after in shown[:MOST_PROPERTIES]:
+    shown = [(entry.drifted, part) for entry in change.properties if not entry.unchanged for part in entry.parts]
+    for drifted, (name, before, after, template) in shown[:MOST_PROPERTIES]:
         if not before and not after:
             yield indent + cut(name, room)
             continue
-        each = max(8, (room - len(name) - 6) // 2)
-        yield indent + cut(f"{name}  {cut(before or '(none)', each)} -> {cut(after or '(none)', each)}", room)
+        words = (len("live , template ") if drifted else 0) + 6
+        each = max(8, (room - len(name) - words) // (3 if drifted else 2))
+        was, will, had = (cut(value or "(none)", each) for value in (before, after, template))
+        yield indent + cut(f"{name}  {f'live {was}, template {had}' if drifted else was} -> {will}", room)
     if len(shown) > MOST_PROPERTIES:
         yield f"{indent}and {len(shown) - MOST_PROPERTIES} more"
-
-
-def _differences(entry: Property) -> list[tuple[str, str, str]]:
-    """A property's parts that differ, for who finds a new image in two whole container definitions?"""
-    try:
-        before, after = json.loads(entry.before), json.loads(entry.after)
-    except ValueError:
-        before = after = None
-    if not isinstance(before, (dict, list)) or not isinstance(after, (dict, list)):
-        return [(entry.name, entry.before, entry.after)]
-    was, will = dict(_leaves(entry.name, before)), dict(_leaves(entry.name, after))
-    paths = [path for path in {**was, **will} if was.get(path) != will.get(path)]
-    return [(path, was.get(path, ""), will.get(path, "")) for path in paths]
-
-
-def _leaves(path: str, value: object) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _leaves(f"{path}.{key}", inner)
-    elif isinstance(value, list) and value:
-        for number, inner in enumerate(value):
-            yield from _leaves(f"{path}[{number}]", inner)
-    else:
-        yield path, value if isinstance(value, str) else json.dumps(value)
 
 
 def event_line(event: Event, stack: str) -> str:

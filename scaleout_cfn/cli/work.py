@@ -213,6 +213,7 @@ def typed_for(options: Options) -> Typed:
     carried = [("--image", image) for image in own.get("images") or ()]
     carried += [("--bucket", own["bucket"])] if own.get("bucket") else []
     flags = {"--adopt": own.get("adopt"), "--no-nested-plan": own.get("nested_plan") is False}
+    flags["--revert-drift"] = own.get("revert_drift")
     carried += [(name, "") for name, given in flags.items() if given]
     return partial(
         command_line, program=project().program, carried=carried, where=where + (" --local" if options.local else "")

@@ -13,7 +13,8 @@ from typing import cast
 
 from scaleout_cfn.aws.client import Aws, Identity
 from scaleout_cfn.aws.pace import USUAL, Patience
-from scaleout_cfn.deploy import protect
+from scaleout_cfn.config.units import service_in
+from scaleout_cfn.deploy import drift, protect
 from scaleout_cfn.deploy.changes import changeset, quota
 from scaleout_cfn.deploy.changes.plan import Plan, blocked
 from scaleout_cfn.deploy.changes.reading import read_plan
@@ -38,6 +39,7 @@ from scaleout_cfn.errors import (
     RefusedError,
     RejectedError,
     ScaleoutError,
+    UsageError,
 )
 
 __all__ = ["Confirm", "apply", "deploy", "plan"]
@@ -99,6 +101,7 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
         if wish.recreate:  # this may delete it
             require_ours(aws, live, phases[0].environment, adopt=wish.adopt)
         live = make_startable(aws, live, recreate=wish.recreate, tell=tell)
+    _require_there(wish, live)
     phases = phases_of(wish, live, aws.target.role_arn)
     for number, desired in enumerate(phases, 1):
         if len(phases) > 1:
@@ -113,6 +116,12 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
             live = find(aws, wish.stack_name)
     outcome = earlier if earlier and outcome.end == "no_change" else outcome
     return replace(outcome, waiting=tuple(name for name, image in phases[-1].images.items() if not image))
+
+
+def _require_there(wish: Wish, live: Live | None) -> None:
+    """Raises UsageError where drift shall be set back of what is not there."""
+    if wish.revert_drift and (live is None or live.meaning.start == "create"):
+        raise UsageError(f"--revert-drift: there is no stack {wish.stack_name} yet, of which anything could differ")
 
 
 def _phase_name(desired: Desired, phases: Sequence[Desired], wish: Wish) -> str:
@@ -176,6 +185,7 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
     run = _run(aws, identity, wish, tell)
     live = find(aws, wish.stack_name)
     live = make_startable(aws, live, recreate=False, tell=tell)
+    _require_there(wish, live)
     desired, *later = phases_of(wish, live, aws.target.role_arn)
     if live is not None and wish.releases and later:
         tell(Note("this is the first of several phases: jobs run with the new images before the services get them"))
@@ -186,7 +196,7 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
         made = propose(run, desired, live)
         if made is None:
             assert live is not None
-            return nothing_to_do(live)
+            return nothing_to_do(live, drift=desired.revert_drift)
         plan = _shown(run, made.arn)
         held = blocked(plan.changes, wish.allowed)
         if held:
@@ -265,7 +275,7 @@ def _phase(run: Run, desired: Desired, live: Live | None, confirm: Confirm) -> O
         made = propose(run, desired, live)
         if made is None:
             assert live is not None
-            return nothing_to_do(live)
+            return nothing_to_do(live, drift=desired.revert_drift)
         plan = _shown(run, made.arn)
     except KeyboardInterrupt as stop:
         return clean_up(run, stop)
@@ -277,6 +287,8 @@ def _shown(run: Run, change_set: str) -> Plan:
     plan = read_plan(run.aws, change_set)
     run.tell(Planned(plan, run.allowed))
     warn_of_end(run.aws, plan, run.tell)
+    for note in drift.set_back(plan.changes):
+        run.tell(note)
     return plan
 
 
@@ -293,7 +305,8 @@ def propose(run: Run, desired: Desired, live: Live | None) -> changeset.ChangeSe
         new = upload(run.aws, replace(published, files=files), owner)
         run.tell(Uploaded(new, len(published.files), published.root.url))
         run.uploaded = True
-    nested = run.nested and quota.has_room(run.aws, live, run.tell)
+    # What drifted lies in nested stacks: without theirs there is nothing to execute.
+    nested = desired.revert_drift or (run.nested and quota.has_room(run.aws, live, run.tell))
     try:
         return changeset.propose(run.aws, desired, live, run.draft, run.tell, nested=nested)
     except RejectedError:
@@ -322,6 +335,17 @@ def confirm_and_execute(run: Run, plan: Plan, confirm: Confirm, *, made_stack: b
                     "; ".join(f"{path} {reason}" for path, reason in held.items()),
                     state="nothing was changed",
                     next=Next(AGAIN, _allowing(held)),
+                )
+            if lost := drift.diverted(plan.changes):
+                run.tell(Blocked(lost))
+                raise RefusedError(
+                    "; ".join(f"{path} {reason}" for path, reason in lost.items()),
+                    state="nothing was changed",
+                    next=Next(
+                        "restart",
+                        tuple(dict.fromkeys(map(service_in, lost))),
+                        "which moves requests to the template's group as ECS does it; then the same command again",
+                    ),
                 )
             if not confirm(plan):
                 raise RefusedError("not confirmed", state="nothing was changed", next=Next(AGAIN, ("--yes",)))

@@ -30,13 +30,17 @@ _TOKEN = re.compile(r"scfn-[a-z]+-(?P<fingerprint>[0-9a-f]{16})-[0-9a-f-]+")
 
 @dataclass(frozen=True)
 class Desired:
-    """A stack as it shall be. `parameters` are all of the root's; None keeps the value that the stack has."""
+    """A stack as it shall be. `parameters` are all of the root's; None keeps the value that the stack has.
+
+    `revert_drift` sets back, too, what was changed beside CloudFormation: only a change set tells whether anything is.
+    """
 
     stack_name: str
     published: Published
     parameters: Mapping[str, str | None]
     tags: Mapping[str, str] = field(default_factory=dict)
     role_arn: str = ""
+    revert_drift: bool = False
 
     @property
     def environment(self) -> str:
@@ -89,9 +93,11 @@ class Desired:
     def matches(self, live: Live, template: str) -> bool:
         """Whether the stack, which has this template, is what is desired already, but for what SSM parameters hold.
 
-        A secret cannot be compared, so that a set which is given one never matches.
+        A secret cannot be compared, so that a set which is given one never matches, and neither can what is there.
         """
-        if any(value is not None and name in self.secrets for name, value in self.parameters.items()):
+        if self.revert_drift or any(
+            value is not None and name in self.secrets for name, value in self.parameters.items()
+        ):
             return False
         values = {
             name: value for name, value in self.parameters.items() if value is not None and name not in self.looked_up

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,14 +16,16 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.aws.pace import Patience
 from scaleout_cfn.config.units import service_in
+from scaleout_cfn.deploy.changes.plan import Change
 from scaleout_cfn.deploy.live import Live, require, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
 from scaleout_cfn.deploy.services.scale import TARGET, Scaled, scaled_in, sentence
 from scaleout_cfn.deploy.states import WATCH
 from scaleout_cfn.errors import AGAIN, AccessError, ApiError, BusyError, Next
 
-__all__ = ["Difference", "Drifted", "drift", "why_expected"]
+__all__ = ["Difference", "Drifted", "diverted", "drift", "set_back", "why_expected"]
 
+RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
 #: What can be looked into; others are at work or broken.
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/detect-drift-stack.html
 DETECTABLE = {
@@ -71,7 +73,7 @@ def why_expected(type: str, difference: Difference, scaled: str) -> str:
         return "scaling moves it"
     if (type, name) == ("AWS::AutoScaling::AutoScalingGroup", "/DesiredCapacity"):
         return "the capacity provider moves it"
-    if type == "AWS::ElasticLoadBalancingV2::ListenerRule" and re.fullmatch(r"/Actions/.*/Weight", name):
+    if type == RULE and re.fullmatch(r"/Actions/.*/Weight", name):
         return "ECS moves the weights while it deploys"
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/asg-capacity-providers.html (AmazonECSManaged)
     if difference.kind == "ADD" and re.match(r"/Tags(/|$)", name):
@@ -79,6 +81,43 @@ def why_expected(type: str, difference: Difference, scaled: str) -> str:
         if key.startswith("aws:") or key == "AmazonECSManaged":
             return "AWS adds this tag"
     return ""
+
+
+def _drifted(change: Change) -> Iterator[tuple[Difference, str]]:
+    """What of a drift-aware plan is not as the last deployment made it, each with what it will be."""
+    for entry in change.properties:
+        for part in entry.parts if entry.drifted else []:
+            path = "/" + re.sub(r"[.\[]", "/", part.name).replace("]", "")
+            plain = Difference(path, part.template, part.before, "NOT_EQUAL")
+            why = why_expected(change.type, plain, "")
+            if change.type == TARGET and path in ("/MinCapacity", "/MaxCapacity"):
+                why = "a schedule or `scale` may have set it"
+            yield plain._replace(why=why), part.after
+
+
+def set_back(changes: Iterable[Change]) -> Iterator[Note]:
+    """What a drift-aware plan sets back though something is expected to have moved it.
+
+    CloudFormation leaves what AWS's services manage, says its page; what it shows all the same is told before anybody
+    agrees: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html
+    """
+    for change in changes:
+        for (name, _, actual, _, why), after in _drifted(change):
+            if why:
+                values = f"from {actual or '(none)'} to {after or '(none)'}"
+                yield Note(f"{change.path} {name.strip('/')} would be set {values} at once: {why}", "warning")
+
+
+def diverted(changes: Iterable[Change]) -> dict[str, str]:
+    """The rules whose weights a drift-aware plan sets back, with what that does; also where AWS cuts the values off."""
+    moved = [
+        change.path
+        for change in changes
+        if change.type == RULE
+        for difference, _ in _drifted(change)
+        if difference.property.endswith("/Weight") or difference.property == "/Actions"
+    ]
+    return dict.fromkeys(moved, "would lead requests to the group that ECS took them from, where no task may be left")
 
 
 def _tag(text: str) -> str:
@@ -212,7 +251,8 @@ def _outcome(live: Live, stacks: int, found: Sequence[Drifted], unseen: Sequence
         if len(wrong) > 1:
             some = f"{len(wrong)} resources differ from their templates"
         what = f"{live.name}: {some}: {', '.join(wrong)}{as_usual}"
-        cure = Next(words="put it back by hand, or into the config: a deployment compares templates alone")
+        by_hand = Next(words="put it back by hand, or into the config")
+        cure = Next("deploy", ("--revert-drift",), "to set it back", instead=by_hand)
         return Outcome("changes", what, live.status, live.stack_id, reason=reason, next=cure)
     if unknown:
         what = f"{live.name}: nothing differs in what could be compared{as_usual}"

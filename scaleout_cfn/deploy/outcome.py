@@ -43,9 +43,13 @@ def outcome_of(live: Live | None, stack: str, events: Sequence[Event], ecs: str 
     )
 
 
-def nothing_to_do(live: Live) -> Outcome:
-    """The stack is what is desired already."""
-    return Outcome("no_change", f"{live.name}: nothing to do", live.status, live.stack_id, outputs=live.outputs)
+def nothing_to_do(live: Live, *, drift: bool = False) -> Outcome:
+    """The stack is what is desired already; with `drift` also what is there, as far as CloudFormation compares it."""
+    what = "nothing to do" + ("; CloudFormation finds nothing to set back" if drift else "")
+    following = Next("drift", words="to have each stack looked into") if drift else None
+    return Outcome(
+        "no_change", f"{live.name}: {what}", live.status, live.stack_id, outputs=live.outputs, next=following
+    )
 
 
 def outcome_of_error(error: ScaleoutError) -> Outcome:

@@ -39,8 +39,9 @@ class Wish:
     `images` are URIs by the root parameters that take them: one that is empty takes its service away, one that is not
     there leaves it as it is. `adopt` agrees to take over a stack that is not ours; `allowed` are the logical paths that
     may be replaced or deleted though they hold data; `recreate` agrees to delete a stack whose creation failed.
-    `nested_plan` asks for the changes inside nested stacks. `patience` bounds the watching. `releases` are the jobs
-    that run before services get their images; with `runs_jobs` false, for an emulator without containers, they do not.
+    `nested_plan` asks for the changes inside nested stacks; `revert_drift` sets back what was changed beside the
+    templates. `patience` bounds the watching. `releases` are the jobs that run before services get their images; with
+    `runs_jobs` false, for an emulator without containers, they do not.
     """
 
     stack_name: str
@@ -52,6 +53,7 @@ class Wish:
     allowed: tuple[str, ...] = ()
     recreate: bool = False
     nested_plan: bool = True
+    revert_drift: bool = False
     releases: tuple[Release, ...] = ()
     runs_jobs: bool = True
     #: Called before templates are uploaded that the stack does not have yet; raises SetError to refuse them.
@@ -78,7 +80,7 @@ def desired_of(wish: Wish, live: Live | None, role_arn: str) -> Desired:
     """The desired state of a wish, given what is there."""
     parameters = parameters_for(wish.published, live, wish.parameters, wish.images)
     parameters |= {release.parameter: parameters[release.of] for release in wish.releases}
-    return Desired(wish.stack_name, wish.published, parameters, wish.tags, role_arn)
+    return Desired(wish.stack_name, wish.published, parameters, wish.tags, role_arn, wish.revert_drift)
 
 
 def phases_of(wish: Wish, live: Live | None, role: str) -> list[Desired]:

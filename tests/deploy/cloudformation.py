@@ -72,8 +72,9 @@ class CloudFormation:
 
     `hooks` maps a path to the reason why a hook refuses it, with `hook_results` for more of what it says; `findings`
     are what the validation of change sets found. `undeletable` maps a path to the reason why what it was before its
-    replacement cannot be deleted. `crowd` maps the path of a stack to the number of old change sets
-    that it has, besides those that are made here.
+    replacement cannot be deleted. `drifted` maps the path of a resource to those of its properties that somebody has
+    changed, and `gone` is what somebody has deleted; a drift-aware change set sees both. `crowd` maps the path of a
+    stack to the number of old change sets that it has, besides those that are made here.
     """
 
     def __init__(self, world: Any) -> None:
@@ -86,6 +87,9 @@ class CloudFormation:
         self.hook_results: list[dict[str, Any]] = []
         self.hooks: dict[str, str] = {}
         self.undeletable: dict[str, str] = {}
+        self.drifted: dict[str, dict[str, Any]] = {}
+        self.gone: set[str] = set()
+        self.reverting = False
         self.executions = 0
         self.resource_s = 4.0
         self.set_s = 2.0
@@ -254,6 +258,7 @@ class CloudFormation:
         text = self._text(given["TemplateURL"])
         parameters = self._resolved(text, given.get("Parameters", []), stack)
         nested = given.get("IncludeNestedStacks", False)
+        self.reverting = given.get("DeploymentMode") == "REVERT_DRIFT"
         made = self._set(stack, ChangeSetName, ChangeSetType, text, parameters, nested=nested)
         made |= {"Description": given.get("Description", ""), "_tags": given.get("Tags", [])}
         made["Capabilities"] = given.get("Capabilities", [])
@@ -281,6 +286,7 @@ class CloudFormation:
             "Status": "CREATE_PENDING",
             "ExecutionStatus": "UNAVAILABLE",
             "IncludeNestedStacks": nested,
+            **({"DeploymentMode": "REVERT_DRIFT"} if self.reverting else {}),
             "_full": "",
             "_type": kind,
             "_text": text,
@@ -360,6 +366,7 @@ class CloudFormation:
 
     def _executing(self, stack: Stack, made: dict[str, Any], token: str) -> Iterator[float]:
         run = self._create if made["_type"] == "CREATE" else self._update
+        self.reverting = "DeploymentMode" in made
         ok = yield from run(stack, made["_text"], made["_parameters"], token)
         for one in self.sets.values():
             if one["_root"] == made["ChangeSetId"]:
@@ -459,9 +466,15 @@ class CloudFormation:
             properties = self._value(resource.get("Properties", {}), stack, parameters)
             old = stack.resources.get(title)
             verb = "CREATE" if old is None else "UPDATE"
-            if old is not None and old["properties"] == properties:
-                continue
             kind = resource["Type"]
+            path = f"{stack.path}/{title}".lstrip("/")
+            there = (self.drifted.pop(path, {}), path in self.gone) if self.reverting else ({}, False)
+            below = self.reverting and kind == NESTED and self._has_drift(path)
+            if old is not None and old["properties"] == properties and not any((*there, below)):
+                continue
+            if there[1]:
+                self.gone.discard(path)
+                old, verb = None, "CREATE"
             physical = old["physical"] if old else ""
             self._event(stack, title, kind, f"{verb}_IN_PROGRESS", physical, token=token)
             yield 0.5
@@ -545,9 +558,14 @@ class CloudFormation:
             old = stack.resources.get(title)
             properties = self._value(resource.get("Properties", {}), stack, parameters)
             kind = resource["Type"]
+            path = f"{stack.path}/{title}".lstrip("/")
+            live = {**old["properties"], **self.drifted.get(path, {})} if old and self.reverting else None
+            if live is not None and path in self.gone:
+                old = None
             if kind == NESTED and old is not None and made["IncludeNestedStacks"]:
                 made["_full"] = made["_full"] or self._full(self.stacks[old["physical"]])
-            if old is not None and old["properties"] == properties:
+            below = live is not None and kind == NESTED and self._has_drift(path)
+            if old is not None and (live or old["properties"]) == properties and not below:
                 if kind == NESTED and not made["IncludeNestedStacks"]:
                     yield {"Type": "Resource", "ResourceChange": automatic(title, old)}
                 continue
@@ -556,8 +574,11 @@ class CloudFormation:
                 "LogicalResourceId": title,
                 "ResourceType": kind,
             }
+            if live is not None:
+                state = "DELETED" if path in self.gone else "MODIFIED" if path in self.drifted else "IN_SYNC"
+                change["ResourceDriftStatus"] = state
             if old:
-                change |= self._modified(old, properties, resource, kind)
+                change |= self._modified(old, properties, resource, kind, live)
             if kind == NESTED and made["IncludeNestedStacks"]:
                 child = self.stacks[old["physical"]] if old else self._new(title, "REVIEW_IN_PROGRESS")
                 inner = self._text(properties["TemplateURL"])
@@ -585,10 +606,16 @@ class CloudFormation:
                     },
                 }
 
-    def _modified(self, old: dict[str, Any], properties: Any, resource: Any, kind: str) -> dict[str, Any]:
+    def _has_drift(self, path: str) -> bool:
+        return any(each.startswith(f"{path}/") for each in [*self.drifted, *self.gone])
+
+    def _modified(
+        self, old: dict[str, Any], properties: Any, resource: Any, kind: str, live: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         details: list[dict[str, Any]] = []
-        for name in sorted({*old["properties"], *properties}):
-            before, after = old["properties"].get(name), properties.get(name)
+        there = old["properties"] if live is None else live
+        for name in sorted({*there, *properties}):
+            before, after = there.get(name), properties.get(name)
             if before == after:
                 continue
             always = name in REPLACING.get(kind, set())
@@ -600,6 +627,14 @@ class CloudFormation:
                 "BeforeValue": before if isinstance(before, str) else json.dumps(before),
                 "AfterValue": after if isinstance(after, str) else json.dumps(after),
             }
+            if live is not None:
+                drifted = before != old["properties"].get(name)
+                target |= {"BeforeValueFrom": "ACTUAL_STATE", "AfterValueFrom": "TEMPLATE"}
+                if drifted:
+                    had = old["properties"].get(name)
+                    told = had if isinstance(had, str) else json.dumps(had)
+                    target["Drift"] = {"PreviousValue": told, "ActualValue": target["BeforeValue"],
+                                       "DriftDetectionTimestamp": self.world.now}  # fmt: skip
             details.append({"Target": target, "Evaluation": "Static", "ChangeSource": "DirectModification"})
         replaced = any(one["Target"]["RequiresRecreation"] == "Always" for one in details)
         found: dict[str, Any] = {

@@ -92,6 +92,24 @@ def test_a_plan_with_what_aws_cannot_tell_looks_like_this(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
+def test_a_plan_that_sets_back_what_drifted_looks_like_this(width: int) -> None:
+    days = Property("RetentionInDays", "7", "30", drifted=True, template="30")
+    policies = [json.dumps([{"Name": "read", "Actions": [action]}]) for action in ("s3:*", "s3:GetObject")]
+    policy = Property("Policies", policies[0], policies[1], drifted=True, template=policies[1])
+    tag = Property("Description", "by hand", "by the set", drifted=True)
+    changes = (
+        Change("WebFoundation", "AWS::CloudFormation::Stack", "Modify"),
+        Change("WebFoundation/Logs", "AWS::Logs::LogGroup", "Modify", properties=(days,), drift="MODIFIED"),
+        Change("WebFoundation/TooFewHealthy", "AWS::CloudWatch::Alarm", "Add", drift="DELETED"),
+        Change("WebService", "AWS::CloudFormation::Stack", "Modify"),
+        Change("WebService/TaskRole", "AWS::IAM::Role", "Modify", properties=(policy, tag), drift="MODIFIED"),
+    )
+    lines = plan_lines(Plan("web", "arn:x", ARN, False, "", changes), width)
+    assert max(map(len, lines)) <= width
+    golden(f"plan-drift-{width}.txt", "\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
 def test_a_tree_looks_like_this(width: int) -> None:
     screen, drawn = Screen(stack="web"), []
     for message in messages():

@@ -53,7 +53,7 @@ def propose(
     were never executed are deleted; if that does not help, it goes without the nested ones. Raises RejectedError with
     the reason when CloudFormation cannot make it; nothing of it is left then.
     """
-    ways = (nested, nested, False) if nested else (False, False)
+    ways = (nested, nested, False) if nested and not desired.revert_drift else (nested, nested)
     cleared: list[str] = []
     for number, way in enumerate(ways):
         try:
@@ -102,7 +102,7 @@ def _make_or_find(
     creates = live is None or live.meaning.start == "create"
     state = "new" if creates or live is None else f"{live.stack_id} {live.version}"
     # One without nested ones is another change set, and so is one that is tried again.
-    state += ("" if nested else " alone") + (f" {number}" if number else "")
+    state += ("" if nested else " alone") + (f" {number}" if number else "") + " drift" * desired.revert_drift
     first = token("set", desired.fingerprint, state)
     draft.stack_name = desired.stack_name
     draft.made_stack = live is None
@@ -121,6 +121,9 @@ def _make_or_find(
             "IncludeNestedStacks": nested,
             "OnStackFailure": "ROLLBACK",
         }
+        if desired.revert_drift:
+            # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html
+            arguments["DeploymentMode"] = "REVERT_DRIFT"
         if desired.role_arn:
             arguments["RoleARN"] = desired.role_arn
         described, new = _send(aws, arguments)
@@ -128,9 +131,11 @@ def _make_or_find(
             return {"ChangeSetId": described["Id"], "StackId": described["StackId"]}
         ours = fingerprint_in(described.get("Description", "")) == desired.fingerprint
         usable = described["Status"] in PENDING or described["ExecutionStatus"] == "AVAILABLE"
-        if ours and usable:
+        if ours and usable and not desired.revert_drift:
             draft.made_stack = creates
             return described
+        if ours and usable:  # what is there was read when it was made
+            discard(aws, described["ChangeSetId"], described["StackId"], placeholder=False)
     raise BusyError(f"stack {desired.stack_name} has {MOST_NAMES} change sets of this state; delete some of them")
 
 

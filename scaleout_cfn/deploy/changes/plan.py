@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.changes.noticed import NOTICED
@@ -23,6 +23,7 @@ __all__ = [
     "UNKNOWN",
     "Change",
     "Kind",
+    "Part",
     "Plan",
     "Property",
     "Replacement",
@@ -52,7 +53,7 @@ class Property:
 
     `causes` are what it takes its value from, a change source and its entity each: `ResourceReference Target`.
     `unchanged`: AWS cannot tell, and by both templates it is what it was; `follows` are then the paths of the resources
-    that it is taken from.
+    that it is taken from. `drifted`: `before` is what is there, which is not what the last deployment set, `template`.
     """
 
     name: str
@@ -62,6 +63,43 @@ class Property:
     causes: tuple[str, ...] = ()
     follows: str = ""
     unchanged: bool = False
+    drifted: bool = False
+    template: str = ""
+
+    @property
+    def parts(self) -> list[Part]:
+        """Its parts that differ, for who finds a new image in two whole container definitions?"""
+        values = []
+        for text in (self.before, self.after, self.template if self.drifted else self.before):
+            try:
+                values.append(json.loads(text))
+            except ValueError:
+                values.append(text)
+        if not all(isinstance(value, (dict, list)) for value in values[:2]):
+            return [Part(self.name, self.before, self.after, self.template)]
+        was, will, had = (dict(_leaves(self.name, value)) for value in values)
+        paths = [path for path in {**was, **will} if was.get(path) != will.get(path)]
+        return [Part(path, was.get(path, ""), will.get(path, ""), had.get(path, "")) for path in paths]
+
+
+class Part(NamedTuple):
+    """A value within a property: what it is, what it will be, and what the last deployment had set."""
+
+    name: str
+    before: str
+    after: str
+    template: str
+
+
+def _leaves(path: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _leaves(f"{path}.{key}", inner)
+    elif isinstance(value, list) and value:
+        for number, inner in enumerate(value):
+            yield from _leaves(f"{path}[{number}]", inner)
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value)
 
 
 @dataclass(frozen=True)
@@ -82,6 +120,8 @@ class Change:
     unseen: bool = False
     #: What AWS itself says of the replacement: True, False or Conditional. `replacement` is what follows.
     said: str = ""
+    #: Of a drift-aware change set whether it is as the last deployment made it: MODIFIED, DELETED, UNSUPPORTED ...
+    drift: str = ""
 
     @property
     def nested(self) -> bool:
@@ -225,6 +265,7 @@ def change_of(raw: Mapping[str, Any], path: str, stack_id: str = "") -> Change:
         stack_id=stack_id,
         properties=properties,
         said=raw.get("Replacement", ""),
+        drift=raw.get("ResourceDriftStatus", ""),
     )
 
 
@@ -250,10 +291,12 @@ def _properties(raw: Mapping[str, Any]) -> Iterator[Property]:
         place = target.get("Path", "").removeprefix("/Properties/").replace("/", ".") or target.get("Name", "")
         name = place or target.get("Attribute", "")
         before, after = _value(target.get("BeforeValue", "")), _value(target.get("AfterValue", ""))
-        if before and before == after:  # or both were cut off
+        if before and before == after and target.get("AttributeChangeType") != "SyncWithActual":  # or both were cut off
             after = UNKNOWN
         force = _force(raw["ResourceType"], detail, known=UNKNOWN not in after)
-        new = Property(name, before, after, force, tuple(_causes(detail)))
+        drift = target.get("Drift")
+        template = _value(drift.get("PreviousValue", "")) if drift else ""
+        new = Property(name, before, after, force, tuple(_causes(detail)), drifted=bool(drift), template=template)
         old = properties.get(name)
         if old is not None:
             first = new if (new.forces_replacement, old.forces_replacement) == ("certain", "possible") else old

@@ -49,6 +49,9 @@ def read_plan(aws: Aws, change_set: str) -> Plan:
 def _warnings(aws: Aws, root: Mapping[str, Any], changes: Iterable[Change], sets: Iterable[str]) -> Iterator[str]:
     if unseen := [change.path for change in changes if change.nested and change.unseen]:
         yield f"not shown: the changes inside {', '.join(unseen)}. What holds data in there needs consent"
+    blind = ("NOT_CHECKED", "UNKNOWN", "UNSUPPORTED")
+    if unread := [change.path for change in changes if change.drift in blind]:
+        yield f"not compared with what is there, and so not set back: {', '.join(unread)}"
     if reason := root.get("StatusReason"):
         yield reason
     for change_set in sets:
@@ -115,12 +118,17 @@ def _walk(aws: Aws, description: Mapping[str, Any], path: str, sets: dict[str, t
         change = change_of(raw, path, description["StackId"])
         child = raw.get("ChangeSetId")
         hidden = change.nested and not child and bool(change.physical_id)
-        if hidden and change.action != "Remove" and not (_only_automatic(raw) and _looks_nothing_up(aws, change)):
-            change = replace(change, unseen=True)
+        # What has drifted in a nested stack is no change of templates or parameters.
+        reverts = "DeploymentMode" in description
+        if hidden and change.action != "Remove":
+            change = replace(change, unseen=reverts or not (_only_automatic(raw) and _looks_nothing_up(aws, change)))
+        below = _described(aws, child) if change.nested and child else {}
+        if below and reverts and "DeploymentMode" not in below:
+            change = replace(change, drift="NOT_CHECKED")
         yield change
-        if change.nested and child:
+        if below:
             sets[change.path] = change.physical_id, child
-            yield from _walk(aws, _described(aws, child), change.path, sets)
+            yield from _walk(aws, below, change.path, sets)
         elif hidden and (change.unseen or change.action == "Remove"):
             yield from _hidden(aws, change)
 

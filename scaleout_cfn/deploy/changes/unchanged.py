@@ -106,7 +106,8 @@ class _Comparison:
         term = self._values[path].get(_top(entry), self.terms.absent)
         known = self.terms.plain(term)
         if (
-            term == self.terms.absent
+            entry.drifted
+            or term == self.terms.absent
             or not self.terms.is_sure(term)
             or (known is not None and entry.before not in ("", known))
         ):
