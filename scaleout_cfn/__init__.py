@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         OwnKey,
         Permissions,
         PolicyStatement,
+        Predictive,
         ProxySidecar,
         Queue,
         Registry,
@@ -143,8 +144,8 @@ _HOMES = {
         " ContainerSidecar Deployment Domain EbsVolume Ec2Capacity EfsOfService EfsVolume ExistingEfs"
         " ExistingLoadBalancer ExistingVpc ExistingWebAcl FargateCapacity FireLensSidecar GitHubPipeline GivenKey"
         " HealthCheck Http InitSidecar InternalService Job ManagedCapacity NewLoadBalancer NewVpc NewWebAcl NoPipeline"
-        " NodeScaling Observability Oidc OtelSidecar OwnKey Permissions PolicyStatement ProxySidecar Queue"
-        " Registry RegistryPipeline Roles Route Scaling Schedule Section SourcePipeline StandIn StepAdjustment"
+        " NodeScaling Observability Oidc OtelSidecar OwnKey Permissions PolicyStatement Predictive ProxySidecar"
+        " Queue Registry RegistryPipeline Roles Route Scaling Schedule Section SourcePipeline StandIn StepAdjustment"
         " StepScaling TargetTracking TrustStore WarmPool WebAlarms WebDeployment WebService WorkerService tunable"
     ),
     "config.attachments": "Bucket Postgres Table Valkey",
@@ -223,6 +224,7 @@ __all__ = [
     "Permissions",
     "PolicyStatement",
     "Postgres",
+    "Predictive",
     "Profile",
     "ProxySidecar",
     "Queue",

@@ -882,6 +882,12 @@ def _scaling(draw: st.DrawFn, unit: Unit, most: int) -> Any:
         unique_by=lambda schedule: schedule.name,
     ).map(tuple)
     scaling = unit.settings.scaling
+    if scaling.predictive is not None:
+        metric = scaling.predictive.metric if unit.is_web else "cpu"
+        acts = any(policy.enabled and policy.scale_in for policy in (scaling.cpu, scaling.memory))
+        mode = scaling.predictive.mode if acts else "forecast-only"
+        predictive = None if unit.queue is not None else replace(scaling.predictive, metric=metric, mode=mode)
+        scaling = replace(scaling, predictive=predictive)
     return replace(scaling, min_tasks=min_tasks, max_tasks=max_tasks, schedules=draw(schedules))
 
 

@@ -39,7 +39,15 @@ from scaleout_cfn.config.jobs import Job
 from scaleout_cfn.config.permissions import Permissions, PolicyStatement
 from scaleout_cfn.config.pools import Capacity, Ec2Capacity, FargateCapacity, ManagedCapacity, WarmPool
 from scaleout_cfn.config.queues import Queue
-from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.config.scaling import (
+    NodeScaling,
+    Predictive,
+    Scaling,
+    Schedule,
+    StepAdjustment,
+    StepScaling,
+    TargetTracking,
+)
 from scaleout_cfn.config.services import (
     Alarms,
     AnyService,
@@ -128,6 +136,7 @@ __all__ = [
     "Pipeline",
     "PolicyStatement",
     "Postgres",
+    "Predictive",
     "ProxySidecar",
     "Queue",
     "Registry",

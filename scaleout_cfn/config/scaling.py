@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from scaleout_cfn.config.tunables import Section, tunable
 
-__all__ = ["NodeScaling", "Scaling", "Schedule", "StepAdjustment", "StepScaling", "TargetTracking"]
+__all__ = ["NodeScaling", "Predictive", "Scaling", "Schedule", "StepAdjustment", "StepScaling", "TargetTracking"]
 
 
 def _problem_of_schedule(text: str) -> str:
@@ -119,6 +119,44 @@ class Schedule(Section, frozen=True, kw_only=True):
     max_tasks: Annotated[int, tunable("Most tasks from then on.", unit="tasks", ge=0, le=5000)]
 
 
+class Predictive(Section, frozen=True, kw_only=True):
+    """Forecasts the load of each hour from that of the last two weeks, and may add tasks for it beforehand.
+
+    https://docs.aws.amazon.com/autoscaling/application/userguide/aas-predictive-scaling-how-it-works.html
+    """
+
+    mode: Annotated[
+        Literal["forecast-only", "forecast-and-scale"],
+        tunable("Whether the forecast is only made, to be looked at, or tasks are added by it; it takes none away."),
+    ] = "forecast-only"
+    metric: Annotated[
+        Literal["cpu", "memory", "requests"],
+        tunable("What is forecast as a sum of all tasks, and kept at a target on each: CPU, memory, or requests."),
+    ] = "cpu"
+    target: Annotated[
+        float,
+        tunable(
+            "The value of a task that the forecast is met with: percent for CPU and memory, requests a minute and task"
+            " for requests; 0 for the target of the section of the metric's name.",
+            ge=0,
+            le=1e6,
+        ),
+    ] = 0
+    buffer_s: Annotated[
+        int, tunable("How long before an hour its tasks are started.", unit="seconds", ge=0, le=3600)
+    ] = 300
+    above_max_percent: Annotated[
+        int,
+        tunable(
+            "How far beyond the forecast the most tasks may be raised where the forecast comes near them; -1 to keep"
+            " them.",
+            unit="percent",
+            ge=-1,
+            le=100,
+        ),
+    ] = -1
+
+
 class NodeScaling(Section, frozen=True, kw_only=True):
     """How the capacity provider keeps the number of nodes in step with the tasks."""
 
@@ -163,5 +201,6 @@ class Scaling(Section, frozen=True, kw_only=True):
     requests: Annotated[TargetTracking, tunable("Target tracking on requests a minute and task.")] = TargetTracking(
         target=1000
     )
+    predictive: Annotated[Predictive | None, tunable("Predictive scaling; by default none.")] = None
     step_policies: Annotated[tuple[StepScaling, ...], tunable("Step scaling policies.", max_length=10)] = ()
     schedules: Annotated[tuple[Schedule, ...], tunable("Bounds that change at a time.", max_length=50)] = ()

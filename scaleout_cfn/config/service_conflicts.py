@@ -12,6 +12,7 @@ from scaleout_cfn.config import (
     Http,
     ManagedCapacity,
     NewLoadBalancer,
+    Predictive,
     RegistryPipeline,
     Scaling,
     WebService,
@@ -93,7 +94,35 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
             f"{key}.scaling.requests", "counts requests of the load balancer, which sends it none; track cpu or memory"
         )
     yield from _scaling(f"{key}.scaling", settings.scaling, unit.scaling.high_resolution)
+    if settings.scaling.predictive is not None:
+        yield from _predictive(unit, settings.scaling.predictive)
     yield from _pipeline(unit)
+
+
+def _predictive(unit: Unit, predictive: Predictive) -> Iterator[Conflict]:
+    """What of a forecast has nothing to forecast, or would only ever add tasks."""
+    scaling, key = unit.scaling, f"{unit.key}.scaling.predictive"
+    if unit.queue is not None:
+        yield Conflict(key, f"has no metric for a queue, by which these tasks are scaled; leave {key} out")
+        return
+    if predictive.metric == "requests" and not unit.is_web:
+        yield Conflict(
+            f"{key}.metric",
+            'got "requests", which the load balancer counts, and it sends this service none; take "cpu" or "memory"',
+        )
+    tracking = (scaling.cpu, scaling.memory, scaling.requests)
+    takes_away = any(policy.enabled and policy.scale_in for policy in tracking)
+    if (
+        predictive.mode == "forecast-and-scale"
+        and not takes_away
+        and not any(policy.when == "below" for policy in scaling.step_policies)
+    ):
+        # "predictive scaling will not scale in": aas-predictive-scaling-how-it-works.html
+        yield Conflict(
+            f"{key}.mode",
+            'got "forecast-and-scale", which only adds tasks, and no policy takes them away; track a metric, as by'
+            f" {unit.key}.scaling.cpu.enabled, or add a step policy that acts below a threshold",
+        )
 
 
 def stand_in_conflicts(unit: Unit) -> Iterator[Conflict]:
@@ -209,6 +238,10 @@ def _owner(work: Work) -> Unit | None:
     return Unit(name, work.config.services[name], work.config) if name else None
 
 
+#: What stacks call their own policies: of two policies of one name, AWS keeps the one that comes last.
+POLICIES = {"BacklogTracking", "CpuTracking", "FirstTask", "Forecast", "MemoryTracking", "RequestTracking"}
+
+
 def _scaling(key: str, scaling: Scaling, high_resolution: bool) -> Iterator[Conflict]:
     if scaling.min_tasks > scaling.max_tasks:
         yield Conflict(f"{key}.min_tasks", f"got {scaling.min_tasks}, more than max_tasks = {scaling.max_tasks}")
@@ -226,6 +259,8 @@ def _scaling(key: str, scaling: Scaling, high_resolution: bool) -> Iterator[Conf
             yield Conflict(f"{key}.{kind}", f"the name {', '.join(twice)} is there twice; names are unique")
     for index, policy in enumerate(scaling.step_policies):
         where = f"{key}.step_policies[{index}]"
+        if policy.name in POLICIES:
+            yield Conflict(f"{where}.name", f"{policy.name} is what a policy of the set's own is called; take another")
         if policy.period_s < 60 and not high_resolution:
             cure = f"give 60, or set {key}.high_resolution = true" if not scaling.high_resolution else "give 60"
             yield Conflict(f"{where}.period_s", f"got {policy.period_s}, where metrics come every 60 s; {cure}")

@@ -127,6 +127,8 @@ class _Reader:
                 f"No load balancer sends requests to {_name(service)}: a request is what a task has to work on, and"
                 " goes to any task that runs."
             )
+        if any(policy.get("PolicyType") == "PredictiveScaling" for policy in self._policies(target)):
+            notes.append("Its predictive scaling only forecasts, and changes nothing.")
         return Model(
             scaling=self._scaling(service, target),
             pool=pool,
@@ -335,6 +337,9 @@ class _Reader:
                 )
             elif policy.get("PolicyType") == "StepScaling":
                 steps.append(self._step(policy))
+            elif policy.get("PolicyType") == "PredictiveScaling":
+                if policy.get("PredictiveScalingPolicyConfiguration", "Mode") == "ForecastAndScale":
+                    _refuse(policy, "it adds tasks by a forecast of AWS's, whose model is not published")
             else:
                 _refuse(policy, f"it is of type {policy.get('PolicyType')}")
         monitoring = service.each("Monitoring", "MetricConfigurations")

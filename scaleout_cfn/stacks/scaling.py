@@ -78,6 +78,10 @@ def scale(
             ResourceLabel=Join("/", [load_balancer_name, target_group_name]),
         )
         _track(stack, target, "RequestTracking", scaling.requests, requests)
+    if scaling.predictive is not None:
+        from scaleout_cfn.stacks.predictive import forecast  # here, for most services have none
+
+        forecast(stack, target, scaling, scaling.predictive, load_balancer_name, target_group_name)
     in_service: dict[str, object] = {"ClusterName": cluster_name, "ServiceName": Select(2, Split("/", arn))}
     insights = unit.config.cluster.container_insights != "disabled"
     if unit.queue is not None:

@@ -8,6 +8,7 @@ from .cases import Case, nothing, put, resources, service
 from .sets import Set, passed, properties
 
 CONFIGURATION = "TargetTrackingScalingPolicyConfiguration"
+FORECAST = "PredictiveScalingPolicyConfiguration"
 TARGET = "service Resources.Scaling.Properties"
 STEPS = "service Resources.Steps.Properties.StepScalingPolicyConfiguration.StepAdjustments"
 ALARM = "service Resources.Busy.Properties"
@@ -126,6 +127,29 @@ def two_metrics(templates: Set) -> None:
         }
 
 
+def forecasting(templates: Set) -> None:
+    """A predictive policy of requests that acts, beside the tracking of requests."""
+    specification = properties(templates, "service", "Requests")[CONFIGURATION]["PredefinedMetricSpecification"]
+    pair = {"PredefinedMetricType": "ALBRequestCount", "ResourceLabel": specification["ResourceLabel"]}
+    resources(templates, "service")["Forecast"] = {
+        "Type": "AWS::ApplicationAutoScaling::ScalingPolicy",
+        "Properties": {
+            "PolicyName": "forecast",
+            "PolicyType": "PredictiveScaling",
+            "ScalingTargetId": {"Ref": "Scaling"},
+            FORECAST: {
+                "Mode": "ForecastAndScale",
+                "MetricSpecifications": [{"TargetValue": 1000, "PredefinedMetricPairSpecification": pair}],
+            },
+        },
+    }
+
+
+def forecast_unlabelled(templates: Set) -> None:
+    (specification,) = properties(templates, "service", "Forecast")[FORECAST]["MetricSpecifications"]
+    del specification["PredefinedMetricPairSpecification"]["ResourceLabel"]
+
+
 def metric_of_memory(name: str) -> Any:
     def change(templates: Set) -> None:
         policy = properties(templates, "service", "Memory")
@@ -241,6 +265,27 @@ CASES = (
         put(lambda t: properties(t, "service", "Steps"), PolicyType="TargetTrackingScaling"),
         "service Resources.Steps.Properties.PolicyType",
         "Give it TargetTrackingScalingPolicyConfiguration alone.",
+    ),
+    Case(
+        "S707",
+        forecasting,
+        put(lambda t: properties(t, "service", "Forecast"), PolicyType="StepScaling"),
+        "service Resources.Forecast.Properties.PolicyType",
+        "is of type StepScaling and has PredictiveScalingPolicyConfiguration",
+    ),
+    Case(
+        "S301",
+        forecasting,
+        forecast_unlabelled,
+        f"service Resources.Forecast.Properties.{FORECAST}.MetricSpecifications[0].PredefinedMetricPairSpecification",
+        "forecasts ALBRequestCount, but has no ResourceLabel",
+    ),
+    Case(
+        "S716",
+        forecasting,
+        put(lambda t: properties(t, "service", "Requests")[CONFIGURATION], DisableScaleIn=True),
+        f"service Resources.Forecast.Properties.{FORECAST}.Mode",
+        "no policy of Scaling takes it away again",
     ),
     Case("S708", stepping, untriggered, "service Resources.Steps", "No alarm of the set triggers Steps"),
     Case(

@@ -28,14 +28,17 @@ _TRACKING = {
 
 @rule("S301", _API + "API_PredefinedMetricSpecification.html", *_TRACKING)
 def request_count_label(policy: Place) -> Faults:
-    """Tracking of requests per target names its load balancer and target group in ResourceLabel."""
-    metric = policy.inner(_TRACKING[policy.type], "PredefinedMetricSpecification")
-    if metric.get("PredefinedMetricType") != "ALBRequestCountPerTarget":
-        return
-    if reason := _label_fault(metric.get("ResourceLabel")):
-        message = f"{policy} tracks ALBRequestCountPerTarget, but {reason}."
-        cure = "Set it to ${LoadBalancer.LoadBalancerFullName}/${TargetGroup.TargetGroupFullName}."
-        yield fault(metric, "", message, cure)
+    """A policy that goes by requests names its load balancer and target group in ResourceLabel."""
+    tracked = policy.inner(_TRACKING[policy.type], "PredefinedMetricSpecification")
+    by_requests = [(tracked, "ALBRequestCountPerTarget", "tracks")]
+    for specification in policy.each("PredictiveScalingPolicyConfiguration", "MetricSpecifications"):
+        by_requests.append((specification.inner("PredefinedMetricPairSpecification"), "ALBRequestCount", "forecasts"))
+    for metric, wanted, does in by_requests:
+        reason = _label_fault(metric.get("ResourceLabel")) if metric.get("PredefinedMetricType") == wanted else None
+        if reason:
+            message = f"{policy} {does} {wanted}, but {reason}."
+            cure = "Set it to ${LoadBalancer.LoadBalancerFullName}/${TargetGroup.TargetGroupFullName}."
+            yield fault(metric, "", message, cure)
 
 
 def _label_fault(label: Any) -> str | None:

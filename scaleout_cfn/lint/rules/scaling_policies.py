@@ -252,6 +252,7 @@ def metric_of_namespace(policy: Place) -> Faults:
 
 
 _CONFIGURATIONS = {
+    "PredictiveScaling": "PredictiveScalingPolicyConfiguration",
     "TargetTrackingScaling": "TargetTrackingScalingPolicyConfiguration",
     "StepScaling": "StepScalingPolicyConfiguration",
 }
@@ -275,6 +276,31 @@ def _policies_of(alarm: Place, *actions: str) -> list[Symbol]:
     """The policies of the set that an alarm triggers."""
     policies = (resource_of(item, *_STEPS) for name in actions for item in alarm.items(name) or [])
     return [policy.bare for policy in policies if policy is not None]
+
+
+@rule("S716", _GUIDE + "aas-predictive-scaling-how-it-works.html", severity="warning")
+def forecast_alone(stacks: StackSet) -> Faults:
+    """What a predictive policy adds, another policy of the same target takes away."""
+    for root in stacks.roots:
+        policies = list(root.below(_POLICY))
+        shrinking = [policy.get("ScalingTargetId") for policy in policies if _may_shrink(policy)]
+        for policy in policies:
+            target = resource_of(policy.get("ScalingTargetId"), _TARGET)
+            acts = policy.get("PredictiveScalingPolicyConfiguration", "Mode") == "ForecastAndScale"
+            alone = target is not None and target not in shrinking and UNKNOWN not in shrinking
+            if acts and target and alone and not handed_out(root, target.bare, outputs=True):
+                yield fault(
+                    policy,
+                    "PredictiveScalingPolicyConfiguration.Mode",
+                    f"{policy} adds capacity before it is needed, and no policy of {target.name} takes it away again.",
+                    "Add a target tracking policy, which scales in, or set ForecastOnly.",
+                )
+
+
+def _may_shrink(policy: Place) -> bool:
+    tracks = policy.inner("TargetTrackingScalingPolicyConfiguration")
+    stepping = policy.get("StepScalingPolicyConfiguration") is not None
+    return stepping or (isinstance(tracks.node, Mapping) and tracks.get("DisableScaleIn") not in (True, "true"))
 
 
 @rule("S708", _GUIDE + "step-scaling-policy-overview.html", severity="warning")

@@ -30,6 +30,7 @@ _NUMBERS = frozenset(
     {
         "Cooldown",
         "MaxCapacity",
+        "MaxCapacityBuffer",
         "MetricIntervalLowerBound",
         "MetricIntervalUpperBound",
         "MinAdjustmentMagnitude",
@@ -38,6 +39,7 @@ _NUMBERS = frozenset(
         "ScaleInCooldown",
         "ScaleOutCooldown",
         "ScalingAdjustment",
+        "SchedulingBufferTime",
         "TargetValue",
     }
 )
