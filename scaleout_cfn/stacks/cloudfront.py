@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-from zlib import crc32
 
-from troposphere import Join, Sub, cloudfront, route53
+from troposphere import Join, Sub, cloudfront
 from troposphere import elasticloadbalancingv2 as elb
 from troposphere.validators.route53 import AliasTarget
 
 from scaleout_cfn.config import CloudFront, Config, Domain, Http, NewLoadBalancer, WebService
 from scaleout_cfn.stack import Stack
+from scaleout_cfn.stacks.records import alias_records, of_host
 from scaleout_cfn.values import DnsName, HostedZoneId, Text
 
 #: https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-cache-policies.html
@@ -112,16 +112,7 @@ def _records(stack: Stack, config: Config, front: CloudFront, name: DnsName) -> 
     for service in config.services.values():
         if isinstance(service, WebService) and service.route.hosted_zone_id:
             made |= {*service.route.hosts}
+    target = AliasTarget(HostedZoneId=ZONE, DNSName=name)
     for alias in front.aliases:
-        for kind in ("A", "AAAA") if config.network.ipv6 else ("A",):
-            if alias not in made:
-                stack.add(
-                    route53.RecordSetType(
-                        # Numbers would move with an alias that comes before, and a second record of a name is refused.
-                        f"FrontRecord{crc32(alias.encode()):08X}{'Ipv6' if kind == 'AAAA' else ''}",
-                        HostedZoneId=front.hosted_zone_id,
-                        Name=alias,
-                        Type=kind,
-                        AliasTarget=AliasTarget(HostedZoneId=ZONE, DNSName=name),
-                    )
-                )
+        if alias not in made:
+            alias_records(stack, config, of_host("FrontRecord", alias), alias, front.hosted_zone_id, target)

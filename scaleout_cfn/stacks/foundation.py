@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from troposphere import AWSObject, certificatemanager, cloudwatch, ec2, ecr, logs, route53
+from troposphere import AWSObject, certificatemanager, cloudwatch, ec2, ecr, logs
 from troposphere import elasticloadbalancingv2 as elb
 from troposphere.validators.route53 import AliasTarget
 
@@ -19,6 +19,7 @@ from scaleout_cfn.metrics import ALB, dimensions
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import error_share
 from scaleout_cfn.stacks.keys import under_key
+from scaleout_cfn.stacks.records import alias_records, of_host
 from scaleout_cfn.values import (
     AlarmNames,
     DnsName,
@@ -115,7 +116,8 @@ def build(
             _serve_certificate(stack, listener, _certificate(stack, unit.settings.route.hosts, zone).ref())
             assert load_balancer_dns_name is not None and load_balancer_zone is not None
             target = AliasTarget(HostedZoneId=load_balancer_zone, DNSName=load_balancer_dns_name)
-            _alias_records(stack, unit, unit.settings.route.hosts, zone, target)
+            for host in unit.settings.route.hosts:
+                alias_records(stack, unit.config, of_host("AliasRecord", host), host, zone, target)
         on_targets = {"LoadBalancer": load_balancer_name, "TargetGroup": targets.get_att("TargetGroupFullName")}
         alarms = unit.settings.alarms
         errors = error_share(
@@ -387,19 +389,6 @@ def _certificate(stack: Stack, hosts: Sequence[str], zone: str) -> certificatema
     if len(hosts) > 1:
         certificate.SubjectAlternativeNames = list(hosts[1:])
     return stack.add(certificate)
-
-
-def _alias_records(stack: Stack, unit: Unit, hosts: Sequence[str], zone: str, target: AliasTarget) -> None:
-    for number, host in enumerate(hosts, 1):
-        for kind in ("A", "AAAA") if unit.config.network.ipv6 else ("A",):
-            record = route53.RecordSetType(
-                f"AliasRecord{number}{'Ipv6' if kind == 'AAAA' else ''}",
-                HostedZoneId=zone,
-                Name=host,
-                Type=kind,
-                AliasTarget=target,
-            )
-            stack.add(record)
 
 
 def _latency(stack: Stack, watched: dict[str, Any], latency_s: float, topic: TopicArn) -> AWSObject:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Struct
-from troposphere import Join, Ref, Select, Split, certificatemanager, ec2, route53, s3
+from troposphere import Join, Ref, Select, Split, certificatemanager, ec2, s3
 from troposphere import elasticloadbalancingv2 as elb
 from troposphere.validators.route53 import AliasTarget
 
@@ -12,6 +12,7 @@ from scaleout_cfn.iam import receive_balancer_logs
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import error_share
 from scaleout_cfn.stacks.buckets import expiring_bucket
+from scaleout_cfn.stacks.records import alias_records
 from scaleout_cfn.values import (
     BucketName,
     DnsName,
@@ -106,7 +107,9 @@ def build(
     else:
         if isinstance(settings.listener, Domain):
             certificate: object = _certificate(stack, settings.listener).ref()
-            _alias_records(stack, config, settings.listener, AliasTarget(HostedZoneId=zone, DNSName=dns_name))
+            target = AliasTarget(HostedZoneId=zone, DNSName=dns_name)
+            domain = settings.listener
+            alias_records(stack, config, "AliasRecord", domain.domain_name, domain.hosted_zone_id, target)
         else:
             certificate = settings.listener.certificate_arn
         listener = stack.add(
@@ -251,19 +254,6 @@ def _certificate(stack: Stack, domain: Domain) -> certificatemanager.Certificate
             ],
         )
     )
-
-
-def _alias_records(stack: Stack, config: Config, domain: Domain, target: AliasTarget) -> None:
-    for kind, ipv6 in zip(("A", "AAAA"), _families(config), strict=False):
-        stack.add(
-            route53.RecordSetType(
-                "AliasRecordIpv6" if ipv6 else "AliasRecord",
-                HostedZoneId=domain.hosted_zone_id,
-                Name=domain.domain_name,
-                Type=kind,
-                AliasTarget=target,
-            )
-        )
 
 
 def _log_bucket(stack: Stack, days: int, logs: BucketName | None) -> tuple[s3.Bucket, s3.BucketPolicy]:

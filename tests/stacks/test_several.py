@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import scaleout_cfn as sc
 from stacks.helpers import CERTIFICATE, att, made, of_type, properties, ref, references
@@ -268,11 +270,31 @@ def test_a_host_has_a_certificate_of_its_own_beside_the_listener_s() -> None:
     made_one = properties(templates, "b-foundation", "HostCertificate")["Certificates"]
     assert made_one == [{"CertificateArn": ref("Certificate")}]
     records = of_type(templates["b-foundation.yaml"], "Route53::RecordSet")
-    # A record that is there keeps its logical id when the route names a further host.
-    names = {title: record["Name"] for title, record in records.items()}
-    assert names == {"AliasRecord1": "b.example.com", "AliasRecord2": "c.example.com"}
+    assert {record["Name"] for record in records.values()} == {"b.example.com", "c.example.com"}
     urls = {name: output["Value"] for name, output in templates["root.yaml"]["Outputs"].items() if "Url" in name}
     assert (urls["AUrl"], urls["BUrl"]) == ("https://a.example.com", "https://b.example.com")
+
+
+HOSTS = st.lists(st.sampled_from([f"{letter}.example.com" for letter in "abcde"]), min_size=1, max_size=4, unique=True)
+
+
+@given(lists=st.lists(HOSTS, min_size=2, max_size=4))
+@settings(max_examples=30, deadline=None)
+def test_a_host_keeps_its_record_whichever_hosts_come_go_or_stand_before_it(lists: list[list[str]]) -> None:
+    """CloudFormation makes what is new before it deletes: a name that moved to another logical id would be refused."""
+    listener = sc.Domain(domain_name="shop.example.com", hosted_zone_id="Z0123456789")
+    whose: dict[str, tuple[str, str]] = {}
+    for hosts in lists:
+        route = sc.Route(hosts=tuple(hosts), hosted_zone_id="Z0123456789")
+        service = sc.WebService(route=route)
+        made_ones = made(
+            load_balancer=sc.NewLoadBalancer(listener=listener), network=sc.NewVpc(ipv6=True), service=service
+        )
+        records = of_type(made_ones["web-foundation.yaml"], "Route53::RecordSet")
+        for title, record in records.items():
+            what = (record["Name"], record["Type"])
+            assert whose.setdefault(title, what) == what
+        assert len(records) == 2 * len(hosts)
 
 
 OF_BALANCER = att("LoadBalancer", "Outputs.Url")
