@@ -12,10 +12,40 @@ HEAD = """# The rules of `lint`
 see. Each has a source. An error stops `render` too; a warning does not, and what is for information does not even count
 in `lint`'s exit code.
 
-Rules are switched off as cfn-lint's own are, by their id or how it begins: `ignore_checks` in a `.cfnlintrc` in the
-folder, or under `Metadata: cfn-lint: config:` of a template or (the whole id) of a resource.
+```
+scaleout-cfn lint cdk.out 'stacks/**/*.yaml'
+scaleout-cfn lint --explain S206
+scaleout-cfn lint --only S --format sarif
+scaleout-cfn lint --baseline lint.json --update-baseline
+scaleout-cfn lint --baseline lint.json
+```
 
-A rule is a function in `scaleout_cfn/lint/rules`; this page is written by `python scripts/rules_table.py`.
+It needs nothing else of this project: folders, files and globs of anybody's templates, CDK's output folder among them.
+What is found in copies of a file is told once, with their names.
+
+**Switched off** rules are as cfn-lint's own are, by their id or how it begins: `ignore_checks` in a `.cfnlintrc` in
+the folder, or under `Metadata: cfn-lint: config:` of a template or (the whole id) of a resource. For one run
+`--ignore` leaves rules out, and `--only` all others.
+
+**A baseline** is a file of the findings that are there when somebody begins: `--baseline FILE --update-baseline`
+writes it, `--baseline FILE` leaves them out, says how many, and how many of them are gone. A finding is known by its
+file, its rule and its place in the template; its line and its words may change.
+
+**Formats**: `--format json` for programs, `sarif` for code scanning, `github` for annotations in a pull request,
+`junit` for CI systems. The exit code is 10 with errors, 11 with warnings, else 0, whatever the format.
+
+**`--explain RULE`** says what a rule wants, why and who says so, with a wrong and a right template whose lines that
+differ are marked; of cfn-lint's rules it shows what cfn-lint has.
+
+**In cfn-lint itself**, and so in editors that run it: `cfn-lint --append-rules scaleout_cfn.lint.cfn_lint_rules`, or
+`append_rules` in `.cfnlintrc`. There, rules of single templates alone are asked, and ids have the letter of their
+severity before them, by which cfn-lint tells it: S206, a warning, is WS206.
+
+**As a hook of pre-commit** (`.pre-commit-hooks.yaml`) and **as a step of GitHub Actions** (`action.yml`): name this
+repository, with the folders in `args`, or in `paths` a line each.
+
+A rule is a function in `scaleout_cfn/lint/rules`; this page is written by `python scripts/rules_table.py`, and the
+examples of `--explain` by `python scripts/rule_examples.py` from the cases that the rules are tested on.
 
 | rule | | what holds | source |
 |---|---|---|---|

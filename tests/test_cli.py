@@ -269,10 +269,10 @@ def test_lint_of_a_clean_folder_says_so(run: Run, here: Path) -> None:
         "",
         "1 templates; followed 0 of 0 nested stacks\n.: 0 errors, 0 warnings, 0 for information\n",
     )
-    result = run("lint", "--json", "--region", "us-east-1", "--region", "eu-central-1", ".")
+    result = run("lint", "--format", "json", "--region", "us-east-1", "--region", "eu-central-1", ".")
     assert (result.code, result.err) == (0, "")
     counts = {"errors": 0, "warnings": 0, "infos": 0}
-    seen = {"findings": [], "templates": 1, "followed": 0, "unfollowed": []}
+    seen = {"findings": [], "templates": ["a.yaml"], "followed": 0, "unfollowed": []}
     assert json.loads(result.out) == {"v": 1, **counts, **seen}
 
 
@@ -281,7 +281,7 @@ def test_lint_shows_each_finding_with_place_rule_and_cure(run: Run, here: Path) 
     (here / "a.yaml").write_text(GOOD + f"  Child: {child}\n", encoding="utf-8")
     (here / "b.yaml").write_text(GOOD + "Parameters: {Name: {Type: String, Default: a}}\n", encoding="utf-8")
     text = run("lint", ".")
-    as_json = run("lint", "--json", ".")
+    as_json = run("lint", "--format", "json", ".")
     assert text.code == as_json.code == 10
     found = json.loads(as_json.out)
     assert found["errors"] == sum(finding["severity"] == "error" for finding in found["findings"]) > 0

@@ -70,6 +70,15 @@ def test_the_set_agrees_with_itself(config: sc.Config) -> None:
 
 @every_config
 @given(config=configs())
+def test_no_template_breaks_a_rule_of_single_templates_when_it_is_linted_alone(config: sc.Config) -> None:
+    """As an editor or cfn-lint with our rules has them; those of how a set fits together (S1) are for the set."""
+    for name, template in templates(config).items():
+        alone = [finding for finding in check_set({name: template}) if not finding.rule.startswith("S1")]
+        assert not alone, "\n".join(map(str, alone))
+
+
+@every_config
+@given(config=configs())
 def test_the_console_s_form_asks_by_service_and_first_for_what_has_no_default(config: sc.Config) -> None:
     root = templates(config)["root.yaml"]
     form = root["Metadata"]["AWS::CloudFormation::Interface"]

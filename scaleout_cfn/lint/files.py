@@ -41,10 +41,10 @@ class Unfollowed(Struct, frozen=True, order=True):
 
 
 class Report(Struct, frozen=True):
-    """What was found, and how much of the set was seen: `followed` nested stacks, and those that were not."""
+    """What was found in which files, and how much of the set was seen: `followed` nested stacks, and the others."""
 
     findings: list[Finding]
-    templates: int
+    templates: list[str]
     followed: int
     unfollowed: list[Unfollowed]
 
@@ -103,7 +103,20 @@ def lint_files(*paths: Path | str, regions: Sequence[str] = ()) -> Report:
         if nested.child is None
     ]
     followed = len(stacks.nested) - len(unfollowed)
-    return Report(in_order([*own, *foreign]), len(sources), followed, sorted(unfollowed))
+    return Report(_told_once([*own, *foreign], sources), sorted(sources), followed, sorted(unfollowed))
+
+
+def _told_once(findings: list[Finding], sources: Mapping[str, Source]) -> list[Finding]:
+    """Findings in order, those of copies of a file with the first of them: CDK may write one template twice."""
+    first: dict[tuple[Any, ...], Finding] = {}
+    for finding in in_order(findings):
+        same = (sources[finding.file].raw, finding.line, finding.path, finding.rule, finding.message)
+        before = first.get(same)
+        if before is None or before.file == finding.file:
+            first[(*same, finding.file, finding.cure) if before else same] = finding
+        else:
+            first[same] = replace(before, copies=(*before.copies, finding.file))
+    return list(first.values())
 
 
 def findings_of(stacks: StackSet) -> Iterator[Finding]:

@@ -36,7 +36,9 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     failed = ""
     try:
-        for match in run_template_by_file_path(request["template"], config, _rules(tuple(config.append_rules)), False):
+        for match in run_template_by_file_path(
+            request["template"], config, _rules(_foreign(config.append_rules)), False
+        ):
             finding = {
                 "line": match.linenumber,
                 "path": ".".join(str(part) for part in getattr(match, "path", None) or ()),
@@ -56,14 +58,20 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
     return {"found": found, "failed": failed, "ignored": ignored, "mandatory": list(config.mandatory_checks)}
 
 
+def _foreign(rules: Sequence[str]) -> tuple[str, ...]:
+    """Rules that the settings add, but for ours: those are asked beside cfn-lint, of the whole set."""
+    return tuple(rule for rule in rules if rule != "scaleout_cfn.lint.cfn_lint_rules")
+
+
 @cache
-def _rules(folders: Sequence[str]) -> Any:
-    """The rules of some folders, loaded once."""
+def _rules(places: Sequence[str]) -> Any:
+    """The rules of some folders and modules, loaded once."""
     from cfnlint.rules import Rules
 
     rules = Rules()
-    for folder in folders:
-        rules.update(Rules.create_from_directory(folder))
+    for place in places:
+        folder = os.path.isdir(os.path.expanduser(place))
+        rules.update(Rules.create_from_directory(place) if folder else Rules.create_from_module(place))
     # Some hundred thousand objects that live as long as the process: no collection need look at them.
     gc.freeze()
     return rules

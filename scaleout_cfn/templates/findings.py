@@ -18,7 +18,8 @@ class Finding(Struct, frozen=True, order=True):
     `path` is the place as keys joined by dots, `Resources.Service.Properties.Parameters.VpcId`.
     `line` counts from 1 and is None where only the parsed template was at hand.
     `source` is the page that states what AWS or cfn-lint expects. `count` says how often it is true of the place,
-    `also` holds other paths of the file that are parts of the same mistake.
+    `also` holds other paths of the file that are parts of the same mistake, `copies` other files of the same bytes in
+    which it is, too.
     """
 
     file: str
@@ -31,6 +32,7 @@ class Finding(Struct, frozen=True, order=True):
     source: str
     count: int = 1
     also: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:
