@@ -326,6 +326,13 @@ class NewLoadBalancer(Section, frozen=True, kw_only=True, tag_field="kind", tag=
             le=100,
         ),
     ] = 5
+    zonal_shift: Annotated[
+        Literal["off", "shift", "autoshift"],
+        tunable(
+            "Whether requests may be led away from a zone: by whoever starts a zonal shift, or by AWS, too, which then"
+            " practises it each week."
+        ),
+    ] = "off"
     maintenance: Annotated[
         bool, tunable("Answer every request with a maintenance page, and 503, instead of asking a service.")
     ] = False

@@ -82,6 +82,10 @@ class Ec2Capacity(Section, frozen=True, kw_only=True, tag_field="kind", tag="ec2
         int, tunable("Time in which a new node must have registered with the cluster.", unit="minutes", ge=3, le=60)
     ] = 10
     scaling: Annotated[NodeScaling, tunable("The capacity provider's managed scaling.")] = NodeScaling()
+    zonal_shift: Annotated[
+        bool,
+        tunable("Let a zonal shift lead the group away from a zone: no node is launched there meanwhile, or replaced."),
+    ] = False
     warm_pool: Annotated[WarmPool | None, tunable("Nodes that stand by, On-Demand alone; by default none.")] = None
 
 

@@ -17,6 +17,7 @@ GAP: Final = "The emulator does not know"
 
 STUBS: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "AWS::ARCZonalShift::ZonalAutoshiftConfiguration": "is kept in the stack, but no traffic is ever shifted",
         "AWS::ApplicationAutoScaling::ScalableTarget": "is kept and can be read back, but nothing scales",
         "AWS::ApplicationAutoScaling::ScalingPolicy": "is kept and can be read back, but makes no alarm",
         "AWS::CloudFront::VpcOrigin": "is kept in the stack, but has no API",

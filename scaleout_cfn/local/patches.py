@@ -28,6 +28,7 @@ from scaleout_cfn.local.types import (
     protection,
     rds,
     waf,
+    zonal_shift,
 )
 
 __all__ = ["PATCHES", "Patch", "apply"]
@@ -286,6 +287,7 @@ PATCHES: Final = (
         autoscaling.warm_pools,
         (_TYPES, *(f"services.autoscaling.{name}" for name in ("_ACTION_MAP", "_asgs", "_error", "_p", "_xml"))),
     ),
+    Patch("zonal-autoshifts", zonal_shift.autoshifts, (_TYPES, f"{_ALB}._lb_attrs")),
     Patch(
         "iam-instance-profiles",
         iam.instance_profiles,

@@ -21,6 +21,9 @@ SURE = 20
 #: Services whose resources' names begin with the stack's, and the ARNs of these. S3 and ECR names are in small letters.
 #: Whatever is not here has names that CloudFormation does not choose, or cuts short, as a load balancer's.
 NAMES: Mapping[str, tuple[str, ...]] = {
+    # What is shifted is a load balancer.
+    # https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonapplicationrecoverycontroller-zonalshift.html
+    "arc-zonal-shift": ("arn:{partition}:elasticloadbalancing:{region}:{account}:loadbalancer/app/*",),
     "autoscaling": (
         "arn:{partition}:autoscaling:{region}:{account}:autoScalingGroup:*:autoScalingGroupName/{begins}*",
     ),

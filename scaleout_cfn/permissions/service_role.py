@@ -208,6 +208,8 @@ READING = re.compile("[a-z0-9-]+:(?:BatchGet|Describe|Get|List)[A-Za-z]*[*]?").f
 
 #: Types whose service makes itself a role in an account that is new to it.
 LINKED_ROLES = {
+    # https://docs.aws.amazon.com/r53recovery/latest/dg/using-service-linked-roles-zonal-autoshift.html
+    "AWS::ARCZonalShift::ZonalAutoshiftConfiguration": "practice-run.arc-zonal-shift.amazonaws.com",
     "AWS::ApplicationAutoScaling::ScalableTarget": "ecs.application-autoscaling.amazonaws.com",
     "AWS::AutoScaling::AutoScalingGroup": "autoscaling.amazonaws.com",
     # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-service-linked-roles.html
@@ -396,6 +398,7 @@ def _service(kind: str) -> str:
     service = kind.split("::")[1].lower()
     known = {
         "applicationautoscaling": "application-autoscaling",
+        "arczonalshift": "arc-zonal-shift",
         "certificatemanager": "acm",
         "elasticloadbalancingv2": "elasticloadbalancing",
     }

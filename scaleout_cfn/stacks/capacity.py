@@ -434,6 +434,11 @@ def _group(stack: Stack, pool: Pool, template: ec2.LaunchTemplate, subnets: Subn
             AutoScalingScheduledAction=AutoScalingScheduledAction(IgnoreUnmodifiedGroupSizeProperties=True),
         ),
     )
+    if settings.zonal_shift:
+        # https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-zonal-shift.html
+        group.AvailabilityZoneImpairmentPolicy = autoscaling.AvailabilityZoneImpairmentPolicy(
+            ZonalShiftEnabled=True, ImpairedZoneHealthCheckBehavior="IgnoreUnhealthy"
+        )
     if settings.min_nodes:
         group.CreationPolicy = CreationPolicy(ResourceSignal=ResourceSignal(Count=settings.min_nodes, Timeout=timeout))
     return stack.add(group)

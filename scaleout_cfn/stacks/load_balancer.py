@@ -66,6 +66,10 @@ def build(
         "routing.http2.enabled": True,
         "access_logs.s3.enabled": settings.access_logs,
     }
+    if settings.zonal_shift != "off":
+        # Cross-zone load balancing may stay on.
+        # https://docs.aws.amazon.com/r53recovery/latest/dg/arc-zonal-shift.resource-types.app-load-balancers.html
+        attributes["zonal_shift.config.enabled"] = True
     balancer = elb.LoadBalancer(
         "LoadBalancer",
         Type="application",
@@ -137,7 +141,7 @@ def build(
                 )
             )
     full_name = LoadBalancerName(balancer.get_att("LoadBalancerFullName"))
-    error_share(
+    errors = error_share(
         stack,
         "LoadBalancerErrors",
         "HTTPCode_ELB_5XX_Count",
@@ -146,6 +150,10 @@ def build(
         settings.error_percent,
         topic,
     )
+    if settings.zonal_shift == "autoshift":
+        from scaleout_cfn.stacks.autoshift import shift_by_itself  # here, for most sets have none
+
+        shift_by_itself(stack, balancer, errors)
     return Outputs(
         SecurityGroupId(group.ref()),
         full_name,

@@ -618,6 +618,26 @@ def _a_vpc_origin_leads_to_a_load_balancer_that_is_there(account: Account) -> bo
     return bool(made["Id"].startswith("vo_") and gone and nowhere["StackStatus"] == "ROLLBACK_COMPLETE")
 
 
+@probe("zonal-autoshifts")
+def _a_load_balancer_is_shifted_by_itself_only_where_it_may_be(account: Account) -> bool:
+    def shifting(enabled: str) -> sets.Template:
+        attributes = [{"Key": "zonal_shift.config.enabled", "Value": enabled}]
+        shift = {"ResourceIdentifier": {"Ref": "Balancer"}, "ZonalAutoshiftStatus": "ENABLED"}
+        return {
+            "Balancer": {
+                "Type": "AWS::ElasticLoadBalancingV2::LoadBalancer",
+                "Properties": {"LoadBalancerAttributes": attributes},
+            },
+            "It": {"Type": "AWS::ARCZonalShift::ZonalAutoshiftConfiguration", "Properties": shift},
+        }
+
+    stack = helpers.stand(account, shifting("true"), {"It": {"Ref": "It"}, "Of": {"Ref": "Balancer"}})
+    made = helpers.outputs(stack)
+    gone = helpers.delete(account, stack["StackId"])["StackStatus"] == "DELETE_COMPLETE"
+    other = helpers.stand(account, shifting("false"), name="other")
+    return bool(made["It"] == made["Of"] and gone and other["StackStatus"] == "ROLLBACK_COMPLETE")
+
+
 @probe("given-secrets")
 def _a_secret_that_somebody_stands_in_for_is_read(account: Account) -> bool:
     secret = "arn:aws:secretsmanager:eu-west-1:210987654321:secret:shop/oidc-AbCdEf"
