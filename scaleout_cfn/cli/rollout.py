@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
 from scaleout_cfn.cli.options import service_option
-from scaleout_cfn.cli.work import Work, adopt_option, aws_command, timeout_option
+from scaleout_cfn.cli.rollback import consent, yes_option
+from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option
 from scaleout_cfn.config.units import name_of
 from scaleout_cfn.deploy.live import require
 from scaleout_cfn.deploy.messages import Note, Outcome
 from scaleout_cfn.deploy.outcome import code_of
 from scaleout_cfn.deploy.services import logs as lines
+from scaleout_cfn.deploy.services import promote
 from scaleout_cfn.deploy.services import restart as steps
 from scaleout_cfn.deploy.services import service as services
 from scaleout_cfn.deploy.services.history import history_of, tell_history
@@ -27,24 +30,42 @@ def _of(service: str) -> tuple[str, ...]:
     return ("--service", service) if service else ()
 
 
+def _check(options: Options, **given: Any) -> None:
+    """What goes together, before anything is asked of AWS."""
+    for name in ("yes", "adopt"):
+        if given[name] and given["what"] not in ("continue", "back"):
+            raise UsageError(f"--{name}: goes with `rollout continue` and `rollout back`, the rest changes nothing")
+
+
 @click.command()
-@aws_command()
+@aws_command(check=_check)
 @service_option
+@yes_option
+@adopt_option
 @timeout_option
-@click.argument("what", type=click.Choice(["history"]), required=False, metavar="[history]")
-def rollout(work: Work, service: str, timeout_min: float | None, what: str | None) -> Outcome:
+@click.argument(
+    "what", type=click.Choice(["history", "continue", "back"]), required=False, metavar="[history|continue|back]"
+)
+def rollout(work: Work, service: str, yes: bool, adopt: bool, timeout_min: float | None, what: str | None) -> Outcome:
     """Watch the newest deployment of each service until it has ended, and change nothing.
 
-    It shows tasks old and new, their health, the failures that the circuit breaker counts, and the load balancer's
-    targets.
+    It shows tasks old and new, their health, the failures that the circuit breaker counts, the load balancer's targets
+    and the alarms that watch it. Where traffic moves between two target groups, also its share, the weights of the
+    rule, and until when it stays so; where the deployment waits at a pause, until when it does, and what ECS does then.
 
-    Exits with 0 once the new versions run, 4 when ECS gave one up. Ctrl-C stops watching, and the deployment goes on.
+    `rollout continue` lets a deployment go on from its pause, and watches it to its end or to the next pause. `rollout
+    back` takes one that runs back to the version before. Of several services the one that waits, or runs, is meant.
 
-    `rollout history` shows the newest twenty deployments of each service instead, as far back as ECS keeps them: which
-    image each brought, how long it served, and why it ended.
+    `rollout history` shows the newest twenty deployments of each service, as far back as ECS keeps them: which image
+    each brought, how long it served, and why it ended.
+
+    Exits with 0 once the new versions run (after `back`: the old one), 4 when ECS gave one up, 9 at a further pause.
+    Ctrl-C stops watching, and the deployment goes on.
 
     \b
       scaleout-cfn rollout --service web
+      scaleout-cfn rollout continue
+      scaleout-cfn rollout back --service web --yes
       scaleout-cfn rollout history --json
     """
     if what == "history":
@@ -55,6 +76,10 @@ def rollout(work: Work, service: str, timeout_min: float | None, what: str | Non
         return tell_history(pasts, datetime.now(UTC), work.view.tell)
     end = work.patience(timeout_min).end(work.aws.pace)
     try:
+        if what:
+            answer = promote.carry_on if what == "continue" else promote.take_back
+            where, tell, agreed = (work.aws, work.stack_name, service), work.view.tell, consent(work, yes)
+            return answer(*where, tell, agreed, end=end, environment=work.environment, adopt=adopt)
         watched = services.asked_for(work.aws, require(work.aws, work.stack_name), service)
         return services.follow_rollouts(work.aws, watched, work.view.tell, end=end)
     except KeyboardInterrupt as stop:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias
 
@@ -17,15 +17,18 @@ __all__ = [
     "Blocked",
     "Exit",
     "Fact",
+    "Hook",
     "Message",
     "Note",
     "Outcome",
     "Planned",
+    "Revision",
     "Rollout",
     "Started",
     "Tell",
     "Uploaded",
     "Watched",
+    "left",
     "span",
 ]
 
@@ -77,8 +80,37 @@ class Watched:
 
 
 @dataclass(frozen=True)
+class Hook:
+    """What a deployment waits for: kind PAUSE is somebody's answer, AWS_LAMBDA the function `target`. At `until` ECS
+    does `otherwise`: CONTINUE or ROLLBACK."""
+
+    id: str
+    kind: str
+    status: str
+    target: str = ""
+    until: datetime | None = None
+    otherwise: str = ""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A version in an ECS deployment, the new one or what was there: its tasks, and the percent of production and of
+    test traffic that ECS gives it."""
+
+    role: Literal["new", "old"]
+    arn: str
+    running: int = 0
+    pending: int = 0
+    desired: int = 0
+    traffic: float | None = None
+    tests: float | None = None
+
+
+@dataclass(frozen=True)
 class Rollout:
-    """An ECS deployment: its state, tasks, and why it is not further. `name` is what the set calls the service."""
+    """An ECS deployment: its state, tasks, and why it is not further. `name` is what the set calls the service, and
+    `deployment` the deployment's ARN. `until` is about when the time ends that a version is given before more traffic
+    moves or the old tasks go. `alarms` watch it, `ringing` are those that went off."""
 
     name: str
     service: str
@@ -90,6 +122,28 @@ class Rollout:
     failed: int = 0
     threshold: int = 0
     reason: str = ""
+    deployment: str = ""
+    strategy: str = ""
+    revisions: tuple[Revision, ...] = ()
+    hooks: tuple[Hook, ...] = ()
+    until: datetime | None = None
+    alarms: tuple[str, ...] = ()
+    ringing: tuple[str, ...] = ()
+
+    @property
+    def shifts(self) -> bool:
+        """Whether traffic moves from the old tasks to the new ones, instead of tasks taking each other's place."""
+        return self.strategy not in ("", "ROLLING")
+
+    @property
+    def paused(self) -> tuple[Hook, ...]:
+        """The pauses that wait for somebody's answer."""
+        return tuple(hook for hook in self.hooks if hook.kind == "PAUSE" and hook.status == "AWAITING_ACTION")
+
+    @property
+    def new(self) -> Revision | None:
+        """The version that it brings, where ECS tells."""
+        return next((revision for revision in self.revisions if revision.role == "new"), None)
 
 
 @dataclass(frozen=True)
@@ -178,3 +232,9 @@ def span(start: datetime, end: datetime) -> str:
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     return f"{days} d {hours} h" if days else f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def left(until: datetime, now: datetime) -> str:
+    """12:30:00Z, 9 min left; with the day where it is another one."""
+    day = f"{until.astimezone(UTC):%Y-%m-%d} " if until.astimezone(UTC).date() != now.astimezone(UTC).date() else ""
+    return f"{day}{until.astimezone(UTC):%H:%M:%SZ}, {span(now, until)} left"

@@ -57,6 +57,8 @@ def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = ""
                 "application-autoscaling:DescribeScheduledActions",
                 "autoscaling:DescribeAutoScalingGroups",
                 "ecs:DescribeTaskDefinition",
+                "elasticloadbalancing:DescribeListeners",
+                "elasticloadbalancing:DescribeRules",
                 "elasticloadbalancing:DescribeTargetHealth",
                 "logs:DescribeLogGroups",
             ],
@@ -78,6 +80,11 @@ def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = ""
             [scope.arn("arn:{partition}:iam::{account}:role/aws-service-role/ecs.amazonaws.com/*")],
         ),
         allow("UpdateServices", ["ecs:UpdateService"], [service]),
+        allow(
+            "AnswerDeployments",
+            ["ecs:ContinueServiceDeployment", "ecs:StopServiceDeployment"],
+            [service.replace(":service/", ":service-deployment/")],
+        ),
         allow(
             "ScaleServices",
             [

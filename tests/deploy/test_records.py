@@ -16,10 +16,12 @@ from scaleout_cfn.deploy.changes.plan import Change, Plan, Property
 from scaleout_cfn.deploy.messages import (
     Blocked,
     Fact,
+    Hook,
     Message,
     Note,
     Outcome,
     Planned,
+    Revision,
     Rollout,
     Started,
     Uploaded,
@@ -34,7 +36,14 @@ CHECK = jsonschema.Draft202012Validator(SCHEMA)
 
 def made(kind: type[Any]) -> Any:
     """A value of a dataclass: each field of the type that it says."""
-    texts = {"str": "x", "int": 1, "float": 1.0, "bool": True, "datetime": datetime(2026, 11, 1, tzinfo=UTC)}
+    texts = {
+        "Literal['new', 'old']": "new",
+        "str": "x",
+        "int": 1,
+        "float": 1.0,
+        "bool": True,
+        "datetime": datetime(2026, 11, 1, tzinfo=UTC),
+    }
     values = {
         field.name: texts[str(field.type)]
         for field in dataclasses.fields(kind)
@@ -54,7 +63,7 @@ MESSAGES: dict[str, Message] = {
     "plan": Planned(PLAN),
     "blocked": Blocked({"Data/Table": "would be replaced"}),
     "event": Watched("UPDATE_IN_PROGRESS", (EVENT,), Progress(1, 2, ("Data/Table",)), 1.0),
-    "rollout": Rollout("web", "arn:web", "IN_PROGRESS"),
+    "rollout": Rollout("web", "arn:web", "IN_PROGRESS", revisions=(made(Revision),), hooks=(made(Hook),)),
     "note": Note("a word", "warning"),
     "status": Fact("status", ("one",), {"url": "https://example.com"}),
     "result": Outcome("done", "web: updated", cause=EVENT, outputs={"Url": "x"}, next=Next("status")),

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-revision.htm
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import name_in
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell, span
 from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS
-from scaleout_cfn.deploy.services.service import LiveService
+from scaleout_cfn.deploy.services.service import LiveService, own_image, revisions_of
 from scaleout_cfn.errors import Next
 
 __all__ = ["Past", "history_of", "tell_history"]
@@ -54,7 +54,7 @@ def history_of(aws: Aws, service: LiveService) -> tuple[list[Past], int]:
     answer = aws.read("ecs", "describe_service_deployments", serviceDeploymentArns=arns)
     described = {raw["serviceDeploymentArn"]: raw for raw in answer.get("serviceDeployments", [])}
     shown = [{**raw, **described.get(raw["serviceDeploymentArn"], {})} for raw in newest]
-    revisions = _revisions(aws, {_target(raw) for raw in shown} - {""})
+    revisions = revisions_of(aws, map(_target, shown))
     return _with_spans([_past(service, raw, revisions) for raw in shown]), len(listed)
 
 
@@ -62,19 +62,9 @@ def _target(raw: Mapping[str, Any]) -> str:
     return str(raw.get("targetServiceRevision", {}).get("arn") or raw.get("targetServiceRevisionArn", ""))
 
 
-def _revisions(aws: Aws, arns: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    """The versions by ARN, without those that ECS has forgotten."""
-    asked = sorted(arns)
-    if not asked:
-        return {}
-    answer = aws.read("ecs", "describe_service_revisions", serviceRevisionArns=asked)
-    return {raw["serviceRevisionArn"]: raw for raw in answer.get("serviceRevisions", [])}
-
-
 def _past(service: LiveService, raw: Mapping[str, Any], revisions: Mapping[str, Mapping[str, Any]]) -> Past:
     revision = revisions.get(_target(raw), {})
-    images = revision.get("containerImages", [])
-    own = next((each for each in images if each.get("containerName") == service.name), images[0] if images else {})
+    own = own_image(revision, service.name)
     return Past(
         name=service.name,
         state=raw.get("status", ""),

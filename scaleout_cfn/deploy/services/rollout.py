@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -11,7 +12,7 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import SERVICE, cluster_in, name_in
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Resource
-from scaleout_cfn.deploy.messages import Note, Rollout, Tell
+from scaleout_cfn.deploy.messages import Hook, Note, Revision, Rollout, Tell
 from scaleout_cfn.errors import AccessError, ApiError
 
 __all__ = ["DEPLOYMENTS", "Declared", "described", "health_of", "newest_of", "rollout", "services_in", "verify"]
@@ -104,7 +105,7 @@ def newest_of(aws: Aws, name: str, service: Mapping[str, Any]) -> Rollout:
         arn = max(listed, key=lambda raw: str(raw.get("createdAt", "")))["serviceDeploymentArn"]
         answer = aws.once("ecs", "describe_service_deployments", serviceDeploymentArns=[arn])
         newest = (answer.get("serviceDeployments") or [{}])[0]
-    breaker = newest.get("deploymentCircuitBreaker", {})
+    breaker, alarms = newest.get("deploymentCircuitBreaker", {}), newest.get("alarms", {})
     return Rollout(
         name=name,
         service=service_arn,
@@ -118,7 +119,62 @@ def newest_of(aws: Aws, name: str, service: Mapping[str, Any]) -> Rollout:
         reason=newest.get("rollback", {}).get("reason")
         or newest.get("statusReason")
         or primary.get("rolloutStateReason", ""),
+        deployment=newest.get("serviceDeploymentArn", ""),
+        strategy=newest.get("deploymentConfiguration", {}).get("strategy", ""),
+        revisions=tuple(_revisions(newest)),
+        hooks=tuple(_hooks(newest)),
+        until=_baked(newest),
+        alarms=tuple(alarms.get("alarmNames", [])),
+        ringing=tuple(alarms.get("triggeredAlarmNames", [])),
     )
+
+
+def _revisions(deployment: Mapping[str, Any]) -> Iterator[Revision]:
+    """The versions of a deployment, the new one first."""
+    new, old = deployment.get("targetServiceRevision"), deployment.get("sourceServiceRevisions", [])
+    for raw in [*([new] if new else []), *old]:
+        yield Revision(
+            role="new" if raw is new else "old",
+            arn=raw.get("arn", ""),
+            running=raw.get("runningTaskCount", 0),
+            pending=raw.get("pendingTaskCount", 0),
+            desired=raw.get("requestedTaskCount", 0),
+            traffic=raw.get("requestedProductionTrafficWeight"),
+            tests=raw.get("requestedTestTrafficWeight"),
+        )
+
+
+def _hooks(deployment: Mapping[str, Any]) -> Iterator[Hook]:
+    """https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-lifecycle-hooks.html"""
+    for raw in deployment.get("lifecycleHookDetails", []):
+        yield Hook(
+            id=raw.get("hookId", ""),
+            kind=raw.get("targetType", ""),
+            status=raw.get("status", ""),
+            target=raw.get("targetArn", ""),
+            until=raw.get("expiresAt"),
+            otherwise=raw.get("timeoutAction", ""),
+        )
+
+
+def _baked(deployment: Mapping[str, Any]) -> datetime | None:
+    """About when the time ends that a version is given. ECS does not tell: it is counted from the last change that it
+    tells of, and so where that is a later one, too late.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
+    """
+    settings, since = deployment.get("deploymentConfiguration", {}), deployment.get("updatedAt")
+    given = deployment.get("targetServiceRevision", {}).get("requestedProductionTrafficWeight")
+    if deployment.get("status") != "IN_PROGRESS" or not since:
+        return None
+    if deployment.get("lifecycleStage") == "BAKE_TIME":
+        minutes = settings.get("bakeTimeInMinutes")
+    elif given and given < 100:
+        canary, linear = (settings.get(f"{kind}Configuration", {}) for kind in ("canary", "linear"))
+        minutes = canary.get("canaryBakeTimeInMinutes") or linear.get("stepBakeTimeInMinutes")
+    else:
+        minutes = None
+    return since + timedelta(minutes=minutes) if minutes else None
 
 
 def health_of(aws: Aws, group_arn: str, *words: str) -> Counter[str]:

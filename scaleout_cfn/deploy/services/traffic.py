@@ -1,0 +1,97 @@
+"""Where the rules of a service lead whose deployments move traffic between two target groups. Reads only.
+
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/alb-resources-for-blue-green.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scaleout_cfn.aws.client import Aws
+
+__all__ = ["Traffic", "groups_of", "production_rules", "traffic_of", "weights_in"]
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """The weights of the production rules, by the ARN of the target group, and by what the test rule tells requests."""
+
+    weights: Mapping[str, int] = field(default_factory=dict)
+    test: str = ""
+
+
+def production_rules(service: Mapping[str, Any]) -> dict[str, str]:
+    """The production rules that ECS moves of a service of DescribeServices, each with its test rule or nothing."""
+    return {
+        rule: advanced.get("testListenerRule", "")
+        for balancer in service.get("loadBalancers", [])
+        if (advanced := balancer.get("advancedConfiguration")) and (rule := advanced.get("productionListenerRule"))
+    }
+
+
+def groups_of(service: Mapping[str, Any]) -> Iterator[str]:
+    """The ARNs of a service's target groups, each with the one beside it."""
+    for balancer in service.get("loadBalancers", []):
+        beside = balancer.get("advancedConfiguration", {}).get("alternateTargetGroupArn")
+        yield from (arn for arn in (balancer.get("targetGroupArn"), beside) if arn)
+
+
+def traffic_of(aws: Aws, service: Mapping[str, Any]) -> Traffic:
+    """The weights of a service of DescribeServices as they are now; nothing is asked where ECS moves no rule of it.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeRules.html
+    """
+    rules = production_rules(service)
+    # A Network Load Balancer has listeners in their place.
+    asked = [arn for arn in (*rules, *rules.values()) if ":listener-rule/" in arn]
+    if not asked:
+        return Traffic()
+    weights: dict[str, int] = {}
+    test = ""
+    for raw in aws.once("elbv2", "describe_rules", RuleArns=asked)["Rules"]:
+        if raw.get("RuleArn") in rules:
+            weights |= weights_in(raw["Actions"])
+        else:
+            test = _told_by(aws, raw, next(iter(rules)))
+    return Traffic(weights, test)
+
+
+def weights_in(actions: object) -> dict[str, int]:
+    """The weights of the target groups that actions forward to, of a rule as ELB has it or a template. A group that is
+    not given as text is left out."""
+    weights: dict[str, int] = {}
+    for action in actions if isinstance(actions, list) else []:
+        forward = action.get("ForwardConfig") or {}
+        tuples = forward.get("TargetGroups") or [{"TargetGroupArn": action.get("TargetGroupArn")}]
+        for entry in tuples:
+            if isinstance(arn := entry.get("TargetGroupArn"), str):
+                # Of a single group no weight counts: it gets everything.
+                weights[arn] = int(entry.get("Weight", 1)) if len(tuples) > 1 else 1
+    return weights
+
+
+def _told_by(aws: Aws, rule: Mapping[str, Any], production: str) -> str:
+    """What a request needs to be a test of the new version."""
+    words = []
+    for condition in rule.get("Conditions", []):
+        header = condition.get("HttpHeaderConfig")
+        if header:
+            words.append(f"the header {header['HttpHeaderName']}: {' or '.join(header['Values'])}")
+        elif query := condition.get("QueryStringConfig"):
+            pairs = (f"{pair.get('Key', '')}={pair['Value']}".lstrip("=") for pair in query["Values"])
+            words.append(f"the query {' or '.join(pairs)}")
+    listener, other = (_listener_of(arn) for arn in (rule["RuleArn"], production))
+    if listener != other:
+        described = aws.once("elbv2", "describe_listeners", ListenerArns=[listener])["Listeners"]
+        words.insert(0, f"port {described[0]['Port']}")
+    return " and ".join(words)
+
+
+def _listener_of(rule: str) -> str:
+    """The listener in the ARN of a rule.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
+    """
+    return rule.replace(":listener-rule/", ":listener/").rpartition("/")[0]
