@@ -16,10 +16,11 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from troposphere import AWSHelperFn, AWSObject, GetAtt, Output, Parameter, Ref, Template
+from troposphere import AWSHelperFn, AWSObject, BaseAWSObject, GetAtt, Output, Parameter, Ref, Template
 from troposphere.cloudformation import Stack as NestedStack
 
 from scaleout_cfn.config.tunables import Section
+from scaleout_cfn.construction import construct
 from scaleout_cfn.errors import WiringError
 from scaleout_cfn.parameters import asked, name_of
 from scaleout_cfn.values import Value
@@ -31,6 +32,8 @@ O = TypeVar("O")
 P = ParamSpec("P")
 R = TypeVar("R", bound=AWSObject)
 V = TypeVar("V", bound=Value)
+
+BaseAWSObject.__init__ = construct  # type: ignore[method-assign]
 
 #: Written into TemplateURL while composing; `render` puts the form that is asked for in its place.
 UNRENDERED = "https://unrendered.invalid/"
