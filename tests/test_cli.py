@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import pytest
 
 import scaleout_cfn.cli.render as render_command
 from scaleout_cfn.cli import COMMANDS, cli, main
+from scaleout_cfn.cli.examples import EXAMPLES
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config
 from scaleout_cfn.config.file import load
@@ -250,6 +252,43 @@ def test_check_of_a_folder_that_is_not_there_shows_all(run: Run, here: Path) -> 
     assert files(here) == {}
 
 
+# --- help
+
+
+def commands(group: click.Group = cli, words: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The words of every command."""
+    context = click.Context(group)
+    found = []
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        found += commands(command, (*words, name)) if isinstance(command, click.Group) else [(*words, name)]
+    return found
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_the_help_of_each_command_has_an_example_that_can_be_parsed(run: Run, words: tuple[str, ...]) -> None:
+    shown = run(*words, "--help")
+    assert shown.code == 0
+    lines = re.findall(r"^ {4,}scaleout-cfn (\S.*?)(?:  .*)?$", shown.out, re.M)
+    assert lines, shown.out
+    for line in lines:
+        args = shlex.split(line.partition(" > ")[0])
+        group: click.Group = cli
+        assert tuple(args[: len(words)]) == words
+        while True:
+            name, command, args = group.resolve_command(click.Context(group), args)
+            assert command is not None
+            if not isinstance(command, click.Group) or (not args and command.invoke_without_command):
+                break
+            group = command
+        command.make_context(name, args)
+
+
+def test_examples_are_of_commands_that_are_there() -> None:
+    assert set(EXAMPLES) <= {" ".join(words) for words in commands()}
+
+
 # --- lint
 
 GOOD = "AWSTemplateFormatVersion: '2010-09-09'\nResources:\n  Topic:\n    Type: AWS::SNS::Topic\n"
@@ -341,7 +380,12 @@ def test_the_version_is_that_of_the_package(run: Run) -> None:
         version = importlib.metadata.version("scaleout-cfn")
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("scaleout-cfn is not installed here")
-    assert run("--version") == (0, f"scaleout-cfn {version}\n", "")
+    result = run("--version")
+    assert (result.code, result.err) == (0, "")
+    first, python, *packages = result.out.splitlines()
+    assert first == f"scaleout-cfn {version}"
+    assert python.startswith("Python 3.")
+    assert f"troposphere {importlib.metadata.version('troposphere')}" in packages
 
 
 # --- bad input

@@ -84,7 +84,12 @@ class _Lazy(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         try:
-            return super().resolve_command(ctx, args)
+            name, command, rest = super().resolve_command(ctx, args)
+            if name and command and {"-h", "--help"}.intersection(rest):
+                from scaleout_cfn.cli.examples import add_examples  # only for who asks
+
+                add_examples(command, name)
+            return name, command, rest
         except click.UsageError as error:
             import difflib
 
@@ -96,15 +101,27 @@ class _Lazy(click.Group):
 
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        import platform
+        from contextlib import suppress
+        from importlib.metadata import PackageNotFoundError, version
 
         click.echo(f"scaleout-cfn {version('scaleout-cfn')}")
+        # What a report of a fault has to tell.
+        click.echo(f"Python {platform.python_version()} on {platform.system()} {platform.machine()}")
+        for package in ("troposphere", "awacs", "boto3", "cfn-lint", "numpy", "ministack"):
+            with suppress(PackageNotFoundError):  # the last two are extras
+                click.echo(f"{package} {version(package)}")
         ctx.exit()
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Print the version, and those of what it stands on.",
 )
 def cli() -> None:
     """CloudFormation stack sets for an auto-scaling HTTP service on Amazon ECS."""

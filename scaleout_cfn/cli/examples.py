@@ -1,0 +1,101 @@
+"""Examples in the help of each command: a line, and what it is for. The tests parse each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import click
+
+__all__ = ["EXAMPLES", "add_examples"]
+
+EXAMPLES: Mapping[str, Mapping[str, str]] = {
+    "init": {
+        "init": "the defaults, in scaleout.toml",
+        "init --short --services web,api:internal,mailer:worker --capacity fargate": "three services on Fargate",
+        "init --profile hardened prod.toml": "what a review of its security asks for",
+    },
+    "schema": {"schema > scaleout.schema.json": "beside the config, for editors"},
+    "render": {
+        "render": "scaleout.toml, or the defaults, into templates_out",
+        "render -c shop.toml --env prod -o out": "an environment of a config",
+        "render --set services.web.scaling.max_tasks=40": "one number for this run",
+        "render --check": "in CI: exits with 3 where the folder is not what the config gives",
+    },
+    "graph": {"graph": "of templates_out", "graph out > stacks.mmd": "of another folder"},
+    "schedules": {
+        "schedules": "the next fourteen days, in your time zone",
+        "schedules --from 2026-10-20 --timezone Europe/Berlin": "over a change of the clocks",
+    },
+    "bootstrap": {
+        "bootstrap": "the bucket that `deploy` looks for",
+        "bootstrap --bucket shop-templates": "another name",
+    },
+    "deploy": {
+        "deploy --local": "a rehearsal on this machine, without an account",
+        "deploy --build webapp": "build, push and deploy",
+        "deploy --image web=1.4.2 --yes": "an image that is in the repository, by its tag",
+        "deploy --env prod --revert-drift": "and set back what was changed by hand",
+    },
+    "diff": {"diff": "of the config", "diff --image web=1.4.2": "of an image"},
+    "plan": {"plan --json": "for whoever approves it, with the ARN for `apply`"},
+    "apply": {
+        "apply arn:aws:cloudformation:eu-west-1:111122223333:changeSet/scaleout-1/5f8c": "what `plan` printed",
+    },
+    "publish": {"publish --image web=1.4.2": "prints the console's link"},
+    "status": {"status": "once", "status --watch": "until Ctrl-C", "status --service web --json": "for a program"},
+    "events": {"events --failed": "what failed in the newest operation", "events --follow": "until it has ended"},
+    "outputs": {"outputs --json": "of all services", "outputs --service web": "of one"},
+    "diagnose": {"diagnose": "after a deployment that failed", "diagnose --service web": "of one service"},
+    "image build": {
+        "image build": "the folder that is called like the service, or webapp",
+        "image build shop --service web -- --build-arg VERSION=1.4.2": "with arguments for the builder",
+    },
+    "image list": {"image list": "newest first, and which of them runs"},
+    "image push": {"image push shop:1.4.2": "an image that this machine has"},
+    "logs": {"logs --service web": "of the last hour", "logs --follow": "until Ctrl-C"},
+    "exec": {"exec --service web": "a shell", "exec -- /bin/ls /app": "a command"},
+    "run": {"run --service web -- python -m shop.migrate": "a migration, by the image that is deployed"},
+    "jobs list": {"jobs list": "the next runs, and the last"},
+    "jobs run": {"jobs run nightly": "now"},
+    "rollback": {
+        "rollback": "after a deployment that failed and stayed",
+        "rollback --skip WebService/Service": "leave what cannot be rolled back",
+    },
+    "cancel": {"cancel": "an update that runs"},
+    "destroy": {"destroy": "asks first", "destroy --env staging --yes": "in CI"},
+    "doctor": {"doctor": "before the first deployment"},
+    "policies": {"policies": "a policy for each command, as files"},
+    "ci github": {"ci github --service web > .github/workflows/deploy-web.yml": "of one service"},
+    "simulate": {
+        "simulate --traffic flash-crowd --task-rps 50": "a made-up crowd",
+        "simulate --csv requests.csv --task-rps 50 --html report.html": "your own, as a report",
+        "simulate --access-log access.log.gz --measure http://localhost:8080/": "measured, not told",
+    },
+    "compare": {
+        "compare templates_out other.toml --traffic seed-load-test --task-rps 100": "two sets, profiles, and others",
+    },
+    "advise": {
+        "advise --csv requests.csv --task-rps 50 --allow 0.01 -o advised.toml": "an overlay of the cheapest settings",
+    },
+    "figures": {"figures": "what the model is held to"},
+    "prices refresh": {"prices refresh prices.json --region eu-west-1": "for --prices"},
+    "prices show": {"prices show > prices.json": "to be edited"},
+}
+"""By the words of a command: command lines without the program's name, and what each is for."""
+
+
+def add_examples(command: click.Command, words: str) -> click.Command:
+    """The command with its examples below its options; of a group, those of its commands too."""
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            add_examples(child, f"{words} {name}")
+    lines = EXAMPLES.get(words)
+    if lines and not command.epilog:
+        width = max(map(len, lines))
+        # A line of its own each, however wide: a command that is broken in two is none.
+        shown = [
+            f"  scaleout-cfn {line:{width}}  {what}" if width < 50 else f"  {what}:\n    scaleout-cfn {line}"
+            for line, what in lines.items()
+        ]
+        command.epilog = "\b\nExamples:\n" + "\n".join(shown)
+    return command
