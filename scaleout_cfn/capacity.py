@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from scaleout_cfn.config import Config, Ec2Capacity, Scaling, Schedule
+from scaleout_cfn.config import Config, Ec2Capacity, Rolling, Scaling, Schedule
 from scaleout_cfn.config.units import JobUnit, Unit, jobs_of, units, with_stand_ins
 from scaleout_cfn.errors import SetError
 
@@ -84,6 +84,8 @@ class Demand(Struct, frozen=True):
     max_tasks: int
     minimum_healthy_percent: int
     maximum_percent: int
+    #: Whether a deployment starts as many tasks again before it stops any, as all but a rolling one do.
+    doubles: bool = False
     host_port_static: bool = False
     gpus: int = 0
     #: Name of its section in the config.
@@ -209,6 +211,8 @@ def most_tasks(demand: Demand, supply: Supply) -> int:
     The number of tasks in `demand` does not matter. Raises UnknownInstanceType.
     """
     places = supply.max_nodes * tasks_per_node(_smallest(demand, supply), demand)
+    if demand.doubles:
+        return places // 2
     return places if places >= _places_needed(demand, places) else max(0, places - 1)
 
 
@@ -231,14 +235,15 @@ def nodes_needed(type: InstanceType, demands: Sequence[Demand], daemons: Sequenc
                 return None
             left -= placed
             nodes.append(fresh)
-    starts_first = [
-        (number, demand)
-        for number, demand in enumerate(demands)
-        if demand.max_tasks and _places_needed(demand, demand.max_tasks) > demand.max_tasks
-    ]
-    # One deployment at a time: each finds its place on the nodes as they are, or on one more.
-    fit = all(any(_place(dict(node), number, demand, 1) for node in nodes) for number, demand in starts_first)
-    return len(nodes) if fit else len(nodes) + 1
+    # One deployment at a time: each finds its place on the nodes as they are, and on more where they are too few.
+    more = 0
+    for number, demand in enumerate(demands):
+        left = _places_needed(demand, demand.max_tasks) - demand.max_tasks if demand.max_tasks else 0
+        for node in nodes:
+            left -= _place(dict(node), number, demand, left)
+        each = places_beside(type, demand, daemons)
+        more = max(more, _up(left, each) if left else 0)
+    return len(nodes) + more
 
 
 def places_beside(type: InstanceType, demand: Demand, others: Sequence[Demand]) -> int:
@@ -377,6 +382,8 @@ def _room(demand: Demand, supply: Supply) -> list[Problem]:
         if needed > tasks
         else ""
     )
+    if demand.doubles:
+        spare = ", and as many again during a deployment, for deployment.strategy is not rolling,"
     message = (
         f"{demand.most_key}: {count(tasks, 'task')} of {_size(demand)}{spare} need"
         f" {_up(needed, each)} {type.name}, {each} a node by {binding_limit(type, demand)} ({_why(type, demand)});"
@@ -425,10 +432,12 @@ def _healthy(demand: Demand, tasks: int) -> int:
 
 
 def _places_needed(demand: Demand, tasks: int) -> int:
-    """Room for the most tasks, and for one more where a deployment may not stop one before it starts one.
+    """Room for the most tasks, and for those that a deployment starts before it stops one: one more, or all again.
 
     With fewer tasks it may have to start one first too, but then there is room: what the missing task leaves.
     """
+    if demand.doubles:
+        return 2 * tasks
     return tasks + 1 if _healthy(demand, tasks) == tasks else tasks
 
 
@@ -537,6 +546,7 @@ def demand_of(unit: Unit) -> Demand:
     """What a service asks of its nodes. A schedule may ask for more, or for less, than its bounds at other times."""
     settings = unit.settings
     bounds: list[Scaling | Schedule] = [settings.scaling, *settings.scaling.schedules]
+    rolling = settings.deployment if isinstance(settings.deployment, Rolling) else Rolling()
     return Demand(
         service=unit.stands_in_for or unit.name,
         stands_in=bool(unit.stands_in_for),
@@ -545,8 +555,9 @@ def demand_of(unit: Unit) -> Demand:
         network_mode=unit.network_mode,
         min_tasks=min(bound.min_tasks for bound in bounds),
         max_tasks=max(bound.max_tasks for bound in bounds),
-        minimum_healthy_percent=settings.deployment.minimum_healthy_percent,
-        maximum_percent=settings.deployment.maximum_percent,
+        minimum_healthy_percent=rolling.minimum_healthy_percent,
+        maximum_percent=rolling.maximum_percent,
+        doubles=unit.shifting is not None,
         gpus=settings.gpus,
     )
 

@@ -188,6 +188,7 @@ def demand_of(service: Place, tasks: Place, target: Place | None) -> Demand:
         max_tasks=most,
         minimum_healthy_percent=100 if healthy is None else int(healthy),
         maximum_percent=200,
+        doubles=service.get("DeploymentConfiguration", "Strategy") in ("BLUE_GREEN", "LINEAR", "CANARY"),
         host_port_static=any(port.number("HostPort") for port in ports),
         gpus=sum(int(need.number("Value") or 0) for need in needs if need.get("Type") == "GPU"),
     )

@@ -40,6 +40,7 @@ __all__ = [
     "problem_of_email",
     "problem_of_env_file",
     "problem_of_folder",
+    "problem_of_function",
     "problem_of_host_name",
     "problem_of_hosted_zone",
     "problem_of_https_url",
@@ -221,6 +222,12 @@ problem_of_connection = _an_arn(
     "a connection of CodeConnections",
     f"arn:aws:codeconnections:eu-west-1:123456789012:connection/{_UUID}",
     dict.fromkeys(("codeconnections", "codestar-connections"), r"connection/[0-9a-f-]+"),
+)
+#: https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html
+problem_of_function = _an_arn(
+    "a Lambda function",
+    "arn:aws:lambda:eu-west-1:123456789012:function:check-orders",
+    {"lambda": r"function:[A-Za-z0-9_-]+(:[A-Za-z0-9$_-]+)?"},
 )
 _problem_of_key_arn = _an_arn(
     "a KMS key", f"arn:aws:kms:eu-west-1:123456789012:key/{_UUID}", {"kms": "(key|alias)/[A-Za-z0-9/_-]+"}

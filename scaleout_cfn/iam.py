@@ -42,6 +42,7 @@ __all__ = [
     "assumed_by_github",
     "aws_policy",
     "be_managed_by_session_manager",
+    "call_functions",
     "carry_exec_sessions",
     "characters",
     "cluster_arn",
@@ -74,6 +75,7 @@ __all__ = [
     "run_task",
     "send_messages",
     "send_traces",
+    "shift_requests",
     "start_guard",
     "start_pipeline",
     "use_attached",
@@ -292,6 +294,28 @@ def mount_file_system(system: object, point: object | None, *, writes: bool, as_
         by = Condition(StringEquals({"elasticfilesystem:AccessPointArn": arn("access-point", point)}))
     actions = _actions(*(f"elasticfilesystem:{name}" for name in names))
     return _document(_allow("Mount", actions, [arn("file-system", system)], by))
+
+
+def shift_requests(group_arns: Sequence[object], rule_arns: Sequence[object]) -> PolicyDocument:
+    """What ECS does to bring a version beside another: register in two target groups, and move the weights of rules.
+
+    https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AmazonECSInfrastructureRolePolicyForLoadBalancers.html
+    """
+    elb = "elasticloadbalancing"
+    looks = ("DescribeListeners", "DescribeRules", "DescribeTargetGroups", "DescribeTargetHealth")
+    return _document(
+        _allow("Look", _actions(*(f"{elb}:{name}" for name in looks)), ["*"]),
+        _allow("Register", _actions(f"{elb}:RegisterTargets", f"{elb}:DeregisterTargets"), group_arns),
+        _allow("Shift", _actions(f"{elb}:ModifyRule"), rule_arns),
+    )
+
+
+def call_functions(arns: Sequence[str]) -> PolicyDocument:
+    """Call Lambda functions at stages of a deployment.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/blue-green-permissions.html
+    """
+    return _document(_allow("Call", _actions("lambda:InvokeFunction"), [in_any_partition(arn) for arn in arns]))
 
 
 def use_key_for_volumes(key_arn: object) -> PolicyDocument:
@@ -756,6 +780,7 @@ def deploy_image(
     boundary: str,
     managed_policies: Collection[str] = (),
     volumes: bool = False,
+    deployment_prefixes: Sequence[object] = (),
     path: str = "/",
     policy_prefixes: Sequence[object] = (),
     cluster: str = "${Root}-",
@@ -767,7 +792,8 @@ def deploy_image(
 
     `root` is the root stack's name, `titles` those of the services' and jobs' stacks, `role_prefixes` what the
     names of their roles begin with, `reaching` whether they let themselves in to others, `managed_policies` what is
-    attached to their roles, `volumes` whether ECS makes volumes for their tasks, `path` that of roles and policies,
+    attached to their roles, `volumes` whether ECS makes volumes for their tasks, `deployment_prefixes` what the names
+    of the roles begin with by which ECS moves requests to new versions, `path` that of roles and policies,
     and `policy_prefixes` what the names of their managed policies begin with, where these are the set's own, and
     `cluster` what the cluster's begins with. `scheduled` says whether a schedule starts one of the jobs, `guarded`
     whether a state machine does, and `runs` names the stacks of those that the deployment runs itself. Besides the
@@ -789,10 +815,13 @@ def deploy_image(
     called = ForAnyValueStringEquals({"aws:CalledVia": ["cloudformation.amazonaws.com"]})
     via = Condition(called)
     bounded = [StringEquals({"iam:PermissionsBoundary": boundary})] if boundary else []
-    roles = [
-        Sub(f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role{path}${{Prefix}}*", {"Prefix": prefix})
-        for prefix in role_prefixes
-    ]
+    roles, deploying = (
+        [
+            Sub(f"arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role{path}${{Prefix}}*", {"Prefix": prefix})
+            for prefix in prefixes
+        ]
+        for prefixes in (role_prefixes, deployment_prefixes)
+    )
     templates = Sub("arn:${AWS::Partition}:s3:::${Bucket}/*", {"Bucket": templates_bucket})
     linked = "ecs.application-autoscaling.amazonaws.com"
     nested = here("cloudformation:stack/${Root}-*/*")
@@ -835,6 +864,10 @@ def deploy_image(
             via,
         ),
     ]
+    if deploying:
+        # An update of a service names it again, and with it the role of its load balancer and of its hooks.
+        handed = Condition(StringEquals({"iam:PassedToService": "ecs.amazonaws.com"}))
+        statements.append(_allow("PassDeploymentRoles", _actions("iam:PassRole"), deploying, handed))
     if scheduled:
         statements.append(_allow("Schedules", _actions(*SCHEDULES), [here("scheduler:schedule/*/*")], via))
     if guarded:

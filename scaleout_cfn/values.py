@@ -28,6 +28,7 @@ __all__ = [
     "KeyArn",
     "LatestImage",
     "ListenerArn",
+    "ListenerRuleArn",
     "LoadBalancerName",
     "LogGroupArn",
     "LogGroupName",
@@ -152,6 +153,10 @@ class KeyArn(Value):
 
 class ListenerArn(Value):
     meaning = "The listener that the rules of services belong to."
+
+
+class ListenerRuleArn(Value):
+    meaning = "The rule whose weights ECS moves during a deployment."
 
 
 class DnsName(Value):

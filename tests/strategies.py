@@ -30,6 +30,7 @@ from scaleout_cfn.config import (
     ExistingVpc,
     FargateCapacity,
     GitHubPipeline,
+    GreenPort,
     Http,
     InternalService,
     Job,
@@ -41,6 +42,7 @@ from scaleout_cfn.config import (
     PolicyStatement,
     Postgres,
     RegistryPipeline,
+    Rolling,
     Route,
     WebService,
     WorkerService,
@@ -48,8 +50,10 @@ from scaleout_cfn.config import (
 from scaleout_cfn.config.balancer_conflicts import UNITS as RULE_GROUPS
 from scaleout_cfn.config.conflicts import conflicts
 from scaleout_cfn.config.containers import Task
+from scaleout_cfn.config.delivery import PauseStage
+from scaleout_cfn.config.delivery_conflicts import preview_conflicts
 from scaleout_cfn.config.images import unreachable
-from scaleout_cfn.config.routing import priority
+from scaleout_cfn.config.routing import priorities, priority
 from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
 from scaleout_cfn.config.service_conflicts import EXEC_FOLDERS
 from scaleout_cfn.config.sidecars import (
@@ -75,6 +79,8 @@ NAMES = {
     "sidecars": ["helper", "setup"],
     "volumes": ["data", "more"],
     "attachments": ["orders", "hot-keys", "web"],
+    "pauses": ["look", "last-look"],
+    "hooks": ["check", "load"],
 }
 CERTIFICATE = "arn:aws:acm:eu-central-1:123456789012:certificate/0a1b2c3d-1234-1234-1234-0123456789ab"
 KEY = "arn:aws:kms:{}:123456789012:key/12345678-1234-1234-1234-123456789012"
@@ -281,6 +287,15 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "user_pool_arn": st.just("arn:aws:cognito-idp:eu-central-1:123456789012:userpool/eu-central-1_AbCdEfGhI"),
     "domain": st.sampled_from(["shop", "id.example.com"]),
     "scope": st.sampled_from(["openid", "openid email profile"]),
+    "stages": st.lists(st.sampled_from(get_args(PauseStage)), min_size=1, max_size=3, unique=True).map(tuple),
+    "function_arn": st.sampled_from(
+        [f"arn:aws:lambda:eu-central-1:123456789012:function:check{suffix}" for suffix in ("", ":live")]
+    ),
+    "canary_percent": st.sampled_from([0.1, 5, 12.5, 100]),
+    "details": st.sampled_from([{}, {"of": "web", "mode": "strict"}]),
+    "source_cidrs": st.just(("192.0.2.0/24",)),
+    "header": st.sampled_from(["X-Green", "x-preview"]),
+    "value": st.sampled_from(["yes", "0a1b2c3d"]),
 }
 
 
@@ -346,7 +361,7 @@ def configs(draw: st.DrawFn) -> Config:
         if isinstance(unit.pool, ManagedCapacity):
             services[unit.name] = _unlabelled(services[unit.name])
     config = _asked_where_it_can_be(_shared(draw, replace(config, services=services)))
-    config = _routed(draw, config)
+    config = _tested(_routed(draw, config))
     config = _stood_in_for(draw, config)
     config = _roomy(draw, config)
     config = replace(config, jobs={name: draw(_job(config, job)) for name, job in config.jobs.items()})
@@ -356,6 +371,9 @@ def configs(draw: st.DrawFn) -> Config:
         for name, section in config.attachments.items()
         if not section.has_group or not any(map(_shares_its_address, jobs_of(config)))
     }
+    if any(unit.has_pipeline for unit in units(config)) and len(config.services) + len(config.jobs) > 4:
+        # What brings an image to so many is more than a role's inline policies may come to.
+        config = replace(config, roles=replace(config.roles, inline_policies=False))
     return replace(config, attachments={**config.attachments, **attachments})
 
 
@@ -442,14 +460,11 @@ def _service(draw: st.DrawFn, config: Config, name: str) -> AnyService:
         service = replace(service, read_only=service.tmpfs_mib.keys() >= EXEC_FOLDERS)
     if service.placement == "binpack":
         service = replace(service, zone_rebalancing=False)
-    deployment = service.deployment
-    if deployment.maximum_percent < 150:
-        deployment = replace(deployment, minimum_healthy_percent=min(deployment.minimum_healthy_percent, 50))
-    if deployment.maximum_percent == 100:
+    if isinstance(service.deployment, Rolling) and service.deployment.maximum_percent == 100:
         service = replace(service, zone_rebalancing=False)
     service = replace(
         service,
-        deployment=deployment,
+        deployment=_brought(service.deployment),
         secrets={key: value for key, value in service.secrets.items() if key not in service.environment},
     )
     service = replace(service, service_name=draw(st.sampled_from(["", f"acme-{name}"])))
@@ -474,6 +489,47 @@ def _service(draw: st.DrawFn, config: Config, name: str) -> AnyService:
         service = replace(service, queue=queue)
     scaling = service.scaling
     return replace(service, scaling=replace(scaling, requests=replace(scaling.requests, enabled=False)))
+
+
+def _brought(deployment: Any) -> Any:
+    """A way for a new version to take over that ends in time, and can be taken at all."""
+    if isinstance(deployment, Rolling):
+        if deployment.maximum_percent < 150:
+            deployment = replace(deployment, minimum_healthy_percent=min(deployment.minimum_healthy_percent, 50))
+        early = deployment.early_success
+        if early is not None and early.healthy_percent < deployment.minimum_healthy_percent:
+            deployment = replace(deployment, early_success=replace(early, healthy_percent=100))
+        return deployment
+    for name in ("step_percent", "canary_percent"):
+        if hasattr(deployment, name):
+            deployment = replace(deployment, **{name: round(getattr(deployment, name), 1)})
+    for name in ("bake_minutes", "step_bake_minutes", "canary_bake_minutes"):
+        if hasattr(deployment, name):
+            deployment = replace(deployment, **{name: min(getattr(deployment, name), 20)})
+    pauses = {
+        name: replace(pause, timeout_minutes=min(pause.timeout_minutes, 5)) for name, pause in deployment.pauses.items()
+    }
+    return replace(deployment, pauses=pauses)
+
+
+def _tested(config: Config) -> Config:
+    """The same, where each new version can be reached the way that its section says."""
+    services = dict(config.services)
+    for unit in units(config):
+        settings, test = unit.settings, unit.test
+        if not isinstance(settings, WebService):
+            continue
+        if unit.has_alternate:
+            scaling = replace(settings.scaling, requests=replace(settings.scaling.requests, enabled=False))
+            settings = replace(settings, sign_in=None, stand_in=None, scaling=scaling)
+        if isinstance(test, GreenPort):
+            port = replace(test, port=8443 if test.port in (80, 443) else test.port)
+            settings = replace(settings, deployment=replace(settings.deployment, test=port))
+        services[unit.name] = settings
+        tried = replace(config, services=services)
+        if list(preview_conflicts(tried, priorities(tried))):
+            services[unit.name] = replace(settings, deployment=replace(settings.deployment, test=None))
+    return replace(config, services=services)
 
 
 def _attached(config: Config) -> Config:
@@ -867,7 +923,8 @@ def _roomy(draw: st.DrawFn, config: Config) -> Config:
 @st.composite
 def _scaling(draw: st.DrawFn, unit: Unit, most: int) -> Any:
     max_tasks = draw(st.integers(2, max(2, most)))
-    to_none = unit.queue is not None and unit.settings.deployment.maximum_percent == 200
+    deployment = unit.settings.deployment
+    to_none = unit.queue is not None and not (isinstance(deployment, Rolling) and deployment.maximum_percent < 200)
     min_tasks = draw(st.integers(0 if to_none else 2, max_tasks))
     schedules = st.lists(
         st.builds(

@@ -725,7 +725,7 @@ def test_a_deployment_that_cannot_move_is_refused_where_there_are_no_nodes_to_co
         web = sc.WebService(
             memory_mib=512,
             scaling=sc.Scaling(min_tasks=tasks, max_tasks=4),
-            deployment=sc.WebDeployment(maximum_percent=maximum_percent),
+            deployment=sc.WebRolling(maximum_percent=maximum_percent),
         )
         return sc.Config(services={"web": web}, capacity={"pool": pool})
 

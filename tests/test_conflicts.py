@@ -74,8 +74,8 @@ STEPS = f"{WEB}.scaling.step_policies[0]"
         (scheduled(3, 3), scheduled(4, 3), f"{WEB}.scaling.schedules[0].min_tasks"),
         (scheduled(3, 4, "one", "two"), scheduled(3, 4, "one", "one"), f"{WEB}.scaling.schedules"),
         (
-            web(deployment=sc.WebDeployment(minimum_healthy_percent=50, maximum_percent=101)),
-            web(deployment=sc.WebDeployment(minimum_healthy_percent=50, maximum_percent=100)),
+            web(deployment=sc.WebRolling(minimum_healthy_percent=50, maximum_percent=101)),
+            web(deployment=sc.WebRolling(minimum_healthy_percent=50, maximum_percent=100)),
             f"{WEB}.deployment.maximum_percent",
         ),
         (

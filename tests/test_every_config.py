@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from strategies import configs, sections
 
 import scaleout_cfn as sc
+from scaleout_cfn.config import GreenHeader
 from scaleout_cfn.config.conflicts import remarks
 from scaleout_cfn.config.routing import priorities
 from scaleout_cfn.config.units import Unit, jobs_of, units, with_stand_ins
@@ -174,14 +175,43 @@ def test_each_web_service_has_a_rule_whose_priority_is_its_own_and_stays(config:
         without = {other: service for other, service in config.services.items() if other != name}
         left = priorities(msgspec.structs.replace(config, services=without))
         assert left == {other: priority for other, priority in made.items() if other != name}
-    rules = [
-        rule["Properties"]["Priority"]
-        for unit in units(config)
-        for rule in resources(
-            {"": templates(config)[file_of(unit.foundation)]}, "AWS::ElasticLoadBalancingV2::ListenerRule"
+    composed = templates(config)
+    for unit in units(config):
+        rules = {
+            title: rule["Properties"]["Priority"]
+            for title, rule in composed[file_of(unit.foundation)]["Resources"].items()
+            if rule["Type"] == "AWS::ElasticLoadBalancingV2::ListenerRule"
+        }
+        expected = {"Rule": made[unit.name]} if unit.is_web else {}
+        if unit.test is not None:
+            expected["TestRule"] = made[unit.name] - isinstance(unit.test, GreenHeader)
+        assert rules == expected
+
+
+@every_config
+@given(config=configs(), other=configs())
+def test_the_rule_that_ecs_moves_changes_with_its_route_alone(config: sc.Config, other: sc.Config) -> None:
+    """Whatever else a deployment brings. A rule that an update touches would have its weights set back."""
+    donors = [settings for settings in other.services.values() if isinstance(settings, sc.WebService)]
+    for unit in units(config):
+        if not unit.has_alternate or not donors:
+            continue
+        mine = unit.settings
+        assert isinstance(mine, sc.WebService)
+        changed = msgspec.structs.replace(
+            donors[0],
+            **{name: getattr(mine, name) for name in ("route", "capacity", "network_mode", "image_of", "stand_in")},
+            sign_in=None,
+            deployment=msgspec.structs.replace(mine.deployment, failure_threshold=7, health_check_grace_s=7),
         )
-    ]
-    assert rules == [made[unit.name] for unit in units(config) if unit.is_web]
+        services = {name: settings for name, settings in config.services.items() if name == unit.name}
+        before = msgspec.structs.replace(config, services=services, jobs={}, attachments={})
+        after = msgspec.structs.replace(before, services={unit.name: changed})
+        try:
+            texts = [templates(each)[file_of(unit.foundation)]["Resources"]["Rule"] for each in (before, after)]
+        except (sc.ConfigError, sc.SetError):
+            continue  # what is the other's does not go with this one's place
+        assert texts[0] == texts[1] == templates(config)[file_of(unit.foundation)]["Resources"]["Rule"]
 
 
 @every_config

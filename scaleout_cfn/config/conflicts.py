@@ -23,6 +23,7 @@ from scaleout_cfn.config import (
 )
 from scaleout_cfn.config.attachments import attachment_conflicts, used_by_conflicts
 from scaleout_cfn.config.balancer_conflicts import balancer_conflicts, balancer_remarks, named_by_balancer
+from scaleout_cfn.config.delivery_conflicts import functions_named, preview_conflicts
 from scaleout_cfn.config.house import name_conflicts, name_remarks, names_given, tag_conflicts
 from scaleout_cfn.config.job_conflicts import job_conflicts, named_by_jobs
 from scaleout_cfn.config.permissions import named_in
@@ -100,16 +101,20 @@ def _quotas(config: Config) -> Iterator[Conflict]:
         if pool := pools.get(unit.pool_name):
             scaling = unit.settings.scaling
             tasks = max([scaling.max_tasks, *(schedule.max_tasks for schedule in scaling.schedules)])
+            if unit.shifting is not None:
+                tasks *= 2  # during a deployment
             base = min(tasks, pool.on_demand_base)
             on_spot = (tasks - base) * pool.spot_percent // 100
             asked["Spot"] += on_spot * unit.settings.cpu_units
             asked["On-Demand"] += (tasks - on_spot) * unit.settings.cpu_units
+    doubled = any(unit.shifting for unit in units(config) if unit.pool_name in pools)
+    twice = ", twice during a deployment that is not rolling," if doubled else ""
     for kind, units_of_cpu in asked.items():
         if units_of_cpu > FARGATE_VCPUS * 1024:
             yield Conflict(
                 f"capacity.{min(pools)}",
-                f"the services' most tasks are {units_of_cpu / 1024:g} vCPUs of Fargate {kind}, and an account begins"
-                f" with {FARGATE_VCPUS} in a region; look at its quota, Fargate {kind} vCPU resource count",
+                f"the services' most tasks{twice} are {units_of_cpu / 1024:g} vCPUs of Fargate {kind}, and an account"
+                f" begins with {FARGATE_VCPUS} in a region; look at its quota, Fargate {kind} vCPU resource count",
             )
 
 
@@ -192,6 +197,7 @@ def _place(config: Config) -> list[Conflict]:
         if isinstance(settings, WebService):
             named.append((f"{unit.key}.route.certificate_arn", settings.route.certificate_arn, True, True))
     for unit in units(config):
+        named += [(key, text, True, False) for key, text in functions_named(unit)]
         pipeline = unit.settings.pipeline
         if isinstance(pipeline, SourcePipeline):
             named.append((f"{unit.key}.pipeline.connection_arn", pipeline.connection_arn, True, False))
@@ -334,6 +340,7 @@ def _routes(config: Config) -> Iterator[Conflict]:
             else:
                 what = f"{both} have the priority {number}; give one of them another by route.priority"
             yield Conflict(f"services.{same[1]}.route", what)
+    yield from preview_conflicts(config, made)
     for name, earlier in overshadowed({u.name: u.settings.route for u in web}, made):  # type: ignore[union-attr]
         yield Conflict(
             f"services.{name}.route",

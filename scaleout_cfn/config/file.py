@@ -30,6 +30,7 @@ from scaleout_cfn.config.tunables import (
     problem_with,
     section_items,
     sections_of,
+    tag_field_of,
     unit_of,
 )
 from scaleout_cfn.errors import ConfigError, UsageError
@@ -135,11 +136,11 @@ def _told(section: Section, usual: Section | None) -> Table:
 
 def _kind_of(section: Section) -> dict[str, Any]:
     tag = section.__struct_config__.tag
-    return {"kind": tag} if tag else {}
+    return {tag_field_of(section): tag} if tag else {}
 
 
 def merged(under: Table, over: Mapping[str, Any], default: object) -> Table:
-    """Two tables as one: tables merge, all else is replaced, and so is a table of another `kind`.
+    """Two tables as one: tables merge, all else is replaced, and so is a table of another kind.
 
     `default` is the section at their place: its kind is meant where none is written.
     """
@@ -149,8 +150,9 @@ def merged(under: Table, over: Mapping[str, Any], default: object) -> Table:
         there = default.get(key) if isinstance(default, dict) else getattr(default, key, None)
         kind = getattr(getattr(there, "__struct_config__", None), "tag", None)
         if isinstance(old, dict) and isinstance(value, dict):
-            before = old.get("kind", kind)
-            if value.get("kind", before) == before:
+            tag = tag_field_of(there)
+            before = old.get(tag, kind)
+            if value.get(tag, before) == before:
                 result[key] = merged(old, value, there)
                 continue
         result[key] = value
@@ -286,7 +288,7 @@ def convert(
     values: Table = {}
     for key, value in given.items():
         here = f"{path}.{key}" if path else key
-        if key == "kind" and section.__struct_config__.tag_field == "kind":
+        if key == section.__struct_config__.tag_field:
             continue
         if key not in fields:
             if old := list(moved(here, value)):
@@ -361,7 +363,8 @@ def _hint(key: str, path: str, section: type[Section], fields: list[str]) -> str
     same = [(where, kind) for where, kind in _keys(Config, "") if where.rpartition(".")[2] == key]
     if kinds := [kind for where, kind in same if where == general_key(f"{path}.{key}".lstrip("."), Config)]:
         what = " ".join((section.__doc__ or "").split()).partition(". ")[0].rstrip(".")
-        return f'it goes with kind = "{kinds[0]}", and not with "{section.__struct_config__.tag}": {what}'
+        tag_field = tag_field_of(section)
+        return f'it goes with {tag_field} = "{kinds[0]}", and not with "{section.__struct_config__.tag}": {what}'
     near = difflib.get_close_matches(key, [*fields, *([] if path else ["environments"])], n=1, cutoff=0.7)
     if not near and (elsewhere := [where for where, _ in same if "[]" not in where]):
         # Of the same service or pool, where it is one.
@@ -394,22 +397,25 @@ def _convert_section(
     places: Places,
     problems: list[str],
 ) -> Any:
-    """A section, or one of several that exclude each other, chosen by its `kind`."""
+    """A section, or one of several that exclude each other, chosen by its `kind` or what else tells them apart."""
     section: type[Section] = type(default) if default is not None else sections[0]
-    if len(sections) > 1 and isinstance(given, dict) and "kind" in given:
+    tag_field = tag_field_of(section)
+    if len(sections) > 1 and isinstance(given, dict) and tag_field in given:
         kinds = {str(choice.__struct_config__.tag): choice for choice in sections}
-        if given["kind"] not in list(kinds):
+        if given[tag_field] not in list(kinds):
             allowed = ", ".join(f'"{kind}"' for kind in kinds)
-            problems.append(places.say(f"{path}.kind", f"got {given['kind']!r}; allowed are {allowed}"))
+            problems.append(places.say(f"{path}.{tag_field}", f"got {given[tag_field]!r}; allowed are {allowed}"))
             return None
-        section = kinds[given["kind"]]
+        section = kinds[given[tag_field]]
     elif isinstance(given, dict):
         own = fields_by_name(section)
         for choice in sections:
             theirs = fields_by_name(choice)
             if foreign := [key for key in given if key not in own and key in theirs]:
                 tag = choice.__struct_config__.tag
-                problems.append(places.say(f"{path}.{foreign[0]}", f'goes with kind = "{tag}"; write that beside it'))
+                problems.append(
+                    places.say(f"{path}.{foreign[0]}", f'goes with {tag_field} = "{tag}"; write that beside it')
+                )
                 return None
     base = default if type(default) is section else None
     return convert(section, given, base, path, places, problems)

@@ -24,6 +24,7 @@ from scaleout_cfn.config.container_conflicts import (
     on_pool,
     task_conflicts,
 )
+from scaleout_cfn.config.delivery_conflicts import delivery_conflicts
 from scaleout_cfn.config.encryption import secrets_keys_conflicts
 from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.permissions import permission_conflicts
@@ -66,12 +67,7 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
     yield from work_conflicts(unit)
     if settings.zone_rebalancing and settings.placement == "binpack":
         yield Conflict(f"{key}.zone_rebalancing", 'does not go with placement = "binpack"; use "spread" or turn it off')
-    if settings.zone_rebalancing and settings.deployment.maximum_percent <= 100:
-        yield Conflict(
-            f"{key}.deployment.maximum_percent",
-            f"got {settings.deployment.maximum_percent}; zone_rebalancing starts a task before it stops one and needs"
-            " more than 100",
-        )
+    yield from delivery_conflicts(unit)
     yield from sidecar_conflicts(unit)
     yield from volume_conflicts(unit)
     if settings.exec and settings.read_only and (missing := EXEC_FOLDERS - settings.tmpfs_mib.keys()):

@@ -4,6 +4,16 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from scaleout_cfn.config.containers import NAME, Task
+from scaleout_cfn.config.delivery import (
+    BlueGreen,
+    Canary,
+    Linear,
+    Rolling,
+    WebBlueGreen,
+    WebCanary,
+    WebLinear,
+    WebRolling,
+)
 from scaleout_cfn.config.ground import ARN, CERTIFICATE, HOSTED_ZONE
 from scaleout_cfn.config.queues import Queue
 from scaleout_cfn.config.scaling import Scaling
@@ -34,7 +44,6 @@ from scaleout_cfn.grammars import (
 __all__ = [
     "Alarms",
     "AnyService",
-    "Deployment",
     "GitHubPipeline",
     "HealthCheck",
     "InternalService",
@@ -46,7 +55,6 @@ __all__ = [
     "SourcePipeline",
     "StandIn",
     "WebAlarms",
-    "WebDeployment",
     "WebService",
     "WorkerService",
 ]
@@ -177,34 +185,6 @@ class Route(Section, frozen=True, kw_only=True):
             problem_of=or_empty(problem_of_hosted_zone),
         ),
     ] = ""
-
-
-class Deployment(Section, frozen=True, kw_only=True):
-    """How a new version takes over, and when it is taken back."""
-
-    minimum_healthy_percent: Annotated[
-        int, tunable("Share of the tasks that must stay healthy meanwhile.", unit="percent", ge=0, le=100)
-    ] = 100
-    maximum_percent: Annotated[
-        int, tunable("Share of the tasks that may run meanwhile.", unit="percent", ge=100, le=200)
-    ] = 200
-    failure_threshold: Annotated[
-        int, tunable("Failed tasks after which the circuit breaker rolls back.", unit="tasks", ge=1, le=200)
-    ] = 3
-
-
-class WebDeployment(Deployment, frozen=True, kw_only=True):
-    """How a new version takes over from one that serves requests, and when it is taken back."""
-
-    alarms: Annotated[
-        bool, tunable("Also roll back when targets answer 5xx or are unhealthy during the deployment.")
-    ] = True
-    health_check_grace_s: Annotated[
-        int,
-        tunable(
-            "Time after its start in which failing health checks do not stop a task.", unit="seconds", ge=0, le=3600
-        ),
-    ] = 60
 
 
 class Alarms(Section, frozen=True, kw_only=True):
@@ -434,7 +414,9 @@ class WebService(Service, frozen=True, kw_only=True, tag_field="kind", tag="web"
     deregistration_delay_s: Annotated[
         int, tunable("Time that a task may finish its requests in before it is stopped.", unit="seconds", ge=0, le=3600)
     ] = 30
-    deployment: Annotated[WebDeployment, tunable("How a new version takes over.")] = WebDeployment()
+    deployment: Annotated[
+        WebRolling | WebBlueGreen | WebLinear | WebCanary, tunable("How a new version takes over.")
+    ] = WebRolling()
     alarms: Annotated[WebAlarms, tunable("What raises an alarm.")] = WebAlarms()
     sign_in: Annotated[Oidc | Cognito | None, tunable("Who asks for it signs in at the load balancer first.")] = None
     stand_in: Annotated[StandIn | None, tunable("Tasks that take its place while its target group is made anew.")] = (
@@ -446,14 +428,14 @@ class InternalService(Service, frozen=True, kw_only=True, tag_field="kind", tag=
     """A service that others of the set reach by its name, through Service Connect, and nobody from outside."""
 
     container_port: Annotated[int, tunable("The port that the container listens on.", ge=1, le=65535)] = 8080
-    deployment: Annotated[Deployment, tunable("How a new version takes over.")] = Deployment()
+    deployment: Annotated[Rolling | BlueGreen | Linear | Canary, tunable("How a new version takes over.")] = Rolling()
     alarms: Annotated[Alarms, tunable("What raises an alarm.")] = Alarms()
 
 
 class WorkerService(Service, frozen=True, kw_only=True, tag_field="kind", tag="worker"):
     """A service that no request is sent to: it looks for its work itself, or receives it from a queue."""
 
-    deployment: Annotated[Deployment, tunable("How a new version takes over.")] = Deployment()
+    deployment: Annotated[Rolling | BlueGreen, tunable("How a new version takes over.")] = Rolling()
     alarms: Annotated[Alarms, tunable("What raises an alarm.")] = Alarms()
     queue: Annotated[Queue | None, tunable("The queue that it receives from, and is scaled by.")] = None
 

@@ -21,6 +21,7 @@ from scaleout_cfn.config.tunables import (
     named_sections,
     section_items,
     sections_of,
+    tag_field_of,
     unit_of,
 )
 
@@ -42,7 +43,7 @@ def json_schema() -> Table:
         overlays[f"{name}Overlay"] = overlay
     for name in _meant_without_kind(Config):
         needed = definitions[name]["required"]
-        definitions[name]["required"] = [key for key in needed if key != "kind"]
+        definitions[name]["required"] = [key for key in needed if key not in ("kind", "strategy")]
     config = definitions["Config"]
     environment = {
         "type": "object",
@@ -164,7 +165,7 @@ def _kind(choices: tuple[type[Section], ...], entry: Section, usual: type[Sectio
     """The line that says of which kind a section is, where there are several: a comment where it is meant anyway."""
     if len(choices) == 1:
         return []
-    return [f'{"#" if type(entry) is usual else ""}kind = "{entry.__struct_config__.tag}"']
+    return [f'{"#" if type(entry) is usual else ""}{tag_field_of(entry)} = "{entry.__struct_config__.tag}"']
 
 
 def _write_short(
@@ -276,9 +277,9 @@ def _write_absent(
     """A section that is not there, of each kind that it may be, as comments."""
     for choice in choices:
         tag = choice.__struct_config__.tag
-        of_kind = f' Of kind "{tag}": {" ".join((choice.__doc__ or "").split())}' if tag else ""
+        of_kind = f' Of {tag_field_of(choice)} "{tag}": {" ".join((choice.__doc__ or "").split())}' if tag else ""
         lines.append(f"# {said}: {meta.description}{of_kind}")
-        _write_example(lines, choice, key, kind=[f'#kind = "{tag}"'] if tag else [])
+        _write_example(lines, choice, key, kind=[f'#{tag_field_of(choice)} = "{tag}"'] if tag else [])
 
 
 def _write_named(
@@ -314,7 +315,7 @@ def _write_named(
                 lines += _another(choice, f"{path}.{whole[first]}", first)
             elif tag:
                 lines += [f'# Of kind "{tag}": {" ".join((choice.__doc__ or "").split())}']
-            _write_example(lines, choice, key, unlike=first, kind=[f'#kind = "{tag}"'] if tag else [])
+            _write_example(lines, choice, key, unlike=first, kind=[f'#{tag_field_of(choice)} = "{tag}"'] if tag else [])
             if not given:
                 whole.setdefault(choice, key.rpartition(".")[2])
 
@@ -337,7 +338,9 @@ def _another(kind: type[Section], above: str, its_kind: type[Section]) -> list[s
 def _write_choice(lines: list[str], choice: type[Section], key: str, instead_of: Section) -> None:
     """A section that is not the default, as a comment below the header that is there: TOML takes one only."""
     tag = choice.__struct_config__.tag
-    lines += [f'# Instead, with kind = "{tag}": {" ".join((choice.__doc__ or "").split())}', f'#kind = "{tag}"']
+    field_of_tag = tag_field_of(choice)
+    said = " ".join((choice.__doc__ or "").split())
+    lines += [f'# Instead, with {field_of_tag} = "{tag}": {said}', f'#{field_of_tag} = "{tag}"']
     below = [
         f"[{key}.{field.name}]"
         for field in fields_of(type(instead_of))

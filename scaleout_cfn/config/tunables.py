@@ -27,6 +27,7 @@ __all__ = [
     "problem_with",
     "section_items",
     "sections_of",
+    "tag_field_of",
     "tunable",
     "tunable_at",
     "tunables",
@@ -124,6 +125,11 @@ def sections_of(inner: Any) -> tuple[type[Section], ...]:
     if choices and all(isinstance(choice, type) and issubclass(choice, Section) for choice in choices):
         return choices
     return ()
+
+
+def tag_field_of(section: Section | type[Section] | None) -> str:
+    """The key that says which of several sections it is: `kind`, or of a deployment `strategy`."""
+    return getattr(getattr(section, "__struct_config__", None), "tag_field", None) or "kind"
 
 
 def section_items(inner: Any) -> type[Section] | None:

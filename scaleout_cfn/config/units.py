@@ -15,12 +15,15 @@ from scaleout_cfn.config import (
     Config,
     Ec2Capacity,
     FargateCapacity,
+    GreenHeader,
+    GreenPort,
     InternalService,
     Job,
     NoPipeline,
     Queue,
     Route,
     Scaling,
+    Shifting,
     TargetTracking,
     WebService,
     WorkerService,
@@ -404,6 +407,27 @@ class Unit(Work, frozen=True):
             return scaling
         cpu = TargetTracking() if scaling.cpu == Scaling().cpu else scaling.cpu
         return replace(scaling, cpu=cpu, high_resolution=False)
+
+    @property
+    def shifting(self) -> Shifting | None:
+        """How requests leave its old tasks for new ones beside them; None where new ones take the place of old."""
+        return self.settings.deployment if isinstance(self.settings.deployment, Shifting) else None
+
+    @property
+    def has_alternate(self) -> bool:
+        """Whether it has a second target group, and a rule over both whose weights ECS moves."""
+        deployment = self.settings.deployment
+        return self.is_web and (self.shifting is not None or getattr(deployment, "alternate_target_group", False))
+
+    @property
+    def has_deployment_role(self) -> bool:
+        """Whether ECS acts by a role of its own on the way to a new version."""
+        return self.has_alternate or bool(self.shifting and self.shifting.hooks)
+
+    @property
+    def test(self) -> GreenPort | GreenHeader | None:
+        """How its new version is reached before requests move to it."""
+        return getattr(self.settings.deployment, "test", None)
 
     @property
     def stand_in(self) -> Unit | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from troposphere import cloudwatch
 
@@ -10,36 +11,80 @@ from scaleout_cfn.metrics import ALB, dimensions
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.values import TopicArn
 
-__all__ = ["at_maximum", "error_share"]
+__all__ = ["at_maximum", "error_share", "highest", "metric_of", "query"]
+
+
+def query(name: str, metric: str, statistic: str, watched: Mapping[str, object]) -> cloudwatch.MetricDataQuery:
+    """A metric of the load balancer by the minute, for an expression."""
+    return cloudwatch.MetricDataQuery(
+        Id=name,
+        MetricStat=cloudwatch.MetricStat(
+            Metric=cloudwatch.Metric(Namespace=ALB, MetricName=metric, Dimensions=dimensions(watched)),
+            Period=60,
+            Stat=statistic,
+        ),
+        ReturnData=False,
+    )
+
+
+def metric_of(namespace: str, metric: str, statistic: str, watched: Mapping[str, object]) -> dict[str, Any]:
+    """What an alarm looks at: a metric by the minute."""
+    return {
+        "Namespace": namespace,
+        "MetricName": metric,
+        "Dimensions": dimensions(watched),
+        "Statistic": statistic,
+        "Period": 60,
+    }
+
+
+def highest(metric: str, statistic: str, watched: Sequence[Mapping[str, object]]) -> dict[str, Any]:
+    """A metric of the load balancer for an alarm; of two target groups, the higher of theirs.
+
+    A group without targets has no data.
+    """
+    if len(watched) == 1:
+        return metric_of(ALB, metric, statistic, watched[0])
+    numbers = range(1, len(watched) + 1)
+    queries = [query(f"m{number}", metric, statistic, each) for number, each in zip(numbers, watched, strict=True)]
+    expression = f"MAX([{', '.join(f'FILL(m{number}, 0)' for number in numbers)}])"
+    label = f"{metric}, the higher of both groups"
+    return {
+        "Metrics": [
+            *queries,
+            cloudwatch.MetricDataQuery(Id="highest", Expression=expression, Label=label, ReturnData=True),
+        ]
+    }
 
 
 def error_share(
-    stack: Stack, title: str, metric: str, who: str, watched: Mapping[str, object], percent: float, topic: TopicArn
+    stack: Stack,
+    title: str,
+    metric: str,
+    who: str,
+    watched: Sequence[Mapping[str, object]],
+    percent: float,
+    topic: TopicArn,
 ) -> cloudwatch.Alarm:
-    """A share of all requests, not a count: ten errors a minute are a disaster at night and noise at noon."""
+    """A share of all requests, not a count: ten errors a minute are a disaster at night and noise at noon.
 
-    def query(name: str, metric: str) -> cloudwatch.MetricDataQuery:
-        return cloudwatch.MetricDataQuery(
-            Id=name,
-            MetricStat=cloudwatch.MetricStat(
-                Metric=cloudwatch.Metric(Namespace=ALB, MetricName=metric, Dimensions=dimensions(watched)),
-                Period=60,
-                Stat="Sum",
-            ),
-            ReturnData=False,
-        )
-
+    Of two groups the higher of their shares: a new version that answers 5xx to all of its few requests is broken.
+    """
+    queries, shares = [], []
+    for suffix, group in zip(("", "2"), watched, strict=False):
+        errors, requests = f"errors{suffix}", f"requests{suffix}"
+        queries += [query(errors, metric, "Sum", group), query(requests, "RequestCount", "Sum", group)]
+        # The load balancer's own errors may come without a request that it counts.
+        shares.append(f"100 * FILL({errors}, 0) / IF(FILL({requests}, 0) > 0, {requests}, 1)")
     return stack.add(
         cloudwatch.Alarm(
             title,
             AlarmDescription=f"The share of 5xx answers by {who} is over its threshold.",
             Metrics=[
-                query("errors", metric),
-                query("requests", "RequestCount"),
+                *queries,
                 cloudwatch.MetricDataQuery(
                     Id="share",
-                    # The load balancer's own errors may come without a request that it counts.
-                    Expression="100 * FILL(errors, 0) / IF(FILL(requests, 0) > 0, requests, 1)",
+                    Expression=shares[0] if len(shares) == 1 else f"MAX([{', '.join(shares)}])",
                     Label="5xx answers, percent",
                     ReturnData=True,
                 ),
@@ -59,22 +104,16 @@ def at_maximum(
     stack: Stack,
     title: str,
     description: str,
-    namespace: str,
-    metric: str,
-    watched: Mapping[str, object],
+    metric: Mapping[str, Any],
     most: object,
     topic: TopicArn,
     condition: str | None = None,
 ) -> cloudwatch.Alarm:
-    """A count that has stood at its upper bound for a quarter of an hour: there is no room to grow."""
+    """A count that has stood at its upper bound for a quarter of an hour, each minute's least: no room to grow."""
     alarm = cloudwatch.Alarm(
         title,
         AlarmDescription=description,
-        Namespace=namespace,
-        MetricName=metric,
-        Dimensions=dimensions(watched),
-        Statistic="Minimum",
-        Period=60,
+        **metric,
         EvaluationPeriods=15,
         Threshold=most,
         ComparisonOperator="GreaterThanOrEqualToThreshold",

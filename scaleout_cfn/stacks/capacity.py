@@ -34,7 +34,7 @@ from scaleout_cfn.iam import (
     pass_instance_role,
 )
 from scaleout_cfn.stack import Stack
-from scaleout_cfn.stacks.alarms import at_maximum
+from scaleout_cfn.stacks.alarms import at_maximum, metric_of
 from scaleout_cfn.values import (
     CapacityProviderName,
     ClusterName,
@@ -169,9 +169,7 @@ def _nodes(
             stack,
             pool.titled("AtMaximum"),
             f"The pool {pool.name} has as many nodes as it may have: tasks may wait for room.",
-            "AWS/AutoScaling",
-            "GroupInServiceInstances",
-            {"AutoScalingGroupName": group.ref()},
+            metric_of("AWS/AutoScaling", "GroupInServiceInstances", "Minimum", {"AutoScalingGroupName": group.ref()}),
             pool.settings.max_nodes,
             topic,
         )

@@ -40,6 +40,7 @@ def build(
     cluster_name: ClusterName,
     load_balancer_name: LoadBalancerName | None,
     target_group_name: dict[str, TargetGroupName],
+    alternate_targets: dict[str, TargetGroupName],
     log_group_name: dict[str, LogGroupName],
     capacity_provider: dict[str, CapacityProviderName],
     group_name: dict[str, GroupName],
@@ -54,6 +55,7 @@ def build(
         known["LoadBalancer"] = load_balancer_name
     for what, values in (
         ("Targets", target_group_name),
+        ("Alternate", alternate_targets),
         ("Logs", log_group_name),
         ("Group", group_name),
         ("Queue", queue_name),
@@ -105,12 +107,18 @@ def _service(unit: Unit, titles: list[str]) -> list[list[dict[str, Any]]]:
             return [[*_queue(unit), *found], [{"type": "log", "width": WIDTH, "properties": log}]]
         rest = WIDTH - sum(widget["width"] for widget in found)
         return [[*found, {"type": "log", "width": rest, "properties": log}]]
-    targets = ["LoadBalancer", "${LoadBalancer}", "TargetGroup", f"${{{unit.title}Targets}}"]
-    counted = [[ALB, metric, *targets] for metric in ("RequestCount", "HTTPCode_Target_5XX_Count")]
+    # Of two target groups now the one serves, and now the other.
+    names = ["Targets", "Alternate"] if unit.has_alternate else ["Targets"]
+    groups = [["LoadBalancer", "${LoadBalancer}", "TargetGroup", f"${{{unit.title}{name}}}"] for name in names]
+    counted = [[ALB, metric, *group] for metric in ("RequestCount", "HTTPCode_Target_5XX_Count") for group in groups]
     # Those of the load balancer itself are of all its services.
     counted.append([ALB, "HTTPCode_ELB_5XX_Count", "LoadBalancer", "${LoadBalancer}"])
-    times = [[ALB, "TargetResponseTime", *targets, {"stat": stat, "label": stat}] for stat in ("p50", "p95", "p99")]
-    serving = [[ALB, metric, *targets] for metric in ("HealthyHostCount", "UnHealthyHostCount")]
+    times = [
+        [ALB, "TargetResponseTime", *group, {"stat": stat, "label": stat}]
+        for stat in ("p50", "p95", "p99")
+        for group in groups
+    ]
+    serving = [[ALB, metric, *group] for metric in ("HealthyHostCount", "UnHealthyHostCount") for group in groups]
     return [
         [
             _graph(f"{unit.name}: requests and 5xx answers a minute", "Sum", counted, 6),

@@ -17,7 +17,7 @@ from scaleout_cfn.config.storage import ExistingEfs
 from scaleout_cfn.config.units import Unit, title_of
 from scaleout_cfn.metrics import ALB, dimensions
 from scaleout_cfn.stack import Stack
-from scaleout_cfn.stacks.alarms import error_share
+from scaleout_cfn.stacks.alarms import error_share, highest
 from scaleout_cfn.stacks.keys import under_key
 from scaleout_cfn.stacks.records import alias_records, of_host
 from scaleout_cfn.values import (
@@ -26,6 +26,7 @@ from scaleout_cfn.values import (
     HostedZoneId,
     KeyArn,
     ListenerArn,
+    ListenerRuleArn,
     LoadBalancerName,
     LogGroupName,
     QueueArn,
@@ -33,6 +34,7 @@ from scaleout_cfn.values import (
     QueueUrl,
     RepositoryArn,
     RepositoryName,
+    RoleArn,
     SecurityGroupId,
     TargetGroupArn,
     TargetGroupName,
@@ -54,6 +56,12 @@ class Outputs(Struct, frozen=True):
     security_group: SecurityGroupId | None = None
     target_group: TargetGroupArn | None = None
     target_group_name: TargetGroupName | None = None
+    #: The second one, and what ECS moves requests between both by.
+    alternate_target_group: TargetGroupArn | None = None
+    alternate_targets: TargetGroupName | None = None
+    production_rule: ListenerRuleArn | None = None
+    test_rule: ListenerRuleArn | None = None
+    deployment_role: RoleArn | None = None
     #: What a deployment watches.
     alarms: AlarmNames | None = None
     queue_url: QueueUrl | None = None
@@ -67,6 +75,7 @@ def build(
     *,
     vpc_id: VpcId | None,
     listener: ListenerArn | None,
+    test_listener: ListenerArn | None,
     load_balancer_name: LoadBalancerName | None,
     load_balancer_security_group: SecurityGroupId | None,
     load_balancer_dns_name: DnsName | None,
@@ -107,18 +116,27 @@ def build(
         outputs |= {"queue_url": made.url, "queue_arn": made.arn, "queue_name": made.name}
     if isinstance(unit.settings, WebService):
         assert vpc_id is not None and load_balancer_name is not None and topic is not None
-        targets = _target_group(stack, unit, unit.settings, vpc_id)
+        targets = _target_group(stack, "TargetGroup", unit, unit.settings, vpc_id)
+        groups = [targets]
+        if unit.has_alternate:
+            groups.append(_target_group(stack, "AlternateTargetGroup", unit, unit.settings, vpc_id))
         if listener is not None:
-            _rule(stack, unit, unit.settings, listener, _forward(unit.settings, targets, stand_in))
-        if listener is not None and unit.settings.route.certificate_arn:
-            _serve_certificate(stack, listener, unit.settings.route.certificate_arn)
+            rule = _rule(stack, unit, unit.settings, listener, _forward(unit.settings, groups, stand_in))
+            if unit.has_alternate:
+                outputs |= _shiftable(stack, unit, groups, rule, test_listener)
+        listeners = [each for each in (listener, test_listener) if each is not None]
+        if unit.settings.route.certificate_arn:
+            _serve_certificate(stack, listeners, unit.settings.route.certificate_arn)
         if listener is not None and (zone := unit.settings.route.hosted_zone_id):
-            _serve_certificate(stack, listener, _certificate(stack, unit.settings.route.hosts, zone).ref())
+            _serve_certificate(stack, listeners, _certificate(stack, unit.settings.route.hosts, zone).ref())
             assert load_balancer_dns_name is not None and load_balancer_zone is not None
             target = AliasTarget(HostedZoneId=load_balancer_zone, DNSName=load_balancer_dns_name)
             for host in unit.settings.route.hosts:
                 alias_records(stack, unit.config, of_host("AliasRecord", host), host, zone, target)
-        on_targets = {"LoadBalancer": load_balancer_name, "TargetGroup": targets.get_att("TargetGroupFullName")}
+        on_targets: list[dict[str, Any]] = [
+            {"LoadBalancer": load_balancer_name, "TargetGroup": group.get_att("TargetGroupFullName")}
+            for group in groups
+        ]
         alarms = unit.settings.alarms
         errors = error_share(
             stack,
@@ -137,6 +155,10 @@ def build(
         }
         if unit.settings.deployment.alarms:
             outputs["alarms"] = AlarmNames([errors.ref(), unhealthy.ref()])
+    elif unit.shifting and unit.shifting.hooks:
+        from scaleout_cfn.stacks.shifting import add_role  # here and below: most services have none
+
+        outputs["deployment_role"] = add_role(stack, unit, [], [])
     return Outputs(LogGroupName(log_group.ref()), **outputs)
 
 
@@ -255,7 +277,25 @@ def _let_in_to_file_systems(
         )
 
 
-def _target_group(stack: Stack, unit: Unit, settings: WebService, vpc_id: VpcId) -> elb.TargetGroup:
+def _shiftable(
+    stack: Stack, unit: Unit, groups: list[elb.TargetGroup], rule: elb.ListenerRule, test_listener: ListenerArn | None
+) -> dict[str, Any]:
+    """What else ECS needs to move requests from one target group to the other."""
+    from scaleout_cfn.stacks.shifting import add_role, add_test_rule
+
+    rules: list[Any] = [rule.ref()]
+    outputs: dict[str, Any] = {
+        "alternate_target_group": TargetGroupArn(groups[1].ref()),
+        "alternate_targets": TargetGroupName(groups[1].get_att("TargetGroupFullName")),
+        "production_rule": ListenerRuleArn(rule.ref()),
+    }
+    if unit.test is not None:
+        outputs["test_rule"] = add_test_rule(stack, unit, rule, test_listener)
+        rules.append(outputs["test_rule"])
+    return {**outputs, "deployment_role": add_role(stack, unit, [group.ref() for group in groups], rules)}
+
+
+def _target_group(stack: Stack, title: str, unit: Unit, settings: WebService, vpc_id: VpcId) -> elb.TargetGroup:
     check = settings.health_check
     bridge = unit.network_mode == "bridge"
     attributes: dict[str, object] = {
@@ -280,7 +320,7 @@ def _target_group(stack: Stack, unit: Unit, settings: WebService, vpc_id: VpcId)
     codes = {"GrpcCode": check.codes} if settings.protocol == "grpc" else {"HttpCode": check.codes}
     group = stack.add(
         elb.TargetGroup(
-            "TargetGroup",
+            title,
             VpcId=vpc_id,
             Protocol="HTTP",
             # Each task registers under a port of its own. This one is never used, and a change of it would replace.
@@ -304,24 +344,31 @@ def _target_group(stack: Stack, unit: Unit, settings: WebService, vpc_id: VpcId)
     return group
 
 
-def _forward(settings: WebService, targets: elb.TargetGroup, stand_in: TargetGroupArn | None) -> elb.ListenerRuleAction:
+def _forward(
+    settings: WebService, groups: Sequence[elb.TargetGroup], stand_in: TargetGroupArn | None
+) -> elb.ListenerRuleAction:
     """To the tasks, or to those that stand in for them. Both are named: tasks register in no group that no rule names.
 
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-action-types.html
     """
+    targets, *alternate = groups
+    if alternate:
+        from scaleout_cfn.stacks.shifting import forward_to_both
+
+        return forward_to_both(targets.ref(), alternate[0].ref())
     if settings.stand_in is None:
         return elb.ListenerRuleAction(Type="forward", TargetGroupArn=targets.ref())
     serves = settings.stand_in.serves
-    groups = [
+    both = [
         elb.TargetGroupTuple(TargetGroupArn=targets.ref(), Weight=int(not serves)),
         elb.TargetGroupTuple(TargetGroupArn=stand_in, Weight=int(serves)),
     ]
-    return elb.ListenerRuleAction(Type="forward", ForwardConfig=elb.ForwardConfig(TargetGroups=groups))
+    return elb.ListenerRuleAction(Type="forward", ForwardConfig=elb.ForwardConfig(TargetGroups=both))
 
 
 def _rule(
     stack: Stack, unit: Unit, settings: WebService, listener: ListenerArn, forward: elb.ListenerRuleAction
-) -> None:
+) -> elb.ListenerRule:
     """The requests that the service gets. One that gets all that nobody claims has a rule too: the last.
 
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-condition-types.html
@@ -343,7 +390,7 @@ def _rule(
         query = elb.QueryStringConfig(Values=[elb.QueryStringKeyValue(Key=key, Value=value)])
         conditions.append(elb.Condition(Field="query-string", QueryStringConfig=query))
     everything = elb.Condition(Field="path-pattern", PathPatternConfig=elb.PathPatternConfig(Values=["/*"]))
-    stack.add(
+    return stack.add(
         elb.ListenerRule(
             "Rule",
             ListenerArn=listener,
@@ -363,18 +410,17 @@ def _actions(settings: WebService, forward: elb.ListenerRuleAction) -> list[elb.
     return [sign_in(settings.sign_in), forward]
 
 
-def _serve_certificate(stack: Stack, listener: ListenerArn, certificate: object) -> None:
+def _serve_certificate(stack: Stack, listeners: Sequence[ListenerArn], certificate: object) -> None:
     """Beside the listener's own: the client's SNI chooses.
 
     https://docs.aws.amazon.com/elasticloadbalancing/latest/application/https-listener-certificates.html
     """
-    stack.add(
-        elb.ListenerCertificate(
-            "HostCertificate",
-            ListenerArn=listener,
-            Certificates=[elb.Certificate(CertificateArn=certificate)],
+    for title, listener in zip(("HostCertificate", "TestHostCertificate"), listeners, strict=False):
+        stack.add(
+            elb.ListenerCertificate(
+                title, ListenerArn=listener, Certificates=[elb.Certificate(CertificateArn=certificate)]
+            )
         )
-    )
 
 
 def _certificate(stack: Stack, hosts: Sequence[str], zone: str) -> certificatemanager.Certificate:
@@ -391,39 +437,44 @@ def _certificate(stack: Stack, hosts: Sequence[str], zone: str) -> certificatema
     return stack.add(certificate)
 
 
-def _latency(stack: Stack, watched: dict[str, Any], latency_s: float, topic: TopicArn) -> AWSObject:
+def _latency(stack: Stack, watched: list[dict[str, Any]], latency_s: float, topic: TopicArn) -> AWSObject:
+    if len(watched) == 1:
+        times: dict[str, Any] = {
+            "Namespace": ALB,
+            "MetricName": "TargetResponseTime",
+            "Dimensions": dimensions(watched[0]),
+            "ExtendedStatistic": "p99",
+            "Period": 60,
+        }
+    else:
+        from scaleout_cfn.stacks.shifting import times_of_slowest
+
+        times = times_of_slowest(watched)
+    # With few requests a percentile is one request's time.
+    few: dict[str, Any] = {"EvaluateLowSampleCountPercentile": "ignore"} if len(watched) == 1 else {}
     return stack.add(
         cloudwatch.Alarm(
             "Latency",
             AlarmDescription="p99 of the targets' response time is over its threshold.",
-            Namespace=ALB,
-            MetricName="TargetResponseTime",
-            Dimensions=dimensions(watched),
-            ExtendedStatistic="p99",
-            Period=60,
+            **times,
             EvaluationPeriods=5,
             DatapointsToAlarm=5,
             Threshold=latency_s,
             ComparisonOperator="GreaterThanThreshold",
             TreatMissingData="notBreaching",
-            # With few requests a percentile is one request's time.
-            EvaluateLowSampleCountPercentile="ignore",
+            **few,
             AlarmActions=[topic],
             OKActions=[topic],
         )
     )
 
 
-def _unhealthy(stack: Stack, watched: dict[str, Any], topic: TopicArn) -> cloudwatch.Alarm:
+def _unhealthy(stack: Stack, watched: list[dict[str, Any]], topic: TopicArn) -> cloudwatch.Alarm:
     return stack.add(
         cloudwatch.Alarm(
             "UnhealthyTargets",
             AlarmDescription="Targets fail their health checks.",
-            Namespace=ALB,
-            MetricName="UnHealthyHostCount",
-            Dimensions=dimensions(watched),
-            Statistic="Maximum",
-            Period=60,
+            **highest("UnHealthyHostCount", "Maximum", watched),
             EvaluationPeriods=5,
             DatapointsToAlarm=3,
             Threshold=0,

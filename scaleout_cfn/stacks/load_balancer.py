@@ -7,7 +7,18 @@ from troposphere import Join, Ref, Select, Split, certificatemanager, ec2, s3
 from troposphere import elasticloadbalancingv2 as elb
 from troposphere.validators.route53 import AliasTarget
 
-from scaleout_cfn.config import AnyClient, CaBundle, Config, Domain, Http, NewLoadBalancer, TrustStore, WebService
+from scaleout_cfn.config import (
+    AnyClient,
+    CaBundle,
+    Config,
+    Domain,
+    GreenPort,
+    Http,
+    NewLoadBalancer,
+    TrustStore,
+    WebService,
+)
+from scaleout_cfn.config.units import units
 from scaleout_cfn.iam import receive_balancer_logs
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import error_share
@@ -37,6 +48,8 @@ class Outputs(Struct, frozen=True):
     dns_name: DnsName | None
     canonical_zone: HostedZoneId | None
     url: Text
+    #: Those by which new versions are reached before requests move to them, by port.
+    test_listener: dict[str, ListenerArn] = {}
 
 
 def build(
@@ -140,13 +153,18 @@ def build(
                     DefaultActions=[elb.Action(Type="redirect", RedirectConfig=redirect)],
                 )
             )
+    tests = {}
+    if ports := dict.fromkeys(port for port, _ in _testers(config)):
+        from scaleout_cfn.stacks.shifting import add_test_listener  # here, for most sets have none
+
+        tests = {f"port{port}": add_test_listener(stack, listener, port) for port in ports}
     full_name = LoadBalancerName(balancer.get_att("LoadBalancerFullName"))
     errors = error_share(
         stack,
         "LoadBalancerErrors",
         "HTTPCode_ELB_5XX_Count",
         "the load balancer itself",
-        {"LoadBalancer": full_name},
+        [{"LoadBalancer": full_name}],
         settings.error_percent,
         topic,
     )
@@ -161,6 +179,7 @@ def build(
         dns_name,
         zone,
         url,
+        tests,
     )
 
 
@@ -186,6 +205,7 @@ def _from_clients(config: Config, settings: NewLoadBalancer) -> list[ec2.Securit
     if not cidrs and not settings.allowed_prefix_lists:
         cidrs = ["::/0" if ipv6 else "0.0.0.0/0" for ipv6 in _families(config)]
     sources = [(port, {"CidrIpv6" if ":" in cidr else "CidrIp": cidr}) for port in ports for cidr in cidrs]
+    sources += [(port, {"CidrIpv6" if ":" in cidr else "CidrIp": cidr}) for port, cidr in _testers(config)]
     sources += [(ports[-1], {"SourcePrefixListId": name}) for name in sorted(settings.allowed_prefix_lists)]
     return [
         ec2.SecurityGroupRule(
@@ -193,6 +213,12 @@ def _from_clients(config: Config, settings: NewLoadBalancer) -> list[ec2.Securit
         )
         for port, source in sources
     ]
+
+
+def _testers(config: Config) -> list[tuple[int, str]]:
+    """Who may reach each port at which new versions are."""
+    tests = {unit.test for unit in units(config) if isinstance(unit.test, GreenPort)}
+    return sorted({(test.port, cidr) for test in tests for cidr in test.source_cidrs})
 
 
 def _signs_in(config: Config) -> bool:

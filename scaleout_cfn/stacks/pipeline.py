@@ -115,10 +115,12 @@ def _deploying(unit: Unit, root_stack: StackName) -> iam.Policy:
     jobs = jobs_of_image(unit)
     titles = [*(other.service for other in running), *(job.job for job in jobs)]
     made = [_made_names(config.stack_name, title, root_stack) for title in titles]
+    prefix = config.roles.prefix
+    shifting = [other.foundation for other in running if other.has_deployment_role]
     document = deploy_image(
         root_stack,
         titles,
-        [f"{config.roles.prefix}{title}-" for title in titles] if config.roles.prefix else made,
+        [f"{prefix}{title}-" for title in titles] if prefix else made,
         unit.settings.pipeline.templates_bucket or Sub("scaleout-${AWS::AccountId}-${AWS::Region}"),
         reaching=any(other.lets_itself_in for other in running),
         boundary=config.permissions_boundary,
@@ -127,6 +129,9 @@ def _deploying(unit: Unit, root_stack: StackName) -> iam.Policy:
         guarded=any(not job.settings.overlap for job in jobs),
         runs=[job.job for job in jobs if job.settings.before],
         volumes=any(other.has_disk for other in running),
+        deployment_prefixes=[
+            f"{prefix}{title}-" if prefix else _made_names(config.stack_name, title, root_stack) for title in shifting
+        ],
         path=config.roles.path,
         cluster=config.cluster.name or "${Root}-",
         policy_prefixes=() if config.roles.inline_policies else made,

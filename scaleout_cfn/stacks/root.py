@@ -20,6 +20,7 @@ from scaleout_cfn.config import (
     FargateCapacity,
     GitHubPipeline,
     GivenKey,
+    GreenPort,
     Http,
     NewVpc,
     NewWebAcl,
@@ -164,6 +165,9 @@ def build(stack: Stack, config: Config) -> Outputs:
             unit,
             vpc_id=net.vpc_id if web or apart else None,
             listener=web.listener if web and not unit.stands_in_for else None,
+            test_listener=web.test_listener[f"port{unit.test.port}"]
+            if web and isinstance(unit.test, GreenPort)
+            else None,
             load_balancer_name=web.load_balancer_name if web else None,
             load_balancer_security_group=web.security_group if web and apart else None,
             load_balancer_dns_name=web.dns_name if web and made_names else None,
@@ -186,6 +190,9 @@ def build(stack: Stack, config: Config) -> Outputs:
         load_balancer_name=alb.load_balancer_name if alb else None,
         target_group_name={
             unit.name: name for unit in services if (name := ground[unit.name].target_group_name) is not None
+        },
+        alternate_targets={
+            unit.name: name for unit in services if (name := ground[unit.name].alternate_targets) is not None
         },
         log_group_name={unit.name: ground[unit.name].log_group_name for unit in services},
         capacity_provider={name: pools.capacity_provider[name] for name in pools.group_name},
@@ -214,6 +221,11 @@ def build(stack: Stack, config: Config) -> Outputs:
             capacity_provider=pools.capacity_provider.get(unit.pool_name),
             target_group=base.target_group,
             target_group_name=base.target_group_name if scaled else None,
+            alternate_target_group=base.alternate_target_group,
+            alternate_targets=base.alternate_targets if scaled else None,
+            production_rule=base.production_rule,
+            test_rule=base.test_rule,
+            deployment_role=base.deployment_role,
             load_balancer_name=web.load_balancer_name if web and scaled else None,
             log_group_name=base.log_group_name,
             alarms=base.alarms,

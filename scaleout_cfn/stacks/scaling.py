@@ -9,9 +9,9 @@ from troposphere import applicationautoscaling as aas
 
 from scaleout_cfn.config import StepScaling, TargetTracking
 from scaleout_cfn.config.units import Unit
-from scaleout_cfn.metrics import ALB, ECS, INSIGHTS, dimensions
+from scaleout_cfn.metrics import ECS, INSIGHTS, dimensions
 from scaleout_cfn.stack import Stack
-from scaleout_cfn.stacks.alarms import at_maximum
+from scaleout_cfn.stacks.alarms import at_maximum, highest, metric_of
 from scaleout_cfn.values import ClusterName, LoadBalancerName, Number, QueueName, TargetGroupName, TopicArn
 
 __all__ = ["scale"]
@@ -27,6 +27,7 @@ def scale(
     cluster_name: ClusterName,
     load_balancer_name: LoadBalancerName | None,
     target_group_name: TargetGroupName | None,
+    alternate_targets: TargetGroupName | None,
     min_tasks: Number,
     max_tasks: Number,
     topic: TopicArn,
@@ -113,20 +114,21 @@ def scale(
             )
         )
     # The bounds are parameters: only CloudFormation knows whether there is anything between them.
-    watched: tuple[str, str, dict[str, object]]
     if load_balancer_name is not None:
-        # Counted by the load balancer: a count of tasks is a metric of Container Insights only.
-        on_targets: dict[str, object] = {"LoadBalancer": load_balancer_name, "TargetGroup": target_group_name}
-        watched = ALB, "HealthyHostCount", on_targets
+        # Counted by the load balancer: a count of tasks is a metric of Container Insights only. During a deployment
+        # both groups are full, which is no growth.
+        groups = [name for name in (target_group_name, alternate_targets) if name is not None]
+        on_targets = [{"LoadBalancer": load_balancer_name, "TargetGroup": name} for name in groups]
+        serving = highest("HealthyHostCount", "Minimum", on_targets)
     elif insights:
-        watched = INSIGHTS, "RunningTaskCount", in_service
+        serving = metric_of(INSIGHTS, "RunningTaskCount", "Minimum", in_service)
     else:
         return
     at_maximum(
         stack,
         "TasksAtMaximum",
         "As many tasks serve as may run: there is no room to grow.",
-        *watched,
+        serving,
         max_tasks,
         topic,
         stack.condition("CanGrow", Not(Equals(min_tasks, max_tasks))),

@@ -12,7 +12,15 @@ from awacs.aws import PolicyDocument
 from msgspec import Struct
 from troposphere import Ref, ec2, ecs, iam
 
-from scaleout_cfn.config import Ec2Capacity, FargateCapacity, InternalService, ManagedCapacity, NewVpc, WebService
+from scaleout_cfn.config import (
+    Ec2Capacity,
+    FargateCapacity,
+    InternalService,
+    ManagedCapacity,
+    NewVpc,
+    Rolling,
+    WebService,
+)
 from scaleout_cfn.config.units import Unit, Work, queue_variable
 from scaleout_cfn.grammars import ecr_repository
 from scaleout_cfn.iam import (
@@ -39,6 +47,7 @@ from scaleout_cfn.values import (
     ClusterName,
     FileSystemId,
     KeyArn,
+    ListenerRuleArn,
     LoadBalancerName,
     LogGroupName,
     NamespaceArn,
@@ -47,6 +56,7 @@ from scaleout_cfn.values import (
     QueueName,
     QueueUrl,
     RepositoryArn,
+    RoleArn,
     SecurityGroupId,
     SubnetIds,
     TargetGroupArn,
@@ -75,6 +85,11 @@ def build(
     capacity_provider: CapacityProviderName | None,
     target_group: TargetGroupArn | None,
     target_group_name: TargetGroupName | None,
+    alternate_target_group: TargetGroupArn | None,
+    alternate_targets: TargetGroupName | None,
+    production_rule: ListenerRuleArn | None,
+    test_rule: ListenerRuleArn | None,
+    deployment_role: RoleArn | None,
     load_balancer_name: LoadBalancerName | None,
     log_group_name: LogGroupName,
     alarms: AlarmNames | None,
@@ -135,7 +150,7 @@ def build(
         TaskDefinition=definition.ref(),
         # No DesiredCount: scaling owns it, and an update would set it back. No Role: the service-linked one is used.
         CapacityProviderStrategy=strategy(unit, capacity_provider),
-        DeploymentConfiguration=_deployment(unit, alarms),
+        DeploymentConfiguration=_deployment(unit, alarms, deployment_role),
         AvailabilityZoneRebalancing="ENABLED" if settings.zone_rebalancing else "DISABLED",
         EnableExecuteCommand=settings.exec,
         EnableECSManagedTags=True,
@@ -157,6 +172,11 @@ def build(
                 TargetGroupArn=target_group,
             )
         ]
+        if unit.has_alternate:
+            from scaleout_cfn.stacks.shifting import configure
+
+            advanced = configure(alternate_target_group, production_rule, test_rule, deployment_role)
+            service.LoadBalancers[0].AdvancedConfiguration = advanced
         service.HealthCheckGracePeriodSeconds = settings.deployment.health_check_grace_s
     if unit.network_mode == "awsvpc":
         assert security_group is not None
@@ -187,6 +207,7 @@ def build(
         cluster_name=cluster_name,
         load_balancer_name=load_balancer_name,
         target_group_name=target_group_name,
+        alternate_targets=alternate_targets,
         min_tasks=min_tasks,
         max_tasks=max_tasks,
         topic=topic,
@@ -360,11 +381,12 @@ def task_role(
     return stack.add(role)
 
 
-def _deployment(unit: Unit, alarms: AlarmNames | None) -> ecs.DeploymentConfiguration:
+def _deployment(unit: Unit, alarms: AlarmNames | None, role: RoleArn | None) -> ecs.DeploymentConfiguration:
     settings = unit.settings.deployment
+    rolling = settings if isinstance(settings, Rolling) else Rolling()
     deployment = ecs.DeploymentConfiguration(
-        MinimumHealthyPercent=settings.minimum_healthy_percent,
-        MaximumPercent=settings.maximum_percent,
+        MinimumHealthyPercent=rolling.minimum_healthy_percent,
+        MaximumPercent=rolling.maximum_percent,
         DeploymentCircuitBreaker=ecs.DeploymentCircuitBreaker(
             Enable=True,
             Rollback=True,
@@ -374,6 +396,19 @@ def _deployment(unit: Unit, alarms: AlarmNames | None) -> ecs.DeploymentConfigur
     )
     if alarms is not None:
         deployment.Alarms = ecs.DeploymentAlarms(AlarmNames=alarms, Enable=True, Rollback=True)
+    if unit.shifting is not None:
+        from scaleout_cfn.stacks.shifting import shift_by
+
+        shift_by(deployment, unit.shifting, role)
+    elif unit.has_alternate:
+        # Said, on the way back from another strategy: what is left out might be left as it was.
+        deployment.Strategy = "ROLLING"
+    if rolling.early_success is not None:
+        deployment.EarlySuccessCriteria = ecs.DeploymentEarlySuccessCriteria(
+            Enable=True,
+            HealthyPercent=rolling.early_success.healthy_percent,
+            SourceServiceRevisionCleanup=rolling.early_success.cleanup.upper(),
+        )
     return deployment
 
 

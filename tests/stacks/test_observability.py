@@ -205,7 +205,7 @@ def test_logs_are_kept_as_long_as_is_asked_for(keep: bool, policy: str) -> None:
 def test_alarms_that_a_deployment_watches_are_those_of_their_names() -> None:
     outputs = {name: output["Value"] for name, output in made()["web-foundation.yaml"]["Outputs"].items()}
     assert outputs["Alarms"] == {"Fn::Join": [",", [ref("TargetErrors"), ref("UnhealthyTargets")]]}
-    unwatched = made(service=sc.WebService(deployment=sc.WebDeployment(alarms=False)))["web-foundation.yaml"]["Outputs"]
+    unwatched = made(service=sc.WebService(deployment=sc.WebRolling(alarms=False)))["web-foundation.yaml"]["Outputs"]
     assert "Alarms" not in unwatched
 
 

@@ -201,7 +201,7 @@ def test_tasks_are_spread_over_zones_first_and_then_fill_nodes(rebalancing: bool
 
 
 def test_a_deployment_that_fails_is_taken_back() -> None:
-    settings = sc.WebDeployment(
+    settings = sc.WebRolling(
         minimum_healthy_percent=51, maximum_percent=151, failure_threshold=7, health_check_grace_s=88
     )
     running = service(sc.WebService(deployment=settings))
@@ -225,7 +225,7 @@ def test_a_deployment_watches_alarms_on_what_clients_see_unless_it_shall_not() -
     }
     wires = properties(templates, "root", "WebService")["Parameters"]
     assert wires["Alarms"] == att("WebFoundation", "Outputs.Alarms")
-    quiet = made(service=sc.WebService(deployment=sc.WebDeployment(alarms=False)))
+    quiet = made(service=sc.WebService(deployment=sc.WebRolling(alarms=False)))
     assert "Alarms" not in properties(quiet, "web-service", "Service")["DeploymentConfiguration"]
     assert "Alarms" not in quiet["web-service.yaml"]["Parameters"]
 
