@@ -33,6 +33,9 @@ from scaleout_cfn.config import (
     RegistryPipeline,
     Route,
     SourcePipeline,
+    WebBlueGreen,
+    WebCanary,
+    WebLinear,
     WebService,
     WorkerService,
 )
@@ -136,7 +139,13 @@ def blocks(start: str) -> Iterator[tuple[int, list[str]]]:
 OPTIONAL = {
     index + offset
     for start in (
-        *("# Instead, with kind", "# Another, of kind", "# None unless written", "# Inside it, none unless written"),
+        *(
+            "# Instead, with kind",
+            "# Instead, with strategy",
+            "# Another, of kind",
+            "# None unless written",
+            "# Inside it, none unless written",
+        ),
         "#[[",
     )
     for index, block in blocks(start)
@@ -250,10 +259,10 @@ def test_the_starter_with_every_default_uncommented_is_the_default_config(tmp_pa
     assert load_text(tmp_path, text) == Config()
     # And nothing is left out: the same number of settings as there are tunables, and the kinds.
     commented = [line for index, line in enumerate(LINES) if index in DEFAULTS]
-    kinds = [line for line in commented if line.startswith("#kind")]
+    kinds = [line for line in commented if line.startswith(("#kind", "#strategy"))]
     # Of a section that is left out, as permissions are, nothing is there.
     lists_of_tables = len([block for _, block in blocks("#[[") if ".permissions." not in block[0]])
-    assert len(kinds) == 7
+    assert len(kinds) == 8
     assert len(commented) - len(kinds) + lists_of_tables == len(list(tunables(Config())))
 
 
@@ -265,7 +274,7 @@ def test_each_default_uncommented_alone_gives_the_default_config(tmp_path: Path)
 
 def test_each_alternative_uncommented_where_it_stands_gives_that_kind(tmp_path: Path) -> None:
     found = []
-    for index, block in blocks("# Instead, with kind"):
+    for index, block in blocks("# Instead, with"):
         settings_of_block = [uncommented(line) if SETTING.match(line) else line for line in block]
         header = [line for line in LINES[:index] if line.startswith("[")][-1]
         text = "\n".join([*LINES[:index], *settings_of_block, *LINES[index + len(block) :]])
@@ -291,6 +300,9 @@ def test_each_alternative_uncommented_where_it_stands_gives_that_kind(tmp_path: 
         SourcePipeline(connection_arn=GIVEN["connection_arn"].strip('"'), repository="shop/web"),
         RegistryPipeline(),
         GitHubPipeline(repository="shop/web"),
+        WebBlueGreen(),
+        WebLinear(),
+        WebCanary(),
     ]
 
 

@@ -220,9 +220,10 @@ def _write_section(lines: list[str], given: Section, usual: Section | None, path
             lines += [f"# {meta.description}", f"[{key}]"]
             if kind := _kind(choices, value, type(there)):
                 lines += [f"# Which of {_tags(choices)}.", *kind, ""]
+            inside: list[str] = []
             for choice in choices:
                 if choice is not type(value):
-                    _write_choice(lines, choice, key, value)
+                    _write_choice(lines, choice, key, value, inside)
             _write_section(lines, value, there if type(there) is type(value) else None, key)
         elif choices := named_sections(inner):
             _write_named(lines, choices, meta, value, key)
@@ -264,7 +265,7 @@ def _write_left_out(lines: list[str], own: list[tuple[FieldInfo, Any, Meta | Non
         elif (choices := sections_of(inner)) and default_of(field) is None:
             _write_absent(lines, choices, meta, f"{key}.{field.name}", "Inside it, none unless written")
         elif choices := named_sections(inner):
-            _write_named(lines, choices, meta, {}, f"{key}.{field.name}")
+            _write_named(lines, choices, meta, {}, f"{key}.{field.name}", "Inside it, none unless written")
 
 
 def _write_absent(
@@ -283,7 +284,12 @@ def _write_absent(
 
 
 def _write_named(
-    lines: list[str], choices: tuple[type[Section], ...], meta: Meta, given: Mapping[str, Section], path: str
+    lines: list[str],
+    choices: tuple[type[Section], ...],
+    meta: Meta,
+    given: Mapping[str, Section],
+    path: str,
+    said: str = "None unless written",
 ) -> None:
     """Sections by name: those that are there, and an example of each other kind as a comment."""
     whole: dict[type[Section], str] = {}
@@ -305,7 +311,7 @@ def _write_named(
             _write_section(lines, entry, None, key)
         whole.setdefault(type(entry), name)
     if not given:
-        lines += [f"# None unless written: {meta.description}"]
+        lines += [f"# {said}: {meta.description}"]
     for choice in choices:
         if choice not in whole:
             tag = choice.__struct_config__.tag
@@ -335,8 +341,11 @@ def _another(kind: type[Section], above: str, its_kind: type[Section]) -> list[s
     return lines
 
 
-def _write_choice(lines: list[str], choice: type[Section], key: str, instead_of: Section) -> None:
-    """A section that is not the default, as a comment below the header that is there: TOML takes one only."""
+def _write_choice(lines: list[str], choice: type[Section], key: str, instead_of: Section, inside: list[str]) -> None:
+    """A section that is not the default, as a comment below the header that is there: TOML takes one only.
+
+    `inside` are the names of what may be in those that are written already, and is so where it is the same.
+    """
     tag = choice.__struct_config__.tag
     field_of_tag = tag_field_of(choice)
     said = " ".join((choice.__doc__ or "").split())
@@ -352,10 +361,14 @@ def _write_choice(lines: list[str], choice: type[Section], key: str, instead_of:
     for field, inner, meta in own:
         assert meta is not None
         value = default_of(field)
-        if not sections_of(inner):
+        if not sections_of(inner) and not named_sections(inner):
             lines += [*_comment(inner, meta), f"#{field.name} = " + ("..." if value is None else toml(value))]
+    if again := [field.name for field, *_ in own if field.name in inside]:
+        lines.append(f"# Inside it, as above: {', '.join(again)}.")
     lines.append("")
-    _write_left_out(lines, own, key)
+    new = [entry for entry in own if entry[0].name not in inside]
+    _write_left_out(lines, new, key)
+    inside += [field.name for field, inner, _ in new if sections_of(inner) or named_sections(inner)]
 
 
 def _write_tunable(lines: list[str], key: str, name: str, inner: Any, meta: Meta, value: Any, is_default: bool) -> None:
