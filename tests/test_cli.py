@@ -289,6 +289,43 @@ def test_examples_are_of_commands_that_are_there() -> None:
     assert set(EXAMPLES) <= {" ".join(words) for words in commands()}
 
 
+# --- completion
+
+
+def completed(words: str, cwd: Path) -> list[str]:
+    """What bash is told for a line, the cursor at its end."""
+    line = f"scaleout-cfn {words}"
+    environment = {
+        **os.environ,
+        "_SCALEOUT_CFN_COMPLETE": "bash_complete",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split(" ")) - 1),
+    }
+    program = "import sys; sys.argv[0] = 'scaleout-cfn'; from scaleout_cfn.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=cwd, env=environment
+    )
+    return [answer.partition(",")[2] for answer in done.stdout.splitlines() if answer]
+
+
+def test_a_shell_completes_commands_options_services_and_environments(here: Path) -> None:
+    config = "[services.web]\n[services.mailer]\nkind = 'worker'\n[environments.prod]\n"
+    (here / "scaleout.toml").write_text(config, encoding="utf-8")
+    assert completed("rend", here) == ["render"]
+    assert "--service" in completed("status --s", here)
+    assert completed("status --service ", here) == ["web", "mailer"]
+    assert completed("deploy --env p", here) == ["prod"]
+    (here / "scaleout.toml").write_text("[", encoding="utf-8")
+    assert completed("status --service ", here) == []
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_shell_gets_its_script(run: Run, shell: str) -> None:
+    result = run("completion", shell)
+    assert (result.code, result.err) == (0, "")
+    assert f"_SCALEOUT_CFN_COMPLETE={shell}_complete" in result.out
+
+
 # --- lint
 
 GOOD = "AWSTemplateFormatVersion: '2010-09-09'\nResources:\n  Topic:\n    Type: AWS::SNS::Topic\n"

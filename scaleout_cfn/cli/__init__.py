@@ -62,6 +62,7 @@ COMMANDS = {
     "doctor": "doctor",
     "policies": "policies",
     "ci": "ci",
+    "completion": "completion",
     "simulate": "simulate",
     "compare": "simulate",
     "advise": "advise",

@@ -66,6 +66,10 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
     "doctor": {"doctor": "before the first deployment"},
     "policies": {"policies": "a policy for each command, as files"},
     "ci github": {"ci github --service web > .github/workflows/deploy-web.yml": "of one service"},
+    "completion": {
+        "completion bash > ~/.local/share/bash-completion/completions/scaleout-cfn": "for the next shell",
+        "completion zsh > ~/.zfunc/_scaleout-cfn": "where ~/.zfunc is in $fpath",
+    },
     "simulate": {
         "simulate --traffic flash-crowd --task-rps 50": "a made-up crowd",
         "simulate --csv requests.csv --task-rps 50 --html report.html": "your own, as a report",

@@ -78,11 +78,37 @@ bucket_option = click.option(
 )
 
 
+def names_in(section: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes the names of a section's sections: those of the config that the line names."""
+
+    def complete(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
+        import tomllib  # only a shell asks
+
+        try:
+            text = Path(context.params.get("config_path") or DEFAULT_CONFIG).read_text(encoding="utf-8")
+            names = tomllib.loads(text).get(section)
+        except (OSError, ValueError):
+            return []
+        return [name for name in names if name.startswith(begun)] if isinstance(names, dict) else []
+
+    return complete
+
+
 one_service_option = click.option(
-    "--service", "service", default="", metavar="NAME", help="Of several services this one.  [default: the only one]"
+    "--service",
+    "service",
+    default="",
+    metavar="NAME",
+    shell_complete=names_in("services"),
+    help="Of several services this one.  [default: the only one]",
 )
 service_option = click.option(
-    "--service", "service", default="", metavar="NAME", help="Of several services this one.  [default: all]"
+    "--service",
+    "service",
+    default="",
+    metavar="NAME",
+    shell_complete=names_in("services"),
+    help="Of several services this one.  [default: all]",
 )
 
 
@@ -92,7 +118,13 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One tunable for this run; repeatable."
         ),
-        click.option("--env", "environment", metavar="NAME", help="Overlay [environments.NAME] of the config."),
+        click.option(
+            "--env",
+            "environment",
+            metavar="NAME",
+            shell_complete=names_in("environments"),
+            help="Overlay [environments.NAME] of the config.",
+        ),
         click.option(
             "-c",
             "--config",
