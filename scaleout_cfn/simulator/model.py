@@ -39,6 +39,7 @@ class StandingBy:
 class NodePool:
     """The EC2 nodes that tasks are placed on, and what moves them.
 
+    `packed` says that within a zone tasks fill a node before they go to the next; the runs take it so in any case.
     `taken` places are those of other services' tasks. `cpu_target` is the target of a group that tracks its instances'
     CPU by itself, in percent; None where a capacity provider moves the nodes. `name` is that of [capacity.NAME].
     """
@@ -51,6 +52,7 @@ class NodePool:
     scaling: NodeScaling = field(default_factory=NodeScaling)
     zones: int = 2
     placement: Literal["spread", "binpack"] = "spread"
+    packed: bool = True
     disk_gib: int = 30
     taken: int = 0
     cpu_target: float | None = None

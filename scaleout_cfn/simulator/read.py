@@ -196,6 +196,7 @@ class _Reader:
             scaling=_node_scaling(provider) if provider else NodeScaling(),
             zones=self._zones(group.get("VPCZoneIdentifier")),
             placement=_placement(service),
+            packed=any(strategy.get("Type") == "binpack" for strategy in service.each("PlacementStrategies")),
             disk_gib=_disk(template),
             taken=taken,
             cpu_target=None if provider else self._cpu_target(group),

@@ -63,7 +63,8 @@ def candidates(model: Model, load: Load, count: int) -> list[Model]:
             (0, 30, 60),  # scale-out cooldown
             (60, 300, 600),  # scale-in cooldown
             (1.0, 1.5, 2.0, 3.0),  # fewest tasks, as a multiple
-            (100, 90, 80, 60) if nodes and nodes.placement == "binpack" else (100,),  # below 100 runs away when spread
+            # below 100 runs away where tasks go to empty nodes first
+            (100, 90, 80, 60) if nodes and nodes.packed else (100,),
             (0, 60, 120) if nodes else (0,),  # warm-up of a node
         )
     )

@@ -1,13 +1,13 @@
 """Which settings to ship: many of them on flash crowds, beside CDK's documented example, then the profiles on all.
 
-    python tests/bench/profiles.py [--explore | --bins | --csv requests_per_minute.csv]
+    python tests/bench/profiles.py [--explore | --standing | --bins | --csv requests_per_minute.csv]
 
 Everything runs on one infrastructure, the committed set with room for 1000 tasks; each number is a multiple of what
 CDK's example comes to there, at the same corner of the bands. `--explore` puts 300 settings on the crowds that were
 tuned on, in three alarm phases and three corners. The profiles take all twelve phases in every corner, on these
 crowds, on crowds that no setting was chosen by, on crowds before tasks of 200 requests a second and more, and on calm
 traffic. `--csv` puts them on a trace, as a whole and day by day, in the middle of the bands. `--bins` tells what is
-missed of one day as its bins grow. Nothing here passes or fails.
+missed of one day as its bins grow. `--standing` compares what may stand ready. Nothing here passes or fails.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import numpy as np
 
 from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.profiles import PROFILES
-from scaleout_cfn.simulator.model import Delays, Load, Model, corners
+from scaleout_cfn.simulator.model import Delays, Load, Model, StandingBy, corners
 from scaleout_cfn.simulator.peers import cdk, with_profile
 from scaleout_cfn.simulator.prices import load_prices
 from scaleout_cfn.simulator.read import read
@@ -284,6 +284,59 @@ def on_a_trace(base: Model, csv: Path) -> None:
         print(f"      {case:<14} misses {missed:.2f}  hours {hours:.2f}  CDK misses {theirs_missed:.3%}")
 
 
+def standing(base: Model) -> None:
+    """What stands ready beside the defaults, on the crowds and in calm traffic: multiples of what the defaults come to,
+    the median of the crowds and their range in the middle of the bands, and the median's range over the corners."""
+    assert base.nodes is not None
+    least = base.nodes.min_nodes
+    cold = on_nodes(base, warm=None)
+
+    def at(percent: int, **changes: Any) -> Model:
+        settings = msgspec.structs.replace(base.nodes.scaling, target_capacity_percent=percent)  # type: ignore[union-attr]
+        return on_nodes(cold, scaling=settings, **changes)
+
+    models = {
+        **{f"target capacity {percent} %": at(percent) for percent in (90, 80, 70, 60)},
+        **{f"binpack over all zones, {percent} %": at(percent, placement="binpack") for percent in (90, 80)},
+        "three zones, target capacity 80 %": at(80, zones=3),
+        "two nodes more at least": on_nodes(cold, min_nodes=least + 2),
+        "four nodes at once": on_nodes(cold, scaling=msgspec.structs.replace(base.nodes.scaling, min_step=4)),
+        "twice the fewest tasks": dataclasses.replace(
+            cold, scaling=msgspec.structs.replace(base.scaling, min_tasks=2 * base.scaling.min_tasks)
+        ),
+        "CPU target 33 %": dataclasses.replace(
+            cold,
+            scaling=msgspec.structs.replace(base.scaling, cpu=msgspec.structs.replace(base.scaling.cpu, target=33)),
+        ),
+        "a warm pool, stopped": on_nodes(cold, warm=StandingBy("stopped", 0, 30)),
+        "a warm pool and 80 %": at(80, warm=StandingBy("stopped", 0, 30)),
+    }
+    crowds = {**TUNED, **HELD_BACK}
+    every = {"as it is": cold, **models}
+    over = [phases()[index] for index in (1, 5, 9)]
+    keys = list(itertools.product(every, {**crowds, **CALM}, corners()))
+    cases = {**crowds, **CALM}
+    jobs = [(every[name], cases[case], corners()[end], over) for name, case, end in keys]
+    found = dict(zip(keys, each(judged, jobs, 10**9), strict=True))
+    for name in models:
+        cells = []
+        for what, group in ((0, crowds), (2, crowds), (2, CALM)):
+            by_end = {
+                end: [
+                    found[name, case, end][what] / found["as it is", case, end][what]
+                    for case in group
+                    if found["as it is", case, end][what]
+                ]
+                for end in corners()
+            }
+            middles = [median(values) for values in by_end.values()]
+            one = by_end["middle"]
+            cells.append(
+                f"{median(one):.2f} ({min(one):.2f} to {max(one):.2f}; {min(middles):.2f} to {max(middles):.2f})"
+            )
+        print(f"{name:<38} misses {cells[0]}  USD {cells[1]}  calm USD {cells[2]}")
+
+
 def bins(base: Model) -> None:
     """One day with a crowd of five times for four minutes in each hour, in bins of a second to an hour."""
     day = synthetic("diurnal", {"low": 60, "high": 240}).requests
@@ -298,6 +351,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--explore", action="store_true", help="put the settings that were tried on the tuned crowds")
     parser.add_argument("--bins", action="store_true", help="what is missed of one day in bins of a second to an hour")
+    parser.add_argument("--standing", action="store_true", help="what stands ready beside the defaults")
     parser.add_argument("--csv", type=Path, help="put the profiles on a trace, as a whole and day by day")
     given = parser.parse_args()
     base = read(Path(__file__).parents[2] / "templates_out")
@@ -305,6 +359,9 @@ def main() -> None:
     base = on_nodes(base, max_nodes=200)
     if given.explore:
         explore(base)
+        return
+    if given.standing:
+        standing(base)
         return
     if given.bins:
         bins(base)

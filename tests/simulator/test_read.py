@@ -72,6 +72,7 @@ def test_the_policies_of_a_config_come_back_from_its_templates(config: sc.Config
             assert (nodes.min_nodes, nodes.max_nodes) == (unit.pool.min_nodes, unit.pool.max_nodes)
             assert nodes.instance_type == unit.pool.instance_types[0]
             assert nodes.placement == unit.settings.placement
+            assert nodes.packed
             assert nodes.warm == _as_standing_by(unit.pool)
         else:
             assert model.pool == Fargate(unit.architecture, unit.pool.spot_percent, unit.pool.on_demand_base)
@@ -221,6 +222,14 @@ def test_a_warm_pool_is_told_and_one_that_hibernates_is_refused() -> None:
     templates["capacity.yaml"]["Resources"]["NodesWarmPool"]["Properties"]["PoolState"] = "Hibernated"
     with pytest.raises(UsageError, match="NodesWarmPool: its nodes are Hibernated; that cannot be simulated"):
         model_of(templates)
+
+
+def test_a_service_that_fills_no_node_first_is_told_apart() -> None:
+    templates = sc.set_of(sc.compose(sc.Config()))
+    service = templates["web-service.yaml"]["Resources"]["Service"]["Properties"]
+    service["PlacementStrategies"] = [{"Type": "spread", "Field": "attribute:ecs.availability-zone"}]
+    nodes = model_of(templates).nodes
+    assert nodes is not None and not nodes.packed
 
 
 def test_a_folder_without_templates_is_refused(tmp_path: Path) -> None:

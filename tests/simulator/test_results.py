@@ -424,9 +424,10 @@ def test_candidates_are_the_same_each_time_and_begin_with_the_set_itself() -> No
     assert candidates(made, LOAD, 30)[0] == made
 
 
-def test_spread_tasks_are_never_advised_a_target_capacity_below_100() -> None:
-    assert {_nodes(one).scaling.target_capacity_percent for one in candidates(model(), LOAD, 300)} == {100}
-    packed = candidates(model(placement="binpack"), LOAD, 300)
+def test_where_tasks_go_to_empty_nodes_first_no_target_capacity_below_100_is_advised() -> None:
+    loose = candidates(model(packed=False), LOAD, 300)
+    assert {_nodes(one).scaling.target_capacity_percent for one in loose} == {100}
+    packed = candidates(model(), LOAD, 300)
     assert min(_nodes(one).scaling.target_capacity_percent for one in packed) == 60
 
 

@@ -258,14 +258,22 @@ def test_a_node_that_warms_up_blocks_the_next_scale_out() -> None:
     assert len(times[0]) > len(times[300])
 
 
-def test_a_target_capacity_below_100_runs_away_under_spread_but_not_under_binpack() -> None:
-    """Documented: it "forces Amazon ECS to eventually run one task for each instance"."""
-    steady = Traffic("steady", np.full(4 * 3600, 400.0))
+@pytest.mark.parametrize("zones", [2, 3])
+@pytest.mark.parametrize("rps", [50.0, 400.0, 800.0])
+def test_a_target_capacity_below_100_costs_at_most_a_node_a_zone_more_when_tasks_spread_over_zones(
+    rps: float, zones: int
+) -> None:
+    """A spread over instances "forces Amazon ECS to eventually run one task for each instance", as AWS has it; one over
+    zones that fills nodes within each does not."""
+    steady = Traffic("steady", np.full(4 * 3600, rps))
     most = {}
     for placement in ("spread", "binpack"):
-        odd = model(placement=placement, zones=3, node_scaling=NodeScaling(target_capacity_percent=80), max_nodes=40)
-        most[placement] = run(odd, LOAD, Delays(), steady).states[-1].nodes
-    assert most["binpack"] <= most["spread"]
+        room = NodeScaling(target_capacity_percent=80)
+        made = model(placement=placement, zones=zones, node_scaling=room, max_nodes=40)
+        last = run(made, LOAD, Delays(), steady).states[-1]
+        most[placement] = last.nodes
+        assert last.nodes * 0.8 >= -(-last.ready // 6)
+    assert most["binpack"] <= most["spread"] <= most["binpack"] + zones
 
 
 def _grown(warm: StandingBy | None, **changes: Any) -> Trace:
