@@ -52,6 +52,8 @@ COMMANDS = {
     "rollout": "rollout",
     "restart": "rollout",
     "scale": "scale",
+    "stop": "halt",
+    "start": "halt",
     "logs": "rollout",
     "exec": "run",
     "run": "run",

@@ -16,7 +16,7 @@ from scaleout_cfn.config.units import name_of, service_in, title_of
 from scaleout_cfn.deploy.live import Live, require
 from scaleout_cfn.deploy.messages import Fact, Outcome, Watched
 from scaleout_cfn.deploy.outcome import code_of, outcome_of
-from scaleout_cfn.deploy.services import scale
+from scaleout_cfn.deploy.services import halt, scale
 from scaleout_cfn.deploy.services.overview import Overview, overview_of
 from scaleout_cfn.deploy.watch.events import History, Operation, first_cause
 from scaleout_cfn.deploy.watch.follow import follow, read_events
@@ -143,9 +143,11 @@ def _screen(state: Overview, service: str = "", seen: datetime | None = None) ->
             counts = ", ".join(f"{number} {word}" for word, number in sorted(targets.items())) or "none registered"
             lines.append(f"{name}  targets  {counts}")
         lines += [f"{name}  URL  {url}"] if url else []
-        scaled = state.scaled.get(name)
-        if scaled and scaled.until <= datetime.now(UTC):
+        scaled, halted, now = state.scaled.get(name), state.halted.get(name), datetime.now(UTC)
+        if scaled and scaled.until <= now:
             scaled = None  # its time has come
+        if halted:
+            lines.append(f"{name}  {halt.sentence(halted, now)}")
         if scaled:
             lines.append(f"{name}  drift  {scale.sentence(scaled)}; `scale {name} --reset` does it now")
         data[name] = {
@@ -153,6 +155,7 @@ def _screen(state: Overview, service: str = "", seen: datetime | None = None) ->
             "targets": dict(targets or {}),
             "url": url,
             "scaled": scale.data(scaled) if scaled else None,
+            "stopped": halt.data(halted, now) if halted else None,
         }
     lines += [f"not read: {line}" for line in state.unread]
     if seen:

@@ -54,6 +54,7 @@ def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = ""
             "ReadEverywhere",
             [
                 "application-autoscaling:DescribeScalableTargets",
+                "application-autoscaling:DescribeScalingActivities",
                 "application-autoscaling:DescribeScheduledActions",
                 "autoscaling:DescribeAutoScalingGroups",
                 "ecs:DescribeTaskDefinition",
@@ -73,7 +74,11 @@ def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = ""
         ),
         # Composite alarms would need everything: nobody asks for them.
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
-        allow("ReadAlarms", ["cloudwatch:DescribeAlarms"], [scope.arn(NAMES["cloudwatch"][0])]),
+        allow(
+            "UseAlarms",
+            [f"cloudwatch:{name}" for name in ("DescribeAlarms", "DisableAlarmActions", "EnableAlarmActions")],
+            [scope.arn(NAMES["cloudwatch"][0])],
+        ),
         allow(
             "FindLinkedRole",
             ["iam:GetRole"],

@@ -301,6 +301,15 @@ class Deployed(Scaling):
     ecs_DescribeServices = World.ecs_DescribeServices
     ecs_ListServiceDeployments = World.ecs_ListServiceDeployments
 
+    def DescribeScalableTargets(self, ResourceIds: list[str], **_: Any) -> dict[str, Any]:
+        (one,) = super().DescribeScalableTargets([RESOURCE])["ScalableTargets"]
+        others = {"MinCapacity": 2, "MaxCapacity": 20}
+        return {
+            "ScalableTargets": [
+                {**one, **(others if id_ != RESOURCE else {}), "ResourceId": id_} for id_ in ResourceIds
+            ]
+        }
+
 
 def scaled_set() -> Deployer:
     """A set with two services, of which `scale` has set other bounds for one."""
@@ -341,7 +350,7 @@ def test_a_deployment_goes_on_where_what_scale_has_set_cannot_be_read() -> None:
     deployer = scaled_set()
     deployer.world.faults = [Fault("DescribeScheduledActions", "AccessDeniedException")]
     assert deployer.deploy(Small(services=1, most=30), image="web:1").exit_code == 0
-    assert "not known what `scale` has set" in deployer.notes
+    assert "not known what `scale` or `stop` has set" in deployer.notes
 
 
 def test_bounds_whose_time_has_come_are_not_told() -> None:
@@ -350,3 +359,14 @@ def test_bounds_whose_time_has_come_are_not_told() -> None:
     deployer.world.fire()
     assert deployer.deploy(Small(services=1, most=30), image="web:1").exit_code == 0
     assert "`scale`" not in deployer.notes
+
+
+def test_a_deployment_that_starts_what_is_stopped_says_so() -> None:
+    deployer = scaled_set()
+    assert isinstance(deployer.world, Scaling)
+    deployer.world.bounds = (0, 0)
+    assert deployer.deploy(Small(services=1, most=30), image="web:1").exit_code == 0
+    assert "s0 is stopped: this deployment sets the template's bounds, and so starts it" in deployer.notes
+    assert "`scale`" not in deployer.notes
+    assert deployer.deploy(Small(services=1, most=30), image="web:2").exit_code == 0
+    assert "is stopped" not in deployer.notes

@@ -11,6 +11,7 @@ from scaleout_cfn.aws.names import NESTED, SERVICE
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Live, require, resources_of
 from scaleout_cfn.deploy.messages import Rollout
+from scaleout_cfn.deploy.services.halt import Halt, halts_in
 from scaleout_cfn.deploy.services.rollout import described, health_of, newest_of
 from scaleout_cfn.deploy.services.scale import Scaled, scaled_in
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
@@ -21,7 +22,8 @@ __all__ = ["Overview", "overview_of"]
 @dataclass(frozen=True)
 class Overview:
     """A set as it is now. `services` and `targets` are by the service's name; `targets` counts them by their health,
-    `scaled` are the bounds that `scale` has set, and `unread` says what could not be read."""
+    `scaled` are the bounds that `scale` has set, `halted` is what may have no task, and `unread` says what could not be
+    read."""
 
     live: Live
     stacks: Mapping[str, str]
@@ -29,6 +31,7 @@ class Overview:
     targets: Mapping[str, Mapping[str, int]]
     unread: tuple[str, ...]
     scaled: Mapping[str, Scaled] = field(default_factory=dict)
+    halted: Mapping[str, Halt] = field(default_factory=dict)
 
 
 def overview_of(aws: Aws, stack: str) -> Overview:
@@ -58,5 +61,10 @@ def overview_of(aws: Aws, stack: str) -> Overview:
         scaled = scaled_in(aws, resources)
     except (ApiError, AccessError, UsageError) as error:
         unread.append(f"bounds that `scale` set: {error}")
+    halted: dict[str, Halt] = {}
+    try:
+        halted = halts_in(aws, resources)
+    except (ApiError, AccessError, UsageError) as error:
+        unread.append(f"what is stopped: {error}")
     stacks = {resource.path: resource.status for resource in resources if resource.type == NESTED}
-    return Overview(live, stacks, services, targets, tuple(unread), scaled)
+    return Overview(live, stacks, services, targets, tuple(unread), scaled, halted)

@@ -9,7 +9,7 @@ https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PutSchedule
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -25,7 +25,10 @@ from scaleout_cfn.deploy.services.restart import require_calm
 from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
 from scaleout_cfn.schedules import At, Rate, firings, parsed
 
-__all__ = ["TARGET", "Bounds", "Scaled", "data", "reset", "scale", "scaled_in", "sentence", "warn_of_end"]
+__all__ = [
+    "ACTION", "ECS", "TARGET", "TIME", "Bounds", "Scaled", "actions_of", "as_capacity", "data", "reset", "scale",
+    "scaled_in", "sentence", "targets_of", "warn_of_end",
+]  # fmt: skip
 
 #: The name of the action that takes the bounds back. No schedule of a config has it: that would be its own.
 ACTION = "scaleout-cfn-scale"
@@ -76,7 +79,9 @@ def scale(
     """
     live, target = _ready(aws, stack, name, environment, adopt=adopt)
     current = _bounds_of(aws, [target])[target]
-    actions = list(_actions(aws, ResourceId=target))
+    if not current.most:
+        raise UsageError(f"{name} is stopped; give `start` first", next=Next("start"))
+    actions = list(actions_of(aws, ResourceId=target))
     own = next((raw for raw in actions if raw["ScheduledActionName"] == ACTION and _time(raw) > now), None)
     new = Bounds(*(there if asked is None else asked for asked, there in zip(wanted, current, strict=True)))
     if new.least > new.most:
@@ -94,9 +99,9 @@ def scale(
         ScheduledActionName=ACTION,
         Schedule=f"at({until.astimezone(UTC):%Y-%m-%dT%H:%M:%S})",
         Timezone="UTC",
-        ScalableTargetAction=_as_capacity(back),
+        ScalableTargetAction=as_capacity(back),
     )
-    aws.write("application-autoscaling", "register_scalable_target", **ECS, ResourceId=target, **_as_capacity(new))
+    aws.write("application-autoscaling", "register_scalable_target", **ECS, ResourceId=target, **as_capacity(new))
     done = Scaled(new, back, until)
     tell(Fact("scaled", (f"{name}  {sentence(done)}",), {"name": name, **data(done)}))
     return Outcome(
@@ -111,12 +116,12 @@ def scale(
 def reset(aws: Aws, stack: str, name: str, now: datetime, *, environment: str = "", adopt: bool = False) -> Outcome:
     """Take back what `scale` set. Does nothing where nothing is to be taken back."""
     live, target = _ready(aws, stack, name, environment, adopt=adopt)
-    own = next((raw for raw in _actions(aws, ResourceId=target) if raw["ScheduledActionName"] == ACTION), None)
+    own = next((raw for raw in actions_of(aws, ResourceId=target) if raw["ScheduledActionName"] == ACTION), None)
     if own is None or _time(own) <= now:
         current = _bounds_of(aws, [target])[target]
         return Outcome("no_change", f"{name}: {current}, which no `scale` set", live.status, live.stack_id)
     back = _back(own)
-    aws.write("application-autoscaling", "register_scalable_target", **ECS, ResourceId=target, **_as_capacity(back))
+    aws.write("application-autoscaling", "register_scalable_target", **ECS, ResourceId=target, **as_capacity(back))
     try:
         aws.write(
             "application-autoscaling", "delete_scheduled_action", **ECS, ResourceId=target, ScheduledActionName=ACTION
@@ -132,29 +137,33 @@ def scaled_in(aws: Aws, resources: Iterable[Resource]) -> dict[str, Scaled]:
     ids = {_id(resource): service_in(resource.path) for resource in resources if resource.type == TARGET}
     if not ids:
         return {}
-    own = {raw["ResourceId"]: raw for raw in _actions(aws, ScheduledActionNames=[ACTION]) if raw["ResourceId"] in ids}
+    own = {raw["ResourceId"]: raw for raw in actions_of(aws, ScheduledActionNames=[ACTION]) if raw["ResourceId"] in ids}
     bounds = _bounds_of(aws, list(own))
     return {ids[target]: Scaled(bounds[target], _back(raw), _time(raw)) for target, raw in own.items()}
 
 
 def warn_of_end(aws: Aws, plan: Plan, tell: Tell) -> None:
-    """Tell of what `scale` has set, where a plan sets the bounds that the template has. Asks nothing of AWS where the
-    plan touches no scalable target."""
+    """Tell of what `scale` and `stop` have set, where a plan sets the bounds that the template has. Asks nothing of AWS
+    where the plan touches no scalable target."""
     touched = [
         Resource(change.path, change.type, change.physical_id, "", change.stack_id)
         for change in plan.changes
         if change.type == TARGET and kind_of(change) in ("change", "replace", "possible")
     ]
     try:
+        bounds = _bounds_of(aws, [_id(resource) for resource in touched])
+        stopped = sorted(service_in(resource.path) for resource in touched if not bounds[_id(resource)].most)
+        for name in stopped:
+            tell(Note(f"{name} is stopped: this deployment sets the template's bounds, and so starts it", "warning"))
         for name, scaled in scaled_in(aws, touched).items():
-            if scaled.bounds != scaled.back:  # else its time has come
+            if scaled.bounds != scaled.back and name not in stopped:  # else its time has come
                 told = (
                     f"{name}: `scale` set {sentence(scaled)}. This deployment sets the template's bounds at once, and"
                     f" the end sets {scaled.back} over them: give `scale {name} --reset` first"
                 )
                 tell(Note(told, "warning"))
     except (ApiError, AccessError, UsageError) as error:
-        tell(Note(f"not known what `scale` has set: {error}", "warning"))
+        tell(Note(f"not known what `scale` or `stop` has set: {error}", "warning"))
 
 
 def sentence(scaled: Scaled) -> str:
@@ -184,27 +193,29 @@ def _id(resource: Resource) -> str:
     return resource.physical_id.partition("|")[0]
 
 
-def _actions(aws: Aws, **which: Any) -> Iterable[Mapping[str, Any]]:
+def actions_of(aws: Aws, **which: Any) -> Iterable[Mapping[str, Any]]:
     for page in aws.pages("application-autoscaling", "describe_scheduled_actions", ServiceNamespace="ecs", **which):
         yield from page.get("ScheduledActions", [])
 
 
-def _bounds_of(aws: Aws, targets: list[str]) -> dict[str, Bounds]:
-    """The bounds of targets as they are."""
-    found: dict[str, Bounds] = {}
+def targets_of(aws: Aws, targets: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """Scalable targets as they are, by their ids. Raises UsageError for one that is not there."""
+    found: dict[str, Mapping[str, Any]] = {}
     for first in range(0, len(targets), MOST_TARGETS):
-        some = targets[first : first + MOST_TARGETS]
+        some = list(targets[first : first + MOST_TARGETS])
         for page in aws.pages("application-autoscaling", "describe_scalable_targets", **ECS, ResourceIds=some):
-            found |= {
-                raw["ResourceId"]: Bounds(raw["MinCapacity"], raw["MaxCapacity"])
-                for raw in page.get("ScalableTargets", [])
-            }
+            found |= {raw["ResourceId"]: raw for raw in page.get("ScalableTargets", [])}
     if missing := [target for target in targets if target not in found]:
         raise UsageError(f"{', '.join(missing)}: it is in the stack, and Application Auto Scaling does not know it")
     return found
 
 
-def _as_capacity(bounds: Bounds) -> dict[str, int]:
+def _bounds_of(aws: Aws, targets: Sequence[str]) -> dict[str, Bounds]:
+    """The bounds of targets as they are."""
+    return {id_: Bounds(raw["MinCapacity"], raw["MaxCapacity"]) for id_, raw in targets_of(aws, targets).items()}
+
+
+def as_capacity(bounds: Bounds) -> dict[str, int]:
     return {"MinCapacity": bounds.least, "MaxCapacity": bounds.most}
 
 

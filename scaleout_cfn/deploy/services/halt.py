@@ -1,0 +1,300 @@
+"""An environment that runs nothing: its services' bounds and its pools' minimum are zero, until they are set back.
+
+What they are set back to is what the stacks' templates say, so that nothing is kept anywhere. To repeat it is safe:
+each call puts a whole state.
+
+https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html (moves what is out of
+bounds into them at once; suspends schedules, which would start tasks again)
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/capacity-provider-auto-scaling.html (nodes follow the tasks)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.config.units import service_in
+from scaleout_cfn.deploy.live import Live, Resource, find, require, resources_of, template_body
+from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
+from scaleout_cfn.deploy.ownership import require_ours
+from scaleout_cfn.deploy.services.alarms import ALARM, alarms_of
+from scaleout_cfn.deploy.services.restart import require_calm
+from scaleout_cfn.deploy.services.scale import ACTION, ECS, TARGET, TIME, Bounds, actions_of, as_capacity, targets_of
+from scaleout_cfn.errors import ApiError, NeedsHandError, Next
+from scaleout_cfn.schedules import Rate, firings, parsed
+
+__all__ = ["Halt", "data", "halts_in", "sentence", "start", "stop"]
+
+GROUP = "AWS::AutoScaling::AutoScalingGroup"
+NOTHING = Bounds(0, 0)
+#: Names that DisableAlarmActions and EnableAlarmActions take.
+MOST_ALARMS = 100
+#: How far ahead a schedule is looked for.
+AHEAD = timedelta(days=8)
+#: What is paid for, or goes on, while nothing runs.
+STAYS: Mapping[str, str] = {
+    "AWS::EC2::NatGateway": "NAT gateways",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": "the load balancer and its addresses",
+    "AWS::EC2::VPCEndpoint": "VPC endpoints",
+    "AWS::AutoScaling::WarmPool": "nodes of warm pools",
+    "AWS::RDS::DBInstance": "databases",
+    "AWS::RDS::DBCluster": "databases",
+    "AWS::ElastiCache::ReplicationGroup": "caches",
+    "AWS::WAFv2::WebACL": "the web ACL",
+    "AWS::KMS::Key": "the key",
+    "AWS::CloudWatch::Alarm": "alarms",
+    "AWS::CloudWatch::Dashboard": "the dashboard",
+    "AWS::ECR::Repository": "what is stored: images, logs, files",
+}
+
+
+@dataclass(frozen=True)
+class Halt:
+    """A service that may have no task: since when, whether by `stop`, and its schedules."""
+
+    since: datetime | None
+    by_hand: bool
+    actions: Sequence[Mapping[str, Any]] = ()
+
+
+class _Pool(NamedTuple):
+    resource: Resource
+    least: int
+
+
+def stop(aws: Aws, stack: str, tell: Tell, *, environment: str = "", adopt: bool = False) -> Outcome:
+    """No task of any service, and no node; alarms on the services tell nobody. Raises BusyError while the stack is at
+    work."""
+    live, resources = _ready(aws, stack, environment, adopt=adopt)
+    targets = _targets(resources)
+    known = targets_of(aws, [*targets])
+    running = [id_ for id_, raw in known.items() if _bounds(raw) != NOTHING or not _is_suspended(raw)]
+    pools = [pool for pool in _pools(aws, resources) if pool.least]
+    loud = [alarm.path for alarm in _alarms(aws, live, resources) if not alarm.silent]
+    if not running and not pools and not loud:
+        return _outcome("no_change", live, "it is stopped already")
+    _silence(aws, resources, loud, tell)
+    open_ = {raw["ResourceId"] for raw in actions_of(aws, ScheduledActionNames=[ACTION])}
+    for id_ in running:
+        _register(aws, id_, NOTHING, suspended=True)
+        if id_ in open_:  # what `scale` has set ends with it
+            _forget(aws, id_)
+        tell(Note(f"{targets[id_]}: no task, and no schedule that starts one"))
+    for pool in pools:
+        _resize(aws, pool.resource, 0)
+        tell(Note(f"{pool.resource.path}: no node is needed; its nodes go some 15 minutes after their last task"))
+    tell(_stays(resources))
+    return _outcome("done", live, "stopped", Next("start", words="to have it run again"))
+
+
+def start(aws: Aws, stack: str, tell: Tell, *, environment: str = "", adopt: bool = False) -> Outcome:
+    """What the templates say again: bounds of the services that may have no task, nodes, schedules and alarms."""
+    live, resources = _ready(aws, stack, environment, adopt=adopt)
+    targets = _targets(resources)
+    declared = _Declared(aws)
+    pools = [
+        _Pool(pool.resource, least)
+        for pool in _pools(aws, resources)
+        if not pool.least and (least := declared.number(pool.resource, "MinSize"))
+    ]
+    known = targets_of(aws, [*targets])
+    by_id = {_id(resource): resource for resource in resources if resource.type == TARGET}
+    back: dict[str, Bounds] = {}
+    for id_, raw in known.items():
+        if not raw["MaxCapacity"] or _is_suspended(raw):
+            least, most = (declared.number(by_id[id_], name) for name in ("MinCapacity", "MaxCapacity"))
+            if _is_suspended(raw) or most:
+                back[id_] = Bounds(least, most)
+    silent = [alarm.path for alarm in _alarms(aws, live, resources) if alarm.silent]
+    if not back and not pools and not silent:
+        return _outcome("no_change", live, "nothing of it is stopped")
+    for pool in pools:
+        _resize(aws, pool.resource, pool.least)
+        tell(Note(f"{pool.resource.path}: {pool.least} nodes or more"))
+    for id_, bounds in back.items():
+        _register(aws, id_, bounds, suspended=False)
+        tell(Note(f"{targets[id_]}: {bounds}"))
+    _wake(aws, resources, silent, tell)
+    return _outcome("done", live, "started", Next("status", ("--watch",), "until its tasks serve"))
+
+
+def halts_in(aws: Aws, resources: Iterable[Resource]) -> dict[str, Halt]:
+    """The services of a set that may have no task, by name."""
+    targets = _targets(resources)
+    known = targets_of(aws, [*targets])
+    halted = {id_: raw for id_, raw in known.items() if not raw["MaxCapacity"]}
+    actions = list(actions_of(aws)) if halted else []
+    return {
+        targets[id_]: Halt(
+            _since(aws, id_), _is_suspended(raw), [action for action in actions if action["ResourceId"] == id_]
+        )
+        for id_, raw in halted.items()
+    }
+
+
+def sentence(halt: Halt, now: datetime) -> str:
+    """Since when and until when nothing runs."""
+    since = f"stopped since {halt.since:{TIME}}" if halt.since else "stopped"
+    if halt.by_hand:
+        return f"{since}, until `start`"
+    coming = _next(halt, now)
+    return f"{since}, until the schedule {coming[1]} at {coming[0]:{TIME}}" if coming else since
+
+
+def data(halt: Halt, now: datetime) -> dict[str, Any]:
+    """For programs."""
+    coming = None if halt.by_hand else _next(halt, now)
+    return {"since": halt.since, "by_hand": halt.by_hand, "until": coming[0] if coming else None}
+
+
+def _next(halt: Halt, now: datetime) -> tuple[datetime, str] | None:
+    """When a schedule starts it again, and its name."""
+    coming = []
+    for raw in halt.actions:
+        expression = parsed(raw["Schedule"])
+        if isinstance(expression, Rate) or not raw["ScalableTargetAction"].get("MaxCapacity"):
+            continue
+        fired = firings(expression, ZoneInfo(raw.get("Timezone", "UTC")), now, now + AHEAD)
+        coming += [(each.time, raw["ScheduledActionName"]) for each in fired if each.clocks != "skipped"][:1]
+    return min(coming) if coming else None
+
+
+def _since(aws: Aws, target: str) -> datetime | None:
+    """When the capacity of a target was moved last."""
+    answer = aws.read("application-autoscaling", "describe_scaling_activities", **ECS, ResourceId=target, MaxResults=1)
+    newest = next(iter(answer.get("ScalingActivities", [])), None)
+    return newest["StartTime"].astimezone(UTC) if newest else None
+
+
+def _ready(aws: Aws, stack: str, environment: str, *, adopt: bool) -> tuple[Live, list[Resource]]:
+    live = require(aws, stack)
+    require_ours(aws, live, environment, adopt=adopt)
+    require_calm(live)
+    return live, list(resources_of(aws, live.stack_id))
+
+
+def _targets(resources: Iterable[Resource]) -> dict[str, str]:
+    """The scalable targets of services, each with the service's name."""
+    return {
+        _id(resource): service_in(resource.path)
+        for resource in resources
+        if resource.type == TARGET and resource.physical_id.endswith("|ecs")
+    }
+
+
+def _id(resource: Resource) -> str:
+    return resource.physical_id.partition("|")[0]
+
+
+def _bounds(raw: Mapping[str, Any]) -> Bounds:
+    return Bounds(raw["MinCapacity"], raw["MaxCapacity"])
+
+
+def _is_suspended(raw: Mapping[str, Any]) -> bool:
+    return bool(raw.get("SuspendedState", {}).get("ScheduledScalingSuspended"))
+
+
+def _register(aws: Aws, target: str, bounds: Bounds, *, suspended: bool) -> None:
+    aws.write(
+        "application-autoscaling",
+        "register_scalable_target",
+        **ECS,
+        ResourceId=target,
+        **as_capacity(bounds),
+        SuspendedState={"ScheduledScalingSuspended": suspended},
+    )
+
+
+def _forget(aws: Aws, target: str) -> None:
+    try:
+        aws.write("application-autoscaling", "delete_scheduled_action", **ECS, ResourceId=target,
+                  ScheduledActionName=ACTION)  # fmt: skip
+    except ApiError as error:
+        if error.kind != "missing":
+            raise
+
+
+def _pools(aws: Aws, resources: Iterable[Resource]) -> Iterator[_Pool]:
+    """The groups of nodes, each with its fewest ones as they are."""
+    groups = {resource.physical_id: resource for resource in resources if resource.type == GROUP}
+    if groups:
+        pages = aws.pages("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[*groups])
+        for page in pages:
+            for raw in page["AutoScalingGroups"]:
+                yield _Pool(groups[raw["AutoScalingGroupName"]], raw["MinSize"])
+
+
+def _resize(aws: Aws, group: Resource, least: int) -> None:
+    aws.write("autoscaling", "update_auto_scaling_group", AutoScalingGroupName=group.physical_id, MinSize=least)
+
+
+def _alarms(aws: Aws, live: Live, resources: Iterable[Resource]) -> list[Any]:
+    """The alarms on services that tell somebody. Those that move tasks go on, between bounds of zero."""
+    services = set(_targets(resources).values())
+    return [alarm for alarm in alarms_of(aws, live) if service_in(alarm.path) in services and not alarm.scales]
+
+
+def _silence(aws: Aws, resources: Iterable[Resource], paths: Sequence[str], tell: Tell) -> None:
+    for names in _named(resources, paths):
+        aws.write("cloudwatch", "disable_alarm_actions", AlarmNames=names)
+        tell(Note(f"alarms that tell nobody until `start`: {', '.join(paths)}"))
+
+
+def _wake(aws: Aws, resources: Iterable[Resource], paths: Sequence[str], tell: Tell) -> None:
+    for names in _named(resources, paths):
+        aws.write("cloudwatch", "enable_alarm_actions", AlarmNames=names)
+        tell(Note(f"alarms that tell again: {', '.join(paths)}"))
+
+
+def _named(resources: Iterable[Resource], paths: Sequence[str]) -> Iterator[list[str]]:
+    """The names of alarms, as many at once as a call takes."""
+    names = [resource.physical_id for resource in resources if resource.type == ALARM and resource.path in paths]
+    for first in range(0, len(names), MOST_ALARMS):
+        yield names[first : first + MOST_ALARMS]
+
+
+def _stays(resources: Sequence[Resource]) -> Fact:
+    """What is paid for meanwhile, and what goes on."""
+    types = {resource.type for resource in resources}
+    paid = list(dict.fromkeys(words for kind, words in STAYS.items() if kind in types))
+    lines = [f"still paid for: {', '.join(paid)}"]
+    if "AWS::SQS::Queue" in types:
+        lines.append("messages wait in their queues, and are gone once their retention is over")
+    jobs = sorted({service_in(resource.path) for resource in resources if resource.type == "AWS::Scheduler::Schedule"})
+    if jobs:
+        lines.append("jobs go on by their schedules, on nodes that come for them")
+    return Fact("stop", tuple(lines), {"paid": paid, "jobs_go_on": bool(jobs)})
+
+
+def _outcome(end: Any, live: Live, what: str, following: Next | None = None) -> Outcome:
+    return Outcome(end, f"{live.name}: {what}", live.status, live.stack_id, next=following)
+
+
+class _Declared:
+    """What the templates of the set's stacks say; each is read once."""
+
+    def __init__(self, aws: Aws) -> None:
+        self.aws = aws
+        self._stacks: dict[str, tuple[Mapping[str, Any], Mapping[str, str]]] = {}
+
+    def number(self, resource: Resource, name: str) -> int:
+        """A number that the template has, or one of its parameters. Raises NeedsHandError for any other expression."""
+        if resource.stack_id not in self._stacks:
+            nested = find(self.aws, resource.stack_id)
+            parameters = nested.parameters if nested else {}
+            self._stacks[resource.stack_id] = template_body(self.aws, resource.stack_id), parameters
+        template, parameters = self._stacks[resource.stack_id]
+        declared = template["Resources"].get(resource.path.rpartition("/")[2], {}).get("Properties", {}).get(name)
+        value = parameters.get(declared["Ref"]) if isinstance(declared, dict) and [*declared] == ["Ref"] else declared
+        try:
+            return int(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            raise NeedsHandError(
+                f"{resource.path}: its template says {name} by an expression, and not by a number or a parameter",
+                state="nothing was changed by this run",
+                next=Next(words=f"set {name} by hand"),
+            ) from None
