@@ -239,9 +239,15 @@ def rollout_line(newest: Rollout) -> str:
     words = [f"{newest.name}  ECS {newest.state}"]
     if newest.stage:
         words.append(newest.stage)
+    if newest.shifts and newest.new and newest.new.traffic is not None:
+        words.append(f"{newest.new.traffic:g} % of traffic on the new version")
     words.append(f"running {newest.running}/{newest.desired}, pending {newest.pending}, failed {newest.failed}")
     if newest.threshold:
         words.append(f"breaker {newest.failed}/{newest.threshold}")
+    if newest.until:
+        words.append(f"until about {newest.until:%H:%M:%SZ}")
+    if newest.ringing:
+        words.append(f"alarm {', '.join(newest.ringing)}")
     if newest.reason:
         words.append(newest.reason)
     return "  ".join(words)

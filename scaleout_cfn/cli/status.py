@@ -18,6 +18,7 @@ from scaleout_cfn.deploy.messages import Fact, Outcome, Watched
 from scaleout_cfn.deploy.outcome import code_of, outcome_of
 from scaleout_cfn.deploy.services import halt, scale
 from scaleout_cfn.deploy.services.overview import Overview, overview_of
+from scaleout_cfn.deploy.services.traffic import answers, waiting_lines
 from scaleout_cfn.deploy.watch.events import History, Operation, first_cause
 from scaleout_cfn.deploy.watch.follow import follow, read_events
 from scaleout_cfn.errors import UsageError
@@ -138,7 +139,9 @@ def _screen(state: Overview, service: str = "", seen: datetime | None = None) ->
         newest, targets = state.services.get(name), state.targets.get(name)
         # Nothing answers before there is a service.
         url = state.live.outputs.get(f"{title_of(name)}Url", "") if newest else ""
-        lines += [rollout_line(newest)] if newest else []
+        if newest:
+            lines.append(rollout_line(newest))
+            lines += [f"{name}  {line}" for line in waiting_lines(newest, datetime.now(UTC))]
         if targets is not None:
             counts = ", ".join(f"{number} {word}" for word, number in sorted(targets.items())) or "none registered"
             lines.append(f"{name}  targets  {counts}")
@@ -166,4 +169,5 @@ def _screen(state: Overview, service: str = "", seen: datetime | None = None) ->
         "services": data,
         "unread": list(state.unread),
     }
-    return Fact("status", tuple(lines), whole)
+    paused = next((name for name in names if name in state.services and state.services[name].paused), None)
+    return Fact("status", tuple(lines), whole, next=answers(paused) if paused else None)

@@ -167,6 +167,7 @@ class LinesView:
         self._spoken_s = 0.0
         self._github = bool(os.environ.get("GITHUB_ACTIONS"))
         self._group = ""
+        self._rollouts: dict[str, Rollout] = {}
         self.plans_to = sys.stderr
 
     def tell(self, message: Message) -> None:
@@ -190,7 +191,10 @@ class LinesView:
                     self.say(f"BLOCKED {path} {reason}; to agree: --allow-replace {path}")
             case Watched():
                 self._watched(message)
+            case Rollout() if self._rollouts.get(message.service) == message:
+                pass  # one that waits for hours says nothing new at each look
             case Rollout():
+                self._rollouts[message.service] = message
                 self.say(rollout_line(message))
             case Fact():
                 for line in message.lines:

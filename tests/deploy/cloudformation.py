@@ -98,6 +98,7 @@ class CloudFormation:
         self._ids = itertools.count(1)
         self._tokens: dict[str, str] = {}
         self.hide_updates_until = 0.0
+        self.traffic: Any = None  # of `shifting`: the deployments that services wait for
 
     # time
 
@@ -523,6 +524,8 @@ class CloudFormation:
         self._event(stack, title, kind, f"{verb}_IN_PROGRESS", physical, token=token)
         yield self.resource_s
         reason, times = self.failures.get(path, ("", 0))
+        if self.traffic and kind == "AWS::ECS::Service" and (why := (yield from self.traffic.stabilised(physical))):
+            reason, times = why, 1
         if times:
             self.failures[path] = (reason, times - 1)
             self._event(stack, title, kind, f"{verb}_FAILED", physical, reason, token)

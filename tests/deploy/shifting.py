@@ -24,7 +24,7 @@ Not known, and so not relied upon: how soon DescribeServiceDeployments shows an 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -239,6 +239,17 @@ class Traffic:
             raw["rollback"] = {"reason": one.reason}
         return raw
 
+    def stabilised(self, service: str) -> Generator[float, None, str]:
+        """What CloudFormation does with a service: a deployment, until ECS is done. Why it failed, or nothing.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
+        """
+        one = self.begin(service.rpartition("/")[2])
+        while one.ended is None:
+            yield 1.0
+            self.advance()
+        return "" if one.status == "SUCCESSFUL" else f"ECS Deployment {one.status}: {one.reason}"
+
     # what ECS answers
 
     def service(self, name: str) -> dict[str, Any]:
@@ -311,8 +322,8 @@ class Traffic:
         if one.status in ("PENDING", "IN_PROGRESS"):
             one.stop(self.world.seconds)
 
-    def rules(self, name: str, arns: list[str]) -> list[dict[str, Any]]:
-        weights = self.weights(name)
+    def rules(self, arns: list[str]) -> list[dict[str, Any]]:
+        weights = self.weights(next(reversed(self.deployments)))
         tuples = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in zip(GROUPS, weights, strict=True)]
         forward = {"Type": "forward", "ForwardConfig": {"TargetGroups": tuples}}
         rules = [{"RuleArn": RULE, "Actions": [forward], "Conditions": []}]
@@ -320,29 +331,15 @@ class Traffic:
         return [rule for rule in rules if rule["RuleArn"] in arns]
 
 
-@dataclass
-class Shifting(Services):
-    """An account with services of that kind. Each has served once; `begin` begins a deployment."""
+class Moves:
+    """What a World answers whose services' deployments move traffic."""
 
-    names: tuple[str, ...] = ("web",)
-    plan: Plan = field(default_factory=Plan)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.cfn = Stack(self, services=self.names)
-        self.traffic = Traffic(self, self.plan)
-        for name in self.names:
-            self.traffic.begin(name, Plan(bake_min=0))
-        self.seconds = 3600.0
-        self.traffic.advance()
-
-    def begin(self, name: str = "web") -> Deployment:
-        return self.traffic.begin(name)
+    traffic: Traffic
 
     def ecs_DescribeServices(self, services: list[str], **_: Any) -> dict[str, Any]:
-        answer = super().ecs_DescribeServices(services)
+        answer: dict[str, Any] = super().ecs_DescribeServices(services)  # type: ignore[misc]
         for service in answer["services"]:
-            service |= self.traffic.service(service["serviceName"])
+            service |= self.traffic.service(service["serviceArn"].rpartition("/")[2])
         return answer
 
     def ecs_ListServiceDeployments(self, service: str = "", **_: Any) -> dict[str, Any]:
@@ -366,8 +363,40 @@ class Shifting(Services):
         return {"serviceDeploymentArn": serviceDeploymentArn}
 
     def elbv2_DescribeRules(self, RuleArns: list[str]) -> dict[str, Any]:
-        return {"Rules": self.traffic.rules(self.names[-1], RuleArns)}
+        return {"Rules": self.traffic.rules(RuleArns)}
 
     def elbv2_DescribeListeners(self, ListenerArns: list[str]) -> dict[str, Any]:
         assert ListenerArns == [f"{ELB}:listener/app/web/0123456789abcdef/fedcba9876543210"]
         return {"Listeners": [{"ListenerArn": ListenerArns[0], "Port": 8443}]}
+
+
+@dataclass
+class Shifting(Moves, Services):
+    """An account with services of that kind. Each has served once; `begin` begins a deployment."""
+
+    names: tuple[str, ...] = ("web",)
+    plan: Plan = field(default_factory=Plan)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.cfn = Stack(self, services=self.names)
+        self.traffic = Traffic(self, self.plan)
+        for name in self.names:
+            self.traffic.begin(name, Plan(bake_min=0))
+        self.seconds = 3600.0
+        self.traffic.advance()
+
+    def begin(self, name: str = "web") -> Deployment:
+        return self.traffic.begin(name)
+
+
+@dataclass
+class Moving(Moves, World):
+    """An account in which CloudFormation waits until ECS has done with a service's deployment, as it does."""
+
+    plan: Plan = field(default_factory=lambda: Plan(bake_min=0, stage_s=1.0))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.traffic = Traffic(self, self.plan)
+        self.cfn.traffic = self.traffic

@@ -253,7 +253,7 @@ def test_while_it_is_watched_stages_weights_and_what_it_waits_for_are_shown() ->
         "  circuit breaker  0 of 3 failures",
         "  targets  blue  weight 0  1 healthy",
         "  targets  green  weight 100  1 healthy",
-        "  waits for an answer, `rollout continue` or `rollout back`, until 13:30:40Z, 29 min left, then it goes back",
+        "  waits for an answer, until 13:30:40Z, 29 min left, then it goes back",
         "  a request with port 8443 and the header x-test: green gets the new version",
         "  watched by web-5xx",
     )

@@ -13,6 +13,7 @@ from scaleout_cfn.aws.names import SERVICE, cluster_in, name_in
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Hook, Note, Revision, Rollout, Tell
+from scaleout_cfn.deploy.services.traffic import tell_pause
 from scaleout_cfn.errors import AccessError, ApiError
 
 __all__ = ["DEPLOYMENTS", "Declared", "described", "health_of", "newest_of", "rollout", "services_in", "verify"]
@@ -191,6 +192,7 @@ def verify(aws: Aws, services: Iterable[Declared], tell: Tell, *, end: float | N
     """
     waiting = {service.arn: service for service in services}
     reasons: dict[str, str] = {service.name: "" for service in waiting.values()}
+    told: set[str] = set()
     for _ in aws.pace.turns(end) if waiting else ():
         answers: Mapping[str, Mapping[str, Any]] = {}
         unread = ""
@@ -208,6 +210,9 @@ def verify(aws: Aws, services: Iterable[Declared], tell: Tell, *, end: float | N
                 tell(Note(f"{service.name}: not verified that ECS runs the new version: {why}", "warning"))
             if newest:
                 tell(newest)
+                if newest.paused and told.isdisjoint(hook.id for hook in newest.paused):
+                    told.update(hook.id for hook in newest.paused)
+                    tell_pause(aws, answers[arn], newest, tell)
                 if DEPLOYMENTS.get(newest.state) == "running":
                     continue
                 reasons[service.name] = _otherwise(service, newest, str(answers[arn]["taskDefinition"]))

@@ -11,9 +11,9 @@ from typing import Any
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import cluster_in, name_in, title_in
 from scaleout_cfn.deploy.live import Live, resources_of
-from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Rollout, Tell, left
+from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Rollout, Tell
 from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, described, health_of, newest_of, services_in
-from scaleout_cfn.deploy.services.traffic import groups_of, traffic_of
+from scaleout_cfn.deploy.services.traffic import answers, groups_of, traffic_of, trial_line, waiting_lines
 from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
 
 __all__ = [
@@ -250,7 +250,7 @@ def sight_lines(sight: Sight, now: datetime) -> list[str]:
         lines.append(f"  targets  {f'{group.name}  weight {group.weight or 0}  ' if several else ''}{counts}")
     lines += [f"  {line}" for line in waiting_lines(newest, now)]
     if newest.paused and sight.test:
-        lines.append(f"  a request with {sight.test} gets the new version")
+        lines.append(f"  {trial_line(sight.test)}")
     if newest.ringing or (newest.alarms and DEPLOYMENTS.get(newest.state) == "running"):
         ringing = f"; {', '.join(newest.ringing)} went off" if newest.ringing else ""
         lines.append(f"  watched by {', '.join(newest.alarms)}{ringing}")
@@ -270,21 +270,6 @@ def _version_line(version: Version) -> str:
         words.append(f"{version.tests:g} % of tests")
     parts = [", ".join(words), version.image[:19], f"in {version.group}" if version.group else ""]
     return "  ".join(part for part in parts if part)
-
-
-def waiting_lines(newest: Rollout, now: datetime) -> Iterator[str]:
-    """What a deployment waits for: an answer, a function, or the end of the time that a version is given."""
-    for hook in newest.hooks:
-        if hook in newest.paused:
-            what = "waits for an answer, `rollout continue` or `rollout back`"
-        elif hook.status in ("IN_PROGRESS", "AWAITING_ACTION"):
-            what = f"waits for the function {hook.target.rpartition(':')[2]}"
-        else:
-            continue
-        then = {"CONTINUE": ", then it goes on", "ROLLBACK": ", then it goes back"}.get(hook.otherwise, "")
-        yield what + (f", until {left(hook.until, now)}{then}" if hook.until else "")
-    if newest.until:
-        yield f"stays so until about {left(newest.until, now)}, unless an alarm goes off"
 
 
 def follow_rollouts(
@@ -333,12 +318,6 @@ def follow_rollouts(
     rollouts = [shown[name].rollout for name in open_ if name in shown]
     waits = next((answers(newest.name) for newest in rollouts if newest.paused), Next("rollout"))
     return Outcome("still_running", what, next((newest.state for newest in rollouts), ""), next=waits)
-
-
-def answers(name: str) -> Next:
-    """The two answers to a pause of a service's deployment."""
-    of = ("--service", name)
-    return Next("rollout continue", of, instead=Next("rollout back", of))
 
 
 def _fact(sight: Sight, now: datetime) -> Fact:

@@ -6,12 +6,25 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/alb-resources-for-bl
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.messages import Fact, Rollout, Tell, left
+from scaleout_cfn.errors import AccessError, ApiError, Next
 
-__all__ = ["Traffic", "groups_of", "production_rules", "traffic_of", "weights_in"]
+__all__ = [
+    "Traffic",
+    "answers",
+    "groups_of",
+    "production_rules",
+    "tell_pause",
+    "traffic_of",
+    "trial_line",
+    "waiting_lines",
+    "weights_in",
+]
 
 
 @dataclass(frozen=True)
@@ -95,3 +108,45 @@ def _listener_of(rule: str) -> str:
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awselasticloadbalancingv2.html
     """
     return rule.replace(":listener-rule/", ":listener/").rpartition("/")[0]
+
+
+def waiting_lines(newest: Rollout, now: datetime) -> Iterator[str]:
+    """What a deployment waits for: an answer, a function, or the end of the time that a version is given."""
+    for hook in newest.hooks:
+        if hook in newest.paused:
+            what = "waits for an answer"
+        elif hook.status in ("IN_PROGRESS", "AWAITING_ACTION"):
+            what = f"waits for the function {hook.target.rpartition(':')[2]}"
+        else:
+            continue
+        then = {"CONTINUE": ", then it goes on", "ROLLBACK": ", then it goes back"}.get(hook.otherwise, "")
+        yield what + (f", until {left(hook.until, now)}{then}" if hook.until else "")
+    if newest.until:
+        yield f"stays so until about {left(newest.until, now)}, unless an alarm goes off"
+
+
+def trial_line(test: str, url: str = "") -> str:
+    """How the new version is looked at before it has traffic."""
+    return f"a request with {test}{f' to {url}' if url else ''} gets the new version"
+
+
+def answers(name: str) -> Next:
+    """The two answers to a pause of a service's deployment."""
+    of = ("--service", name)
+    return Next("rollout continue", of, instead=Next("rollout back", of))
+
+
+def tell_pause(aws: Aws, service: Mapping[str, Any], newest: Rollout, tell: Tell, url: str = "") -> None:
+    """Tell, for whoever waits for more than this, that a deployment waits for an answer, and how to see what it brings.
+
+    `service` is as DescribeServices has it.
+    """
+    try:
+        test = traffic_of(aws, service).test
+    except (AccessError, ApiError):  # the pause is what counts
+        test = ""
+    lines = [f"{newest.name}: its deployment is at {newest.stage}, and {line}" for line in
+             waiting_lines(newest, datetime.now(UTC))]  # fmt: skip
+    lines += [f"  {trial_line(test, url)}"] if test else []
+    data = {"name": newest.name, "stage": newest.stage, "hooks": [asdict(hook) for hook in newest.paused], "test": test}
+    tell(Fact("paused", tuple(lines), data, "warning", next=answers(newest.name)))

@@ -10,13 +10,14 @@ from typing import Any
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import NESTED, SERVICE
 from scaleout_cfn.aws.pace import USUAL, Patience
-from scaleout_cfn.config.units import service_in
+from scaleout_cfn.config.units import service_in, title_of
 from scaleout_cfn.deploy.desired import token
 from scaleout_cfn.deploy.live import Live, find
-from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell, Watched
+from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Rollout, Tell, Watched
 from scaleout_cfn.deploy.outcome import interrupted
 from scaleout_cfn.deploy.services.evidence import last_stop
-from scaleout_cfn.deploy.services.rollout import rollout
+from scaleout_cfn.deploy.services.rollout import described, newest_of
+from scaleout_cfn.deploy.services.traffic import answers, tell_pause
 from scaleout_cfn.deploy.watch.events import Event, History, Operation
 from scaleout_cfn.errors import AGAIN, AccessError, ApiError, BusyError, DeployError, Next, ScaleoutError
 
@@ -51,17 +52,18 @@ def follow(
     patience: Patience = USUAL,
     *,
     end: float | None = None,
+    seen: dict[str, Rollout] | None = None,
 ) -> Live | None:
     """Watch until the operation has ended. Returns the stack as it is then; None when it is gone.
 
     The end of patience raises StoppedWaiting, at the latest when the pace's clock shows `end`; with expired credentials
-    AccessError. The operation goes on in any case.
+    AccessError. The operation goes on in any case. `seen` gets the deployments of services at work as last seen.
     """
+    seen = {} if seen is None else seen
     begin = aws.pace.clock()
     end = patience.end(aws.pace) if end is None else end
     access = _Access(aws, patience.access_s, tell)
     told_lost = False
-    failures: dict[str, int] = {}
     said: set[str] = set()
     begun = not operation.before
     for _ in aws.pace.turns(end):
@@ -89,7 +91,7 @@ def follow(
             if settled:
                 return live
             if elapsed >= SLOW_S:
-                _look_at_services(aws, history, tell, failures, said)
+                _look_at_services(aws, live, history, tell, seen, said)
     raise StoppedWaiting("stopped waiting; the operation goes on")
 
 
@@ -168,26 +170,40 @@ def _was_seen_to_end(history: History, live: Live) -> bool:
     return history.begun is not None and last is not None and not last.running and last.status == live.status
 
 
-def _look_at_services(aws: Aws, history: History, tell: Tell, failures: dict[str, int], said: set[str]) -> None:
-    """Tell how services at work are, and why tasks stopped whenever more of them failed, each reason once."""
+def _look_at_services(
+    aws: Aws, live: Live, history: History, tell: Tell, seen: dict[str, Rollout], said: set[str]
+) -> None:
+    """Tell how services at work are, what one waits for, and why tasks stopped whenever more of them failed, each once.
+
+    `seen` is what was told of each by its path, and nothing of those that are no longer at work.
+    """
+    before = dict(seen)
+    seen.clear()
     for path in history.progress.current:
         event = history.last(path)
         if not event or event.type != SERVICE or not event.physical_id.startswith("arn:"):
             continue
+        name, words = service_in(path), ""
         try:
-            newest = rollout(aws, service_in(path), event.physical_id)
-            words = ""
-            if newest and newest.failed > failures.get(path, 0):
-                failures[path] = newest.failed
+            service = described(aws.once, [event.physical_id]).get(event.physical_id)
+            if service is None:
+                continue
+            newest = newest_of(aws, name, service)
+            if newest.failed > (before[path].failed if path in before else 0):
                 why = last_stop(aws, event.physical_id)
                 words = f"{path}: {why}" if why else ""
         except (ApiError, AccessError):
+            if path in before:
+                seen[path] = before[path]
             continue
-        if newest:
-            tell(newest)
+        seen[path] = newest
+        tell(newest)
         if words and words not in said:
             said.add(words)
             tell(Note(words, "warning"))
+        if newest.paused and said.isdisjoint(hook.id for hook in newest.paused):
+            said.update(hook.id for hook in newest.paused)
+            tell_pause(aws, service, newest, tell, live.outputs.get(f"{title_of(name)}Url", ""))
 
 
 def newest_event(aws: Aws, stack_id: str) -> str:
@@ -254,19 +270,33 @@ def watch(
 ) -> Outcome:
     """Watch until the operation has ended, and conclude. An interrupt, or the end of patience, only stops watching."""
     history = History(operation.stack_id, operation.token, operation.planned)
+    seen: dict[str, Rollout] = {}
     try:
-        return conclude(follow(aws, operation, history, tell, patience, end=end), history)
+        return conclude(follow(aws, operation, history, tell, patience, end=end, seen=seen), history)
     except StoppedWaiting as error:
         again = Next(AGAIN, words="it goes on watching")
-        return Outcome("still_running", f"{stack}: {error}", stack_id=operation.stack_id, next=again)
+        outcome = Outcome("still_running", f"{stack}: {error}", stack_id=operation.stack_id, next=again)
+        return _at_pause(outcome, seen)
     except KeyboardInterrupt as stop:
         updating = any(
             event.of_stack and not event.path and event.status == "UPDATE_IN_PROGRESS" for event in history.events
         )
-        return interrupted(stop, stack, running=True, stack_id=operation.stack_id, updating=updating)
+        return _at_pause(interrupted(stop, stack, running=True, stack_id=operation.stack_id, updating=updating), seen)
     except AccessError as error:
         what = f"{stack}: {error}"
         return Outcome("no_access", what, stack_id=operation.stack_id, reason=error.state, next=error.next)
+
+
+def _at_pause(outcome: Outcome, seen: dict[str, Rollout]) -> Outcome:
+    """The end of watching, which where a deployment waits for an answer says that it does, and how it is given."""
+    waiting = next((newest for newest in seen.values() if newest.paused), None)
+    if waiting is None:
+        return outcome
+    until = waiting.paused[0].until
+    what = f"{outcome.what}; {waiting.name} waits for an answer" + (
+        f" until {until:%Y-%m-%d %H:%M:%SZ}" if until else ""
+    )
+    return replace(outcome, what=what, next=answers(waiting.name))
 
 
 class _Access:
