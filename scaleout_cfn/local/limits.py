@@ -36,6 +36,7 @@ NOT_SHOWN: Final[tuple[str, ...]] = (
     " or UpdatePolicy is awaited.",
     "No container runs: ECS reports tasks as RUNNING without an image, no target becomes healthy, and the names of"
     " Service Connect lead nowhere.",
+    "A deployment that moves requests is done at once: no bake time, no step, no pause and no hook is waited for.",
     "Nothing scales: a service runs the least tasks that its scaling allows, whatever alarms and schedules say.",
     "Property values, quotas, permissions and the existence of images, certificates, secrets and domains are not"
     " checked. The hosted zones, the VPC, the subnets and the client secrets that the config names are made for the"

@@ -79,3 +79,20 @@ def on(*providers: Any, **properties: Any) -> Template:
 
 def after(resource: str, template: Template) -> Template:
     return {**template, "DependsOn": resource}
+
+
+def shifted(strategy: str) -> Template:
+    """A service behind a balancer, of a strategy that moves requests, without what it would move them by."""
+    kind = "AWS::ElasticLoadBalancingV2"
+    forward = [{"Type": "forward", "TargetGroupArn": {"Ref": "Targets"}}]
+    listening = {"LoadBalancerArn": {"Ref": "Balancer"}, "Port": 80, "Protocol": "HTTP", "DefaultActions": forward}
+    behind = [{"TargetGroupArn": {"Ref": "Targets"}, "ContainerName": "web", "ContainerPort": 8080}]
+    service = on("FARGATE", LoadBalancers=behind, DeploymentConfiguration={"Strategy": strategy})
+    return {
+        **fargate("FARGATE"),
+        "Task": task(),
+        "Balancer": {"Type": f"{kind}::LoadBalancer"},
+        "Targets": {"Type": f"{kind}::TargetGroup", "Properties": {"Port": 80, "Protocol": "HTTP", "TargetType": "ip"}},
+        "Listener": {"Type": f"{kind}::Listener", "Properties": listening},
+        "Web": {**service, "DependsOn": ["Association", "Listener"]},
+    }

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from scaleout_cfn.local import GAP, STUBS, Emulator, running
 
 from . import helpers, sets
-from .ecs_sets import fargate, managed_instances, on, task
+from .ecs_sets import fargate, managed_instances, on, shifted, task
 from .helpers import Account
 from .test_replacements import CHANGES, planned_and_done
 from .test_routing import answer, balancer, path, rule
@@ -318,6 +318,12 @@ def _a_service_is_offered_in_cloud_map(account: Account) -> bool:
     namespace = {"Type": "AWS::ServiceDiscovery::HttpNamespace", "Properties": {"Name": "shop"}}
     helpers.stand(account, {**fargate("FARGATE"), "Task": task(), "Namespace": namespace, "Service": service})
     return [one["Name"] for one in account.client("servicediscovery").list_services()["Services"]] == ["api"]
+
+
+@probe("ecs-deployment-strategies")
+def _a_strategy_that_its_balancer_cannot_follow_is_refused(account: Account) -> bool:
+    stack = helpers.stand(account, shifted("BLUE_GREEN"))
+    return bool(stack["StackStatus"] == "ROLLBACK_COMPLETE")
 
 
 @probe("ecs-capacity-strategies")
