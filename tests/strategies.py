@@ -123,6 +123,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "load_balancer_arn": st.just(BALANCER.format("loadbalancer")),
     "listener_arn": st.just(BALANCER.format("listener") + "/1122334455667788"),
     "security_group_id": st.just("sg-0123456789abcdef0"),
+    "profile": st.sampled_from(["", "prod-eu"]),
     "url": st.just("https://shared.example.com"),
     "tls_policy": st.sampled_from(["ELBSecurityPolicy-TLS13-1-2-2021-06", "ELBSecurityPolicy-TLS13-1-3-2021-06"]),
     "domain_name": st.sampled_from(["shop.example.com", "a.b.example.co"]),

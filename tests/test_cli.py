@@ -564,3 +564,56 @@ def test_the_module_runs_as_the_console_script_does(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, b"")
     assert err.startswith(b"error: --set x: give KEY=VALUE")
+
+
+TWO = """\
+[environments.prod-eu]
+region = "eu-west-1"
+
+[environments.prod-us]
+region = "us-east-1"
+services.web.memory_mib = 300
+"""
+
+
+def test_render_writes_a_folder_for_each_of_several_environments_and_checks_each(run: Run, here: Path) -> None:
+    (here / "two.toml").write_text(TWO)
+    assert run("render", "-c", "two.toml", "--env", "prod-eu,prod-us", "-o", "out").code == 0
+    for name in ("prod-eu", "prod-us"):
+        alone = render(compose(load("two.toml", environment=name)))
+        assert {path.name: path.read_text() for path in (here / "out" / name).iterdir()} == alone
+    (here / "out" / "prod-us" / "root.yaml").unlink()
+    checked = run("render", "-c", "two.toml", "--env", "prod-eu,prod-us", "-o", "out", "--check")
+    assert checked.code == 3
+    assert "out/prod-eu is what the config gives" in checked.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["deploy", "--env", "prod-eu,prod-eu"], "one is named twice; give each environment once"),
+        (["deploy", "--env", "prod-eu,"], "a name is missing"),
+        (["deploy", "--env", "prod-eu,prod-us", "--stack", "x"], "--stack x: is for one environment"),
+        (["deploy", "--env", "prod-eu,prod-us", "--region", "eu-west-1"], "--region eu-west-1: is for one environment"),
+        (["logs", "--env", "prod-eu,prod-us"], "this command is for one environment; name one"),
+        (["policies", "--env", "prod-eu,prod-us", "-o", "out"], "this command is for one environment; name one"),
+        (["status", "--env", "prod-eu,prod-us", "--watch"], "--watch: watches one environment"),
+    ],
+)
+def test_what_is_for_one_environment_says_so_before_anything_is_asked_of_aws(
+    run: Run, here: Path, arguments: list[str], said: str
+) -> None:
+    (here / "scaleout.toml").write_text(TWO)
+    result = run(*arguments)
+    assert result.code == 2
+    assert said in result.err
+    assert not (here / "out").exists()
+
+
+def test_what_is_wrong_with_any_of_several_environments_is_told_at_once(run: Run, here: Path) -> None:
+    (here / "scaleout.toml").write_text(TWO)
+    result = run("deploy", "--env", "prod-a,prod-b", "--json")
+    assert result.code == 2
+    *notes, last = [json.loads(line) for line in result.out.splitlines()]
+    assert last["what"].startswith("prod-a: scaleout.toml: environment 'prod-a' is not there")
+    assert [note["text"].partition(":")[0] for note in notes] == ["prod-b"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 
+from scaleout_cfn.cli import several
 from scaleout_cfn.cli.options import bucket_option, composed
 from scaleout_cfn.cli.views import LinesView
 from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option, verbose_option
@@ -18,7 +20,6 @@ from scaleout_cfn.config.images import may_pull, unreachable
 from scaleout_cfn.config.units import Unit, jobs_of, units
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.bootstrap import bootstrap, exists
-from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.desired import ENVIRONMENT
 from scaleout_cfn.deploy.live import find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell, Uploaded
@@ -81,8 +82,12 @@ def _arn(context: click.Context, parameter: click.Parameter, text: str) -> str:
 yes_option = click.option("--yes", is_flag=True, help="Do not ask. It is no consent to lose data: --allow-replace is.")
 
 
+def _in_order(works: list[Work], body: Callable[[Work], Outcome], given: dict[str, Any]) -> Outcome:
+    return several.in_order(agreed)(works, body, given)
+
+
 @click.command()
-@aws_command(check=_together, may_start=True)
+@aws_command(check=_together, may_start=True, several=_in_order)
 @image_option
 @click.option(
     "--build",
@@ -349,19 +354,20 @@ def wish_of(
 
 def consent(work: Work, yes: bool) -> deployment.Confirm:
     """How a plan is agreed to: by --yes, or by whoever sits at the terminal."""
+    return work.agree or (lambda plan: agreed(work, yes, plan.stack))
 
-    def confirm(plan: Plan) -> bool:
-        if yes:
-            return True
-        if not work.interactive:
-            raise RefusedError(
-                "nobody is there to confirm the changes",
-                state="nothing was changed",
-                next=Next(AGAIN, ("--yes",), instead=Next("plan", words="and then apply")),
-            )
-        return work.view.ask(f"Apply this to {plan.stack}?")
 
-    return confirm
+def agreed(work: Work, yes: bool, what: str) -> bool:
+    """Whether the changes to a stack, or to several, are agreed to. Raises RefusedError where nobody can be asked."""
+    if yes:
+        return True
+    if not work.interactive:
+        raise RefusedError(
+            "nobody is there to confirm the changes",
+            state="nothing was changed",
+            next=Next(AGAIN, ("--yes",), instead=Next("plan", words="and then apply")),
+        )
+    return work.view.ask(f"Apply this to {what}?")
 
 
 def with_next_step(work: Work, outcome: Outcome, keep: bool) -> Outcome:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from scaleout_cfn.cli.rollback import consent
+from scaleout_cfn.cli.several import in_turn
 from scaleout_cfn.cli.work import Work, adopt_option, aws_command, timeout_option
 from scaleout_cfn.deploy.messages import Note, Outcome
 from scaleout_cfn.deploy.teardown import destroy as steps
 
 
 @click.command()
-@aws_command()
+@aws_command(several=in_turn(reverse=True))
 @timeout_option
 @click.option("--yes", is_flag=True, help="Do not ask. It is no consent to lose data: --empty is.")
 @adopt_option
@@ -40,7 +41,8 @@ def destroy(
     """Take the stack down: take stock, drain the services, delete, and list what is retained.
 
     What holds data and would be deleted with the stack needs its path by --empty. Termination protection is never
-    switched off. The same command again finishes what an earlier one began.
+    switched off. The same command again finishes what an earlier one began. Of several environments the last goes
+    first.
     """
     outcome = steps.destroy(
         work.aws,

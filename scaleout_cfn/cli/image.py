@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from scaleout_cfn.cli.options import config_options, load_config, one_service_option
+from scaleout_cfn.cli.several import in_turn
 from scaleout_cfn.cli.work import Options, Work, aws_command, typed_for, view_for
 from scaleout_cfn.config import Config
 from scaleout_cfn.config.units import Unit, names_of, units
@@ -97,7 +98,7 @@ def build(
 
 
 @image.command()
-@aws_command()
+@aws_command(several=in_turn())
 @source_options
 def push(work: Work, service: str, folder: str, arguments: tuple[str, ...], tag: str) -> Outcome:
     """Build FOLDER where it is not built, and push it to the service's repository, if it is not there.
@@ -107,7 +108,10 @@ def push(work: Work, service: str, folder: str, arguments: tuple[str, ...], tag:
     """
     unit = chosen(work.config, service, "--service")
     place = _require_repository(work, unit, require(work.aws, work.stack_name))
-    source, name, asked, tell = *_wanted(unit, work.stack_name, folder, arguments, tag), work.view.tell
+    source, name, asked, tell = (
+        *_wanted(unit, work.image_base or work.stack_name, folder, arguments, tag),
+        work.view.tell,
+    )
     there = repository.image_of(work.aws, place, asked)
     kept = there or delivery.push(work.aws, place, delivery.build(source, name, asked, tell), tell)
     return Outcome(
@@ -188,7 +192,7 @@ def image_uri(work: Work, unit: Unit, text: str) -> str:
 
 def build_source(work: Work, unit: Unit, folder: str, place: Repository | None) -> tuple[str, Built | None]:
     """The tag of a folder, and what was built of it; nothing where the repository has that tag already."""
-    source, name, tag = _wanted(unit, work.stack_name, folder, (), "")
+    source, name, tag = _wanted(unit, work.image_base or work.stack_name, folder, (), "")
     if place is not None and repository.image_of(work.aws, place, tag):
         return tag, None
     return tag, delivery.build(source, name, tag, work.view.tell)

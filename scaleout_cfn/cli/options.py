@@ -13,6 +13,7 @@ from msgspec import Struct
 from scaleout_cfn.config import Config
 from scaleout_cfn.config.conflicts import remarks
 from scaleout_cfn.config.file import load
+from scaleout_cfn.errors import UsageError
 from scaleout_cfn.grammars import problem_of_bucket
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "environment",
             metavar="NAME",
             shell_complete=names_in("environments"),
-            help="Overlay [environments.NAME] of the config.",
+            help="Overlay [environments.NAME] of the config. Some commands take several, as in prod-eu,prod-us.",
         ),
         click.option(
             "-c",
@@ -137,8 +138,19 @@ def config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def environments_in(text: str | None) -> tuple[str, ...]:
+    """The environments that --env names. Raises UsageError for one that is named twice, or has no name."""
+    names = tuple(name.strip() for name in (text or "").split(",")) if text else ()
+    if "" in names or len(set(names)) < len(names):
+        what = "a name is missing" if "" in names else "one is named twice"
+        raise UsageError(f"--env {text}: {what}; give each environment once, as in --env prod-eu,prod-us")
+    return names
+
+
 def load_config(config_path: Path | None, environment: str | None, overrides: tuple[str, ...]) -> Config:
     """The config that the options ask for."""
+    if len(environments_in(environment)) > 1:
+        raise UsageError(f"--env {environment}: this command is for one environment; name one")
     if config_path is None and DEFAULT_CONFIG.exists():
         config_path = DEFAULT_CONFIG
         click.echo(f"config {DEFAULT_CONFIG}", err=True)

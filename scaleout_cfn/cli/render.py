@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from scaleout_cfn.cli.options import composed, config_options, load_config, project
+from scaleout_cfn.cli.options import composed, config_options, environments_in, load_config, project
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.files import is_ours, templates_in, write
-from scaleout_cfn.rendering import Format, set_of, texts_of
+from scaleout_cfn.rendering import Format, Template, set_of, texts_of
 
 
 @click.command()
@@ -44,11 +45,23 @@ def render(
 ) -> None:
     """Write the stack set of a config as template files. Needs no AWS account.
 
-    Nothing is written when the config is refused or the set has an error.
+    Nothing is written when the config is refused or the set has an error. Of several environments each gets a folder of
+    its name in the folder.
     """
-    stack = composed(load_config(config_path, environment, overrides))
-    templates = set_of(stack, format=format_)
-    texts = texts_of(templates, format=format_)
+    names = environments_in(environment)
+    if len(names) < 2:
+        several = [(folder, load_config(config_path, environment, overrides))]
+    else:
+        several = [(folder / name, load_config(config_path, name, overrides)) for name in names]
+    sets = [(place, set_of(composed(config), format=format_)) for place, config in several]
+    rendered = [(place, templates, texts_of(templates, format=format_)) for place, templates in sets]
+    differs = [_written(place, templates, texts, check=check) for place, templates, texts in rendered]
+    if any(differs):
+        ctx.exit(3)
+
+
+def _written(folder: Path, templates: Mapping[str, Template], texts: dict[str, str], *, check: bool) -> bool:
+    """Write a set, or compare it with what is there; whether that differs."""
     if check:
         difference = _difference(folder, texts)
         click.echo(difference, nl=False)
@@ -56,7 +69,7 @@ def render(
             f"{folder} {'differs from' if difference else 'is what'} the config{'' if difference else ' gives'}",
             err=True,
         )
-        ctx.exit(3 if difference else 0)
+        return bool(difference)
     for path in write(folder, texts):
         click.echo(f"{path} removed, for it is not of this set", err=True)
     width = max(map(len, texts))
@@ -67,6 +80,7 @@ def render(
         f" from {next(iter(texts))}: docs/console.md",
         err=True,
     )
+    return False
 
 
 def _difference(folder: Path, texts: dict[str, str]) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from scaleout_cfn.cli.draw import rollout_line
-from scaleout_cfn.cli.options import service_option
-from scaleout_cfn.cli.work import Work, aws_command, timeout_option
+from scaleout_cfn.cli.options import environments_in, service_option
+from scaleout_cfn.cli.several import in_turn
+from scaleout_cfn.cli.work import Options, Work, aws_command, timeout_option
 from scaleout_cfn.config.units import name_of, service_in, title_of
 from scaleout_cfn.deploy.live import Live, require
 from scaleout_cfn.deploy.messages import Fact, Outcome, Watched
@@ -24,8 +25,13 @@ from scaleout_cfn.deploy.watch.follow import follow, read_events
 from scaleout_cfn.errors import UsageError
 
 
+def _watchable(options: Options, service: str, watch: bool) -> None:
+    if watch and len(environments_in(options.environment)) > 1:
+        raise click.UsageError(f"--watch: watches one environment, and --env names {options.environment}; name one")
+
+
 @click.command()
-@aws_command()
+@aws_command(check=_watchable, several=in_turn(stops=False))
 @service_option
 @click.option("--watch", is_flag=True, help="Show it again whenever it changes, until Ctrl-C.")
 def status(work: Work, service: str, watch: bool) -> Outcome:

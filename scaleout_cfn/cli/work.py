@@ -13,21 +13,22 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
 from scaleout_cfn.aws.client import Aws, Identity, Target, pinned
 from scaleout_cfn.aws.pace import Patience
 from scaleout_cfn.cli.draw import command_line
-from scaleout_cfn.cli.options import Finite, config_options, load_config, project
+from scaleout_cfn.cli.options import Finite, config_options, environments_in, load_config, project
 from scaleout_cfn.cli.views import JsonView, LinesView, Typed, View
 from scaleout_cfn.config import Config
+from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.messages import Note, Outcome, Started
 from scaleout_cfn.deploy.outcome import interrupted, outcome_of_error
 from scaleout_cfn.errors import AGAIN, Next, ScaleoutError, Stopped, UsageError
 
-__all__ = ["Options", "Work", "adopt_option", "aws_command", "timeout_option", "verbose_option", "view_for"]
+__all__ = ["Options", "Several", "Work", "adopt_option", "aws_command", "timeout_option", "verbose_option", "view_for"]
 
 #: SIGTERM is answered within two seconds, whatever a call to AWS is doing.
 TERM_S = 1.8
@@ -64,6 +65,11 @@ class Work:
     view: View
     local: bool
     environment: str = ""
+    started: Started | None = None
+    #: How plans are agreed to, where it is not for the command alone to ask.
+    agree: Callable[[Plan], bool] | None = None
+    #: What images that are built here are called by.
+    image_base: str = ""
 
     @property
     def interactive(self) -> bool:
@@ -75,13 +81,18 @@ class Work:
         return Patience(None if timeout_min is None else timeout_min * 60, None if self.interactive else 120.0)
 
 
+Several: TypeAlias = Callable[[list[Work], Callable[[Work], Outcome], dict[str, Any]], Outcome]
+"""How a command goes through several environments: of their works, its body, and its own options."""
+
+
 def aws_command(
-    *, check: Callable[..., None] | None = None, may_start: bool = False
+    *, check: Callable[..., None] | None = None, may_start: bool = False, several: Several | None = None
 ) -> Callable[[Callable[..., Outcome]], Callable[..., None]]:
     """A command that talks to AWS: a function of its Work and its own options, whose outcome is told and exited with.
 
     It gets -c, --env, --set, and the options that say where to. `check` refuses options that do not go together, before
-    anything is asked of AWS. `may_start`: with --local it starts an emulator of its own.
+    anything is asked of AWS. `may_start`: with --local it starts an emulator of its own. `several`: how it goes through
+    several environments; without, it is for one.
     """
 
     def decorated(body: Callable[..., Outcome]) -> Callable[..., None]:
@@ -91,7 +102,15 @@ def aws_command(
             if check:
                 check(options, **given)
             keep, verbose = bool(given.get("keep")), given.pop("verbose", False)
-            _carry_out(options, lambda work: body(work, **given), keep=keep, may_start=may_start, verbose=verbose)
+
+            def act(work: Work) -> Outcome:
+                return body(work, **given)
+
+            def go(works: list[Work]) -> Outcome:
+                assert several
+                return several(works, act, given)
+
+            _carry_out(options, act, go if several else None, keep=keep, may_start=may_start, verbose=verbose)
 
         command: Callable[..., None] = called
         for option in (
@@ -134,7 +153,13 @@ def timeout_option(body: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _carry_out(
-    options: Options, body: Callable[[Work], Outcome], *, keep: bool, may_start: bool, verbose: bool
+    options: Options,
+    body: Callable[[Work], Outcome],
+    several: Callable[[list[Work]], Outcome] | None,
+    *,
+    keep: bool,
+    may_start: bool,
+    verbose: bool,
 ) -> None:
     """Run the body of a command and exit as its outcome says. Whatever happens, the outcome is told last."""
     name = _name()
@@ -150,9 +175,15 @@ def _carry_out(
     try:
         with ExitStack() as opened, _signals(last_words):
             try:
-                work = _begin(options, name, view, opened, keep=keep, may_start=may_start)
-                stack = work.stack_name
-                outcome = body(work)
+                reach = _reach(options, name, view, opened, keep=keep, may_start=may_start)
+                if several and len(environments_in(options.environment)) > 1:
+                    outcome = several(_begin_each(options, name, view, reach))
+                else:
+                    work = _begin(options, name, view, reach)
+                    stack = work.stack_name
+                    assert work.started
+                    view.tell(work.started)
+                    outcome = body(work)
             except KeyboardInterrupt as stop:
                 outcome = interrupted(stop, stack or name, running=False)
             except ScaleoutError as error:
@@ -204,7 +235,8 @@ def view_for(*, as_json: bool, typed: Typed = command_line, verbose: bool = Fals
 
 def typed_for(options: Options) -> Typed:
     """How the next command is written: called as this one was, and sent to the same place."""
-    given = [("-c", str(options.config_path or "")), ("--env", options.environment or "")]
+    own_environment = "" if "," in (options.environment or "") else options.environment  # of several each says its own
+    given = [("-c", str(options.config_path or "")), ("--env", own_environment or "")]
     given += [("--set", value) for value in options.overrides]
     given += [("--stack", options.stack or ""), ("--profile", options.profile), ("--region", options.region)]
     given += [("--role-arn", options.role_arn), ("--endpoint-url", options.endpoint_url)]
@@ -220,37 +252,80 @@ def typed_for(options: Options) -> Typed:
     )
 
 
-def _begin(options: Options, name: str, view: View, opened: ExitStack, *, keep: bool, may_start: bool) -> Work:
-    config = load_config(options.config_path, options.environment, options.overrides)
-    if options.local:
-        for option, value in (
-            ("--endpoint-url", options.endpoint_url),
-            ("--profile", options.profile),
-            ("--region", options.region),
-        ):
-            if value:
-                raise UsageError(f"{option} {value}: goes without --local, which is an emulator on this machine")
-        # Here, for without --local nothing of it is needed.
-        from scaleout_cfn.cli import local
-        from scaleout_cfn.local import NOT_SHOWN
+def _reach(
+    options: Options, name: str, view: View, opened: ExitStack, *, keep: bool, may_start: bool
+) -> Callable[[Config], Target]:
+    """Where the calls for a config go: to AWS, or to the emulator of --local, which is started for the first."""
+    if not options.local:
+        return lambda config: Target(
+            options.profile or config.profile, options.region or config.region, options.role_arn, options.endpoint_url
+        )
+    for option, value in (
+        ("--endpoint-url", options.endpoint_url),
+        ("--profile", options.profile),
+        ("--region", options.region),
+    ):
+        if value:
+            raise UsageError(f"{option} {value}: goes without --local, which is an emulator on this machine")
+    # Here, for without --local nothing of it is needed.
+    from scaleout_cfn.cli import local
+    from scaleout_cfn.local import NOT_SHOWN, Emulator
 
-        emulator = opened.enter_context(local.emulator(may_start=may_start, keep=keep))
-        target = local.target(emulator, options.role_arn)
+    started: list[Emulator] = []
+
+    def stood_in(config: Config) -> Target:
+        if not started:
+            started.append(opened.enter_context(local.emulator(may_start=may_start, keep=keep)))
+            own = "an emulator on 127.0.0.1" if started[0].process else "the emulator that an earlier command kept"
+            if name in _REHEARSED:
+                view.tell(Note(f"a rehearsal on {own}, not on AWS. What it does not show:"))
+                for sentence in NOT_SHOWN:
+                    view.tell(Note(f"  {sentence}"))
+        emulator = replace(started[0], region=config.region or started[0].region)
         local.stand_in(emulator, config)
-        where = "an emulator on 127.0.0.1" if emulator.process else "the emulator that an earlier command kept"
-        if name in _REHEARSED:
-            view.tell(Note(f"a rehearsal on {where}, not on AWS. What it does not show:"))
-            for sentence in NOT_SHOWN:
-                view.tell(Note(f"  {sentence}"))
-    else:
-        target = Target(options.profile, options.region or config.region, options.role_arn, options.endpoint_url)
-    aws = Aws(target)
+        return local.target(emulator, options.role_arn)
+
+    return stood_in
+
+
+def _begin(options: Options, name: str, view: View, reach: Callable[[Config], Target]) -> Work:
+    config = load_config(options.config_path, options.environment, options.overrides)
+    aws = Aws(reach(config))
     identity = aws.identity()
     if not options.local:
         pinned(identity, account_id=config.account_id, region=config.region)
     stack = options.stack or config.stack_name
-    view.tell(Started(name, stack, identity.account_id, identity.region, identity.arn, options.role_arn))
-    return Work(config, stack, aws, identity, view, options.local, options.environment or "")
+    started = Started(name, stack, identity.account_id, identity.region, identity.arn, options.role_arn)
+    return Work(config, stack, aws, identity, view, options.local, options.environment or "", started)
+
+
+def _begin_each(options: Options, name: str, view: View, reach: Callable[[Config], Target]) -> list[Work]:
+    """The works of several environments, with every reason why one of them cannot be begun."""
+    for option, value in (("--stack", options.stack), ("--region", options.region)):
+        if value:
+            raise UsageError(f"{option} {value}: is for one environment; each has its own in [environments.NAME]")
+    works: list[Work] = []
+    errors: list[tuple[str, ScaleoutError]] = []
+    for environment in environments_in(options.environment):
+        try:
+            works.append(_begin(replace(options, environment=environment), name, view, reach))
+        except ScaleoutError as error:
+            errors.append((environment, error))
+    if errors:
+        environment, first = errors[0]
+        for other, problem in errors[1:]:
+            view.tell(Note(f"{other}: {problem}", "warning"))
+        first.args = (f"{environment}: {first}",)
+        raise first
+    places: dict[tuple[str, str, str], str] = {}
+    for work in works:
+        other = places.setdefault((work.identity.account_id, work.identity.region, work.stack_name), work.environment)
+        if other != work.environment:
+            raise UsageError(
+                f"--env {options.environment}: {other} and {work.environment} are both stack {work.stack_name} in"
+                f" {work.identity.region}; give each a region or a stack_name of its own"
+            )
+    return [replace(work, image_base=works[0].stack_name) for work in works]
 
 
 @contextmanager

@@ -220,6 +220,15 @@ class Config(Section, frozen=True, kw_only=True):
             problem_of=or_empty(problem_of_account),
         ),
     ] = ""
+    profile: Annotated[
+        str,
+        tunable(
+            "The profile of the AWS configuration to work with, which may take a role of another account; empty for the"
+            " shell's own. --profile comes first.",
+            pattern=r"^[^\x00-\x1f\[\]]{0,128}$",
+            allowed="the name of a profile, of up to 128 characters without brackets, or nothing",
+        ),
+    ] = ""
     bucket: Annotated[
         str,
         tunable(

@@ -347,8 +347,11 @@ def confirm_and_execute(run: Run, plan: Plan, confirm: Confirm, *, made_stack: b
                         "which moves requests to the template's group as ECS does it; then the same command again",
                     ),
                 )
+            asked = run.aws.pace.clock()
             if not confirm(plan):
                 raise RefusedError("not confirmed", state="nothing was changed", next=Next(AGAIN, ("--yes",)))
+            if run.end is not None:
+                run.end += run.aws.pace.clock() - asked  # to wait for consent is not to watch
         except ScaleoutError:
             if not approved:
                 changeset.discard(run.aws, plan.change_set, plan.stack_id, placeholder=made_stack)

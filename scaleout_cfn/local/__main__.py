@@ -3,7 +3,7 @@
 Its first line on standard output is JSON: `{"endpoint_url": ..., "pid": ..., "patches": [...]}` once it answers,
 or `{"error": ...}`. `GET /_scaleout/health` answers the same, `POST /_scaleout/stop` ends it, and `POST
 /_scaleout/stand-ins` makes what a set takes as given: `{"hosted_zones": {ID: NAME}, "vpcs": {ID: [SUBNET, ...]},
-"secrets": [ARN, ...]}`.
+"secrets": [ARN, ...], "region": NAME}`.
 """
 
 from __future__ import annotations

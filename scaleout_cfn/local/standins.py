@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from ministack.core.responses import set_request_region
 from ministack.services import ec2, route53
 from ministack.services.cloudformation import changesets, engine, handlers
 
@@ -58,9 +59,12 @@ def given_secrets() -> None:
     engine._resolve_dynamic_reference = resolve_given
 
 
-def stand_in(hosted_zones: Mapping[str, str], vpcs: Mapping[str, Sequence[str]], secrets: Sequence[str] = ()) -> None:
-    """Make hosted zones (id -> name) and VPCs (id -> ids of its subnets), where they are not there yet, and have a text
-    read from secrets (ARNs)."""
+def stand_in(
+    hosted_zones: Mapping[str, str], vpcs: Mapping[str, Sequence[str]], secrets: Sequence[str] = (), region: str = ""
+) -> None:
+    """Make hosted zones (id -> name) and VPCs (id -> ids of its subnets) of a region, where they are not there yet, and
+    have a text read from secrets (ARNs)."""
+    set_request_region(region or None)
     _SECRETS.update(secrets)
     for zone_id, name in hosted_zones.items():
         if zone_id not in route53._zones:

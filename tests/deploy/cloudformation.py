@@ -513,7 +513,9 @@ class CloudFormation:
         )
         physical = old["physical"] if old and not replaced else f"{kind.split('::')[-1].lower()}-{next(self._ids)}"
         if kind == "AWS::ECS::Service":
-            arn = f"arn:aws:ecs:eu-west-1:123456789012:service/main/{stack.path or title}"
+            root = stack.name.removesuffix("-" + stack.path.replace("/", "-")) if stack.path else stack.name
+            cluster = "main" if root == "web" else root
+            arn = f"arn:aws:ecs:eu-west-1:123456789012:service/{cluster}/{stack.path or title}"
             physical = old["physical"] if old else arn
         if replaced and denied(stack.policy, "Update:Replace", title):
             reason = "Action denied by stack policy: Statement [#2] does not allow [Update:Replace] for resource"
