@@ -941,7 +941,7 @@ def _scaling(draw: st.DrawFn, unit: Unit, most: int) -> Any:
     ).map(tuple)
     scaling = unit.settings.scaling
     if scaling.predictive is not None:
-        metric = scaling.predictive.metric if unit.is_web else "cpu"
+        metric = scaling.predictive.metric if unit.is_web and not unit.has_alternate else "cpu"
         acts = any(policy.enabled and policy.scale_in for policy in (scaling.cpu, scaling.memory))
         mode = scaling.predictive.mode if acts else "forecast-only"
         predictive = None if unit.queue is not None else replace(scaling.predictive, metric=metric, mode=mode)

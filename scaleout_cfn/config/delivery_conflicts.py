@@ -67,6 +67,13 @@ def _with_two_groups(unit: Unit, settings: WebService, strategy: str) -> Iterato
             f"counts the requests of one target group, and with {strategy} now the one serves and now the other; track"
             f" cpu, by {key}.scaling.cpu, and turn it off",
         )
+    predictive = settings.scaling.predictive
+    if predictive is not None and predictive.metric == "requests":
+        yield Conflict(
+            f"{key}.scaling.predictive.metric",
+            f'got "requests", which are counted at one target group, and with {strategy} now the one serves and now the'
+            ' other; take "cpu"',
+        )
     if settings.stand_in is not None:
         yield Conflict(
             f"{key}.stand_in",

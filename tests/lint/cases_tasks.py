@@ -172,6 +172,32 @@ def launched(templates: Set) -> dict[str, Any]:
     return found
 
 
+def warm(templates: Set) -> None:
+    """The nodes have a warm pool, and know of it."""
+    joining(templates)
+    text = "#!/bin/bash\nprintf 'ECS_CLUSTER=${Cluster}\\nECS_WARM_POOLS_CHECK=true\\n' >> /etc/ecs/ecs.config\n"
+    launched(templates)["UserData"] = {"Fn::Base64": {"Fn::Sub": text}}
+    distribution = {"OnDemandPercentageAboveBaseCapacity": 100}
+    nodes = resources(templates, "cluster")["Nodes"]["Properties"]
+    specification = nodes.pop("LaunchTemplate")
+    nodes["MixedInstancesPolicy"] = {
+        "InstancesDistribution": distribution,
+        "LaunchTemplate": {"LaunchTemplateSpecification": specification},
+    }
+    pool = {"AutoScalingGroupName": {"Ref": "Nodes"}, "PoolState": "Stopped"}
+    resources(templates, "cluster")["Warm"] = {"Type": "AWS::AutoScaling::WarmPool", "Properties": pool}
+
+
+def joining_only(templates: Set) -> None:
+    text = "#!/bin/bash\necho ECS_CLUSTER=${Cluster} >> /etc/ecs/ecs.config\n"
+    launched(templates)["UserData"] = {"Fn::Base64": {"Fn::Sub": text}}
+
+
+def spot_in_the_pool(templates: Set) -> None:
+    policy = resources(templates, "cluster")["Nodes"]["Properties"]["MixedInstancesPolicy"]
+    policy["InstancesDistribution"]["OnDemandPercentageAboveBaseCapacity"] = "60"
+
+
 def joins(name: str) -> Any:
     def change(templates: Set) -> None:
         resources(templates, "cluster")["Other"] = {"Type": "AWS::ECS::Cluster"}
@@ -439,6 +465,28 @@ CASES = (
         put(launched, IamInstanceProfile=None),
         "cluster Resources.Template.Properties.LaunchTemplateData",
         "no instance profile",
+    ),
+    Case(
+        "S311",
+        warm,
+        spot_in_the_pool,
+        "cluster Resources.Nodes.Properties.MixedInstancesPolicy.InstancesDistribution"
+        ".OnDemandPercentageAboveBaseCapacity",
+        "40 % of Nodes",
+    ),
+    Case(
+        "S311",
+        warm,
+        put(lambda t: properties(t, "cluster", "Warm"), InstanceReusePolicy={"ReuseOnScaleIn": True}),
+        "cluster Resources.Warm.Properties.InstanceReusePolicy.ReuseOnScaleIn",
+        "which ECS does not allow",
+    ),
+    Case(
+        "S311",
+        warm,
+        joining_only,
+        "cluster Resources.Template.Properties.LaunchTemplateData.UserData",
+        "while they are being prepared",
     ),
     Case("S601", providers, put(service, LaunchType="EC2"), f"{SERVICE}.LaunchType", "Leave LaunchType out"),
     Case("S602", providers, add_to_strategy("FARGATE"), f"{SERVICE}.CapacityProviderStrategy", "mixes Fargate"),

@@ -85,6 +85,12 @@ def test_requests_are_forecast_only_of_a_service_behind_the_load_balancer() -> N
     assert "services.web.scaling.predictive.metric" in said and 'take "cpu" or "memory"' in said
 
 
+def test_requests_are_not_forecast_where_now_one_target_group_serves_and_now_another() -> None:
+    scaling = sc.Scaling(predictive=sc.Predictive(metric="requests"))
+    said = refused(sc.WebService(scaling=scaling, deployment=sc.WebBlueGreen()))
+    assert "services.web.scaling.predictive.metric" in said and 'take "cpu"' in said
+
+
 def test_a_queue_has_no_metric_to_forecast() -> None:
     worker = sc.WorkerService(queue=sc.Queue(), scaling=sc.Scaling(predictive=sc.Predictive()))
     assert "by which these tasks are scaled; leave services.web.scaling.predictive out" in refused(worker)

@@ -82,6 +82,46 @@ def _may_be(joined: str | Symbol, cluster: Symbol) -> bool:
     return "$" in joined or not (name is None or (isinstance(name, str) and name != joined))
 
 
+_WARM_POOL = "AWS::AutoScaling::WarmPool"
+
+
+@rule("S311", _GUIDE + "using-warm-pool.html", _WARM_POOL)
+def warm_pool(warm: Place) -> Faults:
+    """A warm pool holds On-Demand nodes, which join no cluster before they go in service, and takes none back."""
+    group = resource_of(warm.get("AutoScalingGroupName"), _GROUP)
+    if group is None:
+        return
+    distribution = group.place.inner("MixedInstancesPolicy", "InstancesDistribution")
+    share = distribution.number("OnDemandPercentageAboveBaseCapacity")
+    if share is not None and share < 100:
+        yield fault(
+            distribution,
+            "OnDemandPercentageAboveBaseCapacity",
+            f"{100 - share:g} % of {group.name} above the base are Spot Instances, which its warm pool {warm} does not"
+            " take.",
+            "Set it to 100, or leave the warm pool out.",
+        )
+    providers = [
+        provider
+        for provider in warm.stack.root.below(_PROVIDER)
+        if resource_of(provider.get("AutoScalingGroupProvider", "AutoScalingGroupArn"), _GROUP) == group
+    ]
+    if providers and warm.get("InstanceReusePolicy", "ReuseOnScaleIn") in (True, "true"):
+        message = f"{warm} takes nodes back on scale-in, which ECS does not allow for a group of {providers[0]}."
+        yield fault(warm, "InstanceReusePolicy.ReuseOnScaleIn", message, "Leave InstanceReusePolicy out.")
+    data = _launched(providers[0]) if providers else None
+    script = str(data.node.get("UserData")) if data else ""
+    # What is not written in the template, as a parameter, is judged by nobody.
+    if data and "ECS_CLUSTER=" in script and "ECS_WARM_POOLS_CHECK=true" not in script:
+        yield fault(
+            data,
+            "UserData",
+            f"Instances of {data} join their cluster while they are being prepared for the warm pool {warm}, and may"
+            " get tasks just before they are stopped.",
+            "Write ECS_WARM_POOLS_CHECK=true to /etc/ecs/ecs.config in the user data.",
+        )
+
+
 @rule("S310", _GUIDE + "instance_IAM_role.html", _PROVIDER)
 def instance_profile(provider: Place) -> Faults:
     """The instances of a capacity provider have an instance profile, without which none joins a cluster."""
