@@ -100,6 +100,7 @@ if TYPE_CHECKING:
     )
     from scaleout_cfn.config.attachments import Bucket, Postgres, Table, Valkey
     from scaleout_cfn.config.file import load
+    from scaleout_cfn.config.pulse import AddressPulse, LogPulse, NginxPulse
     from scaleout_cfn.config.text import json_schema, starter
     from scaleout_cfn.config.units import Unit, units
     from scaleout_cfn.errors import ConfigError, ScaleoutError, SetError, UsageError, WiringError
@@ -162,6 +163,7 @@ _HOMES = {
     ),
     "config.attachments": "Bucket Postgres Table Valkey",
     "config.file": "load",
+    "config.pulse": "AddressPulse LogPulse NginxPulse",
     "config.text": "json_schema starter",
     "errors": "ConfigError ScaleoutError SetError UsageError WiringError",
     "files": "write",
@@ -183,6 +185,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 
 __all__ = [
     "PROFILES",
+    "AddressPulse",
     "Alarms",
     "AnyClient",
     "Attached",
@@ -227,10 +230,12 @@ __all__ = [
     "KeyArn",
     "Linear",
     "LogGroupName",
+    "LogPulse",
     "ManagedCapacity",
     "NewLoadBalancer",
     "NewVpc",
     "NewWebAcl",
+    "NginxPulse",
     "NoPipeline",
     "NodeScaling",
     "Number",

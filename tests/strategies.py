@@ -53,8 +53,9 @@ from scaleout_cfn.config.containers import Task
 from scaleout_cfn.config.delivery import PauseStage
 from scaleout_cfn.config.delivery_conflicts import preview_conflicts
 from scaleout_cfn.config.images import unreachable
+from scaleout_cfn.config.pulse import ReadPulse
 from scaleout_cfn.config.routing import priorities, priority
-from scaleout_cfn.config.scaling import Schedule, StepAdjustment, StepScaling
+from scaleout_cfn.config.scaling import Scaling, Schedule, StepAdjustment, StepScaling
 from scaleout_cfn.config.service_conflicts import EXEC_FOLDERS
 from scaleout_cfn.config.sidecars import (
     ContainerSidecar,
@@ -160,14 +161,14 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
             (
                 StepScaling(
                     name="Surge",
-                    threshold_percent=80,
+                    threshold=80,
                     steps=(StepAdjustment(adjustment=1), StepAdjustment(distance=10, adjustment=3)),
                 ),
                 StepScaling(
                     name="Ebb",
                     metric="memory",
                     when="below",
-                    threshold_percent=20,
+                    threshold=20,
                     periods=15,
                     adjustment_type="PercentChangeInCapacity",
                     min_adjustment_magnitude=2,
@@ -276,6 +277,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "rate_limit": st.sampled_from([0, 10, 2000]),
     "web_acl_arn": st.just(WEB_ACL.format("eu-central-1", "regional")),
     "trust_store_arn": st.just(BALANCER.format("truststore").replace("/app", "") + "0"),
+    "counter": st.sampled_from(["http_requests_total", "shop:requests"]),
     "key": st.just("clients/ca.pem"),
     "version": st.sampled_from(["", "3HL4kqtJvjVBH40N"]),
     "aliases": st.sampled_from([(), ("shop.example.com", "*.example.com")]),
@@ -725,11 +727,28 @@ def _beside(draw: st.DrawFn, unit: Unit, no_awsvpc: bool) -> dict[str, Any]:
                 after[name] = way
         sidecars[name] = sidecar
     changes: dict[str, Any] = {"sidecars": sidecars, "after": after, **logged}
-    if listening(sidecars) and settings.network_mode == "bridge":
+    changes["scaling"] = scaling = _pulsing(unit, {**sidecars, **logged}, no_awsvpc, endpoints)
+    reads = isinstance(scaling.pulse, ReadPulse)
+    if (listening(sidecars) or reads) and settings.network_mode == "bridge":
         changes["network_mode"] = "auto"
-    if sidecars and settings.memory_mib < 700:
+    if (sidecars or reads) and settings.memory_mib < 700:
         changes["memory_mib"] = 700 if not isinstance(unit.pool, FargateCapacity) else settings.memory_mib
     return changes
+
+
+def _pulsing(unit: Unit, takes_logs: dict[str, Any], no_awsvpc: bool, endpoints: bool) -> Scaling:
+    """A scaling with a pulse where the service's tasks can have one, and steps that watch it."""
+    scaling, pulse = unit.settings.scaling, unit.settings.scaling.pulse
+    if isinstance(pulse, ReadPulse):
+        near = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/busybox:1"
+        pulse = replace(pulse, image_uri=near if endpoints else "public.ecr.aws/docker/library/busybox:1.37.0")
+    reads = isinstance(pulse, ReadPulse)
+    of_log = unit.settings.log_driver == "awslogs" and "log_driver" not in takes_logs
+    if pulse is None or isinstance(unit.settings, WorkerService) or not (not no_awsvpc if reads else of_log):
+        return replace(scaling, pulse=None)
+    crowd = StepScaling(name="Crowd", metric="pulse", threshold=300, period_s=10, steps=(StepAdjustment(adjustment=5),))
+    requests = replace(scaling.requests, enabled=False)
+    return replace(scaling, pulse=pulse, requests=requests, step_policies=(*scaling.step_policies, crowd))
 
 
 @st.composite

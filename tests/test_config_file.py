@@ -101,13 +101,13 @@ def test_a_file_changes_what_it_names_and_nothing_else(read: Loader) -> None:
 def test_lists_of_tables_become_sections(read: Loader) -> None:
     config = read(
         '[[services.web.scaling.schedules]]\nname = "day"\nat = "rate(1 day)"\nmin_tasks = 2\nmax_tasks = 4\n'
-        '[[services.web.scaling.step_policies]]\nname = "Surge"\nthreshold_percent = 80\nsteps = [{adjustment = 2}]\n'
+        '[[services.web.scaling.step_policies]]\nname = "Surge"\nthreshold = 80\nsteps = [{adjustment = 2}]\n'
     )
     assert config.services["web"].scaling.schedules == (
         Schedule(name="day", at="rate(1 day)", min_tasks=2, max_tasks=4),
     )
     assert config.services["web"].scaling.step_policies == (
-        StepScaling(name="Surge", threshold_percent=80, steps=(StepAdjustment(adjustment=2),)),
+        StepScaling(name="Surge", threshold=80, steps=(StepAdjustment(adjustment=2),)),
     )
 
 
@@ -528,7 +528,7 @@ def test_what_must_be_given_is_told_with_its_meaning(read: Loader, file: Path) -
     ("text", "allowed"),
     [
         (
-            "[services.web.scaling]\nstep_policies = [{name = 'A', threshold_percent = 9, steps = []}]",
+            "[services.web.scaling]\nstep_policies = [{name = 'A', threshold = 9, steps = []}]",
             "got 0 of them; allowed are at least 1",
         ),
         (
@@ -611,7 +611,7 @@ def test_a_number_of_thousands_of_digits_is_told(read: Loader) -> None:
 
 # --- what excludes each other
 
-STEPS = "name = 'A', threshold_percent = 50"
+STEPS = "name = 'A', threshold = 50"
 DAY = "at = 'rate(1 day)', min_tasks = 2, max_tasks = 3"
 CONFLICTS = [
     (
@@ -689,7 +689,7 @@ CONFLICTS = [
             f"services.web.scaling.step_policies=[{{{STEPS}, when = 'below', steps = [{{adjustment = -1}},"
             " {distance = 50, adjustment = -2}]}]"
         ],
-        "services.web.scaling.step_policies[0].steps: a distance of 50 below a threshold of 50 percent can never be",
+        "services.web.scaling.step_policies[0].steps: a distance of 50 below a threshold of 50 can never be",
     ),
     (
         [

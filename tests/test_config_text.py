@@ -88,7 +88,8 @@ GIVEN = {
     "at": '"rate(1 day)"',
     "min_tasks": "3",
     "max_tasks": "4",
-    "threshold_percent": "80",
+    "threshold": "80",
+    "target_rps": "25",
     "mounts": '{web = "/data"}',
     "image_uri": '"public.ecr.aws/docker/library/memcached:1.6"',
     "steps": "[{distance = 0, adjustment = 1}]",
@@ -324,7 +325,7 @@ def test_each_list_of_tables_uncommented_has_one_item_with_the_defaults(tmp_path
         else:
             assert name == "services.web.scaling.step_policies"
             assert scaling.step_policies == (
-                StepScaling(name="Day", threshold_percent=80, steps=(StepAdjustment(adjustment=1),)),
+                StepScaling(name="Day", threshold=80, steps=(StepAdjustment(adjustment=1),)),
             )
 
 

@@ -30,7 +30,7 @@ def scaling(**settings: Any) -> sc.Config:
 def stepping(*steps: tuple[float, int], high_resolution: bool = False, **settings: Any) -> sc.Config:
     policy = sc.StepScaling(
         name="Up",
-        threshold_percent=50,
+        threshold=50,
         **settings,
         steps=tuple(sc.StepAdjustment(distance=distance, adjustment=adjustment) for distance, adjustment in steps),
     )

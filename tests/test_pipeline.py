@@ -254,9 +254,7 @@ EVERYTHING_THAT_COMES_WITH_AN_IMAGE = sc.Config(
             scaling=sc.Scaling(
                 max_tasks=4,
                 schedules=(sc.Schedule(name="night", at="rate(1 day)", min_tasks=2, max_tasks=4),),
-                step_policies=(
-                    sc.StepScaling(name="Surge", threshold_percent=90, steps=(sc.StepAdjustment(adjustment=3),)),
-                ),
+                step_policies=(sc.StepScaling(name="Surge", threshold=90, steps=(sc.StepAdjustment(adjustment=3),)),),
             ),
         ),
     },

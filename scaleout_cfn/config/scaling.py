@@ -9,9 +9,20 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cluster-auto-scaling
 
 from typing import Annotated, Literal
 
+from scaleout_cfn.config.pulse import AddressPulse, LogPulse, NginxPulse
 from scaleout_cfn.config.tunables import Section, tunable
 
-__all__ = ["NodeScaling", "Predictive", "Scaling", "Schedule", "StepAdjustment", "StepScaling", "TargetTracking"]
+__all__ = [
+    "NodeScaling",
+    "Predictive",
+    "Scaling",
+    "Schedule",
+    "StepAdjustment",
+    "StepScaling",
+    "TargetTracking",
+    "pulse_steps",
+    "pulse_tracking",
+]
 
 
 def _problem_of_schedule(text: str) -> str:
@@ -49,7 +60,7 @@ class StepAdjustment(Section, frozen=True, kw_only=True):
     """One step: from this distance to the threshold on, adjust the number of tasks."""
 
     distance: Annotated[
-        float, tunable("Where the step begins, measured from the threshold towards the breach.", unit="percent", ge=0)
+        float, tunable("Where the step begins, measured from the threshold towards the breach.", ge=0)
     ] = 0
     adjustment: Annotated[
         int,
@@ -73,12 +84,25 @@ class StepScaling(Section, frozen=True, kw_only=True):
             allowed="a capital letter and up to 31 letters and digits",
         ),
     ]
-    metric: Annotated[Literal["cpu", "memory"], tunable("The service's average utilisation that is watched.")] = "cpu"
+    metric: Annotated[
+        Literal["cpu", "memory", "pulse"],
+        tunable("What is watched: the service's average utilisation, or its pulse, which scaling.pulse makes."),
+    ] = "cpu"
     when: Annotated[Literal["above", "below"], tunable("The side of the threshold that raises the alarm.")] = "above"
-    threshold_percent: Annotated[float, tunable("The threshold of the alarm.", unit="percent", gt=0, le=1000)]
+    threshold: Annotated[
+        float,
+        tunable(
+            "The threshold of the alarm: percent for CPU and memory, requests a second and task for the pulse.",
+            gt=0,
+            le=1e6,
+        ),
+    ]
     period_s: Annotated[
-        Literal[30, 60],
-        tunable("The alarm's period; 30 goes with scaling.high_resolution only, and is looked at every 10 s."),
+        Literal[10, 30, 60],
+        tunable(
+            "The alarm's period; below 60 it is looked at every 10 s. 30 goes with the pulse or"
+            " scaling.high_resolution, 10 with the pulse."
+        ),
     ] = 60
     periods: Annotated[int, tunable("Periods in a row that must breach.", ge=1, le=60)] = 1
     cooldown_s: Annotated[int, tunable("How long to wait after a step.", unit="seconds", ge=0, le=3600)] = 60
@@ -202,5 +226,45 @@ class Scaling(Section, frozen=True, kw_only=True):
         target=1000
     )
     predictive: Annotated[Predictive | None, tunable("Predictive scaling; by default none.")] = None
+    pulse: Annotated[
+        LogPulse | NginxPulse | AddressPulse | None,
+        tunable("Scaling by requests that the tasks count themselves, every 10 s."),
+    ] = None
     step_policies: Annotated[tuple[StepScaling, ...], tunable("Step scaling policies.", max_length=10)] = ()
     schedules: Annotated[tuple[Schedule, ...], tunable("Bounds that change at a time.", max_length=50)] = ()
+
+
+def pulse_tracking(pulse: LogPulse | NginxPulse | AddressPulse) -> TargetTracking:
+    """What keeps the rate, by the minute: Application Auto Scaling has no period for a metric of one's own.
+
+    https://docs.aws.amazon.com/autoscaling/application/APIReference/API_TargetTrackingMetricStat.html
+    """
+    return TargetTracking(
+        enabled=True,
+        target=pulse.target_rps,
+        scale_out_cooldown_s=pulse.scale_out_cooldown_s,
+        scale_in_cooldown_s=pulse.scale_in_cooldown_s,
+    )
+
+
+def pulse_steps(pulse: LogPulse | NginxPulse | AddressPulse) -> tuple[StepScaling, ...]:
+    """What adds tasks within seconds of a crowd: as many as the rate asks for, doubled until they are enough.
+
+    An alarm acts when it goes on and then once a minute, so that one stands at the target and one at twice as much,
+    for crowds that are still growing when the first one goes on.
+    """
+    return tuple(
+        StepScaling(
+            name=name,
+            metric="pulse",
+            threshold=pulse.target_rps * times,
+            period_s=10,
+            adjustment_type="PercentChangeInCapacity",
+            steps=tuple(
+                StepAdjustment(distance=pulse.target_rps * (rate - times), adjustment=100 * (2 * rate - 1))
+                for rate in (1, 2, 4, 8, 16)
+                if rate >= times
+            ),
+        )
+        for name, times in (("Pulse", 1), ("PulseTwice", 2))
+    )

@@ -28,6 +28,7 @@ from scaleout_cfn.config.delivery_conflicts import delivery_conflicts
 from scaleout_cfn.config.encryption import secrets_keys_conflicts
 from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.permissions import permission_conflicts
+from scaleout_cfn.config.pulse_conflicts import pulse_conflicts
 from scaleout_cfn.config.queue_conflicts import addresses
 from scaleout_cfn.config.sidecar_conflicts import sidecar_conflicts, sidecars_on_pool
 from scaleout_cfn.config.sizes import fargate_sizes_near
@@ -69,6 +70,7 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
         yield Conflict(f"{key}.zone_rebalancing", 'does not go with placement = "binpack"; use "spread" or turn it off')
     yield from delivery_conflicts(unit)
     yield from sidecar_conflicts(unit)
+    yield from pulse_conflicts(unit)
     yield from volume_conflicts(unit)
     if settings.exec and settings.read_only and (missing := EXEC_FOLDERS - settings.tmpfs_mib.keys()):
         yield Conflict(
@@ -235,7 +237,17 @@ def _owner(work: Work) -> Unit | None:
 
 
 #: What stacks call their own policies: of two policies of one name, AWS keeps the one that comes last.
-POLICIES = {"BacklogTracking", "CpuTracking", "FirstTask", "Forecast", "MemoryTracking", "RequestTracking"}
+POLICIES = {
+    "BacklogTracking",
+    "CpuTracking",
+    "FirstTask",
+    "Forecast",
+    "MemoryTracking",
+    "Pulse",
+    "PulseTracking",
+    "PulseTwice",
+    "RequestTracking",
+}
 
 
 def _scaling(key: str, scaling: Scaling, high_resolution: bool) -> Iterator[Conflict]:
@@ -257,9 +269,12 @@ def _scaling(key: str, scaling: Scaling, high_resolution: bool) -> Iterator[Conf
         where = f"{key}.step_policies[{index}]"
         if policy.name in POLICIES:
             yield Conflict(f"{where}.name", f"{policy.name} is what a policy of the set's own is called; take another")
-        if policy.period_s < 60 and not high_resolution:
+        if policy.metric != "pulse" and policy.period_s < (30 if high_resolution else 60):
             cure = f"give 60, or set {key}.high_resolution = true" if not scaling.high_resolution else "give 60"
-            yield Conflict(f"{where}.period_s", f"got {policy.period_s}, where metrics come every 60 s; {cure}")
+            if policy.period_s == 10:
+                cure = f'give {"30 or 60" if high_resolution else "60"}, or metric = "pulse"'
+            every = 20 if high_resolution else 60
+            yield Conflict(f"{where}.period_s", f"got {policy.period_s}, where metrics come every {every} s; {cure}")
         if policy.min_adjustment_magnitude > 1 and policy.adjustment_type != "PercentChangeInCapacity":
             yield Conflict(
                 f"{where}.min_adjustment_magnitude",
@@ -274,10 +289,10 @@ def _scaling(key: str, scaling: Scaling, high_resolution: bool) -> Iterator[Conf
                 f"{where}.steps",
                 f"distances are {distances}; the first is 0 and each is larger than the one before",
             )
-        if policy.when == "below" and distances[-1] >= policy.threshold_percent:
+        if policy.when == "below" and distances[-1] >= policy.threshold:
             yield Conflict(
                 f"{where}.steps",
-                f"a distance of {distances[-1]} below a threshold of {policy.threshold_percent} percent can never be;"
+                f"a distance of {distances[-1]} below a threshold of {policy.threshold} can never be;"
                 " keep distances below the threshold",
             )
 

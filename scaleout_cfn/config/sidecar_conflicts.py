@@ -8,6 +8,7 @@ from scaleout_cfn.config import InternalService, NewVpc, WebService
 from scaleout_cfn.config.container_conflicts import container_conflicts, on_pool
 from scaleout_cfn.config.encryption import secrets_keys_conflicts
 from scaleout_cfn.config.images import unreachable
+from scaleout_cfn.config.pulse import ReadPulse
 from scaleout_cfn.config.sidecars import (
     Condition,
     ContainerSidecar,
@@ -31,7 +32,7 @@ def sidecar_conflicts(unit: Unit) -> Iterator[Conflict]:
         if name not in settings.sidecars:
             there = ", ".join(sorted(settings.sidecars)) or "none"
             yield Conflict(f"{unit.key}.after.{name}", f"there is no such sidecar; there are {there}")
-    if not settings.sidecars:
+    if not unit.sidecars:
         return
     if unit.name in settings.sidecars:
         yield Conflict(f"{key}.{unit.name}", "is the name of the service's own container; give it another")
@@ -40,18 +41,19 @@ def sidecar_conflicts(unit: Unit) -> Iterator[Conflict]:
         yield Conflict(f"{key}.{unit.proxy[0]}", "is a proxy, and nothing is sent to a worker; leave it out")
         return
     for name, sidecar in unit.beside.items():
-        yield from container_conflicts(f"{key}.{name}", sidecar, sidecar.memory_mib)
-        yield from secrets_keys_conflicts(f"{key}.{name}", unit.secrets, sidecar.secrets_keys)
+        where = unit.key_of_sidecar(name)
+        yield from container_conflicts(where, sidecar, sidecar.memory_mib)
+        yield from secrets_keys_conflicts(where, unit.secrets, sidecar.secrets_keys)
         image = sidecar.image_uri
         if why := image and unreachable(unit.config, image, unit.config.region, "push a copy to ECR, and name that"):
-            yield Conflict(f"{key}.{name}.image_uri", why)
+            yield Conflict(f"{where}.image_uri", why)
         if sidecar.registry_secret and not image:
             yield Conflict(
-                f"{key}.{name}.registry_secret", "the image is the service's, and so is its secret; leave this one out"
+                f"{where}.registry_secret", "the image is the service's, and so is its secret; leave this one out"
             )
         elif sidecar.registry_secret and ecr_repository(image):
             yield Conflict(
-                f"{key}.{name}.registry_secret", f"{image} is in ECR, which the task's role signs in to; leave it out"
+                f"{where}.registry_secret", f"{image} is in ECR, which the task's role signs in to; leave it out"
             )
     yield from _sizes(unit)
     yield from _ports(unit)
@@ -186,6 +188,12 @@ def sidecars_on_pool(unit: Unit) -> Iterator[Conflict]:
         if key != unit.key:
             yield from on_pool(unit, key, container)
     names = listening(unit.settings.sidecars)
+    if isinstance(unit.settings.scaling.pulse, ReadPulse) and unit.network_mode == "bridge":
+        yield Conflict(
+            f"{unit.key}.network_mode",
+            "is bridge, under which each container has a network of its own, and the sidecar of scaling.pulse reaches"
+            ' no other; leave it out, set "awsvpc", or let the container count by itself: scaling.pulse.kind = "log"',
+        )
     if names and unit.network_mode == "bridge":
         yield Conflict(
             f"{unit.key}.network_mode",

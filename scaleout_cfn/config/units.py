@@ -30,6 +30,7 @@ from scaleout_cfn.config import (
 )
 from scaleout_cfn.config.attachments import AnyAttachment
 from scaleout_cfn.config.containers import Container, Task
+from scaleout_cfn.config.pulse import READER, ReadPulse, reader
 from scaleout_cfn.config.sidecars import (
     AnySidecar,
     ContainerSidecar,
@@ -195,8 +196,12 @@ class Work(Struct, frozen=True):
     @property
     def containers(self) -> dict[str, Container]:
         """All containers of a task, by the key of their section."""
-        beside = {f"{self.key}.sidecars.{name}": sidecar for name, sidecar in self.beside.items()}
+        beside = {self.key_of_sidecar(name): sidecar for name, sidecar in self.beside.items()}
         return {self.key: self.settings, **beside}
+
+    def key_of_sidecar(self, name: str) -> str:
+        """Where the section of a container beside its own is in the config."""
+        return f"{self.key}.sidecars.{name}"
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -210,7 +215,7 @@ class Work(Struct, frozen=True):
         of_image = f"services.{self.settings.image_of}" if self.settings.image_of else self.key
         found[f"{of_image}.registry_secret"] = self.registry_secret
         for name, sidecar in sorted(self.sidecars.items()):
-            key = f"{self.key}.sidecars.{name}"
+            key = self.key_of_sidecar(name)
             found[f"{key}.registry_secret"] = sidecar.registry_secret
             if isinstance(sidecar, FireLensSidecar):
                 found |= {f"{key}.secret_options.{entry}": arn for entry, arn in sidecar.secret_options.items()}
@@ -312,7 +317,13 @@ class Unit(Work, frozen=True):
 
     @property
     def sidecars(self) -> Mapping[str, AnySidecar]:
-        return self.settings.sidecars
+        settings, pulse = self.settings, self.scaling.pulse
+        if not isinstance(pulse, ReadPulse) or not isinstance(settings, (WebService, InternalService)):
+            return settings.sidecars
+        return {**settings.sidecars, READER: reader(pulse, settings.container_port)}
+
+    def key_of_sidecar(self, name: str) -> str:
+        return f"{self.key}.scaling.pulse" if name not in self.settings.sidecars else super().key_of_sidecar(name)
 
     @property
     def proxy(self) -> tuple[str, ProxySidecar] | None:
@@ -327,7 +338,7 @@ class Unit(Work, frozen=True):
         protocol = settings.protocol if isinstance(settings, WebService) else "http1"
         return {
             name: expanded(sidecar, to_port=port, protocol=protocol)
-            for name, sidecar in sorted(settings.sidecars.items())
+            for name, sidecar in sorted(self.sidecars.items())
             if port or not isinstance(sidecar, ProxySidecar)
         }
 
@@ -364,7 +375,11 @@ class Unit(Work, frozen=True):
         # Containers reach each other at 127.0.0.1 where they share a network interface.
         settings = self.settings
         apart = (
-            isinstance(settings, InternalService) or self.lets_itself_in or listening(settings.sidecars) or self.on_efs
+            isinstance(settings, InternalService)
+            or self.lets_itself_in
+            or listening(settings.sidecars)
+            or self.on_efs
+            or isinstance(settings.scaling.pulse, ReadPulse)
         )
         return bool(apart)
 

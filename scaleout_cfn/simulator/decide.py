@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from scaleout_cfn.config.scaling import Scaling, StepScaling, TargetTracking
+from scaleout_cfn.config.scaling import Scaling, StepScaling, TargetTracking, pulse_tracking
 from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.model import Delays, NodePool
 from scaleout_cfn.simulator.placement import Nodes
@@ -100,16 +100,18 @@ class ServicePolicies:
         own = Source(20 if fast else 60, lag)
         # The balancer has no 20 s metrics.
         balancer = Source(60, delays.metric_lag_60_s)
+        tracked = [("cpu", scaling.cpu, own), ("memory", scaling.memory, own), ("requests", scaling.requests, balancer)]
+        if scaling.pulse:
+            tracked.append(("pulse", pulse_tracking(scaling.pulse), Source(60, delays.pulse_lag_s)))
         self.trackers = [
             _Tracker(name, policy, source, delays.low_minutes * 60 // source.period)
-            for name, policy, source in (
-                ("cpu", scaling.cpu, own),
-                ("memory", scaling.memory, own),
-                ("requests", scaling.requests, balancer),
-            )
+            for name, policy, source in tracked
             if policy.enabled
         ]
-        self.steppers = [_Stepper(policy, Source(policy.period_s, lag)) for policy in scaling.step_policies]
+        self.steppers = [
+            _Stepper(policy, Source(policy.period_s, delays.pulse_lag_s if policy.metric == "pulse" else lag))
+            for policy in scaling.step_policies
+        ]
         self.share = delays.scale_in_share
         self.in_at: int | None = None
         self.events = events

@@ -125,6 +125,9 @@ class Delays:
     """End of a one-minute period until its point is seen. Fitted to AWS's benchmark of June 2026 (363 s to trigger)."""
     metric_lag_20_s: int = 20
     """The same for 20 s metrics; fitted to the same benchmark (86 s)."""
+    pulse_lag_s: int = 15
+    """The same for a metric that comes with the log: the log driver sends every 5 s, the rest is assumed.
+    https://github.com/moby/moby/blob/master/daemon/logger/awslogs/cloudwatchlogs.go"""
     scale_in_share: float = 0.5
     """How much of the way down a target tracking policy goes in one step; unpublished ("more gradually")."""
     low_minutes: int = 15
@@ -177,6 +180,7 @@ class Delays:
 BANDS: dict[str, tuple[float, float]] = {
     "metric_lag_60_s": (60, 180),
     "metric_lag_20_s": (5, 30),
+    "pulse_lag_s": (5, 40),
     "scale_in_share": (0.1, 1.0),
     "reservation_lag_s": (5, 60),
     "node_launch_s": (22, 45),

@@ -20,6 +20,7 @@ from scaleout_cfn.capacity import (
     instance_type,
     places_beside,
 )
+from scaleout_cfn.config.pulse import METRIC, NAMESPACE, LogPulse
 from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.fitting import demand_of, group_of, path_of, providers_of, targets_of
@@ -45,7 +46,12 @@ _ADJUSTMENTS: dict[Any, Literal["ChangeInCapacity", "PercentChangeInCapacity", "
     "PercentChangeInCapacity": "PercentChangeInCapacity",
     "ExactCapacity": "ExactCapacity",
 }
-_METRICS = {"CPUUtilization": "cpu", "MemoryUtilization": "memory"}
+_METRICS: dict[Any, Literal["cpu", "memory", "pulse"]] = {
+    "CPUUtilization": "cpu",
+    "MemoryUtilization": "memory",
+    METRIC: "pulse",
+}
+_PERIODS: dict[int, Literal[10, 30, 60]] = {10: 10, 30: 30, 60: 60}
 _ON_FARGATE = ("FARGATE", "FARGATE_SPOT")
 
 
@@ -320,11 +326,19 @@ class _Reader:
 
     def _scaling(self, service: Place, target: Place) -> Scaling:
         tracking: dict[str, TargetTracking] = {}
-        steps, fast = [], False
+        steps, fast, pulse = [], False, None
         for policy in self._policies(target):
             if policy.get("PolicyType") == "TargetTrackingScaling":
                 way = "TargetTrackingScalingPolicyConfiguration"
                 metric = policy.get(way, "PredefinedMetricSpecification", "PredefinedMetricType")
+                own = policy.inner(way, "CustomizedMetricSpecification")
+                if (own.get("Namespace"), own.get("MetricName")) == (NAMESPACE, METRIC):
+                    pulse = LogPulse(
+                        target_rps=_plain(_number(policy, way, "TargetValue")),
+                        scale_out_cooldown_s=_whole(policy, way, "ScaleOutCooldown", default=300),
+                        scale_in_cooldown_s=_whole(policy, way, "ScaleInCooldown", default=300),
+                    )
+                    continue
                 plain = metric.removesuffix("HighResolution") if isinstance(metric, str) else metric
                 if plain not in _TRACKED:
                     _refuse(policy, f"it tracks {metric or 'a metric of its own'}, not one of {', '.join(_TRACKED)}")
@@ -354,6 +368,7 @@ class _Reader:
             cpu=tracking.get("cpu", _off(unused.cpu)),
             memory=tracking.get("memory", _off(unused.memory)),
             requests=tracking.get("requests", _off(unused.requests)),
+            pulse=pulse,
             step_policies=tuple(steps),
             schedules=tuple(_schedule(action) for action in target.each("ScheduledActions")),
         )
@@ -380,9 +395,10 @@ class _Reader:
         if len(watching) != 1:
             _refuse(policy, f"{len(watching)} alarms act on it, where one should")
         alarm = watching[0]
-        metric, period = alarm.get("MetricName"), _whole(alarm, "Period")
-        if metric not in _METRICS or period not in (30, 60):
-            _refuse(alarm, f"it watches {metric} every {period} s, not CPU or memory every 30 or 60 s")
+        name, period = alarm.get("MetricName"), _whole(alarm, "Period")
+        metric, periods = _METRICS.get(name), _PERIODS.get(period)
+        if metric is None or periods is None or (period == 10 and metric != "pulse"):
+            _refuse(alarm, f"it watches {name} every {period} s, not CPU or memory every 30 or 60 s")
         above = str(alarm.get("ComparisonOperator")).startswith("Greater")
         bound = "MetricIntervalLowerBound" if above else "MetricIntervalUpperBound"
         steps = []
@@ -393,10 +409,10 @@ class _Reader:
             steps.append(StepAdjustment(distance=_plain(abs(item.number(bound) or 0)), adjustment=int(adjustment)))
         return StepScaling(
             name=policy.logical_id.removesuffix("Steps"),
-            metric="cpu" if _METRICS[metric] == "cpu" else "memory",
+            metric=metric,
             when="above" if above else "below",
-            threshold_percent=_plain(_number(alarm, "Threshold")),
-            period_s=30 if period == 30 else 60,
+            threshold=_plain(_number(alarm, "Threshold")),
+            period_s=periods,
             periods=_whole(alarm, "EvaluationPeriods"),
             cooldown_s=_whole(policy, way, "Cooldown", default=300),
             adjustment_type=_ADJUSTMENTS[kind],

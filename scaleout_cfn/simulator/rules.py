@@ -76,7 +76,7 @@ def step_of(policy: StepScaling, metric: float) -> StepAdjustment | None:
     https://docs.aws.amazon.com/autoscaling/application/userguide/step-scaling-policy-overview.html
     """
     above = policy.when == "above"
-    distance = metric - policy.threshold_percent if above else policy.threshold_percent - metric
+    distance = metric - policy.threshold if above else policy.threshold - metric
     breached = None
     for step in policy.steps:
         if distance >= step.distance:

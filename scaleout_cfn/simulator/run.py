@@ -110,6 +110,8 @@ def first_tasks(model: Model, load: Load, rps: float) -> int:
         need.append(rps / load.task_rps * load.cpu_at_capacity / scaling.cpu.target)
     if scaling.requests.enabled:
         need.append(rps * 60 / scaling.requests.target)
+    if scaling.pulse:
+        need.append(rps / scaling.pulse.target_rps)
     if len(need) == 1:
         need.append(rps / load.task_rps)
     return rules.within(scaling.min_tasks, ceil(max(need) - 1e-9), scaling.max_tasks)
@@ -266,6 +268,7 @@ class _Run:
             "cpu": served / self.load.task_rps / running * self.load.cpu_at_capacity,
             "memory": self.load.memory_percent,
             "requests": arrived * 60 / ready if ready else 0.0,
+            "pulse": arrived / running,
         }
         # Below a minute an alarm looks every 10 s.
         every = 60 if source.period >= 60 else 10

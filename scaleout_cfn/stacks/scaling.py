@@ -7,7 +7,8 @@ from typing import Any
 from troposphere import Equals, Join, Not, Ref, Select, Split, Sub, cloudwatch
 from troposphere import applicationautoscaling as aas
 
-from scaleout_cfn.config import StepScaling, TargetTracking
+from scaleout_cfn.config import StepScaling, TargetTracking, pulse
+from scaleout_cfn.config.scaling import pulse_steps, pulse_tracking
 from scaleout_cfn.config.units import Unit
 from scaleout_cfn.metrics import ECS, INSIGHTS, dimensions
 from scaleout_cfn.stack import Stack
@@ -17,6 +18,8 @@ from scaleout_cfn.values import ClusterName, LoadBalancerName, Number, QueueName
 __all__ = ["scale"]
 
 METRICS = {"cpu": "CPUUtilization", "memory": "MemoryUtilization"}
+#: The name of a pulse is its stack's: that of the service is not known yet when its tasks are described.
+PULSE: dict[str, object] = {pulse.DIMENSION: Ref("AWS::StackName")}
 
 
 def scale(
@@ -90,7 +93,17 @@ def scale(
 
         assert queue_name is not None
         scale_by_backlog(stack, target, unit.queue, queue_name, in_service, insights)
-    for step_policy in scaling.step_policies:
+    steps = scaling.step_policies
+    if scaling.pulse is not None:
+        own = aas.CustomizedMetricSpecification(
+            Namespace=pulse.NAMESPACE,
+            MetricName=pulse.METRIC,
+            Dimensions=[aas.MetricDimension(Name=name, Value=value) for name, value in PULSE.items()],
+            Statistic="Average",
+        )
+        _track(stack, target, "PulseTracking", pulse_tracking(scaling.pulse), own)
+        steps = (*steps, *pulse_steps(scaling.pulse))
+    for step_policy in steps:
         _step(stack, target, step_policy, in_service)
 
     for title, metric in METRICS.items():
@@ -140,21 +153,24 @@ def _track(
     target: aas.ScalableTarget,
     title: str,
     policy: TargetTracking,
-    metric: aas.PredefinedMetricSpecification,
+    metric: aas.PredefinedMetricSpecification | aas.CustomizedMetricSpecification,
 ) -> None:
+    settings = aas.TargetTrackingScalingPolicyConfiguration()
+    if isinstance(metric, aas.PredefinedMetricSpecification):
+        settings.PredefinedMetricSpecification = metric
+    else:
+        settings.CustomizedMetricSpecification = metric
+    settings.TargetValue = policy.target
+    settings.ScaleOutCooldown = policy.scale_out_cooldown_s
+    settings.ScaleInCooldown = policy.scale_in_cooldown_s
+    settings.DisableScaleIn = not policy.scale_in
     stack.add(
         aas.ScalingPolicy(
             title,
             PolicyName=Sub("${AWS::StackName}-" + title),
             PolicyType="TargetTrackingScaling",
             ScalingTargetId=target.ref(),
-            TargetTrackingScalingPolicyConfiguration=aas.TargetTrackingScalingPolicyConfiguration(
-                PredefinedMetricSpecification=metric,
-                TargetValue=policy.target,
-                ScaleOutCooldown=policy.scale_out_cooldown_s,
-                ScaleInCooldown=policy.scale_in_cooldown_s,
-                DisableScaleIn=not policy.scale_in,
-            ),
+            TargetTrackingScalingPolicyConfiguration=settings,
         )
     )
 
@@ -193,13 +209,13 @@ def _step(stack: Stack, target: aas.ScalableTarget, policy: StepScaling, watched
         cloudwatch.Alarm(
             f"{policy.name}Alarm",
             AlarmDescription=f"Moves the number of tasks by the step policy {policy.name}.",
-            Namespace=ECS,
-            MetricName=METRICS[policy.metric],
-            Dimensions=dimensions(watched),
+            Namespace=pulse.NAMESPACE if policy.metric == "pulse" else ECS,
+            MetricName=pulse.METRIC if policy.metric == "pulse" else METRICS[policy.metric],
+            Dimensions=dimensions(PULSE if policy.metric == "pulse" else watched),
             Statistic="Average",
             Period=policy.period_s,
             EvaluationPeriods=policy.periods,
-            Threshold=policy.threshold_percent,
+            Threshold=policy.threshold,
             ComparisonOperator="GreaterThanOrEqualToThreshold" if above else "LessThanOrEqualToThreshold",
             TreatMissingData="missing",
             AlarmActions=[scaling.ref()],

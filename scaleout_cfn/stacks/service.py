@@ -21,6 +21,7 @@ from scaleout_cfn.config import (
     Rolling,
     WebService,
 )
+from scaleout_cfn.config.pulse import VARIABLE, LogPulse
 from scaleout_cfn.config.units import Unit, Work, queue_variable
 from scaleout_cfn.grammars import ecr_repository
 from scaleout_cfn.iam import (
@@ -119,11 +120,13 @@ def build(
 
         allowed = mount_policies(unit, file_system, access_point)
     application = task_role(stack, unit, log_group_name, queue_arn, sent_arn, key, exec_logs, allowed)
-    told = {queue_variable(name): url for name, url in sent_url.items()}
+    told: dict[str, object] = {queue_variable(name): url for name, url in sent_url.items()}
     if queue_url is not None:
         told["QUEUE_URL"] = queue_url
+    if isinstance(unit.scaling.pulse, LogPulse):
+        told[VARIABLE] = Ref("AWS::StackName")
     containers = [own_container(unit, image_uri, log_group_name, told)]
-    if settings.sidecars:
+    if unit.sidecars:
         from scaleout_cfn.stacks.sidecars import put_beside  # here, for most services have none
 
         containers = put_beside(unit, containers[0], image_uri, log_group_name)

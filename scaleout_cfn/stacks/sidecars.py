@@ -9,6 +9,7 @@ from typing import Any
 from awacs.aws import PolicyDocument
 from troposphere import Ref, Sub, ecs
 
+from scaleout_cfn.config.pulse import READER, VARIABLE
 from scaleout_cfn.config.sidecars import OTLP_PORTS, ContainerSidecar, FireLensSidecar, OtelSidecar, order
 from scaleout_cfn.config.units import Unit
 from scaleout_cfn.grammars import arn_of
@@ -35,6 +36,7 @@ def put_beside(unit: Unit, own: ecs.ContainerDefinition, image_uri: Text, log_gr
             stream_prefix=unit.name,
             registry_secret=unit.registry_secret if own_image else sidecar.registry_secret,
             ports=_ports(unit, name, sidecar) if isinstance(sidecar, ContainerSidecar) else (),
+            told={VARIABLE: Ref("AWS::StackName")} if name == READER and name not in settings.sidecars else {},
         )
         made[name].Essential = isinstance(sidecar, ContainerSidecar) and sidecar.essential
     for name, ready_made in sorted(settings.sidecars.items()):

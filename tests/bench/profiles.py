@@ -151,7 +151,7 @@ def _surge(
 ) -> StepScaling:
     return StepScaling(
         name="Surge",
-        threshold_percent=threshold,
+        threshold=threshold,
         period_s=period_s,
         periods=periods,
         adjustment_type="PercentChangeInCapacity",

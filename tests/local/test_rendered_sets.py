@@ -38,9 +38,7 @@ SETS = {
             scaling=sc.Scaling(
                 memory=sc.TargetTracking(enabled=True, target=75),
                 requests=sc.TargetTracking(enabled=True, target=600),
-                step_policies=(
-                    sc.StepScaling(name="Surge", threshold_percent=90, steps=(sc.StepAdjustment(adjustment=3),)),
-                ),
+                step_policies=(sc.StepScaling(name="Surge", threshold=90, steps=(sc.StepAdjustment(adjustment=3),)),),
                 schedules=(sc.Schedule(name="night", at="cron(0 22 * * ? *)", min_tasks=2, max_tasks=4),),
             )
         ),

@@ -197,7 +197,7 @@ def test_what_is_off_looks_at_nothing() -> None:
 def steps(*adjustments: tuple[float, int], **more: Any) -> dict[str, Any]:
     policy = StepScaling(
         name="Steps",
-        threshold_percent=70,
+        threshold=70,
         steps=tuple(StepAdjustment(distance=distance, adjustment=count) for distance, count in adjustments),
         **{"cooldown_s": 0, "periods": 1, **more},
     )

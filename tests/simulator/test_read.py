@@ -14,7 +14,7 @@ from strategies import configs
 import scaleout_cfn as sc
 from scaleout_cfn import capacity
 from scaleout_cfn.config.conflicts import conflicts
-from scaleout_cfn.config.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.config.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking, pulse_steps
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.simulator.model import Fargate, StandingBy
 from scaleout_cfn.simulator.read import model_of, read
@@ -38,6 +38,12 @@ def _as_read(scaling: Scaling) -> Scaling:
         if not policy.enabled:
             changes[name] = getattr(Scaling(), name)
             changes[name] = msgspec.structs.replace(changes[name], enabled=False)
+    pulse = scaling.pulse
+    if pulse is not None:
+        # Where the tasks' counts come from is nothing that scaling sees.
+        shown = ("target_rps", "scale_out_cooldown_s", "scale_in_cooldown_s")
+        changes["pulse"] = sc.LogPulse(**{name: getattr(pulse, name) for name in shown})
+        changes["step_policies"] = (*scaling.step_policies, *pulse_steps(pulse))
     return msgspec.structs.replace(scaling, **changes, predictive=None)
 
 
@@ -86,7 +92,7 @@ steps = st.builds(
     name=st.just("Up"),
     metric=st.sampled_from(["cpu", "memory"]),
     when=st.sampled_from(["above", "below"]),
-    threshold_percent=st.sampled_from([50.0, 70.5, 300.0]),
+    threshold=st.sampled_from([50.0, 70.5, 300.0]),
     period_s=st.sampled_from([30, 60]),
     periods=st.integers(1, 60),
     cooldown_s=st.integers(0, 3600),
@@ -95,7 +101,7 @@ steps = st.builds(
 ) | st.builds(
     StepScaling,
     name=st.just("Down"),
-    threshold_percent=st.just(40.0),
+    threshold=st.just(40.0),
     adjustment_type=st.just("PercentChangeInCapacity"),
     min_adjustment_magnitude=st.integers(1, 1000),
     steps=st.just((StepAdjustment(adjustment=-10), StepAdjustment(distance=20, adjustment=-50))),

@@ -71,21 +71,21 @@ def test_steps_are_intervals_from_the_threshold_on(metric: float) -> None:
         StepAdjustment(distance=10, adjustment=2),
         StepAdjustment(distance=20, adjustment=3),
     )
-    policy = StepScaling(name="Up", threshold_percent=70, steps=steps)
+    policy = StepScaling(name="Up", threshold=70, steps=steps)
     expected = None if metric < 70 else steps[0] if metric - 70 < 10 else steps[1] if metric - 70 < 20 else steps[2]
     assert rules.step_of(policy, metric) == expected
 
 
 def test_steps_below_a_threshold_go_downwards() -> None:
     down = StepAdjustment(adjustment=-1)
-    policy = StepScaling(name="Down", when="below", threshold_percent=20, steps=(down,))
+    policy = StepScaling(name="Down", when="below", threshold=20, steps=(down,))
     assert [rules.step_of(policy, metric) for metric in (21, 20, 5)] == [None, down, down]
 
 
 def _percent(magnitude: int = 1) -> StepScaling:
     return StepScaling(
         name="Up",
-        threshold_percent=70,
+        threshold=70,
         adjustment_type="PercentChangeInCapacity",
         min_adjustment_magnitude=magnitude,
         steps=(StepAdjustment(adjustment=1),),
@@ -119,9 +119,9 @@ def test_four_tasks_and_25_percent_with_a_magnitude_of_two_are_six_as_in_the_api
 @given(counts, st.integers(-5000, 5000))
 def test_changes_are_added_and_exact_capacities_are_set(running: int, adjustment: int) -> None:
     steps = (StepAdjustment(adjustment=1),)
-    changed = StepScaling(name="Up", threshold_percent=70, steps=steps)
+    changed = StepScaling(name="Up", threshold=70, steps=steps)
     assert rules.stepped_count(running, changed, adjustment) == max(0, running + adjustment)
-    exact = StepScaling(name="Up", threshold_percent=70, adjustment_type="ExactCapacity", steps=steps)
+    exact = StepScaling(name="Up", threshold=70, adjustment_type="ExactCapacity", steps=steps)
     assert rules.stepped_count(running, exact, abs(adjustment)) == abs(adjustment)
 
 
@@ -278,7 +278,7 @@ def test_checks_come_on_the_grid_of_their_own_interval() -> None:
 
 def test_the_last_step_has_no_end() -> None:
     steps = (StepAdjustment(adjustment=1), StepAdjustment(distance=5, adjustment=2))
-    policy = StepScaling(name="Up", threshold_percent=70, steps=steps)
+    policy = StepScaling(name="Up", threshold=70, steps=steps)
     assert [rules.step_of(policy, metric) for metric in (69, 75, 400)] == [None, steps[1], steps[1]]
 
 

@@ -144,7 +144,7 @@ def test_a_schedule_moves_the_bounds_at_its_time() -> None:
 
 def test_a_step_policy_adds_what_its_step_says() -> None:
     steps = (StepAdjustment(distance=0, adjustment=1), StepAdjustment(distance=20, adjustment=4))
-    policy = StepScaling(name="Up", threshold_percent=70, steps=steps)
+    policy = StepScaling(name="Up", threshold=70, steps=steps)
     trace = _trace(cpu=TargetTracking(), step_policies=(policy,))
     grown = [event for event in trace.events if event.what == "tasks"]
     assert grown
@@ -152,7 +152,7 @@ def test_a_step_policy_adds_what_its_step_says() -> None:
 
 
 def _growing(**changes: Any) -> StepScaling:
-    given = {"name": "Up", "threshold_percent": 80, "steps": (StepAdjustment(adjustment=100),), **changes}
+    given = {"name": "Up", "threshold": 80, "steps": (StepAdjustment(adjustment=100),), **changes}
     return StepScaling(**{"adjustment_type": "PercentChangeInCapacity", **given})
 
 

@@ -111,7 +111,7 @@ def test_a_breach_meets_the_step_that_it_has_reached(
         sc.StepAdjustment(distance=distance, adjustment=change)
         for distance, change in zip(distances, adjustments, strict=False)
     )
-    policy = sc.StepScaling(name="Surge", when=when, threshold_percent=90, steps=steps)
+    policy = sc.StepScaling(name="Surge", when=when, threshold=90, steps=steps)
     scaling = template(step_policies=(policy,))
     made_policy = of_type(scaling, "ApplicationAutoScaling::ScalingPolicy")["SurgeSteps"]
     reached = [step for step in steps if step.distance <= beyond][-1]
@@ -126,7 +126,7 @@ def test_steps_hang_on_an_alarm_of_their_own(when: Any, metric: Any) -> None:
         name="Surge",
         metric=metric,
         when=when,
-        threshold_percent=71,
+        threshold=71,
         period_s=30,
         periods=4,
         cooldown_s=45,
@@ -161,6 +161,6 @@ def test_steps_hang_on_an_alarm_of_their_own(when: Any, metric: Any) -> None:
 
 def test_a_smallest_adjustment_is_given_only_where_it_is_more_than_one() -> None:
     """Other kinds of adjustment do not take it."""
-    policy = sc.StepScaling(name="Surge", threshold_percent=71, steps=(sc.StepAdjustment(adjustment=1),))
+    policy = sc.StepScaling(name="Surge", threshold=71, steps=(sc.StepAdjustment(adjustment=1),))
     steps = of_type(template(step_policies=(policy,)), "ApplicationAutoScaling::ScalingPolicy")["SurgeSteps"]
     assert "MinAdjustmentMagnitude" not in steps["StepScalingPolicyConfiguration"]

@@ -14,7 +14,7 @@ import scaleout_cfn as sc
 from scaleout_cfn import stacks
 from stacks.helpers import CERTIFICATE, PARAMETER, PINNED, SECRET, Templates, made, of_type, ref
 
-STEP = sc.StepScaling(name="Surge", threshold_percent=80, steps=(sc.StepAdjustment(adjustment=1),))
+STEP = sc.StepScaling(name="Surge", threshold=80, steps=(sc.StepAdjustment(adjustment=1),))
 #: Sets that between them have every resource there is.
 SETS: dict[str, Templates] = {
     "default": made(),
