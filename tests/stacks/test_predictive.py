@@ -75,7 +75,7 @@ def test_a_forecast_that_adds_tasks_wants_a_policy_that_takes_them_away() -> Non
     only_out = sc.TargetTracking(enabled=True, scale_in=False)
     assert "only adds tasks" in refused(service({"cpu": only_out}, mode="forecast-and-scale"))
     assert made(service=service({"cpu": off}, mode="forecast-only"))
-    ebb = sc.StepScaling(name="Ebb", when="below", threshold_percent=20, steps=(sc.StepAdjustment(adjustment=-1),))
+    ebb = sc.StepScaling(name="Ebb", when="below", threshold=20, steps=(sc.StepAdjustment(adjustment=-1),))
     assert made(service=service({"cpu": off, "step_policies": (ebb,)}, mode="forecast-and-scale"))
 
 
@@ -99,7 +99,7 @@ def test_a_queue_has_no_metric_to_forecast() -> None:
 @pytest.mark.parametrize("name", ["Forecast", "CpuTracking"])
 def test_a_step_policy_has_not_the_name_of_another_policy_of_its_service(name: str) -> None:
     """AWS knows a policy by its name and what it scales: the second would be the first, changed."""
-    step = sc.StepScaling(name=name, threshold_percent=80, steps=(sc.StepAdjustment(adjustment=1),))
+    step = sc.StepScaling(name=name, threshold=80, steps=(sc.StepAdjustment(adjustment=1),))
     said = refused(sc.WebService(scaling=sc.Scaling(step_policies=(step,))))
     assert "services.web.scaling.step_policies[0].name" in said and "take another" in said
 
@@ -110,9 +110,10 @@ def test_every_policy_that_a_stack_names_is_kept_from_step_policies() -> None:
     tracked = sc.TargetTracking(enabled=True)
     everything = sc.Scaling(memory=tracked, requests=tracked, predictive=sc.Predictive())
     queue = sc.WorkerService(queue=sc.Queue())
+    pulse = sc.WebService(scaling=sc.Scaling(pulse=sc.LogPulse(target_rps=25)))
     named = {
         policy["Properties"]["PolicyName"]["Fn::Sub"].removeprefix("${AWS::StackName}-")
-        for service in (sc.WebService(scaling=everything), queue)
+        for service in (sc.WebService(scaling=everything), queue, pulse)
         for policy in made(service=service)["web-service.yaml"]["Resources"].values()
         if policy["Type"] == "AWS::ApplicationAutoScaling::ScalingPolicy"
     }
