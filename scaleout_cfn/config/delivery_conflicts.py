@@ -64,8 +64,8 @@ def _with_two_groups(unit: Unit, settings: WebService, strategy: str) -> Iterato
         # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/target-tracking-create-policy.html
         yield Conflict(
             f"{key}.scaling.requests",
-            f"counts the requests of one target group, and with {strategy} now the one serves and now the other; track"
-            f" cpu, by {key}.scaling.cpu, and turn it off",
+            f"counts the requests of one target group, and with {strategy} now the one serves and now the other; turn"
+            f" it off, and let the tasks count them, by {key}.scaling.pulse, or track {key}.scaling.cpu",
         )
     predictive = settings.scaling.predictive
     if predictive is not None and predictive.metric == "requests":
