@@ -55,6 +55,10 @@ def compose(config: Config | None = None, build: Callable[[Stack, Config], Any] 
     stack.template.set_metadata({"AWS::CloudFormation::Interface": form})
     for member in family(stack):
         finish(member, config)
+    if config.imports:
+        from scaleout_cfn.imports import take_in  # here, for most sets take nothing in
+
+        take_in(stack, config.imports)
     return stack
 
 

@@ -230,6 +230,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "output": st.sampled_from(["", "datadog"]),
     "options": st.sampled_from([{}, {"compress": "gzip"}]),
     "secret_options": st.sampled_from([{}, {"apikey": "arn:aws:ssm:us-east-1:123456789012:parameter/datadog"}]),
+    "imports": st.just({}),  # drawn by `configs`
     "metric_namespace": st.sampled_from(["", "shop/web"]),
     "pull_from": st.sampled_from([(), ("arn:aws:ecr:us-east-1:123456789012:repository/team/*",)]),
     "reads_bucket": st.sampled_from([(), ("arn:aws:s3:::orders",)]),
@@ -380,7 +381,10 @@ def configs(draw: st.DrawFn) -> Config:
     if any(unit.has_pipeline for unit in units(config)) and len(config.services) + len(config.jobs) > 4:
         # What brings an image to so many is more than a role's inline policies may come to.
         config = replace(config, roles=replace(config.roles, inline_policies=False))
-    return replace(config, attachments={**config.attachments, **attachments})
+    config = replace(config, attachments={**config.attachments, **attachments})
+    foundations = {f"{unit.title}Foundation": unit.name for unit in units(config)}
+    taken = draw(st.sets(st.sampled_from(sorted(foundations)), max_size=2))
+    return replace(config, imports={f"{title}/Logs": f"/shop/{foundations[title]}" for title in taken})
 
 
 def _asked_where_it_can_be(config: Config) -> Config:

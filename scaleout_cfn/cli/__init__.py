@@ -41,6 +41,7 @@ COMMANDS = {
     "diff": "deploy",
     "plan": "deploy",
     "apply": "deploy",
+    "import": "imports",
     "publish": "deploy",
     "status": "status",
     "events": "status",
@@ -81,7 +82,7 @@ class _Lazy(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"scaleout_cfn.cli.{COMMANDS[name]}")
-        return getattr(module, name)  # type: ignore[no-any-return]
+        return getattr(module, "import_" if name == "import" else name)  # type: ignore[no-any-return]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -18,13 +18,22 @@ from scaleout_cfn.errors import AGAIN, Next
 
 __all__ = ["Screen", "command_line", "cut", "duration", "event_line", "outcome_lines", "plan_lines", "rollout_line"]
 
-SIGNS: dict[Kind, str] = {"add": "+", "change": "~", "replace": "!", "possible": "?", "follow": "=", "delete": "-"}
+SIGNS: dict[Kind, str] = {
+    "add": "+",
+    "import": "<",
+    "change": "~",
+    "replace": "!",
+    "possible": "?",
+    "follow": "=",
+    "delete": "-",
+}
 #: The words of a kind in the first line of a plan, where there are some; the first four are always there.
 COUNTED: dict[Kind, str] = {
     "add": "add",
     "change": "change",
     "replace": "replace",
     "delete": "delete",
+    "import": "to take in",
     "possible": "whose replacement cannot be ruled out",
     "follow": "unchanged (AWS cannot tell)",
 }
@@ -195,6 +204,8 @@ def _words(change: Change, consented: bool) -> str:
         said.append("REPLACED" if change.replacement == "certain" else f"may{FIRM}be{FIRM}REPLACED")
         if "Retain" in change.policy or "Snapshot" in change.policy:
             said.append("the old one is kept" if "Retain" in change.policy else "a snapshot is kept")
+    elif change.action == "Import":
+        said.append("taken in as it is")
     elif change.drift == "DELETED":
         said.append("it is gone, and made anew")
     elif change.action == "SyncWithActual":

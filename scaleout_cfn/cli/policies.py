@@ -9,6 +9,7 @@ import click
 from scaleout_cfn.cli.options import Checked, bucket_option, composed, config_options, load_config
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.grammars import problem_of_account, problem_of_region, problem_of_role
+from scaleout_cfn.imports import arns, imported
 from scaleout_cfn.permissions import grants, service_role
 from scaleout_cfn.permissions import policies as rendered
 from scaleout_cfn.rendering import set_of
@@ -62,13 +63,14 @@ def policies(
 
     deployer.json is for whoever runs scaleout-cfn, with images.json for `image push` and `deploy --build`, and
     commands.json for `exec` and `run`: whoever has that may do all that a task may. drift.json is for
-    `drift`, which reads each resource. cloudformation-1.json and on are for the role that CloudFormation works with,
-    cloudformation-trust.json is who may take that role on. They hold what this set needs and no more:
-    render them again when the config gets new kinds of resources. `bootstrap` needs more and is run once by an
-    administrator.
+    `drift`, which reads each resource, and import.json for `import`, where the config names something to take in.
+    cloudformation-1.json and on are for the role that CloudFormation works with, cloudformation-trust.json is who may
+    take that role on. They hold what this set needs and no more: render them again when the config gets new kinds of
+    resources. `bootstrap` needs more and is run once by an administrator.
     """
     config = load_config(config_path, environment, overrides)
-    templates = set_of(composed(config))
+    composition = composed(config)
+    templates, wanted = set_of(composition), imported(composition, config.imports)
     account, region = account_id or config.account_id or "*", region or config.region or "*"
     scope = grants.Scope(
         stack or config.stack_name,
@@ -79,18 +81,20 @@ def policies(
         config.roles.path,
         config.roles.prefix,
         config.cluster.name,
+        arns(wanted),
     )
     texts = {
         **grants.documents("deployer", rendered.deployer(templates, scope, role_arn)),
         **grants.documents("images", rendered.images(scope)),
         **grants.documents("commands", rendered.commands(templates, scope)),
         **grants.documents("drift", rendered.drift(templates, scope)),
+        **(grants.documents("import", rendered.imports(wanted, scope)) if wanted else {}),
         **grants.documents("cloudformation", service_role.service_role(templates, scope)),
         **grants.documents("cloudformation-trust", service_role.trust(scope)),
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        parted = ("cloudformation", "deployer", "drift")
+        parted = ("cloudformation", "deployer", "drift", "import")
         stale = {path for name in parted for path in folder.glob(f"{name}*.json")} - {folder / name for name in texts}
         for path in stale:
             path.unlink()

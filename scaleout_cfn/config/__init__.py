@@ -212,6 +212,27 @@ class Config(Section, frozen=True, kw_only=True):
         ],
         tunable("Tags of every resource that takes tags.", max_length=40),
     ] = {}
+    imports: Annotated[
+        dict[
+            Annotated[
+                str,
+                tunable(
+                    "The path of a resource in the set, as a plan shows it: WebFoundation/Repository.",
+                    pattern=r"^[A-Za-z0-9]{1,255}(/[A-Za-z0-9]{1,255})*$",
+                    allowed="logical ids of letters and digits, parted by slashes",
+                ),
+            ],
+            Annotated[
+                str,
+                tunable("Its name.", pattern=r"^[!-~]{1,512}$", allowed="1 to 512 characters of ASCII without blanks"),
+            ],
+        ],
+        tunable(
+            "What was there before the set, by the path that it gets in it. `import` takes it in; it stays here for as"
+            " long as it is of the set, and is kept when the set is deleted.",
+            max_length=40,
+        ),
+    ] = {}
     account_id: Annotated[
         str,
         tunable(

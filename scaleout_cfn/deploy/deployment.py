@@ -7,7 +7,7 @@ does nothing.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -16,6 +16,7 @@ from scaleout_cfn.aws.pace import USUAL, Patience
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy import drift, protect
 from scaleout_cfn.deploy.changes import changeset, quota
+from scaleout_cfn.deploy.changes.imports import require_imports
 from scaleout_cfn.deploy.changes.plan import Plan, blocked
 from scaleout_cfn.deploy.changes.reading import read_plan
 from scaleout_cfn.deploy.desired import ENVIRONMENT, Desired, fingerprint_in, token
@@ -67,6 +68,7 @@ class Run:
     marked: bool = True
     adopt: bool = False
     check: Callable[[], None] | None = None
+    imports: Mapping[str, str] | None = None
     uploaded: bool = False
     lifted: bool = False
     looked_at: bool = False
@@ -158,7 +160,18 @@ def _release(run: Run, wish: Wish, desired: Desired, live: Live) -> Outcome | No
 
 
 def _run(aws: Aws, identity: Identity, wish: Wish, tell: Tell) -> Run:
-    return Run(aws, identity, tell, wish.patience, wish.allowed, wish.nested_plan, wish.marked, wish.adopt, wish.check)
+    return Run(
+        aws,
+        identity,
+        tell,
+        wish.patience,
+        wish.allowed,
+        wish.nested_plan,
+        wish.marked,
+        wish.adopt,
+        wish.check,
+        wish.imports,
+    )
 
 
 def plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -> Outcome:
@@ -305,8 +318,8 @@ def propose(run: Run, desired: Desired, live: Live | None) -> changeset.ChangeSe
         new = upload(run.aws, replace(published, files=files), owner)
         run.tell(Uploaded(new, len(published.files), published.root.url))
         run.uploaded = True
-    # What drifted lies in nested stacks: without theirs there is nothing to execute.
-    nested = desired.revert_drift or (run.nested and quota.has_room(run.aws, live, run.tell))
+    # What drifted or is taken in lies in nested stacks: without theirs nobody sees it.
+    nested = desired.looks_inside or (run.nested and quota.has_room(run.aws, live, run.tell))
     try:
         return changeset.propose(run.aws, desired, live, run.draft, run.tell, nested=nested)
     except RejectedError:
@@ -347,6 +360,8 @@ def confirm_and_execute(run: Run, plan: Plan, confirm: Confirm, *, made_stack: b
                         "which moves requests to the template's group as ECS does it; then the same command again",
                     ),
                 )
+            if run.imports is not None:
+                require_imports(plan, run.imports)
             asked = run.aws.pace.clock()
             if not confirm(plan):
                 raise RefusedError("not confirmed", state="nothing was changed", next=Next(AGAIN, ("--yes",)))

@@ -33,6 +33,7 @@ class Desired:
     """A stack as it shall be. `parameters` are all of the root's; None keeps the value that the stack has.
 
     `revert_drift` sets back, too, what was changed beside CloudFormation: only a change set tells whether anything is.
+    `takes_in` has CloudFormation take in what bears a name of the templates, instead of being refused to make it.
     """
 
     stack_name: str
@@ -41,6 +42,12 @@ class Desired:
     tags: Mapping[str, str] = field(default_factory=dict)
     role_arn: str = ""
     revert_drift: bool = False
+    takes_in: bool = False
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether the changes inside nested stacks are needed, and not only to be shown."""
+        return self.revert_drift or self.takes_in
 
     @property
     def environment(self) -> str:

@@ -82,7 +82,7 @@ def lift(aws: Aws, root_id: str, changes: Iterable[Change], tell: Tell) -> bool:
     """
     titles: dict[str, set[str]] = {}
     for change in changes:
-        if change.stack_id and (takes(change) or (change.stateful and change.action == "Add")):
+        if change.stack_id and (takes(change) or (change.stateful and change.action in ("Add", "Import"))):
             titles.setdefault(change.stack_id, set()).add(change.path.rpartition("/")[2])
     if not titles:
         return False

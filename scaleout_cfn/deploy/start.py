@@ -40,8 +40,9 @@ class Wish:
     there leaves it as it is. `adopt` agrees to take over a stack that is not ours; `allowed` are the logical paths that
     may be replaced or deleted though they hold data; `recreate` agrees to delete a stack whose creation failed.
     `nested_plan` asks for the changes inside nested stacks; `revert_drift` sets back what was changed beside the
-    templates. `patience` bounds the watching. `releases` are the jobs that run before services get their images; with
-    `runs_jobs` false, for an emulator without containers, they do not.
+    templates. `imports` are what is taken in, by logical path, each in words; None takes in nothing. `patience` bounds
+    the watching. `releases` are the jobs that run before services get their images; with `runs_jobs` false, for an
+    emulator without containers, they do not.
     """
 
     stack_name: str
@@ -54,6 +55,7 @@ class Wish:
     recreate: bool = False
     nested_plan: bool = True
     revert_drift: bool = False
+    imports: Mapping[str, str] | None = None
     releases: tuple[Release, ...] = ()
     runs_jobs: bool = True
     #: Called before templates are uploaded that the stack does not have yet; raises SetError to refuse them.
@@ -80,7 +82,9 @@ def desired_of(wish: Wish, live: Live | None, role_arn: str) -> Desired:
     """The desired state of a wish, given what is there."""
     parameters = parameters_for(wish.published, live, wish.parameters, wish.images)
     parameters |= {release.parameter: parameters[release.of] for release in wish.releases}
-    return Desired(wish.stack_name, wish.published, parameters, wish.tags, role_arn, wish.revert_drift)
+    return Desired(
+        wish.stack_name, wish.published, parameters, wish.tags, role_arn, wish.revert_drift, wish.imports is not None
+    )
 
 
 def phases_of(wish: Wish, live: Live | None, role: str) -> list[Desired]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from awacs.aws import Action, Allow, Condition, PolicyDocument, Statement
@@ -84,7 +84,7 @@ class Scope:
     """Where the policies are for. An asterisk for what is not known.
 
     `boundary` bounds every role of the set; `path` and `prefix` are what their names begin with, and `cluster` is the
-    cluster's, where that is not CloudFormation's choice.
+    cluster's, where that is not CloudFormation's choice. `imported` are the ARNs, by service, of what was there before.
     """
 
     stack: str
@@ -95,6 +95,7 @@ class Scope:
     path: str = "/"
     prefix: str = ""
     cluster: str = ""
+    imported: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def partition(self) -> str:
@@ -105,6 +106,10 @@ class Scope:
     def begins(self) -> str:
         """What the names that CloudFormation makes begin with: where a name may not be long, it cuts the stack's."""
         return f"{self.stack}-" if len(self.stack) <= SURE else self.stack[:SURE]
+
+    def named(self, service: str) -> list[str]:
+        """The ARNs of what the set has of a service whose names are known."""
+        return [self.arn(pattern) for pattern in (*NAMES[service], *self.imported.get(service, ()))]
 
     def arn(self, pattern: str) -> str:
         return pattern.format(

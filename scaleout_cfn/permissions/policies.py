@@ -6,15 +6,16 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/reference_pol
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from awacs.aws import ArnLike, Condition, ForAnyValueStringLike, Statement, StringEquals
 
+from scaleout_cfn.imports import Import
 from scaleout_cfn.permissions.grants import NAMES, Scope, allow, public_parameters
 from scaleout_cfn.permissions.service_role import readers
 from scaleout_cfn.rendering import Template
 
-__all__ = ["commands", "deployer", "drift", "images"]
+__all__ = ["commands", "deployer", "drift", "images", "imports"]
 
 
 def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = "") -> list[Statement]:
@@ -70,7 +71,7 @@ def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = ""
         allow(
             "ReadLogs",
             ["logs:FilterLogEvents", "logs:GetLogEvents"],
-            [f"{scope.arn(pattern)}:*" for pattern in NAMES["logs"]],
+            [f"{arn}:*" for arn in scope.named("logs")],
         ),
         # Composite alarms would need everything: nobody asks for them.
         # https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
@@ -101,11 +102,11 @@ def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = ""
         allow(
             "ReleaseNodes",
             ["autoscaling:SetInstanceProtection", "autoscaling:UpdateAutoScalingGroup"],
-            [scope.arn(pattern) for pattern in NAMES["autoscaling"]],
+            scope.named("autoscaling"),
         ),
     ]
     if "AWS::ECR::Repository" in types:
-        named = [scope.arn(one) for one in NAMES["ecr"]]
+        named = scope.named("ecr")
         statements.append(allow("FindImages", ["ecr:DescribeImages"], named))
         statements.append(allow("EmptyRepositories", ["ecr:BatchDeleteImage", "ecr:ListImages"], named))
     if "AWS::S3::Bucket" in types:
@@ -127,7 +128,7 @@ def images(scope: Scope) -> list[Statement]:
     push = ("BatchCheckLayerAvailability", "BatchGetImage", "CompleteLayerUpload", "DescribeImages",
             "InitiateLayerUpload", "PutImage", "UploadLayerPart")  # fmt: skip
     return [
-        allow("PushImages", [f"ecr:{name}" for name in push], [scope.arn(one) for one in NAMES["ecr"]]),
+        allow("PushImages", [f"ecr:{name}" for name in push], scope.named("ecr")),
         allow("LogInToRegistry", ["ecr:GetAuthorizationToken"], ["*"]),
     ]
 
@@ -189,6 +190,16 @@ def drift(templates: Mapping[str, Template], scope: Scope) -> list[Statement]:
         allow("FollowDrift", [f"cloudformation:{name}" for name in anywhere], ["*"]),
         *readers(templates, scope),
     ]
+
+
+def imports(wanted: Sequence[Import], scope: Scope) -> list[Statement]:
+    """What `import` needs besides: to read what it takes in, which Cloud Control does in the asker's name.
+
+    https://docs.aws.amazon.com/cloudcontrolapi/latest/userguide/security.html
+    """
+    taken = {"": {"Resources": {each.path: {"Type": each.type, "Properties": {}} for each in wanted}}}
+    # It takes no resource.
+    return [allow("AskCloudControl", ["cloudformation:GetResource"], ["*"]), *readers(taken, scope)]
 
 
 #: What of a service is read, as its ARN says.

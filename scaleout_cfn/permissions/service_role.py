@@ -341,7 +341,7 @@ def _by_service(actions: Iterable[str], scope: Scope) -> Iterator[Statement]:
         if everywhere:
             yield allow(f"{name}Everywhere", everywhere, ["*"], _in_region(service, scope))
         if named := of_service - everywhere:
-            yield allow(name, named, [scope.arn(pattern) for pattern in NAMES[service]])
+            yield allow(name, named, scope.named(service))
 
 
 def _in_region(service: str, scope: Scope) -> Condition | None:

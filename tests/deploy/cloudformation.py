@@ -16,6 +16,8 @@ NESTED = "AWS::CloudFormation::Stack"
 PAGE = 2
 #: Properties whose change replaces the resource.
 REPLACING = {"AWS::DynamoDB::Table": {"KeySchema"}, "AWS::ECS::TaskDefinition": {"Family", "ContainerDefinitions"}}
+#: By what property a change set finds what is there, where it may take it in.
+NAMES = {"AWS::DynamoDB::Table": "TableName"}
 #: The result of a hook that refuses a resource.
 HOOK = "2a36aa47-2d4c-4ab8-a263-000000000001"
 BASE = "arn:aws:cloudformation:eu-west-1:123456789012"
@@ -73,8 +75,9 @@ class CloudFormation:
     `hooks` maps a path to the reason why a hook refuses it, with `hook_results` for more of what it says; `findings`
     are what the validation of change sets found. `undeletable` maps a path to the reason why what it was before its
     replacement cannot be deleted. `drifted` maps the path of a resource to those of its properties that somebody has
-    changed, and `gone` is what somebody has deleted; a drift-aware change set sees both. `crowd` maps the path of a
-    stack to the number of old change sets that it has, besides those that are made here.
+    changed, and `gone` is what somebody has deleted; a drift-aware change set sees both. `existing` are the
+    properties of what is there and of no stack, by type and name. `crowd` maps the path of a stack to the number of old
+    change sets that it has, besides those that are made here.
     """
 
     def __init__(self, world: Any) -> None:
@@ -89,6 +92,8 @@ class CloudFormation:
         self.undeletable: dict[str, str] = {}
         self.drifted: dict[str, dict[str, Any]] = {}
         self.gone: set[str] = set()
+        self.existing: dict[tuple[str, str], dict[str, Any]] = {}
+        self.taking_in = False
         self.reverting = False
         self.executions = 0
         self.resource_s = 4.0
@@ -260,6 +265,7 @@ class CloudFormation:
         parameters = self._resolved(text, given.get("Parameters", []), stack)
         nested = given.get("IncludeNestedStacks", False)
         self.reverting = given.get("DeploymentMode") == "REVERT_DRIFT"
+        self.taking_in = given.get("ImportExistingResources", False)
         made = self._set(stack, ChangeSetName, ChangeSetType, text, parameters, nested=nested)
         made |= {"Description": given.get("Description", ""), "_tags": given.get("Tags", [])}
         made["Capabilities"] = given.get("Capabilities", [])
@@ -288,6 +294,7 @@ class CloudFormation:
             "ExecutionStatus": "UNAVAILABLE",
             "IncludeNestedStacks": nested,
             **({"DeploymentMode": "REVERT_DRIFT"} if self.reverting else {}),
+            **({"ImportExistingResources": True} if self.taking_in else {}),
             "_full": "",
             "_type": kind,
             "_text": text,
@@ -368,6 +375,7 @@ class CloudFormation:
     def _executing(self, stack: Stack, made: dict[str, Any], token: str) -> Iterator[float]:
         run = self._create if made["_type"] == "CREATE" else self._update
         self.reverting = "DeploymentMode" in made
+        self.taking_in = "ImportExistingResources" in made
         ok = yield from run(stack, made["_text"], made["_parameters"], token)
         for one in self.sets.values():
             if one["_root"] == made["ChangeSetId"]:
@@ -533,6 +541,12 @@ class CloudFormation:
             self._event(stack, title, kind, f"{verb}_FAILED", physical, reason, token)
             raise Failed(f"The following resource(s) failed to {verb.lower()}: [{title}].")
         status = f"{verb}_COMPLETE"
+        if old is None and self._there_already(kind, {"Properties": properties, "DeletionPolicy": "Retain"}):
+            physical = properties[NAMES[kind]]
+            if not self.taking_in:
+                self._event(stack, title, kind, "CREATE_FAILED", physical, f"{physical} already exists", token)
+                raise Failed(f"The following resource(s) failed to create: [{title}].")
+            status = "IMPORT_COMPLETE"
         if old and replaced:
             stack.replaced.append((title, kind, old["physical"]))
         stack.resources[title] = {"type": kind, "physical": physical, "properties": properties, "status": status}
@@ -579,6 +593,8 @@ class CloudFormation:
                 "LogicalResourceId": title,
                 "ResourceType": kind,
             }
+            if self._there_already(kind, resource) and self.taking_in and not old:
+                change |= {"Action": "Import", "PhysicalResourceId": properties[NAMES[kind]]}
             if live is not None:
                 state = "DELETED" if path in self.gone else "MODIFIED" if path in self.drifted else "IN_SYNC"
                 change["ResourceDriftStatus"] = state
@@ -610,6 +626,12 @@ class CloudFormation:
                         "PolicyAction": "Retain" if policy.startswith("Retain") else policy,
                     },
                 }
+
+    def _there_already(self, kind: str, resource: dict[str, Any]) -> bool:
+        """Whether something of no stack has the name, which counts only where it is written as a text."""
+        name = resource.get("Properties", {}).get(NAMES.get(kind, ""))
+        keeps = resource.get("DeletionPolicy") in ("Retain", "RetainExceptOnCreate")
+        return isinstance(name, str) and (kind, name) in self.existing and (keeps or not self.taking_in)
 
     def _has_drift(self, path: str) -> bool:
         return any(each.startswith(f"{path}/") for each in [*self.drifted, *self.gone])

@@ -30,7 +30,7 @@ class Small:
     """What the small set can be told. `retain` is the UpdateReplacePolicy and DeletionPolicy of the table; `more` the
     number of further nested stacks, of which each word changes one resource; `services` that of further services,
     each in two stacks, of which one holds data; `mark` says that the word holds data; `most` is the most tasks of each
-    service, where they are scaled."""
+    service, where they are scaled; `named` is the name of the table."""
 
     key: str = "id"
     retain: bool = False
@@ -41,6 +41,7 @@ class Small:
     services: int = 0
     mark: bool = False
     most: int = 0
+    named: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ def _published(small: Small) -> publish.Published:
             KeySchema=[dynamodb.KeySchema(AttributeName=small.key, KeyType="HASH")],
             BillingMode="PAY_PER_REQUEST",
         )
+        if small.named:
+            table.TableName = small.named
         if small.retain:
             table.DeletionPolicy = table.UpdateReplacePolicy = "Retain"
         stack.add(table)

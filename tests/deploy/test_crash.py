@@ -71,6 +71,20 @@ def drifted() -> Deployer:
     return deployer
 
 
+def before_the_set() -> Deployer:
+    """A table that was there before."""
+    deployer = Deployer()
+    deployer.world.cfn.existing["AWS::DynamoDB::Table", "orders"] = {"TableName": "orders"}
+    return deployer
+
+
+def taken_in(deployer: Deployer) -> int:
+    imports = {"Data/Table": "table orders"}
+    outcome = deployer.deploy(Small(named="orders", retain=True), image="web:1", imports=imports)
+    assert outcome.exit_code or deployer.world.cfn.physical_id("Table") == "orders"
+    return outcome.exit_code
+
+
 def reverted(deployer: Deployer) -> int:
     outcome = deployer.deploy(image="web:2", revert_drift=True)
     assert not deployer.world.cfn.drifted
@@ -83,6 +97,7 @@ SCENARIOS = {
     "update": Scenario(running, lambda one: one.deploy(image="web:2").exit_code, 0, 1),
     "what drifted is set back": Scenario(drifted, reverted, 0, 1, anew=True),
     "update without a nested plan": Scenario(crowded, lambda one: one.deploy(image="web:2").exit_code, 0, 1),
+    "what was there is taken in": Scenario(before_the_set, taken_in, 0, 2),
     "recreation": Scenario(broken, lambda one: one.deploy(recreate=True).exit_code, 0, 1),
     "replacement with consent": Scenario(running, lambda one: replaced(one).exit_code, 0, 1),
     "failing replacement": Scenario(half_way, lambda one: replaced(one).exit_code, 4, 1, fails=True),

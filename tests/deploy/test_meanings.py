@@ -111,9 +111,9 @@ def test_every_policy_action_is_known_to_keep_or_to_destroy_and_either_needs_con
         assert destroys(change).startswith("would be ")
 
 
-def test_every_action_is_shown_as_one_of_four_kinds() -> None:
+def test_every_action_is_shown_as_one_of_a_few_kinds() -> None:
     for action in enum("cloudformation", "ChangeAction"):
-        assert kind_of(Change("T", "x", action)) in ("add", "change", "delete")
+        assert kind_of(Change("T", "x", action)) in ("add", "import", "change", "delete")
 
 
 @pytest.mark.parametrize(

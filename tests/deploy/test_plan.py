@@ -204,7 +204,7 @@ FOLLOWS = (Property("Name", "a", UNKNOWN, follows="WebService/Service", unchange
     ("change", "kind"),
     [
         (stands("Add"), "add"),
-        (stands("Import"), "add"),
+        (stands("Import"), "import"),
         (stands("Remove"), "delete"),
         (stands("Modify"), "change"),
         (stands("Modify", "possible"), "possible"),
@@ -226,7 +226,7 @@ def test_a_change_is_of_the_kind_that_becomes_of_its_resource(change: Change, ki
 def test_nested_stacks_are_counted_as_what_is_in_them() -> None:
     counts = plan(Change("Data", "AWS::CloudFormation::Stack", "Modify"), stands("Remove")).counts
     assert {kind: count for kind, count in counts.items() if count} == {"delete": 1}
-    assert set(counts) == {"add", "change", "replace", "possible", "follow", "delete"}
+    assert set(counts) == {"add", "import", "change", "replace", "possible", "follow", "delete"}
 
 
 ROWS = "the rows, documents or keys in it"

@@ -29,6 +29,7 @@ from test_iam import EVERYTHING
 
 import scaleout_cfn as sc
 from scaleout_cfn.cli import cli, main
+from scaleout_cfn.imports import imported
 from scaleout_cfn.local import running
 from scaleout_cfn.permissions import grants, policies, service_role
 from scaleout_cfn.permissions.grants import MOST_CHARACTERS, Scope, characters, documents, plain
@@ -107,6 +108,7 @@ EVERYWHERE = {
     "cloudformation:BatchDescribeTypeConfigurations": "types are no resource",
     "cloudformation:DescribeStackDriftDetectionStatus": "takes the id of a detection",
     "cloudformation:GetHookResult": "no resource is documented",
+    "cloudformation:GetResource": "takes no resource",
     "cloudformation:ListHookResults": "no resource is documented",
     "cloudwatch:GetMetricData": "takes no resource",
     "codestar-connections": "the connection is somebody else's",
@@ -150,10 +152,20 @@ def drift_of(config: sc.Config) -> list[dict[str, Any]]:
     return plain(policies.drift(sc.set_of(sc.compose(config)), PLACE))
 
 
+def import_of(config: sc.Config) -> list[dict[str, Any]]:
+    return plain(policies.imports(imported(sc.compose(config), config.imports), PLACE))
+
+
 def operator_of(config: sc.Config) -> list[dict[str, Any]]:
-    """Whoever has all four: deploys, pushes images, runs commands and asks for drift."""
+    """Whoever has all five: deploys, pushes images, runs commands, asks for drift and takes in what is there."""
     running = policies.commands(sc.set_of(sc.compose(config)), PLACE)
-    return [*deployer_of(config), *plain(policies.images(PLACE)), *plain(running), *drift_of(config)]
+    return [
+        *deployer_of(config),
+        *plain(policies.images(PLACE)),
+        *plain(running),
+        *drift_of(config),
+        *import_of(config),
+    ]
 
 
 def everything(config: sc.Config) -> list[dict[str, Any]]:

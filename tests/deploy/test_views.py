@@ -92,6 +92,19 @@ def test_a_plan_with_what_aws_cannot_tell_looks_like_this(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", WIDTHS)
+def test_a_plan_that_takes_in_what_is_there_looks_like_this(width: int) -> None:
+    changes = (
+        Change("WebFoundation", "AWS::CloudFormation::Stack", "Add"),
+        Change("WebFoundation/Repository", "AWS::ECR::Repository", "Import", stateful=True),
+        Change("WebFoundation/Logs", "AWS::Logs::LogGroup", "Import", stateful=True),
+        Change("WebFoundation/TargetErrors", "AWS::CloudWatch::Alarm", "Add"),
+    )
+    lines = plan_lines(Plan("web", "arn:x", ARN, True, "", changes), width)
+    assert max(map(len, lines)) <= width
+    golden(f"plan-import-{width}.txt", "\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
 def test_a_plan_that_sets_back_what_drifted_looks_like_this(width: int) -> None:
     days = Property("RetentionInDays", "7", "30", drifted=True, template="30")
     policies = [json.dumps([{"Name": "read", "Actions": [action]}]) for action in ("s3:*", "s3:GetObject")]

@@ -8,6 +8,7 @@ kill whoever made it. What CloudFormation does is in `cloudformation.py`; `test_
 from __future__ import annotations
 
 import functools
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,8 +24,9 @@ from test_iam import EVERYTHING
 from scaleout_cfn.aws.client import Aws, Target
 from scaleout_cfn.aws.pace import Pace
 from scaleout_cfn.composing import compose
+from scaleout_cfn.imports import Import
 from scaleout_cfn.permissions.grants import Scope, plain
-from scaleout_cfn.permissions.policies import commands, deployer, drift, images
+from scaleout_cfn.permissions.policies import commands, deployer, drift, images, imports
 from scaleout_cfn.rendering import set_of
 
 from .cloudformation import CloudFormation, Refused
@@ -128,6 +130,13 @@ class World:
         home = self.cfn if service == "cloudformation" else self
         return getattr(home, f"{service}_{operation}" if home is self else operation)  # type: ignore[no-any-return]
 
+    def cloudcontrol_GetResource(self, TypeName: str, Identifier: str) -> dict[str, Any]:
+        properties = self.cfn.existing.get((TypeName, Identifier))
+        if properties is None:
+            raise Refused("ResourceNotFoundException", f"{TypeName} {Identifier} was not found", 404)
+        told = {"Identifier": Identifier, "Properties": json.dumps(properties)}
+        return {"TypeName": TypeName, "ResourceDescription": told}
+
     def sts_GetCallerIdentity(self) -> dict[str, Any]:
         return {"Account": ACCOUNT, "Arn": f"arn:aws:iam::{ACCOUNT}:user/deployer", "UserId": "x"}
 
@@ -175,6 +184,7 @@ NAMED: dict[str, set[str]] = {
     "s3:GetPublicAccessBlock": {"s3:GetBucketPublicAccessBlock"},
     "s3:GetBucketEncryption": {"s3:GetEncryptionConfiguration"},
     "sts:GetCallerIdentity": set(),
+    "cloudcontrol:GetResource": {"cloudformation:GetResource"},
     # Only `doctor` asks, and goes on without it.
     "iam:SimulatePrincipalPolicy": set(),
 }
@@ -190,12 +200,12 @@ def action_of(service: str, operation: str) -> set[str]:
 
 @functools.cache
 def allowed() -> set[str]:
-    """What the policies of whoever deploys, pushes images, runs commands and asks for drift allow, and what `bootstrap`
-    needs."""
+    """What the policies of whoever deploys, pushes images, runs commands, asks for drift and takes in what is there
+    allow, and what `bootstrap` needs."""
     scope = Scope("web", "artifacts", ACCOUNT, REGION)
     templates = set_of(compose(EVERYTHING))
     statements = [*deployer(templates, scope, "*"), *images(scope), *commands(templates, scope)]
-    statements += drift(templates, scope)
+    statements += [*drift(templates, scope), *imports([Import("Data/Table", "AWS::DynamoDB::Table", "t", {})], scope)]
     actions = {action for one in plain(statements) for action in one["Action"]}
     return actions | BOOTSTRAP | {"s3:PutPublicAccessBlock"}
 

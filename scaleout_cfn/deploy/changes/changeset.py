@@ -53,7 +53,7 @@ def propose(
     were never executed are deleted; if that does not help, it goes without the nested ones. Raises RejectedError with
     the reason when CloudFormation cannot make it; nothing of it is left then.
     """
-    ways = (nested, nested, False) if nested and not desired.revert_drift else (nested, nested)
+    ways = (nested, nested, False) if nested and not desired.looks_inside else (nested, nested)
     cleared: list[str] = []
     for number, way in enumerate(ways):
         try:
@@ -103,6 +103,7 @@ def _make_or_find(
     state = "new" if creates or live is None else f"{live.stack_id} {live.version}"
     # One without nested ones is another change set, and so is one that is tried again.
     state += ("" if nested else " alone") + (f" {number}" if number else "") + " drift" * desired.revert_drift
+    state += " import" * desired.takes_in
     first = token("set", desired.fingerprint, state)
     draft.stack_name = desired.stack_name
     draft.made_stack = live is None
@@ -124,6 +125,8 @@ def _make_or_find(
         if desired.revert_drift:
             # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/drift-aware-change-sets.html
             arguments["DeploymentMode"] = "REVERT_DRIFT"
+        if desired.takes_in:
+            arguments["ImportExistingResources"] = True
         if desired.role_arn:
             arguments["RoleARN"] = desired.role_arn
         described, new = _send(aws, arguments)
@@ -217,7 +220,8 @@ def execute(aws: Aws, plan: Plan) -> Operation:
                 ChangeSetName=plan.change_set,
                 ClientRequestToken=operation.token,
                 # A first creation that fails leaves nothing behind, whatever its DeletionPolicy says.
-                RetainExceptOnCreate=True,
+                # What is taken in was there before: nothing is deleted that its DeletionPolicy keeps.
+                RetainExceptOnCreate=all(change.action != "Import" for change in plan.changes),
             )
             return operation
         except ApiError as error:

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 Replacement: TypeAlias = Literal["none", "possible", "certain"]
-Kind: TypeAlias = Literal["add", "change", "replace", "possible", "follow", "delete"]
+Kind: TypeAlias = Literal["add", "import", "change", "replace", "possible", "follow", "delete"]
 """`possible`: that it is replaced cannot be ruled out. `follow`: AWS cannot tell, but all values are of what stays
 what it is."""
 #: The policies under which nothing is lost.
@@ -169,7 +169,7 @@ class Change:
         return 2 + _BY_GRAVITY.index(kind_of(self)), 0
 
 
-_BY_GRAVITY: Final[Sequence[Kind]] = ("delete", "replace", "possible", "change", "add", "follow")
+_BY_GRAVITY: Final[Sequence[Kind]] = ("delete", "replace", "possible", "import", "change", "add", "follow")
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ class Plan:
 def kind_of(change: Change) -> Kind:
     """What becomes of a resource. A new revision of a task definition is a change, as everybody sees it."""
     if change.action in ("Add", "Import"):
-        return "add"
+        return "add" if change.action == "Add" else "import"
     if change.action == "Remove":
         return "delete"
     if change.routine or change.replacement == "none":
