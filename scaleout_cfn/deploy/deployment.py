@@ -13,7 +13,6 @@ from typing import cast
 
 from scaleout_cfn.aws.client import Aws, Identity
 from scaleout_cfn.aws.pace import USUAL, Patience
-from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy import drift, protect
 from scaleout_cfn.deploy.changes import changeset, quota
 from scaleout_cfn.deploy.changes.imports import require_imports
@@ -26,6 +25,7 @@ from scaleout_cfn.deploy.outcome import code_of, interrupted, nothing_to_do, out
 from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.publish import unknown_to, upload
 from scaleout_cfn.deploy.services import jobs
+from scaleout_cfn.deploy.services.diverted import Diverted, diverted, rewritten
 from scaleout_cfn.deploy.services.rollout import services_in, verify
 from scaleout_cfn.deploy.services.scale import warn_of_end
 from scaleout_cfn.deploy.start import Wish, make_startable, operation_at_work, phases_of, same
@@ -214,6 +214,9 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
         held = blocked(plan.changes, wish.allowed)
         if held:
             tell(Blocked(held))
+        if taken := _diverted(run, plan):
+            for reason in taken.reasons:
+                tell(Note(f"{reason}; `deploy` refuses it", "warning"))
         if keep:
             what = f"{wish.stack_name}: planned; nothing was changed"
             return Outcome(
@@ -349,17 +352,8 @@ def confirm_and_execute(run: Run, plan: Plan, confirm: Confirm, *, made_stack: b
                     state="nothing was changed",
                     next=Next(AGAIN, _allowing(held)),
                 )
-            if lost := drift.diverted(plan.changes):
-                run.tell(Blocked(lost))
-                raise RefusedError(
-                    "; ".join(f"{path} {reason}" for path, reason in lost.items()),
-                    state="nothing was changed",
-                    next=Next(
-                        "restart",
-                        tuple(dict.fromkeys(map(service_in, lost))),
-                        "which moves requests to the template's group as ECS does it; then the same command again",
-                    ),
-                )
+            if taken := _diverted(run, plan):
+                raise RefusedError("; ".join(taken.reasons), state="nothing was changed", next=taken.way_out)
             if run.imports is not None:
                 require_imports(plan, run.imports)
             asked = run.aws.pace.clock()
@@ -375,6 +369,15 @@ def confirm_and_execute(run: Run, plan: Plan, confirm: Confirm, *, made_stack: b
     except KeyboardInterrupt as stop:
         return clean_up(run, stop, plan, made_stack=made_stack, keep=approved)
     return watch_deployment(run, operation, plan.stack, plan)
+
+
+def _diverted(run: Run, plan: Plan) -> Diverted | None:
+    """What a plan takes requests from; where it writes a rule between several groups and takes none, that is told."""
+    taken = diverted(run.aws, plan, drift.diverted(plan.changes))
+    if taken is None:
+        for change in rewritten(plan):
+            run.tell(Note(f"{change.path}: its weights are written, too; requests stay where they go now"))
+    return taken
 
 
 def _lift_and_execute(run: Run, plan: Plan) -> Operation:

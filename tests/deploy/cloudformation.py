@@ -21,6 +21,10 @@ NAMES = {"AWS::DynamoDB::Table": "TableName"}
 #: The result of a hook that refuses a resource.
 HOOK = "2a36aa47-2d4c-4ab8-a263-000000000001"
 BASE = "arn:aws:cloudformation:eu-west-1:123456789012"
+ELB = "arn:aws:elasticloadbalancing:eu-west-1:123456789012"
+#: The only listener rule that a set here may have, and the target groups that it leads to.
+RULE = f"{ELB}:listener-rule/app/web/0123456789abcdef/0123456789abcdef/1111111111111111"
+GROUPS = (f"{ELB}:targetgroup/blue/0123456789abcdef", f"{ELB}:targetgroup/green/0123456789abcdef")
 
 
 @functools.cache
@@ -520,6 +524,8 @@ class CloudFormation:
             properties.get(name) != old["properties"].get(name) for name in REPLACING.get(kind, set())
         )
         physical = old["physical"] if old and not replaced else f"{kind.split('::')[-1].lower()}-{next(self._ids)}"
+        if kind == "AWS::ElasticLoadBalancingV2::ListenerRule":
+            physical = RULE
         if kind == "AWS::ECS::Service":
             root = stack.name.removesuffix("-" + stack.path.replace("/", "-")) if stack.path else stack.name
             cluster = "main" if root == "web" else root
@@ -666,6 +672,8 @@ class CloudFormation:
         replaced = any(one["Target"]["RequiresRecreation"] == "Always" for one in details)
         found: dict[str, Any] = {
             "PhysicalResourceId": old["physical"],
+            "BeforeContext": json.dumps({"Properties": old["properties"]}),
+            "AfterContext": json.dumps({"Properties": properties}),
             "Details": details,
             "Replacement": "True" if replaced else "False",
         }

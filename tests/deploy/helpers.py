@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from troposphere import Equals, Not, applicationautoscaling, dynamodb, ecr, ecs, ssm
+from troposphere import elasticloadbalancingv2 as elb
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.pace import Patience
@@ -20,6 +21,7 @@ from scaleout_cfn.deploy.start import Wish
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.values import Text
 
+from .cloudformation import GROUPS
 from .world import World
 
 PLACE = publish.Bucket("artifacts", "https://artifacts.s3.eu-west-1.amazonaws.com")
@@ -30,7 +32,8 @@ class Small:
     """What the small set can be told. `retain` is the UpdateReplacePolicy and DeletionPolicy of the table; `more` the
     number of further nested stacks, of which each word changes one resource; `services` that of further services,
     each in two stacks, of which one holds data; `mark` says that the word holds data; `most` is the most tasks of each
-    service, where they are scaled; `named` is the name of the table."""
+    service, where they are scaled; `named` is the name of the table; `rule` the path of a listener rule between two
+    target groups, of these weights."""
 
     key: str = "id"
     retain: bool = False
@@ -42,6 +45,8 @@ class Small:
     mark: bool = False
     most: int = 0
     named: str = ""
+    rule: str = ""
+    weights: tuple[int, int] = (100, 0)
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,21 @@ def _published(small: Small) -> publish.Published:
         if small.mark:
             there_is = stack.template.resources["Word"]
             there_is.Metadata = {"scaleout:stateful": True}
+        if small.rule:
+            tuples = [
+                elb.TargetGroupTuple(TargetGroupArn=arn, Weight=weight)
+                for arn, weight in zip(GROUPS, small.weights, strict=True)
+            ]
+            forward = elb.ForwardConfig(TargetGroups=tuples)
+            stack.add(
+                elb.ListenerRule(
+                    "Rule",
+                    ListenerArn="listener",
+                    Priority=1,
+                    Conditions=[elb.Condition(Field="path-pattern", Values=[small.rule])],
+                    Actions=[elb.ListenerRuleAction(Type="forward", ForwardConfig=forward)],
+                )
+            )
         for number in range(small.more):
             stack.nest(f"More{number}", more, config)
         for number in range(small.services):

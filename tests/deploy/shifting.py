@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from .cloudformation import Refused
+from .cloudformation import ELB, GROUPS, RULE, Refused
 from .services import ECS, Services, Stack
 from .world import START, World
 
@@ -44,9 +44,6 @@ STAGES = (
     "BAKE_TIME",
     "CLEAN_UP",
 )
-ELB = "arn:aws:elasticloadbalancing:eu-west-1:123456789012"
-GROUPS = (f"{ELB}:targetgroup/blue/0123456789abcdef", f"{ELB}:targetgroup/green/0123456789abcdef")
-RULE = f"{ELB}:listener-rule/app/web/0123456789abcdef/0123456789abcdef/1111111111111111"
 TEST_RULE = f"{ELB}:listener-rule/app/web/0123456789abcdef/fedcba9876543210/2222222222222222"
 ALARM = "web-5xx"
 

@@ -33,6 +33,7 @@ __all__ = [
     "is_marked",
     "kind_of",
     "takes",
+    "weights_in",
 ]
 
 Replacement: TypeAlias = Literal["none", "possible", "certain"]
@@ -118,6 +119,9 @@ class Change:
     properties: tuple[Property, ...] = ()
     #: A nested stack whose own changes are not shown, or what is in such a one and might be among them.
     unseen: bool = False
+    #: Of a listener rule that shares requests out among several target groups, before or after: the weight of each by
+    #: its ARN, as the templates have it.
+    weights: tuple[Mapping[str, int], Mapping[str, int]] | None = None
     #: What AWS itself says of the replacement: True, False or Conditional. `replacement` is what follows.
     said: str = ""
     #: Of a drift-aware change set whether it is as the last deployment made it: MODIFIED, DELETED, UNSUPPORTED ...
@@ -264,9 +268,29 @@ def change_of(raw: Mapping[str, Any], path: str, stack_id: str = "") -> Change:
         physical_id=raw.get("PhysicalResourceId", ""),
         stack_id=stack_id,
         properties=properties,
+        weights=_weights(contexts) if kind == "AWS::ElasticLoadBalancingV2::ListenerRule" else None,
         said=raw.get("Replacement", ""),
         drift=raw.get("ResourceDriftStatus", ""),
     )
+
+
+def weights_in(actions: object) -> dict[str, int]:
+    """The weights of the target groups that a rule's actions forward to, as ELB or a template has them. What is not
+    known yet is left out."""
+    weights: dict[str, int] = {}
+    for action in actions if isinstance(actions, list) else []:
+        tuples = (action.get("ForwardConfig") or {}).get("TargetGroups") or [action]
+        for entry in tuples:
+            # A single group gets everything, whatever its weight.
+            weight = str(entry.get("Weight", 1)) if len(tuples) > 1 else "1"
+            if isinstance(arn := entry.get("TargetGroupArn"), str) and weight.isdigit():
+                weights[arn] = int(weight)
+    return weights
+
+
+def _weights(contexts: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, int], Mapping[str, int]] | None:
+    before, after = (weights_in((context.get("Properties") or {}).get("Actions")) for context in contexts)
+    return (before, after) if len(before) > 1 or len(after) > 1 else None
 
 
 def _context(text: str | None) -> Mapping[str, Any]:

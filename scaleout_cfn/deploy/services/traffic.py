@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.changes.plan import weights_in
 from scaleout_cfn.deploy.messages import Fact, Rollout, Tell, left
 from scaleout_cfn.errors import AccessError, ApiError, Next
 
@@ -23,7 +24,6 @@ __all__ = [
     "traffic_of",
     "trial_line",
     "waiting_lines",
-    "weights_in",
 ]
 
 
@@ -69,20 +69,6 @@ def traffic_of(aws: Aws, service: Mapping[str, Any]) -> Traffic:
         else:
             test = _told_by(aws, raw, next(iter(rules)))
     return Traffic(weights, test)
-
-
-def weights_in(actions: object) -> dict[str, int]:
-    """The weights of the target groups that actions forward to, of a rule as ELB has it or a template. A group that is
-    not given as text is left out."""
-    weights: dict[str, int] = {}
-    for action in actions if isinstance(actions, list) else []:
-        forward = action.get("ForwardConfig") or {}
-        tuples = forward.get("TargetGroups") or [{"TargetGroupArn": action.get("TargetGroupArn")}]
-        for entry in tuples:
-            if isinstance(arn := entry.get("TargetGroupArn"), str):
-                # Of a single group no weight counts: it gets everything.
-                weights[arn] = int(entry.get("Weight", 1)) if len(tuples) > 1 else 1
-    return weights
 
 
 def _told_by(aws: Aws, rule: Mapping[str, Any], production: str) -> str:
