@@ -271,11 +271,10 @@ def test_the_help_of_each_command_has_an_example_that_can_be_parsed(run: Run, wo
     shown = run(*words, "--help")
     assert shown.code == 0
     lines = re.findall(r"^ {4,}scaleout-cfn (\S.*?)(?:  .*)?$", shown.out, re.M)
-    assert lines, shown.out
+    assert any(line.startswith(" ".join(words)) for line in lines), shown.out
     for line in lines:
         args = shlex.split(line.partition(" > ")[0])
         group: click.Group = cli
-        assert tuple(args[: len(words)]) == words
         while True:
             name, command, args = group.resolve_command(click.Context(group), args)
             assert command is not None
