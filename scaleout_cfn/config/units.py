@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Literal
 
 from msgspec import Struct
@@ -66,6 +67,7 @@ IMAGE = "ImageUri"
 _OF_SERVICE = re.compile("([A-Z][A-Za-z0-9]*)(?:Foundation|Service|Pipeline)(?:/.+)?")
 
 
+@lru_cache(1_000)
 def title_of(name: str) -> str:
     """What titles and parameters call a service or pool: `OrderApi` for `order-api`. No two names have the same."""
     return "".join(word.capitalize() for word in name.split("-"))

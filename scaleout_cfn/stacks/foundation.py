@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
@@ -190,6 +191,7 @@ def _repository(stack: Stack, unit: Unit, key: KeyArn | None) -> ecr.Repository:
     return stack.add(repository)
 
 
+@cache
 def _keep(images: int) -> str:
     """By count of tagged images, never by age: the image that runs may be old.
 

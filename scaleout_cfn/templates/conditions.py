@@ -43,7 +43,7 @@ def negation(formula: Formula) -> Formula:
 
 def every(formulas: Sequence[Formula]) -> Formula:
     """What holds where all of the formulas do."""
-    if any(formula is False for formula in formulas):
+    if False in formulas:
         return False
     parts = tuple(dict.fromkeys(formula for formula in formulas if not isinstance(formula, bool)))
     return True if not parts else parts[0] if len(parts) == 1 else Every(parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -27,8 +27,8 @@ class Facts:
         self.imports: list[tuple[tuple[str, ...], Any]] = []
         self._closed: dict[str, bool] = {}
         for section in ("Resources", "Outputs", "Conditions"):
-            if section in body:
-                self._walk(body[section], (section,))
+            if isinstance(entries := body.get(section), (dict, list)):
+                self._walk(entries, (section,))
 
     def section(self, name: str) -> dict[str, Mapping[str, Any]]:
         """The entries of Parameters, Resources or Outputs that are mappings, by name."""
@@ -103,10 +103,10 @@ class Facts:
                 waiting.extend(self.dependencies.get(name, ()))
         return False
 
-    def _walk(self, node: Any, path: tuple[str, ...]) -> None:
+    def _walk(self, node: dict[str, Any] | list[Any], path: tuple[str, ...]) -> None:
         if isinstance(node, dict):
             if len(node) == 1:
-                (key, value), *_ = node.items()
+                ((key, value),) = node.items()
                 if key == "Ref" and isinstance(value, str):
                     self.refs.append((path, value))
                     return
@@ -120,17 +120,15 @@ class Facts:
                     self.imports.append((path, value))
                 elif key in ("Fn::Select", "Fn::Split"):
                     self._split(key, value, path)
-            for key, value in node.items():
-                if isinstance(value, (dict, list)):
-                    self._walk(value, (*path, str(key)))
-                elif isinstance(value, str) and "arn:aws:" in value:
+            entries: Iterable[tuple[Any, Any]] = node.items()
+        else:
+            entries = enumerate(node)
+        for key, value in entries:
+            if isinstance(value, str):
+                if "arn:aws:" in value:
                     self.arns.append(((*path, str(key)), value))
-        elif isinstance(node, list):
-            for index, value in enumerate(node):
-                if isinstance(value, (dict, list)):
-                    self._walk(value, (*path, str(index)))
-                elif isinstance(value, str) and "arn:aws:" in value:
-                    self.arns.append(((*path, str(index)), value))
+            elif isinstance(value, (dict, list)):
+                self._walk(value, (*path, str(key)))
 
     def _sub(self, value: Any, path: tuple[str, ...]) -> None:
         template, given = sub_parts(value)

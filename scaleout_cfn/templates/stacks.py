@@ -105,18 +105,19 @@ class Scope(Struct, frozen=True):
             return UNKNOWN if "{{resolve:" in node else node
         if isinstance(node, list):
             return [self.value(item) for item in node]
-        if not isinstance(node, dict) or len(node) != 1 or not is_function(node):
+        if not isinstance(node, dict) or len(node) != 1:
             return node
-        (function, argument), *_ = node.items()
-        if function not in _FUNCTIONS:
-            return UNKNOWN
+        ((function, argument),) = node.items()
+        read = _FUNCTIONS.get(function)
+        if read is None:
+            return UNKNOWN if is_function(node) else node
         mark = (id(node), id(self.stack))
         active = self.stack.root.active
         if mark in active or len(active) > _DEEPEST:
             return UNKNOWN
         active.add(mark)
         try:
-            return _FUNCTIONS[function](self, argument)
+            return read(self, argument)
         finally:
             active.discard(mark)
 
@@ -616,7 +617,7 @@ def items_of(value: Any) -> list[Any] | None:
     """The items of a list, those left out by AWS::NoValue dropped; None if unknown."""
     if value is None:
         return []
-    if not isinstance(value, list) or any(item is UNKNOWN for item in value):
+    if not isinstance(value, list) or UNKNOWN in value:
         return None
     return [item for item in value if item is not None]
 

@@ -259,7 +259,7 @@ for _kind, _good, _paths in _ID_TABLE:
 def wrong_property(resource: Place) -> Faults:
     """A property gets from another stack an id of the kind of resource that it names."""
     for path, good in _ID_PROPERTIES[resource.type]:
-        for place, value in _follow(resource.scope, resource.node, path, ()):
+        for place, value in _follow(resource.scope, resource.node, path, ()) if path[0] in resource.node else ():
             # Within one template cfn-lint tells the kinds apart.
             if isinstance(value, Symbol) and value.stack is not resource.stack and _is_wrong(value, good):
                 wanted = " or ".join(sorted({kind for kind, _ in good}))

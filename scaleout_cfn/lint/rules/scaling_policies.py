@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -351,13 +352,22 @@ def _side_fault(policy: Place, operator: str) -> tuple[str, str] | None:
     return None
 
 
-def _metrics(alarm: Place) -> Iterator[tuple[Place, dict[str, Any]]]:
+def _metrics(alarm: Place) -> list[tuple[Place, dict[str, Any]]]:
     """Each metric of an alarm whose dimensions are known, with these by name."""
-    queries = [query.inner("MetricStat", "Metric") for query in alarm.each("Metrics")]
-    for metric in (alarm, *queries):
-        dimensions = metric.each("Dimensions") if isinstance(metric.node, Mapping) else ()
-        if dimensions:
-            yield metric, {str(dimension.get("Name")): dimension.get("Value") for dimension in dimensions}
+    found: list[tuple[Place, dict[str, Any]]] = alarm.stack.remembered(
+        ("metrics", alarm.path), partial(_read_metrics, alarm)
+    )
+    return found
+
+
+def _read_metrics(alarm: Place) -> list[tuple[Place, dict[str, Any]]]:
+    read = alarm.scope.below
+    metrics = (alarm, *(query.inner("MetricStat", "Metric") for query in alarm.each("Metrics")))
+    return [
+        (metric, {str(read(dimension, ("Name",))): read(dimension, ("Value",)) for dimension in dimensions})
+        for metric in metrics
+        if isinstance(metric.node, Mapping) and (dimensions := metric.items("Dimensions"))
+    ]
 
 
 # Which attribute of a resource a dimension wants; Ref gives the ARN of all but a cluster.
