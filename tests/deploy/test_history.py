@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,9 +16,11 @@ from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy.live import require
 from scaleout_cfn.deploy.messages import Fact, Message, Outcome
 from scaleout_cfn.deploy.services.history import history_of, tell_history
+from scaleout_cfn.deploy.services.rollout import ended_by
 from scaleout_cfn.deploy.services.service import asked_for
 
 from .services import ECS, Services
+from .shifting import Plan, Shifting
 from .world import START
 
 
@@ -109,6 +112,48 @@ def test_one_at_work_one_without_a_version_and_a_newest_that_failed() -> None:
     assert "(version forgotten)  (image forgotten)  serves since" in facts[1].lines[0]
     outcome, _ = told(Remembering(deployments=[deployment(1, hours(1), "STOPPED", statusReason="by hand")]))
     assert command_line(outcome.next) == "scaleout-cfn diagnose"
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (Plan(rings="BAKE_TIME"), "by alarm web-5xx"),
+        (Plan(pauses=("PRE_SCALE_UP",), timeout_min=5), "by pause without an answer in its time"),
+        (Plan("LINEAR"), "by hand, as far as ECS tells"),
+    ],
+)
+def test_what_gave_a_deployment_that_moves_traffic_up_is_told(plan: Plan, words: str) -> None:
+    world = Shifting(plan=plan)
+    one = world.begin()
+    world.seconds += 300
+    if "hand" in words:
+        world.traffic.stop(one.arn)
+    world.seconds += 3600
+    said: list[Message] = []
+    aws = world.aws()
+    services = asked_for(aws, require(aws, "web"), "")
+    tell_history({each.name: history_of(aws, each) for each in services}, world.now, said.append)
+    newest, before = [message for message in said if isinstance(message, Fact)]
+    assert newest.lines[0].split("  ")[4] == plan.strategy
+    assert newest.lines[0].endswith(words)
+    assert "serves since" in before.lines[0]
+    assert (newest.data["strategy"], newest.data["ended_by"]) == (plan.strategy, words.removeprefix("by "))
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"deploymentCircuitBreaker": {"status": "TRIGGERED", "failureCount": 3, "threshold": 3}},
+         "circuit breaker, 3 of 3 failures"),
+        ({"lifecycleHookDetails": [{"targetType": "AWS_LAMBDA", "status": "FAILED", "targetArn": "a:b:check"}]},
+         "function check that failed"),
+        ({"deploymentCircuitBreaker": {"status": "MONITORING"}, "rollback": {"reason": "A lifecycle hook failed"}}, ""),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_only_what_ecs_tells_is_said_to_have_given_it_up(fields: dict[str, Any], words: str) -> None:
+    assert ended_by({"status": "ROLLBACK_SUCCESSFUL", **fields}) == words
+    assert ended_by({"status": "SUCCESSFUL"}) == ""
 
 
 def test_the_newest_twenty_are_shown_of_however_many_there_are() -> None:

@@ -13,7 +13,7 @@ from scaleout_cfn.aws.names import SERVICE, cluster_in, name_in, title_in
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Live, Resource, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Tell
-from scaleout_cfn.deploy.services.rollout import health_of
+from scaleout_cfn.deploy.services.rollout import ended_by, health_of
 from scaleout_cfn.deploy.watch.events import Event
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
 
@@ -155,10 +155,12 @@ def _tell_deployment(aws: Aws, arn: str, path: str, service: Mapping[str, Any], 
     alarms = (deployment.get("alarms") or {}).get("triggeredAlarmNames", [])
     lines = []
     if deployment:
-        lines.append(f"{path}: ECS deployment {deployment.get('status')}  {reason}".rstrip())
-        if breaker.get("failureCount"):
+        at = f" at {deployment['lifecycleStage']}" if deployment.get("lifecycleStage") else ""
+        lines.append(f"{path}: ECS deployment {deployment.get('status')}{at}  {reason}".rstrip())
+        if why := ended_by(deployment):
+            lines.append(f"  given up by {why}")
+        if breaker.get("failureCount") and breaker.get("status") != "TRIGGERED":
             lines.append(f"  {breaker['failureCount']} of {breaker.get('threshold', '?')} failures that it takes")
-        lines += [f"  alarm {name} went off" for name in alarms]
     if messages:
         lines += [f"{path}: last messages of the service", *(f"  {message}" for message in messages)]
     if lines:
@@ -166,6 +168,8 @@ def _tell_deployment(aws: Aws, arn: str, path: str, service: Mapping[str, Any], 
             "path": path,
             "service": arn,
             "status": deployment.get("status", ""),
+            "stage": deployment.get("lifecycleStage", ""),
+            "ended_by": ended_by(deployment),
             "reason": reason,
             "failures": breaker.get("failureCount", 0),
             "threshold": breaker.get("threshold", 0),

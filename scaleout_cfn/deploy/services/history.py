@@ -14,7 +14,7 @@ from typing import Any, Literal
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import name_in
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell, span
-from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS
+from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, ended_by
 from scaleout_cfn.deploy.services.service import LiveService, own_image, revisions_of
 from scaleout_cfn.errors import Next
 
@@ -27,7 +27,8 @@ MOST = 20
 @dataclass(frozen=True)
 class Past:
     """A deployment of a service. `since` is when its version began to serve alone and `until` when another did; both
-    None where it never did. `image` and `digest` are those of the service's own container, where ECS still knows."""
+    None where it never did. `image` and `digest` are those of the service's own container, where ECS still knows, and
+    `ended_by` is what gave it up."""
 
     name: str
     state: str
@@ -38,6 +39,8 @@ class Past:
     digest: str
     revision: str
     reason: str
+    strategy: str = ""
+    ended_by: str = ""
     since: datetime | None = None
     until: datetime | None = None
 
@@ -75,6 +78,8 @@ def _past(service: LiveService, raw: Mapping[str, Any], revisions: Mapping[str, 
         digest=own.get("imageDigest", ""),
         revision=_target(raw),
         reason=raw.get("rollback", {}).get("reason") or raw.get("statusReason", ""),
+        strategy=raw.get("deploymentConfiguration", {}).get("strategy", ""),
+        ended_by=ended_by(raw),
     )
 
 
@@ -112,7 +117,8 @@ def _level(past: Past) -> Literal["info", "warning"]:
 def _lines(past: Past, now: datetime) -> Iterator[str]:
     begun = f"{past.begun:%Y-%m-%d %H:%M:%SZ}" if past.begun else "(not begun)"
     image = past.digest[:19] or name_in(past.image) or "(image forgotten)"
-    yield f"{past.name}  {begun}  {past.definition or '(version forgotten)'}  {image}  {_ended(past, now)}"
+    how = f"{past.strategy}  " if past.strategy not in ("", "ROLLING") else ""
+    yield f"{past.name}  {begun}  {past.definition or '(version forgotten)'}  {image}  {how}{_ended(past, now)}"
     if past.reason and past.since is None:
         yield f"  {past.reason}"
 
@@ -125,4 +131,4 @@ def _ended(past: Past, now: datetime) -> str:
         return f"serves since {past.since:%Y-%m-%d %H:%M:%SZ}, {span(past.since, now)}"
     tried = f" after {span(past.begun, past.ended)}" if past.begun and past.ended else ""
     words = {"running": "being deployed", "failed": f"given up{tried}"}.get(DEPLOYMENTS.get(past.state, ""), "ended")
-    return f"{past.state}, {words}"
+    return f"{past.state}, {words}" + (f", by {past.ended_by}" if past.ended_by else "")

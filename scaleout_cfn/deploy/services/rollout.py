@@ -16,7 +16,17 @@ from scaleout_cfn.deploy.messages import Hook, Note, Revision, Rollout, Tell
 from scaleout_cfn.deploy.services.traffic import tell_pause
 from scaleout_cfn.errors import AccessError, ApiError
 
-__all__ = ["DEPLOYMENTS", "Declared", "described", "health_of", "newest_of", "rollout", "services_in", "verify"]
+__all__ = [
+    "DEPLOYMENTS",
+    "Declared",
+    "described",
+    "ended_by",
+    "health_of",
+    "newest_of",
+    "rollout",
+    "services_in",
+    "verify",
+]
 
 Verdict: TypeAlias = Literal["running", "done", "failed"]
 
@@ -176,6 +186,30 @@ def _baked(deployment: Mapping[str, Any]) -> datetime | None:
     else:
         minutes = None
     return since + timedelta(minutes=minutes) if minutes else None
+
+
+def ended_by(deployment: Mapping[str, Any]) -> str:
+    """What gave a deployment of DescribeServiceDeployments up: an alarm, the circuit breaker or a hook; by hand, where
+    it was none of these and ECS's reason names none. Empty where nothing did, or ECS does not tell.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceDeployment.html
+    """
+    if DEPLOYMENTS.get(deployment.get("status", "")) != "failed" and not deployment.get("rollback"):
+        return ""
+    if ringing := (deployment.get("alarms") or {}).get("triggeredAlarmNames"):
+        return f"alarm {', '.join(ringing)}"
+    breaker = deployment.get("deploymentCircuitBreaker") or {}
+    if breaker.get("status") == "TRIGGERED":
+        return f"circuit breaker, {breaker.get('failureCount', 0)} of {breaker.get('threshold', 0)} failures"
+    for hook in _hooks(deployment):
+        what = f"function {hook.target.rpartition(':')[2]}" if hook.target else "pause"
+        if hook.status == "TIMED_OUT" and hook.otherwise != "CONTINUE":
+            return f"{what} without an answer in its time"
+        if hook.status == "FAILED":
+            return f"{what} that failed"
+    told = f"{deployment.get('rollback', {}).get('reason', '')} {deployment.get('statusReason', '')}".lower()
+    named = any(word in told for word in ("alarm", "breaker", "hook"))
+    return "hand, as far as ECS tells" if breaker.get("status") and not named else ""
 
 
 def health_of(aws: Aws, group_arn: str, *words: str) -> Counter[str]:
