@@ -423,7 +423,7 @@ class _Run:
         if missing > 0:
             self.preparing += missing
             self.at(now + self.delays.node_launch_s + self.delays.node_join_s, self.stands_by, missing)
-        else:
+        elif missing < 0:
             self.standing_by = max(0, self.standing_by + missing)
 
     def stands_by(self, now: int, count: int) -> None:

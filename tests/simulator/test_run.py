@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaleout_cfn.config.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.model import Delays, Model, StandingBy
 from scaleout_cfn.simulator.peers import PEERS
+from scaleout_cfn.simulator.placement import Nodes
 from scaleout_cfn.simulator.prices import load_prices
 from scaleout_cfn.simulator.results import measure
 from scaleout_cfn.simulator.run import Phase, Trace, _Run, at_each_second, first_tasks, phases, run
@@ -315,6 +317,34 @@ def test_a_warm_pool_fills_up_again_by_nodes_that_boot_and_shrinks_as_its_group_
     boot = Delays().node_launch_s + Delays().node_join_s
     assert grown.stopped_seconds == 2 * (3600 - boot)
     assert _grown(StandingBy("stopped", 0, 10)).stopped_seconds == 9 * asked
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.integers(0, 4),
+    st.integers(0, 12),
+    st.sampled_from(["stopped", "running"]),
+    st.sampled_from([None, 30.0]),
+)
+def test_a_warm_pool_ends_with_what_is_missing_to_the_prepared_nodes(
+    least: int, prepared: int, state: Any, cpu_target: float | None
+) -> None:
+    made = model(warm=StandingBy(state, least, prepared), cpu_target=cpu_target)
+    done = _Run(made, LOAD, Delays(), CROWD, phases()[3])
+    trace = done.all()
+    assert isinstance(done.nodes, Nodes)
+    assert done.standing_by + done.preparing == rules.standing_by(least, prepared, done.nodes.count + done.booting)
+    assert max(found.size for found in trace.states) <= 10
+    assert min(done.standing_by, done.preparing) >= 0
+
+
+def test_nodes_that_were_prepared_for_a_group_that_has_grown_meanwhile_do_not_stay() -> None:
+    done = _Run(model(warm=StandingBy("stopped", 1, 6)), LOAD, Delays(), CROWD, phases()[3])
+    assert isinstance(done.nodes, Nodes)
+    done.nodes.add(6)
+    done.standing_by, done.preparing = 0, 4
+    done.stands_by(0, 4)
+    assert (done.standing_by, done.preparing) == (1, 0)
 
 
 def test_a_group_that_tracks_its_own_cpu_knows_nothing_of_waiting_tasks() -> None:
