@@ -21,10 +21,11 @@ from scaleout_cfn.config.units import Unit, jobs_of, units
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.bootstrap import bootstrap, exists
 from scaleout_cfn.deploy.desired import ENVIRONMENT
-from scaleout_cfn.deploy.live import find
+from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell, Uploaded
+from scaleout_cfn.deploy.moves import Between, move_of
 from scaleout_cfn.deploy.ownership import require_ours
-from scaleout_cfn.deploy.publish import Published, bucket_at, bucket_name, prepare, quick_create, upload
+from scaleout_cfn.deploy.publish import Bucket, Published, bucket_at, bucket_name, prepare, quick_create, upload
 from scaleout_cfn.deploy.start import Release, Wish, desired_of
 from scaleout_cfn.errors import AGAIN, Next, RefusedError, SetError, UsageError
 from scaleout_cfn.grammars import ecr_repository, problem_of_image, problem_of_stack_name
@@ -347,9 +348,16 @@ def wish_of(
             if (of := job.settings.before)
         ),
         runs_jobs=not work.local,
+        between=lambda live: _between(work, live, published.bucket),
         check=lambda: _lint(stack),
         patience=work.patience(timeout_min),
     )
+
+
+def _between(work: Work, live: Live, bucket: Bucket) -> Between | None:
+    """What has to come between a stack that runs and the config, with its templates."""
+    move = move_of(work.config, live)
+    return Between(move, prepare(composed(move.config), bucket)) if move else None
 
 
 def consent(work: Work, yes: bool) -> deployment.Confirm:

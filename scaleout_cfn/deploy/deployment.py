@@ -21,6 +21,7 @@ from scaleout_cfn.deploy.changes.reading import read_plan
 from scaleout_cfn.deploy.desired import ENVIRONMENT, Desired, fingerprint_in, token
 from scaleout_cfn.deploy.live import Live, find, resources_of, tags_of, template_text
 from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell, Uploaded
+from scaleout_cfn.deploy.moves import require_first_serves
 from scaleout_cfn.deploy.outcome import code_of, interrupted, nothing_to_do, outcome_of, redacted
 from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.publish import unknown_to, upload
@@ -69,7 +70,8 @@ class Run:
     adopt: bool = False
     check: Callable[[], None] | None = None
     imports: Mapping[str, str] | None = None
-    uploaded: bool = False
+    #: The URL of the root whose set is uploaded.
+    uploaded: str = ""
     lifted: bool = False
     looked_at: bool = False
     draft: changeset.Draft = field(default_factory=changeset.Draft)
@@ -105,6 +107,7 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
         live = make_startable(aws, live, recreate=wish.recreate, tell=tell)
     _require_there(wish, live)
     phases = phases_of(wish, live, aws.target.role_arn)
+    _tell_move(run, wish, live)
     for number, desired in enumerate(phases, 1):
         if len(phases) > 1:
             tell(Note(f"phase {number} of {len(phases)}: {_phase_name(desired, phases, wish)}"))
@@ -120,6 +123,14 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
     return replace(outcome, waiting=tuple(name for name, image in phases[-1].images.items() if not image))
 
 
+def _tell_move(run: Run, wish: Wish, live: Live | None) -> None:
+    """Say beforehand that a service moves between strategies in two updates. Raises RefusedError if it cannot yet."""
+    between = wish.between(live) if wish.between and live and live.meaning.start == "update" else None
+    if live is not None and between is not None:
+        require_first_serves(run.aws, live, between.move)
+        run.tell(Note(between.move.words))
+
+
 def _require_there(wish: Wish, live: Live | None) -> None:
     """Raises UsageError where drift shall be set back of what is not there."""
     if wish.revert_drift and (live is None or live.meaning.start == "create"):
@@ -127,6 +138,8 @@ def _require_there(wish: Wish, live: Live | None) -> None:
 
 
 def _phase_name(desired: Desired, phases: Sequence[Desired], wish: Wish) -> str:
+    if desired.published is not wish.published:
+        return "the step between two strategies"
     if desired is phases[-1]:
         return "services"
     jobs = {release.parameter for release in wish.releases}
@@ -200,6 +213,7 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
     live = make_startable(aws, live, recreate=False, tell=tell)
     _require_there(wish, live)
     desired, *later = phases_of(wish, live, aws.target.role_arn)
+    _tell_move(run, wish, live)
     if live is not None and wish.releases and later:
         tell(Note("this is the first of several phases: jobs run with the new images before the services get them"))
     if live is not None and same(aws, desired, live):
@@ -311,7 +325,7 @@ def _shown(run: Run, change_set: str) -> Plan:
 def propose(run: Run, desired: Desired, live: Live | None) -> changeset.ChangeSet | None:
     published, owner = desired.published, run.identity.account_id
     held_back = False
-    if not run.uploaded:
+    if run.uploaded != published.root.url:
         text = template_text(run.aws, live.stack_id) if live and live.meaning.start == "update" else ""
         # The root names its children by their content: one that is the same has the same set below it.
         if run.check and text != published.root.text:
@@ -320,7 +334,7 @@ def propose(run: Run, desired: Desired, live: Live | None) -> changeset.ChangeSe
         held_back = len(files) < len(published.files)
         new = upload(run.aws, replace(published, files=files), owner)
         run.tell(Uploaded(new, len(published.files), published.root.url))
-        run.uploaded = True
+        run.uploaded = published.root.url
     # What drifted or is taken in lies in nested stacks: without theirs nobody sees it.
     nested = desired.looks_inside or (run.nested and quota.has_room(run.aws, live, run.tell))
     try:

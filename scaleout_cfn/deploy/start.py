@@ -12,6 +12,7 @@ from scaleout_cfn.deploy.changes.plan import MARK
 from scaleout_cfn.deploy.desired import Desired, fingerprint_in, parameters_for, token
 from scaleout_cfn.deploy.live import Live, resources_of, template_text
 from scaleout_cfn.deploy.messages import Note, Tell
+from scaleout_cfn.deploy.moves import Between
 from scaleout_cfn.deploy.publish import Published
 from scaleout_cfn.deploy.states import WATCH
 from scaleout_cfn.deploy.watch.events import Event, History, Operation
@@ -58,6 +59,8 @@ class Wish:
     imports: Mapping[str, str] | None = None
     releases: tuple[Release, ...] = ()
     runs_jobs: bool = True
+    #: What has to come between the stack that is there and what is published, if anything.
+    between: Callable[[Live], Between | None] | None = None
     #: Called before templates are uploaded that the stack does not have yet; raises SetError to refuse them.
     check: Callable[[], None] | None = None
     patience: Patience = USUAL
@@ -98,6 +101,10 @@ def phases_of(wish: Wish, live: Live | None, role: str) -> list[Desired]:
     # Jobs have the new image before any service has: one that fails leaves all as they are.
     held = {**before, **{release.parameter: whole.images[release.of] for release in wish.releases}}
     releasing = [replace(whole, parameters={**whole.parameters, **held})] if changing else []
+    between = wish.between(live) if wish.between and live and not new else None
+    if between is not None:
+        # With the images that run: new ones come by the new strategy.
+        releasing.insert(0, desired_of(replace(wish, published=between.published, images={}), there, role))
     if not new or not any(whole.images.values()):
         return [*releasing, whole]
     return [replace(whole, parameters={**whole.parameters, **dict.fromkeys(whole.images, "")}), *releasing, whole]

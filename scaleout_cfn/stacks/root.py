@@ -90,6 +90,7 @@ class Outputs(Struct, frozen=True):
     pipeline_name: Annotated[dict[str, Text], "The pipeline, in CodePipeline."]
     github_build_role: Annotated[dict[str, RoleArn], "The role of the workflow's build, in GitHub Actions."]
     github_deploy_role: Annotated[dict[str, RoleArn], "The role of the workflow's deployment, in GitHub Actions."]
+    strategy: Annotated[dict[str, Text], "How a new version of the service takes over, where it has two target groups."]
 
 
 def build(stack: Stack, config: Config) -> Outputs:
@@ -326,6 +327,11 @@ def build(stack: Stack, config: Config) -> Outputs:
         github_build_role={name: made.github_build_role for name, made in pipelines.items() if made.github_build_role},
         github_deploy_role={
             name: made.github_deploy_role for name, made in pipelines.items() if made.github_deploy_role
+        },
+        strategy={
+            unit.name: Text(str(unit.settings.deployment.__struct_config__.tag))
+            for unit in services
+            if unit.has_alternate
         },
     )
 
