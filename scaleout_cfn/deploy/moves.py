@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.config import Config, Rolling, WebRolling, WebService
 from scaleout_cfn.config.units import Unit, units
+from scaleout_cfn.deploy.changes.plan import weights_in
 from scaleout_cfn.deploy.live import Live, resources_of
 from scaleout_cfn.deploy.publish import Published
-from scaleout_cfn.deploy.services.traffic import weights_in
 from scaleout_cfn.errors import Next, RefusedError
 
 __all__ = ["Between", "Move", "move_of", "require_first_serves"]
