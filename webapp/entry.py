@@ -1,7 +1,8 @@
 """Starts uWSGI and nginx, and ends them in the order in which no request is lost. The container's first process.
 
 Environment: LISTEN, where nginx listens ("8080", or "127.0.0.1:8080"); DRAIN_S, the seconds between the first
-unhealthy answer and the last accepted connection (5); TMPDIR, where sockets and state are kept (/tmp).
+unhealthy answer and the last accepted connection (5); TMPDIR, where sockets and state are kept (/tmp); PULSE_SERVICE,
+what a metric of the requests calls the service, of which a line is printed every ten seconds (none).
 
 On SIGTERM /health answers 503 and every other answer ends its connection. After DRAIN_S, or at a second signal, nginx
 takes no more connections and finishes what is in flight; then uWSGI ends. The exit code is 0. When one of the two ends
@@ -18,6 +19,7 @@ import math
 import os
 import resource
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -29,6 +31,7 @@ from urllib.request import urlopen
 
 HERE = Path(__file__).resolve().parent
 STOP = {signal.SIGTERM, signal.SIGINT}
+PULSE_S = 10
 
 
 def main() -> int:
@@ -40,7 +43,9 @@ def main() -> int:
     drain_s = float(os.environ.get("DRAIN_S", "5"))
     run = Path(tempfile.gettempdir())
     serving = run / "serving"
-    serving.unlink(missing_ok=True)  # of a container that was stopped by force and is started again
+    status = run / "status.sock"
+    for left in (serving, status):  # of a container that was stopped by force and is started again
+        left.unlink(missing_ok=True)
 
     # Blocked signals wait until they are asked for: none comes at a wrong time, and process 1 does not lose any.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP | {signal.SIGCHLD})
@@ -63,7 +68,10 @@ def main() -> int:
     nginx = spawn(["nginx", "-e", "stderr", "-c", str(configuration)], os.environ)
     running = {uwsgi: "uWSGI", nginx: "nginx"}
 
-    event = next_event(running)
+    pulse = Pulse(service) if (service := os.environ.get("PULSE_SERVICE")) else None
+    while (event := next_event(running, PULSE_S - time.time() % PULSE_S if pulse else math.inf)) == "time":
+        if pulse and (line := pulse.beat(requests(status), int(time.time()))):
+            print(line, flush=True)
     if event == "stop" and serving.exists():
         serving.unlink()
         event = next_event(running, drain_s)
@@ -80,6 +88,43 @@ def main() -> int:
     if failed:
         print(f"{event} has ended by itself", file=sys.stderr)
     return 1 if failed else 0
+
+
+class Pulse:
+    """Requests a second of each ten seconds, as lines of CloudWatch's embedded metric format.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+    """
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.last: tuple[int, int] | None = None
+
+    def beat(self, count: int | None, now: int) -> str:
+        """The line for the requests since the last beat, of `count` in all; empty where one of the two is not known."""
+        now = now // PULSE_S * PULSE_S
+        last, self.last = self.last, None if count is None else (count, now)
+        if count is None or last is None or now == last[1]:
+            return ""
+        metric = {"Name": "RequestsPerSecond", "Unit": "Count/Second", "StorageResolution": 1}
+        told = {"Namespace": "Pulse", "Dimensions": [["Service"]], "Metrics": [metric]}
+        rate = max(0, count - last[0] - 1) / (now - last[1])  # but for the one that asks
+        line = {"_aws": {"Timestamp": (now - PULSE_S) * 1000, "CloudWatchMetrics": [told]}}
+        return json.dumps({**line, "Service": self.service, "RequestsPerSecond": round(rate, 2)})
+
+
+def requests(status: Path) -> int | None:
+    """All requests that nginx has had, health checks among them; None where it does not say."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(2)
+        try:
+            connection.connect(str(status))
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            answer = b"".join(iter(lambda: connection.recv(4096), b""))
+            return int(answer.partition(b"handled requests")[2].split()[2])
+        except (OSError, ValueError, IndexError) as error:
+            print(f"no count of requests from {status}: {error}", file=sys.stderr)
+            return None
 
 
 def become(command: list[str]) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scaleout_cfn.config.pulse import PERIOD_S
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.simulator.model import Fargate, Load, Model
 
@@ -25,7 +26,11 @@ __all__ = ["DEFAULT_FILE", "Costs", "Prices", "cost", "load_prices", "refresh"]
 
 DEFAULT_FILE = Path(__file__).parent.parent / "data" / "prices.json"
 _HOURS_A_MONTH = 730
+_PULSE_BYTES = 300  # of a line, with the 26 that CloudWatch Logs adds to each
 _UNITS = {
+    "alarm_month",
+    "high_resolution_alarm_month",
+    "logs_gb",
     "load_balancer_hour",
     "load_balancer_lcu_hour",
     "nat_gateway_hour",
@@ -96,6 +101,8 @@ def cost(model: Model, load: Load, prices: Prices, trace: Trace) -> Costs:
     (none here), hour by hour. https://aws.amazon.com/elasticloadbalancing/pricing/
     Fargate: vCPUs and GB of a task, by the second. Its Spot price changes and is in no file: a task on Spot counts as
     On-Demand, and the model's notes say so. https://aws.amazon.com/fargate/pricing/
+    A pulse: its metric, its alarms of 10 s, the two that target tracking makes, and the lines that come with the logs.
+    https://aws.amazon.com/cloudwatch/pricing/
     """
     seconds, requests = len(trace.requests), trace.requests
     hours, unit, nodes = seconds / 3600, prices.units, model.nodes
@@ -117,7 +124,12 @@ def cost(model: Model, load: Load, prices: Prices, trace: Trace) -> Costs:
     whole = np.add.reduceat(requests, np.arange(0, len(requests), 3600))
     lcu = np.maximum(whole / 3600 / load.requests_per_connection / 25, whole * load.response_kib * 1024 / 1e9).sum()
     network = model.network
-    metrics = 2 if model.scaling.high_resolution else 0
+    month = (2 if model.scaling.high_resolution else 0) * unit["custom_metric_month"]
+    told = 0.0
+    if model.scaling.pulse:
+        alarms = sum(policy.metric == "pulse" for policy in model.scaling.step_policies)
+        month += unit["custom_metric_month"] + 2 * unit["alarm_month"] + alarms * unit["high_resolution_alarm_month"]
+        told = task_hours * 3600 / PERIOD_S * _PULSE_BYTES / 1e9 * unit["logs_gb"]
     public = node_hours if nodes else task_hours
     return Costs(
         instances=instances,
@@ -130,7 +142,7 @@ def cost(model: Model, load: Load, prices: Prices, trace: Trace) -> Costs:
         endpoints=network.endpoint_addresses * hours * unit["endpoint_hour"],
         addresses=(network.public_addresses * hours + (public if network.public_nodes else 0.0))
         * unit["public_ipv4_hour"],
-        metrics=metrics * hours * unit["custom_metric_month"] / _HOURS_A_MONTH,
+        metrics=month * hours / _HOURS_A_MONTH + told,
     )
 
 

@@ -18,6 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaleout_cfn.aws.client import Aws, Target
+from scaleout_cfn.config.pulse import LogPulse
+from scaleout_cfn.config.scaling import pulse_steps
 from scaleout_cfn.errors import AccessError, ScaleoutError, UsageError
 from scaleout_cfn.profiles import PROFILES
 from scaleout_cfn.simulator import search
@@ -126,6 +128,15 @@ def test_everything_that_is_paid_by_the_hour_is_paid() -> None:
     assert found.addresses == pytest.approx((6 + 10) * unit["public_ipv4_hour"])
     assert found.metrics > 0
     assert found.total == pytest.approx(sum(vars(found).values()))
+
+
+def test_a_pulse_is_paid_by_its_metric_its_alarms_and_what_each_task_prints() -> None:
+    pulse = LogPulse(target_rps=25)
+    made = model(pulse=pulse, step_policies=pulse_steps(pulse))
+    month, tasks = 730 * 3600, 730 * 8
+    plain, told = (cost(one, LOAD, PRICES, _ran(month, task_hours=tasks)).metrics for one in (model(), made))
+    lines_gb = tasks * 360 * 300 / 1e9
+    assert told - plain == pytest.approx(0.3 + 2 * 0.3 + 2 * 0.1 + 0.5 * lines_gb)
 
 
 def test_a_node_that_stands_by_stopped_costs_its_volume() -> None:

@@ -18,19 +18,22 @@ from .helpers import HELD, WEBAPP, Server, eventually, free_port, missing, need,
 
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Starts servers: `start(DRAIN_S="0")` is one with that environment, ready; `uwsgi` replaces text of its ini."""
+    """Starts servers: `start(DRAIN_S="0")` is one with that environment, ready. `uwsgi` and `entry` replace text."""
     need("nginx")
     if not importlib.util.find_spec("pyuwsgi") or not importlib.util.find_spec("flask"):
         missing("no flask or uWSGI; pip install -r webapp/requirements.txt")
     started: list[Server] = []
 
-    def one(ready: bool = True, uwsgi: tuple[str, str] = ("", ""), **environment: str) -> Server:
+    def one(
+        ready: bool = True, uwsgi: tuple[str, str] = ("", ""), entry: tuple[str, str] = ("", ""), **environment: str
+    ) -> Server:
         folder = tmp_path_factory.mktemp("web")
         webapp = folder / "webapp"
         shutil.copytree(WEBAPP, webapp)
         (webapp / "app" / "held.py").write_text(HELD.format(started=folder / "started", gate=folder / "gate"))
         ini = (webapp / "uwsgi.ini").read_text().replace("main:app", "held:app")
         (webapp / "uwsgi.ini").write_text(ini.replace(*uwsgi))
+        (webapp / "entry.py").write_text((webapp / "entry.py").read_text().replace(*entry))
         if os.geteuid() == 0:  # in the container nobody is
             (webapp / "nginx.conf").write_text("user root;\n" + (webapp / "nginx.conf").read_text())
         (folder / "started").touch()
