@@ -78,11 +78,12 @@ def advise(
         )
         for candidate in advice.frontier:
             scaling = candidate.model.scaling
+            pulse = f"pulse {scaling.pulse.target_rps:g}, " if scaling.pulse else ""
             click.echo(
                 f"  {candidate.missed:8.3%}  {candidate.cost_usd:10.2f} USD  "
                 f"cpu {f'{scaling.cpu.target:g} %' if scaling.cpu.enabled else 'off'}, "
                 f"requests {f'{scaling.requests.target:g}' if scaling.requests.enabled else 'off'}, "
-                f"{scaling.min_tasks} tasks at least, {'20' if scaling.high_resolution else '60'} s",
+                f"{pulse}{scaling.min_tasks} tasks at least, {'20' if scaling.high_resolution else '60'} s",
                 err=True,
             )
     if advice.best is None:

@@ -7,6 +7,7 @@ Sources: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-aut
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/cluster-auto-scaling.html
 """
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from scaleout_cfn.config.pulse import AddressPulse, LogPulse, NginxPulse
@@ -247,11 +248,17 @@ def pulse_tracking(pulse: LogPulse | NginxPulse | AddressPulse) -> TargetTrackin
     )
 
 
+#: Where the steps of a pulse begin, as multiples of its target, and where the last one ends. The first ones are small:
+#: what goes by chance above the target would double the tasks otherwise. docs/scaling.md has what was tried.
+_STEPS = (1, 1.25, 1.5, 2, 4, 8, 16, 32)
+
+
 def pulse_steps(pulse: LogPulse | NginxPulse | AddressPulse) -> tuple[StepScaling, ...]:
-    """What adds tasks within seconds of a crowd: as many as the rate asks for, doubled until they are enough.
+    """What adds tasks within seconds of a crowd: as many as the rate at the end of a step asks for.
 
     An alarm acts when it goes on and then once a minute, so that one stands at the target and one at twice as much,
     for crowds that are still growing when the first one goes on.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html
     """
     return tuple(
         StepScaling(
@@ -261,8 +268,8 @@ def pulse_steps(pulse: LogPulse | NginxPulse | AddressPulse) -> tuple[StepScalin
             period_s=10,
             adjustment_type="PercentChangeInCapacity",
             steps=tuple(
-                StepAdjustment(distance=pulse.target_rps * (rate - times), adjustment=100 * (2 * rate - 1))
-                for rate in (1, 2, 4, 8, 16)
+                StepAdjustment(distance=pulse.target_rps * (rate - times), adjustment=round(100 * (end - 1)))
+                for rate, end in pairwise(_STEPS)
                 if rate >= times
             ),
         )

@@ -13,7 +13,8 @@ from typing import Any
 
 import msgspec
 
-from scaleout_cfn.config.scaling import Scaling, TargetTracking
+from scaleout_cfn.config.pulse import LogPulse
+from scaleout_cfn.config.scaling import Scaling, TargetTracking, pulse_steps
 from scaleout_cfn.simulator.model import Delays, Load, Model
 from scaleout_cfn.simulator.prices import Prices
 from scaleout_cfn.simulator.results import Result, maximum_that_limits, measure, ranges
@@ -58,7 +59,7 @@ def candidates(model: Model, load: Load, count: int) -> list[Model]:
         product(
             (0, 30, 40, 50, 60, 70, 80),  # CPU target, 0 for none
             # requests target as a share of what a task takes, 0 for none; nothing counts them without a balancer
-            (0.0,) if model.health_check_interval_s is None else (0.0, 0.4, 0.5, 0.6, 0.7, 0.8),
+            (0.0,) if model.health_check_interval_s is None or base.pulse else (0.0, 0.4, 0.5, 0.6, 0.7, 0.8),
             (True, False),  # 20 s metrics
             (0, 30, 60),  # scale-out cooldown
             (60, 300, 600),  # scale-in cooldown
@@ -66,12 +67,13 @@ def candidates(model: Model, load: Load, count: int) -> list[Model]:
             # below 100 runs away where tasks go to empty nodes first
             (100, 90, 80, 60) if nodes and nodes.packed else (100,),
             (0, 60, 120) if nodes else (0,),  # warm-up of a node
+            (0.4, 0.5, 0.6, 0.7) if base.pulse else (0.0,),  # the pulse's target, as the one of requests
         )
     )
     grid = [point for point in grid if point[0] or point[1]]
     chosen = Random(0).sample(grid, min(count - 1, len(grid)))
     models = [model]
-    for cpu, requests, fast, out_s, in_s, floor, capacity, warmup in chosen:
+    for cpu, requests, fast, out_s, in_s, floor, capacity, warmup, rate in chosen:
         tracking: dict[str, TargetTracking] = {
             "cpu": TargetTracking(
                 enabled=bool(cpu), target=cpu or base.cpu.target, scale_out_cooldown_s=out_s, scale_in_cooldown_s=in_s
@@ -89,6 +91,11 @@ def candidates(model: Model, load: Load, count: int) -> list[Model]:
             high_resolution=bool(fast and cpu),
             min_tasks=min(base.max_tasks, ceil(base.min_tasks * floor)),
         )
+        if base.pulse:
+            pulse = LogPulse(target_rps=load.task_rps * rate, scale_out_cooldown_s=out_s, scale_in_cooldown_s=in_s)
+            own = {policy.name for policy in pulse_steps(base.pulse)}
+            others = (policy for policy in base.step_policies if policy.name not in own)
+            scaling = msgspec.structs.replace(scaling, pulse=pulse, step_policies=(*others, *pulse_steps(pulse)))
         pool = model.pool
         if nodes:
             settings = msgspec.structs.replace(nodes.scaling, target_capacity_percent=capacity, warmup_s=warmup)
@@ -186,7 +193,7 @@ def _limit(model: Model, load: Load, traffic: Traffic, prices: Prices, allowed: 
     for what, changed in (
         *boot,
         ("the start time of tasks", {**instant, "task_start_s": 0, "fargate_start_s": 0}),
-        ("the delay of metrics and alarms", {"metric_lag_60_s": 0, "metric_lag_20_s": 0}),
+        ("the delay of metrics and alarms", {"metric_lag_60_s": 0, "metric_lag_20_s": 0, "pulse_lag_s": 0}),
     ):
         delays = dataclasses.replace(Delays(), **changed)
         result: Result = measure(run(best, load, delays, traffic, phases()[5]), best, load, prices, 0.0)
@@ -201,6 +208,9 @@ def overlay(model: Model, environment: str) -> str:
     tasks = f"services.{model.service}.scaling"
     sections: dict[str, dict[str, Any]] = {tasks: {name: scaling[name] for name in ("min_tasks", "high_resolution")}}
     sections |= {f"{tasks}.{name}": scaling[name] for name in ("cpu", "requests")}
+    if model.scaling.pulse:
+        # Of whichever kind the config has it.
+        sections[f"{tasks}.pulse"] = {name: value for name, value in scaling["pulse"].items() if name != "kind"}
     if model.nodes:
         sections[f"capacity.{model.nodes.name}.scaling"] = msgspec.to_builtins(model.nodes.scaling)
     lines = []

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.config.pulse import LogPulse
+from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking, pulse_steps
 from scaleout_cfn.simulator.decide import CapacityProvider, Happening, NodeTracking, ServicePolicies, Source
 from scaleout_cfn.simulator.model import Delays
 from scaleout_cfn.simulator.placement import Nodes
@@ -98,6 +99,26 @@ def test_the_action_of_an_alarm_repeats_once_a_minute_while_it_is_on() -> None:
     seen = [service.see(20 * point, FAST, cpu=75) for point in range(10)]
     # At 40, 100 and 160 s.
     assert seen == [[], [], [(15, "cpu")], [], [], [(23, "cpu")], [], [], [(35, "cpu")], []]
+
+
+def test_a_pulse_adds_tasks_at_its_first_point_and_again_at_once_where_it_is_twice_the_target() -> None:
+    pulse = LogPulse(target_rps=20)
+    service = Service(8, cpu=TargetTracking(), pulse=pulse, step_policies=pulse_steps(pulse))
+    tens = Source(10, Delays().pulse_lag_s)
+    assert service.see(0, tens, pulse=19.9) == []
+    assert service.see(10, tens, pulse=21) == [(10, "Pulse")]
+    # What the first alarm asks for again has to wait a minute; the second has not been on yet.
+    assert service.see(20, tens, pulse=41) == [(40, "PulseTwice")]
+    assert service.see(30, tens, pulse=41) == []
+
+
+def test_a_pulse_takes_tasks_away_by_the_minute_once_cpu_agrees() -> None:
+    pulse = LogPulse(target_rps=20)
+    service = Service(20, pulse=pulse, **slow())
+    assert service.minutes(20, cpu=10) == []
+    minute = Source(60, Delays().pulse_lag_s)
+    seen = [service.see(1200 + 60 * point, minute, pulse=5) for point in range(15)]
+    assert seen == [[]] * 14 + [[(13, "cpu+pulse")]]
 
 
 def test_an_alarm_that_comes_on_again_acts_at_once() -> None:

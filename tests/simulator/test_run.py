@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleout_cfn.config.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.config.pulse import LogPulse
+from scaleout_cfn.config.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking, pulse_steps
 from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.model import Delays, Model, StandingBy
 from scaleout_cfn.simulator.peers import PEERS
@@ -156,6 +157,18 @@ def test_a_step_policy_adds_what_its_step_says() -> None:
 def _growing(**changes: Any) -> StepScaling:
     given = {"name": "Up", "threshold": 80, "steps": (StepAdjustment(adjustment=100),), **changes}
     return StepScaling(**{"adjustment_type": "PercentChangeInCapacity", **given})
+
+
+def test_a_pulse_acts_within_its_period_its_lag_and_a_look() -> None:
+    """At 1200 s the traffic begins to grow, from 50 to 500 requests a second within a minute."""
+    pulse = LogPulse(target_rps=30)
+    trace = _trace(pulse=pulse, step_policies=pulse_steps(pulse))
+    grown = [event for event in trace.events if event.what == "tasks" and event.after > event.before]
+    # Three tasks at rest: 90 requests a second are passed after 6 s.
+    assert 1206 <= grown[0].time <= 1206 + 2 * 10 + Delays().pulse_lag_s + 10
+    assert grown[0].policy == "Pulse"
+    missed = [measure(one, model(), LOAD, PRICES, 0.0).objective_missed for one in (trace, _trace())]
+    assert missed[0] < 0.75 * missed[1]
 
 
 def test_a_step_by_percent_doubles_what_runs() -> None:
