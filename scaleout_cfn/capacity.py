@@ -543,9 +543,11 @@ def _too_large(job: JobUnit) -> str:
 
 
 def demand_of(unit: Unit) -> Demand:
-    """What a service asks of its nodes. A schedule may ask for more, or for less, than its bounds at other times."""
+    """What a service asks of its nodes. A schedule may ask for more, or for less, than its bounds at other times; one
+    under which nothing runs asks for nothing."""
     settings = unit.settings
-    bounds: list[Scaling | Schedule] = [settings.scaling, *settings.scaling.schedules]
+    schedules = [schedule for schedule in settings.scaling.schedules if schedule.max_tasks]
+    bounds: list[Scaling | Schedule] = [settings.scaling, *schedules]
     rolling = settings.deployment if isinstance(settings.deployment, Rolling) else Rolling()
     return Demand(
         service=unit.stands_in_for or unit.name,

@@ -118,12 +118,13 @@ def targets_of(stacks: StackSet) -> dict[Symbol, Place]:
 
 
 def _bounds(service: Place, target: Place | None) -> tuple[int, int]:
-    """The fewest and the most tasks that a service may have: by scaling, or by one of its schedules."""
+    """The fewest and the most tasks that a service may have while any runs: by scaling, or by one of its schedules."""
     desired = service.number("DesiredCount")
     fixed = 1 if desired is None else int(desired)
     if target is None:
         return fixed, fixed
-    actions = [action.inner("ScalableTargetAction") for action in target.each("ScheduledActions")]
+    every = [action.inner("ScalableTargetAction") for action in target.each("ScheduledActions")]
+    actions = [action for action in every if action.number("MaxCapacity") != 0]
     least, most = (
         [int(bound) for place in (target, *actions) if (bound := place.number(name)) is not None]
         for name in ("MinCapacity", "MaxCapacity")

@@ -179,6 +179,9 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     ),
     "schedules": st.just(()),  # their bounds depend on the others: drawn by `configs`
     "at": st.sampled_from(["cron(0 8 ? * MON-FRI *)", "rate(1 day)", "at(2026-12-24T18:00:00)"]),
+    "stop": st.sampled_from(["20:00", "01:30"]),
+    "start": st.sampled_from(["07:00", "23:59"]),
+    "days": st.sampled_from([("MON", "TUE", "WED", "THU", "FRI"), ("SUN",), ("MON", "SAT")]),
     "timezone": st.sampled_from(["UTC", "Europe/Berlin"]),
     "connection_arn": st.sampled_from(
         [
@@ -972,7 +975,9 @@ def _scaling(draw: st.DrawFn, unit: Unit, most: int) -> Any:
         mode = scaling.predictive.mode if acts else "forecast-only"
         predictive = None if unit.queue is not None else replace(scaling.predictive, metric=metric, mode=mode)
         scaling = replace(scaling, predictive=predictive)
-    return replace(scaling, min_tasks=min_tasks, max_tasks=max_tasks, schedules=draw(schedules))
+    return replace(
+        scaling, min_tasks=min_tasks, max_tasks=max_tasks, schedules=() if unit.config.night else draw(schedules)
+    )
 
 
 def _most(demand: Demand, pool: Ec2Capacity) -> int:

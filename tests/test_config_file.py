@@ -118,7 +118,8 @@ def test_windows_line_ends_are_read(file: Path) -> None:
 
 @pytest.mark.parametrize("name", EVERY_KIND)
 def test_every_kind_of_config_is_the_same_once_written_and_read(read: Loader, name: str) -> None:
-    tables = msgspec.to_builtins(EVERY_KIND[name])
+    # TOML has no null: what is None is a section that is left out.
+    tables = {key: value for key, value in msgspec.to_builtins(EVERY_KIND[name]).items() if value is not None}
     assert read("".join(f"{key} = {toml(value)}\n" for key, value in tables.items())) == EVERY_KIND[name]
 
 

@@ -13,6 +13,7 @@ import click
 from scaleout_cfn.cli.options import Checked, config_options, load_config
 from scaleout_cfn.cli.work import Options, typed_for, view_for
 from scaleout_cfn.config import Config
+from scaleout_cfn.config.night import schedules_of
 from scaleout_cfn.config.scaling import Schedule
 from scaleout_cfn.config.units import Unit, units
 from scaleout_cfn.deploy.messages import Fact, Outcome
@@ -92,8 +93,8 @@ def schedules(
     count = sum(entry.fact.kind == "action" for entry in entries)
     span = f"from {start:{SHOWN} %Z} to {end:{SHOWN} %Z}"
     what = f"{config.stack_name}: {count} scheduled action{'' if count == 1 else 's'} {span}".rstrip()
-    some = any(unit.settings.scaling.schedules for unit in units(config))
-    how = Next(words="a schedule is an entry of scaling.schedules of a service: `init` writes what it takes")
+    some = any(schedules_of(config, unit.settings.scaling) for unit in units(config))
+    how = Next(words="a schedule is an entry of scaling.schedules of a service, or [night]: see `init`")
     view.tell(Outcome("done", what, next=None if some else how))
     view.close()
 
@@ -106,18 +107,19 @@ def _later(start: datetime, days: int, zone: tzinfo | None) -> datetime:
 
 def _bounds(unit: Unit) -> Fact:
     scaling = unit.settings.scaling
+    schedules = schedules_of(unit.config, scaling)
     line = f"{unit.name}  {scaling.min_tasks} to {scaling.max_tasks} tasks until an action sets other bounds"
-    if not scaling.schedules:
+    if not schedules:
         line = f"{unit.name}  {scaling.min_tasks} to {scaling.max_tasks} tasks, no schedule"
     data = {"service": unit.name, "min_tasks": scaling.min_tasks, "max_tasks": scaling.max_tasks}
-    return Fact("bounds", (line,), {**data, "schedules": len(scaling.schedules)})
+    return Fact("bounds", (line,), {**data, "schedules": len(schedules)})
 
 
 def _entries(config: Config, zone: tzinfo | None, start: datetime, end: datetime) -> Iterator[Entry]:
     """Every action of every service, and every change of the clocks that they are told by."""
     clocks: dict[str, tzinfo | None] = {}
     for unit in units(config):
-        for schedule in unit.settings.scaling.schedules:
+        for schedule in schedules_of(config, unit.settings.scaling):
             expression = parsed(schedule.at)
             if isinstance(expression, Rate):
                 yield Entry(start, _unknown(unit, schedule))

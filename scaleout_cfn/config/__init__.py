@@ -52,6 +52,7 @@ from scaleout_cfn.config.ground import (
 )
 from scaleout_cfn.config.house import Roles
 from scaleout_cfn.config.jobs import Job
+from scaleout_cfn.config.night import Night
 from scaleout_cfn.config.permissions import Permissions, PolicyStatement
 from scaleout_cfn.config.pools import Capacity, Ec2Capacity, FargateCapacity, ManagedCapacity, WarmPool
 from scaleout_cfn.config.queues import Queue
@@ -146,6 +147,7 @@ __all__ = [
     "NewLoadBalancer",
     "NewVpc",
     "NewWebAcl",
+    "Night",
     "NoPipeline",
     "NodeScaling",
     "Observability",
@@ -298,6 +300,7 @@ class Config(Section, frozen=True, kw_only=True):
         Mapping[Annotated[str, NAME], WebService | InternalService | WorkerService],
         tunable("Services, by name.", max_length=40),
     ] = msgspec.field(default_factory=lambda: {"web": WebService()})
+    night: Annotated[Night | None, tunable("When nothing runs; without, it runs at all times.")] = None
     attachments: Annotated[
         Mapping[Annotated[str, NAME], Postgres | Valkey | Bucket | Table],
         tunable("Databases, caches, buckets and tables beside the services, by name.", max_length=20),

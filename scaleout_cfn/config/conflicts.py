@@ -26,6 +26,7 @@ from scaleout_cfn.config.balancer_conflicts import balancer_conflicts, balancer_
 from scaleout_cfn.config.delivery_conflicts import functions_named, preview_conflicts
 from scaleout_cfn.config.house import name_conflicts, name_remarks, names_given, tag_conflicts
 from scaleout_cfn.config.job_conflicts import job_conflicts, named_by_jobs
+from scaleout_cfn.config.night import night_conflicts
 from scaleout_cfn.config.permissions import named_in
 from scaleout_cfn.config.pool_conflicts import pool_conflicts
 from scaleout_cfn.config.queue_conflicts import queue_conflicts, receivers
@@ -63,6 +64,7 @@ def conflicts(config: Config) -> list[Conflict]:
         *(conflict for job in jobs_of(config) for conflict in job_conflicts(job)),
         *_routes(config),
         *_providers(config),
+        *night_conflicts(config),
     ]
 
 

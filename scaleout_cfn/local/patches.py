@@ -319,6 +319,7 @@ PATCHES: Final = (
         iam.oidc_provider,
         (_TYPES, _TAGS, "services.iam._create_oidc_provider", "services.iam._delete_oidc_provider"),
     ),
+    Patch("cloudwatch-alarm-mute-rules", cloudwatch.alarm_mute_rules, (_TYPES, _TAGS)),
     Patch(
         "cloudwatch-metric-math-alarms",
         cloudwatch.metric_math_alarms,

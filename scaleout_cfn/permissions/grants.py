@@ -30,6 +30,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "cloudformation": ("arn:{partition}:cloudformation:{region}:{account}:stack/{stack}-*",),
     "cloudwatch": (
         "arn:{partition}:cloudwatch:{region}:{account}:alarm:{begins}*",
+        "arn:{partition}:cloudwatch:{region}:{account}:alarm-mute-rule:{begins}*",
         # What target tracking makes.
         "arn:{partition}:cloudwatch:{region}:{account}:alarm:TargetTracking-*",
         # Named after their logical id alone.

@@ -23,7 +23,7 @@ from troposphere.policies import (
 from troposphere.validators.autoscaling import Tags
 
 from scaleout_cfn.capacity import RESERVED_MEMORY_MIB
-from scaleout_cfn.config import Config, Ec2Capacity, FargateCapacity, ManagedCapacity, WarmPool
+from scaleout_cfn.config import Config, Ec2Capacity, FargateCapacity, ManagedCapacity, Night, WarmPool
 from scaleout_cfn.config.units import Work, jobs_of, title_of, units, with_stand_ins
 from scaleout_cfn.iam import (
     assumed_by,
@@ -93,6 +93,7 @@ def build(
                 load_balancer_security_group if from_balancer else None,
                 topic,
                 key,
+                config.night,
             )
         elif isinstance(pool, ManagedCapacity):
             assert vpc_id is not None and subnets is not None
@@ -136,6 +137,7 @@ def _nodes(
     load_balancer: SecurityGroupId | None,
     topic: TopicArn | None,
     key: KeyArn | None,
+    night: Night | None,
 ) -> tuple[CapacityProviderName, GroupName]:
     """EC2 nodes: a group that the capacity provider keeps as large as the tasks need."""
     firewall = _security_group(stack, pool, vpc_id, load_balancer)
@@ -143,6 +145,10 @@ def _nodes(
     group = _group(stack, pool, template, subnets)
     if pool.settings.warm_pool is not None:
         _warm_pool(stack, pool, pool.settings.warm_pool, group)
+    if night is not None and pool.settings.min_nodes:
+        from scaleout_cfn.stacks.night import nodes  # here, for most sets run at all times
+
+        nodes(stack, night, (pool.titled("Night"), pool.titled("Morning")), group, pool.settings.min_nodes)
     scaling = pool.settings.scaling
     provider = stack.add(
         ecs.CapacityProvider(

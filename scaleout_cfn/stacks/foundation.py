@@ -160,6 +160,10 @@ def build(
         from scaleout_cfn.stacks.shifting import add_role  # here and below: most services have none
 
         outputs["deployment_role"] = add_role(stack, unit, [], [])
+    if unit.config.night is not None:
+        from scaleout_cfn.stacks.night import mute  # here, for most sets run at all times
+
+        mute(stack, unit.config.night)
     return Outputs(LogGroupName(log_group.ref()), **outputs)
 
 

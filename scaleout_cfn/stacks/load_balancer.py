@@ -168,6 +168,10 @@ def build(
         settings.error_percent,
         topic,
     )
+    if config.night is not None:
+        from scaleout_cfn.stacks.night import mute  # here, for most sets run at all times
+
+        mute(stack, config.night)
     if settings.zonal_shift == "autoshift":
         from scaleout_cfn.stacks.autoshift import shift_by_itself  # here, for most sets have none
 

@@ -8,6 +8,7 @@ from troposphere import Equals, Join, Not, Ref, Select, Split, Sub, cloudwatch
 from troposphere import applicationautoscaling as aas
 
 from scaleout_cfn.config import StepScaling, TargetTracking, pulse
+from scaleout_cfn.config.night import schedules_of
 from scaleout_cfn.config.scaling import pulse_steps, pulse_tracking
 from scaleout_cfn.config.units import Unit
 from scaleout_cfn.metrics import ECS, INSIGHTS, dimensions
@@ -54,17 +55,20 @@ def scale(
         MinCapacity=min_tasks,
         MaxCapacity=max_tasks,
     )
-    if scaling.schedules:
+    at_night = unit.config.night is not None
+    if schedules := schedules_of(unit.config, scaling):
         target.ScheduledActions = [
             aas.ScheduledAction(
                 ScheduledActionName=schedule.name,
                 Schedule=schedule.at,
                 Timezone=schedule.timezone,
                 ScalableTargetAction=aas.ScalableTargetAction(
-                    MinCapacity=schedule.min_tasks, MaxCapacity=schedule.max_tasks
+                    # What the night takes comes back as it may be given in the console.
+                    MinCapacity=min_tasks if at_night and schedule.max_tasks else schedule.min_tasks,
+                    MaxCapacity=max_tasks if at_night and schedule.max_tasks else schedule.max_tasks,
                 ),
             )
-            for schedule in scaling.schedules
+            for schedule in schedules
         ]
     stack.add(target)
 

@@ -434,6 +434,15 @@ def _an_oidc_provider_is_made(account: Account) -> bool:
     return bool(made["ClientIDList"] == ["sts.amazonaws.com"])
 
 
+@probe("cloudwatch-alarm-mute-rules")
+def _a_rule_that_mutes_alarms_is_made(account: Account) -> bool:
+    schedule = {"Expression": "cron(0 20 * * FRI)", "Duration": "PT59H"}
+    rule = {"Rule": {"Schedule": schedule}, "MuteTargets": {"AlarmNames": ["errors"]}}
+    resources = {"It": {"Type": "AWS::CloudWatch::AlarmMuteRule", "Properties": rule}}
+    stack = helpers.stand(account, resources, {"It": {"Fn::GetAtt": "It.Arn"}})
+    return ":alarm-mute-rule:" in helpers.outputs(stack)["It"]
+
+
 @probe("cloudwatch-metric-math-alarms")
 def _an_alarm_on_metric_math_is_made(account: Account) -> bool:
     metric = {"Metric": {"Namespace": "AWS/ApplicationELB", "MetricName": "RequestCount"}, "Period": 60, "Stat": "Sum"}

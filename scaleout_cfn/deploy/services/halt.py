@@ -233,9 +233,14 @@ def _resize(aws: Aws, group: Resource, least: int) -> None:
 
 
 def _alarms(aws: Aws, live: Live, resources: Iterable[Resource]) -> list[Any]:
-    """The alarms on services that tell somebody. Those that move tasks go on, between bounds of zero."""
-    services = set(_targets(resources).values())
-    return [alarm for alarm in alarms_of(aws, live) if service_in(alarm.path) in services and not alarm.scales]
+    """The alarms on services, and on what answers for them. Those that move tasks go on, between bounds of zero."""
+    whose = {"LoadBalancer", *_targets(resources).values()}
+    return [alarm for alarm in alarms_of(aws, live) if _whose(alarm.path) in whose and not alarm.scales]
+
+
+def _whose(path: str) -> str:
+    service = service_in(path)
+    return path.partition("/")[0] if service == path else service
 
 
 def _silence(aws: Aws, resources: Iterable[Resource], paths: Sequence[str], tell: Tell) -> None:
@@ -265,6 +270,8 @@ def _stays(resources: Sequence[Resource]) -> Fact:
     if "AWS::SQS::Queue" in types:
         lines.append("messages wait in their queues, and are gone once their retention is over")
     jobs = sorted({service_in(resource.path) for resource in resources if resource.type == "AWS::Scheduler::Schedule"})
+    if "AWS::AutoScaling::ScheduledAction" in types:
+        lines.append("the schedule of the nodes has them come again in the morning: give `stop` once more then")
     if jobs:
         lines.append("jobs go on by their schedules, on nodes that come for them")
     return Fact("stop", tuple(lines), {"paid": paid, "jobs_go_on": bool(jobs)})

@@ -1,14 +1,32 @@
-"""CloudWatch: alarms on metric math."""
+"""CloudWatch: alarms on metric math, and rules that mute alarms."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ministack.core.responses import get_account_id, get_region
 from ministack.services.cloudformation import provisioners
 
-from scaleout_cfn.local.types.registry import Properties
+from scaleout_cfn.local.types.registry import Properties, register
 
-__all__ = ["metric_math_alarms"]
+__all__ = ["alarm_mute_rules", "metric_math_alarms"]
+
+
+def alarm_mute_rules() -> None:
+    """AWS::CloudWatch::AlarmMuteRule is unknown to MiniStack. A rule exists in its stack only."""
+
+    def create(logical_id: str, properties: Properties, stack_name: str) -> tuple[str, dict[str, Any]]:
+        name = properties.get("Name") or f"{stack_name}-{logical_id}"
+        arn = f"arn:aws:cloudwatch:{get_region()}:{get_account_id()}:alarm-mute-rule:{name}"
+        return arn, {"Arn": arn}
+
+    def delete(physical_id: str, properties: Properties) -> None:
+        """It exists in the stack only."""
+
+    def update(physical_id: str, old: Properties, new: Properties, stack_name: str) -> tuple[str, dict[str, Any]]:
+        return physical_id, {"Arn": physical_id}
+
+    register("AWS::CloudWatch::AlarmMuteRule", create=create, update=update, delete=delete, tagged=True)
 
 
 def metric_math_alarms() -> None:
