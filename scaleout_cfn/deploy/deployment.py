@@ -228,9 +228,9 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
         held = blocked(plan.changes, wish.allowed)
         if held:
             tell(Blocked(held))
-        if taken := _diverted(run, plan):
-            for reason in taken.reasons:
-                tell(Note(f"{reason}; `deploy` refuses it", "warning"))
+        taken = _diverted(run, plan)
+        for reason in taken.reasons if taken else ():
+            tell(Note(f"{reason}; `deploy` and `apply` refuse it", "warning"))
         if keep:
             what = f"{wish.stack_name}: planned; nothing was changed"
             return Outcome(
@@ -242,7 +242,7 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
             )
         changeset.discard(aws, made.arn, made.stack_id, placeholder=made.made_stack)
         what = f"{wish.stack_name}: changes present; nothing was changed"
-        return Outcome("planned", what, next=Next("deploy", _allowing(held)))
+        return Outcome("planned", what, next=taken.way_out if taken else Next("deploy", _allowing(held)))
     except KeyboardInterrupt as stop:
         return clean_up(run, stop)
 

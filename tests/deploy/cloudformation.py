@@ -22,8 +22,9 @@ NAMES = {"AWS::DynamoDB::Table": "TableName"}
 HOOK = "2a36aa47-2d4c-4ab8-a263-000000000001"
 BASE = "arn:aws:cloudformation:eu-west-1:123456789012"
 ELB = "arn:aws:elasticloadbalancing:eu-west-1:123456789012"
-#: The only listener rule that a set here may have, and the target groups that it leads to.
+#: The only listener rules that a set here may have, and the target groups that they lead to.
 RULE = f"{ELB}:listener-rule/app/web/0123456789abcdef/0123456789abcdef/1111111111111111"
+TEST_RULE = f"{ELB}:listener-rule/app/web/0123456789abcdef/fedcba9876543210/2222222222222222"
 GROUPS = (f"{ELB}:targetgroup/blue/0123456789abcdef", f"{ELB}:targetgroup/green/0123456789abcdef")
 
 
@@ -525,7 +526,7 @@ class CloudFormation:
         )
         physical = old["physical"] if old and not replaced else f"{kind.split('::')[-1].lower()}-{next(self._ids)}"
         if kind == "AWS::ElasticLoadBalancingV2::ListenerRule":
-            physical = RULE
+            physical = {"TestRule": TEST_RULE}.get(title, RULE)
         if kind == "AWS::ECS::Service":
             root = stack.name.removesuffix("-" + stack.path.replace("/", "-")) if stack.path else stack.name
             cluster = "main" if root == "web" else root

@@ -33,7 +33,7 @@ class Small:
     number of further nested stacks, of which each word changes one resource; `services` that of further services,
     each in two stacks, of which one holds data; `mark` says that the word holds data; `most` is the most tasks of each
     service, where they are scaled; `named` is the name of the table; `rule` the path of a listener rule between two
-    target groups, of these weights."""
+    target groups, of these weights, and of its test rule."""
 
     key: str = "id"
     retain: bool = False
@@ -132,15 +132,16 @@ def _published(small: Small) -> publish.Published:
                 for arn, weight in zip(GROUPS, small.weights, strict=True)
             ]
             forward = elb.ForwardConfig(TargetGroups=tuples)
-            stack.add(
-                elb.ListenerRule(
-                    "Rule",
-                    ListenerArn="listener",
-                    Priority=1,
-                    Conditions=[elb.Condition(Field="path-pattern", Values=[small.rule])],
-                    Actions=[elb.ListenerRuleAction(Type="forward", ForwardConfig=forward)],
+            for priority, title in enumerate(("TestRule", "Rule"), 1):
+                stack.add(
+                    elb.ListenerRule(
+                        title,
+                        ListenerArn="listener",
+                        Priority=priority,
+                        Conditions=[elb.Condition(Field="path-pattern", Values=[small.rule])],
+                        Actions=[elb.ListenerRuleAction(Type="forward", ForwardConfig=forward)],
+                    )
                 )
-            )
         for number in range(small.more):
             stack.nest(f"More{number}", more, config)
         for number in range(small.services):

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from .cloudformation import ELB, GROUPS, RULE, Refused
+from .cloudformation import ELB, GROUPS, RULE, TEST_RULE, Refused
 from .services import ECS, Services, Stack
 from .world import START, World
 
@@ -44,7 +44,6 @@ STAGES = (
     "BAKE_TIME",
     "CLEAN_UP",
 )
-TEST_RULE = f"{ELB}:listener-rule/app/web/0123456789abcdef/fedcba9876543210/2222222222222222"
 ALARM = "web-5xx"
 
 

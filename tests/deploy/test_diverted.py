@@ -36,6 +36,7 @@ def refusal(deployer: Deployer, small: Small, image: str = "web:0") -> RefusedEr
 def test_a_changed_path_is_refused_while_requests_go_to_the_other_group() -> None:
     refused = refusal(running(1), Small(rule="/b"))
     assert str(refused) == (
+        # Not of the test rule, which leads nobody but who tests.
         "Rule would lead all requests to blue, while 100 % of them go to green, where ECS has led them: they fail "
         "where no task is"
     )
@@ -72,10 +73,17 @@ def test_what_a_plan_would_take_is_told_and_the_change_set_that_is_kept_is_refus
     deployer = running(1)
     outcome = deployer.plan(Small(rule="/b"), image="web:0")
     assert outcome.exit_code == 0
-    assert "Rule would lead all requests to blue" in deployer.notes and "`deploy` refuses it" in deployer.notes
+    assert (
+        "Rule would lead all requests to blue" in deployer.notes and "`deploy` and `apply` refuse it" in deployer.notes
+    )
+    assert command_line(deployer.plan(Small(rule="/b"), image="web:0", keep=False).next).startswith(
+        "scaleout-cfn restart"
+    )
     with pytest.raises(RefusedError, match="would lead all requests to blue"):
         deployer.apply(outcome.change_set)
     assert deployer.world.executions() == 0
+    shown = deployer.plan(Small(rule="/b"), image="web:0", keep=False)
+    assert command_line(shown.next).startswith("scaleout-cfn restart")
 
 
 def test_a_new_image_does_not_touch_the_rule_and_asks_nothing_about_it() -> None:

@@ -49,9 +49,17 @@ def diverted(aws: Aws, plan: Plan, known: Mapping[str, str]) -> Diverted | None:
     reasons |= known
     if not reasons:
         return None
-    rules = {change.physical_id for change in plan.changes if change.path in reasons}
-    newest = next(iter(_deployments(aws, plan, rules)), None)
-    return Diverted(tuple(f"{path} {why}" for path, why in reasons.items()), _way_out(newest))
+    rules = {change.physical_id: change.path for change in plan.changes if change.path in reasons}
+    names = {service.arn: service.name for service in services_in(resources_of(aws, plan.stack_id))}
+    newest: Rollout | None = None
+    for arn, service in described(aws.read, names).items():
+        production = production_rules(service)
+        for test in production.values():  # who tests finds the wrong version, and no user does
+            reasons.pop(rules.get(test, ""), None)
+        if newest is None and not {*production}.isdisjoint(rules):
+            newest = newest_of(aws, names[arn], service)
+    told = tuple(f"{path} {why}" for path, why in reasons.items())
+    return Diverted(told, _way_out(newest)) if told else None
 
 
 def _taken(change: Change, live: Mapping[str, int]) -> str:
@@ -67,13 +75,6 @@ def _taken(change: Change, live: Mapping[str, int]) -> str:
     shares = ", ".join(f"{100 * weight / total:g} % of them go to {title_in(arn)}" for arn, weight in losing.items())
     goal = ", ".join(title_in(arn) for arn, weight in after.items() if weight) or "another target group"
     return f"would lead all requests to {goal}, while {shares}, where ECS has led them: they fail where no task is"
-
-
-def _deployments(aws: Aws, plan: Plan, rules: set[str]) -> list[Rollout]:
-    """The newest deployments of the services whose production rules these are."""
-    names = {service.arn: service.name for service in services_in(resources_of(aws, plan.stack_id))}
-    answers = described(aws.read, names)
-    return [newest_of(aws, names[arn], raw) for arn, raw in answers.items() if rules & {*production_rules(raw)}]
 
 
 def _way_out(newest: Rollout | None) -> Next:

@@ -134,8 +134,8 @@ def _nothing_waits(aws: Aws, newest: Mapping[LiveService, Rollout], tell: Tell, 
         reasons = "; ".join(f"{name}: {found.reason or found.state}" for name, found in failed.items())
         what = f"{', '.join(failed)}: no deployment waits; the newest one was given up"
         return Outcome("rolled_back", what, next(iter(failed.values())).state, reason=reasons, next=Next("diagnose"))
-    names = ", ".join(service.name for service in newest)
-    return Outcome("no_change", f"{names}: no deployment waits; what was deployed last serves", "SUCCESSFUL")
+    names, states = ", ".join(service.name for service in newest), [found.state for found in newest.values()]
+    return Outcome("no_change", f"{names}: no deployment waits; what was deployed last serves", states[0])
 
 
 def _too_late(aws: Aws, newest: Mapping[LiveService, Rollout]) -> Outcome:
