@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from scaleout_cfn.collecting import uncollected
 from scaleout_cfn.config import Config, Ec2Capacity
 from scaleout_cfn.config.file import checked
 from scaleout_cfn.config.units import jobs_of, units, with_stand_ins
@@ -26,6 +27,7 @@ NODE_IMAGES = {
 GPU_IMAGE = "/aws/service/ecs/optimized-ami/amazon-linux-2023/gpu/recommended/image_id"
 
 
+@uncollected
 def compose(config: Config | None = None, build: Callable[[Stack, Config], Any] = root.build) -> Stack:
     """The stack set of a config, as troposphere objects that are yours to change before they are rendered.
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from troposphere import AWSHelperFn, BaseAWSObject, Tags, encode_to_dict
 
+from scaleout_cfn.collecting import uncollected
 from scaleout_cfn.errors import SetError, WiringError
 from scaleout_cfn.fitting import misfits
 from scaleout_cfn.lint import findings_on
@@ -62,6 +63,7 @@ def local_url(name: str, template: Template) -> Any:
     return name
 
 
+@uncollected
 def set_of(stack: Stack, *, format: Format = "yaml", url: Url = folder_url) -> dict[str, Template]:
     """The templates of a set as plain dicts, file name to template, the root first.
 
@@ -74,6 +76,7 @@ def set_of(stack: Stack, *, format: Format = "yaml", url: Url = folder_url) -> d
     return result
 
 
+@uncollected
 def texts_of(templates: Mapping[str, Template], *, format: Format = "yaml") -> dict[str, str]:
     """The text of each template of a set.
 
@@ -138,7 +141,8 @@ def _plain(value: Any) -> Any:
     if kind is str or kind is int or kind is bool:
         return value
     if kind is dict:
-        return {key: _plain(item) for key, item in value.items()}
+        # Most are texts: a call less.
+        return {key: item if type(item) is str else _plain(item) for key, item in value.items()}
     if kind is list:
         return [_plain(item) for item in value]
     own = getattr(kind, "to_dict", None)
