@@ -73,12 +73,8 @@ def test_what_a_plan_would_take_is_told_and_the_change_set_that_is_kept_is_refus
     deployer = running(1)
     outcome = deployer.plan(Small(rule="/b"), image="web:0")
     assert outcome.exit_code == 0
-    assert (
-        "Rule would lead all requests to blue" in deployer.notes and "`deploy` and `apply` refuse it" in deployer.notes
-    )
-    assert command_line(deployer.plan(Small(rule="/b"), image="web:0", keep=False).next).startswith(
-        "scaleout-cfn restart"
-    )
+    assert "Rule would lead all requests to blue" in deployer.notes
+    assert "`deploy` and `apply` refuse it" in deployer.notes
     with pytest.raises(RefusedError, match="would lead all requests to blue"):
         deployer.apply(outcome.change_set)
     assert deployer.world.executions() == 0
