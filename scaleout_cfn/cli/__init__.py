@@ -42,6 +42,7 @@ COMMANDS = {
     "plan": "deploy",
     "apply": "deploy",
     "import": "imports",
+    "upgrade": "upgrade",
     "publish": "deploy",
     "status": "status",
     "events": "status",

@@ -54,7 +54,7 @@ def test_the_draw_finds_a_plan_that_is_too_calm(monkeypatch: pytest.MonkeyPatch,
         case "whatever is looked up stays":
             monkeypatch.setattr(Terms, "is_sure", yes)
         case _:
-            monkeypatch.setattr(unchanged._Comparison, "stays", yes)
+            monkeypatch.setattr(unchanged.Comparison, "stays", yes)
     assert any(wrong_calm(seed) for seed in range(3000))
 
 

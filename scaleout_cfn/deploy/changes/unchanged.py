@@ -17,7 +17,7 @@ from scaleout_cfn.deploy.changes.plan import UNKNOWN, Change, Property
 from scaleout_cfn.deploy.changes.terms import Scope, Term, Terms
 from scaleout_cfn.templates.schemas import is_identity, recreation
 
-__all__ = ["Pair", "Read", "with_unchanged"]
+__all__ = ["Comparison", "Pair", "Read", "with_unchanged"]
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,12 @@ Read: TypeAlias = Callable[[str], Pair | None]
 
 def with_unchanged(changes: Iterable[Change], read: Read) -> tuple[Change, ...]:
     """The same changes, where what cannot change says so, and replaces nothing."""
-    return tuple(_Comparison(changes, read).settled())
+    return tuple(Comparison(changes, read).settled())
 
 
-class _Comparison:
+class Comparison:
+    """Changes beside both templates of each stack. What is asked once is remembered."""
+
     def __init__(self, changes: Iterable[Change], read: Read) -> None:
         self.changes = {change.path: change for change in changes}
         self.read = read
