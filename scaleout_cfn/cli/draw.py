@@ -252,11 +252,13 @@ def rollout_line(newest: Rollout) -> str:
         words.append(newest.stage)
     if newest.shifts and newest.new and newest.new.traffic is not None:
         words.append(f"{newest.new.traffic:g} % of traffic on the new version")
+    if newest.paused:
+        words.append("waits for an answer")
+    if newest.until:
+        words.append(f"until about {newest.until:%H:%M:%SZ}")
     words.append(f"running {newest.running}/{newest.desired}, pending {newest.pending}, failed {newest.failed}")
     if newest.threshold:
         words.append(f"breaker {newest.failed}/{newest.threshold}")
-    if newest.until:
-        words.append(f"until about {newest.until:%H:%M:%SZ}")
     if newest.ringing:
         words.append(f"alarm {', '.join(newest.ringing)}")
     if newest.reason:
@@ -347,9 +349,7 @@ class Screen:
             reason = f"  {event.reason}" if event.failed and event.reason else ""
             lines.append(indent + cut(f"{mark} {name}  {event.status}{reason}", width - len(indent)))
             if event.physical_id in self.services and event.running:
-                lines.append(
-                    indent + "    " + cut(rollout_line(self.services[event.physical_id]), width - len(indent) - 4)
-                )
+                lines += _wrapped(rollout_line(self.services[event.physical_id]), indent + "    ", width)
         lines.append("Ctrl-C stops watching; the operation goes on.")
         return lines
 

@@ -24,6 +24,7 @@ from scaleout_cfn.deploy.watch.events import Progress
 from scaleout_cfn.errors import RefusedError, Stopped
 
 from .helpers import Deployer, Small, running
+from .test_waiting import answering, moving
 
 GOLDEN = Path(__file__).parent / "golden"
 WIDTHS = [80, 120, 200]
@@ -131,6 +132,26 @@ def test_a_tree_looks_like_this(width: int) -> None:
             drawn += [*screen.lines(width), ""]
     assert max(map(len, drawn)) <= width
     golden(f"tree-{width}.txt", "\n".join(drawn))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_deployment_that_waits_at_a_pause_looks_like_this_in_both_views(
+    width: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lines say what changes and no more; the tree has what is now."""
+    deployer = moving(pauses=("POST_TEST_TRAFFIC_SHIFT",), strategy="CANARY", step=5.0, bake_min=3)
+    outcome = answering(deployer, "CONTINUE")
+    view = LinesView(now=lambda: NOW, width=width)
+    screen, drawn = Screen(stack="web"), []
+    for message in [*deployer.said, outcome]:
+        view.tell(message)
+        if isinstance(message, (Watched, Rollout)):
+            screen = screen.take(message)
+            drawn += [line for line in screen.lines(width)[3:-1] if line not in drawn]
+    assert max(map(len, drawn)) <= width
+    shown = capsys.readouterr()
+    out = re.sub(r"(\d{4}-\d\d-\d\d )?(\d\d:\d\d:\d\dZ), [\d a-z]+ left", r"\2, SPAN left", shown.out)
+    golden(f"pause-{width}.txt", "\n".join([shown.err, out, *drawn]) + "\n")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
