@@ -1,6 +1,6 @@
 """Which settings to ship: many of them on flash crowds, beside CDK's documented example, then the profiles on all.
 
-    python tests/bench/profiles.py [--explore | --standing | --bins | --csv requests_per_minute.csv]
+    python tests/bench/profiles.py [--explore | --standing | --pulse | --bins | --csv requests_per_minute.csv]
 
 Everything runs on one infrastructure, the committed set with room for 1000 tasks; each number is a multiple of what
 CDK's example comes to there, at the same corner of the bands. `--explore` puts 300 settings on the crowds that were
@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from statistics import fmean, median
@@ -24,7 +24,8 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.config.pulse import LogPulse
+from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking, pulse_steps
 from scaleout_cfn.profiles import PROFILES
 from scaleout_cfn.simulator.model import Delays, Load, Model, StandingBy, corners
 from scaleout_cfn.simulator.peers import cdk, with_profile
@@ -312,29 +313,48 @@ def standing(base: Model) -> None:
         "a warm pool and 80 %": at(80, warm=StandingBy("stopped", 0, 30)),
     }
     crowds = {**TUNED, **HELD_BACK}
-    every = {"as it is": cold, **models}
+    for name, model in models.items():
+        beside(name, cold, lambda _, model=model: model, ((0, crowds), (2, crowds), (2, CALM)))  # type: ignore[misc]
+
+
+def beside(
+    name: str, plain: Model, made: Callable[[Load], Model], columns: Sequence[tuple[int, Mapping[str, Case]]]
+) -> None:
+    """A row: of each column, 0 for misses and 2 for USD, the median of its cases as multiples of those of `plain`."""
     over = [phases()[index] for index in (1, 5, 9)]
-    keys = list(itertools.product(every, {**crowds, **CALM}, corners()))
-    cases = {**crowds, **CALM}
-    jobs = [(every[name], cases[case], corners()[end], over) for name, case, end in keys]
+    every = {case: one for _, cases in columns for case, one in cases.items()}
+    keys = list(itertools.product(every, corners(), (False, True)))
+    jobs = [(made(every[case].load) if new else plain, every[case], corners()[end], over) for case, end, new in keys]
     found = dict(zip(keys, each(judged, jobs, 10**9), strict=True))
-    for name in models:
-        cells = []
-        for what, group in ((0, crowds), (2, crowds), (2, CALM)):
-            by_end = {
-                end: [
-                    found[name, case, end][what] / found["as it is", case, end][what]
-                    for case in group
-                    if found["as it is", case, end][what]
-                ]
-                for end in corners()
-            }
-            middles = [median(values) for values in by_end.values()]
-            one = by_end["middle"]
-            cells.append(
-                f"{median(one):.2f} ({min(one):.2f} to {max(one):.2f}; {min(middles):.2f} to {max(middles):.2f})"
-            )
-        print(f"{name:<38} misses {cells[0]}  USD {cells[1]}  calm USD {cells[2]}")
+    cells = []
+    for what, cases in columns:
+        by_end = {
+            end: [
+                found[case, end, True][what] / found[case, end, False][what]
+                for case in cases
+                if found[case, end, False][what]
+            ]
+            for end in corners()
+        }
+        middles = [median(values) for values in by_end.values()]
+        one = by_end["middle"]
+        cell = f"{median(one):.2f} ({min(one):.2f} to {max(one):.2f}; {min(middles):.2f} to {max(middles):.2f})"
+        cells.append(f"{('misses', 'hours', 'USD')[what]} {cell}")
+    print(f"{name:<38} {'  '.join(cells)}", flush=True)
+
+
+def pulses(base: Model) -> None:
+    """The defaults with a pulse, beside those without: crowds, crowds before light tasks, and calm traffic."""
+    crowds = {**TUNED, **HELD_BACK}
+    for share in (0.5, 0.6, 0.7):
+
+        def pulsed(load: Load, share: float = share) -> Model:
+            pulse = LogPulse(target_rps=share * load.task_rps)
+            scaling = msgspec.structs.replace(base.scaling, pulse=pulse, step_policies=pulse_steps(pulse))
+            return dataclasses.replace(base, scaling=scaling)
+
+        columns = ((0, crowds), (2, crowds), (0, LIGHT), (2, LIGHT), (2, CALM))
+        beside(f"a pulse at {share:.0%} of what a task takes", base, pulsed, columns)
 
 
 def bins(base: Model) -> None:
@@ -352,6 +372,7 @@ def main() -> None:
     parser.add_argument("--explore", action="store_true", help="put the settings that were tried on the tuned crowds")
     parser.add_argument("--bins", action="store_true", help="what is missed of one day in bins of a second to an hour")
     parser.add_argument("--standing", action="store_true", help="what stands ready beside the defaults")
+    parser.add_argument("--pulse", action="store_true", help="requests that the tasks count, beside the defaults")
     parser.add_argument("--csv", type=Path, help="put the profiles on a trace, as a whole and day by day")
     given = parser.parse_args()
     base = read(Path(__file__).parents[2] / "templates_out")
@@ -362,6 +383,9 @@ def main() -> None:
         return
     if given.standing:
         standing(base)
+        return
+    if given.pulse:
+        pulses(base)
         return
     if given.bins:
         bins(base)

@@ -197,6 +197,18 @@ def targets_alone(templates: Set) -> None:
     del properties(templates, "balancer", "Busy")["Dimensions"][1]
 
 
+def watched_fast(templates: Set) -> None:
+    """An alarm of 30 s on a service's CPU, which comes every 20 s."""
+    stepping(templates)
+    alarm(templates)["Period"] = 30
+    resolution = {"MetricNames": ["CPUUtilization"], "ResolutionSeconds": 20}
+    service(templates)["Monitoring"] = {"MetricConfigurations": [resolution]}
+
+
+def targets_fast(templates: Set) -> None:
+    properties(templates, "balancer", "Busy")["Period"] = 30
+
+
 def second_service(templates: Set) -> None:
     stepping(templates)
     copy = {key: service(templates)[key] for key in ("Cluster", "TaskDefinition", "NetworkConfiguration")}
@@ -327,4 +339,13 @@ CASES = (
     Case("S713", telling, aws_key, f"{ALARM}.AlarmActions.1", "admits no alarm"),
     Case("S714", stepping, put(alarm, EvaluationPeriods=1441), f"{ALARM}.EvaluationPeriods", "takes 86,400"),
     Case("S715", stepping, put(alarm, DatapointsToAlarm=4), f"{ALARM}.DatapointsToAlarm", "Set DatapointsToAlarm to 3"),
+    Case("S717", stepping, put(alarm, Period=10), f"{ALARM}.Period", "looks every 10 s at a metric of AWS/ECS"),
+    Case("S717", watched_fast, put(service, Monitoring=None), f"{ALARM}.Period", "comes every 60 s"),
+    Case(
+        "S717",
+        targets_watched,
+        targets_fast,
+        "balancer Resources.Busy.Properties.Period",
+        "looks every 30 s at a metric of AWS/ApplicationELB",
+    ),
 )

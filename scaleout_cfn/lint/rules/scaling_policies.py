@@ -468,3 +468,35 @@ def datapoints_of_alarm(alarm: Place) -> Faults:
     if points is not None and count is not None and points > count:
         message = f"{alarm} needs {points:g} data points of {count:g} periods."
         yield fault(alarm, "DatapointsToAlarm", message, f"Set DatapointsToAlarm to {count:g} or less.")
+
+
+#: Services of AWS whose metrics come by the minute or less often.
+_BY_THE_MINUTE = ("AWS/ApplicationELB", "AWS/NetworkELB", "AWS/EC2", "AWS/SQS")
+
+
+@rule("S717", _ALARM_API, _ALARM, severity="warning")
+def fast_alarm(alarm: Place) -> Faults:
+    """An alarm of less than a minute watches a metric that comes as often."""
+    period = alarm.number("Period")
+    if period is None or period >= 60:
+        return
+    namespace = alarm.get("Namespace")
+    if namespace in _BY_THE_MINUTE or (namespace == "AWS/ECS" and _is_slow(alarm)):
+        yield fault(
+            alarm,
+            "Period",
+            f"{alarm} looks every {period:g} s at a metric of {namespace} that comes every 60 s, and mostly sees no"
+            " value.",
+            "Set Period to 60, or have a metric of higher resolution: of a service CPU and memory by Monitoring.",
+        )
+
+
+def _is_slow(alarm: Place) -> bool:
+    """Whether the alarm watches a service of the set that publishes nothing below a minute."""
+    for _, dimensions in _metrics(alarm):
+        service = resource_of(dimensions.get("ServiceName"), SERVICE)
+        if service is not None:
+            settings = service.place.each("Monitoring", "MetricConfigurations")
+            known = service.place.get("Monitoring") is not UNKNOWN
+            return known and all((item.number("ResolutionSeconds") or 0) >= 60 for item in settings)
+    return False
