@@ -57,7 +57,7 @@ SETS = {
         network=sc.NewVpc(egress="regional-nat"),
         **parts(
             sc.WebService(network_mode="awsvpc", exec=True, read_only=False),
-            scaling=sc.Scaling(max_tasks=6),
+            scaling=sc.Scaling(max_tasks=6, pulse=sc.NginxPulse(target_rps=30, port=8081)),
             nodes=sc.Ec2Capacity(
                 instance_types=("m7i.large", "m6i.large"), spot_percent=70, on_demand_base=1, max_nodes=4
             ),
