@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         ExistingLoadBalancer,
         ExistingVpc,
         ExistingWebAcl,
+        FailoverRouting,
         FargateCapacity,
         FireLensSidecar,
         GitHubPipeline,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         InitSidecar,
         InternalService,
         Job,
+        LatencyRouting,
         Linear,
         ManagedCapacity,
         NewLoadBalancer,
@@ -154,9 +156,10 @@ _HOMES = {
     "config": (
         "Alarms AnyClient AwsKeys BindVolume BlueGreen CaBundle Canary Certificate CloudFront Cluster Cognito"
         " Config ContainerSidecar Domain EarlySuccess EbsVolume Ec2Capacity EfsOfService EfsVolume ExistingEfs"
-        " ExistingLoadBalancer ExistingVpc ExistingWebAcl FargateCapacity FireLensSidecar GitHubPipeline GivenKey"
-        " GreenHeader GreenPort HealthCheck Hook Http InitSidecar InternalService Job Linear ManagedCapacity"
-        " NewLoadBalancer NewVpc NewWebAcl NodeScaling NoPipeline Observability Oidc OtelSidecar OwnKey Pause"
+        " ExistingLoadBalancer ExistingVpc ExistingWebAcl FailoverRouting FargateCapacity FireLensSidecar"
+        " GitHubPipeline GivenKey GreenHeader GreenPort HealthCheck Hook Http InitSidecar InternalService Job"
+        " LatencyRouting Linear ManagedCapacity NewLoadBalancer NewVpc NewWebAcl NodeScaling NoPipeline"
+        " Observability Oidc OtelSidecar OwnKey Pause"
         " Permissions PolicyStatement Predictive ProxySidecar Queue Registry RegistryPipeline Roles Rolling Route"
         " Scaling Schedule Section SourcePipeline StandIn StepAdjustment StepScaling TargetTracking TrustStore"
         " WarmPool WebAlarms WebBlueGreen WebCanary WebLinear WebRolling WebService WorkerService tunable"
@@ -213,6 +216,7 @@ __all__ = [
     "ExistingLoadBalancer",
     "ExistingVpc",
     "ExistingWebAcl",
+    "FailoverRouting",
     "FargateCapacity",
     "Finding",
     "FireLensSidecar",
@@ -228,6 +232,7 @@ __all__ = [
     "InternalService",
     "Job",
     "KeyArn",
+    "LatencyRouting",
     "Linear",
     "LogGroupName",
     "LogPulse",

@@ -22,7 +22,11 @@ ATTACHED = 10
 #: Actions and resources of which no role's policies get too long.
 FEW_PARTS = 30
 #: What tags are called where they are not called Tags.
-OTHER_TAGS = {"AWS::EFS::AccessPoint": "AccessPointTags", "AWS::EFS::FileSystem": "FileSystemTags"}
+OTHER_TAGS = {
+    "AWS::EFS::AccessPoint": "AccessPointTags",
+    "AWS::EFS::FileSystem": "FileSystemTags",
+    "AWS::Route53::HealthCheck": "HealthCheckTags",
+}
 
 
 def finish(stack: Stack, config: Config) -> None:

@@ -23,6 +23,7 @@ __all__ = [
     "FileSystemId",
     "Flag",
     "GroupName",
+    "HealthCheckId",
     "HostedZoneId",
     "ImageId",
     "KeyArn",
@@ -165,6 +166,10 @@ class DnsName(Value):
 
 class HostedZoneId(Value):
     meaning = "The hosted zone of the load balancer's own host name, as alias records want it."
+
+
+class HealthCheckId(Value):
+    meaning = "The health check of this region, by which Route 53 tells whether its records answer."
 
 
 class NamespaceArn(Value):

@@ -52,6 +52,7 @@ from scaleout_cfn.config.conflicts import conflicts
 from scaleout_cfn.config.containers import Task
 from scaleout_cfn.config.delivery import PauseStage
 from scaleout_cfn.config.delivery_conflicts import preview_conflicts
+from scaleout_cfn.config.dns_conflicts import dns_conflicts
 from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.pulse import ReadPulse
 from scaleout_cfn.config.routing import priorities, priority
@@ -129,6 +130,7 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "tls_policy": st.sampled_from(["ELBSecurityPolicy-TLS13-1-2-2021-06", "ELBSecurityPolicy-TLS13-1-3-2021-06"]),
     "domain_name": st.sampled_from(["shop.example.com", "a.b.example.co"]),
     "hosted_zone_id": st.just(ZONE),
+    "health_path": st.sampled_from(["", "", "/health"]),
     "path": st.sampled_from(["/", "/health", "/a/b?c=d"]),
     "instance_types": st.sampled_from([("t3.small",), ("m7i.large", "m6i.large", "m5.large"), ("c6a.xlarge",)]),
     "machine_image": st.sampled_from(["", PINNED]),
@@ -384,10 +386,19 @@ def configs(draw: st.DrawFn) -> Config:
     if any(unit.has_pipeline for unit in units(config)) and len(config.services) + len(config.jobs) > 4:
         # What brings an image to so many is more than a role's inline policies may come to.
         config = replace(config, roles=replace(config.roles, inline_policies=False))
-    config = replace(config, attachments={**config.attachments, **attachments})
+    config = _shared_with_regions(replace(config, attachments={**config.attachments, **attachments}))
     foundations = {f"{unit.title}Foundation": unit.name for unit in units(config)}
     taken = draw(st.sets(st.sampled_from(sorted(foundations)), max_size=2))
     return replace(config, imports={f"{title}/Logs": f"/shop/{foundations[title]}" for title in taken})
+
+
+def _shared_with_regions(config: Config) -> Config:
+    """The same, whose records share their names only where a region would ever be healthy."""
+    balancer = config.load_balancer
+    if not any(dns_conflicts(config)) or not isinstance(balancer, NewLoadBalancer):
+        return config
+    assert isinstance(balancer.listener, Domain)
+    return replace(config, load_balancer=replace(balancer, listener=replace(balancer.listener, routing=None)))
 
 
 def _asked_where_it_can_be(config: Config) -> Config:

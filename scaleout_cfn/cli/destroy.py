@@ -56,14 +56,9 @@ def destroy(
         environment=work.environment,
         adopt=adopt,
     )
-    if work.local and outcome.exit_code == 0 and not _others(work):
-        from scaleout_cfn.cli.local import release
+    if work.local and outcome.exit_code == 0:
+        from scaleout_cfn.cli.local import release_empty
 
-        release()
-        work.view.tell(Note("the emulator holds no stack any more and is stopped"))
+        if release_empty():
+            work.view.tell(Note("the emulator holds no stack any more and is stopped"))
     return outcome
-
-
-def _others(work: Work) -> bool:
-    pages = work.aws.pages("cloudformation", "list_stacks")
-    return any(stack["StackStatus"] != "DELETE_COMPLETE" for page in pages for stack in page["StackSummaries"])

@@ -15,7 +15,7 @@ from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.errors import Next, UsageError
 from scaleout_cfn.local import GAP, Emulator, EmulatorError, attach, running, start
 
-__all__ = ["PLACEHOLDER_IMAGE", "as_gap", "emulator", "release", "stand_in", "target"]
+__all__ = ["PLACEHOLDER_IMAGE", "as_gap", "emulator", "release_empty", "stand_in", "target"]
 
 #: What a rehearsal without an image deploys. The emulator runs no container, so it need not exist.
 PLACEHOLDER_IMAGE = "public.ecr.aws/docker/library/hello-world:latest"
@@ -61,13 +61,16 @@ def emulator(*, may_start: bool, keep: bool = False) -> Iterator[Emulator]:
             yield emulator
 
 
-def release() -> None:
-    """Stop the kept emulator and forget it."""
+def release_empty() -> bool:
+    """Stop the kept emulator and forget it, where it holds no stack any more; whether it did."""
     emulator = kept()
+    if emulator is not None and emulator.stacks():
+        return False
     if emulator is not None:
         emulator.stop()
     with suppress(OSError):
         state_file().unlink()
+    return True
 
 
 def target(emulator: Emulator, role_arn: str = "") -> Target:

@@ -41,6 +41,7 @@ from scaleout_cfn.config.delivery import (
     WebLinear,
     WebRolling,
 )
+from scaleout_cfn.config.dns import FailoverRouting, LatencyRouting
 from scaleout_cfn.config.encryption import AwsKeys, GivenKey, OwnKey
 from scaleout_cfn.config.ground import (
     ARN,
@@ -130,6 +131,7 @@ __all__ = [
     "ExistingLoadBalancer",
     "ExistingVpc",
     "ExistingWebAcl",
+    "FailoverRouting",
     "FargateCapacity",
     "FireLensSidecar",
     "GitHubPipeline",
@@ -142,6 +144,7 @@ __all__ = [
     "InitSidecar",
     "InternalService",
     "Job",
+    "LatencyRouting",
     "Linear",
     "ManagedCapacity",
     "NewLoadBalancer",

@@ -2,6 +2,7 @@
 
 from typing import Annotated, Literal
 
+from scaleout_cfn.config.dns import FailoverRouting, LatencyRouting
 from scaleout_cfn.config.ground import ARN, CERTIFICATE, HOST_NAME, HOSTED_ZONE
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import (
@@ -156,6 +157,10 @@ class Domain(Section, frozen=True, kw_only=True, tag_field="kind", tag="domain")
     tls_policy: Annotated[str, TLS] = TLS_POLICY
     client_certificates: Annotated[
         AnyClient | TrustStore | CaBundle | None, tunable("Mutual TLS: clients prove by a certificate who they are.")
+    ] = None
+    routing: Annotated[
+        LatencyRouting | FailoverRouting | None,
+        tunable("How records of the same names in several regions share them. Those of routes' hosts are the same."),
     ] = None
 
 

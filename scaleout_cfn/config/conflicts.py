@@ -24,6 +24,7 @@ from scaleout_cfn.config import (
 from scaleout_cfn.config.attachments import attachment_conflicts, used_by_conflicts
 from scaleout_cfn.config.balancer_conflicts import balancer_conflicts, balancer_remarks, named_by_balancer
 from scaleout_cfn.config.delivery_conflicts import functions_named, preview_conflicts
+from scaleout_cfn.config.dns_conflicts import dns_conflicts
 from scaleout_cfn.config.house import name_conflicts, name_remarks, names_given, tag_conflicts
 from scaleout_cfn.config.job_conflicts import job_conflicts, named_by_jobs
 from scaleout_cfn.config.night import night_conflicts
@@ -56,6 +57,7 @@ def conflicts(config: Config) -> list[Conflict]:
         *_place(config),
         *_network(config),
         *balancer_conflicts(config),
+        *dns_conflicts(config),
         *pool_conflicts(config),
         *attachment_conflicts(config.attachments),
         *(conflict for unit in units(config) for conflict in service_conflicts(unit)),

@@ -16,6 +16,7 @@ from msgspec import NODEFAULT, Meta
 
 from scaleout_cfn.config import Config
 from scaleout_cfn.config.conflicts import conflicts
+from scaleout_cfn.config.dns_conflicts import between_environments
 from scaleout_cfn.config.tunables import (
     Section,
     allowed_by,
@@ -80,10 +81,17 @@ def load(
         chosen = merged(chosen, places.override(override), base)
     config, problems = resolved(chosen, places, base)
     # A broken overlay of another environment is found now, not on the day it is deployed.
+    each = {} if environment is None else {environment: config}
     for name, overlay in environments.items():
         if name != environment:
-            _, others = resolved(overlaid(tables, overlay, name, base), Places(places.file, text, name), base)
+            each[name], others = resolved(overlaid(tables, overlay, name, base), Places(places.file, text, name), base)
             problems += [problem for problem in others if problem not in problems]
+    if not problems:
+        whole = {name: overlay for name in environments if (overlay := each[name]) is not None}
+        problems = [
+            Places(places.file, text, name).say(conflict.key, conflict.what)
+            for name, conflict in between_environments(whole)
+        ]
     if problems or config is None:
         raise ConfigError(problems)
     return config

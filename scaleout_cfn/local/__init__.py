@@ -97,6 +97,13 @@ class Emulator:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise EmulatorError(f"The local emulator at {self.endpoint_url} does not answer ({error}).") from error
 
+    def stacks(self) -> int:
+        """Return how many stacks there are in all regions. Raises `EmulatorError` when it does not answer."""
+        try:
+            return int(_request(self.endpoint_url, "GET", "/_scaleout/health")["stacks"])
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise EmulatorError(f"The local emulator at {self.endpoint_url} does not answer ({error}).") from error
+
     def stop(self) -> None:
         """End the emulator and wait until it is gone. Stopping one that is already gone does nothing.
 

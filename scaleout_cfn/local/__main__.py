@@ -1,9 +1,9 @@
 """`python -m scaleout_cfn.local`: run the emulator in the foreground until SIGTERM or Ctrl-C.
 
 Its first line on standard output is JSON: `{"endpoint_url": ..., "pid": ..., "patches": [...]}` once it answers,
-or `{"error": ...}`. `GET /_scaleout/health` answers the same, `POST /_scaleout/stop` ends it, and `POST
-/_scaleout/stand-ins` makes what a set takes as given: `{"hosted_zones": {ID: NAME}, "vpcs": {ID: [SUBNET, ...]},
-"secrets": [ARN, ...], "region": NAME}`.
+or `{"error": ...}`. `GET /_scaleout/health` answers the same and how many `stacks` there are in all regions, `POST
+/_scaleout/stop` ends it, and `POST /_scaleout/stand-ins` makes what a set takes as given: `{"hosted_zones": {ID: NAME},
+"vpcs": {ID: [SUBNET, ...]}, "secrets": [ARN, ...], "region": NAME}`.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ async def _serve(listener: socket.socket, health: dict[str, Any], *, until_stdin
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.app import app
+    from ministack.services.cloudformation import _stacks
 
     from scaleout_cfn.local.standins import stand_in
 
@@ -122,7 +123,8 @@ async def _serve(listener: socket.socket, health: dict[str, Any], *, until_stdin
         elif path in ("/_scaleout/health", "/_scaleout/stop", "/_scaleout/stand-ins"):
             if path == "/_scaleout/stand-ins" and scope["method"] == "POST":
                 stand_in(**json.loads(await _body(receive)))
-            await _answer(send, health)
+            stacks = sum(stack["StackStatus"] != "DELETE_COMPLETE" for stack in _stacks.all_values())
+            await _answer(send, {**health, "stacks": stacks})
             if path == "/_scaleout/stop" and scope["method"] == "POST":
                 stop.set()
         else:

@@ -28,6 +28,7 @@ from scaleout_cfn.local.types import (
     iam,
     protection,
     rds,
+    route53,
     waf,
     zonal_shift,
 )
@@ -302,6 +303,19 @@ PATCHES: Final = (
         "autoscaling-warm-pools",
         autoscaling.warm_pools,
         (_TYPES, *(f"services.autoscaling.{name}" for name in ("_ACTION_MAP", "_asgs", "_error", "_p", "_xml"))),
+    ),
+    Patch("route53-health-checks", route53.health_checks, (_TYPES, "services.route53._health_checks")),
+    Patch(
+        "route53-record-policies",
+        route53.record_policies,
+        (
+            f"{_TYPES}[AWS::Route53::RecordSet]",
+            "services.route53._records",
+            *(
+                f"services.cloudformation.provisioners._r53_{name}"
+                for name in ("record_set_create", "record_set_build_rs", "resolve_hosted_zone_id")
+            ),
+        ),
     ),
     Patch("zonal-autoshifts", zonal_shift.autoshifts, (_TYPES, f"{_ALB}._lb_attrs")),
     Patch(

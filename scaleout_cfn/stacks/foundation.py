@@ -24,6 +24,7 @@ from scaleout_cfn.stacks.records import alias_records, of_host
 from scaleout_cfn.values import (
     AlarmNames,
     DnsName,
+    HealthCheckId,
     HostedZoneId,
     KeyArn,
     ListenerArn,
@@ -81,6 +82,7 @@ def build(
     load_balancer_security_group: SecurityGroupId | None,
     load_balancer_dns_name: DnsName | None,
     load_balancer_zone: HostedZoneId | None,
+    health_check: HealthCheckId | None,
     stand_in: TargetGroupArn | None,
     topic: TopicArn | None,
     key: KeyArn | None,
@@ -133,7 +135,7 @@ def build(
             assert load_balancer_dns_name is not None and load_balancer_zone is not None
             target = AliasTarget(HostedZoneId=load_balancer_zone, DNSName=load_balancer_dns_name)
             for host in unit.settings.route.hosts:
-                alias_records(stack, unit.config, of_host("AliasRecord", host), host, zone, target)
+                alias_records(stack, unit.config, of_host("AliasRecord", host), host, zone, target, health_check)
         on_targets: list[dict[str, Any]] = [
             {"LoadBalancer": load_balancer_name, "TargetGroup": group.get_att("TargetGroupFullName")}
             for group in groups

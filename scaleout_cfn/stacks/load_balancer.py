@@ -23,10 +23,11 @@ from scaleout_cfn.iam import receive_balancer_logs
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import error_share
 from scaleout_cfn.stacks.buckets import expiring_bucket
-from scaleout_cfn.stacks.records import alias_records
+from scaleout_cfn.stacks.records import alias_records, health_check
 from scaleout_cfn.values import (
     BucketName,
     DnsName,
+    HealthCheckId,
     HostedZoneId,
     ListenerArn,
     LoadBalancerName,
@@ -50,6 +51,8 @@ class Outputs(Struct, frozen=True):
     url: Text
     #: Those by which new versions are reached before requests move to them, by port.
     test_listener: dict[str, ListenerArn] = {}
+    #: Of routes' hosts, whose records are in the services' foundations.
+    health_check: HealthCheckId | None = None
 
 
 def build(
@@ -109,6 +112,7 @@ def build(
         from scaleout_cfn.stacks.cloudfront import distribution  # here, for most sets have none
 
         dns_name, zone, url = distribution(stack, config, settings.cloudfront, balancer)
+    check: HealthCheckId | None = None
     nobody = elb.Action(
         Type="fixed-response",
         FixedResponseConfig=elb.FixedResponseConfig(
@@ -126,7 +130,9 @@ def build(
             certificate: object = _certificate(stack, settings.listener).ref()
             target = AliasTarget(HostedZoneId=zone, DNSName=dns_name)
             domain = settings.listener
-            alias_records(stack, config, "AliasRecord", domain.domain_name, domain.hosted_zone_id, target)
+            if domain.routing is not None and domain.routing.health_path:
+                check = health_check(stack, domain.routing.health_path, dns_name)
+            alias_records(stack, config, "AliasRecord", domain.domain_name, domain.hosted_zone_id, target, check)
         else:
             certificate = settings.listener.certificate_arn
         listener = stack.add(
@@ -184,6 +190,7 @@ def build(
         zone,
         url,
         tests,
+        check,
     )
 
 

@@ -173,6 +173,7 @@ def build(stack: Stack, config: Config) -> Outputs:
             load_balancer_security_group=web.security_group if web and apart else None,
             load_balancer_dns_name=web.dns_name if web and made_names else None,
             load_balancer_zone=web.canonical_zone if web and made_names else None,
+            health_check=web.health_check if web and made_names else None,
             stand_in=ground[unit.stand_in.name].target_group if unit.stand_in else None,
             topic=told.topic if web or unit.queue else None,
             key=key,

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.deploy.changes.reading import read_plan
+from scaleout_cfn.deploy.changes.plan import Change, change_of
+from scaleout_cfn.deploy.changes.reading import exchanged_records, read_plan
 from scaleout_cfn.errors import BusyError
 
 from .scripted import ROOT, Scripted, failed
@@ -257,3 +258,22 @@ def test_what_the_templates_cannot_tell_either_may_be_replaced(aws: Scripted) ->
 )
 def test_values_that_are_kept_and_extensions_of_the_language_are_as_good(aws: Scripted) -> None:
     assert read_plan(aws, SET).changes[-1].unchanged
+
+
+def test_a_record_of_another_routing_policy_in_place_of_one_is_told() -> None:
+    def record(action: str, path: str, kind: str = "AWS::Route53::RecordSet") -> Change:
+        stack, _, title = path.rpartition("/")
+        raw = {"Action": action, "LogicalResourceId": title, "ResourceType": kind}
+        return change_of(raw, stack, "arn:stack")
+
+    changes = [
+        record("Remove", "LoadBalancer/AliasRecord"),
+        record("Add", "LoadBalancer/LatencyAliasRecord"),
+        record("Add", "LoadBalancer/LatencyAliasRecordIpv6"),
+        record("Remove", "WebFoundation/PrimaryAliasRecord0A1B2C3D"),
+        record("Add", "WebFoundation/AliasRecord0A1B2C3D"),
+        record("Add", "ApiFoundation/AliasRecord0A1B2C3D"),
+        record("Remove", "LoadBalancer/Listener", "AWS::ElasticLoadBalancingV2::Listener"),
+    ]
+    told = [change.path for change in exchanged_records(changes)]
+    assert told == ["LoadBalancer/LatencyAliasRecord", "WebFoundation/AliasRecord0A1B2C3D"]

@@ -653,6 +653,44 @@ def _a_load_balancer_is_shifted_by_itself_only_where_it_may_be(account: Account)
     return bool(made["It"] == made["Of"] and gone and other["StackStatus"] == "ROLLBACK_COMPLETE")
 
 
+@probe("route53-health-checks")
+def _a_health_check_is_made_changed_and_deleted(account: Account) -> bool:
+    def asking(path: str) -> sets.Template:
+        config = {"Type": "HTTPS", "FullyQualifiedDomainName": "a.example.com", "Port": 443, "ResourcePath": path}
+        return {"It": {"Type": "AWS::Route53::HealthCheck", "Properties": {"HealthCheckConfig": config}}}
+
+    def paths() -> list[str]:
+        checks = account.client("route53").list_health_checks()["HealthChecks"]
+        return [check["HealthCheckConfig"]["ResourcePath"] for check in checks]
+
+    stack = helpers.stand(account, asking("/a"), {"It": {"Ref": "It"}})
+    before = paths()
+    changed = helpers.stand(account, asking("/b"), {"It": {"Ref": "It"}})
+    after = paths()
+    gone = helpers.delete(account, stack["StackId"])["StackStatus"] == "DELETE_COMPLETE"
+    same = helpers.outputs(stack) == helpers.outputs(changed)
+    return bool(same and gone and "/a" in before and "/b" in after and "/b" not in paths())
+
+
+@probe("route53-record-policies")
+def _records_of_two_routing_policies_are_not_kept_side_by_side(account: Account) -> bool:
+    made = account.client("route53").create_hosted_zone(Name="example.com", CallerReference="policies")
+    zone = made["HostedZone"]["Id"]
+
+    def stood(title: str, **own: str) -> bool:
+        common = {"HostedZoneId": zone, "Name": "a.example.com", "Type": "A", "TTL": "60"}
+        record = {**common, "ResourceRecords": ["192.0.2.1"], **own}
+        it = {"It": {"Type": "AWS::Route53::RecordSet", "Properties": record}}
+        return bool(helpers.stand(account, it, name=title)["StackStatus"] == "CREATE_COMPLETE")
+
+    first = stood("policy-1", SetIdentifier="one", Region="eu-west-1")
+    region_again = stood("policy-2", SetIdentifier="two", Region="eu-west-1")
+    other_region = stood("policy-3", SetIdentifier="three", Region="us-east-1")
+    simple = stood("policy-4")
+    other_policy = stood("policy-5", SetIdentifier="five", Failover="PRIMARY")
+    return (first, region_again, other_region, simple, other_policy) == (True, False, True, False, False)
+
+
 @probe("given-secrets")
 def _a_secret_that_somebody_stands_in_for_is_read(account: Account) -> bool:
     secret = "arn:aws:secretsmanager:eu-west-1:210987654321:secret:shop/oidc-AbCdEf"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -52,10 +53,29 @@ def _warnings(aws: Aws, root: Mapping[str, Any], changes: Iterable[Change], sets
     blind = ("NOT_CHECKED", "UNKNOWN", "UNSUPPORTED")
     if unread := [change.path for change in changes if change.drift in blind]:
         yield f"not compared with what is there, and so not set back: {', '.join(unread)}"
+    for change in exchanged_records(changes):
+        yield (
+            f"{change.path}: Route 53 keeps no two routing policies under one name, so that this is rolled back unless"
+            " the record before it was exchanged by hand: docs/regions.md"
+        )
     if reason := root.get("StatusReason"):
         yield reason
     for change_set in sets:
         yield from warnings(aws, change_set)
+
+
+def exchanged_records(changes: Iterable[Change]) -> Iterator[Change]:
+    """The new records of which the stack had one of another routing policy: their titles say which, as `alias_records`
+    makes them."""
+    titles: dict[str, dict[str, Change]] = {"Add": {}, "Remove": {}}
+    for change in changes:
+        if change.type == "AWS::Route53::RecordSet" and change.action in titles:
+            stack, _, title = change.path.rpartition("/")
+            plain = re.sub("^(Latency|Primary|Secondary)(?=AliasRecord)", "", title)
+            titles[change.action][f"{stack}/{plain}"] = change
+    for place, change in titles["Add"].items():
+        if place in titles["Remove"]:
+            yield change
 
 
 def _is_new(aws: Aws, stack_id: str) -> bool:
