@@ -49,6 +49,7 @@ COMMANDS = {
     "outputs": "status",
     "alarms": "alarms",
     "drift": "drift",
+    "cost": "cost",
     "diagnose": "diagnose",
     "image": "image",
     "rollout": "rollout",

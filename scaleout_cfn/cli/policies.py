@@ -62,8 +62,9 @@ def policies(
     """Write the least-privilege policies for the set of a config. Needs no AWS account.
 
     deployer.json is for whoever runs scaleout-cfn, with images.json for `image push` and `deploy --build`, and
-    commands.json for `exec` and `run`: whoever has that may do all that a task may. drift.json is for
-    `drift`, which reads each resource, and import.json for `import`, where the config names something to take in.
+    commands.json for `exec` and `run`: whoever has that may do all that a task may. drift.json is for `drift`, which
+    reads each resource, cost.json for `cost`, which reads the account's bill, and import.json for `import`, where the
+    config names something to take in.
     cloudformation-1.json and on are for the role that CloudFormation works with, cloudformation-trust.json is who may
     take that role on. They hold what this set needs and no more: render them again when the config gets new kinds of
     resources. `bootstrap` needs more and is run once by an administrator.
@@ -88,6 +89,7 @@ def policies(
         **grants.documents("images", rendered.images(scope)),
         **grants.documents("commands", rendered.commands(templates, scope)),
         **grants.documents("drift", rendered.drift(templates, scope)),
+        **grants.documents("cost", rendered.cost()),
         **(grants.documents("import", rendered.imports(wanted, scope)) if wanted else {}),
         **grants.documents("cloudformation", service_role.service_role(templates, scope)),
         **grants.documents("cloudformation-trust", service_role.trust(scope)),

@@ -45,6 +45,7 @@ def simulate(
     phases, with its range over the phases and over what AWS does not publish.
     """
     from scaleout_cfn.simulator.model import Delays
+    from scaleout_cfn.simulator.prices import cost
     from scaleout_cfn.simulator.report import page, plot, series_csv
     from scaleout_cfn.simulator.run import run
     from scaleout_cfn.simulator.study import study
@@ -64,7 +65,10 @@ def simulate(
         click.echo(f"{plot_file} written", err=True)
     if as_json:
         events = [event._asdict() for event in trace.events]
-        click.echo(json.dumps({**verdict.as_json(), "prices_as_of": prices.as_of, "events": events}, indent=1))
+        # Of the first alarm phase, as the events are.
+        costs = {name: float(f"{usd:.6g}") for name, usd in vars(cost(model, load, prices, trace)).items()}
+        whole = {**verdict.as_json(), "prices_as_of": prices.as_of, "costs_usd": costs, "events": events}
+        click.echo(json.dumps(whole, indent=1))
     else:
         click.echo("\n".join(heading(traffic, load)) + "\n")
         print_table(("", "mean", "over the phases", "over the bands"), table(verdict))

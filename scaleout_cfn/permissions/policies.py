@@ -15,7 +15,7 @@ from scaleout_cfn.permissions.grants import NAMES, Scope, allow, public_paramete
 from scaleout_cfn.permissions.service_role import readers
 from scaleout_cfn.rendering import Template
 
-__all__ = ["commands", "deployer", "drift", "images", "imports"]
+__all__ = ["commands", "cost", "deployer", "drift", "images", "imports"]
 
 
 def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = "") -> list[Statement]:
@@ -171,6 +171,14 @@ def _encrypt_sessions(templates: Mapping[str, Template], scope: Scope) -> list[S
     own = Condition(ForAnyValueStringLike({"kms:ResourceAliases": scope.arn("alias/{begins}*")}))
     keys = given or [scope.arn("arn:{partition}:kms:{region}:{account}:key/*")]
     return [allow("EncryptSessions", ["kms:GenerateDataKey"], keys, None if given else own)]
+
+
+def cost() -> list[Statement]:
+    """What `cost` needs besides: the bill is the whole account's, and Cost Explorer knows no resources.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscostexplorerservice.html
+    """
+    return [allow("ReadBill", ["ce:GetCostAndUsage", "ce:ListCostAllocationTags"], ["*"])]
 
 
 def drift(templates: Mapping[str, Template], scope: Scope) -> list[Statement]:

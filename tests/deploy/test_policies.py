@@ -104,6 +104,7 @@ EVERYWHERE = {
     "acm": "a certificate's ARN is random",
     "application-autoscaling": "a scalable target's ARN is random",
     "autoscaling": "its Describe actions take no resource",
+    "ce": "Cost Explorer knows no resources, and the bill is the account's",
     "cloudfront": "what is created has a random id, and the service is in no region",
     "cloudformation:BatchDescribeTypeConfigurations": "types are no resource",
     "cloudformation:DescribeStackDriftDetectionStatus": "takes the id of a detection",
@@ -157,7 +158,8 @@ def import_of(config: sc.Config) -> list[dict[str, Any]]:
 
 
 def operator_of(config: sc.Config) -> list[dict[str, Any]]:
-    """Whoever has all five: deploys, pushes images, runs commands, asks for drift and takes in what is there."""
+    """Whoever has all six: deploys, pushes images, runs commands, asks for drift, reads the bill and takes in what is
+    there."""
     running = policies.commands(sc.set_of(sc.compose(config)), PLACE)
     return [
         *deployer_of(config),
@@ -165,6 +167,7 @@ def operator_of(config: sc.Config) -> list[dict[str, Any]]:
         *plain(running),
         *drift_of(config),
         *import_of(config),
+        *plain(policies.cost()),
     ]
 
 

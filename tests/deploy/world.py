@@ -26,7 +26,7 @@ from scaleout_cfn.aws.pace import Pace
 from scaleout_cfn.composing import compose
 from scaleout_cfn.imports import Import
 from scaleout_cfn.permissions.grants import Scope, plain
-from scaleout_cfn.permissions.policies import commands, deployer, drift, images, imports
+from scaleout_cfn.permissions.policies import commands, cost, deployer, drift, images, imports
 from scaleout_cfn.rendering import set_of
 
 from .cloudformation import CloudFormation, Refused
@@ -205,7 +205,11 @@ def allowed() -> set[str]:
     scope = Scope("web", "artifacts", ACCOUNT, REGION)
     templates = set_of(compose(EVERYTHING))
     statements = [*deployer(templates, scope, "*"), *images(scope), *commands(templates, scope)]
-    statements += [*drift(templates, scope), *imports([Import("Data/Table", "AWS::DynamoDB::Table", "t", {})], scope)]
+    statements += [
+        *cost(),
+        *drift(templates, scope),
+        *imports([Import("Data/Table", "AWS::DynamoDB::Table", "t", {})], scope),
+    ]
     actions = {action for one in plain(statements) for action in one["Action"]}
     return actions | BOOTSTRAP | {"s3:PutPublicAccessBlock"}
 
