@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,7 +30,7 @@ from scaleout_cfn.deploy.publish import Bucket, Published, bucket_at, bucket_nam
 from scaleout_cfn.deploy.start import Release, Wish, desired_of
 from scaleout_cfn.errors import AGAIN, Next, RefusedError, SetError, UsageError
 from scaleout_cfn.grammars import ecr_repository, problem_of_image, problem_of_stack_name
-from scaleout_cfn.image.repository import is_short
+from scaleout_cfn.image.repository import image_of, is_short
 from scaleout_cfn.rendering import local_url, set_of, texts_of
 from scaleout_cfn.stack import Stack
 
@@ -83,8 +84,28 @@ def _arn(context: click.Context, parameter: click.Parameter, text: str) -> str:
 yes_option = click.option("--yes", is_flag=True, help="Do not ask. It is no consent to lose data: --allow-replace is.")
 
 
-def _in_order(works: list[Work], body: Callable[[Work], Outcome], given: dict[str, Any]) -> Outcome:
-    return several.in_order(agreed)(works, body, given)
+def _in_order(works: list[Work], body: Callable[..., Outcome], given: dict[str, Any]) -> Outcome:
+    images = tuple(_of_all(works, text) for text in given["images"])
+    return several.in_order(agreed)(works, partial(body, images=images), given)
+
+
+def _of_all(works: Sequence[Work], text: str) -> str:
+    """What --image asks for, where it is an image of one of their repositories: its digest, which all of them may have.
+
+    A tag is that of the first repository which has it, so that all run one and the same.
+    """
+    unit, image = _named(works[0].config, text, "--image")
+    if not image:
+        return text
+    from scaleout_cfn.cli.image import repository_in
+
+    for work in works:
+        place = repository_in(work, unit, find(work.aws, work.stack_name))
+        if place is None or not (is_short(image) or image.startswith((f"{place.uri}@", f"{place.uri}:"))):
+            continue
+        if there := image_of(work.aws, place, image.removeprefix(place.uri).lstrip(":@")):
+            return f"{unit.name}={there.digest}"
+    return text
 
 
 @click.command()

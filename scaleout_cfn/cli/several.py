@@ -18,7 +18,7 @@ __all__ = ["in_order", "in_turn"]
 def in_turn(*, reverse: bool = False, stops: bool = True) -> Several:
     """One after the other, as if each had been given alone."""
 
-    def go(works: list[Work], body: Callable[[Work], Outcome], given: dict[str, Any]) -> Outcome:
+    def go(works: list[Work], body: Callable[..., Outcome], given: dict[str, Any]) -> Outcome:
         def act(number: int) -> Outcome:
             _begin(works[number])
             return body(works[number])
@@ -32,7 +32,7 @@ def in_turn(*, reverse: bool = False, stops: bool = True) -> Several:
 def in_order(consent: Callable[[Work, bool, str], bool]) -> Several:
     """All planned, then asked once by `consent`, then one after the other."""
 
-    def go(works: list[Work], body: Callable[[Work], Outcome], given: dict[str, Any]) -> Outcome:
+    def go(works: list[Work], body: Callable[..., Outcome], given: dict[str, Any]) -> Outcome:
         def bring(number: int, confirm: Confirm) -> Outcome:
             _begin(works[number])
             return body(replace(works[number], agree=confirm))

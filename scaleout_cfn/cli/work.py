@@ -81,8 +81,9 @@ class Work:
         return Patience(None if timeout_min is None else timeout_min * 60, None if self.interactive else 120.0)
 
 
-Several: TypeAlias = Callable[[list[Work], Callable[[Work], Outcome], dict[str, Any]], Outcome]
-"""How a command goes through several environments: of their works, its body, and its own options."""
+Several: TypeAlias = Callable[[list[Work], Callable[..., Outcome], dict[str, Any]], Outcome]
+"""How a command goes through several environments: of their works, its body, which takes other options beside a work,
+and its own options."""
 
 
 def aws_command(
@@ -103,8 +104,8 @@ def aws_command(
                 check(options, **given)
             keep, verbose = bool(given.get("keep")), given.pop("verbose", False)
 
-            def act(work: Work) -> Outcome:
-                return body(work, **given)
+            def act(work: Work, **changed: Any) -> Outcome:
+                return body(work, **{**given, **changed})
 
             def go(works: list[Work]) -> Outcome:
                 assert several

@@ -176,6 +176,36 @@ def test_an_older_image_comes_back_by_digest_or_by_tag(shell: Shell, web: str) -
     assert code_of("diff", "--local", "--image", before.partition("@")[2], "--exit-code") == 0
 
 
+@pytest.fixture
+def regions(shell: Shell) -> Iterator[tuple[str, ...]]:
+    """The options of two environments, each in a region of its own."""
+    path = shell.home / "regions.toml"
+    path.write_text('[environments.eu]\nregion = "eu-west-1"\n\n[environments.us]\nregion = "us-east-1"\n')
+    yield "-c", str(path), "--env", "eu,us"
+    path.unlink()
+
+
+def ends(done: Done) -> dict[str, str]:
+    """How each environment ended."""
+    (summary,) = (line for line in done.lines if line["type"] == "environments")
+    return {row["environment"]: row["outcome"] for row in summary["environments"]}
+
+
+def test_an_image_is_built_once_and_pushed_to_each_region(shell: Shell, regions: tuple[str, ...]) -> None:
+    done = shell.run("deploy", "--local", "--yes", "--json", *regions, "--build", "app")
+    assert done.code == 0, done.out
+    assert ends(done) == {"eu": "done", "us": "done"}
+    assert (len(shell.fakes.argvs("build")), len(shell.fakes.argvs("push"))) == (1, 2)
+    uris = {name: done.lines[-1]["outputs"][f"{name}.WebRepositoryUri"] for name in ("eu", "us")}
+    listed = shell.run("image", "list", "--local", "--json", "-c", regions[1], "--env", "us").lines
+    (image,) = (line for line in listed if line["type"] == "image")
+    # By the URI of one region's repository: each has it, and each runs it already.
+    again = shell.run("deploy", "--local", "--yes", "--json", *regions, "--image", f"{uris['us']}@{image['digest']}")
+    assert ends(again) == {"eu": "no_change", "us": "no_change"}
+    by_tag = shell.run("deploy", "--local", "--yes", "--json", *regions, "--image", image["tags"][0])
+    assert ends(by_tag) == {"eu": "no_change", "us": "no_change"}
+
+
 def test_a_dockerfile_that_does_not_build_makes_no_stack(shell: Shell) -> None:
     shell.fakes.plan(fail={"build": "Error: unknown instruction: FORM"})
     done = shell.deploy("unbuilt", "--build", "app")
