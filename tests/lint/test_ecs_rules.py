@@ -8,7 +8,15 @@ import pytest
 
 from scaleout_cfn.lint import check_set
 
-from . import cases_edges, cases_listeners, cases_permissions, cases_scaling, cases_schedules, cases_tasks
+from . import (
+    cases_deliveries,
+    cases_edges,
+    cases_listeners,
+    cases_permissions,
+    cases_scaling,
+    cases_schedules,
+    cases_tasks,
+)
 from .cases import Case, Change, allowing, container
 from .sets import Set, beside, good, passed, properties
 
@@ -19,6 +27,7 @@ CASES: tuple[Case, ...] = (
     *cases_permissions.CASES,
     *cases_schedules.CASES,
     *cases_edges.CASES,
+    *cases_deliveries.CASES,
 )
 IDS = [f"{case.rule}-{case.wrong.__name__}-{number}" for number, case in enumerate(CASES)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from scaleout_cfn.lint.rules import (
     balancing,
     capacity,
+    deliveries,
     documents,
     ecs_services,
     instances,
@@ -24,6 +25,7 @@ __all__ = ["RULES", "Rule"]
 _MODULES = (
     balancing,
     capacity,
+    deliveries,
     documents,
     ecs_services,
     instances,
