@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from scaleout_cfn.lint import RULES, check_set
 
+from .cases_deliveries import moving
 from .sets import Set, beside, good, passed, properties
 from .test_ecs_rules import CASES
 
@@ -1032,6 +1033,7 @@ def test_an_attribute_that_resembles_none_is_only_a_warning() -> None:
 
 def test_percentages_of_other_deployments_are_not_judged() -> None:
     def change(templates: Set) -> None:
+        moving(templates)
         s305_hundred_hundred(templates)
         properties(templates, "service", "Service")["DeploymentConfiguration"]["Strategy"] = "BLUE_GREEN"
 
