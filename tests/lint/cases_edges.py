@@ -8,6 +8,7 @@ from typing import Any
 from scaleout_cfn.lint.rules.tables import NEWEST_TLS_POLICY
 
 from .cases import Case, Change, container, fargate, nothing, put, resources, service, tasks
+from .cases_deliveries import moving
 from .cases_listeners import (
     LISTENER,
     TARGETS,
@@ -353,7 +354,11 @@ CASES = (
             (deploying(3, 67, 134), deploying(3, 67, 133), "or MinimumHealthyPercent to 0"),
             (deploying(1, 100, None), deploying(1, 100, 199), "of 1 tasks"),
             (deploying(0, 50, 150), deploying(1, 50, 150), "of 1 tasks"),
-            (deploying(None, 100, 100, Strategy="CANARY"), deploying(None, 100, 100, Strategy="ROLLING"), ""),
+            (
+                every(moving, deploying(None, 100, 100, Strategy="CANARY")),
+                deploying(None, 100, 100, Strategy="ROLLING"),
+                "",
+            ),
             (every(deploying(None, 100, 100), controlled("CODE_DEPLOY")), controlled("ECS"), ""),
         )
     ),
