@@ -54,7 +54,7 @@ from scaleout_cfn.config.delivery import PauseStage
 from scaleout_cfn.config.delivery_conflicts import preview_conflicts
 from scaleout_cfn.config.dns_conflicts import dns_conflicts
 from scaleout_cfn.config.images import unreachable
-from scaleout_cfn.config.pulse import ReadPulse
+from scaleout_cfn.config.pulse import AddressPulse, ReadPulse
 from scaleout_cfn.config.routing import priorities, priority
 from scaleout_cfn.config.scaling import Scaling, Schedule, StepAdjustment, StepScaling
 from scaleout_cfn.config.service_conflicts import EXEC_FOLDERS
@@ -762,7 +762,10 @@ def _pulsing(unit: Unit, takes_logs: dict[str, Any], no_awsvpc: bool, endpoints:
     scaling, pulse = unit.settings.scaling, unit.settings.scaling.pulse
     if isinstance(pulse, ReadPulse):
         near = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/busybox:1"
-        pulse = replace(pulse, image_uri=near if endpoints else "public.ecr.aws/docker/library/busybox:1.37.0")
+        path = pulse.path if isinstance(pulse, AddressPulse) else "/nginx_status"
+        pulse = replace(
+            pulse, path=path, image_uri=near if endpoints else "public.ecr.aws/docker/library/busybox:1.37.0"
+        )
     reads = isinstance(pulse, ReadPulse)
     of_log = unit.settings.log_driver == "awslogs" and "log_driver" not in takes_logs
     if pulse is None or isinstance(unit.settings, WorkerService) or not (not no_awsvpc if reads else of_log):

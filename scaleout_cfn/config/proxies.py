@@ -7,9 +7,11 @@ from typing import Any
 __all__ = ["envoy", "nginx"]
 
 
-def nginx(port: int, to_port: int) -> str:
+def nginx(port: int, to_port: int, status: str) -> str:
+    """`status` is the path that says to the task's other containers how many requests there were; empty for none."""
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = "\n".join(f"  {kind}_temp_path /tmp/{kind};" for kind in kinds)
+    told = f"    location = {status} {{ stub_status; allow 127.0.0.1; deny all; }}\n" if status else ""
     return f"""worker_processes 1;
 pid /tmp/nginx.pid;
 error_log stderr warn;
@@ -24,7 +26,7 @@ http {{
   upstream service {{ server 127.0.0.1:{to_port}; keepalive 64; }}
   server {{
     listen {port} backlog=4096;
-    location / {{
+{told}    location / {{
       proxy_pass http://service;
       proxy_http_version 1.1;
       proxy_set_header Host $http_host;

@@ -37,7 +37,7 @@ READER = "pulse"
 
 
 class _Pulse(Section, frozen=True, kw_only=True):
-    target_rps: Annotated[float, tunable("The rate to keep.", unit="requests a second and task", gt=0, le=1e6)]
+    target_rps: Annotated[float, tunable("The rate to keep.", unit="requests a second and task", ge=0.01, le=1e6)]
     scale_out_cooldown_s: Annotated[
         int, tunable("How long a growth counts before the next one may add to it.", unit="seconds", ge=0, le=3600)
     ] = 0
@@ -59,14 +59,24 @@ class ReadPulse(_Pulse, frozen=True, kw_only=True):
     image_uri: Annotated[
         str, image_tunable("The sidecar's image, any that has sh, awk, date and wget.", may_be_empty=False)
     ] = "public.ecr.aws/docker/library/busybox:1.37.0"
-    port: Annotated[int, tunable("The port that it asks at 127.0.0.1; 0 for container_port.", ge=0, le=65535)] = 0
+    port: Annotated[
+        int,
+        tunable("The port that it asks at 127.0.0.1; 0 for container_port, or for nginx's in front.", ge=0, le=65535),
+    ] = 0
     path: Annotated[str, _PATH]
 
 
 class NginxPulse(ReadPulse, frozen=True, kw_only=True, tag_field="kind", tag="nginx"):
     """The count is that of nginx, by its stub_status."""
 
-    path: Annotated[str, _PATH] = "/nginx_status"
+    path: Annotated[
+        str,
+        tunable(
+            "What it asks for.",
+            pattern="^/[A-Za-z0-9._~/-]{1,255}$",
+            allowed="a path of letters, digits and . _ ~ / -, as in /nginx_status",
+        ),
+    ] = "/nginx_status"
 
 
 class AddressPulse(ReadPulse, frozen=True, kw_only=True, tag_field="kind", tag="address"):
@@ -83,9 +93,9 @@ class AddressPulse(ReadPulse, frozen=True, kw_only=True, tag_field="kind", tag="
     ] = "http_requests_total"
 
 
-def reader(pulse: ReadPulse, container_port: int) -> ContainerSidecar:
+def reader(pulse: ReadPulse, port: int) -> ContainerSidecar:
     """The sidecar that reads a count. What the metric calls the service is known at the deployment only."""
-    asks = {"ADDRESS": f"http://127.0.0.1:{pulse.port or container_port}{pulse.path}"}
+    asks = {"ADDRESS": f"http://127.0.0.1:{pulse.port or port}{pulse.path}"}
     if isinstance(pulse, AddressPulse):
         asks["COUNTER"] = pulse.counter
     return ContainerSidecar(

@@ -264,11 +264,11 @@ def pulse_steps(pulse: LogPulse | NginxPulse | AddressPulse) -> tuple[StepScalin
         StepScaling(
             name=name,
             metric="pulse",
-            threshold=pulse.target_rps * times,
+            threshold=round(pulse.target_rps * times, 6),
             period_s=10,
             adjustment_type="PercentChangeInCapacity",
             steps=tuple(
-                StepAdjustment(distance=pulse.target_rps * (rate - times), adjustment=round(100 * (end - 1)))
+                StepAdjustment(distance=round(pulse.target_rps * (rate - times), 6), adjustment=round(100 * (end - 1)))
                 for rate, end in pairwise(_STEPS)
                 if rate >= times
             ),

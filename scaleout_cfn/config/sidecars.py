@@ -159,11 +159,14 @@ _PROXY_IMAGES = {
 }
 
 
-def expanded(sidecar: AnySidecar, *, to_port: int | None, protocol: str = "http1") -> ContainerSidecar | InitSidecar:
+def expanded(
+    sidecar: AnySidecar, *, to_port: int | None, protocol: str = "http1", status: str = ""
+) -> ContainerSidecar | InitSidecar:
     """A sidecar as a plain container; of ready-made ones what they stand for.
 
-    `to_port` is the service's container_port, where it has one, and `protocol` what it speaks there. What is known at
-    the deployment only, as the name of a log group, is no part of it: see stacks.sidecars.
+    `to_port` is the service's container_port, where it has one, and `protocol` what it speaks there; `status` is where
+    an nginx in front says its count. What is known at the deployment only, as the name of a log group, is no part of
+    it: see stacks.sidecars.
     """
     if isinstance(sidecar, (ContainerSidecar, InitSidecar)):
         return sidecar
@@ -199,7 +202,7 @@ def expanded(sidecar: AnySidecar, *, to_port: int | None, protocol: str = "http1
         proxy,
         entrypoint=("/bin/sh", "-c"),
         command=(start,),
-        environment={"NGINX_CONF": nginx(sidecar.port, to_port)},
+        environment={"NGINX_CONF": nginx(sidecar.port, to_port, status)},
         tmpfs_mib={"/tmp": 16},
     )
 

@@ -31,7 +31,7 @@ from scaleout_cfn.config import (
 )
 from scaleout_cfn.config.attachments import AnyAttachment
 from scaleout_cfn.config.containers import Container, Task
-from scaleout_cfn.config.pulse import READER, ReadPulse, reader
+from scaleout_cfn.config.pulse import READER, NginxPulse, ReadPulse, reader
 from scaleout_cfn.config.sidecars import (
     AnySidecar,
     ContainerSidecar,
@@ -322,7 +322,10 @@ class Unit(Work, frozen=True):
         settings, pulse = self.settings, self.scaling.pulse
         if not isinstance(pulse, ReadPulse) or not isinstance(settings, (WebService, InternalService)):
             return settings.sidecars
-        return {**settings.sidecars, READER: reader(pulse, settings.container_port)}
+        port = settings.container_port
+        if isinstance(pulse, NginxPulse) and self.proxy and self.proxy[1].engine == "nginx":
+            port = self.proxy[1].port
+        return {**settings.sidecars, READER: reader(pulse, port)}
 
     def key_of_sidecar(self, name: str) -> str:
         return f"{self.key}.scaling.pulse" if name not in self.settings.sidecars else super().key_of_sidecar(name)
@@ -338,8 +341,10 @@ class Unit(Work, frozen=True):
         settings = self.settings
         port = settings.container_port if isinstance(settings, (WebService, InternalService)) else None
         protocol = settings.protocol if isinstance(settings, WebService) else "http1"
+        pulse = self.scaling.pulse
+        status = pulse.path if isinstance(pulse, NginxPulse) else ""
         return {
-            name: expanded(sidecar, to_port=port, protocol=protocol)
+            name: expanded(sidecar, to_port=port, protocol=protocol, status=status)
             for name, sidecar in sorted(self.sidecars.items())
             if port or not isinstance(sidecar, ProxySidecar)
         }

@@ -70,8 +70,8 @@ def test_a_step_brings_enough_tasks_for_the_rate_and_less_than_twice_as_many(
         if not breached or rate > 31 * target:
             continue
         tasks = running * (1 + breached[-1].adjustment / 100)
-        assert running * rate / target <= tasks * (1 + 1e-9)
-        assert tasks <= 2 * running * rate / target * (1 + 1e-9)
+        assert running * rate / target <= tasks * (1 + 1e-4)
+        assert tasks <= 2 * running * rate / target * (1 + 1e-4)
 
 
 def test_the_service_s_own_container_is_told_what_the_metric_calls_it() -> None:
@@ -98,6 +98,18 @@ def test_a_sidecar_that_reads_is_given_the_address_a_part_of_the_task_and_no_rig
     }
     plain, read = (properties(made(one), "web-service", "TaskRole") for one in (config(None), config(address)))
     assert plain == read
+
+
+def test_the_ready_made_nginx_in_front_is_what_is_asked_and_says_it_to_its_task_alone() -> None:
+    front = sc.ProxySidecar(port=8765)
+    there = containers(config(sc.NginxPulse(target_rps=25), sidecars={"front": front}, memory_mib=512))
+    assert variables(there["pulse"])["ADDRESS"] == "http://127.0.0.1:8765/nginx_status"
+    status = "location = /nginx_status { stub_status; allow 127.0.0.1; deny all; }"
+    assert status in variables(there["front"])["NGINX_CONF"]
+    without = containers(config(None, sidecars={"front": front}, memory_mib=512))
+    assert "stub_status" not in variables(without["front"])["NGINX_CONF"]
+    envoy = config(sc.NginxPulse(target_rps=25), sidecars={"front": sc.ProxySidecar(engine="envoy")}, memory_mib=512)
+    assert variables(containers(envoy)["pulse"])["ADDRESS"] == "http://127.0.0.1:8080/nginx_status"
 
 
 def test_under_a_pulse_that_is_read_the_containers_of_a_task_share_their_network() -> None:
