@@ -340,9 +340,7 @@ def _tunable(field: msgspec.structs.FieldInfo) -> st.SearchStrategy[Any]:
         return st.one_of(st.sampled_from([low, high]), st.integers(low, min(high, low + 100)))
     if inner is float:
         least = meta.ge if meta.ge is not None else meta.gt
-        return st.floats(least, meta.le, exclude_min=meta.gt is not None, width=32).map(
-            lambda number: round(number, 2) or 1
-        )
+        return st.floats(least, meta.le, exclude_min=meta.gt is not None).map(lambda number: round(number, 2) or 1)
     raise AssertionError(f"{field.name}: {inner} needs an entry in SAMPLES")
 
 
