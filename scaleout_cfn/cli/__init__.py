@@ -43,6 +43,7 @@ COMMANDS = {
     "apply": "deploy",
     "import": "imports",
     "upgrade": "upgrade",
+    "move": "move",
     "publish": "deploy",
     "status": "status",
     "events": "status",

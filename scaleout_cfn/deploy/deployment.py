@@ -21,6 +21,7 @@ from scaleout_cfn.deploy.changes.reading import read_plan
 from scaleout_cfn.deploy.desired import ENVIRONMENT, Desired, fingerprint_in, token
 from scaleout_cfn.deploy.live import Live, find, resources_of, tags_of, template_text
 from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell, Uploaded
+from scaleout_cfn.deploy.move import MOVES, require_moved, unmoved
 from scaleout_cfn.deploy.moves import require_first_serves
 from scaleout_cfn.deploy.outcome import code_of, interrupted, nothing_to_do, outcome_of, redacted
 from scaleout_cfn.deploy.ownership import require_ours
@@ -106,6 +107,8 @@ def _deploy(aws: Aws, identity: Identity, wish: Wish, tell: Tell, confirm: Confi
             require_ours(aws, live, phases[0].environment, adopt=wish.adopt)
         live = make_startable(aws, live, recreate=wish.recreate, tell=tell)
     _require_there(wish, live)
+    if live is not None and live.meaning.start == "update":
+        require_moved(aws, live, MOVES)
     phases = phases_of(wish, live, aws.target.role_arn)
     _tell_move(run, wish, live)
     for number, desired in enumerate(phases, 1):
@@ -212,6 +215,8 @@ def _plan(aws: Aws, identity: Identity, wish: Wish, tell: Tell, *, keep: bool) -
     live = find(aws, wish.stack_name)
     live = make_startable(aws, live, recreate=False, tell=tell)
     _require_there(wish, live)
+    if live is not None and (left := unmoved(aws, live, MOVES)):
+        tell(Note(f"{left}; `move` moves it as it is, and `deploy` asks for that first", "warning"))
     desired, *later = phases_of(wish, live, aws.target.role_arn)
     _tell_move(run, wish, live)
     if live is not None and wish.releases and later:

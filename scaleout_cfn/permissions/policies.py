@@ -15,7 +15,7 @@ from scaleout_cfn.permissions.grants import NAMES, Scope, allow, public_paramete
 from scaleout_cfn.permissions.service_role import readers
 from scaleout_cfn.rendering import Template
 
-__all__ = ["commands", "cost", "deployer", "drift", "images", "imports"]
+__all__ = ["commands", "cost", "deployer", "drift", "images", "imports", "moves"]
 
 
 def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = "") -> list[Statement]:
@@ -208,6 +208,14 @@ def imports(wanted: Sequence[Import], scope: Scope) -> list[Statement]:
     taken = {"": {"Resources": {each.path: {"Type": each.type, "Properties": {}} for each in wanted}}}
     # It takes no resource.
     return [allow("AskCloudControl", ["cloudformation:GetResource"], ["*"]), *readers(taken, scope)]
+
+
+def moves() -> list[Statement]:
+    """What `move` needs besides. Whoever has it may ask for moves between any stacks."""
+    # No page names a resource for these.
+    verbs = ("CreateStackRefactor", "DescribeStackRefactor", "ExecuteStackRefactor", "ListStackRefactorActions",
+             "ListStackRefactors")  # fmt: skip
+    return [allow("MoveResources", [f"cloudformation:{name}" for name in verbs], ["*"])]
 
 
 #: What of a service is read, as its ARN says.

@@ -99,6 +99,9 @@ class CloudFormation:
         self.gone: set[str] = set()
         self.existing: dict[tuple[str, str], dict[str, Any]] = {}
         self.taking_in = False
+        self.refactors: dict[str, dict[str, Any]] = {}
+        self.more_moves: list[dict[str, Any]] = []
+        self.move_failure = ""
         self.reverting = False
         self.executions = 0
         self.resource_s = 4.0
@@ -573,6 +576,64 @@ class CloudFormation:
         )
         raise Failed(f"The following resource(s) failed to {verb.lower()}: [{title}].")
 
+    # refactors
+
+    def CreateStackRefactor(
+        self, StackDefinitions: list[dict[str, Any]], ResourceMappings: list[dict[str, Any]], Description: str
+    ) -> dict[str, Any]:
+        arn = f"refactor-{next(self._ids)}"
+        made = {"StackRefactorId": arn, "Description": Description, "Status": "CREATE_IN_PROGRESS",
+                "ExecutionStatus": "UNAVAILABLE", "_texts": StackDefinitions, "_moves": ResourceMappings}  # fmt: skip
+        self.refactors[arn] = made
+        self._start(self._refactoring(made))
+        return {"StackRefactorId": arn}
+
+    def _refactoring(self, made: dict[str, Any]) -> Iterator[float]:
+        yield self.set_s
+        stacks = {one["StackName"]: self._there(one["StackName"]) for one in made["_texts"]}
+        for one in made["_texts"]:
+            stack, body = stacks[one["StackName"]], json.loads(one["TemplateBody"])
+            if stack.policy:
+                made |= {"Status": "CREATE_FAILED", "StatusReason": f"Stack {stack.name} has a stack policy"}
+                return
+            for part in ("Parameters", "Conditions", "Mappings"):
+                assert body.get(part) == stack.template.get(part), "a refactor changes resources alone"
+            assert body["Resources"], "there are no empty stacks"
+        made |= {"Status": "CREATE_COMPLETE", "ExecutionStatus": "AVAILABLE"}
+
+    def ListStackRefactors(self, NextToken: str = "0") -> dict[str, Any]:
+        return _page("StackRefactorSummaries", [_public(one) for one in self.refactors.values()], NextToken)
+
+    def DescribeStackRefactor(self, StackRefactorId: str) -> dict[str, Any]:
+        return _public(self.refactors[StackRefactorId])
+
+    def ListStackRefactorActions(self, StackRefactorId: str, NextToken: str = "0") -> dict[str, Any]:
+        actions = [{"Action": "MOVE", "Entity": "RESOURCE", "ResourceMapping": one}
+                   for one in self.refactors[StackRefactorId]["_moves"] + self.more_moves]  # fmt: skip
+        return _page("StackRefactorActions", actions, NextToken)
+
+    def ExecuteStackRefactor(self, StackRefactorId: str) -> dict[str, Any]:
+        made = self.refactors[StackRefactorId]
+        if made["ExecutionStatus"] != "AVAILABLE":
+            raise Refused("ValidationError", f"Stack refactor is in {made['ExecutionStatus']}")
+        self.executions += 1
+        made["ExecutionStatus"] = "EXECUTE_IN_PROGRESS"
+        self._start(self._moving(made))
+        return {}
+
+    def _moving(self, made: dict[str, Any]) -> Iterator[float]:
+        yield self.resource_s
+        if self.move_failure:
+            made |= {"ExecutionStatus": "ROLLBACK_COMPLETE", "ExecutionStatusReason": self.move_failure}
+            return
+        for one in made["_moves"]:
+            source, target = (self._there(one[side]["StackName"]) for side in ("Source", "Destination"))
+            record = source.resources.pop(one["Source"]["LogicalResourceId"])
+            target.resources[one["Destination"]["LogicalResourceId"]] = record
+        for one in made["_texts"]:
+            self._there(one["StackName"]).text = one["TemplateBody"]
+        made["ExecutionStatus"] = "EXECUTE_COMPLETE"
+
     # what a change set shows
 
     def _changes(
@@ -751,6 +812,10 @@ class CloudFormation:
             | ({"ResourceStatusReason": reason} if reason else {})
             | ({"ClientRequestToken": token} if token else {})
         )
+
+
+def _public(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if not key.startswith("_")}
 
 
 def _active(template: dict[str, Any], parameters: dict[str, str], section: str = "Resources") -> dict[str, Any]:

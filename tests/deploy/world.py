@@ -26,7 +26,7 @@ from scaleout_cfn.aws.pace import Pace
 from scaleout_cfn.composing import compose
 from scaleout_cfn.imports import Import
 from scaleout_cfn.permissions.grants import Scope, plain
-from scaleout_cfn.permissions.policies import commands, cost, deployer, drift, images, imports
+from scaleout_cfn.permissions.policies import commands, cost, deployer, drift, images, imports, moves
 from scaleout_cfn.rendering import set_of
 
 from .cloudformation import CloudFormation, Refused
@@ -207,6 +207,7 @@ def allowed() -> set[str]:
     statements = [*deployer(templates, scope, "*"), *images(scope), *commands(templates, scope)]
     statements += [
         *cost(),
+        *moves(),
         *drift(templates, scope),
         *imports([Import("Data/Table", "AWS::DynamoDB::Table", "t", {})], scope),
     ]
