@@ -609,6 +609,14 @@ def test_what_is_for_one_environment_says_so_before_anything_is_asked_of_aws(
     assert not (here / "out").exists()
 
 
+def test_a_set_of_several_that_cannot_be_rendered_is_named_and_none_is_written(run: Run, here: Path) -> None:
+    (here / "scaleout.toml").write_text(TWO.replace("300", "700"))
+    result = run("render", "--env", "prod-eu,prod-us", "-o", "out")
+    assert (result.code, result.out) == (2, "")
+    assert "error: prod-us: services.web.scaling.max_tasks: 20 tasks" in result.err
+    assert not (here / "out").exists()
+
+
 def test_what_is_wrong_with_any_of_several_environments_is_told_at_once(run: Run, here: Path) -> None:
     (here / "scaleout.toml").write_text(TWO)
     result = run("deploy", "--env", "prod-a,prod-b", "--json")

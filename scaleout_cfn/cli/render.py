@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from scaleout_cfn.cli.options import composed, config_options, environments_in, load_config, project
-from scaleout_cfn.errors import UsageError
+from scaleout_cfn.errors import ScaleoutError, UsageError
 from scaleout_cfn.files import is_ours, templates_in, write
 from scaleout_cfn.rendering import Format, Template, set_of, texts_of
 
@@ -49,13 +49,17 @@ def render(
     its name in the folder.
     """
     names = environments_in(environment)
-    if len(names) < 2:
-        several = [(folder, load_config(config_path, environment, overrides))]
-    else:
-        several = [(folder / name, load_config(config_path, name, overrides)) for name in names]
-    sets = [(place, set_of(composed(config), format=format_)) for place, config in several]
-    rendered = [(place, templates, texts_of(templates, format=format_)) for place, templates in sets]
-    differs = [_written(place, templates, texts, check=check) for place, templates, texts in rendered]
+    sets = []
+    for name in names or ("",):
+        try:
+            templates = set_of(composed(load_config(config_path, name or None, overrides)), format=format_)
+            place = folder / name if len(names) > 1 else folder
+            sets.append((place, templates, texts_of(templates, format=format_)))
+        except ScaleoutError as error:
+            if len(names) > 1:
+                error.args = (f"{name}: {error}",)
+            raise
+    differs = [_written(place, templates, texts, check=check) for place, templates, texts in sets]
     if any(differs):
         ctx.exit(3)
 

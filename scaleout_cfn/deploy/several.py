@@ -120,7 +120,7 @@ def whole(names: Sequence[str], ended: Sequence[Outcome | None]) -> Outcome:
         all_names = ",".join(names) if last.next and last.next.verb in TOGETHER else name
         return replace(last, what=what, status="", stack_id="", outputs=outputs, next=_of(all_names, last.next))
     name, worst = bad[0]
-    parts = [f"{worst.what} (of {name})"]
+    parts = [f"{name}: {worst.what}"]
     parts += [f"done: {', '.join(done)}"] if done else []
     parts += [f"not begun: {', '.join(waiting)}"] if waiting else []
     own = _of(name, worst.next)

@@ -103,7 +103,8 @@ def test_the_first_failure_stops_and_leaves_nothing_behind() -> None:
     assert (fleet.world.executions(), fleet.left_over()) == (1, [])
     outcome = whole(("eu", "us", "ap"), ended)
     assert outcome.exit_code == 4
-    assert outcome.what.endswith("(of eu); not begun: us, ap")
+    assert outcome.what.startswith("eu: web-eu: ")
+    assert outcome.what.endswith("; not begun: us, ap")
     assert outcome.next is not None
     assert outcome.next.verb == AGAIN
 
@@ -225,7 +226,7 @@ def test_a_destruction_begins_with_the_last_and_stops_at_the_first_failure() -> 
     ended = in_turn(STACKS, act, reverse=True)
     assert done == ["web-ap", "web-us"]
     assert ends(ended) == ["not begun", "failed", "destroyed"]
-    assert whole(("eu", "us", "ap"), ended).what == "web-us (of us); done: ap; not begun: eu"
+    assert whole(("eu", "us", "ap"), ended).what == "us: web-us; done: ap; not begun: eu"
 
 
 def test_what_only_looks_goes_on_after_an_error() -> None:
