@@ -152,6 +152,9 @@ def deploy(
     is always safe: it goes on with what an earlier one began, or does nothing. To go back to an older image: `image
     list`, then --image with its digest.
 
+    Where a service's deployment waits at a pause, so does this, and says how to look at the new version; `rollout
+    continue` and `rollout back` are the answers.
+
     With --revert-drift what differs from the templates is set back: the plan has what is there, what the template had,
     and what will be. Weights that ECS has moved are never set back, and what else is expected to differ is told.
 

@@ -71,3 +71,19 @@ def test_what_it_waits_for_and_both_answers_are_shown_whatever_the_width(columns
     assert "  waits for an answer, until " in shown and "then it goes back" in shown
     assert "  a request with port 8443 and the header x-test: green gets the new version" in shown
     assert "    scaleout-cfn rollout continue --service web, or scaleout-cfn rollout back --service web" in shown
+
+
+def test_status_shows_stage_share_and_both_answers() -> None:
+    shown, exit_code = on_a_terminal("status")
+    assert exit_code == 0
+    assert "web  ECS IN_PROGRESS  POST_TEST_TRAFFIC_SHIFT  0 % of traffic on the new version  waits for an" in shown
+    assert "web  waits for an answer, until " in shown
+    assert "    scaleout-cfn rollout continue --service web, or scaleout-cfn rollout back --service web" in shown
+
+
+@pytest.mark.parametrize("option", ["--yes", "--adopt"])
+def test_consent_to_what_changes_nothing_is_refused(option: str) -> None:
+    for what in ([], ["history"]):
+        shown, exit_code = on_a_terminal("rollout", *what, option)
+        assert exit_code == 2
+        assert f"{option}: goes with `rollout continue` and `rollout back`" in shown
