@@ -8,7 +8,7 @@ import click
 
 from scaleout_cfn.cli.deploy import allow_option, consent, image_option, images_of, wish_of, yes_option
 from scaleout_cfn.cli.options import bucket_option, composed
-from scaleout_cfn.cli.work import Work, adopt_option, aws_command, timeout_option, verbose_option
+from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option, verbose_option
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.changes.imports import look
 from scaleout_cfn.deploy.live import find
@@ -17,8 +17,15 @@ from scaleout_cfn.errors import Next, UsageError
 from scaleout_cfn.imports import importable, imported
 
 
+def _check(options: Options, **others: object) -> None:
+    if options.local:
+        raise click.UsageError(
+            "--local: the emulator takes nothing in; `render` and `lint` say what cannot be taken in"
+        )
+
+
 @click.command("import")
-@aws_command()
+@aws_command(check=_check)
 @image_option
 @bucket_option
 @yes_option
@@ -53,8 +60,6 @@ def import_(
     and all changes, asks, executes and follows. What is taken in stays as it is; `deploy --revert-drift` brings it to
     its template. It is kept when it leaves the set, and when the set is deleted. The same command again is safe.
     """
-    if work.local:
-        raise UsageError("--local: the emulator takes in nothing that is there; `lint` and `render` know imports")
     stack = composed(work.config)
     wanted = imported(stack, work.config.imports)
     if not wanted:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from scaleout_cfn.cli.deploy import yes_option
-from scaleout_cfn.cli.work import Work, adopt_option, aws_command, timeout_option
+from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option
 from scaleout_cfn.deploy import move as steps
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.deploy.move import Move
 from scaleout_cfn.deploy.outcome import code_of
-from scaleout_cfn.errors import AGAIN, Next, RefusedError, UsageError
+from scaleout_cfn.errors import AGAIN, Next, RefusedError
 
 
 def _moves(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> tuple[Move, ...]:
@@ -23,9 +23,14 @@ def _moves(context: click.Context, parameter: click.Parameter, texts: tuple[str,
     return tuple(moves)
 
 
+def _check(options: Options, **others: object) -> None:
+    if options.local:
+        raise click.UsageError("--local: the emulator knows no stack refactor")
+
+
 @click.command()
 @click.argument("moves", nargs=-1, metavar="[FROM=TO]...", callback=_moves)
-@aws_command()
+@aws_command(check=_check)
 @yes_option
 @adopt_option
 @timeout_option
@@ -42,8 +47,6 @@ def move(work: Work, moves: tuple[Move, ...], yes: bool, adopt: bool, timeout_mi
     CloudFormation moves nothing out of or into a stack with a stack policy, as `deploy` sets it for what holds data.
     The same command again goes on with what an earlier one began.
     """
-    if work.local:
-        raise UsageError("--local: the emulator knows no stack refactor")
 
     def ask(question: str) -> bool:
         if yes:

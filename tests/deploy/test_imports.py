@@ -99,6 +99,13 @@ def test_how_it_differs_is_told_before_anything_is_asked() -> None:
     }  # fmt: skip
 
 
+def test_a_long_value_is_cut_on_its_line_and_whole_for_programs() -> None:
+    deployer = before_the_set()
+    _, (fact,) = told(deployer, wanted(Policy="a\n" * 100))
+    assert isinstance(fact, Fact) and max(map(len, fact.lines)) < 120 and "\n" not in "".join(fact.lines)
+    assert fact.data["differences"][0]["template"] == "a\n" * 100
+
+
 def test_what_is_of_the_set_already_is_not_asked_for_again() -> None:
     deployer = before_the_set()
     deployer.deploy(ORDERS, imports=IMPORTS)

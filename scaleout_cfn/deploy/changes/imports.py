@@ -10,7 +10,7 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.live import Live, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Tell
-from scaleout_cfn.errors import AccessError, ApiError, Next, RefusedError, UsageError
+from scaleout_cfn.errors import AGAIN, AccessError, ApiError, Next, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from scaleout_cfn.imports import Import
@@ -19,6 +19,10 @@ __all__ = ["look", "require_imports"]
 
 #: Its identifier has four parts, of which a plain record lacks one: no page says how Cloud Control is asked for it.
 UNREAD = {"AWS::Route53::RecordSet"}
+
+
+#: Of a value on a line; --json has all of it.
+LONGEST = 60
 
 
 def look(aws: Aws, live: Live | None, wanted: Sequence[Import], tell: Tell) -> tuple[Import, ...]:
@@ -45,7 +49,7 @@ def look(aws: Aws, live: Live | None, wanted: Sequence[Import], tell: Tell) -> t
             raise UsageError(
                 f"imports.{each.path}: there is no {each.what} in {aws.region}; correct the name, or leave the line out"
                 " and `deploy` makes one",
-                next=Next(words="then the same command again"),
+                next=Next(AGAIN),
             ) from None
         else:
             tell(_fact(each, json.loads(answer["ResourceDescription"]["Properties"])))
@@ -57,7 +61,7 @@ def _fact(each: Import, properties: Mapping[str, Any]) -> Fact:
     lines = [
         f"{each.path}  {each.what}  " + (f"{len(differences)} differ" if differences else "as its template has it")
     ]
-    lines += [f"  {name}  live {live or '(none)'}, template {template}" for name, live, template in differences]
+    lines += [f"  {name}  live {_short(live) or '(none)'}, template {_short(text)}" for name, live, text in differences]
     found = [{"property": name, "live": live, "template": template} for name, live, template in differences]
     data = {"path": each.path, "resource_type": each.type, "name": each.name, "differences": found}
     return Fact("import", tuple(lines), data, "warning" if differences else "info")
@@ -71,6 +75,11 @@ def _differences(template: Mapping[str, Any], live: Mapping[str, Any], place: st
             yield from _differences(value, there, f"{place}{key}.")
         elif _plain(value) != _plain(there):
             yield f"{place}{key}", _plain(there), _plain(value)
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= LONGEST else f"{flat[: LONGEST - 1]}…"
 
 
 def _plain(value: object) -> str:
