@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.deployment import Confirm
-from scaleout_cfn.deploy.messages import Fact, Outcome
+from scaleout_cfn.deploy.messages import Exit, Fact, Outcome
 from scaleout_cfn.deploy.outcome import interrupted, outcome_of_error
 from scaleout_cfn.errors import AGAIN, Next, ScaleoutError
 
@@ -15,6 +16,14 @@ __all__ = ["TOGETHER", "in_order", "in_turn", "summary", "whole"]
 
 #: The verbs that go through several environments.
 TOGETHER = ("deploy", "destroy", "diff", "image push", "status")
+#: What is said of all that ended well, by how the one ended that did most.
+WORDS: Mapping[Exit, str] = MappingProxyType(
+    {
+        "no_change": "nothing to do",
+        "planned": "changes present; nothing was changed",
+        "changes": "changes present; nothing was changed",
+    }
+)
 
 
 def in_order(
@@ -116,7 +125,7 @@ def whole(names: Sequence[str], ended: Sequence[Outcome | None]) -> Outcome:
     outputs = {f"{name}.{key}": value for name, outcome in begun for key, value in outcome.outputs.items()}
     if not bad:
         name, last = max(begun, key=lambda entry: (entry[1].exit_code, entry[1].end != "no_change"))
-        what = f"{', '.join(names)}: {'nothing to do' if last.end == 'no_change' else 'all done'}"
+        what = f"{', '.join(names)}: {WORDS.get(last.end, 'all done')}"
         all_names = ",".join(names) if last.next and last.next.verb in TOGETHER else name
         return replace(last, what=what, status="", stack_id="", outputs=outputs, next=_of(all_names, last.next))
     name, worst = bad[0]

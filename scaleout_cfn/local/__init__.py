@@ -90,8 +90,8 @@ class Emulator:
         """Make what a set takes as given, where it is not there: hosted zones, id -> name, VPCs, id -> ids of its
         subnets, and secrets that CloudFormation reads, by ARN. Raises `EmulatorError` when the emulator does not
         answer."""
-        vpc_ids = {vpc: list(subnets) for vpc, subnets in vpcs.items()}
-        given = {"hosted_zones": dict(hosted_zones), "vpcs": vpc_ids, "secrets": list(secrets), "region": self.region}
+        given: dict[str, Any] = {"hosted_zones": dict(hosted_zones), "vpcs": dict(vpcs), "secrets": list(secrets)}
+        given["region"] = self.region
         try:
             _request(self.endpoint_url, "POST", "/_scaleout/stand-ins", given)
         except (OSError, http.client.HTTPException, ValueError) as error:

@@ -247,3 +247,18 @@ def test_the_summary_has_a_row_for_each_environment() -> None:
         "prod-us  rolled back    web-us: update failed",
         "ap       not begun",
     )
+
+
+@pytest.mark.parametrize(
+    ("ends_in", "what", "code"),
+    [
+        (("no_change", "no_change"), "nothing to do", 0),
+        (("no_change", "planned"), "changes present; nothing was changed", 0),
+        (("changes", "no_change"), "changes present; nothing was changed", 3),
+        (("no_change", "done"), "all done", 0),
+    ],
+)
+def test_all_that_ended_well_are_told_as_the_one_that_did_most(ends_in: Any, what: str, code: int) -> None:
+    outcome = whole(("eu", "us"), [Outcome(end, end, next=Next("deploy")) for end in ends_in])
+    assert (outcome.what, outcome.exit_code) == (f"eu, us: {what}", code)
+    assert outcome.next == Next("deploy", ("--env", "eu,us"))
