@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, Literal, TypeAlias
 
-__all__ = ["Recreation", "has_attribute", "is_identity", "is_known", "is_tag", "recreation"]
+__all__ = ["Recreation", "has_attribute", "is_identity", "is_known", "is_made", "is_tag", "recreation"]
 
 Recreation: TypeAlias = Literal["Always", "Conditionally", "Never"]
 """The words of RequiresRecreation in API_ResourceTargetDefinition."""
@@ -71,6 +71,14 @@ def is_identity(kind: str, attribute: str) -> bool:
             break
     own = noun in ("", kind.rpartition("::")[2]) and noun != attribute
     return own and f"/properties/{attribute}" in (schema.get("readOnlyProperties") or ())
+
+
+def is_made(kind: str, attribute: str) -> bool:
+    """Whether an attribute of a resource is one that AWS makes for it alone: another resource has another."""
+    schema = _schema(kind) or {}
+    pointer = f"/properties/{attribute}"
+    own = schema.get("primaryIdentifier") == [pointer] or attribute in ("Arn", "ARN", f"{kind.rpartition('::')[2]}Arn")
+    return own and pointer in (schema.get("readOnlyProperties") or ())
 
 
 def _steps(pointer: str) -> list[str]:

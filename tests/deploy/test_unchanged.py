@@ -212,7 +212,6 @@ def test_a_value_that_may_be_another_is_never_called_unchanged(name: str) -> Non
 @pytest.mark.parametrize(
     "vpc",
     [
-        Change("Network/Vpc", VPC, "Modify", "certain", properties=(Property("CidrBlock", "a", "b", "certain"),)),
         Change("Network/Vpc", VPC, "Modify", "possible", properties=(Property("CidrBlock", "a", UNKNOWN, "possible"),)),
         Change("Network/Vpc", VPC, "Add"),
         Change("Network/Vpc", VPC, "Remove"),
@@ -222,6 +221,35 @@ def test_a_value_that_may_be_another_is_never_called_unchanged(name: str) -> Non
 def test_what_hangs_on_what_may_be_another_is_not_ruled_out(vpc: Change) -> None:
     given = {"network": (network(), network(resources={"Vpc": OTHER}))} if vpc.replacement == "possible" else {}
     assert settled(row(), vpc, **given).replacement == "possible"
+
+
+ANEW = Change("Network/Vpc", VPC, "Modify", "certain", properties=(Property("CidrBlock", "a", "b", "certain"),))
+
+
+def test_what_takes_the_id_of_what_surely_is_replaced_is_surely_replaced_and_so_is_what_takes_its_own() -> None:
+    found = settled(row(), ANEW)
+    assert (found.replacement, found.properties[0].forces_replacement) == ("certain", "certain")
+    changed = network(resources={"Vpc": resource(VPC, CidrBlock="10.1.0.0/16")})
+    assert settled(row(), ANEW, network=(network(), changed)).replacement == "certain"
+    further = Change("Web/Rule", "AWS::EC2::SecurityGroupIngress", "Modify", "possible", properties=(open_("GroupId"),))
+    rule = {"Rule": resource("AWS::EC2::SecurityGroupIngress", GroupId={"Ref": "It"}, IpProtocol="tcp")}
+    assert settled(further, row(), ANEW, web=web(resources=rule)).replacement == "certain"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "change"),
+    [
+        ({"network": network({"Fn::Sub": "${Vpc}"})}, row()),
+        ({"network": network({"Fn::GetAtt": ["Vpc", "CidrBlock"]})}, row()),
+        ({"web": web({"Fn::If": ["Is", {"Ref": "VpcId"}, "vpc-1"]}, Conditions={"Is": True})}, row()),
+        ({"web": (web("vpc-1"), web())}, row()),
+        ({"web": web(name="GroupDescription")}, row()),
+        ({"web": web(name="SecurityGroupIngress")}, row(open_("SecurityGroupIngress"))),
+        ({"web": web(parameters={"VpcId": {"Type": "AWS::SSM::Parameter::Value<String>"}})}, row()),
+    ],
+)
+def test_what_takes_more_or_less_than_that_id_may_be_replaced_and_no_more_is_said(pairs: Any, change: Change) -> None:
+    assert settled(change, ANEW, **pairs).replacement == "possible"
 
 
 def test_a_nested_stack_that_comes_or_goes_says_nothing_of_its_outputs() -> None:

@@ -371,7 +371,8 @@ def wrong_calm(seed: int) -> list[str]:
         if told.action != "Modify" or told.nested or before is None:
             continue
         names = [entry.name.partition(".")[0] for entry in told.properties if entry.unchanged]
-        if said.replacement != told.replacement and before["PhysicalResourceId"] != after.get("PhysicalResourceId"):
+        replaced = before["PhysicalResourceId"] != after.get("PhysicalResourceId")
+        if told.replacement == "none" != said.replacement and replaced:
             found.append(f"{seed}: {told.path} was replaced")
         if told.unchanged and before != after:
             found.append(f"{seed}: {told.path} was changed")
@@ -380,7 +381,24 @@ def wrong_calm(seed: int) -> list[str]:
     return found
 
 
+def raised(seed: int) -> list[tuple[str, bool]]:
+    """What the plan of a drawn change says is replaced where AWS could not tell, and whether it was."""
+    case = executed(seed)
+    pairs = zip(case.changes, with_unchanged(case.changes, case.pairs.get), strict=True)
+    return [
+        (
+            f"{seed}: {told.path}",
+            case.before[told.path]["PhysicalResourceId"] != case.after.get(told.path, {}).get("PhysicalResourceId"),
+        )
+        for said, told in pairs
+        if said.replacement == "possible" and told.replacement == "certain" and told.path in case.before
+    ]
+
+
 if __name__ == "__main__":
     number = int(sys.argv[1])
     wrong = [words for seed in range(number) for words in wrong_calm(seed)]
+    told = [one for seed in range(number) for one in raised(seed)]
+    wrong += [f"{words} was not replaced" for words, was in told if not was]
+    print(f"{len(told)} said to be replaced where AWS could not tell")
     print(f"{len(wrong)} wrong of {number} changes", *wrong, sep="\n")

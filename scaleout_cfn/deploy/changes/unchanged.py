@@ -3,7 +3,8 @@
 CloudFormation calls whatever names an output of a nested stack that changes a possible replacement, for it does not
 look what the output is: https://github.com/aws-cloudformation/cloudformation-coverage-roadmap/issues/759. Both
 templates say it: what is the same expression of the same values before and after stays what it is. A value may change
-unless that is proved, and only what AWS itself does not know is judged here.
+unless that is proved, and only what AWS itself does not know is judged here. Where the value that forces a replacement
+is the id of what surely is made anew, the replacement is as sure.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ from typing import Any, TypeAlias
 from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.changes.plan import UNKNOWN, Change, Property
 from scaleout_cfn.deploy.changes.terms import Scope, Term, Terms
-from scaleout_cfn.templates.schemas import is_identity, recreation
+from scaleout_cfn.templates.schemas import is_identity, is_known, is_made, recreation
 
 __all__ = ["Comparison", "Pair", "Read", "with_unchanged"]
+
+
+#: Parameters and outputs that an id is followed through: far beyond real sets.
+FARTHEST = 40
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ Read: TypeAlias = Callable[[str], Pair | None]
 
 
 def with_unchanged(changes: Iterable[Change], read: Read) -> tuple[Change, ...]:
-    """The same changes, where what cannot change says so, and replaces nothing."""
+    """The same changes, where what cannot change says so, and replaces nothing; what surely is replaced says that."""
     return tuple(Comparison(changes, read).settled())
 
 
@@ -46,13 +51,77 @@ class Comparison:
         self.read = read
         self.terms = Terms()
         self._at_work: set[str] = set()
+        self._raising: set[str] = set()
         self._scopes: dict[str, tuple[Scope, Scope] | None] = {}
         self._differing: dict[str, frozenset[str] | None] = {}
         self._values: dict[str, dict[str, Term]] = {}
 
     def settled(self) -> Iterator[Change]:
         for path in self.changes:
-            yield self.settle(path)
+            self.settle(path)
+        for path in self.changes:
+            yield self._raised(path)
+
+    def _raised(self, path: str, steps: int = FARTHEST) -> Change:
+        """A change that has been settled, with a replacement that is sure for what it hangs on told as that."""
+        change = self.changes[path]
+        if change.replacement != "possible" or change.action != "Modify" or path in self._raising or not steps:
+            return change
+        self._raising.add(path)
+        properties = tuple(
+            replace(entry, forces_replacement="certain") if self._comes_anew(change, entry, steps) else entry
+            for entry in change.properties
+        )
+        if properties != change.properties:
+            self.changes[path] = replace(change, properties=properties, replacement="certain")
+        return self.changes[path]
+
+    def _comes_anew(self, change: Change, entry: Property, steps: int) -> bool:
+        """Whether a property forces a replacement, and its value is the id of what surely is made anew."""
+        forces = entry.forces_replacement == "possible" and _is_open(entry) and not entry.unchanged
+        if not forces or recreation(change.type, [entry.name]) != "Always":
+            return False
+        stack, title = _stack_of(change.path), _title_of(change.path)
+        origins = set()
+        for side, scope in enumerate(self._both(stack) or ()):
+            properties = scope.resources.get(title, {}).get("Properties")
+            value = properties.get(entry.name) if isinstance(properties, dict) else None
+            origins.add(self._origin(stack, side, value))
+        (origin, *others) = origins or {""}
+        if others or not origin or origin not in self.changes:
+            return False
+        other = self._raised(origin, steps - 1)
+        return other.action == "Modify" and other.replacement == "certain" and is_known(other.type)
+
+    def _origin(self, stack: str, side: int, value: Any, steps: int = FARTHEST) -> str:
+        """The path of the resource whose id a value is, through parameters and outputs; empty for any other value."""
+        both = self._both(stack)
+        if both is None or not isinstance(value, dict) or len(value) != 1 or not steps:
+            return ""
+        scope, ((function, argument),) = both[side], value.items()
+        if function == "Ref" and isinstance(argument, str):
+            if argument in scope.resources:
+                nested = scope.resources[argument]["Type"] == NESTED
+                return "" if nested else f"{stack}/{argument}".lstrip("/")
+            looked_up = str(scope.parameters.get(argument, {}).get("Type", "")).startswith("AWS::SSM")
+            above = self._both(_stack_of(stack)) if stack and argument in scope.parameters and not looked_up else None
+            properties = above[side].resources.get(_title_of(stack), {}).get("Properties") if above else None
+            passed = properties.get("Parameters") if isinstance(properties, dict) else None
+            if not isinstance(passed, dict):
+                return ""
+            return self._origin(_stack_of(stack), side, passed.get(argument), steps - 1)
+        title, _, name = ".".join(map(str, argument if isinstance(argument, list) else [argument])).partition(".")
+        resource = scope.resources.get(title) if function == "Fn::GetAtt" else None
+        path = f"{stack}/{title}".lstrip("/")
+        if resource is None:
+            return ""
+        if resource["Type"] != NESTED:
+            return path if is_made(resource["Type"], name) else ""
+        below = self._both(path) if path in self.changes else None
+        output = below[side].outputs.get(name.removeprefix("Outputs.")) if below else None
+        if output is None or "Condition" in output:
+            return ""
+        return self._origin(path, side, output.get("Value"), steps - 1)
 
     def settle(self, path: str) -> Change:
         """A change, with what cannot be one told. Once only, for others hang on it."""
