@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
@@ -221,6 +223,26 @@ def test_what_a_set_takes_as_given_is_made_once_and_stays(emulator: Emulator) ->
     assert len({subnet["AvailabilityZone"] for subnet in subnets}) == 2
     groups = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": ["vpc-0a"]}])["SecurityGroups"]
     assert [group["GroupName"] for group in groups] == ["default"]
+
+
+def test_what_is_taken_as_given_in_a_region_is_there_and_stacks_of_all_regions_are_counted() -> None:
+    with running() as emulator:
+        abroad = replace(emulator, region="eu-west-1")
+        abroad.stand_in(vpcs={"vpc-0b": ["subnet-0c", "subnet-0d"]})
+        keys = {"aws_access_key_id": emulator.account_id, "aws_secret_access_key": "local"}
+
+        def client(service: str, region: str) -> Any:
+            return boto3.client(service, endpoint_url=emulator.endpoint_url, region_name=region, **keys)
+
+        found = client("ec2", "eu-west-1").describe_subnets(SubnetIds=["subnet-0c"])["Subnets"]
+        assert found[0]["AvailabilityZone"] == "eu-west-1a"
+        assert not [vpc for vpc in client("ec2", emulator.region).describe_vpcs()["Vpcs"] if vpc["VpcId"] == "vpc-0b"]
+        body = '{"Resources": {"It": {"Type": "AWS::SNS::Topic"}}}'
+        for region in ("eu-west-1", "us-east-1"):
+            client("cloudformation", region).create_stack(StackName="one", TemplateBody=body)
+        assert emulator.stacks() == 2
+        client("cloudformation", "us-east-1").delete_stack(StackName="one")
+        assert eventually(lambda: emulator.stacks() == 1)
 
 
 def test_what_is_no_list_of_stand_ins_is_refused_and_the_emulator_lives_on(emulator: Emulator) -> None:
