@@ -221,7 +221,7 @@ TEST = Annotated[GreenPort | GreenHeader | None, tunable("How the new version is
 
 
 class WebRolling(Rolling, frozen=True, kw_only=True, tag_field="strategy", tag="rolling"):
-    """New tasks take the place of old ones, a few at a time."""
+    """New tasks take the place of old ones behind the load balancer, a few at a time."""
 
     alarms: ALARMS = True
     health_check_grace_s: GRACE = 60
@@ -235,7 +235,7 @@ class WebRolling(Rolling, frozen=True, kw_only=True, tag_field="strategy", tag="
 
 
 class WebBlueGreen(BlueGreen, frozen=True, kw_only=True, tag_field="strategy", tag="blue-green"):
-    """All requests move to the new version at once."""
+    """All requests of the load balancer move to the new version at once."""
 
     alarms: ALARMS = True
     health_check_grace_s: GRACE = 60
@@ -243,7 +243,7 @@ class WebBlueGreen(BlueGreen, frozen=True, kw_only=True, tag_field="strategy", t
 
 
 class WebLinear(Linear, frozen=True, kw_only=True, tag_field="strategy", tag="linear"):
-    """Requests move to the new version in equal steps."""
+    """Requests of the load balancer move to the new version in equal steps."""
 
     alarms: ALARMS = True
     health_check_grace_s: GRACE = 60
@@ -251,7 +251,7 @@ class WebLinear(Linear, frozen=True, kw_only=True, tag_field="strategy", tag="li
 
 
 class WebCanary(Canary, frozen=True, kw_only=True, tag_field="strategy", tag="canary"):
-    """A few requests move to the new version first, and the others after a while."""
+    """A few requests of the load balancer move to the new version first, and the others after a while."""
 
     alarms: ALARMS = True
     health_check_grace_s: GRACE = 60
