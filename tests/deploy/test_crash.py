@@ -14,6 +14,7 @@ import pytest
 from scaleout_cfn.deploy.messages import Outcome
 
 from .helpers import Deployer, Small, running
+from .test_diverted import running as led_back
 from .world import Killed
 
 
@@ -52,6 +53,10 @@ def crowded() -> Deployer:
 
 def replaced(deployer: Deployer) -> Outcome:
     return deployer.deploy(Small(key="pk", word="two"), allowed=("Data/Table",))
+
+
+def rerouted(deployer: Deployer) -> int:
+    return deployer.deploy(Small(rule="/b"), image="web:1").exit_code
 
 
 def broken() -> Deployer:
@@ -100,6 +105,7 @@ SCENARIOS = {
     "what was there is taken in": Scenario(before_the_set, taken_in, 0, 2),
     "recreation": Scenario(broken, lambda one: one.deploy(recreate=True).exit_code, 0, 1),
     "replacement with consent": Scenario(running, lambda one: replaced(one).exit_code, 0, 1),
+    "a rule whose weights are looked at": Scenario(lambda: led_back(2), rerouted, 0, 1),
     "failing replacement": Scenario(half_way, lambda one: replaced(one).exit_code, 4, 1, fails=True),
     "failing update": Scenario(failing, lambda one: one.deploy(image="web:2").exit_code, 4, 1, fails=True),
 }
