@@ -14,6 +14,7 @@ from strategies import configs
 import scaleout_cfn as sc
 from scaleout_cfn import capacity
 from scaleout_cfn.config.conflicts import conflicts
+from scaleout_cfn.config.night import schedules_of
 from scaleout_cfn.config.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking, pulse_steps
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.simulator.model import Fargate, StandingBy
@@ -68,7 +69,8 @@ def test_the_policies_of_a_config_come_back_from_its_templates(config: sc.Config
         model = model_of(templates, service=unit.name)
         assert model.service == unit.name
         assert any("only forecasts" in note for note in model.notes) == (predictive is not None)
-        assert model.scaling == _as_read(unit.settings.scaling)
+        schedules = tuple(schedules_of(config, unit.settings.scaling))
+        assert model.scaling == _as_read(msgspec.structs.replace(unit.settings.scaling, schedules=schedules))
         assert model.task_cpu_units == unit.settings.cpu_units
         if isinstance(unit.pool, sc.Ec2Capacity):
             nodes = model.nodes
