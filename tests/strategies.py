@@ -549,7 +549,8 @@ def _tested(config: Config) -> Config:
             settings = replace(settings, deployment=replace(settings.deployment, test=port))
         services[unit.name] = settings
         tried = replace(config, services=services)
-        if list(preview_conflicts(tried, priorities(tried))):
+        # Of one that is not looked at yet there may be some, too.
+        if test is not None and list(preview_conflicts(tried, priorities(tried))):
             services[unit.name] = replace(settings, deployment=replace(settings.deployment, test=None))
     return replace(config, services=services)
 
