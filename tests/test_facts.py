@@ -18,6 +18,7 @@ import scaleout_cfn
 WORKING = {
     "deploy.deployment": {"Run"},
     "simulator.decide": {"_Stepper", "_Tracker"},
+    "simulator.series": {"_Left"},
     "simulator.run": {"Trace", "_Cohort", "_Metrics"},
     # Compared by identity, and so never by what is in them.
     "templates.conditions": {"Every", "Not"},

@@ -337,13 +337,13 @@ _NO_METRICS = (
 )
 
 
-class _Result(Struct):
+class _Result(Struct, frozen=True):
     Label: str = ""
     Timestamps: list[Any] = []
     Values: list[Any] = []
 
 
-class _MetricData(Struct):
+class _MetricData(Struct, frozen=True):
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricData.html"""
 
     MetricDataResults: list[_Result]
@@ -356,7 +356,7 @@ class _MetricData(Struct):
         return zip(self.MetricDataResults[0].Timestamps, self.MetricDataResults[0].Values, strict=False)
 
 
-class _Statistics(Struct):
+class _Statistics(Struct, frozen=True):
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_GetMetricStatistics.html"""
 
     Datapoints: list[dict[str, Any]]
@@ -369,19 +369,19 @@ class _Statistics(Struct):
             yield point.get("Timestamp"), point["Sum"]
 
 
-class _Samples(Struct):
+class _Samples(Struct, frozen=True):
     """One series of a matrix: https://prometheus.io/docs/prometheus/latest/querying/api/#range-vectors"""
 
     values: list[tuple[Any, Any]]
     metric: dict[str, str] = {}
 
 
-class _Data(Struct):
+class _Data(Struct, frozen=True):
     resultType: str
     result: list[Any]
 
 
-class _Range(Struct):
+class _Range(Struct, frozen=True):
     """https://prometheus.io/docs/prometheus/latest/querying/api/#range-queries"""
 
     data: _Data
