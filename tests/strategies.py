@@ -763,7 +763,7 @@ def _pulsing(unit: Unit, takes_logs: dict[str, Any], no_awsvpc: bool, endpoints:
         near = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/busybox:1"
         path = pulse.path if isinstance(pulse, AddressPulse) else "/nginx_status"
         pulse = replace(
-            pulse, path=path, image_uri=near if endpoints else "public.ecr.aws/docker/library/busybox:1.37.0"
+            pulse, path=path, image_uri=near if endpoints else "public.ecr.aws/docker/library/busybox:1.37.0-musl"
         )
     reads = isinstance(pulse, ReadPulse)
     of_log = unit.settings.log_driver == "awslogs" and "log_driver" not in takes_logs

@@ -56,9 +56,10 @@ _PATH = tunable("What it asks for.", pattern=r"^/[!-~]{0,1023}$", problem_of=pro
 class ReadPulse(_Pulse, frozen=True, kw_only=True):
     """A sidecar asks the service for its count, and prints the lines to a log of its own."""
 
+    # With musl: a static glibc fails at the look-up of an address, as Debian's static busybox was seen to.
     image_uri: Annotated[
         str, image_tunable("The sidecar's image, any that has sh, awk, date and wget.", may_be_empty=False)
-    ] = "public.ecr.aws/docker/library/busybox:1.37.0"
+    ] = "public.ecr.aws/docker/library/busybox:1.37.0-musl"
     port: Annotated[
         int,
         tunable("The port that it asks at 127.0.0.1; 0 for container_port, or for nginx's in front.", ge=0, le=65535),
