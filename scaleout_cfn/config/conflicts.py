@@ -291,9 +291,19 @@ def _routes(config: Config) -> Iterator[Conflict]:
     web = [unit for unit in units(config) if isinstance(unit.settings, WebService)]
     balancer = config.load_balancer
     made = priorities(config)
-    for unit in web:
-        assert isinstance(unit.settings, WebService)
-        route, key = unit.settings.route, f"{unit.key}.route"
+    routes = [(f"{unit.key}.route", unit.settings.route) for unit in web if isinstance(unit.settings, WebService)]
+    certified = {host for _, route in routes if route.certificate_arn or route.hosted_zone_id for host in route.hosts}
+    listener = balancer.listener if isinstance(balancer, NewLoadBalancer) else None
+    recorded = {listener.domain_name: "load_balancer.listener"} if isinstance(listener, Domain) else {}
+    for key, route in routes:
+        for host in route.hosts if route.hosted_zone_id else ():
+            if host in recorded:
+                yield Conflict(
+                    f"{key}.hosted_zone_id",
+                    f"would make a second record of {host}, which {recorded[host]} makes already with a certificate;"
+                    " leave it out here",
+                )
+            recorded.setdefault(host, key)
         if len(values_of_rule(route)) > VALUES_PER_RULE:
             yield Conflict(
                 key,
@@ -316,7 +326,7 @@ def _routes(config: Config) -> Iterator[Conflict]:
                 yield Conflict(f"{key}.priority", "1 is the maintenance page's; take another")
             uncertified = not (route.certificate_arn or route.hosted_zone_id)
             if isinstance(balancer.listener, Domain) and uncertified:
-                foreign = [host for host in route.hosts if host != balancer.listener.domain_name]
+                foreign = [host for host in route.hosts if host not in {balancer.listener.domain_name, *certified}]
                 if foreign:
                     yield Conflict(
                         f"{key}.hosts",
