@@ -300,7 +300,6 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
     "function_arn": st.sampled_from(
         [f"arn:aws:lambda:eu-central-1:123456789012:function:check{suffix}" for suffix in ("", ":live")]
     ),
-    "canary_percent": st.sampled_from([0.1, 5, 12.5, 100]),
     "details": st.sampled_from([{}, {"of": "web", "mode": "strict"}]),
     "source_cidrs": st.just(("192.0.2.0/24",)),
     "header": st.sampled_from(["X-Green", "x-preview"]),
@@ -522,9 +521,6 @@ def _brought(deployment: Any) -> Any:
         if early is not None and early.healthy_percent < deployment.minimum_healthy_percent:
             deployment = replace(deployment, early_success=replace(early, healthy_percent=100))
         return deployment
-    for name in ("step_percent", "canary_percent"):
-        if hasattr(deployment, name):
-            deployment = replace(deployment, **{name: round(getattr(deployment, name), 1)})
     for name in ("bake_minutes", "step_bake_minutes", "canary_bake_minutes"):
         if hasattr(deployment, name):
             deployment = replace(deployment, **{name: min(getattr(deployment, name), 20)})

@@ -76,18 +76,6 @@ OIDC = sc.Oidc(
             "services.web.stand_in",
             "rolling",
         ),
-        (
-            config(sc.WebLinear(step_percent=12.5)),
-            config(sc.WebLinear(step_percent=12.25)),
-            f"{KEY}.step_percent",
-            "12.2",
-        ),
-        (
-            config(sc.WebCanary(canary_percent=0.1)),
-            config(sc.WebCanary(canary_percent=0.11)),
-            f"{KEY}.canary_percent",
-            "0.1",
-        ),
         # 33 hours, of a linear deployment by the steps but the last: nine of ten percent.
         (
             config(sc.WebLinear(bake_minutes=180, step_bake_minutes=200)),

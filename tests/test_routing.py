@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
+import msgspec
 import pytest
 
 import scaleout_cfn as sc
+from scaleout_cfn.config.conflicts import conflicts
 from scaleout_cfn.config.routing import MAINTENANCE, overshadowed, priorities
 
 #: The longest path that counts, and more.
@@ -91,3 +93,22 @@ def test_a_route_that_can_never_match_is_told_once_with_one_before_it() -> None:
     assert list(overshadowed(routes, dict.fromkeys(routes, 7))) == []
     assert list(overshadowed({"a": sc.Route(), "b": routes["api"]}, {"a": 1, "b": 2})) == [("b", "a")]
     assert list(overshadowed({"a": routes["api"], "b": sc.Route()}, {"a": 1, "b": 2})) == []
+
+
+def test_a_host_that_two_routes_name_has_one_record_and_one_certificate() -> None:
+    """Route 53 takes a name once, and a certificate of a listener is for all of its rules."""
+    listener = sc.Domain(domain_name="example.com", hosted_zone_id="Z0123456789ABCDEFGHIJ")
+
+    def said(*routes: sc.Route) -> list[str]:
+        services = {f"s{number}": sc.WebService(route=route) for number, route in enumerate(routes)}
+        config = sc.Config(services=services, load_balancer=sc.NewLoadBalancer(listener=listener))
+        return [conflict.key for conflict in conflicts(config) if ".route." in conflict.key]
+
+    zone = "Z0123456789ABCDEFGHIJ"
+    one = sc.Route(hosts=("api.example.com",), paths=("/v1/*",), hosted_zone_id=zone)
+    other = sc.Route(hosts=("api.example.com",), paths=("/v2/*",))
+    assert said(one, other) == []
+    assert said(other) == ["services.s0.route.hosts"]
+    assert said(one, msgspec.structs.replace(other, hosted_zone_id=zone)) == ["services.s1.route.hosted_zone_id"]
+    own = sc.Route(hosts=("example.com",), hosted_zone_id=zone)
+    assert said(own) == ["services.s0.route.hosted_zone_id"]

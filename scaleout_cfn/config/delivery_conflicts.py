@@ -91,11 +91,7 @@ def _with_two_groups(unit: Unit, settings: WebService, strategy: str) -> Iterato
 
 
 def _times(key: str, deployment: Shifting) -> Iterator[Conflict]:
-    """Whether shares are such as ECS takes, and all is done while CloudFormation waits."""
-    for name in ("step_percent", "canary_percent"):
-        share = getattr(deployment, name, None)
-        if share is not None and round(share, 1) != share:
-            yield Conflict(f"{key}.{name}", f"got {share}; allowed is one decimal, as in {round(share, 1)}")
+    """Whether all is done while CloudFormation waits."""
     shifts = 1
     known = deployment.bake_minutes
     if isinstance(deployment, Linear):

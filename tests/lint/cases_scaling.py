@@ -281,15 +281,15 @@ CASES = (
     Case(
         "S707",
         forecasting,
-        put(lambda t: properties(t, "service", "Forecast"), PolicyType="StepScaling"),
+        put(lambda t: properties(t, "service", "Forecast"), PolicyType="TargetTrackingScaling"),
         "service Resources.Forecast.Properties.PolicyType",
-        "is of type StepScaling and has PredictiveScalingPolicyConfiguration",
+        "is of type TargetTrackingScaling and has PredictiveScalingPolicyConfiguration",
     ),
     Case(
         "S301",
         forecasting,
         forecast_unlabelled,
-        f"service Resources.Forecast.Properties.{FORECAST}.MetricSpecifications[0].PredefinedMetricPairSpecification",
+        f"service Resources.Forecast.Properties.{FORECAST}.MetricSpecifications.0.PredefinedMetricPairSpecification",
         "forecasts ALBRequestCount, but has no ResourceLabel",
     ),
     Case(
