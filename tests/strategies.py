@@ -371,16 +371,13 @@ def configs(draw: st.DrawFn) -> Config:
     config = _stood_in_for(draw, config)
     config = _roomy(draw, config)
     config = replace(config, jobs={name: draw(_job(config, job)) for name, job in config.jobs.items()})
-    if len(config.services) > 2 and any(unit.has_pipeline for unit in units(config)):
-        # What a pipeline may do for so many comes to more than a role's own policies may be.
-        config = replace(config, roles=replace(config.roles, inline_policies=False))
     users = {name: draw(st.sets(st.sampled_from(sorted(config.jobs)))) for name in config.attachments if config.jobs}
     attachments: dict[str, Any] = {
         name: replace(section, used_by=(*section.used_by, *sorted(users.get(name, ()))))
         for name, section in config.attachments.items()
         if not section.has_group or not any(map(_shares_its_address, jobs_of(config)))
     }
-    if any(unit.has_pipeline for unit in units(config)) and len(config.services) + len(config.jobs) > 4:
+    if any(unit.has_pipeline for unit in units(config)) and len(config.services) + len(config.jobs) > 2:
         # What brings an image to so many is more than a role's inline policies may come to.
         config = replace(config, roles=replace(config.roles, inline_policies=False))
     config = _shared_with_regions(replace(config, attachments={**config.attachments, **attachments}))
