@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import importlib
 import inspect
 import subprocess
@@ -115,3 +116,15 @@ def test_a_path_may_be_a_string(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert scaleout_cfn.lint_files("out").findings == []
     with pytest.raises(scaleout_cfn.UsageError, match=r"^nope\.toml: no such file"):
         scaleout_cfn.load("nope.toml")
+
+
+def test_every_file_that_the_package_reads_is_in_its_wheel() -> None:
+    """An editable installation has them in any case."""
+    root = ROOT / "scaleout_cfn"
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    patterns = [pattern.strip() for pattern in setup["options.package_data"]["scaleout_cfn"].split(",")]
+    files = [path.relative_to(root) for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert [
+        str(path) for path in files if path.suffix != ".py" and not any(path.match(pattern) for pattern in patterns)
+    ] == []
