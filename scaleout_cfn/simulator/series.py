@@ -13,7 +13,7 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -300,9 +300,7 @@ def _traffic(
     path: Path, numbers: NDArray[np.float64], interval: int, start: float, values: Values, notes: Sequence[str]
 ) -> Traffic:
     if values == "counter":
-        # What a process counts anew from 0 after its start is what came since.
-        rises = np.diff(numbers)
-        numbers = np.where(rises >= 0, rises, numbers[1:])
+        numbers = _rises(numbers)[1:]
         start += interval
     requests = np.repeat(numbers if values == "rate" else numbers / interval, interval)
     return Traffic(path.name, requests, datetime.fromtimestamp(start, UTC), tuple(notes), interval)
@@ -390,35 +388,29 @@ class _Range(Struct, frozen=True):
 _FORMS: dict[str, Any] = {"MetricDataResults": _MetricData, "Datapoints": _Statistics, "data": _Range}
 
 
-def _cloudwatch(path: Path, points: Iterable[tuple[Any, Any]], values: Values | None, strict: bool) -> Traffic:
-    """Points in any order on one grid; what is between them had no request."""
+def _cloudwatch(path: Path, pairs: Iterable[tuple[Any, Any]], values: Values | None, strict: bool) -> Traffic:
+    """Points in any order; what is between them had no request."""
     left = _Left(strict=strict)
-    sums: dict[float, float] = {}
-    for place, (said, value) in enumerate(points, 1):
+    points = _points(path, pairs, left)
+    traffic = _added(path, [points], values or "count", left.note())
+    known, every = len({time for time, _ in points}), len(traffic.requests) // traffic.bin_s
+    if known >= every:
+        return traffic
+    note = f"{known} of {every} sums over {traffic.bin_s} s, the rest without a request"
+    return replace(traffic, notes=(*traffic.notes, note))
+
+
+def _points(path: Path, pairs: Iterable[tuple[Any, Any]], left: _Left) -> list[tuple[float, float]]:
+    """The pairs that are a time and a number."""
+    points = []
+    for place, (time, value) in enumerate(pairs, 1):
         left.rows += 1
-        point = _point(said, value)
+        point = _point(time, value)
         if isinstance(point, str):
             left.out(f"{path}: point {place}", point)
         else:
-            sums[point[0]] = point[1]
-    times = sorted(sums)
-    if len(times) < 2:
-        left.note()
-        raise UsageError(f"{path}: {len(times)} points; the interval is read off the times, so give two at least")
-    interval = _interval(times, path)
-    if times[-1] - times[0] + interval > MAX_SECONDS:
-        raise UsageError(f"{path}: {(times[-1] - times[0]) / 86400:.0f} days; 400 at most")
-    numbers = np.zeros(int((times[-1] - times[0]) // interval) + 1)
-    for time in times:
-        slot, off = divmod(time - times[0], interval)
-        if off:
-            left.out(str(path), f"a point is {off:g} s off the interval of {interval:g} s; ask for one period")
-        else:
-            numbers[int(slot)] = sums[time]
-    notes = left.note()
-    if len(times) < len(numbers):
-        notes += (f"{len(times)} of {len(numbers)} sums over {interval:g} s, the rest without a request",)
-    return _traffic(path, numbers, int(interval), times[0], values or "count", notes)
+            points.append(point)
+    return points
 
 
 def _point(time: Any, value: Any) -> tuple[float, float] | str:
@@ -445,16 +437,7 @@ def _prometheus(path: Path, series: Sequence[_Samples], values: Values | None, s
             )
         values = "counter"
     left = _Left(strict=strict)
-    every: list[list[tuple[float, float]]] = []
-    for one in series:
-        every.append([])
-        for place, (time, value) in enumerate(one.values, 1):
-            left.rows += 1
-            point = _point(time, value)
-            if isinstance(point, str):
-                left.out(f"{path}: point {place}", point)
-            else:
-                every[-1].append(point)
+    every = [_points(path, one.values, left) for one in series]
     return _added(path, every, values, left.note())
 
 
@@ -483,7 +466,10 @@ def _added(
 
 
 def _rises(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How much a counter has risen up to each sample, from the one before it; 0 where it has none."""
+    """How much a counter has risen up to each sample, from the one before it; 0 where it has none.
+
+    What a process counts anew from 0 after its start is what came since.
+    """
     rises = np.zeros(len(numbers))
     (places,) = np.nonzero(~np.isnan(numbers))
     known = numbers[places]
