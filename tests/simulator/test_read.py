@@ -45,7 +45,11 @@ def _as_read(scaling: Scaling) -> Scaling:
         shown = ("target_rps", "scale_out_cooldown_s", "scale_in_cooldown_s")
         changes["pulse"] = sc.LogPulse(**{name: getattr(pulse, name) for name in shown})
         changes["step_policies"] = (*scaling.step_policies, *pulse_steps(pulse))
-    return msgspec.structs.replace(scaling, **changes, predictive=None)
+    used = {policy.metric for policy in scaling.step_policies} | {
+        name for name in ("cpu", "memory") if getattr(scaling, name).enabled
+    }
+    fast = scaling.high_resolution and bool(used & {"cpu", "memory"})
+    return msgspec.structs.replace(scaling, **changes, predictive=None, high_resolution=fast)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
