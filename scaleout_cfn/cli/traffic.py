@@ -129,7 +129,7 @@ _OPTIONS = (
         type=Finite(0, 1),
         default=0.0,
         show_default=True,
-        help="Share of given-up requests that come again.",
+        help="Share of given-up attempts that come again: with 0.5 a request that is never answered is two attempts.",
     ),
     click.option(
         "--cpu-at-capacity",

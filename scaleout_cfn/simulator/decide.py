@@ -6,7 +6,7 @@ tracks its own CPU, sees instances and asks for more or fewer of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -91,20 +91,34 @@ class _Stepper:
 
 
 class ServicePolicies:
-    """The policies of a service, which move the number of its tasks. What their alarms do is noted in `events`."""
+    """The policies of a service, which move the number of its tasks. What their alarms do is noted in `events`.
 
-    def __init__(self, scaling: Scaling, delays: Delays, events: list[Happening]) -> None:
+    `by_minute` are metrics that come every 20 s, of which target tracking has the plain type: its alarms have points of
+    a minute, as far as is known.
+    """
+
+    def __init__(
+        self, scaling: Scaling, delays: Delays, events: list[Happening], by_minute: Collection[str] = ()
+    ) -> None:
         fast = scaling.high_resolution
         # CPU and memory: an alarm of any period sees metrics of 20 s as early as they come.
         lag = delays.metric_lag_20_s if fast else delays.metric_lag_60_s
-        own = Source(20 if fast else 60, lag)
-        # The balancer has no 20 s metrics.
-        balancer = Source(60, delays.metric_lag_60_s)
-        tracked = [("cpu", scaling.cpu, own), ("memory", scaling.memory, own), ("requests", scaling.requests, balancer)]
+        own, minutes = Source(20 if fast else 60, lag), Source(60, lag)
+        tracked = [
+            ("cpu", scaling.cpu, minutes if "cpu" in by_minute else own),
+            ("memory", scaling.memory, minutes if "memory" in by_minute else own),
+            # The balancer has no 20 s metrics.
+            ("requests", scaling.requests, Source(60, delays.balancer_lag_s)),
+        ]
         if scaling.pulse:
             tracked.append(("pulse", pulse_tracking(scaling.pulse), Source(60, delays.pulse_lag_s)))
         self.trackers = [
-            _Tracker(name, policy, source, delays.low_minutes * 60 // source.period)
+            _Tracker(
+                name,
+                policy,
+                source,
+                (delays.fast_low_minutes if source.period < 60 else delays.low_minutes) * 60 // source.period,
+            )
             for name, policy, source in tracked
             if policy.enabled
         ]

@@ -79,6 +79,7 @@ class Model:
     """A service as the scaling loops see it. Policies are those of `scaleout_cfn.config.scaling`.
 
     `health_check_interval_s` is None where no load balancer sends it requests: a task then serves once it runs.
+    `by_minute` are metrics that come every 20 s and are tracked by the minute, by the plain type of target tracking.
     `service` is the name of [services.NAME]; `notes` say what of the set the model leaves out.
     """
 
@@ -89,6 +90,7 @@ class Model:
     health_check_interval_s: int | None = 30
     deregistration_delay_s: int = 300
     network: HourlyCosts = field(default_factory=HourlyCosts)
+    by_minute: tuple[str, ...] = ()
     service: str = "web"
     notes: tuple[str, ...] = ()
 
@@ -125,6 +127,8 @@ class Delays:
     """End of a one-minute period until its point is seen. Fitted to AWS's benchmark of June 2026 (363 s to trigger)."""
     metric_lag_20_s: int = 20
     """The same for 20 s metrics; fitted to the same benchmark (86 s)."""
+    balancer_lag_s: int = 90
+    """The same for the balancer's metrics, of a minute each; published nowhere, so the middle of a wide band."""
     pulse_lag_s: int = 15
     """The same for a metric that comes with the log: the log driver sends every 5 s, the rest is assumed.
     https://github.com/moby/moby/blob/master/daemon/logger/awslogs/cloudwatchlogs.go"""
@@ -132,12 +136,15 @@ class Delays:
     """How much of the way down a target tracking policy goes in one step; unpublished ("more gradually")."""
     low_minutes: int = 15
     """Minutes below before a target tracking policy removes tasks. https://github.com/aws/containers-roadmap/issues/1208"""
+    fast_low_minutes: int = 15
+    """The same of a policy on 20 s metrics, of which nothing is known: 15 points of 20 s would be 5 minutes."""
     reservation_lag_s: int = 15
     """Publication of CapacityProviderReservation until its alarm sees it; assumed."""
     node_launch_s: int = 26
     """RunInstances until the machine answers: 22.6 to 25.8 s. https://github.com/brevdev/ec2-coldboot-research"""
     node_join_s: int = 49
-    """The machine answers until its ECS agent has registered; assumed."""
+    """The machine answers until its ECS agent has registered; assumed. The lower end of the band is from one that took
+    41 s from its launch on: https://github.com/aws/amazon-ecs-agent/issues/2309"""
     stopped_start_s: int = 45
     """A stopped node of a warm pool is asked for until its ECS agent has registered. One was measured, in a cluster of
     Kubernetes and with the decision: 80 s, where a cold one took 110. Middle and lower end are assumed.
@@ -180,11 +187,13 @@ class Delays:
 BANDS: dict[str, tuple[float, float]] = {
     "metric_lag_60_s": (60, 180),
     "metric_lag_20_s": (5, 30),
+    "balancer_lag_s": (30, 150),
     "pulse_lag_s": (5, 40),
+    "fast_low_minutes": (5, 15),
     "scale_in_share": (0.1, 1.0),
     "reservation_lag_s": (5, 60),
     "node_launch_s": (22, 45),
-    "node_join_s": (25, 100),
+    "node_join_s": (15, 100),
     "stopped_start_s": (15, 80),
     "running_start_s": (2, 65),
     "node_scale_in_step_s": (60, 150),

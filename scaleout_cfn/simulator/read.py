@@ -135,8 +135,10 @@ class _Reader:
             )
         if any(policy.get("PolicyType") == "PredictiveScaling" for policy in self._policies(target)):
             notes.append("Its predictive scaling only forecasts, and changes nothing.")
+        scaling, by_minute = self._scaling(service, target)
         return Model(
-            scaling=self._scaling(service, target),
+            scaling=scaling,
+            by_minute=by_minute,
             pool=pool,
             task_cpu_units=demand.cpu_units,
             task_memory_mib=demand.memory_mib,
@@ -324,8 +326,10 @@ class _Reader:
 
     # What moves its tasks.
 
-    def _scaling(self, service: Place, target: Place) -> Scaling:
+    def _scaling(self, service: Place, target: Place) -> tuple[Scaling, tuple[str, ...]]:
+        """What moves the tasks, and which metrics of 20 s are tracked by the minute."""
         tracking: dict[str, TargetTracking] = {}
+        plain_ones = []
         steps, fast, pulse = [], False, None
         for policy in self._policies(target):
             if policy.get("PolicyType") == "TargetTrackingScaling":
@@ -343,6 +347,8 @@ class _Reader:
                 if plain not in _TRACKED:
                     _refuse(policy, f"it tracks {metric or 'a metric of its own'}, not one of {', '.join(_TRACKED)}")
                 fast = fast or plain != metric
+                if plain == metric and plain != "ALBRequestCountPerTarget":
+                    plain_ones.append(_TRACKED[plain])
                 tracking[_TRACKED[plain]] = TargetTracking(
                     enabled=True,
                     target=_plain(_number(policy, way, "TargetValue")),
@@ -361,7 +367,7 @@ class _Reader:
         fast = fast or any(item.number("ResolutionSeconds") == 20 for item in monitoring)
         # A policy that is not there keeps the numbers that a config has for it, unused.
         unused = Scaling()
-        return Scaling(
+        scaling = Scaling(
             min_tasks=_whole(target, "MinCapacity"),
             max_tasks=_whole(target, "MaxCapacity"),
             high_resolution=fast,
@@ -372,6 +378,7 @@ class _Reader:
             step_policies=tuple(steps),
             schedules=tuple(_schedule(action) for action in target.each("ScheduledActions")),
         )
+        return scaling, tuple(plain_ones) if fast else ()
 
     def _policies(self, target: Place) -> list[Place]:
         """The policies that name a target, or what it scales."""

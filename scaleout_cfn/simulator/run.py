@@ -149,7 +149,7 @@ class _Run:
         self.trace = Trace(traffic.requests, np.zeros(self.end), np.zeros(self.end))
         self.cohorts: list[_Cohort] = []
         self.least, self.most = model.scaling.min_tasks, model.scaling.max_tasks
-        self.policies = ServicePolicies(model.scaling, delays, self.trace.events)
+        self.policies = ServicePolicies(model.scaling, delays, self.trace.events, model.by_minute)
         pool = model.nodes
         target = pool.cpu_target if pool else None
         self.provider = CapacityProvider(pool, delays) if pool and target is None else None

@@ -202,11 +202,23 @@ def test_a_policy_that_alone_may_not_scale_in_never_does() -> None:
 
 def test_a_point_moves_only_the_policies_that_look_at_it() -> None:
     service = Service(cpu=tracking(), requests=tracking(target=1000), high_resolution=True)
-    assert service.policies.sources == {FAST, MINUTE}
-    assert service.minutes(3, cpu=75, requests=0) == []
+    balancer = Source(60, Delays().balancer_lag_s)
+    assert service.policies.sources == {FAST, balancer}
+    assert [service.see(60 * minute, balancer, cpu=75) for minute in range(3)] == [[], [], []]
     assert [service.see(20 * point, FAST, cpu=75, requests=9000) for point in range(3)] == [[], [], [(15, "cpu")]]
     # The alarm of CPU is on, and acts at its own points only.
-    assert service.minutes(1, start=120, requests=900) == []
+    assert service.see(120, balancer, requests=900) == []
+
+
+def test_the_plain_type_has_points_of_a_minute_though_the_metric_comes_every_20_s() -> None:
+    scaling = model(cpu=tracking(), memory=tracking(), high_resolution=True).scaling
+    policies = ServicePolicies(scaling, Delays(), [], by_minute=("memory",))
+    assert [(each.name, each.source, each.low_points) for each in policies.trackers] == [
+        ("cpu", FAST, 45),
+        ("memory", Source(60, FAST.lag), 15),
+    ]
+    sooner = ServicePolicies(scaling, replace(Delays(), fast_low_minutes=5), [], by_minute=("memory",))
+    assert [each.low_points for each in sooner.trackers] == [15, 15]
 
 
 def test_what_is_off_looks_at_nothing() -> None:

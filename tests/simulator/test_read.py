@@ -133,6 +133,18 @@ def test_the_committed_set_is_the_default_config() -> None:
     assert model.nodes.cpu_units == type_.vcpus * 1024
 
 
+def test_the_plain_type_of_target_tracking_goes_by_the_minute_though_metrics_come_every_20_s() -> None:
+    config = sc.Config(services={"web": sc.WebService(scaling=sc.Scaling(memory=TargetTracking(enabled=True)))})
+    templates = sc.set_of(sc.compose(config))
+    assert model_of(templates).by_minute == ()
+    policy = templates["web-service.yaml"]["Resources"]["MemoryTracking"]["Properties"]
+    metric = policy["TargetTrackingScalingPolicyConfiguration"]["PredefinedMetricSpecification"]
+    metric["PredefinedMetricType"] = "ECSServiceAverageMemoryUtilization"
+    assert model_of(templates).by_minute == ("memory",)
+    config = sc.Config(services={"web": sc.WebService(scaling=sc.Scaling(high_resolution=False))})
+    assert model_of(sc.set_of(sc.compose(config))).by_minute == ()
+
+
 def several(**pools: Any) -> dict[str, Any]:
     """The templates of three services, of which two share their nodes."""
     services: dict[str, Any] = {

@@ -321,6 +321,12 @@ def test_every_band_holds_its_middle_and_every_corner_its_band() -> None:
         assert {getattr(one, name) for one in corners().values()} <= {low, high, getattr(Delays(), name)}
 
 
+def test_a_published_launch_lies_inside_the_band() -> None:
+    """41 s from a launch to the agent's registration: https://github.com/aws/amazon-ecs-agent/issues/2309"""
+    fast, slow = zip(BANDS["node_launch_s"], BANDS["node_join_s"], strict=True)
+    assert sum(fast) <= 41 <= sum(slow)
+
+
 def test_ranges_are_means_between_the_least_and_the_most() -> None:
     found = ranges(over_phases(model(), LOAD, Delays(), CROWD, PRICES, 4))
     assert all(r.low <= r.mean + 1e-9 and r.mean <= r.high + 1e-9 for r in found.values())
@@ -515,5 +521,5 @@ def test_a_crowd_comes_to_the_same_six_digits_on_every_machine() -> None:
         "wait_p95_s": 3.94374,
         "cost_usd": 0.134991,
     }
-    assert found["band"]["objective_missed"] == {"mean": 0.0763702, "low": 0.0589108, "high": 0.100283}
+    assert found["band"]["objective_missed"] == {"mean": 0.0763702, "low": 0.0588783, "high": 0.100283}
     assert found["instance_hours"] == {"mean": 4.14926, "low": 3.575, "high": 4.73389}

@@ -238,7 +238,7 @@ def test_request_tracking_waits_for_the_balancer_s_metrics_of_a_minute() -> None
     """The balancer has no 20 s metrics, whatever the service has."""
     trace = _trace(cpu=TargetTracking(), requests=TargetTracking(enabled=True, target=1500))
     first = next(event.time for event in trace.events if event.what == "tasks")
-    assert first >= 1200 + 2 * 60 + Delays().metric_lag_60_s
+    assert first >= 1200 + 2 * 60 + Delays().balancer_lag_s
 
 
 def test_the_place_of_a_task_that_drains_is_not_free() -> None:
