@@ -36,7 +36,7 @@ class Known(NamedTuple):
     """What a class says of its objects.
 
     `names` are its properties, `given` those that it has a value for, `required` those that there have to be. A value
-    is of one of the `types` of its property, is a list of them for those of `items`, or what one of `checks` makes of it.
+    is of one of the `types` of its property, a list of such for those of `items`, or what one of `checks` makes of it.
     """
 
     names: frozenset[str]
@@ -106,7 +106,9 @@ def required(kind: Any) -> frozenset[str]:
 @cache
 def _known(kind: Any, attributes: int, properties: int) -> Known:
     """What a class says, asked again when it has got more attributes or properties."""
-    types, items, checks = {}, {}, {}
+    types: dict[str, Any] = {}
+    items: dict[str, tuple[type[Any], ...]] = {}
+    checks: dict[str, Callable[[Any], Any]] = {}
     for name, (check, _) in kind.props.items():
         if name in OWN or kind.__setattr__ is not BaseAWSObject.__setattr__:
             continue

@@ -150,8 +150,14 @@ class Scope(Struct, frozen=True):
         arguments = stack.nested.arguments if stack.nested else None
         if stack.parent is None or stack.nested is None or not arguments or parameter not in arguments:
             return None, None
+        return stack.remembered(("outer", self.doubtful), self._outer), arguments[parameter]
+
+    def _outer(self) -> Scope:
+        """The scope in which the parent reads what it passes."""
+        stack = self.stack
+        assert stack.parent and stack.nested
         outer = stack.parent.scope_of(stack.parent.resource(stack.nested.logical_id))
-        return Scope(stack.parent, _both(self.doubtful, outer.doubtful), outer.assumed), arguments[parameter]
+        return Scope(stack.parent, _both(self.doubtful, outer.doubtful), outer.assumed)
 
     def _ref(self, name: Any) -> Any:
         stack = self.stack
@@ -340,7 +346,7 @@ class Nested(Struct, frozen=True):
     def arguments(self) -> Mapping[str, Any] | None:
         """What is passed, by parameter; None where a function decides that."""
         passed = self.properties.get("Parameters", {})
-        return passed if isinstance(passed, Mapping) and not is_function(passed) else None
+        return passed if isinstance(passed, dict) and not is_function(passed) else None
 
 
 class Place:
