@@ -82,8 +82,11 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
         "advise --csv requests.csv --task-rps 50 --allow 0.01 -o advised.toml": "an overlay of the cheapest settings",
     },
     "figures": {"figures": "what the model is held to"},
-    "prices refresh": {"prices refresh prices.json --region eu-west-1": "for --prices"},
-    "prices show": {"prices show > prices.json": "to be edited"},
+    "prices show": {
+        "prices show --region eu-west-1": "with their sources",
+        "prices show --json > prices.json": "to be edited",
+    },
+    "prices refresh": {"prices refresh prices.json --region eu-central-1": "for --prices"},
 }
 """By the words of a command: command lines without the program's name, and what each is for."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaleout_cfn.simulator.model import Delays, Load, Model
-from scaleout_cfn.simulator.prices import Prices, cost
+from scaleout_cfn.simulator.prices import Prices, between
 from scaleout_cfn.simulator.queueing import Waits, calm_load, waits
 from scaleout_cfn.simulator.run import Trace, at_each_second
 
@@ -29,7 +29,8 @@ class Result:
 
     `under_accuracy` and `over_accuracy` are the tasks missing or idle as a share of those needed, averaged over all
     time. Dropped requests count among those over the objective. A task's hours are from its placement until it has
-    gone; on Fargate there are no instances, and the numbers of these are 0.
+    gone; on Fargate there are no instances, and the numbers of these are 0. The least and the most that it costs are by
+    the bands of prices.
     """
 
     objective_missed: float
@@ -48,6 +49,8 @@ class Result:
     instance_hours: float
     oracle_instance_hours: float
     cost_usd: float
+    cost_least_usd: float
+    cost_most_usd: float
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,7 @@ def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(need > 0, np.abs(gap) / need, 0.0)
     hours = trace.node_seconds / 3600
+    usd, least_usd, most_usd = between(model, load, prices, trace)
     return Result(
         objective_missed=min(1.0, (float(missed.sum()) + dropped) / total) if total else 0.0,
         dropped=dropped / total if total else 0.0,
@@ -158,7 +162,9 @@ def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours
         task_hours=trace.task_seconds / 3600,
         instance_hours=hours,
         oracle_instance_hours=oracle_hours,
-        cost_usd=cost(model, load, prices, trace).total,
+        cost_usd=usd,
+        cost_least_usd=least_usd,
+        cost_most_usd=most_usd,
     )
 
 

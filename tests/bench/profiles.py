@@ -29,7 +29,7 @@ from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling
 from scaleout_cfn.profiles import PROFILES
 from scaleout_cfn.simulator.model import Delays, Load, Model, StandingBy, corners
 from scaleout_cfn.simulator.peers import cdk, with_profile
-from scaleout_cfn.simulator.prices import load_prices
+from scaleout_cfn.simulator.prices import prices_of
 from scaleout_cfn.simulator.read import read
 from scaleout_cfn.simulator.results import measure
 from scaleout_cfn.simulator.run import Phase, phases, run
@@ -37,7 +37,7 @@ from scaleout_cfn.simulator.series import from_csv
 from scaleout_cfn.simulator.study import each
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
-PRICES = load_prices()
+PRICES = prices_of("us-east-1")
 DAY_S = 86400
 
 

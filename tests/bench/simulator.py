@@ -20,7 +20,7 @@ import numpy as np
 
 from scaleout_cfn.config.scaling import Scaling, TargetTracking
 from scaleout_cfn.simulator.model import Delays, Load, Model, NodePool
-from scaleout_cfn.simulator.prices import load_prices
+from scaleout_cfn.simulator.prices import prices_of
 from scaleout_cfn.simulator.queueing import waits
 from scaleout_cfn.simulator.read import read
 from scaleout_cfn.simulator.results import measure
@@ -43,7 +43,7 @@ def week(low: float, high: float, tasks: int, target: float) -> tuple[float, flo
     scaling = Scaling(max_tasks=tasks, cpu=TargetTracking(enabled=True, target=target))
     nodes = NodePool(2, tasks, "m5.8xlarge", tasks_per_node=24, cpu_units=2048)
     model = Model(scaling, nodes, 256, 512, health_check_interval_s=10, deregistration_delay_s=30)
-    load, prices = Load(task_rps=50), load_prices()
+    load, prices = Load(task_rps=50), prices_of("us-east-1")
     traffic = synthetic("diurnal", {"days": 7, "low": low, "high": high})
     start = time.process_time()
     trace = run(model, load, Delays(), traffic)
@@ -91,7 +91,7 @@ def search() -> None:
     """CPU seconds of all processes; halved, what it takes on two cores that nobody else uses."""
     model = read(Path(__file__).parents[2] / "templates_out")
     begin, before = time.monotonic(), os.times()
-    tried = advise(model, Load(50), synthetic("diurnal"), load_prices(), allowed=0.01, count=500).tried
+    tried = advise(model, Load(50), synthetic("diurnal"), prices_of("us-east-1"), allowed=0.01, count=500).tried
     after = os.times()
     used = sum(after[:4]) - sum(before[:4])
     print(

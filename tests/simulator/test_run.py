@@ -20,14 +20,14 @@ from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.model import Delays, Model, StandingBy
 from scaleout_cfn.simulator.peers import PEERS
 from scaleout_cfn.simulator.placement import Nodes
-from scaleout_cfn.simulator.prices import load_prices
+from scaleout_cfn.simulator.prices import prices_of
 from scaleout_cfn.simulator.results import measure
 from scaleout_cfn.simulator.run import Phase, Trace, _Run, at_each_second, first_tasks, phases, run
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
 from .sets import LOAD, model, on_fargate
 
-PRICES = load_prices()
+PRICES = prices_of("us-east-1")
 CROWD = synthetic("flash-crowd", {"base": 50, "peak": 500, "at": 1200, "hours": 2})
 
 
