@@ -6,7 +6,7 @@ tracks its own CPU, sees instances and asks for more or fewer of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -228,10 +228,12 @@ class CapacityProvider:
         self.may_shrink_at = 0
         self.low_looks = 0
 
-    def look(self, nodes: Nodes, waiting: int) -> int | None:
-        """Once a minute: the size that the reservation asks for; None while no alarm is on."""
-        busy = nodes.count - nodes.empty
-        needed = rules.nodes_needed(nodes.count, busy, waiting, self.pool.tasks_per_node, self.settings)
+    def look(self, nodes: Nodes, waiting: Sequence[tuple[int, int]]) -> int | None:
+        """Once a minute: the size that the reservation asks for; None while no alarm is on.
+
+        `waiting` are tasks of a size that wait, and how many of these a node holds.
+        """
+        needed = rules.nodes_needed(nodes.count, nodes.count - nodes.empty, waiting, self.settings)
         wanted = rules.wanted_nodes(needed, self.settings.target_capacity_percent)
         self.low_looks = self.low_looks + 1 if wanted < nodes.count and not waiting else 0
         return wanted if wanted > nodes.count or self.low_looks >= _LOW_LOOKS else None
@@ -260,18 +262,17 @@ class NodeTracking:
 
     name = "node CPU"
 
-    def __init__(self, pool: NodePool, task_cpu_units: int, delays: Delays, target: float) -> None:
-        self.pool, self.task_cpu_units, self.delays, self.target = pool, task_cpu_units, delays, target
+    def __init__(self, pool: NodePool, delays: Delays, target: float) -> None:
+        self.pool, self.delays, self.target = pool, delays, target
         self.source = Source(60, delays.metric_lag_60_s)
         self.most = min(pool.max_nodes, rules.MOST_NODES)
         self.launched_at = _LONG_AGO
         self.high = self.low = 0
 
-    def act(self, now: int, task_cpu: float, running: int, nodes: Nodes, booting: int) -> int:
-        """Nodes to launch, or to remove when negative, at so many percent of CPU of the running tasks."""
+    def act(self, now: int, used: float, nodes: Nodes, booting: int) -> int:
+        """Nodes to launch, or to remove when negative, where tasks use so many CPU units."""
         if not nodes.count:
             return 0
-        used = task_cpu / 100 * running * self.task_cpu_units
         metric = 100 * used / (nodes.count * self.pool.cpu_units)
         self.high = self.high + 1 if metric > self.target else 0
         self.low = self.low + 1 if metric < self.target * rules.LOW_SHARE else 0

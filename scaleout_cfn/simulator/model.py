@@ -12,7 +12,19 @@ from typing import Any, Literal
 
 from scaleout_cfn.config.scaling import NodeScaling, Scaling
 
-__all__ = ["BANDS", "Delays", "Fargate", "HourlyCosts", "Load", "Model", "NodePool", "StandingBy", "corners"]
+__all__ = [
+    "BANDS",
+    "Delays",
+    "Fargate",
+    "HourlyCosts",
+    "Load",
+    "Model",
+    "NodePool",
+    "Size",
+    "Standing",
+    "StandingBy",
+    "corners",
+]
 
 
 @dataclass(frozen=True)
@@ -36,33 +48,68 @@ class StandingBy:
 
 
 @dataclass(frozen=True)
+class Size:
+    """What a task takes of a node, or what a node has for tasks. CPU units are 1024 a vCPU.
+
+    `interfaces` are of the network, one a task under awsvpc; `ports` of the bridge. Of tasks that are `apart` a node
+    takes one of a service, as their host port is fixed.
+    """
+
+    cpu_units: int
+    memory_mib: int
+    interfaces: int = 0
+    ports: int = 0
+    gpus: int = 0
+    apart: bool = False
+
+    def holds(self, task: Size) -> int:
+        """How many tasks of a size fit into this one."""
+        fits = [have // asked for have, asked in zip(self.parts, task.parts, strict=True) if asked]
+        return min(*fits, 1) if task.apart else min(fits)
+
+    def without(self, task: Size, count: int) -> Size:
+        """What is left of it beside so many tasks."""
+        cpu, memory, interfaces, ports, gpus = (
+            have - count * asked for have, asked in zip(self.parts, task.parts, strict=True)
+        )
+        return Size(cpu, memory, interfaces, ports, gpus)
+
+    @property
+    def parts(self) -> tuple[int, int, int, int, int]:
+        """What is used up, in one order."""
+        return (self.cpu_units, self.memory_mib, self.interfaces, self.ports, self.gpus)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The tasks of a service that has no traffic: on the nodes for good, as many as its fewest."""
+
+    service: str
+    tasks: int
+    task: Size
+
+
+@dataclass(frozen=True)
 class NodePool:
     """The EC2 nodes that tasks are placed on, and what moves them.
 
-    `packed` says that within a zone tasks fill a node before they go to the next; the runs take it so in any case.
-    `taken` places are those of other services' tasks. `cpu_target` is the target of a group that tracks its instances'
-    CPU by itself, in percent; None where a capacity provider moves the nodes. `name` is that of [capacity.NAME].
+    `cpu_units` are all that a node has, `room` is what it has for tasks of services. `standing` are on it beside those
+    that are simulated. `cpu_target` is the target of a group that tracks its instances' CPU by itself, in percent; None
+    where a capacity provider moves the nodes. `name` is that of [capacity.NAME]: pools of one name are one.
     """
 
     min_nodes: int
     max_nodes: int
     instance_type: str
-    tasks_per_node: int
     cpu_units: int
+    room: Size
     scaling: NodeScaling = field(default_factory=NodeScaling)
     zones: int = 2
-    placement: Literal["spread", "binpack"] = "spread"
-    packed: bool = True
     disk_gib: int = 30
-    taken: int = 0
+    standing: tuple[Standing, ...] = ()
     cpu_target: float | None = None
     name: str = "nodes"
     warm: StandingBy | None = None
-
-    @property
-    def places(self) -> int:
-        """The most tasks that may run at once."""
-        return self.max_nodes * self.tasks_per_node - self.taken
 
 
 @dataclass(frozen=True)
@@ -80,13 +127,15 @@ class Model:
 
     `health_check_interval_s` is None where no load balancer sends it requests: a task then serves once it runs.
     `by_minute` are metrics that come every 20 s and are tracked by the minute, by the plain type of target tracking.
+    `packed` says that within a zone its tasks fill a node before they go to the next; the runs take it so in any case.
     `service` is the name of [services.NAME]; `notes` say what of the set the model leaves out.
     """
 
     scaling: Scaling
     pool: NodePool | Fargate
-    task_cpu_units: int
-    task_memory_mib: int
+    task: Size
+    placement: Literal["spread", "binpack"] = "spread"
+    packed: bool = True
     health_check_interval_s: int | None = 30
     deregistration_delay_s: int = 300
     network: HourlyCosts = field(default_factory=HourlyCosts)
@@ -98,6 +147,11 @@ class Model:
     def nodes(self) -> NodePool | None:
         """The nodes; None on Fargate, where there is no loop of nodes."""
         return self.pool if isinstance(self.pool, NodePool) else None
+
+    @property
+    def tasks_per_node(self) -> int:
+        """How many of its tasks a node takes that holds nothing else; 0 without nodes."""
+        return self.nodes.room.holds(self.task) if self.nodes else 0
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ def _used(model: Model, load: Load, trace: Trace) -> Iterator[_Use]:
     if isinstance(model.pool, Fargate):
         spot = model.pool.spot_percent / 100 * _above(trace, "running", model.pool.on_demand_base)
         for share, also in ((1 - spot, ()), (spot, ("fargate_spot_share",))):
-            for amount, sold in ((model.task_cpu_units, "vcpu"), (model.task_memory_mib, "gb")):
+            for amount, sold in ((model.task.cpu_units, "vcpu"), (model.task.memory_mib, "gb")):
                 used = task_hours * share * amount / 1024
                 yield _Use("fargate", used, (f"fargate_{model.pool.architecture}_{sold}_hour", *also))
     if nodes:

@@ -117,18 +117,20 @@ def may_shrink(now: int, since: int | None, cooldown_s: int) -> bool:
     return since is None or now - since >= cooldown_s
 
 
-def nodes_needed(nodes: int, busy: int, waiting: int, per_node: int, scaling: NodeScaling) -> int:
+def nodes_needed(nodes: int, busy: int, waiting: Sequence[tuple[int, int]], scaling: NodeScaling) -> int:
     """M of CapacityProviderReservation = M / N x 100: cluster, and API_ManagedScaling for the step sizes.
 
-    With nothing waiting: the nodes that run a task. With tasks waiting: all nodes, and the least number more that
-    would hold them, kept within the step sizes. From zero nodes the metric is 200, so M counts 2:
-    https://github.com/aws/containers-roadmap/issues/1716
+    `waiting` are tasks of a size that wait, and how many of these a node holds. With none: the nodes that run a task.
+    With some: all nodes, and the least number more that would hold the size that needs most of them, kept within the
+    step sizes (https://aws.amazon.com/blogs/containers/deep-dive-on-amazon-ecs-cluster-auto-scaling/). From zero nodes
+    the metric is 200, so M counts 2: https://github.com/aws/containers-roadmap/issues/1716
     """
     if not waiting:
         return busy
     if not nodes:
         return 2
-    return nodes + within(scaling.min_step, ceil(waiting / per_node), scaling.max_step)
+    more = max(ceil(tasks / per_node) for tasks, per_node in waiting)
+    return nodes + within(scaling.min_step, more, scaling.max_step)
 
 
 def wanted_nodes(needed: int, target_percent: int) -> int:

@@ -90,7 +90,7 @@ def settings(model: Model, load: Load) -> dict[str, Any]:
     """What a result belongs to, as plain data."""
     facts = {field.name: getattr(model, field.name) for field in dataclasses.fields(model) if field.name != "notes"}
     facts["scaling"] = msgspec.to_builtins(model.scaling)
-    facts["network"] = dataclasses.asdict(model.network)
+    facts["network"], facts["task"] = dataclasses.asdict(model.network), dataclasses.asdict(model.task)
     facts["pool"] = {"kind": "ec2" if model.nodes else "fargate", **msgspec.to_builtins(model.pool)}
     return {**facts, "load": dataclasses.asdict(load), "delays": dataclasses.asdict(Delays()), "bands": BANDS}
 

@@ -43,7 +43,7 @@ def test_simulate_gives_one_json_object_the_same_each_time() -> None:
     assert one == other
     data = json.loads(one)
     assert 0 < data["objective_missed"]["low"] <= data["objective_missed"]["mean"] <= data["objective_missed"]["high"]
-    assert data["settings"]["pool"]["tasks_per_node"] == 6
+    assert data["settings"]["task"]["cpu_units"] == 256
     assert data["events"]
 
 
@@ -187,7 +187,7 @@ def test_a_service_of_several_is_simulated_by_its_name_and_what_is_beside_it_is_
     output = _run("simulate", three, *CROWD, "--service", "web").stdout
     assert "On the same nodes: 2 tasks of api" in output
     data = json.loads(_run("simulate", three, *CROWD, "--service", "web", "--json").stdout)
-    assert data["settings"]["pool"]["taken"] == 2
+    assert [beside["tasks"] for beside in data["settings"]["pool"]["standing"]] == [2]
     assert data["notes"][0].startswith("On the same nodes: 2 tasks of api")
 
 

@@ -24,7 +24,7 @@ from scaleout_cfn.errors import AccessError, ScaleoutError, UsageError
 from scaleout_cfn.profiles import PROFILES
 from scaleout_cfn.simulator import search
 from scaleout_cfn.simulator.figures import rows
-from scaleout_cfn.simulator.model import BANDS, Delays, Fargate, HourlyCosts, Load, Model, NodePool, corners
+from scaleout_cfn.simulator.model import BANDS, Delays, Fargate, HourlyCosts, Load, Model, NodePool, Size, corners
 from scaleout_cfn.simulator.peers import peers, with_profile
 from scaleout_cfn.simulator.prices import REGIONS, UNITS, as_json_text, between, cost, load_prices, prices_of, refresh
 from scaleout_cfn.simulator.results import Range, Result, demand, measure, oracle_node_hours, ranges
@@ -109,7 +109,7 @@ def _ran(seconds: int, *, node_hours: float = 0, task_hours: float = 0, launches
 def test_on_fargate_a_task_is_paid_by_its_size_and_no_instance_is() -> None:
     """Four tasks of half a vCPU and 1 GB for an hour, at the prices of us-east-1."""
     for architecture, vcpu, gb in (("x86_64", 0.04048, 0.004445), ("arm64", 0.03238, 0.00356)):
-        made = on_fargate(pool=Fargate(architecture), task_cpu_units=512, task_memory_mib=1024)  # type: ignore[arg-type]
+        made = on_fargate(pool=Fargate(architecture), task=Size(512, 1024))  # type: ignore[arg-type]
         found = cost(made, LOAD, PRICES, _ran(3600, task_hours=4))
         assert found.fargate == pytest.approx(4 * (0.5 * vcpu + gb))
         assert found.instances == found.disks == found.nat == 0
@@ -449,7 +449,7 @@ def test_a_profile_moves_the_policies_and_leaves_the_bounds() -> None:
         found = with_profile(made, profile)
         assert (found.scaling.min_tasks, found.scaling.max_tasks) == (3, 33), name
         assert (found.scaling.cpu, _nodes(found).scaling) == (profile.tasks.cpu, profile.nodes), name
-        assert _nodes(found).placement == _nodes(made).placement, name
+        assert found.placement == made.placement, name
 
 
 @pytest.mark.parametrize(("times", "rise"), [(3, 60), (5, 300), (10, 60)])
