@@ -95,7 +95,8 @@ class NodePool:
 
     `cpu_units` are all that a node has, `room` is what it has for tasks of services. `standing` are on it beside those
     that are simulated. `cpu_target` is the target of a group that tracks its instances' CPU by itself, in percent; None
-    where a capacity provider moves the nodes. `name` is that of [capacity.NAME]: pools of one name are one.
+    where a capacity provider moves the nodes. Spot is of the nodes above the base. `name` is that of [capacity.NAME]:
+    pools of one name are one.
     """
 
     min_nodes: int
@@ -110,6 +111,8 @@ class NodePool:
     cpu_target: float | None = None
     name: str = "nodes"
     warm: StandingBy | None = None
+    spot_percent: int = 0
+    on_demand_base: int = 0
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ class Nodes:
         self.bare = self._held((0,) * len(self.sizes))
         self.zones: list[_Zone] = [{} for _ in range(zones)]
         self.nodes_in = [0] * zones
+        self.lost_zones: set[int] = set()
         self.tasks_in = [[0] * zones for _ in self.sizes]
         self.count = 0
         self.tasks = [0] * len(self.sizes)
@@ -59,8 +60,9 @@ class Nodes:
         return sum(self._rooms(service))
 
     def add(self, count: int) -> None:
-        """New nodes go to the zone that has the fewest."""
-        for zone, share in enumerate(share_evenly(count, self.nodes_in, [count] * len(self.zones))):
+        """New nodes go to the zone that has the fewest, of those that are not lost."""
+        open_ = [0 if zone in self.lost_zones else count for zone in range(len(self.zones))]
+        for zone, share in enumerate(share_evenly(count, self.nodes_in, open_)):
             if share:
                 _change(self.zones[zone], self.bare, share)
                 self.nodes_in[zone] += share
@@ -107,6 +109,20 @@ class Nodes:
             count -= taken
             if not count:
                 break
+        return lost
+
+    def take(self, count: int, zone: int | None = None) -> list[int]:
+        """Nodes go whatever is on them, of one zone or evenly of all, the fullest first. Returns how many tasks of each
+        service went along."""
+        lost = [0] * len(self.sizes)
+        zones = range(len(self.zones)) if zone is None else [zone]
+        for held in sorted({held for each in zones for held in self.zones[each]}, key=lambda held: held.left):
+            there = [known.get(held, 0) if each in zones else 0 for each, known in enumerate(self.zones)]
+            taken = min(count, sum(there))
+            for each, share in enumerate(_from_the_top(taken, self.nodes_in, there)):
+                if share:
+                    self._lose(each, held, share, lost)
+            count -= taken
         return lost
 
     def _lose(self, zone: int, held: _Held, nodes: int, lost: list[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.clock import Clock
@@ -37,6 +38,15 @@ class OnFargate:
     def free(self, now: int, tasks: Tasks, count: int) -> None:
         """Nobody waits for the place."""
 
+    def interrupt(self, now: int, tasks: Tasks, share: float) -> None:
+        """Fargate Spot takes a share of a service's tasks back, with its notice."""
+        tasks.doom(now, ceil(share * tasks.placed), rules.SPOT_NOTICE_S)
+
+    def lose_zone(self, now: int, tasks: Tasks, zones: int) -> None:
+        """A zone's part of a service's tasks is gone at once, and is started anew in the others."""
+        tasks.lose(tasks.placed // zones)
+        tasks.reconcile(now)
+
 
 class Pool:
     """Nodes at work: those that are registered, boot and stand by, and what brings and removes them.
@@ -52,7 +62,7 @@ class Pool:
         self.tracking = None if facts.cpu_target is None else NodeTracking(facts, delays, facts.cpu_target)
         beside = standing(facts)
         self.nodes = first_nodes(facts, [*beside, *asked])
-        self.booting = self.preparing = self.standing_by = 0
+        self.booting = self.preparing = self.standing_by = self.doomed = 0
         if self.warm:
             self.standing_by = rules.standing_by(self.warm.least, self.warm.prepared, self.nodes.count)
         self.node_s = self.stopped_s = 0.0
@@ -90,7 +100,7 @@ class Pool:
 
     def advance(self, passed: int) -> None:
         """So many seconds pass in which nothing changes."""
-        self.node_s += (self.nodes.count + self.booting + self.preparing) * passed
+        self.node_s += (self.nodes.count + self.booting + self.preparing + self.doomed) * passed
         if self.standing_by:
             if self.warm and self.warm.state == "running":
                 self.node_s += self.standing_by * passed
@@ -116,14 +126,54 @@ class Pool:
         return placed
 
     def free(self, now: int, tasks: Tasks, count: int) -> None:
-        """So many tasks have gone: others may take their places."""
-        self.nodes.free(tasks.number, count)
+        """So many tasks have gone: others may take their places, but on nodes that have had their notice."""
+        on_nodes = min(count, self.nodes.tasks[tasks.number])
+        tasks.doomed -= count - on_nodes
+        self.nodes.free(tasks.number, on_nodes)
         self._place_waiting(now)
 
     def _place_waiting(self, now: int, pull_s: int = 0) -> None:
         for tasks in list(self.queue):
             tasks.place(now, pull_s)
             tasks.note()
+
+    # What befalls the nodes.
+
+    def lose_zone(self, now: int, zone: int) -> None:
+        """A zone is gone at once with all its nodes, which are replaced in the others; no node comes to it."""
+        self.nodes.lost_zones.add(zone)
+        gone = self.nodes.nodes_in[zone]
+        if gone:
+            self._say(now, "zone lost", self.size, self.size - gone)
+            for tasks, count in zip(self.tenants, self.nodes.take(gone, zone), strict=True):
+                tasks.lose(count)
+            self._launch(now, gone, "replacement")
+            self._reconcile(now)
+
+    def regain_zone(self, now: int, zone: int) -> None:
+        """New nodes come to the zone again."""
+        self.nodes.lost_zones.discard(zone)
+
+    def interrupt(self, now: int, share: float) -> None:
+        """Spot takes a share of the nodes back. They work on until the end of the notice, and are replaced at once, as
+        their group has Capacity Rebalancing, by such as have to boot.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-spot.html
+        """
+        gone = ceil(share * self.nodes.count)
+        if not gone:
+            return
+        size = self.size
+        lost = self.nodes.take(gone)
+        self.doomed += gone
+        self._say(now, "Spot interruption", size, self.size)
+        self.clock.at(now + rules.SPOT_NOTICE_S, self._end, gone)
+        self._launch(now, min(gone, max(0, self.facts.max_nodes - self.size)), "replacement")
+        for tasks, count in zip(self.tenants, lost, strict=True):
+            tasks.doom(now, count, rules.SPOT_NOTICE_S)
+
+    def _end(self, now: int, nodes: int) -> None:
+        self.doomed -= nodes
 
     # The nodes' loop.
 

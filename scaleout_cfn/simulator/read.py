@@ -53,6 +53,7 @@ _METRICS: dict[Any, Literal["cpu", "memory", "pulse"]] = {
     METRIC: "pulse",
 }
 _PERIODS: dict[int, Literal[10, 30, 60]] = {10: 10, 30: 30, 60: 60}
+_BOUGHT = ("MixedInstancesPolicy", "InstancesDistribution")
 _ON_FARGATE = ("FARGATE", "FARGATE_SPOT")
 
 
@@ -209,6 +210,10 @@ class _Reader:
             standing=standing,
             cpu_target=None if provider else self._cpu_target(group),
             warm=(warm := self._warm_pool(group)),
+            # Without a distribution all are On-Demand:
+            # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html
+            spot_percent=100 - _whole(group, *_BOUGHT, "OnDemandPercentageAboveBaseCapacity", default=100),
+            on_demand_base=_whole(group, *_BOUGHT, "OnDemandBaseCapacity", default=0),
             name=file_name(provider.logical_id.removesuffix("CapacityProvider")) if provider else group.logical_id,
         )
         if warm is not None:

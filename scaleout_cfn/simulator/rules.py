@@ -15,6 +15,7 @@ from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling
 __all__ = [
     "LOW_SHARE",
     "MOST_NODES",
+    "SPOT_NOTICE_S",
     "first_check",
     "group_scale_in",
     "may_grow",
@@ -36,6 +37,10 @@ MOST_NODES = 5000
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html"""
 LOW_SHARE = 0.9
 """The low alarm of target tracking stands at this share of the target; from memory of made alarms, not documented."""
+SPOT_NOTICE_S = 120
+"""From the notice to the end of an instance or task on Spot.
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html and
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-capacity-providers.html"""
 _FUZZ = 1e-9
 
 

@@ -11,7 +11,7 @@ one heap of events, and between two of these all of them advance together: what 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,14 +20,26 @@ from numpy.typing import NDArray
 from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.clock import PHASES, Clock, Phase, phases
 from scaleout_cfn.simulator.decide import Happening
-from scaleout_cfn.simulator.model import Delays, Load, Model, NodePool
+from scaleout_cfn.simulator.model import Delays, Fargate, Load, Model, NodePool
 from scaleout_cfn.simulator.placement import Asked
 from scaleout_cfn.simulator.pool import OnFargate, Pool
 from scaleout_cfn.simulator.service import Metrics, Service, Trace, first_tasks
 from scaleout_cfn.simulator.tasks import State, Tasks
 from scaleout_cfn.simulator.traffic import Traffic
 
-__all__ = ["PHASES", "Busy", "Happening", "State", "Trace", "first_tasks", "phases", "run", "run_together"]
+__all__ = [
+    "PHASES",
+    "Busy",
+    "Event",
+    "Happening",
+    "State",
+    "Trace",
+    "World",
+    "first_tasks",
+    "phases",
+    "run",
+    "run_together",
+]
 
 
 class Busy(NamedTuple):
@@ -38,21 +50,37 @@ class Busy(NamedTuple):
     traffic: Traffic
 
 
-def run(model: Model, load: Load, delays: Delays, traffic: Traffic, phase: Phase | None = None) -> Trace:
+class Event(NamedTuple):
+    """Something that befalls a run at `time` (s): `does` is called with the world and the time."""
+
+    time: int
+    does: Callable[[World, int], None]
+
+
+def run(
+    model: Model,
+    load: Load,
+    delays: Delays,
+    traffic: Traffic,
+    phase: Phase | None = None,
+    events: Sequence[Event] = (),
+) -> Trace:
     """Simulate a traffic. Starts settled: as many tasks as the policies would keep at the first minute's traffic."""
-    return run_together([Busy(model, load, traffic)], delays, phase)[0]
+    return run_together([Busy(model, load, traffic)], delays, phase, events)[0]
 
 
-def run_together(services: Sequence[Busy], delays: Delays, phase: Phase | None = None) -> list[Trace]:
+def run_together(
+    services: Sequence[Busy], delays: Delays, phase: Phase | None = None, events: Sequence[Event] = ()
+) -> list[Trace]:
     """Simulate services with a traffic each, all of one length. Those of one pool, by its name, share its nodes; what
     else stands there, without a traffic, is in their models' pools. All start settled."""
-    return _Run(services, delays, phase or phases(1)[0]).all()
+    return World(services, delays, phase or phases(1)[0], events).all()
 
 
-class _Run:
-    """A run at work."""
+class World:
+    """A run at work: its clock, its services, and its pools by name. Events change it by their methods and its own."""
 
-    def __init__(self, services: Sequence[Busy], delays: Delays, phase: Phase) -> None:
+    def __init__(self, services: Sequence[Busy], delays: Delays, phase: Phase, events: Sequence[Event] = ()) -> None:
         self.end = len(services[0].traffic.requests)
         if any(len(busy.traffic.requests) != self.end for busy in services):
             raise ValueError("the traffics of services that run together have one length")
@@ -66,7 +94,7 @@ class _Run:
                 shared.setdefault(nodes.name, nodes)
                 asked.setdefault(nodes.name, []).append(Asked(service.model.task, service.model.placement, tasks))
         self.pools = {name: Pool(self.clock, nodes, delays, asked[name]) for name, nodes in shared.items()}
-        fargate = OnFargate(delays)
+        self.fargate = fargate = OnFargate(delays)
         for service, desired in zip(self.services, first, strict=True):
             model = service.model
             pool = self.pools[model.nodes.name] if model.nodes else None
@@ -86,6 +114,45 @@ class _Run:
                 ]
                 first_end = rules.next_tick(60, 60, phase.metrics + 60)
                 self.clock.at(first_end, self._node_period_ends, (pool, metrics))
+        for event in events:
+            self.clock.at(event.time, self._befall, event)
+
+    # What may befall it.
+
+    def lose_zone(self, now: int, zone: int, of: int) -> None:
+        """A zone of so many is gone, with what ran in it; the rest goes on, and what is missing starts there."""
+        for pool in self.pools.values():
+            if zone < len(pool.nodes.zones):
+                pool.lose_zone(now, zone)
+        for service in self.services:
+            if service.model.nodes is None:
+                self.fargate.lose_zone(now, service.tasks, of)
+
+    def regain_zone(self, now: int, zone: int) -> None:
+        """New nodes come to a zone again."""
+        for pool in self.pools.values():
+            pool.regain_zone(now, zone)
+
+    def interrupt_spot(self, now: int, share: float) -> None:
+        """A Spot wave: a share of the capacity on Spot gets its notice; `Fargate.spot_percent` says how much that is of
+        the tasks above the base, `NodePool.spot_percent` of the nodes above theirs."""
+        for pool in self.pools.values():
+            above = max(0, pool.nodes.count - pool.facts.on_demand_base)
+            pool.interrupt(now, share * pool.facts.spot_percent / 100 * above / max(1, pool.nodes.count))
+        for service in self.services:
+            if isinstance(service.model.pool, Fargate):
+                kind, placed = service.model.pool, service.tasks.placed
+                above = max(0, placed - kind.on_demand_base)
+                self.fargate.interrupt(now, service.tasks, share * kind.spot_percent / 100 * above / max(1, placed))
+
+    def set_speed(self, now: int, speed: float, service: str = "") -> None:
+        """Tasks of a service, or of all, do so much of what they do at best: 0.5 is twice the service time."""
+        for each in self.services:
+            if service in ("", each.model.service):
+                each.speed = speed
+
+    def _befall(self, now: int, event: Event) -> None:
+        event.does(self, now)
 
     def all(self) -> list[Trace]:
         clock = self.clock

@@ -81,6 +81,7 @@ class Service:
         self.end = len(self.arrivals)
         self.started: datetime | None = traffic.start
         self.sums = array("d", np.cumsum(np.concatenate([[0.0], traffic.requests])).tobytes())
+        self.speed = 1.0  # of its tasks, of what they do at best
         self.disturbed_to = 0  # up to there retries have been added, and `sums` does not hold
         self.queue = self.served = self.arrived = self.running_s = self.ready_s = self.task_s = 0.0
         self.trace = Trace(traffic.requests, np.zeros(self.end), np.zeros(self.end))
@@ -112,7 +113,7 @@ class Service:
 
     def rate(self) -> float:
         """Requests a second that its tasks work off from now on, until a count changes somewhere in the run."""
-        return self.tasks.ready * self.load.task_rps
+        return self.tasks.ready * self.load.task_rps * self.speed
 
     def advance(self, start: int, until: int) -> None:
         """The fluid queue from `start` on: all tasks as one server of their joint rate, left at the timeout."""

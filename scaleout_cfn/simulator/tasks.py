@@ -62,16 +62,17 @@ class _Cohort:
 class Tasks:
     """The tasks of a service: how many are desired, wait for a place, start, run, serve and drain.
 
-    `placed` counts all that have a place: those that start, run and drain. `health_check_s` is None where a task serves
-    once it runs. `number` is the service's among those of its pool. All that changes is an attribute, and the policies
-    look at it as it is.
+    `placed` counts all that have a place: those that start, run and drain. Of these `doomed` have had their notice:
+    they work on, and others are started in their stead. `health_check_s` is None where a task serves once it runs.
+    `number` is the service's among those of its pool. All that changes is an attribute, and the policies look at it as
+    it is.
     """
 
     def __init__(self, clock: Clock, delays: Delays, places: Places, health_check_s: int | None, drain_s: int) -> None:
         self.clock, self.delays, self.places = clock, delays, places
         self.health_check_s, self.drain_s = health_check_s, drain_s
         self.number = self.least = self.most = 0
-        self.desired = self.running = self.ready = self.waiting = self.placed = self.draining = 0
+        self.desired = self.running = self.ready = self.waiting = self.placed = self.draining = self.doomed = 0
         self.cohorts: list[_Cohort] = []
         self.window = self.launched_in_window = 0
         self.launch_pending = False
@@ -84,7 +85,8 @@ class Tasks:
 
     def reconcile(self, now: int) -> None:
         """Start or stop tasks until there are as many as desired."""
-        have = self.running + self.waiting + sum(cohort.count for cohort in self.cohorts if not cohort.started)
+        starting = sum(cohort.count for cohort in self.cohorts if not cohort.started)
+        have = self.running + self.waiting + starting - self.doomed
         if have < self.desired:
             self._start(now, self.desired - have)
         elif have > self.desired:
@@ -165,6 +167,22 @@ class Tasks:
         self.placed -= gone
         self.places.free(now, self, gone)
         self.note()
+
+    def doom(self, now: int, count: int, notice_s: int) -> None:
+        """So many tasks will be gone after a notice, and are replaced from now on. Such as drain go at once."""
+        draining = max(0, count - (self.placed - self.draining - self.doomed))
+        self.draining -= draining
+        self.placed -= draining
+        count -= draining
+        self.doomed += count
+        self.clock.at(now + notice_s, self._end, count)
+        self.reconcile(now)
+
+    def _end(self, now: int, count: int) -> None:
+        gone = min(count, self.doomed)
+        self.doomed -= gone
+        self.lose(gone)
+        self.reconcile(now)
 
     def lose(self, count: int) -> None:
         """Tasks that went with their node: nobody drained it."""

@@ -82,6 +82,7 @@ def test_the_policies_of_a_config_come_back_from_its_templates(config: sc.Config
             assert nodes.name == unit.pool_name
             assert nodes.scaling == unit.pool.scaling
             assert (nodes.min_nodes, nodes.max_nodes) == (unit.pool.min_nodes, unit.pool.max_nodes)
+            assert (nodes.spot_percent, nodes.on_demand_base) == (unit.pool.spot_percent, unit.pool.on_demand_base)
             assert nodes.instance_type == unit.pool.instance_types[0]
             assert model.placement == unit.settings.placement
             assert model.packed

@@ -18,12 +18,12 @@ from scaleout_cfn.config.pulse import LogPulse
 from scaleout_cfn.config.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking, pulse_steps
 from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.clock import Phase, phases
-from scaleout_cfn.simulator.model import Delays, Model, NodePool, Size, Standing, StandingBy
+from scaleout_cfn.simulator.model import Delays, Fargate, Model, NodePool, Size, Standing, StandingBy
 from scaleout_cfn.simulator.peers import PEERS
 from scaleout_cfn.simulator.pool import Pool
 from scaleout_cfn.simulator.prices import prices_of
 from scaleout_cfn.simulator.results import measure
-from scaleout_cfn.simulator.run import Busy, Trace, _Run, at_each_second, first_tasks, run, run_together
+from scaleout_cfn.simulator.run import Busy, Event, Trace, World, at_each_second, first_tasks, run, run_together
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
 from .sets import LOAD, model, on_fargate
@@ -36,8 +36,8 @@ def _trace(**changes: object) -> Trace:
     return run(model(**changes), LOAD, Delays(), CROWD, phases()[3])
 
 
-def _at_work(made: Model) -> _Run:
-    return _Run([Busy(made, LOAD, CROWD)], Delays(), phases()[3])
+def _at_work(made: Model) -> World:
+    return World([Busy(made, LOAD, CROWD)], Delays(), phases()[3])
 
 
 def test_the_same_input_gives_the_same_run() -> None:
@@ -510,7 +510,7 @@ class _Watched(Pool):
     def advance(self, passed: int) -> None:
         super().advance(passed)
         nodes = self.nodes
-        assert [tasks.placed for tasks in self.tenants] == nodes.tasks
+        assert [tasks.placed - tasks.doomed for tasks in self.tenants] == nodes.tasks
         assert [sum(zones) for zones in nodes.tasks_in] == nodes.tasks
         for zone in nodes.zones:
             for held, many in zone.items():
@@ -521,7 +521,16 @@ class _Watched(Pool):
         for tasks in self.tenants:
             starting = sum(cohort.count for cohort in tasks.cohorts)
             assert tasks.placed == tasks.ready + starting + tasks.draining
-            assert min(tasks.waiting, tasks.ready, tasks.draining) >= 0
+            assert min(tasks.waiting, tasks.ready, tasks.running, tasks.draining, tasks.doomed) >= 0
+
+
+_BEFALLS = [
+    Event(500, lambda world, now: world.interrupt_spot(now, 0.7)),
+    Event(560, lambda world, now: world.interrupt_spot(now, 1.0)),
+    Event(700, lambda world, now: world.lose_zone(now, 0, 2)),
+    Event(900, lambda world, now: world.set_speed(now, 0.5)),
+    Event(1500, lambda world, now: world.regain_zone(now, 0)),
+]
 
 
 @settings(max_examples=10, deadline=None)
@@ -540,15 +549,58 @@ def test_nodes_never_hold_more_than_fits_and_no_request_of_any_service_is_lost(
     crowd = synthetic("flash-crowd", {"base": 50, "peak": 600, "at": 300, "hold": 300, "hours": 1})
     noise = synthetic("noise", {"mean": 300, "spread": 0.9, "hours": 1, "seed": seed})
     others = (Standing("cron", 3, Size(64, 300)),)
-    made = _two(size, max_nodes=nodes, cpu_target=cpu_target, placement=placement, standing=others)
+    made = _two(size, max_nodes=nodes, cpu_target=cpu_target, placement=placement, standing=others, spot_percent=80)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("scaleout_cfn.simulator.run.Pool", _Watched)
-        traces = run_together([Busy(made[0], load, crowd), Busy(made[1], load, noise)], Delays(), phases()[seed % 12])
+        busy = [Busy(made[0], load, crowd), Busy(made[1], load, noise)]
+        traces = run_together(busy, Delays(), phases()[seed % 12], _BEFALLS)
     for trace in traces:
         served = trace.requests + np.concatenate([[0.0], trace.backlog[:-1]]) - trace.backlog - trace.dropped
         assert served.min() >= -1e-6
         assert (served <= at_each_second(trace.states, "ready", 3600) * load.task_rps + 1e-6).all()
         assert max(state.size for state in trace.states) <= nodes
+        assert trace.states[-1].running + trace.states[-1].waiting == trace.states[-1].desired
+
+
+def test_half_of_the_nodes_go_two_minutes_after_spot_s_notice_and_others_have_been_started_meanwhile() -> None:
+    calm = Traffic("calm", np.full(1800, 100.0))
+    made = model(min_tasks=24, max_tasks=24, min_nodes=4, spot_percent=100)
+    wave = Event(600, lambda world, now: world.interrupt_spot(now, 0.5))
+    trace = run(made, LOAD, Delays(), calm, events=[wave])
+    ready, nodes = (at_each_second(trace.states, name, 1800) for name in ("ready", "nodes"))
+    boot = Delays().node_launch_s + Delays().node_join_s
+    assert (nodes[599], nodes[600], nodes[600 + boot]) == (4, 2, 4)
+    # The doomed ones serve until the end of the notice, and their successors with them.
+    assert ready[600:720].min() == 24
+    assert ready[719] == 36
+    assert ready[720:].min() == ready[-1] == 24
+    assert trace.node_seconds == 4 * 1800 + 2 * 120
+
+
+def test_a_zone_that_is_lost_takes_its_tasks_at_once_and_its_nodes_are_replaced_in_the_other() -> None:
+    made = model(min_tasks=24, max_tasks=24, min_nodes=4)
+    calm = Traffic("calm", np.full(1800, 100.0))
+    world = World([Busy(made, LOAD, calm)], Delays(), phases()[0], [Event(600, lambda w, now: w.lose_zone(now, 0, 2))])
+    (trace,) = world.all()
+    ready = at_each_second(trace.states, "ready", 1800)
+    assert (ready[599], ready[600], ready[-1]) == (24, 12, 24)
+    assert world.pools["nodes"].nodes.nodes_in == [0, 4]
+
+
+def test_on_fargate_spot_s_wave_takes_its_share_of_the_tasks_above_the_base() -> None:
+    made = on_fargate(pool=Fargate(spot_percent=50, on_demand_base=4), min_tasks=24, max_tasks=24)
+    calm = Traffic("calm", np.full(1800, 100.0))
+    wave = Event(600, lambda world, now: world.interrupt_spot(now, 1.0))
+    trace = run(made, LOAD, Delays(), calm, events=[wave])
+    ready = at_each_second(trace.states, "ready", 1800)
+    assert (ready[599], ready[719], ready[720], ready[-1]) == (24, 34, 24, 24)
+
+
+def test_tasks_at_half_their_speed_miss_what_they_would_have_served() -> None:
+    calm = Traffic("calm", np.full(1800, 90.0))
+    slow = Event(600, lambda world, now: world.set_speed(now, 0.5))
+    traces = [run(model(max_tasks=2), LOAD, Delays(), calm, events=events) for events in ([], [slow])]
+    assert [float(trace.dropped.sum()) > 0 for trace in traces] == [False, True]
 
 
 def test_a_cluster_has_no_more_than_five_thousand_instances() -> None:
