@@ -41,6 +41,15 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
     "apply": {
         "apply arn:aws:cloudformation:eu-west-1:111122223333:changeSet/scaleout-1/5f8c": "what `plan` printed",
     },
+    "import resources": {
+        "import resources": "what [imports] of the config names, after a plan and a question",
+        "import resources --set imports.WebFoundation/Repository=shop/web": "named on the line",
+        "import resources --yes --image web=v3": "the same, in CI",
+    },
+    "import copilot": {
+        "import copilot": "of the application in this folder",
+        "import copilot shop -o shop.toml --region eu-west-1 --account-id 111122223333": "with ARNs of its secrets",
+    },
     "publish": {"publish --image web=1.4.2": "prints the console's link"},
     "status": {"status": "once", "status --watch": "until Ctrl-C", "status --service web --json": "for a program"},
     "events": {"events --failed": "what failed in the newest operation", "events --follow": "until it has ended"},
