@@ -398,7 +398,8 @@ def _diverted(run: Run, plan: Plan) -> Diverted | None:
     taken = diverted(run.aws, plan.stack_id, plan.changes, drift.diverted(plan.changes))
     if taken is None:
         for change in rewritten(plan.changes):
-            run.tell(Note(f"{change.path}: its weights are written, too; requests stay where they go now"))
+            if not change.unseen:
+                run.tell(Note(f"{change.path}: its weights are written, too; requests stay where they go now"))
     return taken
 
 

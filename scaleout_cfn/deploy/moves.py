@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from scaleout_cfn.config import Config, Rolling, WebRolling, WebService
 from scaleout_cfn.config.units import Unit, units
-from scaleout_cfn.deploy.changes.plan import Change
+from scaleout_cfn.deploy.changes.plan import RULE, Change
 from scaleout_cfn.deploy.live import Live, Resource
 from scaleout_cfn.deploy.publish import Published
 
@@ -107,7 +107,7 @@ def given_up(move: Move, resources: Iterable[Resource]) -> Iterator[Change]:
         if unit.name in move.to_one and rule and first and second:
             yield Change(
                 f"{unit.foundation}/Rule",
-                "AWS::ElasticLoadBalancingV2::ListenerRule",
+                RULE,
                 "Modify",
                 physical_id=rule,
                 weights=({first: 100, second: 0}, {first: 1}),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from troposphere import Equals, Not, applicationautoscaling, dynamodb, ecr, ecs, ssm
+from troposphere import Equals, Not, Tags, applicationautoscaling, dynamodb, ecr, ecs, ssm
 from troposphere import elasticloadbalancingv2 as elb
 
 from scaleout_cfn.aws.client import Aws
@@ -34,7 +34,7 @@ class Small:
     each in two stacks, of which one holds data; `mark` says that the word holds data; `most` is the most tasks of each
     service, where they are scaled; `named` is the name of the table; `rule` the path of a listener rule between two
     target groups, of these weights, and of its test rule; `strategy` that of the service, empty with one target
-    group, whose rule and groups are in a stack of their own then."""
+    group, whose rule and groups are in a stack of their own then; `owner` a tag of the rules."""
 
     key: str = "id"
     retain: bool = False
@@ -49,6 +49,7 @@ class Small:
     rule: str = ""
     weights: tuple[int, int] = (100, 0)
     strategy: str | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,8 @@ def _published(small: Small) -> publish.Published:
             ]
         )
         properties = {"ListenerArn": "listener", "Priority": priority}
+        if small.owner:
+            properties["Tags"] = Tags(owner=small.owner)
         conditions = [elb.Condition(Field="path-pattern", Values=[path])]
         actions = [elb.ListenerRuleAction(Type="forward", ForwardConfig=forward)]
         return stack.add(elb.ListenerRule(title, Conditions=conditions, Actions=actions, **properties)).ref()

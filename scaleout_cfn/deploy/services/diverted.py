@@ -36,8 +36,10 @@ class Diverted:
 
 
 def rewritten(changes: Iterable[Change]) -> list[Change]:
-    """The changes that write a rule anew which shares requests out among several target groups."""
-    return [change for change in changes if change.weights and change.physical_id and change.action == "Modify"]
+    """The changes that write a rule anew which shares requests out among several target groups, or that may: of a
+    nested stack whose changes are not shown nobody knows."""
+    written = ("Modify", "Dynamic")
+    return [change for change in changes if change.weights and change.physical_id and change.action in written]
 
 
 def diverted(aws: Aws, stack_id: str, planned: Sequence[Change], known: Mapping[str, str]) -> Diverted | None:
@@ -79,7 +81,8 @@ def _taken(change: Change, live: Mapping[str, int]) -> str:
         return ""
     shares = ", ".join(f"{100 * weight / total:g} % of them go to {title_in(arn)}" for arn, weight in losing.items())
     goal = ", ".join(title_in(arn) for arn, weight in after.items() if weight) or "another target group"
-    return f"would lead all requests to {goal}, while {shares}, where ECS has led them: they fail where no task is"
+    would = "may" if change.unseen else "would"
+    return f"{would} lead all requests to {goal}, while {shares}, where ECS has led them: they fail where no task is"
 
 
 def _way_out(newest: Rollout | None) -> Next:
