@@ -599,31 +599,34 @@ def test_over_http_a_paused_deployment_goes_on_and_another_is_taken_back_by_the_
             assert process.stdout
             return next((line for line in process.stdout if "its deployment is at" in line), "")
 
-        def weights() -> list[tuple[int, ...]]:
+        def weights() -> dict[str, int]:
+            """What goes to the second group, of tests and of production."""
             (balancer,) = elbv2.describe_load_balancers()["LoadBalancers"]
             (listener,) = elbv2.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
-            actions = [
-                rule["Actions"][0] for rule in elbv2.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]
-            ]
-            forwards = [action["ForwardConfig"]["TargetGroups"] for action in actions if action["Type"] == "forward"]
-            return [tuple(group["Weight"] for group in groups) for groups in forwards]
+            shares = {}
+            for rule in elbv2.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]:
+                if rule["Actions"][0]["Type"] == "forward":
+                    fields = {condition["Field"] for condition in rule["Conditions"]}
+                    whose = "tests" if "http-header" in fields else "production"
+                    shares[whose] = rule["Actions"][0]["ForwardConfig"]["TargetGroups"][1]["Weight"]
+            return shares
 
         assert somebody.end(deploy(1)).returncode == 0
-        assert weights() == [(100, 0), (100, 0)]  # of the test rule, and of production's
+        assert weights() == {"tests": 0, "production": 0}
         waiting = deploy(2)
         assert "POST_TEST_TRAFFIC_SHIFT, and waits for an answer" in paused(waiting)
-        assert weights() == [(0, 100), (100, 0)]
+        assert weights() == {"tests": 100, "production": 0}
         done = somebody.run("rollout", "continue", *config, "--yes")
         assert done.returncode == 0, done.stderr
         done = somebody.end(waiting)
         assert (done.returncode, "a request with the header X-Preview: 0a1b gets the new" in done.stdout) == (0, True)
-        assert weights() == [(0, 100), (0, 100)]
+        assert weights() == {"tests": 100, "production": 100}
         waiting = deploy(3)
         assert paused(waiting)
-        assert weights() == [(100, 0), (0, 100)]
+        assert weights() == {"tests": 0, "production": 100}
         done = somebody.run("rollout", "back", *config, "--yes")
         assert done.returncode == 0, done.stderr
         assert somebody.end(waiting).returncode == 4
-        assert weights() == [(0, 100), (0, 100)]
+        assert weights() == {"tests": 100, "production": 100}
         done = somebody.run("rollout", "history", *config)
         assert ["ROLLBACK_SUCCESSFUL" in done.stdout, "web:2" in done.stdout] == [True, True], done.stdout + done.stderr
