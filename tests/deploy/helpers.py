@@ -138,7 +138,7 @@ def _published(small: Small) -> publish.Published:
                 for group, weight in zip(groups, small.weights, strict=False)
             ]
         )
-        properties = {"ListenerArn": "listener", "Priority": priority}
+        properties: dict[str, Any] = {"ListenerArn": "listener", "Priority": priority}
         if small.owner:
             properties["Tags"] = Tags(owner=small.owner)
         conditions = [elb.Condition(Field="path-pattern", Values=[path])]

@@ -76,7 +76,7 @@ def test_a_rule_of_which_aws_tells_no_values_is_looked_up_in_its_template() -> N
             change["ResourceChange"].pop("AfterContext", None)
         return answer
 
-    deployer.world.cfn.DescribeChangeSet = without_values  # type: ignore[method-assign]
+    deployer.world.cfn.DescribeChangeSet = without_values  # type: ignore[method-assign, assignment]
     assert "Rule would lead all requests to blue" in str(refusal(deployer, Small(rule="/a", owner="me")))
 
 

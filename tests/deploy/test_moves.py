@@ -85,7 +85,7 @@ def serving(strategy: str, *images: str) -> Deployer:
 
 def moved(deployer: Deployer, strategy: str) -> Outcome:
     """From one strategy to another, with a new image."""
-    shifting = {"blue-green": sc.WebBlueGreen(), "": sc.WebRolling()}[strategy]
+    shifting = sc.WebBlueGreen() if strategy else sc.WebRolling()
     wished = sc.Config(capacity={"air": sc.FargateCapacity()}, services={"web": sc.WebService(deployment=shifting)})
 
     def between(live: Live) -> Between | None:

@@ -471,8 +471,8 @@ class User:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         environment = {**kept, **self.account.environment(), **self.keys, "CI": "true", "PYTHONPATH": str(HERE)}
         command = [sys.executable, "-c", f"{PROGRAM}; main()", *arguments]
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, env=environment, cwd=self.home, text=True, **streams)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=environment, cwd=self.home, text=True, stdout=pipe, stderr=pipe)
 
     def run(self, *arguments: str, denied: Collection[str] = ()) -> subprocess.CompletedProcess[str]:
         return self.end(self.begin(*arguments), denied)
