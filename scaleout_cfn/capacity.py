@@ -42,6 +42,7 @@ __all__ = [
     "places_beside",
     "problems",
     "registered_memory_mib",
+    "room_beside",
     "tasks_per_node",
 ]
 
@@ -229,7 +230,7 @@ def nodes_needed(type: InstanceType, demands: Sequence[Demand], daemons: Sequenc
         for node in nodes:
             left -= _place(node, number, demand, left)
         while left > 0:
-            fresh = _node(type, daemons)
+            fresh = room_beside(type, daemons)
             placed = _place(fresh, number, demand, left) if fresh else 0
             if fresh is None or not placed:
                 return None
@@ -248,12 +249,12 @@ def nodes_needed(type: InstanceType, demands: Sequence[Demand], daemons: Sequenc
 
 def places_beside(type: InstanceType, demand: Demand, others: Sequence[Demand]) -> int:
     """How many tasks of a service a node takes beside one task of each of others."""
-    node = _node(type, others)
+    node = room_beside(type, others)
     return _place(node, 0, demand, BRIDGE_TASKS) if node else 0
 
 
-def _node(type: InstanceType, held: Sequence[Demand]) -> dict[str, int] | None:
-    """What is free on a node that holds a task of each of some services; None where they do not fit."""
+def room_beside(type: InstanceType, held: Sequence[Demand]) -> dict[str, int] | None:
+    """What is free on a node that holds a task of each of some services, by limit; None where they do not fit."""
     node = {
         "CPU": type.vcpus * 1024,
         "memory": max(0, registered_memory_mib(type.memory_mib)),

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from troposphere import AWSHelperFn, BaseAWSObject, Tags, encode_to_dict
 
 from scaleout_cfn.collecting import uncollected
+from scaleout_cfn.construction import required
 from scaleout_cfn.errors import SetError, WiringError
 from scaleout_cfn.fitting import misfits
 from scaleout_cfn.lint import findings_on
@@ -152,7 +153,8 @@ def _plain(value: Any) -> Any:
         return _plain(value.tags)
     if own is BaseAWSObject.to_dict and value.properties:
         if value.do_validation:
-            value._validate_props()
+            if not value.properties.keys() >= required(kind):
+                value._validate_props()  # which says what is missing
             value.validate()
         return _plain(value.resource)
     # awacs has a form of its own.

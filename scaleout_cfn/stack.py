@@ -168,12 +168,12 @@ class Stack:
         given: dict[str, Value] = {}
 
         def inside(name: str, wire: object, kind: type[Value]) -> object:
+            if isinstance(wire, Value):
+                given[name] = wire
+                return child.parameter(kind, name)
             if isinstance(wire, Mapping):
                 return {key: inside(f"{key}_{name}", entry, kind) for key, entry in wire.items()}
-            if not isinstance(wire, Value):
-                return None
-            given[name] = wire
-            return child.parameter(kind, name)
+            return None
 
         outputs = build(child, config, **{name: inside(name, wire, kinds[name]) for name, wire in wires.items()})
         child.declare_outputs(outputs)
@@ -192,11 +192,11 @@ class Stack:
         self.children[title] = child
 
         def here(name: str, output: Any) -> Any:
+            if isinstance(output, Value):
+                return type(output)(GetAtt(title, f"Outputs.{pascal(name)}"), condition=condition)
             if isinstance(output, Mapping):
                 return {key: here(f"{key}_{name}", entry) for key, entry in output.items()}
-            if not isinstance(output, Value):
-                return output
-            return type(output)(GetAtt(title, f"Outputs.{pascal(name)}"), condition=condition)
+            return output
 
         return type(outputs)(**{name: here(name, getattr(outputs, name)) for name in _hints(outputs)})
 
@@ -246,10 +246,10 @@ def values_of(outputs: object) -> dict[str, Value]:
     values: dict[str, Value] = {}
     for name in _hints(outputs):
         field = getattr(outputs, name)
-        entries = (
-            {f"{key}_{name}": entry for key, entry in field.items()} if isinstance(field, Mapping) else {name: field}
-        )
-        values |= {entry: value for entry, value in entries.items() if isinstance(value, Value)}
+        if isinstance(field, Value):
+            values[name] = field
+        elif isinstance(field, Mapping):
+            values |= {f"{key}_{name}": value for key, value in field.items() if isinstance(value, Value)}
     return values
 
 

@@ -57,6 +57,7 @@ FUNCTIONS = frozenset(
     }
 )
 TAGS = {name: f" !{name.removeprefix('Fn::')}" for name in FUNCTIONS}
+_TAGS = {name: tag[1:] for name, tag in TAGS.items()}
 
 
 # `margin` is a line break and the spaces in front of the keys or dashes around a value. The text of a value begins with
@@ -71,18 +72,40 @@ def to_yaml(template: Mapping[str, Any]) -> str:
 def _mapping(mapping: Mapping[str, Any], margin: str) -> str:
     lines = []
     for key, value in mapping.items():
-        start = f"{margin}{_scalar(key)}:"
-        if isinstance(value, str) and len(line := f"{start} {_scalar(value)}") <= WIDTH and "\n" not in value:
-            lines.append(line)  # as nearly all are: a call less
+        start = f"{margin}{_LINES[key] or _scalar(key)}: "
+        short = _in_line(value)
+        # As nearly all are: a call less.
+        if short and len(start) + len(short) <= WIDTH + 1:
+            lines.append(start + short)
         else:
-            lines.append(start + _value(value, margin, len(start) - 1, margin))
+            lines.append(start[:-1] + _value(value, margin, len(start) - 2, margin))
     return "".join(lines)
+
+
+def _in_line(value: Any) -> str:
+    """A text, or a function of a text, as it stands in a line; empty where it needs more, or is something else."""
+    kind = type(value)
+    if kind is str:
+        return _LINES[value]
+    if kind is dict and len(value) == 1:
+        ((name, argument),) = value.items()
+        if name in _TAGS:
+            if name == "Fn::GetAtt" and type(argument) is list and len(argument) == 2:
+                first, last = argument
+                argument = f"{first}.{last}" if type(first) is type(last) is str else argument
+            if type(argument) is str and (text := _LINES[argument]):
+                return f"{_TAGS[name]} {text}"
+    return ""
 
 
 def _list(items: Sequence[Any], margin: str) -> str:
     inner = margin + "  "
     lines = []
     for item in items:
+        short = _in_line(item)
+        if short and len(margin) + len(short) <= WIDTH - 1:
+            lines.append(f"{margin}- {short}")
+            continue
         text = _value(item, margin, len(margin), inner)
         # What would begin on the next line begins behind the dash.
         lines.append(f"{margin}- {text[len(inner) :]}" if text[0] == "\n" else f"{margin}-{text}")
@@ -176,7 +199,19 @@ def _folded(shown: str, start: int, margin: str, column: int) -> str:
     return text + shown[begin:]
 
 
-# Most of a set's texts are there many times.
+class _Lines(dict[str, str]):
+    """Each text as it stands in a line; empty where it has lines of its own. Most of a set's are there many times."""
+
+    def __missing__(self, text: str) -> str:
+        if len(self) >= 10_000:
+            self.clear()
+        self[text] = shown = "" if "\n" in text else _scalar(text)
+        return shown
+
+
+_LINES = _Lines()
+
+
 @lru_cache(10_000)
 def _scalar(text: str, in_a_line: bool = False) -> str:
     if "\n" in text or ESCAPED.search(text):

@@ -643,7 +643,7 @@ def _of_its_place(draw: st.DrawFn, unit: Unit) -> dict[str, Any]:
     elif not isinstance(unit.pool, Ec2Capacity) or unit.is_reached or reaches or unit.lets_itself_in:
         changes["network_mode"] = draw(st.sampled_from(["auto", "awsvpc"]))
     if not isinstance(unit.pool, Ec2Capacity):
-        changes["placement"] = "spread"
+        changes |= {"placement": "spread", "cpu_is": draw(st.sampled_from(["auto", "quota"]))}
     if isinstance(unit.pool, FargateCapacity):
         cpu, memory = draw(st.sampled_from([(256, 512), (512, 1024), (1024, 8192), (16384, 122880)]))
         changes |= {"cpu_units": cpu, "memory_mib": memory}

@@ -22,9 +22,6 @@ WORKING = {
     "simulator.run": {"Trace", "_Cohort", "_Metrics"},
     # Compared by identity, and so never by what is in them.
     "templates.conditions": {"Every", "Not"},
-    "local.containers.balancer": {"Target", "_Group"},
-    "local.containers.lifecycle": {"Work"},
-    "local.containers.scaling": {"_Counts", "_Loop"},
 }
 
 

@@ -15,6 +15,7 @@ from scaleout_cfn.cli.traffic import (
     json_option,
     model_at,
     path_type,
+    region_of,
     service_option,
     traffic_options,
 )
@@ -57,7 +58,7 @@ def advise(
     from scaleout_cfn.simulator.search import overlay
 
     model = model_at(folder, environment, service)
-    traffic, load, prices = asked.all()
+    traffic, load, prices = asked.all(region_of(folder, environment))
     click.echo("\n".join(heading(traffic, load)), err=True)
     with progress(tries, "trying settings") as done:
         advice = search(model, load, traffic, prices, allowed=allowed, count=tries, done=done)

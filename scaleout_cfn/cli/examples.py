@@ -32,8 +32,6 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
     },
     "deploy": {
         "deploy --local": "a rehearsal on this machine, without an account",
-        "deploy --local --containers --build": "and from a Dockerfile to an answer, until Ctrl-C",
-        "deploy --local --containers --image shop:dev --keep --pace 10": "to put load on, and watch it scale",
         "deploy --build webapp": "build, push and deploy",
         "deploy --image web=1.4.2 --yes": "an image that is in the repository, by its tag",
         "deploy --env prod --revert-drift": "and set back what was changed by hand",
@@ -42,6 +40,15 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
     "plan": {"plan --json": "for whoever approves it, with the ARN for `apply`"},
     "apply": {
         "apply arn:aws:cloudformation:eu-west-1:111122223333:changeSet/scaleout-1/5f8c": "what `plan` printed",
+    },
+    "import resources": {
+        "import resources": "what [imports] of the config names, after a plan and a question",
+        "import resources --set imports.WebFoundation/Repository=shop/web": "named on the line",
+        "import resources --yes --image web=v3": "the same, in CI",
+    },
+    "import copilot": {
+        "import copilot": "of the application in this folder",
+        "import copilot shop -o shop.toml --region eu-west-1 --account-id 111122223333": "with ARNs of its secrets",
     },
     "publish": {"publish --image web=1.4.2": "prints the console's link"},
     "status": {"status": "once", "status --watch": "until Ctrl-C", "status --service web --json": "for a program"},
@@ -84,8 +91,11 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
         "advise --csv requests.csv --task-rps 50 --allow 0.01 -o advised.toml": "an overlay of the cheapest settings",
     },
     "figures": {"figures": "what the model is held to"},
-    "prices refresh": {"prices refresh prices.json --region eu-west-1": "for --prices"},
-    "prices show": {"prices show > prices.json": "to be edited"},
+    "prices show": {
+        "prices show --region eu-west-1": "with their sources",
+        "prices show --json > prices.json": "to be edited",
+    },
+    "prices refresh": {"prices refresh prices.json --region eu-central-1": "for --prices"},
 }
 """By the words of a command: command lines without the program's name, and what each is for."""
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from scaleout_cfn.cli.options import Checked
 from scaleout_cfn.cli.tables import print_table, write
-from scaleout_cfn.cli.traffic import json_option, path_type
+from scaleout_cfn.cli.traffic import built_in_prices, json_option, path_type
+from scaleout_cfn.grammars import problem_of_region
 
 
 @click.command()
@@ -63,24 +65,56 @@ def prices() -> None:
 
 
 @prices.command()
-def show() -> None:
-    """Print the built-in price file: a start for one of your own."""
-    from scaleout_cfn.simulator.prices import as_json, load_prices
+@click.option("--region", type=Checked(problem_of_region), default="", help="Whose prices.  [default: us-east-1]")
+@click.option("--json", "as_json", is_flag=True, help="The price file, for --prices: a start for one of your own.")
+def show(region: str, as_json: bool) -> None:
+    """Print the built-in prices of a region, and where each is from."""
+    from scaleout_cfn.simulator.prices import UNITS, as_json_text
 
-    click.echo(as_json(load_prices()), nl=False)
+    built_in = built_in_prices(region)
+    if as_json:
+        click.echo(as_json_text(built_in), nl=False)
+        return
+    numbers = {source: str(number) for number, source in enumerate(dict.fromkeys(built_in.sources.values()), 1)}
+    rows = []
+    for name, unit in UNITS.items():
+        band = built_in.bands.get(name)
+        rows.append(
+            (
+                unit.what,
+                f"{built_in.units[name]:g}",
+                f"{band[0]:g} to {band[1]:g}" if band else "",
+                numbers[built_in.sources[name]],
+            )
+        )
+    click.echo(f"Prices of {built_in.region}, {built_in.as_of}\n")
+    print_table(("", "USD", "known to lie", "source"), rows)
+    click.echo(
+        f"\nInstances: {len(built_in.instances)} types, by source {numbers[built_in.sources['instances']]}; --json has"
+        " them.\n"
+    )
+    for source, number in numbers.items():
+        click.echo(f"{number:>2}  {source}")
 
 
 @prices.command()
 @click.argument("path", type=path_type)
-@click.option("--region", default="us-east-1", show_default=True, help="Whose prices.")
+@click.option("--region", type=Checked(problem_of_region), default="us-east-1", show_default=True, help="Whose prices.")
 @click.option("--profile", default="", help="The profile of the AWS configuration to use.")
 def refresh(path: Path, region: str, profile: str) -> None:
-    """Write the instance prices of today to PATH, for --prices. Needs an AWS account."""
+    """Write the prices of today to PATH, for --prices. Needs an AWS account that may pricing:GetProducts.
+
+    What AWS's Price List does not tell stays as it is built in, with its source: EC2 Spot, and Managed Instances' fee.
+    """
     from datetime import date
 
     from scaleout_cfn.aws.client import Aws, Target
-    from scaleout_cfn.simulator.prices import as_json, load_prices
+    from scaleout_cfn.simulator.prices import as_json_text, prices_of
     from scaleout_cfn.simulator.prices import refresh as ask
 
-    today = ask(Aws(Target(profile=profile, region="us-east-1")), region, load_prices(), date.today().isoformat())
-    write(path, as_json(today))
+    old = prices_of(region)
+    today = ask(Aws(Target(profile=profile, region="us-east-1")), region, old, date.today().isoformat())
+    write(path, as_json_text(today))
+    for name, source in today.sources.items():
+        if source == old.sources[name]:
+            click.echo(f"{name} is as it was: {source}", err=True)

@@ -1,20 +1,50 @@
-"""import: what was there before the set is taken into it."""
+"""import: what was there before the set is taken into it, and what other tools are told becomes a config."""
 
 from __future__ import annotations
 
+import os
+import shlex
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scaleout_cfn.cli.deploy import allow_option, consent, image_option, images_of, wish_of, yes_option
-from scaleout_cfn.cli.options import bucket_option, composed
+from scaleout_cfn.cli.options import DEFAULT_CONFIG, Checked, bucket_option, composed, project
 from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option, verbose_option
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.changes.imports import look
 from scaleout_cfn.deploy.live import find
 from scaleout_cfn.deploy.messages import Note, Outcome
 from scaleout_cfn.errors import Next, UsageError
+from scaleout_cfn.grammars import problem_of_account, problem_of_region
 from scaleout_cfn.imports import importable, imported
+
+if TYPE_CHECKING:
+    from scaleout_cfn.conversion import Draft
+
+
+class _Import(click.Group):
+    """Two things by one word: without a command, or with options alone, it is `import resources`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
+            args = ["resources", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("import", cls=_Import)
+def import_() -> None:
+    """Take in what is there at AWS, or make a config of what another tool is told.
+
+    \b
+    Of AWS:        import, or import resources: repositories, log groups, buckets, tables, records or
+                   the cluster, which [imports] of the config names, become resources of the set.
+    Of elsewhere:  import copilot, compose, http-scale-out or ecs: writes a config that renders, and a
+                   page of what was taken, what was changed and why, and what has no place here.
+    """
 
 
 def _check(options: Options, **others: object) -> None:
@@ -24,7 +54,7 @@ def _check(options: Options, **others: object) -> None:
         )
 
 
-@click.command("import")
+@import_.command()
 @aws_command(check=_check)
 @image_option
 @bucket_option
@@ -33,7 +63,7 @@ def _check(options: Options, **others: object) -> None:
 @allow_option
 @verbose_option
 @timeout_option
-def import_(
+def resources(
     work: Work,
     images: tuple[str, ...],
     bucket: str,
@@ -51,10 +81,7 @@ def import_(
       "WebFoundation/Repository" = "shop/web"
       "WebFoundation/Logs" = "/ecs/shop"
 
-    \b
-      scaleout-cfn import
-      scaleout-cfn import --set imports.WebFoundation/Repository=shop/web
-      scaleout-cfn import --yes --image web=v3
+    `import` alone is the same.
 
     It is a deployment that may take in what is named, and nothing else: it shows how each differs from its template,
     and all changes, asks, executes and follows. What is taken in stays as it is; `deploy --revert-drift` brings it to
@@ -76,4 +103,75 @@ def import_(
         return outcome
     return replace(
         outcome, next=Next("drift", words="to see what of it differs", instead=Next("deploy", ("--revert-drift",)))
+    )
+
+
+def _written(command: Callable[..., Any]) -> Callable[..., Any]:
+    """-o and --force."""
+    for option in (
+        click.option("--force", is_flag=True, help="Write over files that are there."),
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(path_type=Path, dir_okay=False),
+            default=DEFAULT_CONFIG,
+            show_default=True,
+            help="The config to write; the page is written beside it, as scaleout.import.md.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+where_option = click.option(
+    "--region", type=Checked(problem_of_region), default="", help="The region, for the ARNs of secrets by name."
+)
+account_option = click.option(
+    "--account-id",
+    type=Checked(problem_of_account),
+    default="",
+    metavar="ID",
+    help="The account, for the ARNs of secrets by name.",
+)
+
+
+@import_.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path())
+@where_option
+@account_option
+@_written
+def copilot(folder: Path, region: str, account_id: str, output: Path, force: bool) -> None:
+    """Write a config of an application of AWS Copilot's.
+
+    FOLDER holds copilot/, with the manifests of services, jobs, environments and pipelines, and addons. What a
+    manifest leaves to Copilot's defaults is written as Copilot has it. Nothing at AWS is asked or changed.
+    """
+    from scaleout_cfn.conversion.copilot import read_application
+
+    _finish(read_application(folder, region=region, account=account_id), f"import copilot {folder}", output, force)
+
+
+def _finish(draft: Draft, command: str, output: Path, force: bool) -> None:
+    """Write a draft's config and page, both or none, and say what became of it."""
+    pages = output.with_suffix(".import.md")
+    for path in (output, pages):
+        if path.exists() and not force:
+            raise UsageError(f"{path}: is there already; give another path with -o, or --force to write over it")
+    imported = draft.finished(command, f"{project().program} render -c {shlex.quote(str(output))}")
+    beside = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in (output, pages)}
+    try:
+        for path, text in ((pages, imported.page), (output, imported.config)):
+            beside[path].write_text(text, encoding="utf-8", newline="\n")
+        for path in (pages, output):
+            os.replace(beside[path], path)
+    except OSError as error:
+        raise UsageError(f"{output}: {error.strerror or error}; give a path that can be written to") from None
+    finally:
+        for path in beside.values():
+            path.unlink(missing_ok=True)
+    counts = imported.counts
+    click.echo(
+        f"{output} written, which renders: {counts['taken']} taken, {counts['changed']} changed, {counts['no place']}"
+        f" with no place here. {pages} says of each which, and why.",
+        err=True,
     )

@@ -14,6 +14,7 @@ from scaleout_cfn.cli.traffic import (
     json_option,
     model_at,
     path_type,
+    region_of,
     service_option,
     traffic_options,
 )
@@ -51,7 +52,7 @@ def simulate(
     from scaleout_cfn.simulator.study import study
 
     model = model_at(folder, environment, service)
-    traffic, load, prices = asked.all()
+    traffic, load, prices = asked.all(region_of(folder, environment))
     with progress(5, "simulating", len(traffic.requests) > 500_000) as done:
         verdict = study(model, load, traffic, prices, done)
     trace = run(model, load, Delays(), traffic)
@@ -67,7 +68,13 @@ def simulate(
         events = [event._asdict() for event in trace.events]
         # Of the first alarm phase, as the events are.
         costs = {name: float(f"{usd:.6g}") for name, usd in vars(cost(model, load, prices, trace)).items()}
-        whole = {**verdict.as_json(), "prices_as_of": prices.as_of, "costs_usd": costs, "events": events}
+        whole = {
+            **verdict.as_json(),
+            "prices_as_of": prices.as_of,
+            "prices_region": prices.region,
+            "costs_usd": costs,
+            "events": events,
+        }
         click.echo(json.dumps(whole, indent=1))
     else:
         click.echo("\n".join(heading(traffic, load)) + "\n")
@@ -112,7 +119,7 @@ def compare(
     first = models[str(sets[0])]
     models.update({name: with_profile(first, profile) for name, profile in PROFILES.items()})
     models.update(peers(first))
-    traffic, load, prices = asked.all()
+    traffic, load, prices = asked.all(region_of(sets[0], environment))
     verdicts = {}
     with progress(len(models), "simulating") as done:
         for name, model in models.items():

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scaleout_cfn.cli.options import Finite
+from scaleout_cfn.cli.options import Checked, Finite
 from scaleout_cfn.errors import UsageError
+from scaleout_cfn.grammars import problem_of_region
 
 try:
     import numpy  # noqa: F401
@@ -90,7 +91,12 @@ _OPTIONS = (
     click.option(
         "--days", type=click.IntRange(1, 400), default=7, show_default=True, help="How far back --cloudwatch goes."
     ),
-    click.option("--region", default="", help="Of --cloudwatch.  [default: that of the profile]"),
+    click.option(
+        "--region",
+        type=Checked(problem_of_region),
+        default="",
+        help="Whose prices, and that of --cloudwatch.  [default: that of the config, us-east-1; of the profile]",
+    ),
     click.option("--profile", "aws_profile", default="", help="Of --cloudwatch: a profile of the AWS configuration."),
     click.option("--scale", type=Finite(min=0, min_open=True), default=1.0, help="Multiply the traffic."),
     click.option("--task-rps", type=Finite(0.001, 1e6), help="Requests a second that keep one task just busy."),
@@ -129,7 +135,7 @@ _OPTIONS = (
         type=Finite(0, 1),
         default=0.0,
         show_default=True,
-        help="Share of given-up requests that come again.",
+        help="Share of given-up attempts that come again: with 0.5 a request that is never answered is two attempts.",
     ),
     click.option(
         "--cpu-at-capacity",
@@ -178,15 +184,26 @@ class Asked:
     memory_percent: float
     price_file: Path | None
 
-    def all(self) -> tuple[Traffic, Load, Prices]:
-        """What the options ask for, read or made up or measured: files first, for a measurement takes its time."""
-        from scaleout_cfn.simulator.prices import load_prices
+    def all(self, region: str = "") -> tuple[Traffic, Load, Prices]:
+        """What the options ask for, read or made up or measured: files first, for a measurement takes its time.
 
+        `region` is that of the set, for prices where none is asked for.
+        """
         if (self.task_rps is None) == (self.url is None):
             got = "both" if self.url else "neither"
             raise UsageError(f"--task-rps and --measure: got {got}; give what one task can take, or have it measured")
-        prices, traffic = load_prices(self.price_file), self._traffic()
+        prices, traffic = self._prices(region), self._traffic()
         return traffic, self._load(), prices
+
+    def _prices(self, region: str) -> Prices:
+        from scaleout_cfn.simulator.prices import load_prices
+
+        if not self.price_file:
+            return built_in_prices(self.region or region)
+        prices = load_prices(self.price_file)
+        if self.region and self.region != prices.region and not self.metric:
+            raise UsageError(f"--region {self.region}: {self.price_file} has the prices of {prices.region}; name one")
+        return prices
 
     def _traffic(self) -> Traffic:
         from scaleout_cfn.simulator.traffic import synthetic
@@ -206,7 +223,6 @@ class Asked:
             raise UsageError(f"--with {self.numbers[0]}: goes with --traffic, which has numbers to set")
         for option, value in (
             ("--dimension", self.dimensions[0] if self.dimensions else ""),
-            ("--region", self.region),
             ("--profile", self.aws_profile),
         ):
             if value and not self.metric:
@@ -328,6 +344,27 @@ def model_at(path: Path, environment: str | None, service: str) -> Model:
     from scaleout_cfn.rendering import set_of
 
     return model_of(set_of(composed(load_config(path, environment, ()))), str(path), service)
+
+
+def region_of(path: Path, environment: str | None) -> str:
+    """The region that a config file names; empty where none is named, and for a folder of templates."""
+    from scaleout_cfn.cli.options import load_config
+
+    return load_config(path, environment, ()).region if path.suffix == ".toml" else ""
+
+
+def built_in_prices(region: str) -> Prices:
+    """Those of a region; of another, and a word about it, where there are none for it."""
+    from scaleout_cfn.simulator.prices import REGIONS, prices_of
+
+    prices = prices_of(region)
+    if region and prices.region != region:
+        click.echo(
+            f"note: there are no built-in prices of {region}, but of {', '.join(REGIONS)}; those of {prices.region} are"
+            f" taken. `prices refresh prices.json --region {region}` asks AWS for its own, for --prices",
+            err=True,
+        )
+    return prices
 
 
 def _numbers(texts: tuple[str, ...]) -> dict[str, float]:

@@ -36,7 +36,8 @@ from scaleout_cfn.errors import Next
 
 __all__ = ["JsonView", "LinesView", "Typed", "View", "confirmed", "printable", "show_outputs"]
 
-HEARTBEAT_S = 30.0
+#: The first one comes after so many quiet seconds, each next one after twice as many, up to the most.
+HEARTBEAT_S, MOST_HEARTBEAT_S = 30.0, 600.0
 #: The commands that are there to show a plan, or events: every resource of a new stack, where others give numbers; and
 #: what has begun, where others tell what has ended.
 WHOLE = ("diff", "events", "plan")
@@ -164,7 +165,7 @@ class LinesView:
         self._width = width or shutil.get_terminal_size((120, 40)).columns
         self._stack = ""
         self._whole = True
-        self._spoken_s = 0.0
+        self._spoken_s, self._beat_s = 0.0, HEARTBEAT_S
         self._github = bool(os.environ.get("GITHUB_ACTIONS"))
         self._group = ""
         self._rollouts: dict[str, Rollout] = {}
@@ -239,7 +240,7 @@ class LinesView:
 
     def _watched(self, message: Watched) -> None:
         if message.elapsed_s < self._spoken_s:
-            self._spoken_s = 0.0  # the next operation began
+            self._spoken_s, self._beat_s = 0.0, HEARTBEAT_S  # the next operation began
         # Of a nested stack its parent says the same.
         events = [
             event
@@ -251,9 +252,9 @@ class LinesView:
         for event in events:
             self.say(event_line(event, self._stack), event.time)
         if events:
-            self._spoken_s = message.elapsed_s
-        elif message.elapsed_s - self._spoken_s >= HEARTBEAT_S:
-            self._spoken_s = message.elapsed_s
+            self._spoken_s, self._beat_s = message.elapsed_s, HEARTBEAT_S
+        elif message.elapsed_s - self._spoken_s >= self._beat_s:
+            self._spoken_s, self._beat_s = message.elapsed_s, min(2 * self._beat_s, MOST_HEARTBEAT_S)
             at_work = ", ".join(message.progress.current[:3]) or message.status
             self.say(f"{self._stack}  heartbeat {message.progress.done}/{message.progress.total}, at work: {at_work}")
 

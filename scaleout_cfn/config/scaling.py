@@ -209,8 +209,8 @@ class Scaling(Section, frozen=True, kw_only=True):
     high_resolution: Annotated[
         bool,
         tunable(
-            "CPU and memory every 20 s instead of every 60 s, at CloudWatch's price for custom metrics; not of a worker"
-            " with a queue, whose tasks are counted by them."
+            "CPU and memory every 20 s instead of every 60 s, where something scales by them, at CloudWatch's price for"
+            " custom metrics; not of a worker with a queue, whose tasks are counted by them."
         ),
     ] = True
     cpu: Annotated[

@@ -189,6 +189,14 @@ def _on_its_pool(unit: Work) -> Iterator[Conflict]:
             )
     if isinstance(unit, Unit) and unit.settings.placement != "spread" and not isinstance(pool, Ec2Capacity):
         yield Conflict(f"{key}.placement", f"is for EC2 nodes, and {where}, where AWS places the tasks; leave it out")
+    if isinstance(unit, Unit) and unit.settings.cpu_is == "share" and not isinstance(pool, Ec2Capacity):
+        # A task's own Cpu is optional on EC2 and required on Fargate; that Managed Instances do without, no page says.
+        # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RegisterTaskDefinition.html
+        yield Conflict(
+            f"{key}.cpu_is",
+            f'"share" is for EC2 nodes, and {where}, where a task has a size of its own, a quota; leave it out, or'
+            ' "quota"',
+        )
     if settings.architecture not in ("auto", unit.architecture):
         yield Conflict(
             f"{key}.architecture",

@@ -337,6 +337,13 @@ class Service(Task, frozen=True, kw_only=True):
             allowed="up to 100 letters, digits and _ -, or nothing",
         ),
     ] = ""
+    cpu_is: Annotated[
+        Literal["auto", "share", "quota"],
+        tunable(
+            "What cpu_units are. share: tasks have that much for certain, and use what is idle of their node beside it."
+            " quota: no task ever uses more. auto: share on EC2 nodes, quota elsewhere, where there is nothing else."
+        ),
+    ] = "auto"
     exec: Annotated[bool, tunable("Allow a shell in a running task through ECS Exec; wants read_only = false.")] = False
     placement: Annotated[
         Literal["spread", "binpack"],

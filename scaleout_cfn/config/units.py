@@ -431,6 +431,16 @@ class Unit(Work, frozen=True):
         return replace(scaling, cpu=cpu, high_resolution=False)
 
     @property
+    def fast_metrics(self) -> list[str]:
+        """Its metrics that come every 20 s, each of which is billed: those that something scales by."""
+        scaling = self.scaling
+        if not scaling.high_resolution or self.stands_in_for:
+            return []
+        watched = {policy.metric for policy in scaling.step_policies}
+        tracked = (("CPUUtilization", "cpu", scaling.cpu), ("MemoryUtilization", "memory", scaling.memory))
+        return [metric for metric, name, policy in tracked if policy.enabled or name in watched]
+
+    @property
     def shifting(self) -> Shifting | None:
         """How requests leave its old tasks for new ones beside them; None where new ones take the place of old."""
         return self.settings.deployment if isinstance(self.settings.deployment, Shifting) else None
@@ -465,6 +475,7 @@ class Unit(Work, frozen=True):
             capacity=section.capacity or settings.capacity,
             network_mode=section.network_mode,
             placement=settings.placement if isinstance(pool, Ec2Capacity) else "spread",
+            cpu_is=settings.cpu_is if isinstance(pool, Ec2Capacity) else "auto",
             image_of=self.image_owner,
             image_uri="",
             route=Route(),

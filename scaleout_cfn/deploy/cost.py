@@ -23,13 +23,17 @@ __all__ = ["Bill", "Simulated", "bill_of", "compared", "tag_of"]
 #: Parts of the simulator's costs, each with the service and the usage types that the bill has it under.
 PARTS: Final[Mapping[str, tuple[str, str, str]]] = {
     "instances": ("EC2 instances", "Amazon Elastic Compute Cloud - Compute", "BoxUsage|SpotUsage"),
+    "credits": ("CPU credits", "EC2 - Other", "CPUCredits"),
+    "fees": ("fee of Managed Instances", "Amazon Elastic Container Service", "Managed"),
     "fargate": ("Fargate", "Amazon Elastic Container Service", "Fargate"),
     "disks": ("disks of the nodes", "EC2 - Other", "EBS:Volume"),
     "load_balancer": ("load balancer", "Amazon Elastic Load Balancing", ""),
     "nat": ("NAT gateways", "EC2 - Other", "NatGateway"),
     "endpoints": ("VPC endpoints", "Amazon Virtual Private Cloud", "VpcEndpoint"),
     "addresses": ("public addresses", "Amazon Virtual Private Cloud", "PublicIPv4"),
-    "metrics": ("metrics", "AmazonCloudWatch", "MetricMonitorUsage"),
+    "metrics": ("metrics and alarms", "AmazonCloudWatch", "MetricMonitorUsage|AlarmMonitorUsage"),
+    "registry": ("image registry", "Amazon EC2 Container Registry (ECR)", "TimedStorage"),
+    "queue": ("queue", "Amazon Simple Queue Service", ""),
 }
 A_REQUEST_USD = 0.01
 DAY_S = 24 * 60 * 60

@@ -22,7 +22,7 @@ from scaleout_cfn.deploy.desired import ENVIRONMENT, Desired, fingerprint_in, to
 from scaleout_cfn.deploy.live import Live, find, resources_of, tags_of, template_text
 from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell, Uploaded
 from scaleout_cfn.deploy.move import MOVES, require_moved, unmoved
-from scaleout_cfn.deploy.moves import require_first_serves
+from scaleout_cfn.deploy.moves import given_up
 from scaleout_cfn.deploy.outcome import code_of, interrupted, nothing_to_do, outcome_of, redacted
 from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.publish import unknown_to, upload
@@ -130,7 +130,10 @@ def _tell_move(run: Run, wish: Wish, live: Live | None) -> None:
     """Say beforehand that a service moves between strategies in two updates. Raises RefusedError if it cannot yet."""
     between = wish.between(live) if wish.between and live and live.meaning.start == "update" else None
     if live is not None and between is not None:
-        require_first_serves(run.aws, live, between.move)
+        # Nothing is begun that cannot end: the last update takes second target groups away.
+        lost = list(given_up(between.move, resources_of(run.aws, live.stack_id)))
+        if taken := diverted(run.aws, live.stack_id, lost, {}):
+            raise taken.refusal
         run.tell(Note(between.move.words))
 
 
@@ -372,7 +375,7 @@ def confirm_and_execute(run: Run, plan: Plan, confirm: Confirm, *, made_stack: b
                     next=Next(AGAIN, _allowing(held)),
                 )
             if taken := _diverted(run, plan):
-                raise RefusedError("; ".join(taken.reasons), state="nothing was changed", next=taken.way_out)
+                raise taken.refusal
             if run.imports is not None:
                 require_imports(plan, run.imports)
             asked = run.aws.pace.clock()
@@ -392,10 +395,11 @@ def confirm_and_execute(run: Run, plan: Plan, confirm: Confirm, *, made_stack: b
 
 def _diverted(run: Run, plan: Plan) -> Diverted | None:
     """What a plan takes requests from; where it writes a rule between several groups and takes none, that is told."""
-    taken = diverted(run.aws, plan, drift.diverted(plan.changes))
+    taken = diverted(run.aws, plan.stack_id, plan.changes, drift.diverted(plan.changes))
     if taken is None:
-        for change in rewritten(plan):
-            run.tell(Note(f"{change.path}: its weights are written, too; requests stay where they go now"))
+        for change in rewritten(plan.changes):
+            if not change.unseen:
+                run.tell(Note(f"{change.path}: its weights are written, too; requests stay where they go now"))
     return taken
 
 

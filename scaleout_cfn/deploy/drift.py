@@ -16,7 +16,7 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.aws.pace import Patience
 from scaleout_cfn.config.units import service_in
-from scaleout_cfn.deploy.changes.plan import Change
+from scaleout_cfn.deploy.changes.plan import RULE, Change
 from scaleout_cfn.deploy.live import Live, require, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
 from scaleout_cfn.deploy.services.scale import TARGET, Scaled, scaled_in, sentence
@@ -25,7 +25,7 @@ from scaleout_cfn.errors import AGAIN, AccessError, ApiError, BusyError, Next
 
 __all__ = ["Difference", "Drifted", "diverted", "drift", "set_back", "why_expected"]
 
-RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
+
 #: What can be looked into; others are at work or broken.
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/detect-drift-stack.html
 DETECTABLE = {

@@ -8,19 +8,18 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/update-bluegreen-to-
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.config import Config, Rolling, WebRolling, WebService
 from scaleout_cfn.config.units import Unit, units
-from scaleout_cfn.deploy.changes.plan import weights_in
-from scaleout_cfn.deploy.live import Live, resources_of
+from scaleout_cfn.deploy.changes.plan import RULE, Change
+from scaleout_cfn.deploy.live import Live, Resource
 from scaleout_cfn.deploy.publish import Published
-from scaleout_cfn.errors import Next, RefusedError
 
-__all__ = ["Between", "Move", "move_of", "require_first_serves"]
+__all__ = ["Between", "Move", "given_up", "move_of"]
 
 
 @dataclass(frozen=True)
@@ -57,14 +56,19 @@ class Between:
 
 
 def move_of(config: Config, live: Live) -> Move | None:
-    """What has to come between a stack and a config; None where the one can become the other by one update."""
+    """What has to come between a stack and a config; None where the one can become the other by one update.
+
+    While CloudFormation cleans up after an update the outputs are the new ones, and the step between is still at work.
+    """
+    ending = live.status == "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS"
+    before_two, after_one = ({"", "rolling"}, {""}) if ending else ({""}, {"", "rolling"})
     to_two, to_one, services = [], [], dict(config.services)
     for unit in units(config):
         runs = unit.is_web and bool(live.parameters.get(unit.image_parameter))
         there = live.outputs.get(f"{unit.title}Strategy", "")
-        if runs and not there and unit.shifting:
+        if runs and there in before_two and unit.shifting:
             to_two.append(unit.name)
-        elif runs and there not in ("", "rolling") and not unit.has_alternate:
+        elif runs and there not in after_one and not unit.has_alternate:
             to_one.append(unit.name)
         else:
             continue
@@ -93,23 +97,18 @@ def _with_both(unit: Unit) -> WebService:
     return replace(settings, deployment=between, scaling=scaling, sign_in=None, stand_in=None)
 
 
-def require_first_serves(aws: Aws, live: Live, move: Move) -> None:
-    """Raises RefusedError where a service gives up its second target group while that has the requests."""
-    if not move.to_one:
-        return
-    inside = {unit.foundation: unit.name for unit in units(move.config) if unit.name in move.to_one}
-    found = {resource.path: resource.physical_id for resource in resources_of(aws, live.stack_id, inside=set(inside))}
-    rules = {found[f"{path}/Rule"]: path for path in inside if f"{path}/Rule" in found}
-    elsewhere = []
-    for raw in aws.once("elbv2", "describe_rules", RuleArns=sorted(rules))["Rules"] if rules else ():
-        path = rules[raw["RuleArn"]]
-        if weights_in(raw["Actions"]).get(found.get(f"{path}/AlternateTargetGroup", ""), 0):
-            elsewhere.append(inside[path])
-    if elsewhere:
-        raise RefusedError(
-            f"{' and '.join(elsewhere)}: requests are with the second target group, which would go",
-            state="nothing was changed",
-            next=Next(
-                "restart", ("--service", elsewhere[0]), "which moves them to the first; then the same command again"
-            ),
+def given_up(move: Move, resources: Iterable[Resource]) -> Iterator[Change]:
+    """What the last update makes of the rules of services that give up their second target group."""
+    found = {resource.path: resource.physical_id for resource in resources} if move.to_one else {}
+    for unit in units(move.config):
+        rule, first, second = (
+            found.get(f"{unit.foundation}/{title}") for title in ("Rule", "TargetGroup", "AlternateTargetGroup")
         )
+        if unit.name in move.to_one and rule and first and second:
+            yield Change(
+                f"{unit.foundation}/Rule",
+                RULE,
+                "Modify",
+                physical_id=rule,
+                weights=({first: 100, second: 0}, {first: 1}),
+            )

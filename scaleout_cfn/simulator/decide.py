@@ -6,7 +6,7 @@ tracks its own CPU, sees instances and asks for more or fewer of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -91,20 +91,34 @@ class _Stepper:
 
 
 class ServicePolicies:
-    """The policies of a service, which move the number of its tasks. What their alarms do is noted in `events`."""
+    """The policies of a service, which move the number of its tasks. What their alarms do is noted in `events`.
 
-    def __init__(self, scaling: Scaling, delays: Delays, events: list[Happening]) -> None:
+    `by_minute` are metrics that come every 20 s, of which target tracking has the plain type: its alarms have points of
+    a minute, as far as is known.
+    """
+
+    def __init__(
+        self, scaling: Scaling, delays: Delays, events: list[Happening], by_minute: Collection[str] = ()
+    ) -> None:
         fast = scaling.high_resolution
         # CPU and memory: an alarm of any period sees metrics of 20 s as early as they come.
         lag = delays.metric_lag_20_s if fast else delays.metric_lag_60_s
-        own = Source(20 if fast else 60, lag)
-        # The balancer has no 20 s metrics.
-        balancer = Source(60, delays.metric_lag_60_s)
-        tracked = [("cpu", scaling.cpu, own), ("memory", scaling.memory, own), ("requests", scaling.requests, balancer)]
+        own, minutes = Source(20 if fast else 60, lag), Source(60, lag)
+        tracked = [
+            ("cpu", scaling.cpu, minutes if "cpu" in by_minute else own),
+            ("memory", scaling.memory, minutes if "memory" in by_minute else own),
+            # The balancer has no 20 s metrics.
+            ("requests", scaling.requests, Source(60, delays.balancer_lag_s)),
+        ]
         if scaling.pulse:
             tracked.append(("pulse", pulse_tracking(scaling.pulse), Source(60, delays.pulse_lag_s)))
         self.trackers = [
-            _Tracker(name, policy, source, delays.low_minutes * 60 // source.period)
+            _Tracker(
+                name,
+                policy,
+                source,
+                (delays.fast_low_minutes if source.period < 60 else delays.low_minutes) * 60 // source.period,
+            )
             for name, policy, source in tracked
             if policy.enabled
         ]
@@ -214,10 +228,12 @@ class CapacityProvider:
         self.may_shrink_at = 0
         self.low_looks = 0
 
-    def look(self, nodes: Nodes, waiting: int) -> int | None:
-        """Once a minute: the size that the reservation asks for; None while no alarm is on."""
-        busy = nodes.count - nodes.empty
-        needed = rules.nodes_needed(nodes.count, busy, waiting, self.pool.tasks_per_node, self.settings)
+    def look(self, nodes: Nodes, waiting: Sequence[tuple[int, int]]) -> int | None:
+        """Once a minute: the size that the reservation asks for; None while no alarm is on.
+
+        `waiting` are tasks of a size that wait, and how many of these a node holds.
+        """
+        needed = rules.nodes_needed(nodes.count, nodes.count - nodes.empty, waiting, self.settings)
         wanted = rules.wanted_nodes(needed, self.settings.target_capacity_percent)
         self.low_looks = self.low_looks + 1 if wanted < nodes.count and not waiting else 0
         return wanted if wanted > nodes.count or self.low_looks >= _LOW_LOOKS else None
@@ -246,18 +262,17 @@ class NodeTracking:
 
     name = "node CPU"
 
-    def __init__(self, pool: NodePool, task_cpu_units: int, delays: Delays, target: float) -> None:
-        self.pool, self.task_cpu_units, self.delays, self.target = pool, task_cpu_units, delays, target
+    def __init__(self, pool: NodePool, delays: Delays, target: float) -> None:
+        self.pool, self.delays, self.target = pool, delays, target
         self.source = Source(60, delays.metric_lag_60_s)
         self.most = min(pool.max_nodes, rules.MOST_NODES)
         self.launched_at = _LONG_AGO
         self.high = self.low = 0
 
-    def act(self, now: int, task_cpu: float, running: int, nodes: Nodes, booting: int) -> int:
-        """Nodes to launch, or to remove when negative, at so many percent of CPU of the running tasks."""
+    def act(self, now: int, used: float, nodes: Nodes, booting: int) -> int:
+        """Nodes to launch, or to remove when negative, where tasks use so many CPU units."""
         if not nodes.count:
             return 0
-        used = task_cpu / 100 * running * self.task_cpu_units
         metric = 100 * used / (nodes.count * self.pool.cpu_units)
         self.high = self.high + 1 if metric > self.target else 0
         self.low = self.low + 1 if metric < self.target * rules.LOW_SHARE else 0

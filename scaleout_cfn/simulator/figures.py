@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, TargetTracking
-from scaleout_cfn.simulator.model import Delays, Load, Model, NodePool
+from scaleout_cfn.simulator.model import Delays, Load, Model, NodePool, Size
 from scaleout_cfn.simulator.run import Trace, phases, run
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
@@ -50,12 +50,11 @@ def rows() -> list[Row]:
     return [Row(figure, figure.model_s()) for figure in FIGURES]
 
 
-_NODES = NodePool(min_nodes=50, max_nodes=50, instance_type="c5.xlarge", tasks_per_node=4, cpu_units=4096, zones=3)
+_NODES = NodePool(min_nodes=50, max_nodes=50, instance_type="c5.xlarge", cpu_units=4096, room=Size(4096, 8192), zones=3)
 _BASE = Model(
     scaling=Scaling(),
     pool=_NODES,
-    task_cpu_units=1024,
-    task_memory_mib=2048,
+    task=Size(1024, 2048),
     health_check_interval_s=5,
     deregistration_delay_s=5,
 )
@@ -105,7 +104,7 @@ def _scale_in(most: float) -> float:
         cpu=TargetTracking(),
         schedules=(Schedule(name="go", at="at(2026-01-05T00:10:00)", min_tasks=100, max_tasks=100),),
     )
-    nodes = dataclasses.replace(_NODES, tasks_per_node=3, min_nodes=0, max_nodes=400)
+    nodes = dataclasses.replace(_NODES, room=Size(4096, 6144), min_nodes=0, max_nodes=400)
     model = dataclasses.replace(_BASE, scaling=scaling, pool=nodes)
     traffic = Traffic("none", np.zeros(3 * 3600))
     delays = dataclasses.replace(Delays(), node_scale_in_most=most)

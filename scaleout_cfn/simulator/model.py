@@ -12,7 +12,19 @@ from typing import Any, Literal
 
 from scaleout_cfn.config.scaling import NodeScaling, Scaling
 
-__all__ = ["BANDS", "Delays", "Fargate", "HourlyCosts", "Load", "Model", "NodePool", "StandingBy", "corners"]
+__all__ = [
+    "BANDS",
+    "Delays",
+    "Fargate",
+    "HourlyCosts",
+    "Load",
+    "Model",
+    "NodePool",
+    "Size",
+    "Standing",
+    "StandingBy",
+    "corners",
+]
 
 
 @dataclass(frozen=True)
@@ -36,33 +48,71 @@ class StandingBy:
 
 
 @dataclass(frozen=True)
+class Size:
+    """What a task takes of a node, or what a node has for tasks. CPU units are 1024 a vCPU.
+
+    `interfaces` are of the network, one a task under awsvpc; `ports` of the bridge. Of tasks that are `apart` a node
+    takes one of a service, as their host port is fixed.
+    """
+
+    cpu_units: int
+    memory_mib: int
+    interfaces: int = 0
+    ports: int = 0
+    gpus: int = 0
+    apart: bool = False
+
+    def holds(self, task: Size) -> int:
+        """How many tasks of a size fit into this one."""
+        fits = [have // asked for have, asked in zip(self.parts, task.parts, strict=True) if asked]
+        return min(*fits, 1) if task.apart else min(fits)
+
+    def without(self, task: Size, count: int) -> Size:
+        """What is left of it beside so many tasks."""
+        cpu, memory, interfaces, ports, gpus = (
+            have - count * asked for have, asked in zip(self.parts, task.parts, strict=True)
+        )
+        return Size(cpu, memory, interfaces, ports, gpus)
+
+    @property
+    def parts(self) -> tuple[int, int, int, int, int]:
+        """What is used up, in one order."""
+        return (self.cpu_units, self.memory_mib, self.interfaces, self.ports, self.gpus)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The tasks of a service that has no traffic: on the nodes for good, as many as its fewest."""
+
+    service: str
+    tasks: int
+    task: Size
+
+
+@dataclass(frozen=True)
 class NodePool:
     """The EC2 nodes that tasks are placed on, and what moves them.
 
-    `packed` says that within a zone tasks fill a node before they go to the next; the runs take it so in any case.
-    `taken` places are those of other services' tasks. `cpu_target` is the target of a group that tracks its instances'
-    CPU by itself, in percent; None where a capacity provider moves the nodes. `name` is that of [capacity.NAME].
+    `cpu_units` are all that a node has, `room` is what it has for tasks of services. `standing` are on it beside those
+    that are simulated. `cpu_target` is the target of a group that tracks its instances' CPU by itself, in percent; None
+    where a capacity provider moves the nodes. Spot is of the nodes above the base. `name` is that of [capacity.NAME]:
+    pools of one name are one.
     """
 
     min_nodes: int
     max_nodes: int
     instance_type: str
-    tasks_per_node: int
     cpu_units: int
+    room: Size
     scaling: NodeScaling = field(default_factory=NodeScaling)
     zones: int = 2
-    placement: Literal["spread", "binpack"] = "spread"
-    packed: bool = True
     disk_gib: int = 30
-    taken: int = 0
+    standing: tuple[Standing, ...] = ()
     cpu_target: float | None = None
     name: str = "nodes"
     warm: StandingBy | None = None
-
-    @property
-    def places(self) -> int:
-        """The most tasks that may run at once."""
-        return self.max_nodes * self.tasks_per_node - self.taken
+    spot_percent: int = 0
+    on_demand_base: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,16 +129,20 @@ class Model:
     """A service as the scaling loops see it. Policies are those of `scaleout_cfn.config.scaling`.
 
     `health_check_interval_s` is None where no load balancer sends it requests: a task then serves once it runs.
+    `by_minute` are metrics that come every 20 s and are tracked by the minute, by the plain type of target tracking.
+    `packed` says that within a zone its tasks fill a node before they go to the next; the runs take it so in any case.
     `service` is the name of [services.NAME]; `notes` say what of the set the model leaves out.
     """
 
     scaling: Scaling
     pool: NodePool | Fargate
-    task_cpu_units: int
-    task_memory_mib: int
+    task: Size
+    placement: Literal["spread", "binpack"] = "spread"
+    packed: bool = True
     health_check_interval_s: int | None = 30
     deregistration_delay_s: int = 300
     network: HourlyCosts = field(default_factory=HourlyCosts)
+    by_minute: tuple[str, ...] = ()
     service: str = "web"
     notes: tuple[str, ...] = ()
 
@@ -96,6 +150,11 @@ class Model:
     def nodes(self) -> NodePool | None:
         """The nodes; None on Fargate, where there is no loop of nodes."""
         return self.pool if isinstance(self.pool, NodePool) else None
+
+    @property
+    def tasks_per_node(self) -> int:
+        """How many of its tasks a node takes that holds nothing else; 0 without nodes."""
+        return self.nodes.room.holds(self.task) if self.nodes else 0
 
 
 @dataclass(frozen=True)
@@ -125,6 +184,8 @@ class Delays:
     """End of a one-minute period until its point is seen. Fitted to AWS's benchmark of June 2026 (363 s to trigger)."""
     metric_lag_20_s: int = 20
     """The same for 20 s metrics; fitted to the same benchmark (86 s)."""
+    balancer_lag_s: int = 90
+    """The same for the balancer's metrics, of a minute each; published nowhere, so the middle of a wide band."""
     pulse_lag_s: int = 15
     """The same for a metric that comes with the log: the log driver sends every 5 s, the rest is assumed.
     https://github.com/moby/moby/blob/master/daemon/logger/awslogs/cloudwatchlogs.go"""
@@ -132,12 +193,15 @@ class Delays:
     """How much of the way down a target tracking policy goes in one step; unpublished ("more gradually")."""
     low_minutes: int = 15
     """Minutes below before a target tracking policy removes tasks. https://github.com/aws/containers-roadmap/issues/1208"""
+    fast_low_minutes: int = 15
+    """The same of a policy on 20 s metrics, of which nothing is known: 15 points of 20 s would be 5 minutes."""
     reservation_lag_s: int = 15
     """Publication of CapacityProviderReservation until its alarm sees it; assumed."""
     node_launch_s: int = 26
     """RunInstances until the machine answers: 22.6 to 25.8 s. https://github.com/brevdev/ec2-coldboot-research"""
     node_join_s: int = 49
-    """The machine answers until its ECS agent has registered; assumed."""
+    """The machine answers until its ECS agent has registered; assumed. The lower end of the band is from one that took
+    41 s from its launch on: https://github.com/aws/amazon-ecs-agent/issues/2309"""
     stopped_start_s: int = 45
     """A stopped node of a warm pool is asked for until its ECS agent has registered. One was measured, in a cluster of
     Kubernetes and with the decision: 80 s, where a cold one took 110. Middle and lower end are assumed.
@@ -180,11 +244,13 @@ class Delays:
 BANDS: dict[str, tuple[float, float]] = {
     "metric_lag_60_s": (60, 180),
     "metric_lag_20_s": (5, 30),
+    "balancer_lag_s": (30, 150),
     "pulse_lag_s": (5, 40),
+    "fast_low_minutes": (5, 15),
     "scale_in_share": (0.1, 1.0),
     "reservation_lag_s": (5, 60),
     "node_launch_s": (22, 45),
-    "node_join_s": (25, 100),
+    "node_join_s": (15, 100),
     "stopped_start_s": (15, 80),
     "running_start_s": (2, 65),
     "node_scale_in_step_s": (60, 150),

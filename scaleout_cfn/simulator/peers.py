@@ -47,7 +47,8 @@ def _with(model: Model, nodes: NodeScaling | None = None, **policies: TargetTrac
 def seed(model: Model) -> Model:
     """http-scale-out: CPU at 80 %, and nodes that track their own CPU at 30 % without knowing of tasks.
     https://github.com/lewalt000/http-scale-out"""
-    return _on(_with(model, cpu=_tracking(80)), cpu_target=30.0, placement="binpack")
+    packed = dataclasses.replace(_with(model, cpu=_tracking(80)), placement="binpack")
+    return _on(packed, cpu_target=30.0)
 
 
 def cdk(model: Model) -> Model:

@@ -6,6 +6,7 @@ several services one is simulated; what else is on its nodes takes its places at
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -18,14 +19,14 @@ from scaleout_cfn.capacity import (
     UnknownInstanceType,
     count,
     instance_type,
-    places_beside,
+    room_beside,
 )
 from scaleout_cfn.config.pulse import METRIC, NAMESPACE, LogPulse
 from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.fitting import demand_of, group_of, path_of, providers_of, targets_of
 from scaleout_cfn.lint.rules.services import SERVICE, entries, tasks_of
-from scaleout_cfn.simulator.model import Fargate, HourlyCosts, Model, NodePool, StandingBy
+from scaleout_cfn.simulator.model import Fargate, HourlyCosts, Model, NodePool, Size, Standing, StandingBy
 from scaleout_cfn.stack import file_name
 from scaleout_cfn.templates.reading import read_folder
 from scaleout_cfn.templates.sets import StackSet
@@ -52,6 +53,7 @@ _METRICS: dict[Any, Literal["cpu", "memory", "pulse"]] = {
     METRIC: "pulse",
 }
 _PERIODS: dict[int, Literal[10, 30, 60]] = {10: 10, 30: 30, 60: 60}
+_BOUGHT = ("MixedInstancesPolicy", "InstancesDistribution")
 _ON_FARGATE = ("FARGATE", "FARGATE_SPOT")
 
 
@@ -135,11 +137,14 @@ class _Reader:
             )
         if any(policy.get("PolicyType") == "PredictiveScaling" for policy in self._policies(target)):
             notes.append("Its predictive scaling only forecasts, and changes nothing.")
+        scaling, by_minute = self._scaling(service, target)
         return Model(
-            scaling=self._scaling(service, target),
+            scaling=scaling,
+            by_minute=by_minute,
             pool=pool,
-            task_cpu_units=demand.cpu_units,
-            task_memory_mib=demand.memory_mib,
+            task=_size(demand),
+            placement=_placement(service),
+            packed=any(strategy.get("Type") == "binpack" for strategy in service.each("PlacementStrategies")),
             health_check_interval_s=_whole(check, "HealthCheckIntervalSeconds", default=30) if check else None,
             deregistration_delay_s=_attribute(check, "deregistration_delay.timeout_seconds", 300) if check else 0,
             network=self._network(service, pool),
@@ -187,8 +192,8 @@ class _Reader:
         group = named.place if named else self._only_group(service)
         template = _launch_template(group)
         first = _instance_type(group, template)
-        places, taken, notes = self._beside(service, first, demand, group.symbol)
-        if not places:
+        room, standing, notes = self._beside(service, first, group.symbol)
+        if not room.holds(_size(demand)):
             _refuse(
                 tasks,
                 f"a task of {demand.cpu_units} CPU units and {demand.memory_mib} MiB does not fit on {first.name}",
@@ -197,16 +202,18 @@ class _Reader:
             min_nodes=_whole(group, "MinSize"),
             max_nodes=_whole(group, "MaxSize"),
             instance_type=first.name,
-            tasks_per_node=places,
             cpu_units=first.vcpus * 1024,
+            room=room,
             scaling=_node_scaling(provider) if provider else NodeScaling(),
             zones=self._zones(group.get("VPCZoneIdentifier")),
-            placement=_placement(service),
-            packed=any(strategy.get("Type") == "binpack" for strategy in service.each("PlacementStrategies")),
             disk_gib=_disk(template),
-            taken=taken,
+            standing=standing,
             cpu_target=None if provider else self._cpu_target(group),
             warm=(warm := self._warm_pool(group)),
+            # Without a distribution all are On-Demand:
+            # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html
+            spot_percent=100 - _whole(group, *_BOUGHT, "OnDemandPercentageAboveBaseCapacity", default=100),
+            on_demand_base=_whole(group, *_BOUGHT, "OnDemandBaseCapacity", default=0),
             name=file_name(provider.logical_id.removesuffix("CapacityProvider")) if provider else group.logical_id,
         )
         if warm is not None:
@@ -251,10 +258,13 @@ class _Reader:
             _refuse(service, f"it names no capacity provider of the set, and of {_GROUP} there is: {there}")
         return groups[0]
 
-    def _beside(self, service: Place, type: InstanceType, demand: Demand, group: Symbol) -> tuple[int, int, list[str]]:
-        """How many tasks a node takes, how many of these places others take at their fewest, and who that is."""
+    def _beside(
+        self, service: Place, type: InstanceType, group: Symbol
+    ) -> tuple[Size, tuple[Standing, ...], list[str]]:
+        """What a node has for tasks beside those that run on every node, the tasks of others at their fewest, and who
+        these are."""
         daemons: list[Demand] = []
-        others: dict[str, Demand] = {}
+        standing: list[Standing] = []
         notes = []
         for other in self.stacks.of_type(SERVICE):
             shared = group_of(providers_of(self.stacks, other)) == group
@@ -268,20 +278,20 @@ class _Reader:
             elif other.get("SchedulingStrategy") == "DAEMON":
                 daemons.append(demand_of(other, tasks, None))
             else:
-                others[_name(other)] = demand_of(other, tasks, self.targets.get(other.symbol))
-        places = places_beside(type, demand, daemons)
-        taken = {
-            name: asked.min_tasks * (places - places_beside(type, demand, [*daemons, asked]))
-            for name, asked in others.items()
-        }
-        if others:
-            told = " and ".join(f"{count(asked.min_tasks, 'task')} of {name}" for name, asked in sorted(others.items()))
+                demand = demand_of(other, tasks, self.targets.get(other.symbol))
+                standing.append(Standing(_name(other), demand.min_tasks, _size(demand)))
+        standing.sort(key=lambda other: other.service)
+        if standing:
+            told = " and ".join(f"{count(other.tasks, 'task')} of {other.service}" for other in standing)
             notes.append(
-                f"On the same nodes: {told}, the fewest that there may be. They take"
-                f" {count(sum(taken.values()), 'place')}, of {places} a node; what their own traffic asks for is not"
+                f"On the same nodes: {told}, the fewest that there may be; what their own traffic asks for is not"
                 " simulated."
             )
-        return places, sum(taken.values()), notes
+        left = room_beside(type, daemons) or {}
+        cpu, memory, interfaces, ports, gpus = (
+            left.get(limit, 0) for limit in ("CPU", "memory", "network interfaces", "ports", "GPUs")
+        )
+        return Size(cpu, memory, interfaces, ports, gpus), tuple(standing), notes
 
     def _cpu_target(self, group: Place) -> float | None:
         way = "TargetTrackingConfiguration"
@@ -324,8 +334,10 @@ class _Reader:
 
     # What moves its tasks.
 
-    def _scaling(self, service: Place, target: Place) -> Scaling:
+    def _scaling(self, service: Place, target: Place) -> tuple[Scaling, tuple[str, ...]]:
+        """What moves the tasks, and which metrics of 20 s are tracked by the minute."""
         tracking: dict[str, TargetTracking] = {}
+        plain_ones = []
         steps, fast, pulse = [], False, None
         for policy in self._policies(target):
             if policy.get("PolicyType") == "TargetTrackingScaling":
@@ -343,6 +355,8 @@ class _Reader:
                 if plain not in _TRACKED:
                     _refuse(policy, f"it tracks {metric or 'a metric of its own'}, not one of {', '.join(_TRACKED)}")
                 fast = fast or plain != metric
+                if plain == metric and plain != "ALBRequestCountPerTarget":
+                    plain_ones.append(_TRACKED[plain])
                 tracking[_TRACKED[plain]] = TargetTracking(
                     enabled=True,
                     target=_plain(_number(policy, way, "TargetValue")),
@@ -361,7 +375,7 @@ class _Reader:
         fast = fast or any(item.number("ResolutionSeconds") == 20 for item in monitoring)
         # A policy that is not there keeps the numbers that a config has for it, unused.
         unused = Scaling()
-        return Scaling(
+        scaling = Scaling(
             min_tasks=_whole(target, "MinCapacity"),
             max_tasks=_whole(target, "MaxCapacity"),
             high_resolution=fast,
@@ -372,6 +386,7 @@ class _Reader:
             step_policies=tuple(steps),
             schedules=tuple(_schedule(action) for action in target.each("ScheduledActions")),
         )
+        return scaling, tuple(plain_ones) if fast else ()
 
     def _policies(self, target: Place) -> list[Place]:
         """The policies that name a target, or what it scales."""
@@ -471,6 +486,15 @@ def _instance_type(group: Place, template: Place | None) -> InstanceType:
         return instance_type(known[0])
     except UnknownInstanceType as error:
         raise UsageError(f"{group.stack.file}: {group}: {error}; {error.cure}") from None
+
+
+def _size(demand: Demand) -> Size:
+    """Under awsvpc a task takes a network interface, else a port of the bridge: `capacity.limits`."""
+    bridge = demand.network_mode != "awsvpc"
+    size = Size(demand.cpu_units, demand.memory_mib, gpus=demand.gpus)
+    if bridge:
+        return dataclasses.replace(size, ports=1, apart=demand.host_port_static)
+    return dataclasses.replace(size, interfaces=1)
 
 
 def _disk(template: Place | None) -> int:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaleout_cfn.simulator.model import Delays, Load, Model
-from scaleout_cfn.simulator.prices import Prices, cost
+from scaleout_cfn.simulator.placement import places
+from scaleout_cfn.simulator.prices import Prices, between
 from scaleout_cfn.simulator.queueing import Waits, calm_load, waits
 from scaleout_cfn.simulator.run import Trace, at_each_second
 
@@ -29,7 +30,8 @@ class Result:
 
     `under_accuracy` and `over_accuracy` are the tasks missing or idle as a share of those needed, averaged over all
     time. Dropped requests count among those over the objective. A task's hours are from its placement until it has
-    gone; on Fargate there are no instances, and the numbers of these are 0.
+    gone; on Fargate there are no instances, and the numbers of these are 0. The least and the most that it costs are by
+    the bands of prices.
     """
 
     objective_missed: float
@@ -48,6 +50,8 @@ class Result:
     instance_hours: float
     oracle_instance_hours: float
     cost_usd: float
+    cost_least_usd: float
+    cost_most_usd: float
 
 
 @dataclass(frozen=True)
@@ -84,14 +88,15 @@ def maximum_that_limits(model: Model, load: Load, requests: Array) -> str:
     scaling, nodes = model.scaling, model.nodes
     tasks = max(scaling.max_tasks, *(schedule.max_tasks for schedule in scaling.schedules), 0)
     need = demand(requests, load)
-    most = min(tasks, nodes.places) if nodes else tasks
+    room = places(nodes, model.task) if nodes else tasks
+    most = min(tasks, room)
     short = float((need > most).mean())
     if not short:
         return ""
     what = f"at most {tasks} tasks"
-    if nodes and nodes.places < tasks:
-        beside = " beside other services' tasks" if nodes.taken else ""
-        what = f"at most {nodes.max_nodes} nodes, room for {nodes.places} tasks{beside}"
+    if nodes and room < tasks:
+        beside = " beside other services' tasks" if nodes.standing else ""
+        what = f"at most {nodes.max_nodes} nodes, room for {room} tasks{beside}"
     return f"the maximum: {what}, where the peak needs {need.max():.0f}; too few for {short:.2%} of the time"
 
 
@@ -100,7 +105,8 @@ def oracle_node_hours(tasks: Array, model: Model, delays: Delays) -> float:
     pool = model.nodes
     if pool is None:
         return 0.0
-    nodes = np.maximum(np.ceil((tasks + pool.taken) / pool.tasks_per_node), pool.min_nodes)
+    taken = pool.max_nodes * model.tasks_per_node - places(pool, model.task) if pool.standing else 0
+    nodes = np.maximum(np.ceil((tasks + taken) / model.tasks_per_node), pool.min_nodes)
     boot = delays.node_launch_s + delays.node_join_s + delays.image_pull_s + delays.task_start_s
     # On from a boot before it is needed: the most needed of the next `boot` seconds.
     span, ahead = 1, nodes
@@ -142,6 +148,7 @@ def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(need > 0, np.abs(gap) / need, 0.0)
     hours = trace.node_seconds / 3600
+    usd, least_usd, most_usd = between(model, load, prices, trace)
     return Result(
         objective_missed=min(1.0, (float(missed.sum()) + dropped) / total) if total else 0.0,
         dropped=dropped / total if total else 0.0,
@@ -158,7 +165,9 @@ def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours
         task_hours=trace.task_seconds / 3600,
         instance_hours=hours,
         oracle_instance_hours=oracle_hours,
-        cost_usd=cost(model, load, prices, trace).total,
+        cost_usd=usd,
+        cost_least_usd=least_usd,
+        cost_most_usd=most_usd,
     )
 
 

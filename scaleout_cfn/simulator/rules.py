@@ -15,6 +15,7 @@ from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling
 __all__ = [
     "LOW_SHARE",
     "MOST_NODES",
+    "SPOT_NOTICE_S",
     "first_check",
     "group_scale_in",
     "may_grow",
@@ -36,6 +37,10 @@ MOST_NODES = 5000
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html"""
 LOW_SHARE = 0.9
 """The low alarm of target tracking stands at this share of the target; from memory of made alarms, not documented."""
+SPOT_NOTICE_S = 120
+"""From the notice to the end of an instance or task on Spot.
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html and
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-capacity-providers.html"""
 _FUZZ = 1e-9
 
 
@@ -117,18 +122,20 @@ def may_shrink(now: int, since: int | None, cooldown_s: int) -> bool:
     return since is None or now - since >= cooldown_s
 
 
-def nodes_needed(nodes: int, busy: int, waiting: int, per_node: int, scaling: NodeScaling) -> int:
+def nodes_needed(nodes: int, busy: int, waiting: Sequence[tuple[int, int]], scaling: NodeScaling) -> int:
     """M of CapacityProviderReservation = M / N x 100: cluster, and API_ManagedScaling for the step sizes.
 
-    With nothing waiting: the nodes that run a task. With tasks waiting: all nodes, and the least number more that
-    would hold them, kept within the step sizes. From zero nodes the metric is 200, so M counts 2:
-    https://github.com/aws/containers-roadmap/issues/1716
+    `waiting` are tasks of a size that wait, and how many of these a node holds. With none: the nodes that run a task.
+    With some: all nodes, and the least number more that would hold the size that needs most of them, kept within the
+    step sizes (https://aws.amazon.com/blogs/containers/deep-dive-on-amazon-ecs-cluster-auto-scaling/). From zero nodes
+    the metric is 200, so M counts 2: https://github.com/aws/containers-roadmap/issues/1716
     """
     if not waiting:
         return busy
     if not nodes:
         return 2
-    return nodes + within(scaling.min_step, ceil(waiting / per_node), scaling.max_step)
+    more = max(ceil(tasks / per_node) for tasks, per_node in waiting)
+    return nodes + within(scaling.min_step, more, scaling.max_step)
 
 
 def wanted_nodes(needed: int, target_percent: int) -> int:

@@ -65,7 +65,7 @@ def candidates(model: Model, load: Load, count: int) -> list[Model]:
             (60, 300, 600),  # scale-in cooldown
             (1.0, 1.5, 2.0, 3.0),  # fewest tasks, as a multiple
             # below 100 runs away where tasks go to empty nodes first
-            (100, 90, 80, 60) if nodes and nodes.packed else (100,),
+            (100, 90, 80, 60) if nodes and model.packed else (100,),
             (0, 60, 120) if nodes else (0,),  # warm-up of a node
             (0.4, 0.5, 0.6, 0.7) if base.pulse else (0.0,),  # the pulse's target, as the one of requests
         )

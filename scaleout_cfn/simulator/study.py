@@ -56,9 +56,13 @@ class Study:
         return maximum_that_limits(self.model, self.load, self.traffic.requests)
 
     def band(self, name: str) -> Range:
-        """A number over all corners and phases: the middle's mean, the least and the most of any run."""
-        corner_ranges = [corner[name] for corner in self.corners.values()]
-        return Range(self.middle[name].mean, min(r.low for r in corner_ranges), max(r.high for r in corner_ranges))
+        """A number over all corners and phases: the middle's mean, the least and the most of any run.
+
+        Of the cost, the least and the most by the bands of prices, too.
+        """
+        least, most = ("cost_least_usd", "cost_most_usd") if name == "cost_usd" else (name, name)
+        corners = self.corners.values()
+        return Range(self.middle[name].mean, min(c[least].low for c in corners), max(c[most].high for c in corners))
 
     def as_json(self) -> dict[str, Any]:
         """One object: every number of `Result`, the band, and the settings that it belongs to."""
@@ -86,7 +90,7 @@ def settings(model: Model, load: Load) -> dict[str, Any]:
     """What a result belongs to, as plain data."""
     facts = {field.name: getattr(model, field.name) for field in dataclasses.fields(model) if field.name != "notes"}
     facts["scaling"] = msgspec.to_builtins(model.scaling)
-    facts["network"] = dataclasses.asdict(model.network)
+    facts["network"], facts["task"] = dataclasses.asdict(model.network), dataclasses.asdict(model.task)
     facts["pool"] = {"kind": "ec2" if model.nodes else "fargate", **msgspec.to_builtins(model.pool)}
     return {**facts, "load": dataclasses.asdict(load), "delays": dataclasses.asdict(Delays()), "bands": BANDS}
 

@@ -161,7 +161,7 @@ def _tasks(unit: Unit, titles: list[str]) -> list[dict[str, Any]]:
     No page says how many samples a task has of 20 s metrics.
     """
     insights = unit.config.cluster.container_insights != "disabled"
-    if unit.scaling.high_resolution and not insights:
+    if "CPUUtilization" in unit.fast_metrics and not insights:
         return []
     lines = [_found(unit, titles, *running_tasks(insights), "running")]
     if insights:

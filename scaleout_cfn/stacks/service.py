@@ -191,12 +191,10 @@ def build(
     if namespace is not None:
         service.ServiceConnectConfiguration = _service_connect(unit, namespace)
     _let_in(stack, unit, security_group, reached_group)
-    if unit.scaling.high_resolution:
+    if unit.fast_metrics:
         # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-service-monitoringconfiguration.html
         service.Monitoring = ecs.MonitoringConfiguration(
-            MetricConfigurations=[
-                ecs.MetricConfiguration(MetricNames=["CPUUtilization", "MemoryUtilization"], ResolutionSeconds=20)
-            ]
+            MetricConfigurations=[ecs.MetricConfiguration(MetricNames=unit.fast_metrics, ResolutionSeconds=20)]
         )
     stack.add(service)
     if min_tasks is None or max_tasks is None or topic is None:
@@ -237,6 +235,10 @@ def task_definition(
         definition.Cpu, definition.Memory = str(settings.cpu_units), str(settings.memory_mib)
         architecture = "ARM64" if unit.architecture == "arm64" else "X86_64"
         definition.RuntimePlatform = ecs.RuntimePlatform(CpuArchitecture=architecture, OperatingSystemFamily="LINUX")
+    elif isinstance(unit, Unit) and unit.settings.cpu_is == "quota":
+        # A container's own CPU is shares, and only the task's is a limit.
+        # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
+        definition.Cpu = str(settings.cpu_units)
     return definition
 
 

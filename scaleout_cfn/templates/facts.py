@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -104,31 +104,36 @@ class Facts:
         return False
 
     def _walk(self, node: dict[str, Any] | list[Any], path: tuple[str, ...]) -> None:
-        if isinstance(node, dict):
-            if len(node) == 1:
-                ((key, value),) = node.items()
-                if key == "Ref" and isinstance(value, str):
-                    self.refs.append((path, value))
-                    return
-                if key == "Fn::GetAtt":
-                    name, attribute = attribute_of(value)
-                    if name:
-                        self.attributes.append((path, name, attribute))
-                elif key == "Fn::Sub":
-                    self._sub(value, path)
-                elif key == "Fn::ImportValue":
-                    self.imports.append((path, value))
-                elif key in ("Fn::Select", "Fn::Split"):
-                    self._split(key, value, path)
-            entries: Iterable[tuple[Any, Any]] = node.items()
-        else:
-            entries = enumerate(node)
+        entries = node.items() if isinstance(node, dict) else enumerate(node)
         for key, value in entries:
-            if isinstance(value, str):
+            # Most are texts and nothing else, or a function of one.
+            kind = type(value)
+            if kind is str:
                 if "arn:aws:" in value:
                     self.arns.append(((*path, str(key)), value))
-            elif isinstance(value, (dict, list)):
-                self._walk(value, (*path, str(key)))
+            elif (kind is dict or kind is list) and value:
+                here = (*path, key if type(key) is str else str(key))
+                if len(value) > 1 or kind is list or not self._function(value, here):
+                    self._walk(value, here)
+
+    def _function(self, node: dict[str, Any], path: tuple[str, ...]) -> bool:
+        """Note what a mapping of one key refers to; True where there is nothing more in it."""
+        ((key, value),) = node.items()
+        if key == "Ref" and isinstance(value, str):
+            self.refs.append((path, value))
+            return True
+        if key == "Fn::GetAtt":
+            name, attribute = attribute_of(value)
+            if name:
+                self.attributes.append((path, name, attribute))
+                return True
+        elif key == "Fn::Sub":
+            self._sub(value, path)
+        elif key == "Fn::ImportValue":
+            self.imports.append((path, value))
+        elif key == "Fn::Select" or key == "Fn::Split":
+            self._split(key, value, path)
+        return False
 
     def _sub(self, value: Any, path: tuple[str, ...]) -> None:
         template, given = sub_parts(value)

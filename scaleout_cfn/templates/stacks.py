@@ -89,7 +89,9 @@ class Scope(Struct, frozen=True):
         for key in path:
             if not isinstance(value, dict):
                 return UNKNOWN if value is not None else None
-            value = self.value(value.get(key))
+            value = value.get(key)
+            if value is not None:
+                value = self.value(value)
         return value
 
     def items(self, node: Any, *path: str) -> list[Any] | None:
@@ -108,6 +110,9 @@ class Scope(Struct, frozen=True):
         if not isinstance(node, dict) or len(node) != 1:
             return node
         ((function, argument),) = node.items()
+        if function == "Ref":
+            # It leads up, to who passes the value, where there is an end: no mark is needed against a circle.
+            return self._ref(argument)
         read = _FUNCTIONS.get(function)
         if read is None:
             return UNKNOWN if is_function(node) else node
@@ -145,8 +150,14 @@ class Scope(Struct, frozen=True):
         arguments = stack.nested.arguments if stack.nested else None
         if stack.parent is None or stack.nested is None or not arguments or parameter not in arguments:
             return None, None
+        return stack.remembered(("outer", self.doubtful), self._outer), arguments[parameter]
+
+    def _outer(self) -> Scope:
+        """The scope in which the parent reads what it passes."""
+        stack = self.stack
+        assert stack.parent and stack.nested
         outer = stack.parent.scope_of(stack.parent.resource(stack.nested.logical_id))
-        return Scope(stack.parent, _both(self.doubtful, outer.doubtful), outer.assumed), arguments[parameter]
+        return Scope(stack.parent, _both(self.doubtful, outer.doubtful), outer.assumed)
 
     def _ref(self, name: Any) -> Any:
         stack = self.stack
@@ -296,7 +307,6 @@ class Scope(Struct, frozen=True):
 
 
 _FUNCTIONS = {
-    "Ref": Scope._ref,
     "Fn::GetAtt": Scope._get_att,
     "Fn::Sub": Scope._sub,
     "Fn::Join": Scope._join,
@@ -336,7 +346,7 @@ class Nested(Struct, frozen=True):
     def arguments(self) -> Mapping[str, Any] | None:
         """What is passed, by parameter; None where a function decides that."""
         passed = self.properties.get("Parameters", {})
-        return passed if isinstance(passed, Mapping) and not is_function(passed) else None
+        return passed if isinstance(passed, dict) and not is_function(passed) else None
 
 
 class Place:
@@ -428,6 +438,7 @@ class StackView:
         self._conditions_open: list[str] = []
         self._values: dict[tuple[Any, ...], Any] = {}
         self._places: dict[str, Place] = {}
+        self._symbols: dict[tuple[str, str], Symbol] = {}
         # Root parameters that decide whether this stack exists at all: their defaults prove nothing here.
         self.doubtful: frozenset[Symbol] = frozenset()
         # When this stack exists.
@@ -588,6 +599,12 @@ class StackView:
 
     def symbol(self, name: str, attribute: str = "") -> Symbol:
         """The symbol of a resource's attribute or of a parameter."""
+        known = self._symbols.get((name, attribute))
+        if known is None:
+            known = self._symbols[name, attribute] = self._symbol(name, attribute)
+        return known
+
+    def _symbol(self, name: str, attribute: str) -> Symbol:
         if name in self.facts.resources:
             return Symbol(self, name, attribute, self.facts.resources[name]["Type"], True)
         return Symbol(self, name, "", str(self.facts.parameters[name].get("Type", "String")), False)

@@ -27,17 +27,18 @@ import numpy as np
 from scaleout_cfn.config.pulse import LogPulse
 from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking, pulse_steps
 from scaleout_cfn.profiles import PROFILES
+from scaleout_cfn.simulator.clock import Phase, phases
 from scaleout_cfn.simulator.model import Delays, Load, Model, StandingBy, corners
 from scaleout_cfn.simulator.peers import cdk, with_profile
-from scaleout_cfn.simulator.prices import load_prices
+from scaleout_cfn.simulator.prices import prices_of
 from scaleout_cfn.simulator.read import read
 from scaleout_cfn.simulator.results import measure
-from scaleout_cfn.simulator.run import Phase, phases, run
+from scaleout_cfn.simulator.run import run
 from scaleout_cfn.simulator.series import from_csv
 from scaleout_cfn.simulator.study import each
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
-PRICES = load_prices()
+PRICES = prices_of("us-east-1")
 DAY_S = 86400
 
 
@@ -138,7 +139,7 @@ def changed(
         step_policies=tuple(policies),
     )
     nodes = NodeScaling(target_capacity_percent=capacity, min_step=step)
-    return on_nodes(dataclasses.replace(base, scaling=scaling), scaling=nodes, placement=placement)
+    return on_nodes(dataclasses.replace(base, scaling=scaling, placement=placement), scaling=nodes)
 
 
 def on_nodes(base: Model, **changes: Any) -> Model:
@@ -298,7 +299,10 @@ def standing(base: Model) -> None:
 
     models = {
         **{f"target capacity {percent} %": at(percent) for percent in (90, 80, 70, 60)},
-        **{f"binpack over all zones, {percent} %": at(percent, placement="binpack") for percent in (90, 80)},
+        **{
+            f"binpack over all zones, {percent} %": dataclasses.replace(at(percent), placement="binpack")
+            for percent in (90, 80)
+        },
         "three zones, target capacity 80 %": at(80, zones=3),
         "two nodes more at least": on_nodes(cold, min_nodes=least + 2),
         "four nodes at once": on_nodes(cold, scaling=msgspec.structs.replace(base.nodes.scaling, min_step=4)),

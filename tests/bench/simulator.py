@@ -19,12 +19,12 @@ from random import Random
 import numpy as np
 
 from scaleout_cfn.config.scaling import Scaling, TargetTracking
-from scaleout_cfn.simulator.model import Delays, Load, Model, NodePool
-from scaleout_cfn.simulator.prices import load_prices
+from scaleout_cfn.simulator.model import Delays, Load, Model, NodePool, Size
+from scaleout_cfn.simulator.prices import prices_of
 from scaleout_cfn.simulator.queueing import waits
 from scaleout_cfn.simulator.read import read
 from scaleout_cfn.simulator.results import measure
-from scaleout_cfn.simulator.run import run
+from scaleout_cfn.simulator.run import Busy, run, run_together
 from scaleout_cfn.simulator.search import advise
 from scaleout_cfn.simulator.traffic import synthetic
 
@@ -41,25 +41,53 @@ CASES = (
 def week(low: float, high: float, tasks: int, target: float) -> tuple[float, float, float]:
     """CPU seconds of the run and of its figures, and the most memory in MiB."""
     scaling = Scaling(max_tasks=tasks, cpu=TargetTracking(enabled=True, target=target))
-    nodes = NodePool(2, tasks, "m5.8xlarge", tasks_per_node=24, cpu_units=2048)
-    model = Model(scaling, nodes, 256, 512, health_check_interval_s=10, deregistration_delay_s=30)
-    load, prices = Load(task_rps=50), load_prices()
+    nodes = NodePool(2, tasks, "m5.8xlarge", cpu_units=32 * 1024, room=Size(24 * 256, 24 * 512))
+    model = Model(scaling, nodes, Size(256, 512), health_check_interval_s=10, deregistration_delay_s=30)
+    load, prices = Load(task_rps=50), prices_of("us-east-1")
     traffic = synthetic("diurnal", {"days": 7, "low": low, "high": high})
     start = time.process_time()
     trace = run(model, load, Delays(), traffic)
     middle = time.process_time()
     measure(trace, model, load, prices, 0.0)
     end = time.process_time()
+    return middle - start, end - middle, _peak_mib()
+
+
+def together(services: int) -> tuple[float, float, float]:
+    """The same of services with a day each of their own, which share nodes."""
+    nodes, prices = (
+        NodePool(2, 400, "m5.8xlarge", cpu_units=32 * 1024, room=Size(32 * 1024, 120 * 1024)),
+        prices_of("us-east-1"),
+    )
+    busy = []
+    for number in range(services):
+        scaling = Scaling(max_tasks=500, cpu=TargetTracking(enabled=True, target=40 + 2 * number))
+        task = Size(256 * (1 + number % 3), 512 * (1 + number % 2))
+        model = Model(scaling, nodes, task, health_check_interval_s=10, deregistration_delay_s=30)
+        day = {"days": 7, "low": 50 + 30 * number, "high": 2000 - 150 * number, "seed": number}
+        busy.append(Busy(model, Load(task_rps=50), synthetic("diurnal", day)))
+    start = time.process_time()
+    traces = run_together(busy, Delays())
+    middle = time.process_time()
+    for each, trace in zip(busy, traces, strict=True):
+        measure(trace, each.model, each.load, prices, 0.0)
+    return middle - start, time.process_time() - middle, _peak_mib()
+
+
+def _peak_mib() -> float:
     # Not getrusage: Linux counts the peak of the process that it was forked from too.
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return middle - start, end - middle, int(peak.split()[1]) / 1024
+    return int(peak.split()[1]) / 1024
 
 
 def weeks() -> None:
     print("seven days at 1 s, one core         run      figures    both   budget 1 s   memory, budget 200 MiB")
-    for name, *numbers in CASES:
+    for name, call in (
+        *((name, f"week{tuple(numbers)}") for name, *numbers in CASES),
+        ("ten services on shared nodes (6 s)", "together(10)"),
+    ):
         # A process each: memory is the most of a process.
-        script = f"from simulator import week; print(*week{tuple(numbers)})"
+        script = f"import simulator; print(*simulator.{call})"
         done = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=sys.path[0]
         )
@@ -91,7 +119,7 @@ def search() -> None:
     """CPU seconds of all processes; halved, what it takes on two cores that nobody else uses."""
     model = read(Path(__file__).parents[2] / "templates_out")
     begin, before = time.monotonic(), os.times()
-    tried = advise(model, Load(50), synthetic("diurnal"), load_prices(), allowed=0.01, count=500).tried
+    tried = advise(model, Load(50), synthetic("diurnal"), prices_of("us-east-1"), allowed=0.01, count=500).tried
     after = os.times()
     used = sum(after[:4]) - sum(before[:4])
     print(

@@ -530,6 +530,8 @@ class CloudFormation:
         physical = old["physical"] if old and not replaced else f"{kind.split('::')[-1].lower()}-{next(self._ids)}"
         if kind == "AWS::ElasticLoadBalancingV2::ListenerRule":
             physical = {"TestRule": TEST_RULE}.get(title, RULE)
+        if kind == "AWS::ElasticLoadBalancingV2::TargetGroup":
+            physical = GROUPS[title == "AlternateTargetGroup"]
         if kind == "AWS::ECS::Service":
             root = stack.name.removesuffix("-" + stack.path.replace("/", "-")) if stack.path else stack.name
             cluster = "main" if root == "web" else root
@@ -544,7 +546,11 @@ class CloudFormation:
         self._event(stack, title, kind, f"{verb}_IN_PROGRESS", physical, token=token)
         yield self.resource_s
         reason, times = self.failures.get(path, ("", 0))
-        if self.traffic and kind == "AWS::ECS::Service" and (why := (yield from self.traffic.stabilised(physical))):
+        if (
+            self.traffic
+            and kind == "AWS::ECS::Service"
+            and (why := (yield from self.traffic.stabilised(physical, properties)))
+        ):
             reason, times = why, 1
         if times:
             self.failures[path] = (reason, times - 1)

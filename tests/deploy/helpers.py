@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from troposphere import Equals, Not, applicationautoscaling, dynamodb, ecr, ecs, ssm
+from troposphere import Equals, Not, Tags, applicationautoscaling, dynamodb, ecr, ecs, ssm
 from troposphere import elasticloadbalancingv2 as elb
 
 from scaleout_cfn.aws.client import Aws
@@ -33,7 +33,8 @@ class Small:
     number of further nested stacks, of which each word changes one resource; `services` that of further services,
     each in two stacks, of which one holds data; `mark` says that the word holds data; `most` is the most tasks of each
     service, where they are scaled; `named` is the name of the table; `rule` the path of a listener rule between two
-    target groups, of these weights, and of its test rule."""
+    target groups, of these weights, and of its test rule; `strategy` that of the service, empty with one target
+    group, whose rule and groups are in a stack of their own then; `owner` a tag of the rules."""
 
     key: str = "id"
     retain: bool = False
@@ -47,6 +48,8 @@ class Small:
     named: str = ""
     rule: str = ""
     weights: tuple[int, int] = (100, 0)
+    strategy: str | None = None
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Outputs:
     table: Text | None
     repository_uri: Text
     service_name: Text
+    web_strategy: Text | None
 
 
 def published(small: Small | None = None) -> publish.Published:
@@ -103,6 +107,9 @@ def _published(small: Small) -> publish.Published:
             )
         )
         one = stack.add(ecs.Service("Service", TaskDefinition=definition.ref(), LaunchType="EC2"))
+        if small.strategy is not None:
+            strategy = (small.strategy or "rolling").upper().replace("-", "_")
+            one.DeploymentConfiguration = ecs.DeploymentConfiguration(Strategy=strategy)
         if small.most:
             target = applicationautoscaling.ScalableTarget("ScalableTarget", MinCapacity=2, MaxCapacity=small.most)
             target.ServiceNamespace, target.ScalableDimension = "ecs", "ecs:service:DesiredCount"
@@ -118,6 +125,26 @@ def _published(small: Small) -> publish.Published:
         """What outlives a version of a service."""
         return MoreOutputs(Text(stack.add(ecr.Repository("Repository")).ref()))
 
+    def balancing(stack: Stack, config: Config) -> MoreOutputs:
+        """What of the load balancer is a service's."""
+        titles = ["TargetGroup", "AlternateTargetGroup"] if small.strategy else ["TargetGroup"]
+        groups = [stack.add(elb.TargetGroup(title, Port=80, Protocol="HTTP", VpcId="vpc")) for title in titles]
+        return MoreOutputs(Text(rule(stack, "Rule", 1, "/a", [group.ref() for group in groups])))
+
+    def rule(stack: Stack, title: str, priority: int, path: str, groups: Sequence[object]) -> object:
+        forward = elb.ForwardConfig(
+            TargetGroups=[
+                elb.TargetGroupTuple(TargetGroupArn=group, Weight=weight)
+                for group, weight in zip(groups, small.weights, strict=False)
+            ]
+        )
+        properties: dict[str, Any] = {"ListenerArn": "listener", "Priority": priority}
+        if small.owner:
+            properties["Tags"] = Tags(owner=small.owner)
+        conditions = [elb.Condition(Field="path-pattern", Values=[path])]
+        actions = [elb.ListenerRuleAction(Type="forward", ForwardConfig=forward)]
+        return stack.add(elb.ListenerRule(title, Conditions=conditions, Actions=actions, **properties)).ref()
+
     def root(stack: Stack, config: Config) -> Outputs:
         """A small set."""
         image_uri = stack.ask("services.web.image_uri", Text)
@@ -127,33 +154,26 @@ def _published(small: Small) -> publish.Published:
             there_is = stack.template.resources["Word"]
             there_is.Metadata = {"scaleout:stateful": True}
         if small.rule:
-            tuples = [
-                elb.TargetGroupTuple(TargetGroupArn=arn, Weight=weight)
-                for arn, weight in zip(GROUPS, small.weights, strict=True)
-            ]
-            forward = elb.ForwardConfig(TargetGroups=tuples)
             for priority, title in enumerate(("TestRule", "Rule"), 1):
-                stack.add(
-                    elb.ListenerRule(
-                        title,
-                        ListenerArn="listener",
-                        Priority=priority,
-                        Conditions=[elb.Condition(Field="path-pattern", Values=[small.rule])],
-                        Actions=[elb.ListenerRuleAction(Type="forward", ForwardConfig=forward)],
-                    )
-                )
+                rule(stack, title, priority, small.rule, GROUPS)
+        if small.strategy is not None:
+            stack.nest("WebFoundation", balancing, config)
         for number in range(small.more):
             stack.nest(f"More{number}", more, config)
         for number in range(small.services):
             stack.nest(f"S{number}Foundation", foundation, config)
             stack.nest(f"S{number}Service", service, config, image_uri=Text("api:1"))
         has_image = stack.condition("HasImage", Not(Equals(image_uri, "")))
-        web = stack.nest_if(has_image, "Service", service, config, image_uri=image_uri)
+        web = stack.nest_if(
+            has_image, "Service" if small.strategy is None else "WebService", service, config, image_uri=image_uri
+        )
         if small.secret:
             from troposphere import Parameter
 
             stack.template.add_parameter(Parameter("Password", Type="String", NoEcho=True))
-        return Outputs(kept.table if kept else None, Text(there.ref()), web.name)
+        return Outputs(
+            kept.table if kept else None, Text(there.ref()), web.name, Text(small.strategy) if small.strategy else None
+        )
 
     return publish.prepare(compose(Config(), root), PLACE)
 

@@ -24,8 +24,8 @@ Not known, and so not relied upon: how soon DescribeServiceDeployments shows an 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -76,7 +76,7 @@ class Deployment:
         self.ended: float | None = None
         self.rang = False
         self.answer = ""
-        self._steps = self._forward()
+        self._steps: Iterator[float] = self._forward()
 
     def advance(self, seconds: float) -> None:
         while self.ended is None and self.at <= seconds:
@@ -84,7 +84,7 @@ class Deployment:
             try:
                 self.at += next(self._steps)
             except StopIteration:
-                self.ended = self.at
+                self.ended, self._steps = self.at, iter(())  # which can be copied
 
     def _forward(self) -> Iterator[float]:
         for stage in STAGES:
@@ -114,7 +114,7 @@ class Deployment:
         for share in parts.get(self.plan.strategy, []):
             self.share = share
             yield self.plan.step_min * 60
-        self.share = 100.0
+        self.share = 0.0 if self.plan.strategy == "ROLLING" else 100.0
 
     def _pause(self) -> Iterator[float]:
         self.answer = ""
@@ -170,7 +170,7 @@ class Traffic:
             for one in all_of:
                 running = one.ended is None
                 one.advance(self.world.seconds)
-                if running and one.status == "SUCCESSFUL":
+                if running and one.status == "SUCCESSFUL" and one.plan.strategy != "ROLLING":
                     self.serving[name] = 1 - self.serving.get(name, 0)
 
     def newest(self, name: str) -> Deployment | None:
@@ -235,12 +235,13 @@ class Traffic:
             raw["rollback"] = {"reason": one.reason}
         return raw
 
-    def stabilised(self, service: str) -> Generator[float, None, str]:
+    def stabilised(self, service: str, properties: Mapping[str, Any]) -> Generator[float, None, str]:
         """What CloudFormation does with a service: a deployment, until ECS is done. Why it failed, or nothing.
 
         https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
         """
-        one = self.begin(service.rpartition("/")[2])
+        strategy = properties.get("DeploymentConfiguration", {}).get("Strategy", self.plan.strategy)
+        one = self.begin(service.rpartition("/")[2], replace(self.plan, strategy=strategy))
         while one.ended is None:
             yield 1.0
             self.advance()

@@ -32,7 +32,7 @@ LINES = [
     ("Amazon Elastic Container Service", "EU-Fargate-vCPU-Hours:perCPU", 7.0),
     ("AmazonCloudWatch", "EU-CW:MetricMonitorUsage", 0.6),
     ("AmazonCloudWatch", "EU-DataProcessing-Bytes", 4.0),
-    ("Amazon EC2 Container Registry (ECR)", "EU-TimedStorage-ByteHrs", 0.3),
+    ("AWS Key Management Service", "eu-west-1-KMS-Requests", 0.3),
 ]
 
 
@@ -97,10 +97,10 @@ def test_the_bill_is_told_by_the_parts_that_a_simulation_knows_and_the_rest_by_s
         "load balancer                             18.00",
         "NAT gateways                              35.00",
         "public addresses                           3.60",
-        "metrics                                    0.60",
+        "metrics and alarms                         0.60",
         "AmazonCloudWatch                           4.00  not in the model",
         "EC2 - Other                                1.50  not in the model",
-        "Amazon EC2 Container Registry (ECR)        0.30  not in the model",
+        "AWS Key Management Service                 0.30  not in the model",
     ]
     assert outcome.what == "web: 115.00 USD billed of 2026-10, 31 days, by team=shop; 5% of it is in no simulation"
     assert [one.text for one in said if isinstance(one, Note)] == ["7 requests of Cost Explorer, 0.07 USD"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from scaleout_cfn.cli.draw import command_line
@@ -10,6 +12,7 @@ from scaleout_cfn.errors import AccessError, RefusedError
 
 from .helpers import Deployer, Small
 from .shifting import Moving, Plan
+from .test_moves import serving
 from .test_waiting import world_of
 from .world import Fault
 
@@ -44,6 +47,37 @@ def test_a_changed_path_is_refused_while_requests_go_to_the_other_group() -> Non
         "scaleout-cfn restart --service Service/Service, one more deployment leads them back to the first group, then "
         "the same command again"
     )
+
+
+def test_a_tag_alone_is_refused_as_well_for_all_of_the_rule_is_written_with_it() -> None:
+    refused = refusal(running(1), Small(rule="/a", owner="me"))
+    assert str(refused).startswith("Rule would lead all requests to blue, while 100 % of them go to green")
+    assert command_line(refused.next).startswith("scaleout-cfn restart --service Service/Service")
+
+
+def test_without_what_is_inside_a_nested_stack_its_rule_counts_as_written() -> None:
+    deployer = serving("blue-green", "web:0")
+    with pytest.raises(RefusedError, match="WebFoundation/Rule may lead all requests to blue, while 100 % of them go"):
+        deployer.deploy(Small(strategy="blue-green", owner="me"), image="web:0", nested_plan=False)
+    assert deployer.world.executions() == 0
+    # A new image is in another stack.
+    assert deployer.deploy(Small(strategy="blue-green"), image="web:1", nested_plan=False).exit_code == 0
+    assert deployer.deploy(Small(strategy="blue-green", owner="me"), image="web:1", nested_plan=False).exit_code == 0
+
+
+def test_a_rule_of_which_aws_tells_no_values_is_looked_up_in_its_template() -> None:
+    deployer = running(1)
+    tell = deployer.world.cfn.DescribeChangeSet
+
+    def without_values(**given: Any) -> dict[str, Any]:
+        answer = tell(**given)
+        for change in answer["Changes"]:
+            change["ResourceChange"].pop("BeforeContext", None)
+            change["ResourceChange"].pop("AfterContext", None)
+        return answer
+
+    deployer.world.cfn.DescribeChangeSet = without_values  # type: ignore[method-assign, assignment]
+    assert "Rule would lead all requests to blue" in str(refusal(deployer, Small(rule="/a", owner="me")))
 
 
 def test_after_one_more_deployment_it_is_let_through_and_says_what_it_writes() -> None:

@@ -8,8 +8,14 @@ import pytest
 from msgspec.structs import replace
 
 import scaleout_cfn as sc
+from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy.live import Live
-from scaleout_cfn.deploy.moves import move_of
+from scaleout_cfn.deploy.messages import Outcome
+from scaleout_cfn.deploy.moves import Between, move_of
+from scaleout_cfn.errors import RefusedError
+
+from .helpers import Deployer, Small, published
+from .shifting import Moving, Plan
 
 ROLLING = sc.WebService()
 BETWEEN = sc.WebService(deployment=sc.WebRolling(alternate_target_group=True))
@@ -65,6 +71,36 @@ def test_nothing_comes_between_where_nothing_runs_or_nothing_moves() -> None:
     assert move_of(config(deployment=sc.WebBlueGreen()), live(image="")) is None
     assert move_of(config(), live()) is None
     assert move_of(config(deployment=sc.WebBlueGreen()), live("blue-green")) is None
+
+
+def serving(strategy: str, *images: str) -> Deployer:
+    """A service runs, and its first target group has the requests."""
+    deployer = Deployer(Moving(plan=Plan(bake_min=0, stage_s=0.1)))
+    for image in images or ("web:0", "web:1"):
+        assert deployer.deploy(Small(strategy=strategy), image=image).exit_code == 0
+    deployer.world.calls.clear()
+    deployer.world.cfn.executions = 0
+    return deployer
+
+
+def moved(deployer: Deployer, strategy: str) -> Outcome:
+    """From one strategy to another, with a new image."""
+    shifting = sc.WebBlueGreen() if strategy else sc.WebRolling()
+    wished = sc.Config(capacity={"air": sc.FargateCapacity()}, services={"web": sc.WebService(deployment=shifting)})
+
+    def between(live: Live) -> Between | None:
+        move = move_of(wished, live)
+        return Between(move, published(Small(strategy="rolling"))) if move else None
+
+    return deployer.deploy(Small(strategy=strategy), image="web:2", between=between)
+
+
+def test_the_way_back_is_not_begun_while_the_second_group_has_the_requests() -> None:
+    deployer = serving("blue-green", "web:0")
+    with pytest.raises(RefusedError, match="100 % of them go to green, where ECS has led them") as caught:
+        moved(deployer, "")
+    assert command_line(caught.value.next).startswith("scaleout-cfn restart --service web, one more deployment leads")
+    assert (caught.value.exit_code, deployer.world.executions()) == (6, 0)
 
 
 def test_what_one_group_alone_can_have_comes_back_with_the_last_update() -> None:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -440,7 +441,9 @@ def quirks(place: Scope) -> str:
     the alarm, the deployment or the parameter; and the cluster where AWS asks for the service or the task, or for
     ecs:cluster. It names log groups in its own way."""
     sets = [f"cloudformation:{verb}ChangeSet" for verb in ("Delete", "Describe", "Execute")]
-    unknown = [*sets, "cloudwatch:DescribeAlarms", "ecs:DescribeServiceDeployments", "ssm:GetParameters"]
+    deployments = [f"ecs:{verb}" for verb in ("DescribeServiceDeployments", "DescribeServiceRevisions")]
+    deployments += [f"ecs:{verb}ServiceDeployment" for verb in ("Continue", "Stop")]
+    unknown = [*sets, "cloudwatch:DescribeAlarms", *deployments, "ssm:GetParameters"]
     calls = ("DescribeServices", "DescribeTasks", "ListServiceDeployments", "ListTasks", "UpdateService")
     cluster = place.arn("arn:{partition}:ecs:{region}:{account}:cluster/{begins}*")
     groups = place.arn("arn:{partition}:logs:{region}:{account}:log-group:/aws/cloudformation/{begins}*")
@@ -464,13 +467,19 @@ class User:
     home: Path
     keys: dict[str, str]
 
-    def run(self, *arguments: str, denied: Collection[str] = ()) -> subprocess.CompletedProcess[str]:
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         environment = {**kept, **self.account.environment(), **self.keys, "CI": "true", "PYTHONPATH": str(HERE)}
         command = [sys.executable, "-c", f"{PROGRAM}; main()", *arguments]
-        done = subprocess.run(
-            command, env=environment, cwd=self.home, capture_output=True, text=True, timeout=120, check=False
-        )
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=environment, cwd=self.home, text=True, stdout=pipe, stderr=pipe)
+
+    def run(self, *arguments: str, denied: Collection[str] = ()) -> subprocess.CompletedProcess[str]:
+        return self.end(self.begin(*arguments), denied)
+
+    def end(self, process: subprocess.Popen[str], denied: Collection[str] = ()) -> subprocess.CompletedProcess[str]:
+        done = subprocess.CompletedProcess(process.args, 0, *process.communicate(timeout=120))
+        done.returncode = process.returncode
         assert "Traceback" not in done.stderr
         said = done.stdout + done.stderr
         assert set(re.findall("not authorized to perform: ([A-Za-z0-9:-]+)", said)) == set(denied), said
@@ -482,15 +491,16 @@ class User:
         (self.home / "faults.json").write_text(json.dumps({"fail": [{**failure, "times": 1}]}))
 
 
-@pytest.fixture
-def deployer_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[User]:
-    monkeypatch.setenv("AUTH", "true")
-    with running(faults=tmp_path / "faults.json") as emulator:
+@contextmanager
+def user(home: Path, config: sc.Config) -> Iterator[User]:
+    """Whoever may deploy a config and no more, where that is checked: AUTH is in the environment."""
+    with running(faults=home / "faults.json") as emulator:
         account = Account(emulator)
         account.client("s3").create_bucket(Bucket=account.bucket)
         place = Scope("web", account.bucket, account.number, emulator.region)
-        wanted = documents("deployer", policies.deployer(sc.set_of(sc.compose()), place, ROLE))
-        wanted |= documents("drift", policies.drift(sc.set_of(sc.compose()), place))
+        templates = sc.set_of(sc.compose(config))
+        wanted = documents("deployer", policies.deployer(templates, place, ROLE))
+        wanted |= documents("drift", policies.drift(templates, place))
         wanted["emulator.json"] = quirks(place)
         iam = account.client("iam")
         iam.create_user(UserName="deployer")
@@ -498,7 +508,14 @@ def deployer_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[U
             iam.put_user_policy(UserName="deployer", PolicyName=name.partition(".")[0], PolicyDocument=text)
         key = iam.create_access_key(UserName="deployer")["AccessKey"]
         keys = {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
-        yield User(account, tmp_path, keys)
+        yield User(account, home, keys)
+
+
+@pytest.fixture
+def deployer_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[User]:
+    monkeypatch.setenv("AUTH", "true")
+    with user(tmp_path, sc.Config()) as somebody:
+        yield somebody
 
 
 def test_over_http_the_deployers_policy_is_enough_from_the_first_deployment_to_the_end(deployer_user: User) -> None:
@@ -546,3 +563,70 @@ def test_over_http_the_deployers_policy_is_enough_from_the_first_deployment_to_t
     with pytest.raises(other.exceptions.ClientError) as caught:
         other.delete_stack(StackName="somebody-elses")
     assert caught.value.response["Error"]["Code"] == "AccessDenied"
+
+
+CANARY = """
+[capacity.air]
+kind = "fargate"
+
+[services.web]
+cpu_units = 256
+memory_mib = 512
+
+[services.web.deployment]
+strategy = "canary"
+pauses.look.stages = ["POST_TEST_TRAFFIC_SHIFT"]
+test.kind = "header"
+test.header = "X-Preview"
+test.value = "0a1b"
+"""
+
+
+def test_over_http_a_paused_deployment_goes_on_and_another_is_taken_back_by_the_policy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AUTH", "true")
+    (tmp_path / "scaleout.toml").write_text(CANARY)
+    with user(tmp_path, sc.load(tmp_path / "scaleout.toml")) as somebody:
+        config, elbv2 = ("-c", "scaleout.toml"), somebody.account.client("elbv2")
+
+        def deploy(number: int) -> subprocess.Popen[str]:
+            image = f"{somebody.account.number}.dkr.ecr.{somebody.account.emulator.region}.amazonaws.com/web:{number}"
+            bucket = ("--bucket", somebody.account.bucket)
+            return somebody.begin("deploy", *config, "--yes", *bucket, "--image", image)
+
+        def paused(process: subprocess.Popen[str]) -> str:
+            assert process.stdout
+            return next((line for line in process.stdout if "its deployment is at" in line), "")
+
+        def weights() -> dict[str, int]:
+            """What goes to the second group, of tests and of production."""
+            (balancer,) = elbv2.describe_load_balancers()["LoadBalancers"]
+            (listener,) = elbv2.describe_listeners(LoadBalancerArn=balancer["LoadBalancerArn"])["Listeners"]
+            shares = {}
+            for rule in elbv2.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]:
+                if rule["Actions"][0]["Type"] == "forward":
+                    fields = {condition["Field"] for condition in rule["Conditions"]}
+                    whose = "tests" if "http-header" in fields else "production"
+                    shares[whose] = rule["Actions"][0]["ForwardConfig"]["TargetGroups"][1]["Weight"]
+            return shares
+
+        assert somebody.end(deploy(1)).returncode == 0
+        assert weights() == {"tests": 0, "production": 0}
+        waiting = deploy(2)
+        assert "POST_TEST_TRAFFIC_SHIFT, and waits for an answer" in paused(waiting)
+        assert weights() == {"tests": 100, "production": 0}
+        done = somebody.run("rollout", "continue", *config, "--yes")
+        assert done.returncode == 0, done.stderr
+        done = somebody.end(waiting)
+        assert (done.returncode, "a request with the header X-Preview: 0a1b gets the new" in done.stdout) == (0, True)
+        assert weights() == {"tests": 100, "production": 100}
+        waiting = deploy(3)
+        assert paused(waiting)
+        assert weights() == {"tests": 0, "production": 100}
+        done = somebody.run("rollout", "back", *config, "--yes")
+        assert done.returncode == 0, done.stderr
+        assert somebody.end(waiting).returncode == 4
+        assert weights() == {"tests": 100, "production": 100}
+        done = somebody.run("rollout", "history", *config)
+        assert ["ROLLBACK_SUCCESSFUL" in done.stdout, "web:2" in done.stdout] == [True, True], done.stdout + done.stderr

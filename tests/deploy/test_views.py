@@ -8,6 +8,7 @@ import json
 import os
 import re
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -193,8 +194,20 @@ def test_a_heartbeat_comes_while_nothing_happens(capsys: pytest.CaptureFixture[s
     for message in deployer.said:
         view.tell(message)
     beats = [line for line in capsys.readouterr().err.splitlines() if "heartbeat" in line]
-    assert 8 <= len(beats) <= 14
+    assert 4 <= len(beats) <= 9
     assert "at work: Data/Table" in beats[0]
+
+
+def test_over_the_pause_of_a_day_a_line_comes_every_ten_minutes_in_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    view = LinesView(now=lambda: NOW, width=120)
+    looks = range(0, 24 * 3600, 5)
+    told = []
+    for elapsed_s in looks:
+        view.tell(Watched("UPDATE_IN_PROGRESS", (), Progress(1, 2, ("Service",)), float(elapsed_s)))
+        told += [elapsed_s] * len(capsys.readouterr().err.splitlines())
+    gaps = [later - earlier for earlier, later in pairwise([0, *told])]
+    assert gaps[:6] == [30, 60, 120, 240, 480, 600]
+    assert set(gaps[5:]) == {600}
 
 
 def test_without_a_terminal_each_resource_is_told_when_it_has_ended_and_by_events_also_when_it_began(

@@ -6,14 +6,15 @@ from dataclasses import fields
 from typing import Any
 
 from scaleout_cfn.config.scaling import Scaling
-from scaleout_cfn.simulator.model import Fargate, Load, Model, NodePool
+from scaleout_cfn.simulator.model import Fargate, Load, Model, NodePool, Size
 
 LOAD = Load(task_rps=50)
 
 
 def node_pool(**changes: Any) -> NodePool:
     """Ten nodes with room for 60 tasks."""
-    small = {"min_nodes": 2, "max_nodes": 10, "instance_type": "t3.small", "tasks_per_node": 6, "cpu_units": 2048}
+    small = {"min_nodes": 2, "max_nodes": 10, "instance_type": "t3.small", "cpu_units": 2048}
+    small["room"] = Size(2048, 3072)
     return NodePool(**{**small, **changes})
 
 
@@ -26,8 +27,7 @@ def model(**changes: Any) -> Model:
     base: dict[str, Any] = {
         "scaling": Scaling(**{"max_tasks": 60, **scaling}),
         "pool": node_pool(**of_nodes),
-        "task_cpu_units": 256,
-        "task_memory_mib": 512,
+        "task": Size(256, 512),
         "health_check_interval_s": 10,
         "deregistration_delay_s": 30,
     }

@@ -43,7 +43,7 @@ def test_simulate_gives_one_json_object_the_same_each_time() -> None:
     assert one == other
     data = json.loads(one)
     assert 0 < data["objective_missed"]["low"] <= data["objective_missed"]["mean"] <= data["objective_missed"]["high"]
-    assert data["settings"]["pool"]["tasks_per_node"] == 6
+    assert data["settings"]["task"]["cpu_units"] == 256
     assert data["events"]
 
 
@@ -187,7 +187,7 @@ def test_a_service_of_several_is_simulated_by_its_name_and_what_is_beside_it_is_
     output = _run("simulate", three, *CROWD, "--service", "web").stdout
     assert "On the same nodes: 2 tasks of api" in output
     data = json.loads(_run("simulate", three, *CROWD, "--service", "web", "--json").stdout)
-    assert data["settings"]["pool"]["taken"] == 2
+    assert [beside["tasks"] for beside in data["settings"]["pool"]["standing"]] == [2]
     assert data["notes"][0].startswith("On the same nodes: 2 tasks of api")
 
 
@@ -409,7 +409,26 @@ def test_figures_tell_fitted_from_held_out_and_show_what_is_missed() -> None:
     assert {"name", "published_s", "model_s", "error", "fitted", "source"} == rows[0].keys()
 
 
-def test_prices_show_is_a_price_file(tmp_path: Path) -> None:
+def test_prices_are_a_table_with_sources_and_a_price_file(tmp_path: Path) -> None:
+    table = _run("prices", "show", "--region", "eu-west-1").stdout
+    assert "Prices of eu-west-1, 2026-" in table
+    assert re.search(r"NAT gateway, an hour +0\.048 +\d+\n", table)
+    assert re.search(r"EC2 Spot, a share of On-Demand +0\.41 +0\.25 to 0\.7 +\d+\n", table)
+    assert "https://aws.amazon.com/fargate/pricing/" in table
     file = tmp_path / "prices.json"
-    file.write_text(_run("prices", "show").stdout)
+    file.write_text(_run("prices", "show", "--json").stdout)
     assert _run("simulate", FOLDER, *CROWD, "--prices", str(file)).exit_code == 0
+    with pytest.raises(UsageError, match="has the prices of us-east-1; name one"):
+        _run("simulate", FOLDER, *CROWD, "--prices", str(file), "--region", "eu-west-1")
+
+
+def test_prices_are_those_of_the_region_that_is_asked_for_or_that_the_config_names(tmp_path: Path) -> None:
+    config = tmp_path / "scaleout.toml"
+    config.write_text('region = "eu-west-1"\n')
+    assert "Prices of 2026-02-07, eu-west-1." in _run("simulate", str(config), *CROWD).stderr
+    asked = _run("simulate", str(config), *CROWD, "--region", "ap-southeast-2")
+    assert ", ap-southeast-2." in asked.stderr
+    config.write_text('region = "eu-central-1"\n')
+    elsewhere = _run("simulate", str(config), *CROWD).stderr
+    assert "no built-in prices of eu-central-1" in elsewhere
+    assert "those of us-east-1 are taken" in elsewhere

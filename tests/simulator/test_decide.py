@@ -10,7 +10,7 @@ import pytest
 from scaleout_cfn.config.pulse import LogPulse
 from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling, TargetTracking, pulse_steps
 from scaleout_cfn.simulator.decide import CapacityProvider, Happening, NodeTracking, ServicePolicies, Source
-from scaleout_cfn.simulator.model import Delays
+from scaleout_cfn.simulator.model import Delays, Size
 from scaleout_cfn.simulator.placement import Nodes
 
 from .sets import model, node_pool
@@ -202,11 +202,23 @@ def test_a_policy_that_alone_may_not_scale_in_never_does() -> None:
 
 def test_a_point_moves_only_the_policies_that_look_at_it() -> None:
     service = Service(cpu=tracking(), requests=tracking(target=1000), high_resolution=True)
-    assert service.policies.sources == {FAST, MINUTE}
-    assert service.minutes(3, cpu=75, requests=0) == []
+    balancer = Source(60, Delays().balancer_lag_s)
+    assert service.policies.sources == {FAST, balancer}
+    assert [service.see(60 * minute, balancer, cpu=75) for minute in range(3)] == [[], [], []]
     assert [service.see(20 * point, FAST, cpu=75, requests=9000) for point in range(3)] == [[], [], [(15, "cpu")]]
     # The alarm of CPU is on, and acts at its own points only.
-    assert service.minutes(1, start=120, requests=900) == []
+    assert service.see(120, balancer, requests=900) == []
+
+
+def test_the_plain_type_has_points_of_a_minute_though_the_metric_comes_every_20_s() -> None:
+    scaling = model(cpu=tracking(), memory=tracking(), high_resolution=True).scaling
+    policies = ServicePolicies(scaling, Delays(), [], by_minute=("memory",))
+    assert [(each.name, each.source, each.low_points) for each in policies.trackers] == [
+        ("cpu", FAST, 45),
+        ("memory", Source(60, FAST.lag), 15),
+    ]
+    sooner = ServicePolicies(scaling, replace(Delays(), fast_low_minutes=5), [], by_minute=("memory",))
+    assert [each.low_points for each in sooner.trackers] == [15, 15]
 
 
 def test_what_is_off_looks_at_nothing() -> None:
@@ -307,9 +319,9 @@ def test_a_step_keeps_within_the_bounds() -> None:
 
 
 def pool(nodes: int, tasks: int = 0, per_node: int = 6) -> Nodes:
-    made = Nodes(1, per_node, "spread")
+    made = Nodes(1, Size(per_node, per_node), [Size(1, 1)], ["spread"])
     made.add(nodes)
-    made.place(tasks)
+    made.place(0, tasks)
     return made
 
 
@@ -321,26 +333,28 @@ def provider(**settings: Any) -> CapacityProvider:
 
 def test_waiting_tasks_call_for_the_nodes_that_hold_them() -> None:
     looking = provider()
-    assert looking.look(pool(3, 18), 0) is None
-    assert looking.look(pool(3, 18), 1) == 4
-    assert looking.look(pool(3, 18), 6) == 4
-    assert looking.look(pool(3, 18), 7) == 5
-    assert looking.look(pool(0), 1) == 2
+    assert looking.look(pool(3, 18), []) is None
+    assert looking.look(pool(3, 18), [(1, 6)]) == 4
+    assert looking.look(pool(3, 18), [(6, 6)]) == 4
+    assert looking.look(pool(3, 18), [(7, 6)]) == 5
+    assert looking.look(pool(0), [(1, 6)]) == 2
+    # Of several sizes the one that needs most nodes counts.
+    assert looking.look(pool(3, 18), [(7, 6), (2, 1), (6, 6)]) == 5
 
 
 def test_a_target_capacity_below_100_keeps_nodes_free() -> None:
-    assert provider(target_capacity_percent=80).look(pool(4, 24), 0) == 5
+    assert provider(target_capacity_percent=80).look(pool(4, 24), []) == 5
 
 
 def test_fifteen_looks_in_a_row_at_too_many_nodes_ask_for_fewer() -> None:
     looking = provider()
     nodes = pool(5, 6)
-    assert [looking.look(nodes, 0) for _ in range(15)] == [None] * 14 + [1]
-    assert looking.look(nodes, 0) == 1
-    looking.look(nodes, 1)
-    assert [looking.look(nodes, 0) for _ in range(15)] == [None] * 14 + [1]
-    looking.look(pool(1, 6), 0)
-    assert looking.look(nodes, 0) is None
+    assert [looking.look(nodes, []) for _ in range(15)] == [None] * 14 + [1]
+    assert looking.look(nodes, []) == 1
+    looking.look(nodes, [(1, 6)])
+    assert [looking.look(nodes, []) for _ in range(15)] == [None] * 14 + [1]
+    looking.look(pool(1, 6), [])
+    assert looking.look(nodes, []) is None
 
 
 def test_a_group_grows_within_its_bounds_counting_what_boots() -> None:
@@ -363,7 +377,7 @@ def test_a_node_that_warms_up_holds_the_next_launch_back() -> None:
 def calmed(**settings: Any) -> CapacityProvider:
     looking = provider(**{"max_nodes": 40, **settings})
     for _ in range(15):
-        looking.look(pool(20, 6), 0)
+        looking.look(pool(20, 6), [])
     return looking
 
 
@@ -387,7 +401,7 @@ def test_a_step_that_removes_nothing_holds_nothing_back() -> None:
 def test_no_node_goes_while_no_alarm_says_so() -> None:
     looking = provider()
     for _ in range(14):
-        looking.look(pool(20, 6), 0)
+        looking.look(pool(20, 6), [])
     assert looking.act(1000, 1, pool(20, 6), 0) == (0, None)
 
 
@@ -400,10 +414,10 @@ class Group:
     """Nodes that track their own CPU. A node has eight tasks' worth; ten tasks run on five nodes."""
 
     def __init__(self, **changes: Any) -> None:
-        self.tracking = NodeTracking(node_pool(**{"min_nodes": 1, "max_nodes": 20, **changes}), 256, Delays(), 30.0)
+        self.tracking = NodeTracking(node_pool(**{"min_nodes": 1, "max_nodes": 20, **changes}), Delays(), 30.0)
 
     def see(self, now: int, cpu: float, *, running: int = 10, nodes: int = 5, booting: int = 0) -> int:
-        return self.tracking.act(now, cpu, running, pool(nodes), booting)
+        return self.tracking.act(now, cpu / 100 * running * 256, pool(nodes), booting)
 
 
 def test_nodes_follow_the_cpu_of_the_tasks_on_them() -> None:

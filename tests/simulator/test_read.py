@@ -17,7 +17,7 @@ from scaleout_cfn.config.conflicts import conflicts
 from scaleout_cfn.config.night import schedules_of
 from scaleout_cfn.config.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking, pulse_steps
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.simulator.model import Fargate, StandingBy
+from scaleout_cfn.simulator.model import Fargate, Standing, StandingBy
 from scaleout_cfn.simulator.read import model_of, read
 
 FOLDER = Path(__file__).parents[2] / "templates_out"
@@ -45,7 +45,11 @@ def _as_read(scaling: Scaling) -> Scaling:
         shown = ("target_rps", "scale_out_cooldown_s", "scale_in_cooldown_s")
         changes["pulse"] = sc.LogPulse(**{name: getattr(pulse, name) for name in shown})
         changes["step_policies"] = (*scaling.step_policies, *pulse_steps(pulse))
-    return msgspec.structs.replace(scaling, **changes, predictive=None)
+    used = {policy.metric for policy in scaling.step_policies} | {
+        name for name in ("cpu", "memory") if getattr(scaling, name).enabled
+    }
+    fast = scaling.high_resolution and bool(used & {"cpu", "memory"})
+    return msgspec.structs.replace(scaling, **changes, predictive=None, high_resolution=fast)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
@@ -71,16 +75,17 @@ def test_the_policies_of_a_config_come_back_from_its_templates(config: sc.Config
         assert any("only forecasts" in note for note in model.notes) == (predictive is not None)
         schedules = tuple(schedules_of(config, unit.settings.scaling))
         assert model.scaling == _as_read(msgspec.structs.replace(unit.settings.scaling, schedules=schedules))
-        assert model.task_cpu_units == unit.settings.cpu_units
+        assert model.task.cpu_units == unit.settings.cpu_units
         if isinstance(unit.pool, sc.Ec2Capacity):
             nodes = model.nodes
             assert nodes is not None
             assert nodes.name == unit.pool_name
             assert nodes.scaling == unit.pool.scaling
             assert (nodes.min_nodes, nodes.max_nodes) == (unit.pool.min_nodes, unit.pool.max_nodes)
+            assert (nodes.spot_percent, nodes.on_demand_base) == (unit.pool.spot_percent, unit.pool.on_demand_base)
             assert nodes.instance_type == unit.pool.instance_types[0]
-            assert nodes.placement == unit.settings.placement
-            assert nodes.packed
+            assert model.placement == unit.settings.placement
+            assert model.packed
             assert nodes.warm == _as_standing_by(unit.pool)
         else:
             assert model.pool == Fargate(unit.architecture, unit.pool.spot_percent, unit.pool.on_demand_base)
@@ -129,6 +134,18 @@ def test_the_committed_set_is_the_default_config() -> None:
     assert model.nodes.cpu_units == type_.vcpus * 1024
 
 
+def test_the_plain_type_of_target_tracking_goes_by_the_minute_though_metrics_come_every_20_s() -> None:
+    config = sc.Config(services={"web": sc.WebService(scaling=sc.Scaling(memory=TargetTracking(enabled=True)))})
+    templates = sc.set_of(sc.compose(config))
+    assert model_of(templates).by_minute == ()
+    policy = templates["web-service.yaml"]["Resources"]["MemoryTracking"]["Properties"]
+    metric = policy["TargetTrackingScalingPolicyConfiguration"]["PredefinedMetricSpecification"]
+    metric["PredefinedMetricType"] = "ECSServiceAverageMemoryUtilization"
+    assert model_of(templates).by_minute == ("memory",)
+    config = sc.Config(services={"web": sc.WebService(scaling=sc.Scaling(high_resolution=False))})
+    assert model_of(sc.set_of(sc.compose(config))).by_minute == ()
+
+
 def several(**pools: Any) -> dict[str, Any]:
     """The templates of three services, of which two share their nodes."""
     services: dict[str, Any] = {
@@ -151,11 +168,11 @@ def test_one_service_of_several_has_to_be_named() -> None:
 def test_what_shares_the_nodes_takes_its_places_at_its_fewest_tasks_and_is_named() -> None:
     web, api = (model_of(several(), service=name) for name in ("web", "api"))
     assert web.nodes is not None and api.nodes is not None
-    # Of 2,048 CPU units: eight tasks of web, or four of api, each of which takes two of web's places.
-    assert (web.nodes.tasks_per_node, web.nodes.taken) == (8, 4)
-    # One task of web leaves room for three of api: it takes one place of four.
-    assert (api.nodes.tasks_per_node, api.nodes.taken) == (4, 2)
-    assert "2 tasks of api" in web.notes[0] and "4 places, of 8 a node" in web.notes[0]
+    # Of 2,048 CPU units: eight tasks of web, or four of api.
+    assert (web.tasks_per_node, web.nodes.standing) == (8, (Standing("api", 2, api.task),))
+    assert (api.tasks_per_node, api.nodes.standing) == (4, (Standing("web", 2, web.task),))
+    assert web.nodes.room == api.nodes.room
+    assert "2 tasks of api, the fewest that there may be" in web.notes[0]
     assert "mailer" not in web.notes[0]
 
 
@@ -236,8 +253,7 @@ def test_a_service_that_fills_no_node_first_is_told_apart() -> None:
     templates = sc.set_of(sc.compose(sc.Config()))
     service = templates["web-service.yaml"]["Resources"]["Service"]["Properties"]
     service["PlacementStrategies"] = [{"Type": "spread", "Field": "attribute:ecs.availability-zone"}]
-    nodes = model_of(templates).nodes
-    assert nodes is not None and not nodes.packed
+    assert not model_of(templates).packed
 
 
 def test_a_folder_without_templates_is_refused(tmp_path: Path) -> None:

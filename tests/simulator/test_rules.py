@@ -130,7 +130,7 @@ def test_nodes_are_asked_for_by_what_waits_within_the_step_sizes(
     nodes: int, busy: int, waiting: int, per_node: int, low: int
 ) -> None:
     scaling = NodeScaling(min_step=low, max_step=low + 20)
-    needed = rules.nodes_needed(nodes, busy, waiting, per_node, scaling)
+    needed = rules.nodes_needed(nodes, busy, [(waiting, per_node)] if waiting else [], scaling)
     if waiting:
         assert low <= needed - nodes <= low + 20
         assert needed - nodes >= min(low + 20, -(-waiting // per_node))
@@ -139,7 +139,7 @@ def test_nodes_are_asked_for_by_what_waits_within_the_step_sizes(
 
 
 def test_from_zero_nodes_the_reservation_is_200_so_two_are_launched() -> None:
-    assert rules.nodes_needed(0, 0, 500, 4, NodeScaling()) == 2
+    assert rules.nodes_needed(0, 0, [(500, 4)], NodeScaling()) == 2
 
 
 @given(st.integers(0, 5000), st.integers(1, 100))
@@ -243,7 +243,8 @@ def test_a_scale_in_step_is_the_least_of_what_is_asked_what_is_empty_and_half(
 
 def test_waiting_tasks_ask_for_no_node_more_than_holds_them() -> None:
     wide = NodeScaling(min_step=1, max_step=100)
-    assert [rules.nodes_needed(3, 2, waiting, 4, wide) for waiting in (0, 1, 4, 5)] == [2, 4, 4, 5]
+    assert [rules.nodes_needed(3, 2, [(waiting, 4)], wide) for waiting in (1, 4, 5)] == [4, 4, 5]
+    assert rules.nodes_needed(3, 2, [], wide) == 2
 
 
 @pytest.mark.parametrize(

@@ -17,22 +17,27 @@ from hypothesis import strategies as st
 from scaleout_cfn.config.pulse import LogPulse
 from scaleout_cfn.config.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking, pulse_steps
 from scaleout_cfn.simulator import rules
-from scaleout_cfn.simulator.model import Delays, Model, StandingBy
+from scaleout_cfn.simulator.clock import Phase, phases
+from scaleout_cfn.simulator.model import Delays, Fargate, Model, NodePool, Size, Standing, StandingBy
 from scaleout_cfn.simulator.peers import PEERS
-from scaleout_cfn.simulator.placement import Nodes
-from scaleout_cfn.simulator.prices import load_prices
+from scaleout_cfn.simulator.pool import Pool
+from scaleout_cfn.simulator.prices import prices_of
 from scaleout_cfn.simulator.results import measure
-from scaleout_cfn.simulator.run import Phase, Trace, _Run, at_each_second, first_tasks, phases, run
+from scaleout_cfn.simulator.run import Busy, Event, Trace, World, at_each_second, first_tasks, run, run_together
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
 from .sets import LOAD, model, on_fargate
 
-PRICES = load_prices()
+PRICES = prices_of("us-east-1")
 CROWD = synthetic("flash-crowd", {"base": 50, "peak": 500, "at": 1200, "hours": 2})
 
 
 def _trace(**changes: object) -> Trace:
     return run(model(**changes), LOAD, Delays(), CROWD, phases()[3])
+
+
+def _at_work(made: Model) -> World:
+    return World([Busy(made, LOAD, CROWD)], Delays(), phases()[3])
 
 
 def test_the_same_input_gives_the_same_run() -> None:
@@ -109,8 +114,8 @@ def test_a_finished_run_is_freed_without_the_garbage_collector() -> None:
     gc.disable()
     try:
         for made in (everything, model(cpu_target=30.0)):
-            at_work = _Run(made, LOAD, Delays(), CROWD, phases()[3])
-            trace, gone = at_work.all(), weakref.ref(at_work)
+            at_work = _at_work(made)
+            (trace,), gone = at_work.all(), weakref.ref(at_work)
             left = weakref.ref(trace)
             del at_work
             assert gone() is None
@@ -238,7 +243,7 @@ def test_request_tracking_waits_for_the_balancer_s_metrics_of_a_minute() -> None
     """The balancer has no 20 s metrics, whatever the service has."""
     trace = _trace(cpu=TargetTracking(), requests=TargetTracking(enabled=True, target=1500))
     first = next(event.time for event in trace.events if event.what == "tasks")
-    assert first >= 1200 + 2 * 60 + Delays().metric_lag_60_s
+    assert first >= 1200 + 2 * 60 + Delays().balancer_lag_s
 
 
 def test_the_place_of_a_task_that_drains_is_not_free() -> None:
@@ -343,21 +348,19 @@ def test_a_warm_pool_ends_with_what_is_missing_to_the_prepared_nodes(
     least: int, prepared: int, state: Any, cpu_target: float | None
 ) -> None:
     made = model(warm=StandingBy(state, least, prepared), cpu_target=cpu_target)
-    done = _Run(made, LOAD, Delays(), CROWD, phases()[3])
-    trace = done.all()
-    assert isinstance(done.nodes, Nodes)
-    assert done.standing_by + done.preparing == rules.standing_by(least, prepared, done.nodes.count + done.booting)
+    done = _at_work(made)
+    (trace,), pool = done.all(), done.pools["nodes"]
+    assert pool.standing_by + pool.preparing == rules.standing_by(least, prepared, pool.size)
     assert max(found.size for found in trace.states) <= 10
-    assert min(done.standing_by, done.preparing) >= 0
+    assert min(pool.standing_by, pool.preparing) >= 0
 
 
 def test_nodes_that_were_prepared_for_a_group_that_has_grown_meanwhile_do_not_stay() -> None:
-    done = _Run(model(warm=StandingBy("stopped", 1, 6)), LOAD, Delays(), CROWD, phases()[3])
-    assert isinstance(done.nodes, Nodes)
-    done.nodes.add(6)
-    done.standing_by, done.preparing = 0, 4
-    done.stands_by(0, 4)
-    assert (done.standing_by, done.preparing) == (1, 0)
+    pool = _at_work(model(warm=StandingBy("stopped", 1, 6))).pools["nodes"]
+    pool.nodes.add(6)
+    pool.standing_by, pool.preparing = 0, 4
+    pool.stand_by(0, 4)
+    assert (pool.standing_by, pool.preparing) == (1, 0)
 
 
 def test_a_group_that_tracks_its_own_cpu_knows_nothing_of_waiting_tasks() -> None:
@@ -390,12 +393,16 @@ def test_counts_stay_within_their_bounds(seed: int, phase: int, placement: str, 
     _check(trace, made)
 
 
+def _nodes(made: Model) -> NodePool:
+    assert made.nodes is not None
+    return made.nodes
+
+
 def _check(trace: Trace, made: Model) -> None:
-    nodes = made.nodes
-    assert nodes is not None
+    nodes = _nodes(made)
     for state in trace.states:
         assert made.scaling.min_tasks <= state.desired <= made.scaling.max_tasks
-        assert 0 <= state.ready <= state.running <= nodes.places
+        assert 0 <= state.ready <= state.running <= nodes.max_nodes * made.tasks_per_node
         assert state.waiting >= 0
         assert nodes.min_nodes <= state.size <= nodes.max_nodes
         assert state.nodes <= state.size
@@ -446,15 +453,154 @@ def test_a_task_behind_no_balancer_serves_as_soon_as_it_runs() -> None:
 def test_tasks_of_other_services_take_their_places_for_good() -> None:
     """Of 60 places 24 are taken: 36 tasks are the most that run, on nodes that are there for the others, too."""
     much = Traffic("much", np.full(3600, 1e5))
-    alone, beside = (run(model(taken=taken), LOAD, Delays(), much) for taken in (0, 24))
+    others = (Standing("others", 24, Size(256, 512)),)
+    alone, beside = (run(model(standing=standing), LOAD, Delays(), much) for standing in ((), others))
     assert max(state.running for state in alone.states) == 60
     assert max(state.running for state in beside.states) == 36
     calm = Traffic("calm", np.full(3600, 10.0))
-    assert {state.nodes for state in run(model(taken=24), LOAD, Delays(), calm).states} == {5}
+    assert {state.nodes for state in run(model(standing=others), LOAD, Delays(), calm).states} == {5}
     assert {state.nodes for state in run(model(), LOAD, Delays(), calm).states} == {2}
     # Their hours are not the service's.
-    hours = {run(model(taken=taken), LOAD, Delays(), calm).task_seconds for taken in (0, 24)}
+    hours = {run(model(standing=standing), LOAD, Delays(), calm).task_seconds for standing in ((), others)}
     assert hours == {2 * 3600}
+
+
+_OTHER = Size(512, 512)
+
+
+def _two(size: Size = _OTHER, **changes: Any) -> tuple[Model, Model]:
+    """Two services on the same nodes, the second one with tasks of a size of its own."""
+    web = model(**changes)
+    return web, dataclasses.replace(web, task=size, service="api")
+
+
+def test_services_that_share_nothing_run_as_each_does_alone() -> None:
+    web, api = _two()
+    api = dataclasses.replace(api, pool=dataclasses.replace(_nodes(api), name="others"))
+    steady = Traffic("steady", np.full(7200, 300.0))
+    together = run_together([Busy(web, LOAD, CROWD), Busy(api, LOAD, steady)], Delays(), phases()[3])
+    for trace, (made, traffic) in zip(together, ((web, CROWD), (api, steady)), strict=True):
+        alone = run(made, LOAD, Delays(), traffic, phases()[3])
+        assert (trace.states, trace.events, trace.node_seconds) == (alone.states, alone.events, alone.node_seconds)
+
+
+def test_a_crowd_of_one_takes_the_places_that_another_would_need_a_little_later() -> None:
+    web, api = _two(max_nodes=5)
+    later = Traffic("later", np.roll(CROWD.requests, 600))
+    calm = Traffic("calm", np.full(7200, 20.0))
+    missed = [
+        measure(run_together([Busy(web, LOAD, first), Busy(api, LOAD, later)], Delays())[1], api, LOAD, PRICES, 0.0)
+        for first in (calm, CROWD)
+    ]
+    assert missed[1].objective_missed > missed[0].objective_missed + 0.05
+
+
+def test_services_on_one_pool_are_billed_for_its_nodes_together() -> None:
+    web, api = _two()
+    traces = run_together([Busy(web, LOAD, CROWD), Busy(api, LOAD, CROWD)], Delays())
+    assert traces[0].node_seconds == traces[1].node_seconds
+    assert {event for event in traces[0].events if event.what == "nodes"} == {
+        event for event in traces[1].events if event.what == "nodes"
+    }
+
+
+class _Watched(Pool):
+    """Looks at its nodes at each step of a run: nothing may be on them that does not fit."""
+
+    def advance(self, passed: int) -> None:
+        super().advance(passed)
+        nodes = self.nodes
+        assert [tasks.placed - tasks.doomed for tasks in self.tenants] == nodes.tasks
+        assert [sum(zones) for zones in nodes.tasks_in] == nodes.tasks
+        for zone in nodes.zones:
+            for held, many in zone.items():
+                assert many > 0
+                for part, room in enumerate(nodes.room.parts):
+                    each = zip(held.counts, nodes.sizes, strict=True)
+                    assert sum(count * size.parts[part] for count, size in each) <= room
+        for tasks in self.tenants:
+            starting = sum(cohort.count for cohort in tasks.cohorts)
+            assert tasks.placed == tasks.ready + starting + tasks.draining
+            assert min(tasks.waiting, tasks.ready, tasks.running, tasks.draining, tasks.doomed) >= 0
+
+
+_BEFALLS = [
+    Event(500, lambda world, now: world.interrupt_spot(now, 0.7)),
+    Event(560, lambda world, now: world.interrupt_spot(now, 1.0)),
+    Event(700, lambda world, now: world.lose_zone(now, 0, 2)),
+    Event(900, lambda world, now: world.set_speed(now, 0.5)),
+    Event(1500, lambda world, now: world.regain_zone(now, 0)),
+]
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    st.integers(0, 2**16),
+    st.builds(Size, st.sampled_from([128, 256, 700]), st.sampled_from([256, 700]), apart=st.booleans()),
+    st.sampled_from(["spread", "binpack"]),
+    st.integers(2, 12),
+    st.sampled_from([None, 30.0]),
+    st.sampled_from([0.0, 0.5]),
+)
+def test_nodes_never_hold_more_than_fits_and_no_request_of_any_service_is_lost(
+    seed: int, size: Size, placement: Any, nodes: int, cpu_target: float | None, retries: float
+) -> None:
+    load = dataclasses.replace(LOAD, retry_share=retries)
+    crowd = synthetic("flash-crowd", {"base": 50, "peak": 600, "at": 300, "hold": 300, "hours": 1})
+    noise = synthetic("noise", {"mean": 300, "spread": 0.9, "hours": 1, "seed": seed})
+    others = (Standing("cron", 3, Size(64, 300)),)
+    made = _two(size, max_nodes=nodes, cpu_target=cpu_target, placement=placement, standing=others, spot_percent=80)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scaleout_cfn.simulator.run.Pool", _Watched)
+        busy = [Busy(made[0], load, crowd), Busy(made[1], load, noise)]
+        traces = run_together(busy, Delays(), phases()[seed % 12], _BEFALLS)
+    for trace in traces:
+        served = trace.requests + np.concatenate([[0.0], trace.backlog[:-1]]) - trace.backlog - trace.dropped
+        assert served.min() >= -1e-6
+        assert (served <= at_each_second(trace.states, "ready", 3600) * load.task_rps + 1e-6).all()
+        assert max(state.size for state in trace.states) <= nodes
+        assert trace.states[-1].running + trace.states[-1].waiting == trace.states[-1].desired
+
+
+def test_half_of_the_nodes_go_two_minutes_after_spot_s_notice_and_others_have_been_started_meanwhile() -> None:
+    calm = Traffic("calm", np.full(1800, 100.0))
+    made = model(min_tasks=24, max_tasks=24, min_nodes=4, spot_percent=100)
+    wave = Event(600, lambda world, now: world.interrupt_spot(now, 0.5))
+    trace = run(made, LOAD, Delays(), calm, events=[wave])
+    ready, nodes = (at_each_second(trace.states, name, 1800) for name in ("ready", "nodes"))
+    boot = Delays().node_launch_s + Delays().node_join_s
+    assert (nodes[599], nodes[600], nodes[600 + boot]) == (4, 2, 4)
+    # The doomed ones serve until the end of the notice, and their successors with them.
+    assert ready[600:720].min() == 24
+    assert ready[719] == 36
+    assert ready[720:].min() == ready[-1] == 24
+    assert trace.node_seconds == 4 * 1800 + 2 * 120
+
+
+def test_a_zone_that_is_lost_takes_its_tasks_at_once_and_its_nodes_are_replaced_in_the_other() -> None:
+    made = model(min_tasks=24, max_tasks=24, min_nodes=4)
+    calm = Traffic("calm", np.full(1800, 100.0))
+    world = World([Busy(made, LOAD, calm)], Delays(), phases()[0], [Event(600, lambda w, now: w.lose_zone(now, 0, 2))])
+    (trace,) = world.all()
+    ready = at_each_second(trace.states, "ready", 1800)
+    assert (ready[599], ready[600], ready[-1]) == (24, 12, 24)
+    assert world.pools["nodes"].nodes.nodes_in == [0, 4]
+
+
+def test_on_fargate_spot_s_wave_takes_its_share_of_the_tasks_above_the_base() -> None:
+    made = on_fargate(pool=Fargate(spot_percent=50, on_demand_base=4), min_tasks=24, max_tasks=24)
+    calm = Traffic("calm", np.full(1800, 100.0))
+    wave = Event(600, lambda world, now: world.interrupt_spot(now, 1.0))
+    trace = run(made, LOAD, Delays(), calm, events=[wave])
+    ready = at_each_second(trace.states, "ready", 1800)
+    assert (ready[599], ready[719], ready[720], ready[-1]) == (24, 34, 24, 24)
+
+
+def test_tasks_at_half_their_speed_miss_what_they_would_have_served() -> None:
+    calm = Traffic("calm", np.full(1800, 90.0))
+    slow = Event(600, lambda world, now: world.set_speed(now, 0.5))
+    traces = [run(model(max_tasks=2), LOAD, Delays(), calm, events=events) for events in ([], [slow])]
+    assert [float(trace.dropped.sum()) > 0 for trace in traces] == [False, True]
 
 
 def test_a_cluster_has_no_more_than_five_thousand_instances() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 import scaleout_cfn as sc
 from stacks.helpers import PARAMETER, SECRET, at, att, made, properties, ref
@@ -31,11 +32,30 @@ def test_a_task_reserves_what_the_config_says_on_its_container() -> None:
     definition = properties(made(), "web-service", "TaskDefinition")
     # On the task it would be a limit: idle CPU could not be used, and use would not go beyond 100 percent.
     assert not {"Cpu", "Memory"} & definition.keys()
+    limited = properties(
+        made(service=replace(settings, cpu_is="quota"), scaling=sc.Scaling(max_tasks=9)),
+        "web-service",
+        "TaskDefinition",
+    )
+    assert (limited["Cpu"], limited["ContainerDefinitions"][0]["Cpu"]) == ("300", 300)
+    assert "Memory" not in limited
     assert only["Essential"] is True
     assert only["Image"] == ref("ImageUri")
     assert definition["RequiresCompatibilities"] == ["EC2"]
     # Of the stack's name, so that all revisions are one family and no other stack's.
     assert definition["Family"] == ref("AWS::StackName")
+
+
+@pytest.mark.parametrize(
+    ("pool", "kind"), [(sc.FargateCapacity(), "fargate"), (sc.ManagedCapacity(), "managed-instances")]
+)
+def test_a_task_of_a_size_of_its_own_shares_no_idle_cpu(pool: Any, kind: str) -> None:
+    web = sc.WebService(cpu_is="quota", memory_mib=512)
+    sc.compose(sc.Config(services={"web": web}, capacity={"air": pool}))
+    with pytest.raises(
+        sc.ConfigError, match=f'web.cpu_is: "share" is for EC2 nodes, and air is {kind}, .*leave it out'
+    ):
+        sc.compose(sc.Config(services={"web": replace(web, cpu_is="share")}, capacity={"air": pool}))
 
 
 @pytest.mark.parametrize("mode", ["bridge", "awsvpc"])
@@ -230,6 +250,24 @@ def test_a_deployment_watches_alarms_on_what_clients_see_unless_it_shall_not() -
     assert "Alarms" not in quiet["web-service.yaml"]["Parameters"]
 
 
+ON, OFF = sc.TargetTracking(enabled=True), sc.TargetTracking()
+BY_STEPS = sc.StepScaling(name="Up", metric="memory", threshold=80, steps=(sc.StepAdjustment(adjustment=1),))
+
+
+@pytest.mark.parametrize(
+    ("scaling", "metrics"),
+    [
+        (sc.Scaling(), ["CPUUtilization"]),
+        (sc.Scaling(memory=ON), ["CPUUtilization", "MemoryUtilization"]),
+        (sc.Scaling(cpu=OFF, step_policies=(BY_STEPS,)), ["MemoryUtilization"]),
+        (sc.Scaling(cpu=OFF, requests=ON), []),
+    ],
+)
+def test_no_metric_that_nothing_scales_by_is_paid_for_every_20_s(scaling: sc.Scaling, metrics: list[str]) -> None:
+    monitoring = properties(made(scaling=scaling), "web-service", "Service").get("Monitoring", {})
+    assert [name for item in monitoring.get("MetricConfigurations", []) for name in item["MetricNames"]] == metrics
+
+
 @pytest.mark.parametrize("fast", [False, True])
 def test_metrics_come_as_often_as_scaling_looks_at_them(fast: bool) -> None:
     templates = made(scaling=sc.Scaling(high_resolution=fast))
@@ -240,6 +278,5 @@ def test_metrics_come_as_often_as_scaling_looks_at_them(fast: bool) -> None:
     assert ("Monitoring" in running) == fast
     if fast:
         (configuration,) = running["Monitoring"]["MetricConfigurations"]
-        assert configuration["MetricNames"] == ["CPUUtilization", "MemoryUtilization"]
         # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-autoscaling-targettracking.html
         assert configuration["ResolutionSeconds"] == 20

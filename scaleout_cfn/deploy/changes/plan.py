@@ -20,6 +20,7 @@ from scaleout_cfn.templates.schemas import recreation
 
 __all__ = [
     "MARK",
+    "RULE",
     "UNKNOWN",
     "Change",
     "Kind",
@@ -43,6 +44,8 @@ what it is."""
 #: The policies under which nothing is lost.
 KEEPS = {"Retain", "Snapshot", "ReplaceAndRetain", "ReplaceAndSnapshot", "RetainExceptOnCreate"}
 UNKNOWN = "(known after it is applied)"
+
+RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
 
 #: The Metadata by which a resource of another type says that it holds data: {"scaleout:stateful": true}.
 MARK = "scaleout:stateful"
@@ -268,7 +271,7 @@ def change_of(raw: Mapping[str, Any], path: str, stack_id: str = "") -> Change:
         physical_id=raw.get("PhysicalResourceId", ""),
         stack_id=stack_id,
         properties=properties,
-        weights=_weights(contexts) if kind == "AWS::ElasticLoadBalancingV2::ListenerRule" else None,
+        weights=_weights(contexts) if kind == RULE else None,
         said=raw.get("Replacement", ""),
         drift=raw.get("ResourceDriftStatus", ""),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.changes.noticed import NOTICED
-from scaleout_cfn.deploy.changes.plan import Change, Plan, change_of, is_marked
+from scaleout_cfn.deploy.changes.plan import RULE, Change, Plan, change_of, is_marked, weights_in
 from scaleout_cfn.deploy.changes.reasons import warnings
 from scaleout_cfn.deploy.changes.stateful import is_stateful
 from scaleout_cfn.deploy.changes.unchanged import Pair, with_unchanged
@@ -136,6 +137,8 @@ def _walk(aws: Aws, description: Mapping[str, Any], path: str, sets: dict[str, t
     for entry in description["Changes"]:
         raw = entry["ResourceChange"]
         change = change_of(raw, path, description["StackId"])
+        if change.type == RULE and change.action == "Modify" and not raw.get("BeforeContext"):
+            change = replace(change, weights=_declared_weights(aws, change))
         child = raw.get("ChangeSetId")
         hidden = change.nested and not child and bool(change.physical_id)
         # What has drifted in a nested stack is no change of templates or parameters.
@@ -188,10 +191,10 @@ def _hidden(aws: Aws, stack: Change) -> Iterator[Change]:
         known = templates[resource.stack_id]
         declared = (known or {}).get(resource.path.rpartition("/")[2], {})
         stateful = is_stateful(resource.type) or is_marked(declared) or (known is None and resource.type != NESTED)
-        if stack.unseen and not stateful:
+        if stack.unseen and not stateful and resource.type != RULE:
             continue
         policy = str(declared.get("DeletionPolicy", "Delete"))
-        yield Change(
+        hidden = Change(
             path=resource.path,
             type=resource.type,
             action="Dynamic" if stack.unseen else "Remove",
@@ -203,6 +206,25 @@ def _hidden(aws: Aws, stack: Change) -> Iterator[Change]:
             stack_id=resource.stack_id,
             unseen=stack.unseen,
         )
+        if stack.unseen and not stateful:  # a rule: what counts is whether it shares requests out
+            hidden = replace(hidden, replacement="none", weights=_declared_weights(aws, hidden))
+            if hidden.weights is None:
+                continue
+        yield hidden
+
+
+def _declared_weights(aws: Aws, rule: Change) -> tuple[Mapping[str, int], Mapping[str, int]] | None:
+    """The weights that the template of its stack gives to a rule's target groups, where it has several, and which it is
+    taken to have afterwards, too."""
+    try:
+        declared = template_body(aws, rule.stack_id)["Resources"][rule.path.rpartition("/")[2]]
+    except (ScaleoutError, KeyError):
+        return None
+    actions = json.dumps(declared.get("Properties", {}).get("Actions"))
+    for resource in resources_of(aws, rule.stack_id, inside=()):
+        actions = actions.replace(json.dumps({"Ref": resource.path}), json.dumps(resource.physical_id))
+    weights = weights_in(json.loads(actions))
+    return (weights, weights) if len(weights) > 1 else None
 
 
 def _resources(aws: Aws, stack_id: str) -> Mapping[str, Any] | None:

@@ -7,17 +7,17 @@ Nor does ECS look at the weights before it moves them: https://github.com/aws/co
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import title_in
-from scaleout_cfn.deploy.changes.plan import Change, Plan, weights_in
+from scaleout_cfn.deploy.changes.plan import Change, weights_in
 from scaleout_cfn.deploy.live import resources_of
 from scaleout_cfn.deploy.messages import Rollout
 from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, described, newest_of, services_in
 from scaleout_cfn.deploy.services.traffic import production_rules
-from scaleout_cfn.errors import AGAIN, Next
+from scaleout_cfn.errors import AGAIN, Next, RefusedError
 
 __all__ = ["Diverted", "diverted", "rewritten"]
 
@@ -29,16 +29,23 @@ class Diverted:
     reasons: tuple[str, ...]
     way_out: Next
 
+    @property
+    def refusal(self) -> RefusedError:
+        """What keeps from it."""
+        return RefusedError("; ".join(self.reasons), state="nothing was changed", next=self.way_out)
 
-def rewritten(plan: Plan) -> list[Change]:
-    """The changes that write a rule anew which shares requests out among several target groups."""
-    return [change for change in plan.changes if change.weights and change.physical_id and change.action == "Modify"]
+
+def rewritten(changes: Iterable[Change]) -> list[Change]:
+    """The changes that write a rule anew which shares requests out among several target groups, or that may: of a
+    nested stack whose changes are not shown nobody knows."""
+    written = ("Modify", "Dynamic")
+    return [change for change in changes if change.weights and change.physical_id and change.action in written]
 
 
-def diverted(aws: Aws, plan: Plan, known: Mapping[str, str]) -> Diverted | None:
-    """What a plan would take requests from; None where it takes none. `known` is what the plan itself tells, reasons by
-    path. Without a rule between several target groups in it nothing is asked."""
-    changes = rewritten(plan)
+def diverted(aws: Aws, stack_id: str, planned: Sequence[Change], known: Mapping[str, str]) -> Diverted | None:
+    """What changes of a stack would take requests from; None where they take none. `known` is what a plan itself tells,
+    reasons by path. Without a rule between several target groups among them nothing is asked."""
+    changes = rewritten(planned)
     if not changes and not known:
         return None
     live: dict[str, Mapping[str, int]] = {}
@@ -49,8 +56,8 @@ def diverted(aws: Aws, plan: Plan, known: Mapping[str, str]) -> Diverted | None:
     reasons |= known
     if not reasons:
         return None
-    rules = {change.physical_id: change.path for change in plan.changes if change.path in reasons}
-    names = {service.arn: service.name for service in services_in(resources_of(aws, plan.stack_id))}
+    rules = {change.physical_id: change.path for change in planned if change.path in reasons}
+    names = {service.arn: service.name for service in services_in(resources_of(aws, stack_id))}
     newest: Rollout | None = None
     for arn, service in described(aws.read, names).items():
         production = production_rules(service)
@@ -74,7 +81,8 @@ def _taken(change: Change, live: Mapping[str, int]) -> str:
         return ""
     shares = ", ".join(f"{100 * weight / total:g} % of them go to {title_in(arn)}" for arn, weight in losing.items())
     goal = ", ".join(title_in(arn) for arn, weight in after.items() if weight) or "another target group"
-    return f"would lead all requests to {goal}, while {shares}, where ECS has led them: they fail where no task is"
+    would = "may" if change.unseen else "would"
+    return f"{would} lead all requests to {goal}, while {shares}, where ECS has led them: they fail where no task is"
 
 
 def _way_out(newest: Rollout | None) -> Next:

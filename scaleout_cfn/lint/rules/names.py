@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -66,8 +66,8 @@ def exports(
     """The exports of a tree, by name as far as it is known; `doubtful` parameters are not taken at their defaults."""
     for stack in root.tree():
         for entry, output in stack.facts.outputs.items():
-            export, presence = output.get("Export"), stack.presence(output)
-            if isinstance(export, Mapping) and presence is not False:
+            export = output.get("Export")
+            if isinstance(export, dict) and (presence := stack.presence(output)) is not False:
                 scope = stack.scope_of(output)
                 scope = replace(scope, doubtful=doubtful) if doubtful else scope
                 place = Place(entry, f"Outputs.{entry}.Export.Name", export.get("Name"), scope)

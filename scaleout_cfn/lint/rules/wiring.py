@@ -177,8 +177,8 @@ def _list_in_words(value: Any, parameters: Mapping[str, Mapping[str, Any]]) -> s
     """What list an expression gives, as far as one sees it; empty where it may be none."""
     if isinstance(value, list):
         return "a list"
-    if isinstance(value, Mapping) and len(value) == 1:
-        (function, argument), *_ = value.items()
+    if isinstance(value, dict) and len(value) == 1:
+        ((function, argument),) = value.items()
         if function in ("Fn::Split", "Fn::GetAZs", "Fn::Cidr"):
             return f"the list that {function} gives"
         if function == "Ref" and isinstance(argument, str) and argument in parameters:

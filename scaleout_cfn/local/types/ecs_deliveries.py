@@ -6,10 +6,11 @@ The words of refusals are none of AWS's: no page or issue shows them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from ministack.core.responses import json_response
+from ministack.core.responses import error_response_json, json_response
 from ministack.services import alb, ecs
 
 from scaleout_cfn.local.types.ecs_requests import Record
@@ -19,14 +20,28 @@ __all__ = ["strategies"]
 
 _SHIFTING: Final = frozenset({"BLUE_GREEN", "LINEAR", "CANARY"})
 _RULES: Final = ("productionListenerRule", "testListenerRule")
-_NEEDED: Final = ("alternateTargetGroupArn", "productionListenerRule", "roleArn")
+_STAGES: Final = (
+    "PRE_SCALE_UP",
+    "SCALE_UP",
+    "POST_SCALE_UP",
+    "TEST_TRAFFIC_SHIFT",
+    "POST_TEST_TRAFFIC_SHIFT",
+    "PRE_PRODUCTION_TRAFFIC_SHIFT",
+    "PRODUCTION_TRAFFIC_SHIFT",
+    "POST_PRODUCTION_TRAFFIC_SHIFT",
+    "BAKE_TIME",
+    "CLEAN_UP",
+)
 
 
 def strategies() -> None:
     """MiniStack's ECS knows no strategy of a deployment: its tasks stay in one target group, and no weight is moved.
 
-    Here each deployment is done at once: no bake time, no step, no hook. As ECS does, it goes by what it knows and not
-    by the live weights: https://github.com/aws/containers-roadmap/issues/2853
+    Here a deployment runs on until something holds it: a pause waits for its answer; each step and the bake time last
+    until DescribeServiceDeployments has shown them once, or another deployment begins. A service's first deployment is
+    held by nothing, and no Lambda function is called.
+    As ECS does, it goes by what it knows and not by the live weights:
+    https://github.com/aws/containers-roadmap/issues/2853
     """
     publish = ecs._sync_service_targets
 
@@ -50,6 +65,8 @@ def strategies() -> None:
             return response
         if advanced := _advanced(service):
             _serve(service, service["loadBalancers"][0]["targetGroupArn"], advanced)
+        if _strategy(service) in _SHIFTING:
+            Delivery(service, None).go_on()
         return _shown(service)
 
     def update(stock: Act, request: Record) -> Any:
@@ -57,35 +74,224 @@ def strategies() -> None:
         if service is None:
             return stock(request)
         _refuse({**service, **request}, service)
+        for delivery in _deliveries(service)[:1]:
+            delivery.give_way()
         before = service["deployments"][0]["id"]
+        source = _revision(service)
         response = stock(request)
         if response[0] != 200:
             return response
         advanced = _advanced(service)
         if advanced is None:
             service.pop("_serving", None)
-            sync(ecs._resolve_cluster_name(service["clusterArn"]), service)
-            return _shown(service)
-        primary = service["loadBalancers"][0]["targetGroupArn"]
-        serving = service.get("_serving", primary)
-        if service["deployments"][0]["id"] != before and _strategy(service) in _SHIFTING:
-            alternate = advanced["alternateTargetGroupArn"]
-            _serve(service, alternate if serving == primary else primary, advanced)
         else:
-            service["_serving"] = serving
+            service.setdefault("_serving", service["loadBalancers"][0]["targetGroupArn"])
+        if service["deployments"][0]["id"] != before and _strategy(service) in _SHIFTING:
+            Delivery(service, source).go_on()
         sync(ecs._resolve_cluster_name(service["clusterArn"]), service)
         return _shown(service)
 
+    def list_deployments(stock: Act, request: Record) -> Any:
+        service = _found(request.get("cluster"), request.get("service"))
+        shifting = service is not None and _strategy(service) in _SHIFTING
+        shown = [delivery.shown() for delivery in _deliveries(service)] if service and shifting else []
+        brief = ("serviceDeploymentArn", "createdAt", "startedAt", "finishedAt", "status")
+        return json_response(
+            {"serviceDeployments": [{name: raw[name] for name in brief if name in raw} for raw in shown]}
+        )
+
+    def describe_deployments(stock: Act, request: Record) -> Any:
+        found = [delivery for arn in request.get("serviceDeploymentArns") or () if (delivery := _delivery(arn))]
+        response = json_response({"serviceDeployments": [delivery.shown() for delivery in found], "failures": []})
+        for delivery in found:  # it goes on once it was seen
+            delivery.go_on()
+        return response
+
     def describe_revisions(stock: Act, request: Record) -> Any:
-        """The revision that runs, of each service that has one to show: in which group its tasks are."""
+        """The revisions that ran, of each service that has some to show: in which group its tasks are."""
         wanted = request.get("serviceRevisionArns") or ()
-        shown = [_revision(service) for service in ecs._services.values() if _revision_arn(service) in wanted]
-        return json_response({"serviceRevisions": shown, "failures": []})
+        shown = {}
+        for service in ecs._services.values():
+            for revision in [*(delivery.revision for delivery in _deliveries(service)), _revision(service)]:
+                shown[revision["serviceRevisionArn"]] = revision
+        return json_response({"serviceRevisions": [shown[arn] for arn in wanted if arn in shown], "failures": []})
+
+    def answer(request: Record) -> Any:
+        delivery = _delivery(request["serviceDeploymentArn"])
+        if delivery is None or not delivery.take(request["hookId"], request.get("action", "CONTINUE")):
+            message = "The lifecycle hook is not awaiting an action."
+            return error_response_json("InvalidParameterException", message, 400)
+        return json_response({"serviceDeploymentArn": delivery.arn})
+
+    def stop(request: Record) -> Any:
+        delivery = _delivery(request["serviceDeploymentArn"])
+        if delivery is None or delivery.finished:
+            return error_response_json("ConflictException", "The service deployment has ended.", 400)
+        delivery.go_back("stopped by a user")
+        return json_response({"serviceDeploymentArn": delivery.arn})
 
     ecs._sync_service_targets = sync
+    revise(ecs, "_list_service_deployments", list_deployments)
+    revise(ecs, "_describe_service_deployments", describe_deployments)
     revise(ecs, "_describe_service_revisions", describe_revisions)
     revise(ecs, "_create_service", create)
     revise(ecs, "_update_service", update)
+    ecs._ACTION_MAP |= {"ContinueServiceDeployment": answer, "StopServiceDeployment": stop}
+
+
+class Delivery:
+    """One deployment of a service by a strategy: a generator that stops wherever something holds it.
+
+    The stages, and what becomes of one that goes back:
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/blue-green-deployment-how-it-works.html
+    """
+
+    def __init__(self, service: Record, source: Record | None) -> None:
+        before = service.setdefault("_deliveries", [])
+        self.service, self.source, self.number = service, source, len(before) + 1
+        self.arn = f"{service['serviceArn'].replace(':service/', ':service-deployment/')}/{self.number}"
+        self.settings = service["deploymentConfiguration"]
+        self.status, self.stage, self.reason = "IN_PROGRESS", _STAGES[0], ""
+        self.share = self.tests = 0.0
+        self.hooks: list[Record] = []
+        self.begun = self.updated = ecs._iso()
+        self.finished = ""
+        balancers = service.get("loadBalancers") or [{}]
+        self.group = balancers[0].get("targetGroupArn", "")
+        if source and (advanced := _advanced(service)) and service.get("_serving") == self.group:
+            self.group = advanced["alternateTargetGroupArn"]
+        self.revision = {**_revision(service), **_placed(service, self.group)}
+        self._steps = self._forward()
+        before.insert(0, self)
+
+    def go_on(self) -> None:
+        """To what holds it next, or to its end."""
+        if not self.finished:
+            self.updated = ecs._iso()
+            next(self._steps, None)
+
+    def give_way(self) -> None:
+        """Come to an end at once, for another deployment begins."""
+        while not self.finished:
+            for hook in self.hooks:
+                hook["status"] = "SUCCEEDED"
+            self.go_on()
+
+    def take(self, hook_id: str, action: str) -> bool:
+        """Whether a pause waited for this answer."""
+        waits = [hook for hook in self.hooks if hook["hookId"] == hook_id and hook["status"] == "AWAITING_ACTION"]
+        for hook in waits:
+            hook["status"] = "SUCCEEDED"
+            if action == "ROLLBACK":
+                self.go_back(f"lifecycle hook at {self.stage}")
+            else:
+                self.go_on()
+        return bool(waits)
+
+    def go_back(self, reason: str) -> None:
+        """To the version before, which serves alone at once; shown going back once."""
+        self.status, self.reason, self.share, self.tests = "ROLLBACK_IN_PROGRESS", reason, 0.0, 0.0
+        if self.source:
+            old = self.source["taskDefinition"]
+            self.service["taskDefinition"] = self.service["deployments"][0]["taskDefinition"] = old
+            self._weigh()
+        self._steps = self._end("ROLLBACK_SUCCESSFUL")
+
+    def _forward(self) -> Iterator[None]:
+        moves = _advanced(self.service) is not None
+        for self.stage in _STAGES:
+            for wanted in self.settings.get("lifecycleHooks") or ():
+                if self.source and wanted.get("targetType") == "PAUSE" and self.stage in wanted["lifecycleStages"]:
+                    yield from self._pause(wanted.get("timeoutConfiguration") or {})
+            if self.stage == "TEST_TRAFFIC_SHIFT" and moves:
+                self.tests = 100.0
+                self._weigh()
+            if self.stage == "PRODUCTION_TRAFFIC_SHIFT" and moves:
+                for share in self._shares():
+                    self.share = share
+                    self._weigh()
+                    if share < 100:
+                        yield
+            if self.stage == "BAKE_TIME" and self.source and self.settings.get("bakeTimeInMinutes"):
+                yield
+        yield from self._end("SUCCESSFUL", at_once=True)
+
+    def _shares(self) -> list[float]:
+        """Of the production requests, one step after the other."""
+        canary, linear = (self.settings.get(f"{kind}Configuration") or {} for kind in ("canary", "linear"))
+        if self.source and canary.get("canaryPercent"):
+            return [float(canary["canaryPercent"]), 100.0]
+        step = float(linear.get("stepPercent") or 100.0) if self.source else 100.0
+        return [step * number for number in range(1, int(100 / step))] + [100.0]
+
+    def _pause(self, timeout: Mapping[str, Any]) -> Iterator[None]:
+        minutes = int(timeout.get("timeoutInMinutes") or 1440)
+        hook = {
+            "hookId": f"ecs-pause-{self.number}-{len(self.hooks)}",
+            "targetType": "PAUSE",
+            "status": "AWAITING_ACTION",
+            "expiresAt": (datetime.now(UTC) + timedelta(minutes=minutes)).isoformat(),
+            "timeoutAction": timeout.get("action") or "ROLLBACK",
+        }
+        self.hooks.append(hook)
+        while hook["status"] == "AWAITING_ACTION":
+            yield
+
+    def _end(self, status: str, *, at_once: bool = False) -> Iterator[None]:
+        if not at_once:
+            yield
+        self.status, self.finished = status, ecs._iso()
+
+    def _weigh(self) -> None:
+        """Move the weights of both rules to where this deployment is, and the tasks with the last of production's."""
+        advanced = _advanced(self.service)
+        if advanced is None:
+            return
+        first = self.service["loadBalancers"][0]["targetGroupArn"]
+        groups = [first, advanced["alternateTargetGroupArn"]]
+        other = next(arn for arn in groups if arn != self.group)
+        for name, share in zip(_RULES, (self.share, max(self.share, self.tests)), strict=True):
+            _lead(advanced.get(name), groups, {self.group: round(share), other: 100 - round(share)})
+        self.service["_serving"] = self.group if self.share == 100 else other if self.source else self.group
+        ecs._sync_service_targets(ecs._resolve_cluster_name(self.service["clusterArn"]), self.service)
+
+    def shown(self) -> Record:
+        """As DescribeServiceDeployments has it."""
+        counts = {"requestedTaskCount": self.service["desiredCount"], "runningTaskCount": self.service["runningCount"]}
+        revisions = []
+        for arn, share, tests in (
+            (self.revision["serviceRevisionArn"], self.share, self.tests),
+            ((self.source or {}).get("serviceRevisionArn"), 100 - self.share, 0.0),
+        ):
+            weights = {"requestedProductionTrafficWeight": share, "requestedTestTrafficWeight": tests}
+            revisions.append({"arn": arn, "pendingTaskCount": 0, **counts, **weights})
+        return {
+            "serviceDeploymentArn": self.arn,
+            "serviceArn": self.service["serviceArn"],
+            "clusterArn": self.service["clusterArn"],
+            "createdAt": self.begun,
+            "startedAt": self.begun,
+            "updatedAt": self.updated,
+            **({"finishedAt": self.finished} if self.finished else {}),
+            "status": self.status,
+            "lifecycleStage": self.stage,
+            "lifecycleHookDetails": self.hooks,
+            "deploymentConfiguration": self.settings,
+            "targetServiceRevision": revisions[0],
+            "sourceServiceRevisions": revisions[1:] if self.source else [],
+            **({"rollback": {"reason": self.reason}} if self.reason else {}),
+        }
+
+
+def _deliveries(service: Mapping[str, Any]) -> list[Delivery]:
+    """The deployments of a service by strategies, the newest first."""
+    found: list[Delivery] = service.get("_deliveries", [])
+    return found
+
+
+def _delivery(arn: str) -> Delivery | None:
+    every = (delivery for service in ecs._services.values() for delivery in _deliveries(service))
+    return next((delivery for delivery in every if delivery.arn == arn), None)
 
 
 def _found(cluster: str | None, name: str | None) -> Record | None:
@@ -143,16 +349,23 @@ def _revision_arn(service: Mapping[str, Any]) -> str:
 
 def _revision(service: Mapping[str, Any]) -> Record:
     members = ("serviceArn", "clusterArn", "taskDefinition", "loadBalancers", "networkConfiguration", "createdAt")
-    advanced = _advanced(service) or {}
-    resolved = {
-        "targetGroupArn": service.get("_serving"),
-        "productionListenerRule": advanced.get("productionListenerRule"),
-    }
+    task = ecs._task_defs.get(ecs._resolve_td_key(service["taskDefinition"])) or {}
+    images = [{"containerName": each["name"], "image": each["image"]} for each in task.get("containerDefinitions", ())]
     return {
         "serviceRevisionArn": _revision_arn(service),
         **{name: service[name] for name in members if service.get(name)},
-        **({"resolvedConfiguration": {"loadBalancers": [resolved]}} if service.get("_serving") else {}),
+        "containerImages": images,
+        **_placed(service, service.get("_serving", "")),
     }
+
+
+def _placed(service: Mapping[str, Any], group: str) -> Record:
+    """What a revision says of the group that its tasks are in."""
+    advanced = _advanced(service)
+    if advanced is None or not group:
+        return {}
+    resolved = {"targetGroupArn": group, "productionListenerRule": advanced.get("productionListenerRule")}
+    return {"resolvedConfiguration": {"loadBalancers": [resolved]}}
 
 
 def _shown(service: Record) -> Any:
@@ -165,9 +378,14 @@ def _serve(service: Record, group: str, advanced: Record) -> None:
     """Let a target group have all requests: its tasks are there, and the weights are moved."""
     service["_serving"] = group
     groups = [service["loadBalancers"][0]["targetGroupArn"], advanced["alternateTargetGroupArn"]]
-    weighted = [{"TargetGroupArn": arn, "Weight": 100 if arn == group else 0} for arn in groups]
     for name in _RULES:
-        if advanced.get(name):
-            alb._rules[advanced[name]]["Actions"] = [
-                {"Type": "forward", "TargetGroupArn": groups[0], "ForwardConfig": {"TargetGroups": weighted}}
-            ]
+        _lead(advanced.get(name), groups, dict.fromkeys(groups, 0) | {group: 100})
+
+
+def _lead(rule: str | None, groups: Sequence[str], weights: Mapping[str, int]) -> None:
+    """Give a rule its weights."""
+    if rule:
+        weighted = [{"TargetGroupArn": arn, "Weight": weights[arn]} for arn in groups]
+        alb._rules[rule]["Actions"] = [
+            {"Type": "forward", "TargetGroupArn": groups[0], "ForwardConfig": {"TargetGroups": weighted}}
+        ]

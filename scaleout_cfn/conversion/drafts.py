@@ -1,0 +1,261 @@
+"""A config in the making, with what each tunable came from; in the end one that renders, and a page about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from scaleout_cfn.config import Config
+from scaleout_cfn.config.containers import NAME
+from scaleout_cfn.config.file import Places, overlaid, resolved
+from scaleout_cfn.config.sizes import fargate_sizes_near
+from scaleout_cfn.config.text import starter, toml
+from scaleout_cfn.config.tunables import problem_with
+from scaleout_cfn.conversion.page import page
+from scaleout_cfn.conversion.sources import Item, cut
+from scaleout_cfn.errors import ScaleoutError, UsageError
+
+__all__ = ["Draft", "Imported", "Nearest", "is_secret", "name_of", "nearest"]
+
+Table = dict[str, Any]
+
+
+class Imported(Struct, frozen=True):
+    """What an import makes: the config's text, the page's, and how many leaves of the source went which way."""
+
+    config: str
+    page: str
+    counts: Mapping[str, int]
+
+
+class _Refusals(Places):
+    """Where a config that is being made is refused: the key, and in which words."""
+
+    def __init__(self) -> None:
+        super().__init__("", "")
+        self.found: list[tuple[str, str]] = []
+
+    def say(self, key: str, what: str) -> str:
+        """Keep a refusal."""
+        self.found.append((key, what))
+        return what
+
+
+class Draft:
+    """A config in the making.
+
+    `put` sets a tunable and says of the item that it came from that it was taken, or, with a reason, changed. What the
+    config refuses in the end is taken out again, and its item told why: what is written renders.
+    """
+
+    def __init__(self, *documents: Item) -> None:
+        self.documents = list(documents)
+        self.tables: Table = {}
+        self.added: list[tuple[str, str]] = []
+        self._origins: dict[tuple[str, ...], list[Item]] = {}
+
+    def put(self, path: Sequence[str], value: Any, item: Item | None = None, why: str = "") -> None:
+        """Set a tunable, `item` being where it came from and `why` what is another about it; without an item, added."""
+        path = tuple(path)
+        table = self.tables
+        for part in path[:-1]:
+            table = table.setdefault(part, {})
+        table[path[-1]] = value
+        key = ".".join(path)
+        is_open = not isinstance(value, dict) and not _QUIET.intersection(path)
+        shown = f"{key} = {cut(toml(value))}" if is_open else key
+        if item is None:
+            if why:
+                self.added.append((shown, why))
+            return
+        self._origins.setdefault(path, []).append(item)
+        item.mark("changed" if why else "taken", f"{shown}: {why}" if why else shown)
+
+    def at(self, path: Sequence[str]) -> Any:
+        """What is set at a path; None where nothing is."""
+        value: Any = self.tables
+        for part in path:
+            value = value.get(part) if isinstance(value, dict) else None
+        return value
+
+    def came_from(self, path: Sequence[str], item: Item) -> None:
+        """Say that a section is of an item, which is told where the section has to go."""
+        self._origins.setdefault(tuple(path), []).append(item)
+
+    def finished(self, command: str, apply: str) -> Imported:
+        """The config that renders, once what it refuses is taken out, and the page.
+
+        Raises UsageError where the whole cannot be a set, as one with too many services for it.
+        """
+        from scaleout_cfn.composing import compose  # here: half a second, which a refusal need not wait for
+        from scaleout_cfn.rendering import render
+
+        if not self.tables.get("services"):
+            raise UsageError(f"{command}: nothing was written: there is no service in it that could be one of a set")
+        environments = self.tables.pop("environments", {})
+        self.tables.setdefault("capacity", {"fargate": {"kind": "fargate"}})
+        config = self._proven(self.tables, ())
+        for name in environments:
+            self._proven(environments, (name,))
+        for name, tables in ((None, {}), *environments.items()):
+            try:
+                render(compose(self._resolved(overlaid(self.tables, tables, name, _BASE), _Refusals())))
+            except ScaleoutError as error:
+                where = f" of the environment {name}" if name else ""
+                raise UsageError(
+                    f"{command}: the set{where} does not render, and nothing was written: {error}"
+                ) from None
+        text = starter(config, apply=apply, short=True)
+        lines = text.splitlines()
+        head = (
+            f"# Written by `{command}`. The page beside it says what was taken, what was changed, and what is not here."
+        )
+        overlays = [line for name, tables in environments.items() for line in _overlay(f"environments.{name}", tables)]
+        leaves = [leaf for document in self.documents for leaf in document.leaves()]
+        for leaf in leaves:
+            if leaf.value:
+                leaf.mark("no place", "nothing here reads it")
+            else:
+                leaf.mark("taken", "says nothing")
+        counts = {fate: sum(leaf.fate == fate for leaf in leaves) for fate in ("taken", "changed", "no place")}
+        whole = "\n".join([lines[0], head, *lines[1:], *overlays]) + "\n"
+        return Imported(whole, page(command, leaves, self.added, counts), counts)
+
+    def _resolved(self, tables: Table, refusals: _Refusals) -> Config:
+        config, problems = resolved(tables, refusals, _BASE)
+        del problems
+        return config if config is not None else _BASE
+
+    def _proven(self, tables: Table, environment: tuple[str, ...]) -> Config:
+        """The config of the tables, or of an environment's over the draft's, from which all refused is taken out."""
+        while True:
+            refusals = _Refusals()
+            under = overlaid(self.tables, tables[environment[0]], environment[0], _BASE) if environment else tables
+            config = self._resolved(under, refusals)
+            if not refusals.found:
+                return config
+            mine = tables[environment[0]] if environment else tables
+            prefix = ("environments", *environment) if environment else ()
+            key, what = refusals.found[0]
+            if not self._taken_out(mine, prefix, key, what):
+                raise ScaleoutError(
+                    f"the config that was made is refused, which is a fault of this program: {key}: {what}"
+                )
+
+    def _taken_out(self, tables: Table, prefix: tuple[str, ...], key: str, what: str) -> bool:
+        """Take the tunable of a refused key out, or else what is below it, or else the service that it is of."""
+        set_here = [
+            path[len(prefix) :]
+            for path in self._origins
+            if path[: len(prefix)] == prefix and _is_set(tables, path[len(prefix) :])
+        ]
+        written = {".".join(path): path for path in (*set_here, *_paths(tables))}
+        above = [name for name in written if key == name or key.startswith((f"{name}.", f"{name}["))]
+        below = [name for name in written if name.startswith(f"{key}.")]
+        section = re.match(r"(services|jobs|attachments|capacity)\.[^.]+", key)
+        if above:
+            chosen = [max(above, key=len)]
+        elif below:
+            chosen = below
+        elif section and _is_set(tables, tuple(section[0].split("."))):
+            chosen = [section[0]]
+            written[section[0]] = tuple(section[0].split("."))
+        else:
+            return False
+        for name in chosen:
+            path = written[name]
+            self._drop(tables, path)
+            for origin, items in self._origins.items():
+                if origin[len(prefix) : len(prefix) + len(path)] == path and origin[: len(prefix)] == prefix:
+                    for item in items:
+                        item.mark("no place", f"{key} would be refused: {what}", over=True)
+            self.added = [
+                entry for entry in self.added if not re.match(rf"{re.escape(name)}($|[.\s])", entry[0]) or prefix
+            ]
+        return True
+
+    @staticmethod
+    def _drop(tables: Table, path: Sequence[str]) -> None:
+        table = tables
+        for part in path[:-1]:
+            table = table[part]
+        table.pop(path[-1], None)
+
+
+_BASE = Config(capacity={}, services={})
+#: Where secrets may be, which the page does not repeat.
+_QUIET = frozenset({"command", "entrypoint", "environment", "health_command"})
+
+
+def _is_set(tables: Any, path: Sequence[str]) -> bool:
+    for part in path:
+        if not isinstance(tables, dict) or part not in tables:
+            return False
+        tables = tables[part]
+    return True
+
+
+def _paths(tables: Table, above: tuple[str, ...] = ()) -> Iterable[tuple[str, ...]]:
+    """Each value of the tables by its path, but for what says of which kind a section is."""
+    for name, value in tables.items():
+        if isinstance(value, dict):
+            yield from _paths(value, (*above, name))
+        elif name not in ("kind", "strategy"):
+            yield (*above, name)
+
+
+def _overlay(path: str, table: Table) -> list[str]:
+    """An environment's tables as TOML: a header for each that holds values, and these a line each."""
+    values = {name: value for name, value in table.items() if not isinstance(value, dict)}
+    lines = ["", f"[{path}]", *(f"{_key(name)} = {toml(value)}" for name, value in values.items())] if values else []
+    for name, value in table.items():
+        if isinstance(value, dict):
+            lines += _overlay(f"{path}.{_key(name)}", value)
+    return lines or ["", f"[{path}]"]
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name, re.ASCII) else toml(name)
+
+
+def name_of(text: str, others: Iterable[str] = ()) -> str:
+    """A name of a service, pool or volume made of a text, and none of the others."""
+    words = [word for word in re.split(r"[^a-z0-9]+", text.lower()) if word]
+    name = "-".join(word if word[0].isalpha() else f"n{word}" for word in words)[:20].strip("-") or "app"
+    taken, number, base = set(others), 1, name
+    while name in taken or problem_with(name, NAME):
+        number += 1
+        name = f"{base[:17].strip('-')}-n{number}"
+    return name
+
+
+class Nearest(Struct, frozen=True):
+    """A size that Fargate sells, and why it is another than was asked for; empty where it is not."""
+
+    cpu_units: int
+    memory_mib: int
+    why: str = ""
+
+
+def nearest(cpu_units: int, memory_mib: int) -> Nearest:
+    """The least size that Fargate sells and that has no less; the largest where none has."""
+    near = fargate_sizes_near(cpu_units, memory_mib)
+    if not near:
+        return Nearest(cpu_units, memory_mib)
+    cpu, memory = next(((c, m) for c, m in near if c >= cpu_units and m >= memory_mib), near[-1])
+    return Nearest(cpu, memory, f"Fargate sells no {cpu_units} CPU units with {memory_mib} MiB")
+
+
+_SECRET = re.compile(
+    r"PASS(WORD|WD|PHRASE)?($|_)|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|ACCESS_?KEY|CREDENTIAL|_PWD$", re.I
+)
+_WITH_PASSWORD = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a variable looks as if its value were a secret: by its name, or an address with a password in it."""
+    named = bool(_SECRET.search(name)) and not re.search(r"_(FILE|URL|URI|HOST|TTL|EXPIR\w*|ALGORITHM)$", name, re.I)
+    return bool(value) and (named or bool(_WITH_PASSWORD.search(value)))

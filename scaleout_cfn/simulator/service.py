@@ -1,0 +1,200 @@
+"""One service under its traffic: the queue before its tasks, the metrics of it, and the policies that see these."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaleout_cfn.simulator import rules
+from scaleout_cfn.simulator.clock import Clock
+from scaleout_cfn.simulator.decide import Happening, ServicePolicies, Source
+from scaleout_cfn.simulator.model import Delays, Load, Model
+from scaleout_cfn.simulator.schedules import firings
+from scaleout_cfn.simulator.tasks import State, Tasks
+from scaleout_cfn.simulator.traffic import Traffic
+
+__all__ = ["Metrics", "Service", "Trace", "first_tasks"]
+
+
+@dataclass
+class Trace:
+    """What one run leaves of a service: requests, backlog and drops for each second, changes of counts, events.
+
+    Nodes are those of its pool, whoever else is on them.
+    """
+
+    requests: NDArray[np.float64]
+    backlog: NDArray[np.float64]
+    dropped: NDArray[np.float64]
+    states: list[State] = field(default_factory=list)
+    events: list[Happening] = field(default_factory=list)
+    node_seconds: float = 0.0
+    stopped_seconds: float = 0.0  # of nodes that stand by in a warm pool: they cost their volumes
+    task_seconds: float = 0.0  # from the placement of a task until it has gone: what Fargate bills
+    launches: int = 0
+
+
+@dataclass
+class Metrics:
+    """A metric period that is being filled: the totals at its start.
+
+    A period of 30 s is an alarm's over points of 20 s: two of them begin in the first half of a minute, one in the
+    second.
+    """
+
+    source: Source
+    first_half: bool = True
+    served: float = 0.0
+    arrived: float = 0.0
+    running: float = 0.0
+    ready: float = 0.0
+
+
+def first_tasks(model: Model, load: Load, rps: float) -> int:
+    """How many tasks the policies settle at for a steady traffic."""
+    scaling = model.scaling
+    need = [1.0 * scaling.min_tasks]
+    if scaling.cpu.enabled:
+        need.append(rps / load.task_rps * load.cpu_at_capacity / scaling.cpu.target)
+    if scaling.requests.enabled:
+        need.append(rps * 60 / scaling.requests.target)
+    if scaling.pulse:
+        need.append(rps / scaling.pulse.target_rps)
+    if len(need) == 1:
+        need.append(rps / load.task_rps)
+    return rules.within(scaling.min_tasks, ceil(max(need) - 1e-9), scaling.max_tasks)
+
+
+class Service:
+    """A service at work. This is the inner loop, where each layer between costs: plain numbers, and no getters."""
+
+    def __init__(self, model: Model, load: Load, traffic: Traffic) -> None:
+        self.model, self.load = model, load
+        # Arrays: lists of floats are four times as large, and take as long to make as a tenth of the run.
+        self.arrivals = array("d", traffic.requests.tobytes())
+        self.end = len(self.arrivals)
+        self.started: datetime | None = traffic.start
+        self.sums = array("d", np.cumsum(np.concatenate([[0.0], traffic.requests])).tobytes())
+        self.speed = 1.0  # of its tasks, of what they do at best
+        self.disturbed_to = 0  # up to there retries have been added, and `sums` does not hold
+        self.queue = self.served = self.arrived = self.running_s = self.ready_s = self.task_s = 0.0
+        self.trace = Trace(traffic.requests, np.zeros(self.end), np.zeros(self.end))
+
+    def first_tasks(self) -> int:
+        """As many tasks as the policies would keep at the first minute's traffic."""
+        seconds = min(60, self.end)
+        return first_tasks(self.model, self.load, self.sums[seconds] / max(1, seconds))
+
+    def begin(self, clock: Clock, delays: Delays, tasks: Tasks) -> None:
+        """From now on policies look."""
+        self.clock, self.tasks = clock, tasks
+        scaling = self.model.scaling
+        tasks.least, tasks.most = scaling.min_tasks, scaling.max_tasks
+        self.trace.states = tasks.states
+        self.policies = ServicePolicies(scaling, delays, self.trace.events, self.model.by_minute)
+        for source in sorted(self.policies.sources):
+            every, first = (60, 40) if source.period == 30 else (source.period, source.period)
+            clock.at(rules.next_tick(first, every, clock.phase.metrics + first), self._period_ends, Metrics(source))
+        for time, least, most in firings(scaling.schedules, self.end, self.started):
+            clock.at(time, self._bounds_change, (least, most))
+        tasks.note()
+
+    def finish(self) -> None:
+        """After the run."""
+        if self.disturbed_to:
+            self.trace.requests = np.array(self.arrivals)
+        self.trace.task_seconds = self.task_s
+
+    def rate(self) -> float:
+        """Requests a second that its tasks work off from now on, until a count changes somewhere in the run."""
+        return self.tasks.ready * self.load.task_rps * self.speed
+
+    def advance(self, start: int, until: int) -> None:
+        """The fluid queue from `start` on: all tasks as one server of their joint rate, left at the timeout."""
+        arrivals, tasks = self.arrivals, self.tasks
+        passed = until - start
+        self.running_s += tasks.running * passed
+        self.ready_s += tasks.ready * passed
+        self.task_s += tasks.placed * passed
+        rate = self.rate()
+        if not self.queue and start >= self.disturbed_to and max(arrivals[start:until]) <= rate:
+            taken = self.sums[until] - self.sums[start]
+            self.served += taken
+            self.arrived += taken
+            return
+        queue, served, dropped = self.queue, self.served, self.trace.dropped
+        backlog: list[float] = []
+        limit = rate * self.load.timeout_s
+        retry, patience = self.load.retry_share, max(1, ceil(self.load.timeout_s))
+        for second in range(start, until):
+            come = arrivals[second]
+            if rate:
+                self.arrived += come  # without a target the balancer answers 503 by itself
+            queue += come
+            done = rate if queue > rate else queue
+            queue -= done
+            served += done
+            if queue > limit:
+                lost = queue - limit
+                dropped[second] = lost
+                queue = limit
+                # The balancer's own answer comes at once, and a client's patience ends at the timeout.
+                again = second + (patience if rate else 1)
+                if retry and again < self.end:
+                    arrivals[again] += lost * retry
+                    self.disturbed_to = max(self.disturbed_to, again + 1)
+            backlog.append(queue)
+        self.trace.backlog[start:until] = backlog
+        self.queue, self.served = queue, served
+
+    def values(self, metrics: Metrics) -> Mapping[str, float]:
+        """The points of a period that ends now, and begins anew; none where no task ran, so that alarms keep their
+        state and nothing scales."""
+        running, ready = self.running_s - metrics.running, self.ready_s - metrics.ready
+        served, arrived = self.served - metrics.served, self.arrived - metrics.arrived
+        metrics.served, metrics.arrived = self.served, self.arrived
+        metrics.running, metrics.ready = self.running_s, self.ready_s
+        if not running:
+            return {}
+        return {
+            "cpu": served / self.load.task_rps / running * self.load.cpu_at_capacity,
+            "memory": self.load.memory_percent,
+            "requests": arrived * 60 / ready if ready else 0.0,
+            "pulse": arrived / running,
+        }
+
+    def _period_ends(self, now: int, metrics: Metrics) -> None:
+        """A metric period is over; its point is seen at the alarm's first look after the publication."""
+        source = metrics.source
+        if source.period == 30:
+            self.clock.at(now + (20 if metrics.first_half else 40), self._period_ends, metrics)
+            metrics.first_half = not metrics.first_half
+        else:
+            self.clock.at(now + source.period, self._period_ends, metrics)
+        values = self.values(metrics)
+        if values:
+            # Below a minute an alarm looks every 10 s.
+            look = rules.next_tick(now + source.lag, 60 if source.period >= 60 else 10, self.clock.phase.alarms)
+            self.clock.at(look, self._points_seen, (source, values))
+
+    def _points_seen(self, now: int, seen: tuple[Source, Mapping[str, float]]) -> None:
+        for wanted, policy in self.policies.decide(now, *seen, self.tasks):
+            self._set_desired(now, wanted, policy)
+
+    def _bounds_change(self, now: int, bounds: tuple[int, int]) -> None:
+        tasks = self.tasks
+        tasks.least, tasks.most = bounds
+        wanted = rules.within(tasks.least, tasks.desired, tasks.most)
+        if wanted != tasks.desired:
+            self._set_desired(now, wanted, "schedule")
+
+    def _set_desired(self, now: int, wanted: int, policy: str) -> None:
+        self.trace.events.append(Happening(now, "tasks", policy, self.tasks.desired, wanted))
+        self.tasks.desired = wanted
+        self.tasks.reconcile(now)
