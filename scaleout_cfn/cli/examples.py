@@ -83,6 +83,9 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
         "simulate --traffic flash-crowd --task-rps 50": "a made-up crowd",
         "simulate --csv requests.csv --task-rps 50 --html report.html": "your own, as a report",
         "simulate --access-log access.log.gz --measure http://localhost:8080/": "measured, not told",
+        "simulate --traffic step --task-rps 50 --objective 0.5 --objective-on response --service-time lognormal:1.5": (
+            "an objective on the response"
+        ),
     },
     "compare": {
         "compare templates_out other.toml --traffic seed-load-test --task-rps 100": "two sets, profiles, and others",

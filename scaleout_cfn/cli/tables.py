@@ -23,6 +23,9 @@ _ROWS = (
     ("waiting, median", "wait_p50_s", "s"),
     ("waiting, 95 %", "wait_p95_s", "s"),
     ("waiting, 99 %", "wait_p99_s", "s"),
+    ("response, median", "response_p50_s", "s"),
+    ("response, 95 %", "response_p95_s", "s"),
+    ("response, 99 %", "response_p99_s", "s"),
     ("time with too few tasks", "under_provisioned_share", "share"),
     ("  how many too few, of those needed", "under_accuracy", "share"),
     ("time with too many tasks", "over_provisioned_share", "share"),
@@ -75,10 +78,18 @@ def heading(traffic: Traffic, load: Load) -> list[str]:
         f"{traffic.name}: {length(len(traffic.requests))}, a number for each {every};"
         f" {traffic.requests.mean():.4g} requests/s on average, {traffic.requests.max():.4g} at the peak"
     )
+    service, mean_s = load.service, load.workers / load.task_rps
+    shape = f"{service.kind}, CV {service.cv:g}" if service.kind == "lognormal" else service.kind
+    may = "may wait" if load.objective_on == "wait" else "shall have its answer within"
     lines.append(
-        f"A task takes {load.task_rps:g} requests/s, {load.workers} at once; a request may wait {load.objective_s:g} s,"
-        f" and its client leaves after {load.timeout_s:g} s"
+        f"A task takes {load.task_rps:g} requests/s, {load.workers} at once, {1000 * mean_s:.4g} ms each"
+        f" ({shape}); a request {may} {load.objective_s:g} s, and its client leaves after {load.timeout_s:g} s"
     )
+    alone = service.share_over(load.objective_s / mean_s)
+    if load.objective_on == "response" and alone > 0.00005:
+        lines.append(
+            f"{alone:.2%} of the requests take longer than that by their service alone, however many tasks run"
+        )
     return lines + list(traffic.notes)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from scaleout_cfn.simulator.model import Load, Model
     from scaleout_cfn.simulator.prices import Prices
     from scaleout_cfn.simulator.series import Values
+    from scaleout_cfn.simulator.service_time import ServiceTime
     from scaleout_cfn.simulator.traffic import Traffic
 
 path_type = click.Path(path_type=Path)
@@ -122,6 +123,22 @@ _OPTIONS = (
         help="Seconds that a request may wait.",
     ),
     click.option(
+        "--objective-on",
+        type=click.Choice(["wait", "response"]),
+        default="wait",
+        show_default=True,
+        help="What --objective is about: the wait for a worker, or the response, which is the wait and the service.",
+    ),
+    click.option(
+        "--service-time",
+        "service_text",
+        metavar="SHAPE",
+        default="exponential",
+        show_default=True,
+        help="How long a worker is at a request, around the mean of workers / task-rps: exponential, constant, or"
+        " lognormal:CV with the coefficient of variation.",
+    ),
+    click.option(
         "--timeout",
         "timeout_s",
         type=Finite(0.001, 3600),
@@ -178,6 +195,8 @@ class Asked:
     url: str | None
     workers: int
     objective_s: float
+    objective_on: Literal["wait", "response"]
+    service_text: str
     timeout_s: float
     retry_share: float
     cpu_at_capacity: float
@@ -189,11 +208,14 @@ class Asked:
 
         `region` is that of the set, for prices where none is asked for.
         """
+        from scaleout_cfn.simulator.service_time import service_time
+
         if (self.task_rps is None) == (self.url is None):
             got = "both" if self.url else "neither"
             raise UsageError(f"--task-rps and --measure: got {got}; give what one task can take, or have it measured")
+        service = service_time(self.service_text)
         prices, traffic = self._prices(region), self._traffic()
-        return traffic, self._load(), prices
+        return traffic, self._load(service), prices
 
     def _prices(self, region: str) -> Prices:
         from scaleout_cfn.simulator.prices import load_prices
@@ -268,13 +290,15 @@ class Asked:
         aws = Aws(Target(profile=self.aws_profile, region=self.region))
         return from_cloudwatch(aws, metric, dimensions, self.days, datetime.now(UTC))
 
-    def _load(self) -> Load:
+    def _load(self, service: ServiceTime) -> Load:
         from scaleout_cfn.simulator.model import Load
 
         return Load(
             task_rps=self.task_rps or _measured(str(self.url)),
             workers=self.workers,
             objective_s=self.objective_s,
+            objective_on=self.objective_on,
+            service=service,
             timeout_s=self.timeout_s,
             retry_share=self.retry_share,
             cpu_at_capacity=self.cpu_at_capacity,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from scaleout_cfn.config.scaling import NodeScaling, Scaling
+from scaleout_cfn.simulator.service_time import EXPONENTIAL, ServiceTime
 
 __all__ = [
     "BANDS",
@@ -162,7 +163,8 @@ class Load:
     """What one task can take, and what clients ask for.
 
     `task_rps`: requests a second that keep a task just busy. `workers`: requests that it works on at once; the mean
-    service time is workers / task_rps. `cpu_at_capacity`: percent of its reserved CPU that a busy task uses.
+    service time is workers / task_rps, and `service` its distribution. `objective_on`: the wait alone, or the response,
+    which is the wait and the service. `cpu_at_capacity`: percent of its reserved CPU that a busy task uses.
     """
 
     task_rps: float
@@ -174,6 +176,8 @@ class Load:
     memory_percent: float = 50.0
     response_kib: float = 2.0
     requests_per_connection: float = 10.0
+    service: ServiceTime = EXPONENTIAL
+    objective_on: Literal["wait", "response"] = "wait"
 
 
 @dataclass(frozen=True)

@@ -4,23 +4,28 @@ The balancer is taken to send each request to any task, so that a task is a queu
 traffic. In a calm second the queue is settled: Erlang C gives the chance to wait, and the wait has an exponential
 tail. Near and above full load nothing settles, and the queue is followed instead: as a diffusion that is reflected at
 zero, by its mean and variance, its shape being a normal cut off at zero. That shape holds all that happens: the
-exponential of a settled queue, the half normal of one that has just begun to grow, the normal of a backlog.
+exponential of a settled queue, the half normal of one that has just begun to grow, the normal of a backlog. Where
+services are not exponential (M/G/c), the queue is longer or shorter by their variability.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Waits", "calm_load", "erlang_c", "waits"]
+from scaleout_cfn.simulator.model import Load
+
+__all__ = ["Waits", "calm_load", "erlang_c", "spare", "waits"]
 
 Array = NDArray[np.float64]
 _BUSY = 0.85
 """From this load on a queue is followed: below, it settles within seconds."""
+_SERVICES = 32  # service times that stand for all
 
 
 def erlang_c(workers: int, load: float) -> float:
@@ -35,12 +40,27 @@ def erlang_c(workers: int, load: float) -> float:
     return blocked / (1 - load * (1 - blocked))
 
 
-def calm_load(workers: int, task_rps: float, wait_s: float, share: float = 0.01) -> float:
-    """The highest load at which no more than `share` of the requests wait longer than `wait_s`."""
+def spare(of: Load, response_s: float) -> tuple[float, list[float]]:
+    """The share of requests whose service alone takes longer, and how long the others may wait, each as likely."""
+    mean_s = of.workers / of.task_rps
+    within = of.service.within(response_s / mean_s, _SERVICES)
+    return of.service.share_over(response_s / mean_s), [response_s - multiple * mean_s for multiple in within]
+
+
+def calm_load(load: Load, share: float = 0.01) -> float:
+    """The highest load at which waiting brings no more than `share` of the requests over the objective.
+
+    Of an objective on the response, those come on top whose service alone takes longer.
+    """
+    alone, spare_s = 0.0, [load.objective_s]
+    if load.objective_on == "response":
+        alone, spare_s = spare(load, load.objective_s)
+    rate = load.task_rps / load.service.variability
     low, high = 0.0, 1.0 - 1e-9
     for _ in range(50):
         middle = (low + high) / 2
-        over = erlang_c(workers, middle) * math.exp(-task_rps * (1 - middle) * wait_s)
+        tails = [math.exp(-rate * (1 - middle) * wait_s) for wait_s in spare_s]
+        over = (1 - alone) * erlang_c(load.workers, middle) * sum(tails) / max(1, len(tails))
         low, high = (middle, high) if over <= share else (low, middle)
     return low
 
@@ -56,30 +76,45 @@ class Waits:
     load: Array
     mean: Array
     spread: Array
-    workers: int
-    task_rps: float
+    of: Load
 
     def share_over(self, wait_s: float) -> Array:
         """The share of each second's requests that wait longer than `wait_s`."""
-        loads, chances = _chance_to_wait(self.workers)
-        shares = np.interp(self.load, loads, chances * np.exp(-self.task_rps * (1 - loads) * wait_s))
+        return self._over([wait_s])
+
+    def response_over(self, response_s: float) -> Array:
+        """The share of each second's requests that have their answer later than `response_s` after they came.
+
+        A request waits, and is then worked on for a time that does not hang on how long it waited.
+        """
+        alone, spare_s = spare(self.of, response_s)
+        return alone + (1 - alone) * self._over(spare_s) if spare_s else np.ones(len(self.load))
+
+    def _over(self, waits_s: Sequence[float]) -> Array:
+        """The share of each second's requests that wait longer than one of these, each as likely."""
+        loads, chances = _chance_to_wait(self.of.workers)
+        longer = self.of.service.variability
+        tails = sum(np.exp(-self.of.task_rps * (1 - loads) * wait_s / longer) for wait_s in waits_s) / len(waits_s)
+        shares = np.interp(self.load, loads, chances * tails)
         busy = self.mean > 0
         if busy.any():
-            mean = self.mean[busy]
-            # A settled queue of this mean has the load 1 - 1 / mean, and with it the chance to wait at all. A
+            mean, spread = self.mean[busy], self.spread[busy]
+            # A settled queue of this mean has the load 1 - longer / mean, and with it the chance to wait at all. A
             # backlog, of little density at zero, makes everybody wait.
             ratios, densities, _, _ = _cut_normals()
-            idle = 1 - np.interp(1 - 1 / np.maximum(mean, 1.0), loads, chances)
-            idle *= np.interp(self.spread[busy], ratios, densities)
-            shares[busy] = (1 - idle) * _beyond(wait_s * self.task_rps / mean, self.spread[busy])
+            idle = 1 - np.interp(1 - longer / np.maximum(mean, longer), loads, chances)
+            idle *= np.interp(spread, ratios, densities)
+            beyond = sum(_beyond(wait_s * self.of.task_rps / mean, spread) for wait_s in waits_s) / len(waits_s)
+            shares[busy] = (1 - idle) * beyond
         return shares
 
     def mean_s(self) -> Array:
         """How long the requests of each second wait on average; for ever, or until the timeout, where no task is."""
-        loads, chances = _chance_to_wait(self.workers)
+        loads, chances = _chance_to_wait(self.of.workers)
         with np.errstate(divide="ignore"):
-            settled = np.interp(self.load, loads, chances) / (self.task_rps * (1 - self.load))
-        return np.where(self.mean > 0, self.mean / self.task_rps, settled)
+            settled = np.interp(self.load, loads, chances) / (self.of.task_rps * (1 - self.load))
+            settled *= self.of.service.variability
+        return np.where(self.mean > 0, self.mean / self.of.task_rps, settled)
 
     def classes(self, requests: Array) -> tuple[Waits, Array]:
         """Like seconds as one class each, with their requests: a few thousand instead of any number."""
@@ -94,20 +129,23 @@ class Waits:
         def average(values: Array) -> Array:
             return np.asarray(np.bincount(index, requests * values)[there] / weight[there], dtype=np.float64)
 
-        like = Waits(average(self.load), average(self.mean), average(self.spread), self.workers, self.task_rps)
+        like = replace(self, load=average(self.load), mean=average(self.mean), spread=average(self.spread))
         return like, np.asarray(weight[there], dtype=np.float64)
 
 
-def waits(requests: Array, tasks: Array, workers: int, task_rps: float, timeout_s: float) -> Waits:
+def waits(requests: Array, tasks: Array, of: Load) -> Waits:
     """The queue of a task in every second of a traffic that `tasks` share evenly; clients leave at the timeout."""
+    task_rps = of.task_rps
     with np.errstate(divide="ignore", invalid="ignore"):
         load = np.where(tasks > 0, requests / (tasks * task_rps), np.inf)
     mean, spread = np.zeros(len(load)), np.zeros(len(load))
     growth = _growth()
-    most = task_rps * timeout_s
+    longer = of.service.variability
+    services = of.service.cv * of.service.cv
+    most = task_rps * of.timeout_s
     busy = np.flatnonzero((load >= _BUSY) & np.isfinite(load))
     if not len(busy):
-        return Waits(np.minimum(load, 1.0), mean, spread, workers, task_rps)
+        return Waits(np.minimum(load, 1.0), mean, spread, of)
     # Plain floats, and no calls of min and max: this loop is what an overloaded week takes.
     loads, counts = load.tolist(), tasks.tolist()
     position, length = 0, len(loads)
@@ -115,7 +153,7 @@ def waits(requests: Array, tasks: Array, workers: int, task_rps: float, timeout_
         second = int(busy[position])
         # Settled at the load of the second before.
         before = min(loads[second - 1], _BUSY) if second else _BUSY
-        queue = 1 / (1 - before)
+        queue = longer / (1 - before)
         variance = queue * queue
         count = counts[second - 1] if second else counts[second]
         first = second
@@ -129,7 +167,7 @@ def waits(requests: Array, tasks: Array, workers: int, task_rps: float, timeout_
                 queue *= count / have if count else 1.0
                 variance *= (count / have) ** 2 if count else 1.0
                 count = have
-            noise = task_rps * (1 + now) if now > 1 else 2 * task_rps
+            noise = task_rps * (services + now) if now > 1 else task_rps * (services + 1)
             ratio = variance / (queue * queue)
             push = growth[int(ratio * 1000)] if ratio < 1 else 1.0
             drift = task_rps * (now - 1)
@@ -144,8 +182,8 @@ def waits(requests: Array, tasks: Array, workers: int, task_rps: float, timeout_
                     near = noise / 2 / drift
                     if variance > near * near:
                         variance = near * near
-            if after < 1:
-                after = 1.0
+            if after < longer:
+                after = longer
             square = after * after
             if variance > square:
                 variance = square
@@ -153,12 +191,12 @@ def waits(requests: Array, tasks: Array, workers: int, task_rps: float, timeout_
             spreads.append(variance / square)
             queue = after
             second += 1
-            if now < _BUSY and queue <= 1.05 / (1 - now):
+            if now < _BUSY and queue <= 1.05 * longer / (1 - now):
                 break
         if means:
             mean[first:second], spread[first:second] = means, spreads
         position = int(np.searchsorted(busy, max(second, first + 1)))
-    return Waits(np.minimum(load, 1.0), mean, spread, workers, task_rps)
+    return Waits(np.minimum(load, 1.0), mean, spread, of)
 
 
 @cache

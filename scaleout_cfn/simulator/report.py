@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.simulator.model import Load
-from scaleout_cfn.simulator.results import demand, waits_of
+from scaleout_cfn.simulator.results import demand, over_objective, waits_of
 from scaleout_cfn.simulator.run import Happening, Trace, at_each_second
 from scaleout_cfn.simulator.study import Study
 
@@ -64,7 +64,7 @@ def series(trace: Trace, load: Load, step_s: int) -> Series:
     def state(field: str) -> Array:
         return mean(at_each_second(trace.states, field, length))
 
-    over = np.where(ready > 0, waiting.share_over(load.objective_s), 1.0)
+    over = np.where(ready > 0, over_objective(waiting, load), 1.0)
     capacity = mean(ready) * load.task_rps
     requests = mean(trace.requests)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -7,7 +7,7 @@ Herbst et al., SPEC-RG-2016-01, https://arxiv.org/abs/1604.03470
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -16,10 +16,20 @@ from numpy.typing import NDArray
 from scaleout_cfn.simulator.model import Delays, Load, Model
 from scaleout_cfn.simulator.placement import places
 from scaleout_cfn.simulator.prices import Prices, between
-from scaleout_cfn.simulator.queueing import Waits, calm_load, waits
+from scaleout_cfn.simulator.queueing import Waits, calm_load, spare, waits
 from scaleout_cfn.simulator.run import Trace, at_each_second
 
-__all__ = ["Range", "Result", "demand", "maximum_that_limits", "measure", "oracle_node_hours", "ranges", "waits_of"]
+__all__ = [
+    "Range",
+    "Result",
+    "demand",
+    "maximum_that_limits",
+    "measure",
+    "oracle_node_hours",
+    "over_objective",
+    "ranges",
+    "waits_of",
+]
 
 Array = NDArray[np.float64]
 
@@ -39,6 +49,9 @@ class Result:
     wait_p50_s: float
     wait_p95_s: float
     wait_p99_s: float
+    response_p50_s: float
+    response_p95_s: float
+    response_p99_s: float
     under_provisioned_share: float
     under_accuracy: float
     over_provisioned_share: float
@@ -75,12 +88,18 @@ def ranges(results: Sequence[Result]) -> dict[str, Range]:
 def waits_of(trace: Trace, load: Load) -> tuple[Waits, Array]:
     """Waiting in each second, and the tasks that served."""
     ready = at_each_second(trace.states, "ready", len(trace.requests))
-    return waits(trace.requests, ready, load.workers, load.task_rps, load.timeout_s), ready
+    return waits(trace.requests, ready, load), ready
+
+
+def over_objective(waiting: Waits, load: Load) -> Array:
+    """The share of each second's requests over the objective, of those that are not dropped."""
+    by_response = load.objective_on == "response"
+    return waiting.response_over(load.objective_s) if by_response else waiting.share_over(load.objective_s)
 
 
 def demand(requests: Array, load: Load) -> Array:
-    """The fewest tasks in each second with which no more than 1 % wait longer than the objective."""
-    return np.ceil(requests / (load.task_rps * calm_load(load.workers, load.task_rps, load.objective_s)))
+    """The fewest tasks in each second with which waiting brings no more than 1 % over the objective."""
+    return np.ceil(requests / (load.task_rps * calm_load(load)))
 
 
 def maximum_that_limits(model: Model, load: Load, requests: Array) -> str:
@@ -117,21 +136,44 @@ def oracle_node_hours(tasks: Array, model: Model, delays: Delays) -> float:
     return float(ahead.sum()) / 3600
 
 
-def _quantiles(waiting: Waits, requests: Array, shares: Sequence[float], timeout_s: float) -> list[float]:
-    """The waits that these shares of all requests do not exceed, in s; nobody waits beyond the timeout."""
-    like, weight = waiting.classes(requests)
-    total = float(weight.sum())
+_SHARES = (0.5, 0.95, 0.99)
+
+
+def _quantiles(share_over: Callable[[float], float], most_s: float) -> list[float]:
+    """The times in s that these shares of the requests do not exceed; none of them is beyond `most_s`."""
     quantiles = []
-    for share in shares:
-        low, high = 0.0, timeout_s
-        allowed = (1 - share) * total
-        if float((like.share_over(0.0) * weight).sum()) <= allowed:
+    for share in _SHARES:
+        low, high = 0.0, most_s
+        allowed = 1 - share
+        if share_over(0.0) <= allowed:
             high = 0.0
         while high - low > 1e-4 * max(high, 1e-2):
             middle = (low + high) / 2
-            low, high = (middle, high) if float((like.share_over(middle) * weight).sum()) > allowed else (low, middle)
+            low, high = (middle, high) if share_over(middle) > allowed else (low, middle)
         quantiles.append(high)
     return quantiles
+
+
+def _latency(waiting: Waits, requests: Array, load: Load) -> tuple[list[float], list[float]]:
+    """Quantiles of the wait and of the response, of all requests; nobody waits for either beyond the timeout."""
+    like, weight = waiting.classes(requests)
+    total = float(weight.sum())
+    if not total:
+        return [0.0] * len(_SHARES), [0.0] * len(_SHARES)
+
+    def waited(wait_s: float) -> float:
+        return float((like.share_over(wait_s) * weight).sum()) / total
+
+    # Once for all services, which do not hang on the wait; between the points as an exponential.
+    grid = np.concatenate([[0.0], np.geomspace(1e-4, 1.0, 64)]) * load.timeout_s
+    logs = np.log([max(waited(wait_s), 1e-12) for wait_s in grid.tolist()])
+
+    def answered(response_s: float) -> float:
+        alone, spare_s = spare(load, response_s)
+        late = float(np.exp(np.interp(spare_s, grid, logs)).mean()) if spare_s else 1.0
+        return alone + (1 - alone) * late
+
+    return _quantiles(waited, load.timeout_s), _quantiles(answered, load.timeout_s)
 
 
 def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours: float) -> Result:
@@ -139,10 +181,10 @@ def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours
     waiting, ready = waits_of(trace, load)
     requests = trace.requests
     total = float(requests.sum())
-    over = np.where(ready > 0, waiting.share_over(load.objective_s), 1.0)
+    over = np.where(ready > 0, over_objective(waiting, load), 1.0)
     missed = over * np.maximum(requests - trace.dropped, 0.0)
     dropped = float(trace.dropped.sum())
-    p50, p95, p99 = _quantiles(waiting, requests, (0.5, 0.95, 0.99), load.timeout_s)
+    wait, response = _latency(waiting, requests, load)
     need = demand(requests, load)
     gap = need - ready
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -152,9 +194,12 @@ def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours
     return Result(
         objective_missed=min(1.0, (float(missed.sum()) + dropped) / total) if total else 0.0,
         dropped=dropped / total if total else 0.0,
-        wait_p50_s=p50,
-        wait_p95_s=p95,
-        wait_p99_s=p99,
+        wait_p50_s=wait[0],
+        wait_p95_s=wait[1],
+        wait_p99_s=wait[2],
+        response_p50_s=response[0],
+        response_p95_s=response[1],
+        response_p99_s=response[2],
         under_provisioned_share=float((gap > 0).mean()),
         under_accuracy=float(np.where(gap > 0, relative, 0.0).mean()),
         over_provisioned_share=float((gap < 0).mean()),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from scaleout_cfn.simulator.model import Load
 from scaleout_cfn.simulator.queueing import waits
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -28,7 +29,7 @@ def main() -> None:
             seeds = range(min(MOST_SEEDS, int(MOST_REQUESTS / sum(rates))))
             runs = [share_over(rates, workers, task_rps, wait_s, 10.0, seed) for seed in seeds]
             shares = np.array([over / count for over, count in runs])
-            found = waits(np.array(rates), np.ones(len(rates)), workers, task_rps, 10.0)
+            found = waits(np.array(rates), np.ones(len(rates)), Load(task_rps, workers, timeout_s=10.0))
             ours, theirs = float((found.share_over(wait_s) * rates).sum() / sum(rates)), float(shares.mean())
             error = float(shares.std(ddof=1)) / len(seeds) ** 0.5
             worst = max(worst, abs(ours - theirs))

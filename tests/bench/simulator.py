@@ -166,9 +166,9 @@ def beside_simpy() -> None:
         shares.append((over - before[1]) / (count - before[0]))
     theirs = time.process_time() - start
     rates, tasks = np.full(seconds, rate), np.ones(seconds)
-    waits(rates, tasks, workers, task_rps, 10.0).share_over(objective)  # tables are made once
+    waits(rates, tasks, Load(task_rps, workers, timeout_s=10.0)).share_over(objective)  # tables are made once
     start = time.process_time()
-    share = float(waits(rates, tasks, workers, task_rps, 10.0).share_over(objective).mean())
+    share = float(waits(rates, tasks, Load(task_rps, workers, timeout_s=10.0)).share_over(objective).mean())
     ours = time.process_time() - start
     print(f"ten minutes of one task, {seeds} seeds, {count} requests")
     print(f"   simpy {theirs:.3f} s ({count / theirs:,.0f} requests/s), ours {ours:.4f} s for one")

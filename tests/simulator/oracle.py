@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 _SECONDS = 400
 
 
-def share_over(
-    rates: Sequence[float], workers: int, task_rps: float, wait_s: float, timeout_s: float, seed: int
-) -> tuple[int, int]:
-    """Requests that waited longer than `wait_s`, or left at the timeout, and all requests.
+def _exponential(random: Random) -> float:
+    return random.expovariate(1.0)
 
-    Arrivals are random (Poisson) at each second's rate, service times exponential, first come first served.
+
+def share_over(
+    rates: Sequence[float],
+    workers: int,
+    task_rps: float,
+    limit_s: float,
+    timeout_s: float,
+    seed: int,
+    service: Callable[[Random], float] = _exponential,
+    response: bool = False,
+) -> tuple[int, int]:
+    """Requests that waited longer than `limit_s`, or had their answer later, or left at the timeout; and all requests.
+
+    Arrivals are random (Poisson) at each second's rate, first come first served. `service` draws a service time with
+    the mean 1.
     """
     random = Random(seed)
     free = [0.0] * workers
@@ -27,9 +39,10 @@ def share_over(
                 break
             count += 1
             wait = max(0.0, free[0] - time)
-            over += wait > wait_s
+            taken = service(random) * workers / task_rps
+            over += wait + (taken if response else 0.0) > limit_s
             if wait <= timeout_s:
-                heapq.heapreplace(free, max(time, free[0]) + random.expovariate(task_rps / workers))
+                heapq.heapreplace(free, max(time, free[0]) + taken)
     return over, count
 
 

@@ -51,7 +51,8 @@ def test_simulate_says_what_it_read_before_what_came_of_it() -> None:
     lines = _run("simulate", FOLDER, *CROWD, "--objective", "0.5").stdout.splitlines()
     assert lines[0] == "flash-crowd: 1 h, a number for each second; 241.2 requests/s on average, 500 at the peak"
     assert lines[1] == (
-        "A task takes 50 requests/s, 4 at once; a request may wait 0.5 s, and its client leaves after 10 s"
+        "A task takes 50 requests/s, 4 at once, 80 ms each (exponential); a request may wait 0.5 s, and its"
+        " client leaves after 10 s"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import signal
 import subprocess
@@ -57,6 +58,20 @@ def test_dropped_requests_are_missed_too() -> None:
 def test_quantiles_rise_and_end_at_the_timeout() -> None:
     found = _result(max_tasks=3)
     assert 0 <= found.wait_p50_s <= found.wait_p95_s <= found.wait_p99_s <= LOAD.timeout_s + 1e-6
+
+
+def test_the_response_is_the_wait_and_the_service() -> None:
+    """Nobody waits in a calm: the response is the service time, exponential with a mean of 80 ms."""
+    calm = synthetic("step", {"base": 20, "peak": 20, "hours": 0.5})
+    made = model(min_tasks=20, min_nodes=5)
+    found = measure(run(made, LOAD, Delays(), calm), made, LOAD, PRICES, 0.0)
+    assert found.wait_p99_s == 0
+    assert found.objective_missed < 1e-6
+    for quantile, share in ((found.response_p50_s, 0.5), (found.response_p95_s, 0.05), (found.response_p99_s, 0.01)):
+        assert quantile == pytest.approx(-0.08 * math.log(share), rel=0.01)
+    answered = dataclasses.replace(LOAD, objective_on="response")
+    late = measure(run(made, answered, Delays(), calm), made, answered, PRICES, 0.0).objective_missed
+    assert late == pytest.approx(math.exp(-0.25 / 0.08), rel=0.01)
 
 
 def test_instance_hours_are_those_of_the_group_boot_included() -> None:
