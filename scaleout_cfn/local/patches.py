@@ -29,6 +29,7 @@ from scaleout_cfn.local.types import (
     protection,
     rds,
     route53,
+    scheduler,
     waf,
     zonal_shift,
 )
@@ -368,6 +369,7 @@ PATCHES: Final = (
         (_TYPES, "services.waf._associate_web_acl", "services.waf._disassociate_web_acl"),
     ),
     Patch("waf-logging", waf.logging, (_TYPES,)),
+    Patch("schedules", scheduler.schedules, (f"{_TYPES}[AWS::Scheduler::Schedule]",)),
     Patch("trust-stores", elbv2.trust_stores, (_TYPES, _TAGS, f"{_CFN}.provisioners._physical_name")),
     Patch("vpc-origins", cloudfront.vpc_origins, (_TYPES, _TAGS, f"{_ALB}._lbs")),
     Patch("given-secrets", standins.given_secrets, (f"{_CFN}.engine._resolve_dynamic_reference",)),

@@ -113,6 +113,12 @@ def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = ""
         own = scope.arn("arn:{partition}:s3:::{small}*")
         objects = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ListBucketVersions"]
         statements.append(allow("EmptyBuckets", objects, [own]))
+    if "AWS::Scheduler::Schedule" in types:  # `stop` and `start`; an update names the role of its target again
+        own = scope.arn("arn:{partition}:scheduler:{region}:{account}:schedule/{begins}*")
+        statements.append(allow("SwitchSchedules", ["scheduler:GetSchedule", "scheduler:UpdateSchedule"], [own]))
+        roles = scope.arn("arn:{partition}:iam::{account}:role{path}{roles}*")
+        to_schedules = Condition(StringEquals({"iam:PassedToService": "scheduler.amazonaws.com"}))
+        statements.append(allow("PassScheduleRoles", ["iam:PassRole"], [roles], to_schedules))
     statements += public_parameters(templates, scope)
     if role_arn:
         to_cloudformation = Condition(StringEquals({"iam:PassedToService": "cloudformation.amazonaws.com"}))

@@ -44,10 +44,15 @@ ROWS = {
         "NodesAtMaximum": ("AWS::CloudWatch::Alarm", "nodes-at-maximum"),
         "Gateway": ("AWS::EC2::NatGateway", "nat-1"),
     },
-    "arn:NightlyJob": {"Schedule": ("AWS::Scheduler::Schedule", "nightly")},
+    "arn:NightlyJob": {
+        "ScheduleGroup": ("AWS::Scheduler::ScheduleGroup", "jobs"),
+        "Schedule": ("AWS::Scheduler::Schedule", "nightly"),
+        "Sleeping": ("AWS::Scheduler::Schedule", "sleeping"),
+    },
 }
 TEMPLATES = {
     "arn:WebService": "Resources: {ScalableTarget: {Type: T, Properties: {MinCapacity: {Ref: L}, MaxCapacity: 20}}}",
+    "arn:NightlyJob": "Resources: {Schedule: {Type: T}, Sleeping: {Type: T, Properties: {State: DISABLED}}}",
     "arn:Capacity": "Resources: {NodesGroup: {Type: T, Properties: {MinSize: '2'}}}",
 }
 
@@ -83,6 +88,7 @@ class Environment(Scaling):
     nodes: int = 2
     silent: set[str] = field(default_factory=set)
     moved: bool = False
+    timed: set[str] = field(default_factory=lambda: {"nightly"})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,10 +96,10 @@ class Environment(Scaling):
 
     @property
     def runs(self) -> tuple[object, ...]:
-        return self.bounds, self.suspended, self.nodes, frozenset(self.silent)
+        return self.bounds, self.suspended, self.nodes, frozenset(self.silent), frozenset(self.timed)
 
     def _handler(self, service: str, operation: str) -> Callable[..., dict[str, Any]]:
-        if service in ("application-autoscaling", "autoscaling", "cloudwatch"):
+        if service in ("application-autoscaling", "autoscaling", "cloudwatch", "scheduler"):
             return self.method(operation)
         return super()._handler(service, operation)
 
@@ -144,9 +150,27 @@ class Environment(Scaling):
         self.silent -= {*AlarmNames}
         return {}
 
+    def GetSchedule(self, Name: str, GroupName: str) -> dict[str, Any]:
+        return {**SCHEDULE, "Name": Name, "GroupName": GroupName, "Arn": "arn:s", "CreationDate": START,
+                "State": "ENABLED" if Name in self.timed else "DISABLED"}  # fmt: skip
 
-RUNS: tuple[object, ...] = ((2, 20), False, 2, frozenset())
-STOPPED: tuple[object, ...] = ((0, 0), True, 0, frozenset({"web-errors"}))
+    def UpdateSchedule(self, Name: str, GroupName: str, State: str, **rest: Any) -> dict[str, Any]:
+        """What is not given is lost."""
+        rest.pop("ClientToken", None)
+        assert (GroupName, rest) == ("jobs", SCHEDULE)
+        self.timed = self.timed | {Name} if State == "ENABLED" else self.timed - {Name}
+        return {"ScheduleArn": "arn:s"}
+
+
+SCHEDULE = {
+    "ScheduleExpression": "cron(0 3 * * ? *)",
+    "ScheduleExpressionTimezone": "Europe/Berlin",
+    "FlexibleTimeWindow": {"Mode": "OFF"},
+    "Target": {"Arn": "arn:cluster", "RoleArn": "arn:aws:iam::123456789012:role/x", "EcsParameters": {
+        "TaskDefinitionArn": "arn:d"}},
+}  # fmt: skip
+RUNS: tuple[object, ...] = ((2, 20), False, 2, frozenset(), frozenset({"nightly"}))
+STOPPED: tuple[object, ...] = ((0, 0), True, 0, frozenset({"web-errors"}), frozenset())
 
 
 def given_(world: Environment, command: Any, **options: Any) -> tuple[Outcome, list[Message]]:
@@ -163,7 +187,6 @@ def test_stop_leaves_no_task_no_node_and_nobody_who_is_told_and_start_sets_the_t
     assert fact.lines == (
         "still paid for: NAT gateways, alarms",
         "messages wait in their queues, and are gone once their retention is over",
-        "jobs go on by their schedules, on nodes that come for them",
     )
     outcome, _ = given_(world, start)
     assert (outcome.exit_code, outcome.what, world.runs) == (0, "web: started", RUNS)
@@ -263,6 +286,7 @@ def test_each_step_is_told() -> None:
     said = [one.text for one in given_(world, stop)[1] if isinstance(one, Note)]
     assert said == [
         "alarms that tell nobody until `start`: WebFoundation/TargetErrors",
+        "NightlyJob/Schedule: its job does not run by it; a run that goes on does so to its end",
         "web: no task, and no schedule that starts one",
         "Capacity/NodesGroup: no node is needed; its nodes go some 15 minutes after their last task",
     ]

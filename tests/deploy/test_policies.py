@@ -35,7 +35,7 @@ from scaleout_cfn.local import running
 from scaleout_cfn.permissions import grants, policies, service_role
 from scaleout_cfn.permissions.grants import MOST_CHARACTERS, Scope, characters, documents, plain
 
-from .world import World, action_of, allowed
+from .world import OPERATED, World, action_of, allowed
 
 PACKAGE = Path(sc.__file__).parent
 HERE = PACKAGE.parent
@@ -216,10 +216,10 @@ def test_the_deployer_may_do_all_that_the_program_calls_and_nothing_else() -> No
     also |= {f"ecr:{name}" for name in BUILDER} | {"ecs:ExecuteCommand", "ecs:StopTask"}
     also |= {"ecs:TagResource"}  # by RunTask, where tasks are tagged
     # CloudFormation reads each resource in the name of who asks for drift, and looks up how types are configured.
-    also |= granted(plain(service_role.readers(sc.set_of(sc.compose(EVERYTHING)), PLACE)))
+    also |= granted(plain(service_role.readers(sc.set_of(sc.compose(OPERATED)), PLACE)))
     also |= {"cloudformation:BatchDescribeTypeConfigurations", "cloudformation:DetectStackResourceDrift"}
     also |= {"kms:GenerateDataKey"}  # the AWS command line's, for sessions that are encrypted
-    allowed = granted(operator_of(EVERYTHING))
+    allowed = granted(operator_of(OPERATED))
     assert needed - allowed - {"cloudformation:ListStacks"} == set()  # only the emulator is asked for all stacks
     assert allowed - needed - also == set()
 

@@ -21,11 +21,13 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError
 from botocore.validate import ParamValidator
+from msgspec.structs import replace
 from test_iam import EVERYTHING
 
 from scaleout_cfn.aws.client import Aws, Target
 from scaleout_cfn.aws.pace import Pace
 from scaleout_cfn.composing import compose
+from scaleout_cfn.config import Job
 from scaleout_cfn.imports import Import
 from scaleout_cfn.permissions.grants import Scope, plain
 from scaleout_cfn.permissions.policies import commands, cost, deployer, drift, images, imports, moves
@@ -36,6 +38,12 @@ from .cloudformation import CloudFormation, Refused
 ACCOUNT = "123456789012"
 REGION = "eu-west-1"
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+#: A set with all that a command of ours works on.
+OPERATED = replace(
+    EVERYTHING, jobs={"nightly": Job(image_of=next(iter(EVERYTHING.services)), capacity="nodes", at="rate(1 day)")}
+)
 
 
 class Killed(BaseException):
@@ -211,7 +219,7 @@ def allowed() -> set[str]:
     """What the policies of whoever deploys, pushes images, runs commands, asks for drift and takes in what is there
     allow, and what `bootstrap` needs."""
     scope = Scope("web", "artifacts", ACCOUNT, REGION)
-    templates = set_of(compose(EVERYTHING))
+    templates = set_of(compose(OPERATED))
     statements = [*deployer(templates, scope, "*"), *images(scope), *commands(templates, scope)]
     statements += [
         *cost(),

@@ -333,6 +333,24 @@ def _a_strategy_that_names_what_its_cluster_lacks_is_refused(account: Account) -
     return bool(stack["StackStatus"] == "ROLLBACK_COMPLETE")
 
 
+@probe("schedules")
+def _what_is_told_of_a_schedule_can_be_given_back(account: Account) -> bool:
+    strategy = [{"CapacityProvider": "FARGATE", "Weight": 1}]
+    definition = "arn:aws:ecs:us-east-1:123456789012:task-definition/one:1"
+    target = {
+        "Arn": "arn:aws:ecs:us-east-1:123456789012:cluster/one",
+        "RoleArn": "arn:aws:iam::123456789012:role/one",
+        "EcsParameters": {"TaskDefinitionArn": definition, "CapacityProviderStrategy": strategy},
+    }
+    window = {"Mode": "OFF"}
+    properties = {"ScheduleExpression": "rate(1 hour)", "FlexibleTimeWindow": window, "Target": target}
+    helpers.stand(account, {"Schedule": {"Type": "AWS::Scheduler::Schedule", "Properties": properties}})
+    client = account.client("scheduler")
+    (row,) = client.list_schedules()["Schedules"]
+    told = client.get_schedule(Name=row["Name"], GroupName=row["GroupName"])["Target"]["EcsParameters"]
+    return bool(told["CapacityProviderStrategy"] == [{"capacityProvider": "FARGATE", "weight": 1}])
+
+
 @probe("elbv2-rules")
 def _two_rules_of_one_priority_are_refused(account: Account) -> bool:
     rules = {name: rule(1, path(f"/{name}"), action=answer(name)) for name in ("One", "Two")}

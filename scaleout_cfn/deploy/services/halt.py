@@ -1,4 +1,5 @@
-"""An environment that runs nothing: its services' bounds and its pools' minimum are zero, until they are set back.
+"""An environment that runs nothing: its services' bounds and its pools' minimum are zero, and no job's schedule is on,
+until they are set back.
 
 What they are set back to is what the stacks' templates say, so that nothing is kept anywhere. To repeat it is safe:
 each call puts a whole state.
@@ -6,6 +7,7 @@ each call puts a whole state.
 https://docs.aws.amazon.com/autoscaling/application/APIReference/API_RegisterScalableTarget.html (moves what is out of
 bounds into them at once; suspends schedules, which would start tasks again)
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/capacity-provider-auto-scaling.html (nodes follow the tasks)
+https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.html (what is not given is lost: all is)
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ from scaleout_cfn.schedules import Rate, firings, parsed
 __all__ = ["Halt", "data", "halts_in", "sentence", "start", "stop"]
 
 GROUP = "AWS::AutoScaling::AutoScalingGroup"
+SCHEDULE = "AWS::Scheduler::Schedule"
+#: What GetSchedule tells and UpdateSchedule does not take.
+TOLD_ONLY = ("Arn", "CreationDate", "LastModificationDate", "ResponseMetadata")
 NOTHING = Bounds(0, 0)
 #: Names that DisableAlarmActions and EnableAlarmActions take.
 MOST_ALARMS = 100
@@ -67,17 +72,21 @@ class _Pool(NamedTuple):
 
 
 def stop(aws: Aws, stack: str, tell: Tell, *, environment: str = "", adopt: bool = False) -> Outcome:
-    """No task of any service, and no node; alarms on the services tell nobody. Raises BusyError while the stack is at
-    work."""
+    """No task of any service, no node, and no run of a job; alarms on the services tell nobody. Raises BusyError while
+    the stack is at work."""
     live, resources = _ready(aws, stack, environment, adopt=adopt)
     targets = _targets(resources)
     known = targets_of(aws, [*targets])
     running = [id_ for id_, raw in known.items() if _bounds(raw) != NOTHING or not _is_suspended(raw)]
     pools = [pool for pool in _pools(aws, resources) if pool.least]
     loud = [alarm.path for alarm in _alarms(aws, live, resources) if not alarm.silent]
-    if not running and not pools and not loud:
+    timed = [(path, raw) for path, raw in _schedules(aws, resources) if raw["State"] != "DISABLED"]
+    if not running and not pools and not loud and not timed:
         return _outcome("no_change", live, "it is stopped already")
     _silence(aws, resources, loud, tell)
+    for path, raw in timed:
+        _switch(aws, raw, "DISABLED")
+        tell(Note(f"{path}: its job does not run by it; a run that goes on does so to its end"))
     open_ = {raw["ResourceId"] for raw in actions_of(aws, ScheduledActionNames=[ACTION])}
     for id_ in running:
         _register(aws, id_, NOTHING, suspended=True)
@@ -92,7 +101,7 @@ def stop(aws: Aws, stack: str, tell: Tell, *, environment: str = "", adopt: bool
 
 
 def start(aws: Aws, stack: str, tell: Tell, *, environment: str = "", adopt: bool = False) -> Outcome:
-    """What the templates say again: bounds of the services that may have no task, nodes, schedules and alarms."""
+    """What the templates say again: bounds of the services that may have no task, nodes, schedules, jobs and alarms."""
     live, resources = _ready(aws, stack, environment, adopt=adopt)
     targets = _targets(resources)
     declared = _Declared(aws)
@@ -110,7 +119,10 @@ def start(aws: Aws, stack: str, tell: Tell, *, environment: str = "", adopt: boo
             if _is_suspended(raw) or most:
                 back[id_] = Bounds(least, most)
     silent = [alarm.path for alarm in _alarms(aws, live, resources) if alarm.silent]
-    if not back and not pools and not silent:
+    timed = [(path, raw) for path, raw in _schedules(aws, resources) if raw["State"] == "DISABLED"]
+    schedules = {resource.path: resource for resource in resources}
+    timed = [(path, raw) for path, raw in timed if declared.text(schedules[path], "State") != "DISABLED"]
+    if not back and not pools and not silent and not timed:
         return _outcome("no_change", live, "nothing of it is stopped")
     for pool in pools:
         _resize(aws, pool.resource, pool.least)
@@ -118,6 +130,9 @@ def start(aws: Aws, stack: str, tell: Tell, *, environment: str = "", adopt: boo
     for id_, bounds in back.items():
         _register(aws, id_, bounds, suspended=False)
         tell(Note(f"{targets[id_]}: {bounds}"))
+    for path, raw in timed:
+        _switch(aws, raw, "ENABLED")
+        tell(Note(f"{path}: its job runs by it again"))
     _wake(aws, resources, silent, tell)
     return _outcome("done", live, "started", Next("status", ("--watch",), "until its tasks serve"))
 
@@ -232,6 +247,20 @@ def _resize(aws: Aws, group: Resource, least: int) -> None:
     aws.write("autoscaling", "update_auto_scaling_group", AutoScalingGroupName=group.physical_id, MinSize=least)
 
 
+def _schedules(aws: Aws, resources: Sequence[Resource]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The schedules of jobs as they are, by path. Each is in the group that its stack has."""
+    groups = {r.stack_id: r.physical_id for r in resources if r.type == "AWS::Scheduler::ScheduleGroup"}
+    for resource in resources:
+        if resource.type == SCHEDULE:
+            place = {"Name": resource.physical_id, "GroupName": groups.get(resource.stack_id, "default")}
+            yield resource.path, aws.read("scheduler", "get_schedule", **place)
+
+
+def _switch(aws: Aws, schedule: Mapping[str, Any], state: str) -> None:
+    told = {name: value for name, value in schedule.items() if name not in TOLD_ONLY}
+    aws.write("scheduler", "update_schedule", **{**told, "State": state})
+
+
 def _alarms(aws: Aws, live: Live, resources: Iterable[Resource]) -> list[Any]:
     """The alarms on services, and on what answers for them. Those that move tasks go on, between bounds of zero."""
     whose = {"LoadBalancer", *_targets(resources).values()}
@@ -269,12 +298,9 @@ def _stays(resources: Sequence[Resource]) -> Fact:
     lines = [f"still paid for: {', '.join(paid)}"]
     if "AWS::SQS::Queue" in types:
         lines.append("messages wait in their queues, and are gone once their retention is over")
-    jobs = sorted({service_in(resource.path) for resource in resources if resource.type == "AWS::Scheduler::Schedule"})
     if "AWS::AutoScaling::ScheduledAction" in types:
         lines.append("the schedule of the nodes has them come again in the morning: give `stop` once more then")
-    if jobs:
-        lines.append("jobs go on by their schedules, on nodes that come for them")
-    return Fact("stop", tuple(lines), {"paid": paid, "jobs_go_on": bool(jobs)})
+    return Fact("stop", tuple(lines), {"paid": paid})
 
 
 def _outcome(end: Any, live: Live, what: str, following: Next | None = None) -> Outcome:
@@ -290,18 +316,21 @@ class _Declared:
 
     def number(self, resource: Resource, name: str) -> int:
         """A number that the template has, or one of its parameters. Raises NeedsHandError for any other expression."""
-        if resource.stack_id not in self._stacks:
-            nested = find(self.aws, resource.stack_id)
-            parameters = nested.parameters if nested else {}
-            self._stacks[resource.stack_id] = template_body(self.aws, resource.stack_id), parameters
-        template, parameters = self._stacks[resource.stack_id]
-        declared = template["Resources"].get(resource.path.rpartition("/")[2], {}).get("Properties", {}).get(name)
-        value = parameters.get(declared["Ref"]) if isinstance(declared, dict) and [*declared] == ["Ref"] else declared
         try:
-            return int(value)  # type: ignore[arg-type]
+            return int(self.text(resource, name))
         except (TypeError, ValueError):
             raise NeedsHandError(
                 f"{resource.path}: its template says {name} by an expression, and not by a number or a parameter",
                 state="nothing was changed by this run",
                 next=Next(words=f"set {name} by hand"),
             ) from None
+
+    def text(self, resource: Resource, name: str) -> Any:
+        """A property as the template has it, or one of its parameters."""
+        if resource.stack_id not in self._stacks:
+            nested = find(self.aws, resource.stack_id)
+            parameters = nested.parameters if nested else {}
+            self._stacks[resource.stack_id] = template_body(self.aws, resource.stack_id), parameters
+        template, parameters = self._stacks[resource.stack_id]
+        declared = template["Resources"].get(resource.path.rpartition("/")[2], {}).get("Properties", {}).get(name)
+        return parameters.get(declared["Ref"]) if isinstance(declared, dict) and [*declared] == ["Ref"] else declared
