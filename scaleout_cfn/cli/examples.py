@@ -50,6 +50,10 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
         "import copilot": "of the application in this folder",
         "import copilot shop -o shop.toml --region eu-west-1 --account-id 111122223333": "with ARNs of its secrets",
     },
+    "import compose": {
+        "import compose compose.yaml": "of a Compose file, with .env beside it",
+        "import compose docker-compose.prod.yml -o prod.toml --force": "over what was written before",
+    },
     "publish": {"publish --image web=1.4.2": "prints the console's link"},
     "status": {"status": "once", "status --watch": "until Ctrl-C", "status --service web --json": "for a program"},
     "events": {"events --failed": "what failed in the newest operation", "events --follow": "until it has ended"},

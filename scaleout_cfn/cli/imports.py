@@ -151,6 +151,21 @@ def copilot(folder: Path, region: str, account_id: str, output: Path, force: boo
     _finish(read_application(folder, region=region, account=account_id), f"import copilot {folder}", output, force)
 
 
+@import_.command("compose")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@_written
+def compose_(file: Path, output: Path, force: bool) -> None:
+    """Write a config of a Compose file.
+
+    FILE is read with .env and what env_file names beside it; variables of the shell are not looked at. Services that
+    publish ports are behind the load balancer, PostgreSQL and Redis become attachments. Nothing at AWS is asked or
+    changed.
+    """
+    from scaleout_cfn.conversion.compose import read_compose
+
+    _finish(read_compose(file), f"import compose {file}", output, force)
+
+
 def _finish(draft: Draft, command: str, output: Path, force: bool) -> None:
     """Write a draft's config and page, both or none, and say what became of it."""
     pages = output.with_suffix(".import.md")

@@ -326,7 +326,7 @@ def _told(app: _Application, path: Path_, kind: str, item: Item, base: Item | No
         for entry in (publish.get("topics") or publish).items:
             if topic := entry.get("name"):
                 app.topics[own, topic.text] = entry
-    if subscribe := item.get("subscribe"):
+    if (subscribe := item.get("subscribe")) and shape == "worker":
         _subscribe(app, path, own, subscribe)
     elif is_base and kind == WORKER:
         draft.put((*path, "queue"), {}, why="Copilot makes each worker service a queue")
@@ -397,7 +397,10 @@ def _http(app: _Application, path: Path_, kind: str, item: Item, is_base: bool) 
             (entry.get("hosted_zone") for entry in alias.items if entry.get("hosted_zone")), http.get("hosted_zone")
         )
         hosts = [(entry.get("name") or entry).text.lower() for entry in alias.items]
-        if zone:
+        if not all("." in host for host in hosts):
+            alias.mark("no place", "is no name of a host")
+            hosts = []
+        elif zone:
             draft.put((*path, "route", "hosts"), hosts, alias, "certificate and records are made in the hosted zone")
             draft.put((*path, "route", "hosted_zone_id"), zone.text, zone)
             environments = path[:2] if path[0] == "environments" else ()

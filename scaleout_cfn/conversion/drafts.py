@@ -56,6 +56,7 @@ class Draft:
         self.tables: Table = {}
         self.added: list[tuple[str, str]] = []
         self._origins: dict[tuple[str, ...], list[Item]] = {}
+        self._last = ""
 
     def put(self, path: Sequence[str], value: Any, item: Item | None = None, why: str = "") -> None:
         """Set a tunable, `item` being where it came from and `why` what is another about it; without an item, added."""
@@ -140,6 +141,9 @@ class Draft:
             mine = tables[environment[0]] if environment else tables
             prefix = ("environments", *environment) if environment else ()
             key, what = refusals.found[0]
+            if key == "services" and not environment:
+                raise UsageError(f"nothing was written: no service is left: {self._last}")
+            self._last = f"{key}: {what}"
             if not self._taken_out(mine, prefix, key, what):
                 raise ScaleoutError(
                     f"the config that was made is refused, which is a fault of this program: {key}: {what}"
@@ -156,7 +160,11 @@ class Draft:
         above = [name for name in written if key == name or key.startswith((f"{name}.", f"{name}["))]
         below = [name for name in written if name.startswith(f"{key}.")]
         section = re.match(r"(services|jobs|attachments|capacity)\.[^.]+", key)
-        if above:
+        exact = tuple(key.split("."))
+        if len(exact) > 1 and _is_set(tables, exact):
+            chosen = [key]
+            written[key] = exact
+        elif above:
             chosen = [max(above, key=len)]
         elif below:
             chosen = below
