@@ -22,6 +22,9 @@ WORKING = {
     "simulator.run": {"Trace", "_Cohort", "_Metrics"},
     # Compared by identity, and so never by what is in them.
     "templates.conditions": {"Every", "Not"},
+    "local.containers.balancer": {"Target", "_Group"},
+    "local.containers.lifecycle": {"Work"},
+    "local.containers.scaling": {"_Counts", "_Loop"},
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from scaleout_cfn.cli import several
-from scaleout_cfn.cli.options import bucket_option, composed
+from scaleout_cfn.cli.options import Finite, bucket_option, composed
 from scaleout_cfn.cli.views import LinesView
 from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option, verbose_option
 from scaleout_cfn.config import Config
@@ -69,6 +69,10 @@ drift_option = click.option(
 def _together(options: Options, keep: bool = False, revert_drift: bool = False, **others: object) -> None:
     if keep and not options.local:
         raise click.UsageError("--keep goes with --local: it keeps the emulator")
+    if others.get("containers") and not options.local:
+        raise click.UsageError("--containers goes with --local: it runs the emulator's tasks")
+    if not others.get("containers") and (others.get("secrets") or others.get("pace") not in (None, 1.0)):
+        raise click.UsageError("--pace and --secrets go with --local --containers")
     if revert_drift and options.local:
         raise click.UsageError("--revert-drift goes without --local: the emulator compares templates alone")
     if revert_drift and not others["nested_plan"]:
@@ -131,6 +135,26 @@ def _of_all(works: Sequence[Work], text: str) -> str:
 @timeout_option
 @click.option("--recreate", is_flag=True, help="Delete a stack whose creation failed (ROLLBACK_COMPLETE) and make it.")
 @click.option("--keep", is_flag=True, help="With --local: leave the emulator running for the next commands.")
+@click.option(
+    "--containers",
+    is_flag=True,
+    help="With --local: run the tasks under docker or podman, behind a balancer on 127.0.0.1, until Ctrl-C or, with"
+    " --keep, `destroy`.",
+)
+@click.option(
+    "--pace",
+    type=Finite(1, 1000),
+    default=1.0,
+    show_default=True,
+    metavar="TIMES",
+    help="With --containers: how much faster metrics, alarms, cooldowns, health checks and draining are than on AWS.",
+)
+@click.option(
+    "--secrets",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --containers: the values of the containers' secrets, NAME=VALUE a line.",
+)
 def deploy(
     work: Work,
     images: tuple[str, ...],
@@ -158,7 +182,8 @@ def deploy(
     With --revert-drift what differs from the templates is set back: the plan has what is there, what the template had,
     and what will be. Weights that ECS has moved are never set back, and what else is expected to differ is told.
 
-    With --local it runs against an emulator on 127.0.0.1: no account is needed and none is touched.
+    With --local it runs against an emulator on 127.0.0.1: no account is needed and none is touched. With --containers
+    the tasks run there, under docker or podman, and answer at the address that is printed: docs/local.md.
     """
 
     def bring(images: Mapping[str, str], *, stand_in: bool = False) -> Outcome:
@@ -176,11 +201,17 @@ def deploy(
         if stand_in and (lacking := _lacking(work, wish)):
             from scaleout_cfn.cli.local import PLACEHOLDER_IMAGE
 
+            if work.runs_tasks:
+                what = "no image is given for what is to run; --image names one, --build makes one"
+                raise UsageError(f"--containers: {what}")
             work.view.tell(Note(f"no image is given: the emulator gets {PLACEHOLDER_IMAGE}, which it does not run"))
             wish = replace(wish, images=dict.fromkeys(lacking, PLACEHOLDER_IMAGE))
         outcome = deployment.deploy(work.aws, work.identity, wish, work.view.tell, consent(work, yes))
         return with_next_step(work, outcome, keep)
 
+    if work.emulator and work.emulator.containers:
+        for sentence in _left_out(work):
+            work.view.tell(Note(f"not carried here: {sentence}"))
     folders = _folders(work.config, builds)
     given = images_of(work, images, taken=folders)
     if not folders:
@@ -371,11 +402,21 @@ def wish_of(
             for job in jobs_of(work.config)
             if (of := job.settings.before)
         ),
-        runs_jobs=not work.local,
+        runs_jobs=work.runs_tasks,
         between=lambda live: _between(work, live, published.bucket),
         check=lambda: _lint(stack),
         patience=work.patience(timeout_min),
     )
+
+
+def _left_out(work: Work) -> Iterator[str]:
+    """What the definitions of a config ask for, and containers on this machine do not get."""
+    from scaleout_cfn.local.containers.tasks import left_out
+
+    for template in set_of(composed(work.config)).values():
+        for resource in template["Resources"].values():
+            if resource["Type"] == "AWS::ECS::TaskDefinition":
+                yield from left_out(resource["Properties"])
 
 
 def _between(work: Work, live: Live, bucket: Bucket) -> Between | None:

@@ -32,6 +32,8 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
     },
     "deploy": {
         "deploy --local": "a rehearsal on this machine, without an account",
+        "deploy --local --containers --build": "and from a Dockerfile to an answer, until Ctrl-C",
+        "deploy --local --containers --image shop:dev --keep --pace 10": "to put load on, and watch it scale",
         "deploy --build webapp": "build, push and deploy",
         "deploy --image web=1.4.2 --yes": "an image that is in the repository, by its tag",
         "deploy --env prod --revert-drift": "and set back what was changed by hand",

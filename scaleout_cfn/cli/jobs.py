@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from scaleout_cfn.aws.names import name_in
-from scaleout_cfn.cli.work import Options, Work, aws_command
+from scaleout_cfn.cli.work import Work, aws_command
 from scaleout_cfn.config import Config
 from scaleout_cfn.config.units import JobUnit, jobs_of, names_of
 from scaleout_cfn.deploy.live import find, require
@@ -54,7 +54,7 @@ def list_jobs(work: Work) -> Outcome:
 
 
 @jobs.command("run")
-@aws_command(check=lambda options, **others: _on_aws(options))
+@aws_command()
 @click.argument("name")
 @click.option("--attach", default="", metavar="ID", help="Watch a run that has begun, by the id of its task.")
 def run_job(work: Work, name: str, attach: str) -> Outcome:
@@ -65,6 +65,7 @@ def run_job(work: Work, name: str, attach: str) -> Outcome:
 
     Exits with 5 where the command did not run, 7 where the cluster has no room.
     """
+    work.require_containers("jobs run")
     unit = _named(work.config, name)
     job = live_jobs.job_of(work.aws, require(work.aws, work.stack_name), unit.name, unit.job)
     if attach:
@@ -80,11 +81,6 @@ def run_job(work: Work, name: str, attach: str) -> Outcome:
         return Outcome("still_running", what, next=Next("jobs", ("list",)), code=code_of(stop))
     work.view.tell(Note(f"task {task.arn} begins; to stop it: {stop_command(task, work.aws.region)}"))
     return watch_task(work.aws, task, work.view.tell)
-
-
-def _on_aws(options: Options) -> None:
-    if options.local:
-        raise click.UsageError("--local: the emulator runs no container, so there is nothing for `jobs run` to show")
 
 
 def _named(config: Config, name: str) -> JobUnit:

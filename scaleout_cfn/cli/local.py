@@ -13,7 +13,7 @@ from scaleout_cfn.aws.client import Target
 from scaleout_cfn.config import Config, Domain, ExistingVpc, NewLoadBalancer, Oidc, WebService
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.errors import Next, UsageError
-from scaleout_cfn.local import GAP, Emulator, EmulatorError, attach, running, start
+from scaleout_cfn.local import GAP, Containers, Emulator, EmulatorError, attach, running, start
 
 __all__ = ["PLACEHOLDER_IMAGE", "as_gap", "emulator", "release_empty", "stand_in", "target"]
 
@@ -36,29 +36,47 @@ def kept() -> Emulator | None:
 
 
 @contextmanager
-def emulator(*, may_start: bool, keep: bool = False) -> Iterator[Emulator]:
-    """The kept emulator, or one that is started here: for the length of the block, or to be kept.
+def emulator(*, may_start: bool, keep: bool = False, containers: Containers | None = None) -> Iterator[Emulator]:
+    """The kept emulator, or one that is started here: for the length of the block, or to be kept. One that runs
+    containers is found by other commands in both cases.
 
     Raises UsageError when there is none and none may be started, EmulatorError when it cannot be.
     """
     emulator = kept()
     if emulator is not None:
+        if containers and not emulator.containers:
+            what = "--containers: the emulator that is kept runs none"
+            raise UsageError(what, next=Next("destroy", ("--local",), words="and this command again"))
         yield emulator
     elif not may_start:
         raise UsageError("--local: no emulator is kept", next=Next("deploy", ("--keep",)))
     elif keep:
-        emulator = start()
-        path = state_file()
+        emulator = start(containers=containers)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"endpoint_url": emulator.endpoint_url, "pid": emulator.pid}))
-        except OSError as error:
+            _write(emulator)
+        except UsageError:
             emulator.stop()
-            raise UsageError(f"{path}: {error.strerror or error}; set XDG_RUNTIME_DIR to a folder of yours") from None
+            raise
         yield emulator
     else:
-        with running() as emulator:
-            yield emulator
+        with running(containers=containers) as emulator:
+            if not containers:
+                yield emulator
+                return
+            _write(emulator)
+            try:
+                yield emulator
+            finally:
+                state_file().unlink(missing_ok=True)
+
+
+def _write(emulator: Emulator) -> None:
+    path = state_file()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"endpoint_url": emulator.endpoint_url, "pid": emulator.pid}))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}; set XDG_RUNTIME_DIR to a folder of yours") from None
 
 
 def release_empty() -> bool:

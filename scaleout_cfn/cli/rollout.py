@@ -145,7 +145,7 @@ def logs(work: Work, service: str, follow: bool, since: str) -> Outcome:
     except KeyboardInterrupt as stop:
         what = f"{told}: stopped after {count} lines"
         return Outcome("interrupted", what, next=Next("logs", _of(service)), code=code_of(stop))
-    if not count and work.local:
+    if not count and not work.runs_tasks:
         work.view.tell(Note("the emulator runs no container, so nothing writes"))
     following = Next(words="a longer --since", instead=Next("rollout", _of(service), words="to see whether tasks run"))
     what = f"{told}: {count} lines since {start:%Y-%m-%d %H:%M:%SZ}"

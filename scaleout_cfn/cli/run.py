@@ -19,21 +19,14 @@ from scaleout_cfn.deploy.services import tasks
 from scaleout_cfn.errors import Next
 
 
-def _on_aws(options: Options, name: str) -> None:
-    if options.local:
-        raise click.UsageError(f"--local: the emulator runs no container, so there is nothing for `{name}` to show")
-
-
 def _for_a_terminal(options: Options, **others: object) -> None:
     if options.as_json:
         raise click.UsageError("exec has no --json: what is on the terminal is the shell's")
-    _on_aws(options, "exec")
 
 
 def _either(options: Options, words: tuple[str, ...], attach: str, **others: object) -> None:
     if bool(words) == bool(attach):
         raise click.UsageError("give a command: run -- COMMAND; or a task: run --attach ID")
-    _on_aws(options, "run")
 
 
 @click.command()
@@ -49,8 +42,10 @@ def exec(work: Work, service: str, task_id: str, words: tuple[str, ...]) -> Outc
     Needs services.NAME.exec = true, and the AWS CLI with its session-manager-plugin. The exit code is that of the
     session; for that of a command there is `run`.
     """
+    work.require_containers("exec")
     chosen = services.pick(work.aws, require(work.aws, work.stack_name), service)
-    program = tasks.exec_command(work.aws, chosen, task_id, words or ("/bin/sh",))
+    session = work.emulator.session if work.emulator else None
+    program = tasks.exec_command(work.aws, chosen, task_id, words or ("/bin/sh",), session=session)
     work.view.close()
     code = _in_foreground(program)
     return Outcome("failed" if code else "done", f"the session ended with {code}", code=min(code, 1))
@@ -71,6 +66,7 @@ def run(work: Work, service: str, attach: str, words: tuple[str, ...]) -> Outcom
 
     Exits with 5 where the command did not run, 7 where the cluster has no room.
     """
+    work.require_containers("run")
     chosen = services.pick(work.aws, require(work.aws, work.stack_name), service)
     if attach:
         return tasks.watch_task(work.aws, tasks.running_task(work.aws, chosen, attach), work.view.tell)

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from types import FrameType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -25,8 +26,11 @@ from scaleout_cfn.cli.views import JsonView, LinesView, Typed, View
 from scaleout_cfn.config import Config
 from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.messages import Note, Outcome, Started
-from scaleout_cfn.deploy.outcome import interrupted, outcome_of_error
+from scaleout_cfn.deploy.outcome import code_of, interrupted, outcome_of_error
 from scaleout_cfn.errors import AGAIN, Next, ScaleoutError, Stopped, UsageError
+
+if TYPE_CHECKING:
+    from scaleout_cfn.local import Emulator
 
 __all__ = ["Options", "Several", "Work", "adopt_option", "aws_command", "timeout_option", "verbose_option", "view_for"]
 
@@ -55,6 +59,17 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Rehearsal:
+    """What a command asks of an emulator that it starts: whether it is kept, and whether and how tasks run in it."""
+
+    may_start: bool
+    keep: bool = False
+    containers: bool = False
+    pace: float = 1.0
+    secrets: Path | None = None
+
+
+@dataclass(frozen=True)
 class Work:
     """A command at work: its config, its clients, and whom it tells."""
 
@@ -70,11 +85,24 @@ class Work:
     agree: Callable[[Plan], bool] | None = None
     #: What images that are built here are called by.
     image_base: str = ""
+    #: The emulator of --local.
+    emulator: Emulator | None = None
 
     @property
     def interactive(self) -> bool:
         """Whether somebody is there to be asked."""
         return sys.stdin.isatty() and sys.stderr.isatty() and not isinstance(self.view, JsonView)
+
+    @property
+    def runs_tasks(self) -> bool:
+        """Whether tasks run: on AWS they do."""
+        return self.emulator is None or bool(self.emulator.containers)
+
+    def require_containers(self, name: str) -> None:
+        """Raises UsageError where a command has nothing to show, for no task runs."""
+        if not self.runs_tasks:
+            what = f"--local: the emulator runs no container, so there is nothing for `{name}` to show"
+            raise UsageError(what, next=Next("deploy", ("--containers", "--keep"), "in its place, after `destroy`"))
 
     def patience(self, timeout_min: float | None) -> Patience:
         """How long to watch, and to put up with expired credentials: in CI nobody logs in again."""
@@ -102,7 +130,9 @@ def aws_command(
             options = Options(**{name: given.pop(name) for name in Options.__dataclass_fields__})
             if check:
                 check(options, **given)
-            keep, verbose = bool(given.get("keep")), given.pop("verbose", False)
+            verbose = given.pop("verbose", False)
+            told = {name: given.pop(name) for name in ("containers", "pace", "secrets") if name in given}
+            rehearsal = Rehearsal(may_start, keep=bool(given.get("keep")), **told)
 
             def act(work: Work, **changed: Any) -> Outcome:
                 return body(work, **{**given, **changed})
@@ -111,7 +141,7 @@ def aws_command(
                 assert several
                 return several(works, act, given)
 
-            _carry_out(options, act, go if several else None, keep=keep, may_start=may_start, verbose=verbose)
+            _carry_out(options, act, go if several else None, rehearsal, verbose=verbose)
 
         command: Callable[..., None] = called
         for option in (
@@ -153,13 +183,16 @@ def timeout_option(body: Callable[..., Any]) -> Callable[..., Any]:
     )(body)
 
 
+Reach: TypeAlias = "Callable[[Config], tuple[Target, Emulator | None]]"
+"""Where the calls for a config go, and the emulator behind it, if one is."""
+
+
 def _carry_out(
     options: Options,
     body: Callable[[Work], Outcome],
     several: Callable[[list[Work]], Outcome] | None,
+    rehearsal: Rehearsal,
     *,
-    keep: bool,
-    may_start: bool,
     verbose: bool,
 ) -> None:
     """Run the body of a command and exit as its outcome says. Whatever happens, the outcome is told last."""
@@ -167,6 +200,7 @@ def _carry_out(
     typed = typed_for(options)
     view = view_for(as_json=options.as_json, typed=typed, verbose=verbose)
     stack = options.stack or ""
+    works: list[Work] = []
 
     def last_words(number: int) -> tuple[int, str]:
         what = f"{stack or name}: ended at once, before all was cleaned up; what had begun may go on in AWS"
@@ -176,11 +210,12 @@ def _carry_out(
     try:
         with ExitStack() as opened, _signals(last_words):
             try:
-                reach = _reach(options, name, view, opened, keep=keep, may_start=may_start)
+                reach = _reach(options, name, view, opened, rehearsal)
                 if several and len(environments_in(options.environment)) > 1:
-                    outcome = several(_begin_each(options, name, view, reach))
+                    works += _begin_each(options, name, view, reach)
+                    outcome = several(works)
                 else:
-                    work = _begin(options, name, view, reach)
+                    works.append(work := _begin(options, name, view, reach))
                     stack = work.stack_name
                     assert work.started
                     view.tell(work.started)
@@ -190,9 +225,11 @@ def _carry_out(
             except ScaleoutError as error:
                 outcome = outcome_of_error(error)
             if options.local:
-                outcome = _of_rehearsal(outcome, kept=keep or not may_start)
+                outcome = _of_rehearsal(outcome, kept=rehearsal.keep or not rehearsal.may_start)
             view.tell(outcome)
             view.close()
+            if works and works[0].emulator and works[0].emulator.ends_with_us and not outcome.exit_code:
+                outcome = _until_stopped(outcome)
     except Exception as error:
         if options.as_json:
             view.tell(Outcome("error", f"internal error: {type(error).__name__}: {error}"))
@@ -208,6 +245,17 @@ def _name() -> str:
         words.insert(0, context.info_name or "")
         context = context.parent
     return " ".join(words)
+
+
+def _until_stopped(outcome: Outcome) -> Outcome:
+    """Leave the tasks running until Ctrl-C, for they end with this command."""
+    click.echo("the tasks run until Ctrl-C; the other commands reach them with --local", err=True)
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt as stop:
+        number = code_of(stop)
+        return outcome if number == 128 + signal.SIGINT else replace(outcome, code=number)
+    return outcome
 
 
 def _of_rehearsal(outcome: Outcome, *, kept: bool) -> Outcome:
@@ -253,13 +301,13 @@ def typed_for(options: Options) -> Typed:
     )
 
 
-def _reach(
-    options: Options, name: str, view: View, opened: ExitStack, *, keep: bool, may_start: bool
-) -> Callable[[Config], Target]:
+def _reach(options: Options, name: str, view: View, opened: ExitStack, rehearsal: Rehearsal) -> Reach:
     """Where the calls for a config go: to AWS, or to the emulator of --local, which is started for the first."""
     if not options.local:
-        return lambda config: Target(
-            options.profile or config.profile, options.region or config.region, options.role_arn, options.endpoint_url
+        profile, region = options.profile, options.region
+        return lambda config: (
+            Target(profile or config.profile, region or config.region, options.role_arn, options.endpoint_url),
+            None,
         )
     for option, value in (
         ("--endpoint-url", options.endpoint_url),
@@ -270,37 +318,42 @@ def _reach(
             raise UsageError(f"{option} {value}: goes without --local, which is an emulator on this machine")
     # Here, for without --local nothing of it is needed.
     from scaleout_cfn.cli import local
-    from scaleout_cfn.local import NOT_SHOWN, Emulator
+    from scaleout_cfn.local import NOT_SHOWN, WITH_CONTAINERS, Containers
 
     started: list[Emulator] = []
 
-    def stood_in(config: Config) -> Target:
+    def stood_in(config: Config) -> tuple[Target, Emulator]:
         if not started:
-            started.append(opened.enter_context(local.emulator(may_start=may_start, keep=keep)))
+            containers = Containers(rehearsal.pace, rehearsal.secrets) if rehearsal.containers else None
+            where = local.emulator(may_start=rehearsal.may_start, keep=rehearsal.keep, containers=containers)
+            started.append(opened.enter_context(where))
             own = "an emulator on 127.0.0.1" if started[0].process else "the emulator that an earlier command kept"
+            runs = f" and tasks under {started[0].containers}" if started[0].containers else ""
             if name in _REHEARSED:
-                view.tell(Note(f"a rehearsal on {own}, not on AWS. What it does not show:"))
-                for sentence in NOT_SHOWN:
+                view.tell(Note(f"a rehearsal on {own}{runs}, not on AWS. What it does not show:"))
+                for sentence in WITH_CONTAINERS if runs else NOT_SHOWN:
                     view.tell(Note(f"  {sentence}"))
         emulator = replace(started[0], region=config.region or started[0].region)
         local.stand_in(emulator, config)
-        return local.target(emulator, options.role_arn)
+        return local.target(emulator, options.role_arn), emulator
 
     return stood_in
 
 
-def _begin(options: Options, name: str, view: View, reach: Callable[[Config], Target]) -> Work:
+def _begin(options: Options, name: str, view: View, reach: Reach) -> Work:
     config = load_config(options.config_path, options.environment, options.overrides)
-    aws = Aws(reach(config))
+    target, emulator = reach(config)
+    aws = Aws(target)
     identity = aws.identity()
     if not options.local:
         pinned(identity, account_id=config.account_id, region=config.region)
     stack = options.stack or config.stack_name
     started = Started(name, stack, identity.account_id, identity.region, identity.arn, options.role_arn)
-    return Work(config, stack, aws, identity, view, options.local, options.environment or "", started)
+    environment = options.environment or ""
+    return Work(config, stack, aws, identity, view, options.local, environment, started, emulator=emulator)
 
 
-def _begin_each(options: Options, name: str, view: View, reach: Callable[[Config], Target]) -> list[Work]:
+def _begin_each(options: Options, name: str, view: View, reach: Reach) -> list[Work]:
     """The works of several environments, with every reason why one of them cannot be begun."""
     for option, value in (("--stack", options.stack), ("--region", options.region)):
         if value:

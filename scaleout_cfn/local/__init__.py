@@ -28,7 +28,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.local.limits import GAP, NOT_SHOWN, STUBS
+from scaleout_cfn.local.limits import GAP, NOT_SHOWN, STUBS, WITH_CONTAINERS
 
 __all__ = [
     "ACCOUNT_ID",
@@ -37,6 +37,8 @@ __all__ = [
     "NOT_SHOWN",
     "REGION",
     "STUBS",
+    "WITH_CONTAINERS",
+    "Containers",
     "Emulator",
     "EmulatorError",
     "attach",
@@ -60,14 +62,35 @@ class EmulatorError(UsageError):
 
 
 @dataclass(frozen=True)
+class Containers:
+    """How tasks run as containers. `pace`: by how much the scheduler's times, of metrics, alarms, cooldowns and health
+    checks, are shortened. `secrets`: a file of NAME=VALUE lines, read when a task starts."""
+
+    pace: float = 1.0
+    secrets: Path | None = None
+
+    def arguments(self) -> list[str]:
+        """Return what the emulator's process is told."""
+        secrets = [f"--secrets={self.secrets.absolute()}"] if self.secrets else []
+        return ["--containers", f"--pace={self.pace:g}", *secrets]
+
+
+@dataclass(frozen=True)
 class Emulator:
-    """A running emulator. `endpoint_url` is `http://127.0.0.1:PORT` and answers for every AWS service."""
+    """A running emulator. `endpoint_url` is `http://127.0.0.1:PORT` and answers for every AWS service. `containers`:
+    what runs its tasks, `docker 20.10.24` say; empty where none run."""
 
     endpoint_url: str
     pid: int
     region: str = REGION
     account_id: str = ACCOUNT_ID
+    containers: str = ""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def ends_with_us(self) -> bool:
+        """Whether it was started for the length of a block, and runs tasks until that ends."""
+        return bool(self.containers and self.process and self.process.stdin)
 
     def environment(self) -> dict[str, str]:
         """Return the variables that send any AWS client here. The keys are made up; they open nothing."""
@@ -94,6 +117,15 @@ class Emulator:
         given["region"] = self.region
         try:
             _request(self.endpoint_url, "POST", "/_scaleout/stand-ins", given)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise EmulatorError(f"The local emulator at {self.endpoint_url} does not answer ({error}).") from error
+
+    def session(self, task: str, container: str) -> list[str]:
+        """Return the command line that runs a command in a container of a task, by its ARN: the command follows it.
+        Empty where no such container runs. Raises `EmulatorError` when the emulator does not answer."""
+        try:
+            asked = {"task": task, "container": container}
+            return list(_request(self.endpoint_url, "POST", "/_scaleout/exec", asked)["words"])
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise EmulatorError(f"The local emulator at {self.endpoint_url} does not answer ({error}).") from error
 
@@ -133,7 +165,7 @@ class Emulator:
         raise EmulatorError(f"The emulator at {self.endpoint_url} does not end. End its process {self.pid} by hand.")
 
 
-def start(port: int | None = None) -> Emulator:
+def start(port: int | None = None, *, containers: Containers | None = None, log: Path | None = None) -> Emulator:
     """Start an emulator that outlives this process, and return once it answers (0.5 s, at most 30 s).
 
     `port`: None takes a free one.
@@ -143,7 +175,8 @@ def start(port: int | None = None) -> Emulator:
 
     Raises `EmulatorError` when the `[local]` extra is missing or of another version, or the port is taken.
     """
-    return _launch(["--port", str(port or 0)], None, stdin=subprocess.DEVNULL)
+    told = containers.arguments() if containers else []
+    return _launch(["--port", str(port or 0), *told], log, stdin=subprocess.DEVNULL)
 
 
 @contextmanager
@@ -153,6 +186,7 @@ def running(
     faults: Path | None = None,
     log: Path | None = None,
     without: Sequence[str] = (),
+    containers: Containers | None = None,
 ) -> Iterator[Emulator]:
     """Run an emulator for the length of a `with` block; it also ends when this process dies in any way.
 
@@ -160,7 +194,7 @@ def running(
     writes, nowhere by default.
     `without` leaves out patches by name, for the tests that prove each one is needed.
     """
-    arguments = ["--port", str(port or 0), "--until-stdin-closes"]
+    arguments = ["--port", str(port or 0), "--until-stdin-closes", *(containers.arguments() if containers else [])]
     if faults is not None:
         arguments += ["--faults", str(Path(faults).absolute())]
     for name in without:
@@ -183,7 +217,7 @@ def attach(endpoint_url: str) -> Emulator:
         raise EmulatorError(
             f"No local emulator answers at {endpoint_url} ({error}). Start one with `deploy --local --keep`."
         ) from error
-    return Emulator(endpoint_url, int(answer["pid"]))
+    return Emulator(endpoint_url, int(answer["pid"]), containers=answer.get("containers", ""))
 
 
 def _launch(arguments: Sequence[str], log: Path | None, *, stdin: int) -> Emulator:
@@ -210,7 +244,8 @@ def _launch(arguments: Sequence[str], log: Path | None, *, stdin: int) -> Emulat
         process.kill()
         raise
     if "endpoint_url" in answer:
-        return Emulator(answer["endpoint_url"], process.pid, process=process)
+        running = answer.get("containers", "")
+        return Emulator(answer["endpoint_url"], process.pid, containers=running, process=process)
     process.kill()
     process.wait()
     reason = answer.get("error") or (

@@ -3,7 +3,8 @@
 Its first line on standard output is JSON: `{"endpoint_url": ..., "pid": ..., "patches": [...]}` once it answers,
 or `{"error": ...}`. `GET /_scaleout/health` answers the same and how many `stacks` there are in all regions, `POST
 /_scaleout/stop` ends it, and `POST /_scaleout/stand-ins` makes what a set takes as given: `{"hosted_zones": {ID: NAME},
-"vpcs": {ID: [SUBNET, ...]}, "secrets": [ARN, ...], "region": NAME}`.
+"vpcs": {ID: [SUBNET, ...]}, "secrets": [ARN, ...], "region": NAME}`. `POST /_scaleout/exec` answers the `words` that
+open a session in a container: `{"task": ARN, "container": NAME}`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,12 @@ _Receive = Callable[[], Awaitable[_Message]]
 def main() -> int:
     """Parse the arguments, patch MiniStack, serve. Returns the exit code."""
     options = _parse(sys.argv[1:])
+    engine = None
     try:
+        if options.containers:
+            from scaleout_cfn.local.containers import engine as engines
+
+            engine = engines.find()  # before the environment is no longer the user's
         listener = _listen(options.port)
         port = listener.getsockname()[1]
         _settle_environment(port)
@@ -42,11 +48,21 @@ def main() -> int:
         applied = patches.apply(without=options.without)
         if options.faults is not None:
             faults.install(options.faults)
+        if engine is not None:
+            from scaleout_cfn.local.containers import runtime
+
+            runtime.install(engine, port, options.pace, options.secrets)
     except EmulatorError as error:
         _announce({"error": str(error)})
         return 1
     health = {"endpoint_url": f"http://{_HOST}:{port}", "pid": os.getpid(), "patches": applied}
-    asyncio.run(_serve(listener, health, until_stdin_closes=options.until_stdin_closes))
+    if engine is not None:
+        health |= {"containers": f"{engine.name} {engine.version}", "pace": options.pace}
+    try:
+        asyncio.run(_serve(listener, health, until_stdin_closes=options.until_stdin_closes))
+    finally:
+        if engine is not None:
+            engine.sweep(own=True)
     return 0
 
 
@@ -55,6 +71,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
     parser.add_argument("--faults", type=Path, help="JSON file of delays and failures, read at every resource")
     parser.add_argument("--without", action="append", default=[], metavar="PATCH", help="leave out a patch")
+    parser.add_argument("--containers", action="store_true", help="run tasks as containers, under docker or podman")
+    parser.add_argument("--pace", type=float, default=1.0, help="by how much the scheduler's times are shortened")
+    parser.add_argument("--secrets", type=Path, help="file of the containers' secrets, NAME=VALUE a line")
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="end when standard input closes (the parent died)"
     )
@@ -120,6 +139,10 @@ async def _serve(listener: socket.socket, health: dict[str, Any], *, until_stdin
         path = scope.get("path", "")
         if scope["type"] == "lifespan":
             await app(scope, receive, announcing)
+        elif path == "/_scaleout/exec":
+            from scaleout_cfn.local.containers import runtime
+
+            await _answer(send, {**health, "words": runtime.session(**json.loads(await _body(receive)))})
         elif path in ("/_scaleout/health", "/_scaleout/stop", "/_scaleout/stand-ins"):
             if path == "/_scaleout/stand-ins" and scope["method"] == "POST":
                 stand_in(**json.loads(await _body(receive)))

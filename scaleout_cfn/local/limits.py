@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["GAP", "NOT_SHOWN", "STUBS"]
+__all__ = ["GAP", "NOT_SHOWN", "STUBS", "WITH_CONTAINERS"]
 
 GAP: Final = "The emulator does not know"
 """How the emulator begins to say that the template is good, and that it is the one who cannot follow."""
@@ -31,20 +31,35 @@ STUBS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Resource type -> what becomes of it. Every other type is a real object of the emulator's own service API."""
 
-NOT_SHOWN: Final[tuple[str, ...]] = (
+_EITHER_WAY: Final[tuple[str, ...]] = (
     "No instance is launched: Auto Scaling groups, warm pools and Managed Instances stay empty, and no CreationPolicy"
     " or UpdatePolicy is awaited.",
-    "No container runs: ECS reports tasks as RUNNING without an image, no target becomes healthy, and the names of"
-    " Service Connect lead nowhere.",
     "A deployment that moves requests is done at once: no bake time, no step, no pause and no hook is waited for.",
-    "Nothing scales: a service runs the least tasks that its scaling allows, whatever alarms and schedules say.",
-    "Property values, quotas, permissions and the existence of images, certificates, secrets and domains are not"
-    " checked. The hosted zones, the VPC, the subnets and the client secrets that the config names are made for the"
-    " rehearsal.",
     "An alarm on metric math exists, but is not evaluated.",
     "A pipeline and its connection exist in the stack only, and never run.",
     "IPv6 addresses exist in the stack only.",
     "A stack policy is kept but not enforced.",
+)
+
+NOT_SHOWN: Final[tuple[str, ...]] = (
+    "No container runs: ECS reports tasks as RUNNING without an image, no target becomes healthy, and the names of"
+    " Service Connect lead nowhere.",
+    "Nothing scales: a service runs the least tasks that its scaling allows, whatever alarms and schedules say.",
+    "Property values, quotas, permissions and the existence of images, certificates, secrets and domains are not"
+    " checked. The hosted zones, the VPC, the subnets and the client secrets that the config names are made for the"
+    " rehearsal.",
+    *_EITHER_WAY,
     "Time: what takes AWS minutes takes milliseconds.",
 )
 """Sentences for the user about what a rehearsal leaves open."""
+
+WITH_CONTAINERS: Final[tuple[str, ...]] = (
+    "No network of AWS's: no security group, no TLS at the balancer, no sign-in before it, no web ACL. Tasks reach each"
+    " other and this machine.",
+    "No permission is asked for, by the tasks either, and quotas, property values, certificates and domains are not"
+    " checked.",
+    "Tasks run on this machine: its CPU is shared by all, and its architecture is that of every image.",
+    "A stack is complete before its tasks are: that they run, and that a deployment is rolled back, is ECS's word.",
+    *_EITHER_WAY,
+)
+"""The same where tasks run as containers."""

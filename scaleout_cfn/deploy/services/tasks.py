@@ -44,8 +44,10 @@ def exec_command(
     task_id: str,
     command: Sequence[str],
     which: Callable[[str], str | None] = shutil.which,
+    session: Callable[[str, str], Sequence[str]] | None = None,
 ) -> list[str]:
     """The AWS CLI's command line that opens a session in a task: the newest that takes one, or the one that is named.
+    With `session`, of the task's ARN and the container's name, it is that with the command behind it.
 
     Raises RefusedError where the service or its tasks take no session, UsageError where a program is missing.
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs-exec-run.html
@@ -65,6 +67,9 @@ def exec_command(
                 Next("run", ("--service", service.name, "--", "COMMAND"), "which needs neither"),
             ),
         )
+    if session is not None:
+        task = _to_enter(list(tasks_of(aws, service)), task_id, service)
+        return [*session(task["taskArn"], container_of(service, task)), *command]
     program = which("aws")
     needed = {"aws": AWS_CLI, "session-manager-plugin": PLUGIN}
     missing = [f"{name}: {page}" for name, page in needed.items() if not which(name)]

@@ -1,0 +1,204 @@
+"""The program that runs containers: docker or podman, by their command lines, of which this is all that is used."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from scaleout_cfn.local import EmulatorError
+
+__all__ = ["Engine", "EngineError", "Started", "WayHome", "find"]
+
+_NAMES: Final = ("docker", "podman")
+_ANSWER_S: Final = 20
+_LABEL: Final = "scaleout-cfn.emulator"
+"""Containers and volumes carry it, with the process id of the emulator that they go with."""
+
+
+class EngineError(Exception):
+    """What the engine says to a command that it cannot carry out, in one line."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A container that runs: its first process as this machine sees it, and port -> where that is published."""
+
+    pid: int
+    ports: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class WayHome:
+    """What containers call this machine, what that is to --add-host, and the options that a container needs for it."""
+
+    name: str
+    address: str
+    options: tuple[str, ...] = ()
+
+
+def find() -> Engine:
+    """The first engine on PATH that answers. Raises EmulatorError with what is wrong with each."""
+    tried = []
+    for name in _NAMES:
+        path = shutil.which(name)
+        if path is None:
+            tried.append(f"{name}: not installed")
+            continue
+        try:
+            # Of docker the version of the server, which a client without an engine cannot tell.
+            template = "{{.Server.Version}}" if name == "docker" else "{{.Client.Version}}"
+            version = Engine(name, path)("version", "--format", template, timeout_s=_ANSWER_S).strip()
+        except (EngineError, OSError, subprocess.TimeoutExpired) as error:
+            tried.append(f"{name}: {error}")
+            continue
+        if name == "podman" and sys.platform == "linux" and not shutil.which("slirp4netns"):
+            tried.append(f"podman {version}: slirp4netns is not installed, by which tasks get networks of their own")
+            continue
+        return Engine(name, path, version)
+    raise EmulatorError(f"--containers: no container engine works here ({'; '.join(tried)}); install or start one")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """docker or podman, by name and path."""
+
+    name: str
+    path: str
+    version: str = ""
+    environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+    """What it is called with: that of the user, though the emulator changes its own."""
+
+    def __call__(self, *words: str, environment: Mapping[str, str] | None = None, timeout_s: float | None = 600) -> str:
+        """What a command of it prints. Raises EngineError with its last line of complaint."""
+        done = subprocess.run(
+            [self.path, *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            env={**self.environment, **(environment or {})},
+            check=False,
+        )
+        if done.returncode:
+            lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+            raise EngineError(lines[-1] if lines else f"{self.name} {words[0]}: exit code {done.returncode}")
+        return done.stdout
+
+    def pull(self, image: str, *, plain: bool) -> None:
+        """Fetch an image where it is not here. `plain`: from a registry that speaks HTTP, as the emulator's does."""
+        with suppress(EngineError):
+            self("image", "inspect", "--format", "{{.Id}}", image)
+            return
+        self("pull", "--quiet", *(["--tls-verify=false"] if plain and self.name == "podman" else []), image)
+
+    def run(self, name: str, options: Sequence[str], words: Sequence[str], secrets: Mapping[str, str]) -> Started:
+        """Start a container; `words` are its image and its command. Secrets reach it by the environment of the engine's
+        command, not by the words of that, which all can read."""
+        hidden = [f"--env={key}" for key in secrets]
+        marks = [f"--label={_LABEL}={os.getpid()}", f"--name={name}"]
+        self("run", "--detach", "--pull=never", *marks, *hidden, *options, *words, environment=secrets)
+        state = json.loads(self("inspect", name))[0]
+        published = (state["NetworkSettings"] or {}).get("Ports") or {}
+        ports = {int(port.partition("/")[0]): int(place[0]["HostPort"]) for port, place in published.items() if place}
+        return Started(int(state["State"]["Pid"]), ports)
+
+    def lines(self, container: str) -> Iterator[list[str]]:
+        """What a container writes, from its beginning to its end: the lines of a tenth of a second together."""
+        with subprocess.Popen(
+            [self.path, "logs", "--follow", container],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=self.environment,
+        ) as process:
+            assert process.stdout is not None
+            rest = b""
+            while part := os.read(process.stdout.fileno(), 1 << 16):
+                *whole, rest = (rest + part).split(b"\n")
+                if whole:
+                    yield [line.decode(errors="replace") for line in whole]
+                time.sleep(0.1)
+            if rest:
+                yield [rest.decode(errors="replace")]
+
+    def exit_code(self, container: str) -> int:
+        """Wait until a container has ended."""
+        return int(self("wait", container, timeout_s=None).strip() or 0)
+
+    def passes(self, container: str, words: Sequence[str], timeout_s: float) -> bool:
+        """Whether a command in a container ends well, and in time."""
+        try:
+            self("exec", container, *words, timeout_s=timeout_s)
+        except (EngineError, subprocess.TimeoutExpired):
+            return False
+        return True
+
+    def stop(self, container: str, timeout_s: int) -> None:
+        """Ask a container to end, and end it after so many seconds."""
+        with suppress(EngineError, subprocess.TimeoutExpired):
+            self("stop", "--time", str(timeout_s), container, timeout_s=timeout_s + _ANSWER_S)
+
+    def remove(self, containers: Sequence[str], volumes: Sequence[str] = ()) -> None:
+        """Remove containers, running or not, and volumes that they had."""
+        with suppress(EngineError):
+            if containers:
+                at_once = ["--time=0"] if self.name == "podman" else []
+                self("rm", "--force", "--volumes", *at_once, *containers)
+        with suppress(EngineError):
+            if volumes:
+                self("volume", "rm", "--force", *volumes)
+
+    def volume(self, name: str) -> None:
+        """Make a volume where it is not there yet."""
+        with suppress(EngineError):
+            self("volume", "create", "--label", f"{_LABEL}={os.getpid()}", name)
+
+    def sweep(self, *, own: bool = False) -> None:
+        """Remove what emulators have left that are gone; with `own` what goes with this process, too."""
+        label = f'{{{{.Label "{_LABEL}"}}}}' if self.name == "docker" else f'{{{{index .Labels "{_LABEL}"}}}}'
+
+        def left(key: str, *listing: str) -> list[str]:
+            listed = self(*listing, "--filter", f"label={_LABEL}", "--format", f"{{{{.{key}}}}} {label}")
+            marked = [line.split() for line in listed.splitlines()]
+            return [name for name, pid in marked if (own if int(pid) == os.getpid() else not _is_alive(int(pid)))]
+
+        with suppress(EngineError):
+            self.remove(left("ID", "ps", "--all", "--no-trunc"), left("Name", "volume", "ls"))
+
+    def way_home(self) -> WayHome:
+        """What containers reach this machine by."""
+        if self.name == "docker":
+            there = "host.docker.internal"
+            return WayHome(there, "host-gateway", (f"--add-host={there}:host-gateway",))
+        if sys.platform == "linux":
+            # https://docs.podman.io/en/v4.9.3/markdown/podman-run.1.html#network-mode-net: the loopback of the host
+            loopback = "--network=slirp4netns:port_handler=rootlesskit,allow_host_loopback=true"
+            return WayHome("10.0.2.2", "10.0.2.2", (loopback,))
+        return WayHome("host.containers.internal", "host-gateway")
+
+    def bridge(self) -> str:
+        """The address of this machine that containers of a docker on Linux reach; empty where they reach loopback."""
+        if self.name != "docker" or sys.platform != "linux":
+            return ""
+        with suppress(EngineError):
+            return self("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
+        return ""
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True

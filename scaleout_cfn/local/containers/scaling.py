@@ -1,0 +1,214 @@
+"""The service's scaling loop, by the simulator's rules, against what the containers use and the balancer counts.
+
+Its clock runs `pace` times as fast as the machine's: periods, lags, cooldowns and the minutes that an alarm waits are
+shorter; how much is used in a second, and asked in a second, is what it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ministack.core.responses import request_scope
+from ministack.services import cloudwatch, ecs, sqs
+
+from scaleout_cfn.local.containers.lifecycle import Tasks
+from scaleout_cfn.local.containers.policies import scaling_of
+from scaleout_cfn.local.types import application_autoscaling as targets
+from scaleout_cfn.local.types.ecs_requests import CALL
+from scaleout_cfn.local.types.registry import rpc
+from scaleout_cfn.simulator.decide import Happening, ServicePolicies, Source
+from scaleout_cfn.simulator.model import Delays
+
+__all__ = ["Scaler"]
+
+_LOOK_S: Final = 0.1
+_CGROUPS: Final = Path("/sys/fs/cgroup")
+
+
+@dataclass
+class _Counts:
+    """A service's tasks as its policies see them."""
+
+    running: int
+    desired: int
+    least: int
+    most: int
+
+
+@dataclass(frozen=True)
+class _Meter:
+    """What has been used up to a moment of the machine's clock: seconds of CPU by container, and requests."""
+
+    at: float
+    cpu_s: Mapping[str, float]
+    requests: int
+
+
+@dataclass
+class _Loop:
+    """A service's policies at work."""
+
+    made_of: Any
+    policies: ServicePolicies
+    queue: str
+    ends: dict[Source, float]
+    meters: dict[Source, _Meter]
+    due: list[tuple[float, Source, dict[str, float]]] = field(default_factory=list)
+
+
+class Scaler:
+    """The loops of all services that have a scalable target."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self.tasks, self.balancer, self.pace = tasks, tasks.balancer, tasks.pace
+        self.begun = time.monotonic()
+        self.loops: dict[str, _Loop] = {}
+        self.events: list[Happening] = []
+
+    def install(self) -> None:
+        """Look at all services ten times a second from now on."""
+        threading.Thread(target=self._run, daemon=True, name="scaling").start()
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(_LOOK_S)
+            try:
+                for key in {(account, region) for account, region in self._scopes()}:
+                    with request_scope(*key):
+                        self.look((time.monotonic() - self.begun) * self.pace)
+            except Exception:  # a service may go while it is looked at
+                logging.getLogger(__name__).exception("scaling")
+
+    def _scopes(self) -> Iterable[tuple[str, str]]:
+        for _, service in list(ecs._services.all_items()):
+            _, _, _, region, account, _ = service["serviceArn"].split(":", 5)
+            yield account, region
+
+    def look(self, now: float) -> None:
+        """Take what has been used at the end of each period, and decide when its point would be seen."""
+        for target_id, target in list(targets._targets.items()):
+            resource = target["ResourceId"]
+            service = ecs._services.get(resource.partition("/")[2])
+            if service is None or service["status"] != "ACTIVE":
+                continue
+            loop = self._loop(target_id, resource, now)
+            for source, end in loop.ends.items():
+                if now >= end:
+                    values = self._values(service, loop, source)
+                    loop.ends[source] = end + source.period * max(1, (now - end) // source.period + 1)
+                    loop.due.append((end + source.lag, source, values))
+            seen = [point for point in loop.due if point[0] <= now]
+            loop.due = [point for point in loop.due if point[0] > now]
+            for _, source, values in seen:
+                self._decide(int(now), loop, source, values, service, target)
+
+    def _loop(self, target_id: str, resource: str, now: float) -> _Loop:
+        own = [policy for policy in targets._policies.values() if policy["ResourceId"] == resource]
+        made_of = scaling_of(own, list(cloudwatch._alarms.values()))
+        loop = self.loops.get(target_id)
+        if loop is None or loop.made_of != made_of:
+            policies = ServicePolicies(made_of[0], Delays(), self.events)
+            ends = {source: now + source.period for source in policies.sources}
+            loop = self.loops[target_id] = _Loop(made_of, policies, made_of[1], ends, {})
+        return loop
+
+    def _values(self, service: Mapping[str, Any], loop: _Loop, source: Source) -> dict[str, float]:
+        """The metrics of the period that ends now: percent of what tasks reserve, and requests a minute and task."""
+        works = [work for work in self.tasks.running() if work.service == service["serviceName"] and work.target]
+        groups = [balancer["targetGroupArn"] for balancer in service.get("loadBalancers") or ()]
+        count = sum(self.balancer.requests[group] for group in groups)
+        used = {name: cpu_seconds(pid) for work in works for name, pid in work.pids.items()}
+        meter, before = _Meter(time.monotonic(), used, count), loop.meters.get(source)
+        loop.meters[source] = meter
+        if before is None or not works:
+            return {"cpu": 0.0, "memory": 0.0, "requests": self._backlog(loop, 0)}
+        seconds = meter.at - before.at
+        # What has come since began at nothing.
+        cpu = sum(value - before.cpu_s.get(name, 0.0) for name, value in used.items())
+        reserved_cpu = sum(work.size[0] for work in works) / 1024
+        memory = sum(memory_bytes(pid) for work in works for pid in work.pids.values()) / 2**20
+        reserved_memory = sum(work.size[1] for work in works)
+        requests = (meter.requests - before.requests) / seconds * 60 / len(works)
+        return {
+            "cpu": 100 * cpu / seconds / reserved_cpu if reserved_cpu else 0.0,
+            "memory": 100 * memory / reserved_memory if reserved_memory else 0.0,
+            "requests": self._backlog(loop, len(works)) if loop.queue else requests,
+        }
+
+    def _backlog(self, loop: _Loop, running: int) -> float:
+        return messages_in(loop.queue) / max(1, running) if loop.queue else 0.0
+
+    def _decide(
+        self,
+        now: int,
+        loop: _Loop,
+        source: Source,
+        values: dict[str, float],
+        service: dict[str, Any],
+        target: Mapping[str, Any],
+    ) -> None:
+        halted = target.get("SuspendedState") or {}
+        counts = _Counts(
+            service["runningCount"], service["desiredCount"], int(target["MinCapacity"]), int(target["MaxCapacity"])
+        )
+        deploying = service["deployments"][0]["rolloutState"] == "IN_PROGRESS"
+        asked = [*loop.policies.decide(now, source, values, counts)]
+        if loop.queue and not counts.running and values["requests"] and counts.most:
+            asked.append((max(1, counts.least), "backlog"))
+        for wanted, policy in asked:
+            more = wanted > counts.desired
+            if halted.get(f"DynamicScaling{'Out' if more else 'In'}Suspended") or (deploying and not more):
+                continue
+            # Application Auto Scaling's own words: API_ScalingActivity.
+            message = f"Successfully set desired count to {wanted}. Change successfully fulfilled by ecs. ({policy})"
+            service["events"].insert(0, {"id": ecs.new_uuid(), "createdAt": ecs._iso(), "message": message})
+            request = {"cluster": service["clusterArn"], "service": service["serviceName"], "desiredCount": wanted}
+            rpc(CALL, "UpdateService", request)
+            counts.desired = wanted
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU that a container has used, by its first process; 0 where this machine does not see it."""
+    for line in _lines(Path(f"/proc/{pid}/cgroup")):
+        _, controllers, path = line.split(":", 2)
+        if "cpuacct" in controllers.split(","):
+            for folder in (controllers, "cpuacct"):
+                for text in _lines(_CGROUPS / folder / path.lstrip("/") / "cpuacct.usage"):
+                    return int(text) / 1e9
+        if not controllers:
+            for text in _lines(_CGROUPS / path.lstrip("/") / "cpu.stat"):
+                if text.startswith("usage_usec "):
+                    return int(text.split()[1]) / 1e6
+    return 0.0
+
+
+def memory_bytes(pid: int) -> float:
+    """Memory that a container holds, without what the system keeps of files."""
+    for line in _lines(Path(f"/proc/{pid}/cgroup")):
+        _, controllers, path = line.split(":", 2)
+        if controllers in ("memory", ""):
+            folder = _CGROUPS / controllers / path.lstrip("/")
+            used = [*_lines(folder / "memory.usage_in_bytes"), *_lines(folder / "memory.current")]
+            stat = dict(text.split()[:2] for text in _lines(folder / "memory.stat"))
+            if used:
+                return int(used[0]) - int(stat.get("total_inactive_file", stat.get("inactive_file", 0)))
+    return 0.0
+
+
+def messages_in(queue: str) -> int:
+    """Messages that wait in a queue or are at work."""
+    found = next((entry for entry in sqs._queues.values() if entry["name"] == queue), None)
+    return len(found["messages"]) if found else 0
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines()
+    except OSError:
+        return []
