@@ -25,8 +25,9 @@ from scaleout_cfn.capacity import (
 from scaleout_cfn.lint.rules.services import SERVICE, containers, names, network_mode, tasks_of
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Place, Symbol, Text, resource_of
+from scaleout_cfn.templates.values import as_number
 
-__all__ = ["demand_of", "group_of", "misfits", "path_of", "providers_of", "targets_of"]
+__all__ = ["demand_of", "group_of", "misfits", "path_of", "providers_of", "strategy_of", "targets_of"]
 
 _ASSOCIATIONS = "AWS::ECS::ClusterCapacityProviderAssociations"
 _TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
@@ -109,11 +110,18 @@ def _room(type: InstanceType) -> str:
 def targets_of(stacks: StackSet) -> dict[Symbol, Place]:
     """What scales the tasks of each service that is scaled."""
     targets: dict[Symbol, Place] = {}
+    names = {service.symbol: service.get("ServiceName") for service in stacks.of_type(SERVICE)}
     for target in stacks.of_type(_TARGET):
         resource_id = target.get("ResourceId")
-        for part in resource_id.parts if isinstance(resource_id, Text) else (resource_id,):
-            if isinstance(part, Symbol) and part.type == SERVICE:
-                targets[part.bare] = target
+        parts = resource_id.parts if isinstance(resource_id, Text) else (resource_id,)
+        service = next((part.bare for part in parts if isinstance(part, Symbol) and part.type == SERVICE), None)
+        if service is None:
+            # Or by its name: service/CLUSTER/NAME.
+            last = parts[-1].rpartition("/")[2] or None if isinstance(parts[-1], str) else parts[-1]
+            by_name = [symbol for symbol, name in names.items() if name is not None and name == last]
+            service = by_name[0] if len(by_name) == 1 else None
+        if service is not None:
+            targets[service] = target
     return targets
 
 
@@ -133,15 +141,46 @@ def _bounds(service: Place, target: Place | None) -> tuple[int, int]:
 
 
 def providers_of(stacks: StackSet, service: Place) -> list[Any]:
-    """The capacity providers that a service names, or that its cluster has for one that names none."""
-    strategy = service.items("CapacityProviderStrategy")
-    providers = [item.get("CapacityProvider") for item in service.each("CapacityProviderStrategy")]
-    if strategy == [] and service.get("LaunchType") in (None, "EC2"):
-        cluster = resource_of(service.get("Cluster"), "AWS::ECS::Cluster")
-        for association in stacks.of_type(_ASSOCIATIONS):
-            if cluster and resource_of(association.get("Cluster"), cluster.type) == cluster:
-                providers += association.items("CapacityProviders") or []
-    return providers
+    """The capacity providers that a service names, or that its cluster has for one that names none.
+
+    A cluster's default strategy is meant where it has one; else all that it has, of which a launch type of EC2 or none
+    may take any. https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CreateService.html
+    """
+    return [item.get("CapacityProvider") for item in strategy_of(stacks, service)] or _providers_at_hand(
+        stacks, service
+    )
+
+
+def strategy_of(stacks: StackSet, service: Place) -> tuple[Place, ...]:
+    """The capacity provider strategy that a service has, or else by default its cluster."""
+    if service.items("CapacityProviderStrategy") != [] or service.get("LaunchType") is not None:
+        return service.each("CapacityProviderStrategy")
+    cluster = resource_of(service.get("Cluster"), "AWS::ECS::Cluster")
+    if cluster is None:
+        return ()
+    for association in _associations(stacks, cluster):
+        if strategy := association.each("DefaultCapacityProviderStrategy"):
+            return strategy
+    return cluster.place.each("DefaultCapacityProviderStrategy")
+
+
+def _providers_at_hand(stacks: StackSet, service: Place) -> list[Any]:
+    cluster = resource_of(service.get("Cluster"), "AWS::ECS::Cluster")
+    if cluster is None or service.items("CapacityProviderStrategy") != []:
+        return []
+    if service.get("LaunchType") not in (None, "EC2"):
+        return []
+    lists = [place.items("CapacityProviders") or [] for place in (cluster.place, *_associations(stacks, cluster))]
+    # Those of Fargate are taken by who names them, or by its launch type.
+    return [one for several in lists for one in several if one not in ("FARGATE", "FARGATE_SPOT")]
+
+
+def _associations(stacks: StackSet, cluster: Symbol) -> list[Place]:
+    return [
+        association
+        for association in stacks.of_type(_ASSOCIATIONS)
+        if resource_of(association.get("Cluster"), cluster.type) == cluster
+    ]
 
 
 def group_of(providers: Sequence[Any]) -> Symbol | None:
@@ -182,8 +221,8 @@ def demand_of(service: Place, tasks: Place, target: Place | None) -> Demand:
     needs = [need for container in containers(tasks) for need in container.each("ResourceRequirements")]
     ports = [port for container in containers(tasks) for port in container.each("PortMappings")]
     return Demand(
-        cpu_units=int(tasks.number("Cpu") or _sum(tasks, "Cpu")),
-        memory_mib=int(tasks.number("Memory") or _sum(tasks, "MemoryReservation", "Memory")),
+        cpu_units=int(_of_task(tasks, "Cpu") or _sum(tasks, "Cpu")),
+        memory_mib=int(_of_task(tasks, "Memory") or _sum(tasks, "MemoryReservation", "Memory")),
         network_mode="awsvpc" if network_mode(tasks) == "awsvpc" else "bridge",
         min_tasks=least,
         max_tasks=most,
@@ -193,6 +232,17 @@ def demand_of(service: Place, tasks: Place, target: Place | None) -> Demand:
         host_port_static=any(port.number("HostPort") for port in ports),
         gpus=sum(int(need.number("Value") or 0) for need in needs if need.get("Type") == "GPU"),
     )
+
+
+def _of_task(tasks: Place, name: str) -> float | None:
+    """The size of a whole task, in units or MiB: also where it is written as `.5 vCPU` or `2 GB`.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_TaskDefinition.html
+    """
+    value = tasks.get(name)
+    amount = value.lower().removesuffix("vcpu").removesuffix("gb").strip() if isinstance(value, str) else value
+    number = as_number(amount)
+    return number * 1024 if number is not None and amount != value else number
 
 
 def _sum(tasks: Place, *names: str) -> float:

@@ -14,6 +14,7 @@ from scaleout_cfn.cli.traffic import (
     env_option,
     json_option,
     model_at,
+    parameter_option,
     path_type,
     region_of,
     service_option,
@@ -26,6 +27,7 @@ from scaleout_cfn.errors import UsageError
 @click.argument("folder", type=path_type, default=Path("templates_out"))
 @env_option
 @service_option
+@parameter_option
 @traffic_options
 @click.option(
     "--allow",
@@ -43,6 +45,7 @@ def advise(
     folder: Path,
     environment: str | None,
     service: str,
+    parameters: tuple[str, ...],
     asked: Asked,
     allowed: float,
     tries: int,
@@ -57,7 +60,7 @@ def advise(
     from scaleout_cfn.simulator.search import advise as search
     from scaleout_cfn.simulator.search import overlay
 
-    model = model_at(folder, environment, service)
+    model = model_at(folder, environment, service, parameters)
     traffic, load, prices = asked.all(region_of(folder, environment))
     click.echo("\n".join(heading(traffic, load)), err=True)
     with progress(tries, "trying settings") as done:

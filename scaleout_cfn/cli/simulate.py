@@ -13,6 +13,7 @@ from scaleout_cfn.cli.traffic import (
     env_option,
     json_option,
     model_at,
+    parameter_option,
     path_type,
     region_of,
     service_option,
@@ -24,6 +25,7 @@ from scaleout_cfn.cli.traffic import (
 @click.argument("folder", type=path_type, default=Path("templates_out"))
 @env_option
 @service_option
+@parameter_option
 @traffic_options
 @json_option
 @click.option("--html", "html_file", type=path_type, help="Write one page that needs no network.")
@@ -33,6 +35,7 @@ def simulate(
     folder: Path,
     environment: str | None,
     service: str,
+    parameters: tuple[str, ...],
     asked: Asked,
     as_json: bool,
     html_file: Path | None,
@@ -51,7 +54,7 @@ def simulate(
     from scaleout_cfn.simulator.run import run
     from scaleout_cfn.simulator.study import study
 
-    model = model_at(folder, environment, service)
+    model = model_at(folder, environment, service, parameters)
     traffic, load, prices = asked.all(region_of(folder, environment))
     with progress(5, "simulating", len(traffic.requests) > 500_000) as done:
         verdict = study(model, load, traffic, prices, done)
@@ -98,12 +101,14 @@ def simulate(
 @click.argument("sets", type=path_type, nargs=-1, required=True)
 @env_option
 @service_option
+@parameter_option
 @traffic_options
 @json_option
 def compare(
     sets: tuple[Path, ...],
     environment: str | None,
     service: str,
+    parameters: tuple[str, ...],
     asked: Asked,
     as_json: bool,
 ) -> None:
@@ -115,7 +120,7 @@ def compare(
     from scaleout_cfn.simulator.peers import peers, with_profile
     from scaleout_cfn.simulator.study import study
 
-    models = {str(path): model_at(path, environment, service) for path in sets}
+    models = {str(path): model_at(path, environment, service, parameters) for path in sets}
     first = models[str(sets[0])]
     models.update({name: with_profile(first, profile) for name, profile in PROFILES.items()})
     models.update(peers(first))

@@ -349,12 +349,25 @@ env_option = click.option(
 
 
 service_option = click.option(
-    "--service", metavar="NAME", default="", help="The service to simulate.  [default: the only one]"
+    "--service",
+    metavar="NAME",
+    default="",
+    help="The service to simulate, by its name or logical id.  [default: the only one]",
 )
 
 
-def model_at(path: Path, environment: str | None, service: str) -> Model:
-    """Of a service in a folder of templates, or of a config file, which is rendered first."""
+parameter_option = click.option(
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="What templates ask for and do not have: a parameter, an export that is imported, an SSM parameter;"
+    " repeatable.  [default: the parameter's own]",
+)
+
+
+def model_at(path: Path, environment: str | None, service: str, parameters: tuple[str, ...] = ()) -> Model:
+    """Of a service in a file or a folder of templates, or of a config file, which is rendered first."""
     from scaleout_cfn.simulator.read import model_of, read
 
     if path.suffix != ".toml":
@@ -363,7 +376,9 @@ def model_at(path: Path, environment: str | None, service: str) -> Model:
                 f"--env {environment}: {path} is no config file, so it has no environments; give a .toml file, or"
                 f" render it with --env {environment} first"
             )
-        return read(path, service)
+        return read(path, service, _given(parameters))
+    if parameters:
+        raise UsageError(f"--parameter {parameters[0]}: {path} is a config file; set its tunables in it")
     from scaleout_cfn.cli.options import composed, load_config
     from scaleout_cfn.rendering import set_of
 
@@ -389,6 +404,16 @@ def built_in_prices(region: str) -> Prices:
             err=True,
         )
     return prices
+
+
+def _given(parameters: tuple[str, ...]) -> dict[str, str]:
+    given = {}
+    for text in parameters:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise UsageError(f"--parameter {text}: give NAME=VALUE, as in --parameter DesiredCount=2")
+        given[name] = value
+    return given
 
 
 def _numbers(texts: tuple[str, ...]) -> dict[str, float]:

@@ -6,11 +6,12 @@ tracks its own CPU, sees instances and asks for more or fewer of them.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from scaleout_cfn.config.scaling import Scaling, StepScaling, TargetTracking, pulse_tracking
+from scaleout_cfn.config.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking, pulse_tracking
 from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.model import Delays, NodePool
 from scaleout_cfn.simulator.placement import Nodes
@@ -85,6 +86,8 @@ class _Stepper:
     policy: StepScaling
     source: Source
     breaches: int = 0
+    #: The points that its periods are made of, where a period is of more than one.
+    points: deque[float] = field(default_factory=deque)
     tried_at: int | None = None
     acted_at: int | None = None
     acted_to: int = 0
@@ -123,7 +126,9 @@ class ServicePolicies:
             if policy.enabled
         ]
         self.steppers = [
-            _Stepper(policy, Source(policy.period_s, delays.pulse_lag_s if policy.metric == "pulse" else lag))
+            _Stepper(
+                policy, Source(_looked_at(policy, own.period), delays.pulse_lag_s if policy.metric == "pulse" else lag)
+            )
             for policy in scaling.step_policies
         ]
         self.share = delays.scale_in_share
@@ -191,9 +196,12 @@ class ServicePolicies:
 
     def _step(self, now: int, stepper: _Stepper, value: float, tasks: TaskCounts) -> Iterator[tuple[int, str]]:
         policy = stepper.policy
-        step = rules.step_of(policy, value)
         was_on = stepper.breaches >= policy.periods
-        stepper.breaches = stepper.breaches + 1 if step else 0
+        if policy.period_s > 60:
+            step, stepper.breaches = _over_periods(stepper, value)
+        else:
+            step = rules.step_of(policy, value)
+            stepper.breaches = stepper.breaches + 1 if step else 0
         is_on = stepper.breaches >= policy.periods
         if is_on != was_on:
             self.events.append(Happening(now, "alarm on" if is_on else "alarm off", policy.name))
@@ -214,6 +222,32 @@ class ServicePolicies:
         if allowed:
             stepper.acted_at, stepper.acted_to = now, wanted
             yield wanted, policy.name
+
+
+def _looked_at(policy: StepScaling, resolution: int) -> int:
+    """How often an alarm gets a point: once a period, but of 10 and 20 s as often as its metric comes, and of several
+    minutes every minute."""
+    finest = 10 if policy.metric == "pulse" else resolution
+    return min(60, policy.period_s if policy.period_s >= 30 else max(policy.period_s, finest))
+
+
+def _over_periods(stepper: _Stepper, value: float) -> tuple[StepAdjustment | None, int]:
+    """The step of the last period, and how many periods in a row breached, where a period is of several minutes.
+
+    It is looked at every minute, and the periods slide with that: the default of
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation-window.html
+    """
+    policy, points, minutes = stepper.policy, stepper.points, stepper.policy.period_s // 60
+    points.append(value)
+    if len(points) > minutes * policy.periods:
+        points.popleft()
+    newest_first = list(reversed(points))
+    steps = [
+        rules.step_of(policy, sum(newest_first[at : at + minutes]) / minutes)
+        for at in range(0, len(points) - minutes + 1, minutes)
+    ]
+    breaches = next((index for index, step in enumerate(steps) if step is None), len(steps))
+    return steps[0] if steps else None, breaches
 
 
 class CapacityProvider:

@@ -1,7 +1,8 @@
-"""From rendered templates to a model. The templates decide, ours or anybody's of this shape; configs are not asked.
+"""From templates to a model. The templates decide, ours or anybody's of this shape; configs are not asked.
 
-Values are followed through nested stacks by the resolver of the lint, with the defaults of the root's parameters. Of
-several services one is simulated; what else is on its nodes takes its places at its fewest tasks.
+They are read as they are deployed (`templates/together.py`): with values that are given for the roots' parameters, or
+else their defaults. Of several services one is simulated; what else is on its nodes takes its places at its fewest
+tasks.
 """
 
 from __future__ import annotations
@@ -9,9 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn
-
-import msgspec
+from typing import Any, Literal
 
 from scaleout_cfn.capacity import (
     Demand,
@@ -21,78 +20,79 @@ from scaleout_cfn.capacity import (
     instance_type,
     room_beside,
 )
-from scaleout_cfn.config.pulse import METRIC, NAMESPACE, LogPulse
-from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.config.scaling import NodeScaling, Scaling
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.fitting import demand_of, group_of, path_of, providers_of, targets_of
-from scaleout_cfn.lint.rules.services import SERVICE, entries, tasks_of
+from scaleout_cfn.fitting import demand_of, group_of, path_of, providers_of, strategy_of, targets_of
+from scaleout_cfn.lint.rules.services import SERVICE, TASKS, entries, tasks_of
 from scaleout_cfn.simulator.model import Fargate, HourlyCosts, Model, NodePool, Size, Standing, StandingBy
+from scaleout_cfn.simulator.places import number, refuse, way_to_set, whole
+from scaleout_cfn.simulator.policies import fixed_at, scaling_of
 from scaleout_cfn.stack import file_name
-from scaleout_cfn.templates.reading import read_folder
+from scaleout_cfn.templates.reading import Reader, Source
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Place, Symbol, resource_of
-from scaleout_cfn.templates.values import as_number
+from scaleout_cfn.templates.together import deployed
 
 __all__ = ["model_of", "read"]
 
-_POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
 _GROUP = "AWS::AutoScaling::AutoScalingGroup"
-_TRACKED = {
-    "ECSServiceAverageCPUUtilization": "cpu",
-    "ECSServiceAverageMemoryUtilization": "memory",
-    "ALBRequestCountPerTarget": "requests",
-}
-_ADJUSTMENTS: dict[Any, Literal["ChangeInCapacity", "PercentChangeInCapacity", "ExactCapacity"]] = {
-    "ChangeInCapacity": "ChangeInCapacity",
-    "PercentChangeInCapacity": "PercentChangeInCapacity",
-    "ExactCapacity": "ExactCapacity",
-}
-_METRICS: dict[Any, Literal["cpu", "memory", "pulse"]] = {
-    "CPUUtilization": "cpu",
-    "MemoryUtilization": "memory",
-    METRIC: "pulse",
-}
-_PERIODS: dict[int, Literal[10, 30, 60]] = {10: 10, 30: 30, 60: 60}
 _BOUGHT = ("MixedInstancesPolicy", "InstancesDistribution")
 _ON_FARGATE = ("FARGATE", "FARGATE_SPOT")
+_COMPARE = "a config with such a service can be tried out beside it: simulate CONFIG.toml"
 
 
-def read(folder: Path, service: str = "") -> Model:
-    """The model of a folder of templates. Raises UsageError when it lacks a part or has one that is not simulated."""
-    try:
-        templates = read_folder(folder)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{folder}: {getattr(error, 'strerror', None) or error}; give a folder of templates") from None
-    if not templates:
-        raise UsageError(f"{folder}: no templates in it; give a folder of templates, or run render first")
-    return model_of(templates, str(folder), service)
+def read(path: Path, service: str = "", given: Mapping[str, str] | None = None) -> Model:
+    """The model of a service in a file or a folder of templates, with values `given` by name for what they ask for.
+
+    Where no service is in the folder itself, those below it are looked through. Raises UsageError when it lacks a part
+    or has one that is not simulated.
+    """
+    sources, published = _sources(path)
+    if path.is_dir() and not any(_has_service(source) for source in sources):
+        sources, published = _sources(path, deep=True)
+    if not sources:
+        raise UsageError(f"{path}: no templates in it; give a file or a folder of templates, or run render first")
+    broken = [source.problems[0] for source in sources if source.problems]
+    readable = {source.name: source.body for source in sources if not source.problems}
+    if broken and not any(_has_service(source) for source in sources):
+        first = broken[0]
+        raise UsageError(f"{path}: {first.file}:{first.line}: {first.message} {first.cure}; give a folder of templates")
+    notes = tuple(f"{problem.file} is left out, for it cannot be read: {problem.message}" for problem in broken)
+    return model_of(readable, str(path), service, given=given, published=published, notes=notes)
 
 
-def model_of(templates: Mapping[str, Mapping[str, Any]], folder: str = "templates", service: str = "") -> Model:
+def model_of(
+    templates: Mapping[str, Mapping[str, Any]],
+    folder: str = "templates",
+    service: str = "",
+    *,
+    given: Mapping[str, str] | None = None,
+    published: Mapping[str, str] | None = None,
+    notes: tuple[str, ...] = (),
+) -> Model:
     """The model of a service of templates by file name, in their long form; of the only one where none is named."""
     try:
-        return _Reader(StackSet(templates)).model(service)
+        return _Reader(deployed(templates, given, published), notes).model(service)
     except UsageError as error:
         raise UsageError(f"{folder}: {error}") from None
 
 
-def _refuse(place: Place, what: str) -> NoReturn:
-    raise UsageError(f"{place.stack.file}: {place.logical_id}: {what}; that cannot be simulated")
+def _sources(path: Path, *, deep: bool = False) -> tuple[list[Source], Mapping[str, str]]:
+    try:
+        reader = Reader(path if path.is_dir() else path.parent)
+        if path.is_file():
+            reader.file(path)
+        else:
+            reader.folder(path, deep=deep)
+        return list(reader.sources()), reader.published
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}; give a file or a folder of templates") from None
 
 
-def _number(place: Place, *path: str, default: float | None = None) -> float:
-    value = place.get(*path)
-    if value is None and default is not None:
-        return default
-    number = as_number(value)
-    if number is None:
-        what = "missing" if value is None else "no number that is known before a deployment"
-        _refuse(place, f"{'.'.join(path)} is {what}")
-    return number
-
-
-def _whole(place: Place, *path: str, default: int | None = None) -> int:
-    return int(_number(place, *path, default=default))
+def _has_service(source: Source) -> bool:
+    resources = source.body.get("Resources")
+    entries = resources.values() if isinstance(resources, Mapping) else ()
+    return any(isinstance(entry, Mapping) and entry.get("Type") == SERVICE for entry in entries)
 
 
 def _name(service: Place) -> str:
@@ -103,41 +103,48 @@ def _name(service: Place) -> str:
     return file_name(own) if rest == "Service" and own and own != title and "/" not in own else path
 
 
+def _named(services: list[Place]) -> dict[str, Place]:
+    """Services by name; those that share one, as one in YAML does with its copy in JSON, by their files, too."""
+    names = [_name(service) for service in services]
+    return {
+        f"{service.stack.root.file}/{name}" if names.count(name) > 1 else name: service
+        for name, service in zip(names, services, strict=True)
+    }
+
+
 class _Reader:
     """A set of templates that one service is looked for in."""
 
-    def __init__(self, stacks: StackSet) -> None:
+    def __init__(self, stacks: StackSet, notes: tuple[str, ...] = ()) -> None:
         self.stacks = stacks
         self.targets = targets_of(stacks)
+        self.notes = [*notes]
+        self.services = _named(list(stacks.of_type(SERVICE)))
 
     def model(self, wanted: str) -> Model:
-        service = self._service(wanted)
+        name, service = self._service(wanted)
         tasks = tasks_of(service)
         if tasks is None:
-            _refuse(service, "its task definition is not among the templates")
-        target = self.targets.get(service.symbol)
-        if target is None:
-            _refuse(service, "no AWS::ApplicationAutoScaling::ScalableTarget of the set scales it")
+            tasks = self._only_tasks(service)
+        target = self.targets.get(service.symbol) or self._only_target()
         demand = demand_of(service, tasks, target)
-        if not demand.cpu_units or not demand.memory_mib:
-            _refuse(tasks, "it reserves no CPU or no memory, so how many fit on a node is unknown")
-        providers = providers_of(self.stacks, service)
+        if not demand.memory_mib:
+            what = "it reserves no memory that is known, so how many fit on a node is unknown"
+            refuse(tasks, what, way_to_set(tasks, "Memory"))
         pool: NodePool | Fargate
-        notes: list[str] = []
-        if service.get("LaunchType") == "FARGATE" or any(provider in _ON_FARGATE for provider in providers):
-            pool, notes = self._fargate(service, tasks)
+        providers = providers_of(self.stacks, service)
+        if self._is_on_fargate(service, tasks, providers):
+            pool = self._fargate(service, tasks)
         else:
-            pool, notes = self._nodes(service, tasks, demand, providers)
-        groups = [entry.group.place for entry in entries(service) if entry.group]
-        check = groups[0] if groups else None
-        if check is None:
-            notes.append(
-                f"No load balancer sends requests to {_name(service)}: a request is what a task has to work on, and"
-                " goes to any task that runs."
-            )
-        if any(policy.get("PolicyType") == "PredictiveScaling" for policy in self._policies(target)):
-            notes.append("Its predictive scaling only forecasts, and changes nothing.")
-        scaling, by_minute = self._scaling(service, target)
+            pool = self._nodes(service, tasks, demand, providers)
+        scaling, by_minute, notes = (
+            scaling_of(self.stacks, service, target) if target else (self._fixed(service), (), [])
+        )
+        if scaling.cpu.enabled and not demand.cpu_units:
+            what = "it reserves no CPU that is known, by which its tasks are scaled"
+            refuse(tasks, what, way_to_set(tasks, "Cpu"))
+        self.notes += notes
+        interval, delay = self._health_checks(service, name)
         return Model(
             scaling=scaling,
             by_minute=by_minute,
@@ -145,48 +152,118 @@ class _Reader:
             task=_size(demand),
             placement=_placement(service),
             packed=any(strategy.get("Type") == "binpack" for strategy in service.each("PlacementStrategies")),
-            health_check_interval_s=_whole(check, "HealthCheckIntervalSeconds", default=30) if check else None,
-            deregistration_delay_s=_attribute(check, "deregistration_delay.timeout_seconds", 300) if check else 0,
+            health_check_interval_s=interval,
+            deregistration_delay_s=delay,
             network=self._network(service, pool),
-            service=_name(service),
-            notes=tuple(notes),
+            service=name,
+            notes=tuple(self.notes),
         )
 
-    def _service(self, wanted: str) -> Place:
-        services = {_name(service): service for service in self.stacks.of_type(SERVICE)}
-        names = ", ".join(sorted(services)) or "none"
-        if wanted and wanted not in services:
+    def _service(self, wanted: str) -> tuple[str, Place]:
+        """The service that is asked for, by its name, its logical id or what it is called in ECS; or the only one."""
+        names = ", ".join(sorted(self.services)) or "none"
+        if not self.services:
+            raise UsageError(f"{SERVICE}: none; a simulation is of one service: give the template that has it")
+        if wanted:
+            several = {
+                name: service
+                for name, service in self.services.items()
+                if wanted in (name, service.logical_id, service.get("ServiceName"))
+            }
+            if wanted in several:
+                return wanted, several[wanted]
+        else:
+            by_count = {name: it for name, it in self.services.items() if it.get("SchedulingStrategy") != "DAEMON"}
+            several = by_count or self.services
+        if not several:
             raise UsageError(f"no service {wanted}; there is {names}")
-        if not services:
-            raise UsageError(f"{SERVICE}: none; a simulation is of one service")
-        if not wanted and len(services) > 1:
-            raise UsageError(f"several services: {names}; say which one by --service NAME")
-        return services[wanted or next(iter(services))]
+        if len(several) > 1:
+            what = f"several services {wanted}" if wanted else "several services"
+            raise UsageError(f"{what}: {', '.join(sorted(several))}; say which one by --service NAME")
+        return next(iter(several.items()))
+
+    def _only_tasks(self, service: Place) -> Place:
+        """The only task definition of the set, for a service whose own is given to it by other ways."""
+        several = list(self.stacks.of_type(TASKS))
+        if len(several) != 1:
+            what = "its task definition is not among the templates"
+            refuse(service, what, "give the folder, or by --stack the stacks, in which it is, too")
+        self.notes.append(f"{several[0].logical_id} is taken for its task definition, the only one there is.")
+        return several[0]
+
+    def _only_target(self) -> Place | None:
+        """The scalable target of a set with one service, where it does not show whose it is."""
+        targets = [
+            target
+            for target in self.stacks.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
+            if target.get("ServiceNamespace") == "ecs" and target not in self.targets.values()
+        ]
+        if len(targets) != 1 or len(self.services) != 1:
+            return None
+        self.notes.append(f"{targets[0].logical_id} is taken to scale it: the only one, and it names no other service.")
+        return targets[0]
+
+    def _fixed(self, service: Place) -> Scaling:
+        tasks = whole(service, "DesiredCount", default=1)
+        if tasks < 1:
+            ways = way_to_set(service, "DesiredCount")
+            refuse(service, "nothing scales it and its DesiredCount is 0, so that nothing answers", ways)
+        return fixed_at(tasks)
+
+    def _health_checks(self, service: Place, name: str) -> tuple[int | None, int]:
+        """The interval of its target groups' checks and the delay of their deregistration: the longest of several."""
+        groups = [entry.group.place for entry in entries(service) if entry.group]
+        if service.items("LoadBalancers") == []:
+            self.notes.append(
+                f"No load balancer sends requests to {name}: a request is what a task has to work on, and goes to any"
+                " task that runs."
+            )
+            return None, 0
+        if not groups:
+            self.notes.append("Its target group is not among the templates: the defaults, a check every 30 s, count.")
+            return 30, 300
+        if len(groups) > 1:
+            told = ", ".join(group.logical_id for group in groups)
+            self.notes.append(f"It is in {len(groups)} target groups ({told}): the slowest of their settings count.")
+        return (
+            max(whole(group, "HealthCheckIntervalSeconds", default=30) for group in groups),
+            max(_attribute(group, "deregistration_delay.timeout_seconds", 300) for group in groups),
+        )
+
+    def _is_on_fargate(self, service: Place, tasks: Place, providers: Sequence[Any]) -> bool:
+        launch = service.get("LaunchType")
+        if launch == "EXTERNAL":
+            refuse(service, "it runs on machines of one's own (LaunchType EXTERNAL), which nothing scales", _COMPARE)
+        if launch == "FARGATE" or any(provider in _ON_FARGATE for provider in providers):
+            return True
+        if launch is not None or providers:
+            return False
+        # Its cluster decides, which is elsewhere, or has no strategy of its own: then it is EC2.
+        return tasks.items("RequiresCompatibilities") == ["FARGATE"]
 
     # What it runs on.
 
-    def _fargate(self, service: Place, tasks: Place) -> tuple[Fargate, list[str]]:
-        items = service.each("CapacityProviderStrategy")
+    def _fargate(self, service: Place, tasks: Place) -> Fargate:
+        items = () if service.get("LaunchType") else strategy_of(self.stacks, service)
         weights = {str(item.get("CapacityProvider")): item.number("Weight") or 0 for item in items}
         if any(item.get("CapacityProvider") not in _ON_FARGATE for item in items):
-            _refuse(service, "its strategy mixes Fargate with other capacity providers, which ECS refuses")
+            what = "its strategy mixes Fargate with other capacity providers, which ECS refuses"
+            refuse(service, what, "name those of one kind")
         of_all = sum(weights.values())
         spot = round(100 * weights.get("FARGATE_SPOT", 0) / of_all) if of_all else 0
         bases = [item.number("Base") for item in items if item.get("CapacityProvider") == "FARGATE"]
         arm = tasks.get("RuntimePlatform", "CpuArchitecture") == "ARM64"
         pool = Fargate("arm64" if arm else "x86_64", spot, int(next(filter(None, bases), 0)))
         if not spot:
-            return pool, []
+            return pool
         base = f" above the first {pool.on_demand_base}" if pool.on_demand_base else ""
-        note = (
+        self.notes.append(
             f"{spot} % of the tasks{base} are on Fargate Spot. Its price changes and is in no price file, so that they"
             " count as On-Demand; and nobody can say when Spot is short, so that none is ever interrupted."
         )
-        return pool, [note]
+        return pool
 
-    def _nodes(
-        self, service: Place, tasks: Place, demand: Demand, providers: Sequence[Any]
-    ) -> tuple[NodePool, list[str]]:
+    def _nodes(self, service: Place, tasks: Place, demand: Demand, providers: Sequence[Any]) -> NodePool:
         provider = self._provider(service, providers)
         named = group_of(providers)
         group = named.place if named else self._only_group(service)
@@ -194,34 +271,55 @@ class _Reader:
         first = _instance_type(group, template)
         room, standing, notes = self._beside(service, first, group.symbol)
         if not room.holds(_size(demand)):
-            _refuse(
-                tasks,
-                f"a task of {demand.cpu_units} CPU units and {demand.memory_mib} MiB does not fit on {first.name}",
-            )
+            what = f"a task of {demand.cpu_units} CPU units and {demand.memory_mib} MiB does not fit on {first.name}"
+            refuse(tasks, what, "give it less, or its nodes a larger instance type")
+        self.notes += notes
+        cpu_target = None if provider else self._cpu_target(group)
+        moved = _is_managed(provider) if provider else cpu_target is not None
+        least, most = whole(group, "MinSize"), whole(group, "MaxSize")
+        if not moved:
+            least = most = self._fixed_nodes(group, least)
         pool = NodePool(
-            min_nodes=_whole(group, "MinSize"),
-            max_nodes=_whole(group, "MaxSize"),
+            min_nodes=least,
+            max_nodes=most,
             instance_type=first.name,
             cpu_units=first.vcpus * 1024,
             room=room,
-            scaling=_node_scaling(provider) if provider else NodeScaling(),
+            scaling=_node_scaling(provider) if provider and moved else NodeScaling(),
             zones=self._zones(group.get("VPCZoneIdentifier")),
             disk_gib=_disk(template),
             standing=standing,
-            cpu_target=None if provider else self._cpu_target(group),
+            cpu_target=cpu_target,
             warm=(warm := self._warm_pool(group)),
             # Without a distribution all are On-Demand:
             # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html
-            spot_percent=100 - _whole(group, *_BOUGHT, "OnDemandPercentageAboveBaseCapacity", default=100),
-            on_demand_base=_whole(group, *_BOUGHT, "OnDemandBaseCapacity", default=0),
+            spot_percent=100 - whole(group, *_BOUGHT, "OnDemandPercentageAboveBaseCapacity", default=100),
+            on_demand_base=whole(group, *_BOUGHT, "OnDemandBaseCapacity", default=0),
             name=file_name(provider.logical_id.removesuffix("CapacityProvider")) if provider else group.logical_id,
         )
         if warm is not None:
-            notes.append(
+            self.notes.append(
                 f"A warm pool stands by, {warm.state}: the group grows by its nodes first. How long one takes to go in"
                 " service is published nowhere, and its band is wide."
             )
-        return pool, notes
+        return pool
+
+    def _fixed_nodes(self, group: Place, least: int) -> int:
+        """How many nodes there are where nothing that is simulated moves them. Raises UsageError where something else
+        does."""
+        policies = [
+            policy.logical_id
+            for policy in self.stacks.of_type("AWS::AutoScaling::ScalingPolicy")
+            if policy.get("AutoScalingGroupName") == group.symbol
+        ]
+        if policies:
+            what = f"its nodes are moved by {', '.join(policies)}, which follow other metrics than its average CPU"
+            refuse(
+                group, what, "take the policies out of a copy of the templates, and its nodes count as a fixed number"
+            )
+        nodes = whole(group, "DesiredCapacity", default=least)
+        self.notes.append(f"Nothing moves its nodes: there are {nodes} of them whatever comes ({group.logical_id}).")
+        return nodes
 
     def _warm_pool(self, group: Place) -> StandingBy | None:
         """The warm pool of a group, in https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutWarmPool.html"""
@@ -231,10 +329,10 @@ class _Reader:
             states: dict[Any, Literal["stopped", "running"]] = {"Stopped": "stopped", "Running": "running"}
             state = states.get(warm.get("PoolState") or "Stopped")
             if state is None:
-                _refuse(warm, f"its nodes are {warm.get('PoolState')}")
-            prepared = _whole(warm, "MaxGroupPreparedCapacity", default=-1)
-            most = _whole(group, "MaxSize") if prepared < 0 else prepared
-            return StandingBy(state, _whole(warm, "MinSize", default=0), most)
+                refuse(warm, f"its nodes are {warm.get('PoolState')}", "Stopped and Running can be")
+            prepared = whole(warm, "MaxGroupPreparedCapacity", default=-1)
+            most = whole(group, "MaxSize") if prepared < 0 else prepared
+            return StandingBy(state, whole(warm, "MinSize", default=0), most)
         return None
 
     def _provider(self, service: Place, providers: Sequence[Any]) -> Place | None:
@@ -242,12 +340,14 @@ class _Reader:
         symbols = [resource_of(provider, "AWS::ECS::CapacityProvider") for provider in providers]
         known = [symbol.place for symbol in symbols if symbol]
         if len(providers) > 1:
-            _refuse(service, "it runs on several capacity providers")
+            told = ", ".join(str(getattr(provider, "name", provider)) for provider in providers)
+            refuse(service, f"it runs on several capacity providers ({told})", "name the one that most tasks are on")
         if known and known[0].get("ManagedInstancesProvider") is not None:
-            _refuse(
+            refuse(
                 service,
                 f"it runs on ECS Managed Instances ({known[0]}), whose types and end ECS chooses by rules that are not"
-                " published (on a pool of kind ec2 or fargate it can be tried out)",
+                " published",
+                "on a pool of kind ec2 or fargate it can be",
             )
         return known[0] if known else None
 
@@ -255,7 +355,8 @@ class _Reader:
         groups = list(self.stacks.of_type(_GROUP))
         if len(groups) != 1:
             there = ", ".join(group.logical_id for group in groups) or "none"
-            _refuse(service, f"it names no capacity provider of the set, and of {_GROUP} there is: {there}")
+            what = f"it names no capacity provider of the set, and of {_GROUP} there is: {there}"
+            refuse(service, what, "give with it the templates, or by --stack the stacks, that make its nodes")
         return groups[0]
 
     def _beside(
@@ -298,7 +399,7 @@ class _Reader:
         for policy in self.stacks.of_type("AWS::AutoScaling::ScalingPolicy"):
             metric = policy.get(way, "PredefinedMetricSpecification", "PredefinedMetricType")
             if metric == "ASGAverageCPUUtilization" and policy.get("AutoScalingGroupName") == group.symbol:
-                return _number(policy, way, "TargetValue")
+                return number(policy, way, "TargetValue")
         return None
 
     def _zones(self, given: Any) -> int:
@@ -332,140 +433,20 @@ class _Reader:
             load_balancers=len(balancers),
         )
 
-    # What moves its tasks.
 
-    def _scaling(self, service: Place, target: Place) -> tuple[Scaling, tuple[str, ...]]:
-        """What moves the tasks, and which metrics of 20 s are tracked by the minute."""
-        tracking: dict[str, TargetTracking] = {}
-        plain_ones = []
-        steps, fast, pulse = [], False, None
-        for policy in self._policies(target):
-            if policy.get("PolicyType") == "TargetTrackingScaling":
-                way = "TargetTrackingScalingPolicyConfiguration"
-                metric = policy.get(way, "PredefinedMetricSpecification", "PredefinedMetricType")
-                own = policy.inner(way, "CustomizedMetricSpecification")
-                if (own.get("Namespace"), own.get("MetricName")) == (NAMESPACE, METRIC):
-                    pulse = LogPulse(
-                        target_rps=_plain(_number(policy, way, "TargetValue")),
-                        scale_out_cooldown_s=_whole(policy, way, "ScaleOutCooldown", default=300),
-                        scale_in_cooldown_s=_whole(policy, way, "ScaleInCooldown", default=300),
-                    )
-                    continue
-                plain = metric.removesuffix("HighResolution") if isinstance(metric, str) else metric
-                if plain not in _TRACKED:
-                    _refuse(policy, f"it tracks {metric or 'a metric of its own'}, not one of {', '.join(_TRACKED)}")
-                fast = fast or plain != metric
-                if plain == metric and plain != "ALBRequestCountPerTarget":
-                    plain_ones.append(_TRACKED[plain])
-                tracking[_TRACKED[plain]] = TargetTracking(
-                    enabled=True,
-                    target=_plain(_number(policy, way, "TargetValue")),
-                    scale_out_cooldown_s=_whole(policy, way, "ScaleOutCooldown", default=300),
-                    scale_in_cooldown_s=_whole(policy, way, "ScaleInCooldown", default=300),
-                    scale_in=policy.get(way, "DisableScaleIn") not in (True, "true"),
-                )
-            elif policy.get("PolicyType") == "StepScaling":
-                steps.append(self._step(policy))
-            elif policy.get("PolicyType") == "PredictiveScaling":
-                if policy.get("PredictiveScalingPolicyConfiguration", "Mode") == "ForecastAndScale":
-                    _refuse(policy, "it adds tasks by a forecast of AWS's, whose model is not published")
-            else:
-                _refuse(policy, f"it is of type {policy.get('PolicyType')}")
-        monitoring = service.each("Monitoring", "MetricConfigurations")
-        fast = fast or any(item.number("ResolutionSeconds") == 20 for item in monitoring)
-        # A policy that is not there keeps the numbers that a config has for it, unused.
-        unused = Scaling()
-        scaling = Scaling(
-            min_tasks=_whole(target, "MinCapacity"),
-            max_tasks=_whole(target, "MaxCapacity"),
-            high_resolution=fast,
-            cpu=tracking.get("cpu", _off(unused.cpu)),
-            memory=tracking.get("memory", _off(unused.memory)),
-            requests=tracking.get("requests", _off(unused.requests)),
-            pulse=pulse,
-            step_policies=tuple(steps),
-            schedules=tuple(_schedule(action) for action in target.each("ScheduledActions")),
-        )
-        return scaling, tuple(plain_ones) if fast else ()
-
-    def _policies(self, target: Place) -> list[Place]:
-        """The policies that name a target, or what it scales."""
-        return [
-            policy
-            for policy in self.stacks.of_type(_POLICY)
-            if policy.get("ScalingTargetId") == target.symbol
-            or (policy.get("ResourceId") is not None and policy.get("ResourceId") == target.get("ResourceId"))
-        ]
-
-    def _step(self, policy: Place) -> StepScaling:
-        way = "StepScalingPolicyConfiguration"
-        kind = policy.get(way, "AdjustmentType")
-        if kind not in _ADJUSTMENTS:
-            _refuse(policy, f"its adjustments are {kind}, not one of {', '.join(_ADJUSTMENTS)}")
-        watching = [
-            alarm
-            for alarm in self.stacks.of_type("AWS::CloudWatch::Alarm")
-            if policy.symbol in [getattr(action, "bare", action) for action in alarm.items("AlarmActions") or []]
-        ]
-        if len(watching) != 1:
-            _refuse(policy, f"{len(watching)} alarms act on it, where one should")
-        alarm = watching[0]
-        name, period = alarm.get("MetricName"), _whole(alarm, "Period")
-        metric, periods = _METRICS.get(name), _PERIODS.get(period)
-        if metric is None or periods is None or (period == 10 and metric != "pulse"):
-            _refuse(alarm, f"it watches {name} every {period} s, not CPU or memory every 30 or 60 s")
-        above = str(alarm.get("ComparisonOperator")).startswith("Greater")
-        bound = "MetricIntervalLowerBound" if above else "MetricIntervalUpperBound"
-        steps = []
-        for item in policy.each(way, "StepAdjustments"):
-            adjustment = item.number("ScalingAdjustment")
-            if adjustment is None:
-                _refuse(policy, "a step has no adjustment that is known before a deployment")
-            steps.append(StepAdjustment(distance=_plain(abs(item.number(bound) or 0)), adjustment=int(adjustment)))
-        return StepScaling(
-            name=policy.logical_id.removesuffix("Steps"),
-            metric=metric,
-            when="above" if above else "below",
-            threshold=_plain(_number(alarm, "Threshold")),
-            period_s=periods,
-            periods=_whole(alarm, "EvaluationPeriods"),
-            cooldown_s=_whole(policy, way, "Cooldown", default=300),
-            adjustment_type=_ADJUSTMENTS[kind],
-            min_adjustment_magnitude=_whole(policy, way, "MinAdjustmentMagnitude", default=1),
-            steps=tuple(sorted(steps, key=lambda step: step.distance)),
-        )
-
-
-def _off(policy: TargetTracking) -> TargetTracking:
-    return msgspec.structs.replace(policy, enabled=False)
-
-
-def _schedule(action: Place) -> Schedule:
-    return Schedule(
-        name=str(action.get("ScheduledActionName")),
-        at=str(action.get("Schedule")),
-        timezone=str(action.get("Timezone") or "UTC"),
-        min_tasks=_whole(action, "ScalableTargetAction", "MinCapacity"),
-        max_tasks=_whole(action, "ScalableTargetAction", "MaxCapacity"),
-    )
+def _is_managed(provider: Place) -> bool:
+    return provider.get("AutoScalingGroupProvider", "ManagedScaling", "Status") in ("ENABLED", None)
 
 
 def _node_scaling(provider: Place) -> NodeScaling:
     way = ("AutoScalingGroupProvider", "ManagedScaling")
-    if provider.get(*way, "Status") not in ("ENABLED", None):
-        _refuse(provider, "managed scaling is off, so that nothing moves the nodes")
     # Defaults: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ManagedScaling.html
     return NodeScaling(
-        target_capacity_percent=_whole(provider, *way, "TargetCapacity", default=100),
-        min_step=_whole(provider, *way, "MinimumScalingStepSize", default=1),
-        max_step=_whole(provider, *way, "MaximumScalingStepSize", default=10000),
-        warmup_s=_whole(provider, *way, "InstanceWarmupPeriod", default=300),
+        target_capacity_percent=whole(provider, *way, "TargetCapacity", default=100),
+        min_step=whole(provider, *way, "MinimumScalingStepSize", default=1),
+        max_step=whole(provider, *way, "MaximumScalingStepSize", default=10000),
+        warmup_s=whole(provider, *way, "InstanceWarmupPeriod", default=300),
     )
-
-
-def _plain(number: float) -> float:
-    """60 for 60.0: equal, and the same in every text."""
-    return int(number) if number == int(number) else number
 
 
 def _launch_template(group: Place) -> Place | None:
@@ -479,9 +460,13 @@ def _instance_type(group: Place, template: Place | None) -> InstanceType:
     overrides = group.each("MixedInstancesPolicy", "LaunchTemplate", "Overrides")
     names = [override.get("InstanceType") for override in overrides]
     names += [template.get("LaunchTemplateData", "InstanceType")] if template else []
+    configuration = resource_of(group.get("LaunchConfigurationName"), "AWS::AutoScaling::LaunchConfiguration")
+    names += [configuration.place.get("InstanceType")] if configuration else []
     known = [name for name in names if isinstance(name, str)]
     if not known:
-        _refuse(group, "its instance type is not known before a deployment")
+        where, path = (template, ("LaunchTemplateData", "InstanceType")) if template else (group, ("InstanceType",))
+        where, path = (configuration.place, ("InstanceType",)) if configuration else (where, path)
+        refuse(group, "its instance type is not known before a deployment", way_to_set(where, *path))
     try:
         return instance_type(known[0])
     except UnknownInstanceType as error:

@@ -101,7 +101,9 @@ class Service:
         for source in sorted(self.policies.sources):
             every, first = (60, 40) if source.period == 30 else (source.period, source.period)
             clock.at(rules.next_tick(first, every, clock.phase.metrics + first), self._period_ends, Metrics(source))
-        for time, least, most in firings(scaling.schedules, self.end, self.started):
+        for time, least, most in firings(
+            scaling.schedules, self.end, self.started, (scaling.min_tasks, scaling.max_tasks)
+        ):
             clock.at(time, self._bounds_change, (least, most))
         tasks.note()
 

@@ -146,12 +146,24 @@ class Reader:
         self._tops.add(_top(path.absolute().parent))
 
     def folder(self, path: Path, *, deep: bool = False) -> None:
-        """Look through a folder, and with `deep` through those in it. Raises OSError where it cannot be read."""
+        """Look through a folder, and with `deep` through those in it; of CDK's output only the stacks that its manifest
+        names. Raises OSError where it cannot be read.
+        """
         self._tops.add(_top(path.absolute()))
         folders = [path]
         while folders:
             folder = folders.pop()
             entries = sorted(folder.iterdir())
+            assembly = _assembly(folder / "manifest.json")
+            if assembly is not None:
+                # What else lies there are assets, and what earlier versions of the app left.
+                for entry in entries:
+                    if entry.name.endswith(".assets.json"):
+                        self.published.update(self._manifest(entry))
+                for file in assembly.templates:
+                    self._take(self._name(folder / file), True)
+                folders += [folder / inner for inner in reversed(assembly.stages) if (folder / inner).is_dir()]
+                continue
             for entry in entries:
                 if entry.name.endswith(".assets.json"):
                     self.published.update(self._manifest(entry))
@@ -234,6 +246,31 @@ class Reader:
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
             return {}
         return found
+
+
+@dataclass(frozen=True)
+class _Assembly:
+    """The files of its stacks that a cloud assembly of CDK names, and the folders of its stages."""
+
+    templates: tuple[str, ...]
+    stages: tuple[str, ...]
+
+
+def _assembly(path: Path) -> _Assembly | None:
+    """A cloud assembly by its manifest; None where there is none, or one of something else.
+
+    https://github.com/aws/aws-cdk-cli/blob/main/packages/%40aws-cdk/cloud-assembly-schema/lib/cloud-assembly/schema.ts
+    """
+    found: dict[str, list[str]] = {"templateFile": [], "directoryName": []}
+    keys = {"aws:cloudformation:stack": "templateFile", "cdk:cloud-assembly": "directoryName"}
+    try:
+        for artifact in json.loads(path.read_text("utf-8"))["artifacts"].values():
+            if artifact["type"] in keys:
+                key = keys[artifact["type"]]
+                found[key].append(str(artifact["properties"][key]))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    return _Assembly(tuple(sorted(found["templateFile"])), tuple(sorted(found["directoryName"])))
 
 
 def _is_file(path: Path) -> bool:

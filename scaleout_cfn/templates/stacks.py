@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,12 +19,36 @@ from scaleout_cfn.templates.conditions import Choice, Equal, Formula, every, neg
 from scaleout_cfn.templates.facts import VARIABLE, Facts, attribute_of, is_function, names_in, sub_parts
 from scaleout_cfn.templates.values import UNKNOWN, as_number, as_text, has_unknown, is_list_type, is_plain
 
-__all__ = ["EVERYTHING", "Everything", "Nested", "Place", "Scope", "StackView", "Symbol", "Text", "resource_of"]
+__all__ = [
+    "EVERYTHING",
+    "SSM_VALUE",
+    "Everything",
+    "Nested",
+    "Others",
+    "Place",
+    "Scope",
+    "StackView",
+    "Symbol",
+    "Text",
+    "resource_of",
+]
 
 # Expressions within expressions, also across stacks, that are followed; and the longest text that is put together.
 # Both are far beyond real sets, and keep a made-up one from taking all the stack and memory.
 _DEEPEST = 60
 _LONGEST = 100_000
+
+
+# The parameter types whose value is looked up in SSM begin so.
+SSM_VALUE = "AWS::SSM::Parameter::Value<"
+
+
+class Others(Protocol):
+    """What stacks elsewhere tell: the value of an export, and that of an SSM parameter; UNKNOWN where none does."""
+
+    def exported(self, asking: StackView, name: Any) -> Any: ...
+
+    def stored(self, name: Any) -> Any: ...
 
 
 class Everything:
@@ -104,7 +128,7 @@ class Scope(Struct, frozen=True):
         Mappings that are no function come back as they are, to be read key by key with `get`.
         """
         if isinstance(node, str):
-            return UNKNOWN if "{{resolve:" in node else node
+            return self._dynamic(node) if "{{resolve:" in node else node
         if isinstance(node, list):
             return [self.value(item) for item in node]
         if not isinstance(node, dict) or len(node) != 1:
@@ -176,8 +200,9 @@ class Scope(Struct, frozen=True):
         stack = self.stack
         definition = stack.facts.parameters[name]
         kind = str(definition.get("Type", "String"))
-        if kind.startswith("AWS::SSM::Parameter::Value<"):
-            return stack.symbol(name)
+        if kind.startswith(SSM_VALUE):
+            stored = stack.root.others.stored(self._named(name, definition)) if stack.root.others else UNKNOWN
+            return stack.symbol(name) if stored is UNKNOWN else stored
         allowed = definition.get("AllowedValues")
         if isinstance(allowed, list) and len(allowed) == 1 and is_plain(allowed[0]) and not is_list_type(kind):
             return allowed[0]
@@ -194,6 +219,22 @@ class Scope(Struct, frozen=True):
             passed = definition.get("Default", UNKNOWN)
         return _parameter_value(passed, kind)
 
+    def _named(self, name: str, definition: Mapping[str, Any]) -> Any:
+        """Which SSM parameter a parameter means: what is passed, or its default."""
+        outer, argument = self._passed(name)
+        return outer.value(argument) if outer else definition.get("Default", UNKNOWN)
+
+    def _dynamic(self, text: str) -> Any:
+        """What a text stands for that is nothing but a dynamic reference to an SSM parameter of the set."""
+        name = text.removeprefix("{{resolve:ssm:").removesuffix("}}")
+        others = self.stack.root.others
+        # A version may follow: {{resolve:ssm:NAME:1}}.
+        return others.stored(name.partition(":")[0]) if others and len(name) == len(text) - 16 else UNKNOWN
+
+    def _import(self, argument: Any) -> Any:
+        others = self.stack.root.others
+        return others.exported(self.stack, self.value(argument)) if others else UNKNOWN
+
     def _get_att(self, argument: Any) -> Any:
         name, attribute = attribute_of(argument)
         stack = self.stack
@@ -208,9 +249,7 @@ class Scope(Struct, frozen=True):
         return stack.symbol(name, attribute)
 
     def _output(self, child: StackView, name: str) -> Any:
-        entry = child.facts.outputs[name]
-        inner = child.scope_of(entry)
-        return Scope(child, _both(self.doubtful, inner.doubtful), inner.assumed).value(entry.get("Value", UNKNOWN))
+        return child.output(name, self.doubtful)
 
     def _sub(self, argument: Any) -> Any:
         template, given = sub_parts(argument)
@@ -314,6 +353,7 @@ _FUNCTIONS = {
     "Fn::Select": Scope._select,
     "Fn::Split": Scope._split,
     "Fn::FindInMap": Scope._find_in_map,
+    "Fn::ImportValue": Scope._import,
 }
 
 
@@ -432,6 +472,8 @@ class StackView:
         # One for each nested stack that is followed, or one for each template that a condition chooses between.
         self.children: dict[str, list[StackView]] = {}
         self.root: StackView = parent.root if parent else self
+        # Of a root: what stacks elsewhere tell it, where the set is read as one that is deployed together.
+        self.others: Others | None = None
         # Expressions of the tree being read just now, so that a value that depends on itself ends as UNKNOWN.
         self.active: set[tuple[int, int]] = set()
         self._conditions: dict[str, Formula] = {}
@@ -586,16 +628,17 @@ class StackView:
             if name in conditions and name not in seen:
                 seen.add(name)
                 names_in(conditions[name], names, waiting)
-        return self._roots(names)
+        return self.roots_of(names)
 
-    def _roots(self, names: set[str]) -> frozenset[Symbol]:
+    def roots_of(self, names: set[str]) -> frozenset[Symbol]:
+        """The root parameters that some names of this template hang on, followed through all parents."""
         own = names & self.facts.parameters.keys()
         if self.parent is None:
             return frozenset(self.symbol(name) for name in own)
         passed: set[str] = set()
         for name in own:
             names_in((self.nested.arguments or {}).get(name) if self.nested else None, passed, [])
-        return self.parent._roots(passed) if passed else frozenset()
+        return self.parent.roots_of(passed) if passed else frozenset()
 
     def symbol(self, name: str, attribute: str = "") -> Symbol:
         """The symbol of a resource's attribute or of a parameter."""
@@ -608,6 +651,12 @@ class StackView:
         if name in self.facts.resources:
             return Symbol(self, name, attribute, self.facts.resources[name]["Type"], True)
         return Symbol(self, name, "", str(self.facts.parameters[name].get("Type", "String")), False)
+
+    def output(self, name: str, doubtful: frozenset[Symbol] | Everything = frozenset()) -> Any:
+        """What an output says."""
+        entry = self.facts.outputs[name]
+        inner = self.scope_of(entry)
+        return Scope(self, _both(doubtful, inner.doubtful), inner.assumed).value(entry.get("Value", UNKNOWN))
 
     def is_fixed(self, parameter: str) -> bool:
         """Whether what the parent passes is the same whatever is chosen for the root's parameters."""

@@ -221,12 +221,6 @@ def test_interface_endpoints_are_counted_in_each_zone() -> None:
             "it is of type SimpleScaling",
         ),
         (
-            lambda set_: set_["capacity.yaml"]["Resources"]["NodesCapacityProvider"]["Properties"][
-                "AutoScalingGroupProvider"
-            ]["ManagedScaling"].update(Status="DISABLED"),
-            "managed scaling is off",
-        ),
-        (
             lambda set_: set_["capacity.yaml"]["Resources"]["NodesGroup"]["Properties"].update(
                 MaxSize={"Ref": "VpcId"}
             ),
@@ -239,6 +233,17 @@ def test_a_set_that_cannot_be_simulated_says_what_is_wrong(change: Any, says: st
     change(templates)
     with pytest.raises(UsageError, match=says):
         model_of(templates)
+
+
+def test_nodes_that_nothing_moves_are_as_many_as_there_are() -> None:
+    templates = sc.set_of(sc.compose(sc.Config()))
+    resources = templates["capacity.yaml"]["Resources"]
+    provider = resources["NodesCapacityProvider"]["Properties"]["AutoScalingGroupProvider"]
+    provider["ManagedScaling"]["Status"] = "DISABLED"
+    resources["NodesGroup"]["Properties"]["DesiredCapacity"] = 3
+    model = model_of(templates)
+    assert model.nodes is not None and (model.nodes.min_nodes, model.nodes.max_nodes) == (3, 3)
+    assert "Nothing moves its nodes: there are 3 of them" in " ".join(model.notes)
 
 
 def test_a_warm_pool_is_told_and_one_that_hibernates_is_refused() -> None:
@@ -259,5 +264,5 @@ def test_a_service_that_fills_no_node_first_is_told_apart() -> None:
 def test_a_folder_without_templates_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no templates in it"):
         read(tmp_path)
-    with pytest.raises(UsageError, match="give a folder"):
+    with pytest.raises(UsageError, match="give a file or a folder"):
         read(tmp_path / "nowhere")

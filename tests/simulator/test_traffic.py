@@ -296,7 +296,7 @@ def test_a_bad_log_gets_one_clear_message(tmp_path: Path, text: str, says: str) 
 def test_schedules_fire_when_aws_says(at: str, zone: str, hours: list[float]) -> None:
     schedule = Schedule(name="s", at=at, timezone=zone, min_tasks=1, max_tasks=2)
     monday = datetime(2026, 1, 5, tzinfo=UTC)
-    assert [second / 3600 for second, _, _ in firings([schedule], 7 * 86400, monday)] == hours
+    assert [second / 3600 for second, _, _ in firings([schedule], 7 * 86400, monday, (1, 9))] == hours
 
 
 @pytest.mark.parametrize(
@@ -313,9 +313,9 @@ def test_a_schedule_that_aws_would_refuse_is_one_clear_message(at: str, zone: st
     """Templates of others may hold one."""
     schedule = Schedule(name="s", at=at, timezone=zone, min_tasks=1, max_tasks=2)
     with pytest.raises(UsageError, match=says):
-        firings([schedule], 86400, None)
+        firings([schedule], 86400, None, (1, 9))
 
 
 def test_the_last_day_of_a_month_is_simulated_too() -> None:
     schedule = Schedule(name="s", at="cron(0 8 L * ? *)", min_tasks=1, max_tasks=2)
-    assert firings([schedule], 3 * 86400, datetime(2026, 1, 30, tzinfo=UTC)) == [(86400 + 8 * 3600, 1, 2)]
+    assert firings([schedule], 3 * 86400, datetime(2026, 1, 30, tzinfo=UTC), (1, 9)) == [(86400 + 8 * 3600, 1, 2)]

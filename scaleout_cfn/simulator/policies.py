@@ -1,0 +1,207 @@
+"""From the scaling policies, alarms and schedules of templates to those of a model."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+import msgspec
+
+from scaleout_cfn.config.pulse import METRIC, NAMESPACE, LogPulse
+from scaleout_cfn.config.scaling import Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.simulator.places import number, plain, refuse, way_to_set, whole
+from scaleout_cfn.simulator.schedules import KEEP
+from scaleout_cfn.templates.sets import StackSet
+from scaleout_cfn.templates.stacks import Place
+
+__all__ = ["fixed_at", "policies_of", "scaling_of"]
+
+_POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
+_TRACKED = {
+    "ECSServiceAverageCPUUtilization": "cpu",
+    "ECSServiceAverageMemoryUtilization": "memory",
+    "ALBRequestCountPerTarget": "requests",
+}
+_ADJUSTMENTS: dict[Any, Literal["ChangeInCapacity", "PercentChangeInCapacity", "ExactCapacity"]] = {
+    "ChangeInCapacity": "ChangeInCapacity",
+    "PercentChangeInCapacity": "PercentChangeInCapacity",
+    "ExactCapacity": "ExactCapacity",
+}
+_METRICS: dict[Any, Literal["cpu", "memory", "pulse"]] = {
+    ("AWS/ECS", "CPUUtilization"): "cpu",
+    ("AWS/ECS", "MemoryUtilization"): "memory",
+    (NAMESPACE, METRIC): "pulse",
+}
+_TO_SEE_THE_REST = "to see what the rest of the set does, take it out of a copy of the templates"
+
+
+def policies_of(stacks: StackSet, target: Place) -> list[Place]:
+    """The policies that name a scalable target, or what it scales."""
+    return [
+        policy
+        for policy in stacks.of_type(_POLICY)
+        if policy.get("ScalingTargetId") == target.symbol
+        or (policy.get("ResourceId") is not None and policy.get("ResourceId") == target.get("ResourceId"))
+    ]
+
+
+def fixed_at(tasks: int) -> Scaling:
+    """So many tasks whatever comes: what a service without a scalable target has."""
+    unused = Scaling()
+    return msgspec.structs.replace(
+        unused, min_tasks=tasks, max_tasks=tasks, high_resolution=False, cpu=_off(unused.cpu)
+    )
+
+
+def scaling_of(stacks: StackSet, service: Place, target: Place) -> tuple[Scaling, tuple[str, ...], list[str]]:
+    """What moves the tasks of a service, which metrics of 20 s are tracked by the minute, and what is left out.
+
+    Raises UsageError for what is not simulated.
+    """
+    tracking: dict[str, TargetTracking] = {}
+    steps: list[StepScaling] = []
+    plain_ones: list[str] = []
+    fast, pulse = False, None
+    notes: list[str] = []
+    for policy in policies_of(stacks, target):
+        if policy.get("PolicyType") == "TargetTrackingScaling" or policy.get("PolicyType") is None:
+            way = "TargetTrackingScalingPolicyConfiguration"
+            metric = policy.get(way, "PredefinedMetricSpecification", "PredefinedMetricType")
+            own = policy.inner(way, "CustomizedMetricSpecification")
+            if (own.get("Namespace"), own.get("MetricName")) == (NAMESPACE, METRIC):
+                pulse = LogPulse(
+                    target_rps=plain(number(policy, way, "TargetValue")),
+                    scale_out_cooldown_s=whole(policy, way, "ScaleOutCooldown", default=300),
+                    scale_in_cooldown_s=whole(policy, way, "ScaleInCooldown", default=300),
+                )
+                continue
+            base = metric.removesuffix("HighResolution") if isinstance(metric, str) else metric
+            tracked = _TRACKED.get(base) or _METRICS.get((own.get("Namespace"), own.get("MetricName")))
+            if tracked is None:
+                refuse(policy, f"it tracks {metric or _metric_of_its_own(own)}, not one of {', '.join(_TRACKED)}",
+                       _TO_SEE_THE_REST)  # fmt: skip
+            fast = fast or base != metric
+            if base == metric and tracked != "requests":
+                plain_ones.append(tracked)
+            tracking[tracked] = TargetTracking(
+                enabled=True,
+                target=plain(number(policy, way, "TargetValue")),
+                scale_out_cooldown_s=whole(policy, way, "ScaleOutCooldown", default=300),
+                scale_in_cooldown_s=whole(policy, way, "ScaleInCooldown", default=300),
+                scale_in=policy.get(way, "DisableScaleIn") not in (True, "true"),
+            )
+        elif policy.get("PolicyType") == "StepScaling":
+            steps += _steps(stacks, policy, notes)
+        elif policy.get("PolicyType") == "PredictiveScaling":
+            if policy.get("PredictiveScalingPolicyConfiguration", "Mode") == "ForecastAndScale":
+                what = "it adds tasks by a forecast of AWS's, whose model is not published"
+                refuse(policy, what, "with Mode: ForecastOnly the rest of the set can be simulated")
+            notes.append("Its predictive scaling only forecasts, and changes nothing.")
+        else:
+            refuse(policy, f"it is of type {policy.get('PolicyType')}",
+                   "services take TargetTrackingScaling, StepScaling and PredictiveScaling")  # fmt: skip
+    monitoring = service.each("Monitoring", "MetricConfigurations")
+    fast = fast or any(item.number("ResolutionSeconds") == 20 for item in monitoring)
+    # A policy that is not there keeps the numbers that a config has for it, unused.
+    unused = Scaling()
+    scaling = Scaling(
+        min_tasks=whole(target, "MinCapacity"),
+        max_tasks=whole(target, "MaxCapacity"),
+        high_resolution=fast,
+        cpu=tracking.get("cpu", _off(unused.cpu)),
+        memory=tracking.get("memory", _off(unused.memory)),
+        requests=tracking.get("requests", _off(unused.requests)),
+        pulse=pulse,
+        step_policies=tuple(steps),
+        schedules=tuple(_schedule(action) for action in target.each("ScheduledActions")),
+    )
+    return scaling, tuple(plain_ones) if fast else (), notes
+
+
+def _metric_of_its_own(own: Place) -> str:
+    name = "/".join(part for part in (own.get("Namespace"), own.get("MetricName")) if isinstance(part, str))
+    return f"a metric of its own ({name or 'made by metric math' if own.node else 'not known'})"
+
+
+def _steps(stacks: StackSet, policy: Place, notes: list[str]) -> list[StepScaling]:
+    """A step policy by the alarm that acts on it; none where none does, which is noted."""
+    way = "StepScalingPolicyConfiguration"
+    kind = policy.get(way, "AdjustmentType")
+    if kind not in _ADJUSTMENTS:
+        refuse(policy, f"its adjustments are {kind}", f"AWS takes {', '.join(_ADJUSTMENTS)}")
+    watching = [
+        alarm
+        for alarm in stacks.of_type("AWS::CloudWatch::Alarm")
+        if policy.symbol in [getattr(action, "bare", action) for action in alarm.items("AlarmActions") or []]
+    ]
+    if not watching:
+        notes.append(f"No alarm among the templates acts on {policy.logical_id}, so that it never does anything.")
+        return []
+    if len(watching) > 1:
+        refuse(policy, f"{len(watching)} alarms act on it", "give each alarm a policy of its own")
+    (alarm,) = watching
+    above = str(alarm.get("ComparisonOperator")).startswith("Greater")
+    bound = "MetricIntervalLowerBound" if above else "MetricIntervalUpperBound"
+    steps = []
+    for item in policy.each(way, "StepAdjustments"):
+        adjustment = item.number("ScalingAdjustment")
+        if adjustment is None:
+            refuse(policy, "a step has no adjustment that is known before a deployment",
+                   way_to_set(item, "ScalingAdjustment"))  # fmt: skip
+        steps.append(StepAdjustment(distance=plain(abs(item.number(bound) or 0)), adjustment=int(adjustment)))
+    periods = whole(alarm, "EvaluationPeriods")
+    enough = whole(alarm, "DatapointsToAlarm", default=periods)
+    if enough < periods:
+        notes.append(f"{alarm.logical_id} acts on {enough} of {periods} periods: here on {enough} in a row.")
+    return [
+        StepScaling(
+            name=policy.logical_id.removesuffix("Steps"),
+            metric=_watched(alarm),
+            when="above" if above else "below",
+            threshold=plain(number(alarm, "Threshold")),
+            # A config takes fewer periods than AWS does.
+            period_s=cast(Any, _period(alarm)),
+            periods=min(enough, periods),
+            cooldown_s=whole(policy, way, "Cooldown", default=300),
+            adjustment_type=_ADJUSTMENTS[kind],
+            min_adjustment_magnitude=whole(policy, way, "MinAdjustmentMagnitude", default=1),
+            steps=tuple(sorted(steps, key=lambda step: step.distance)),
+        )
+    ]
+
+
+def _watched(alarm: Place) -> Literal["cpu", "memory", "pulse"]:
+    namespace, name = alarm.get("Namespace"), alarm.get("MetricName")
+    metric = _METRICS.get((namespace, name))
+    if metric is None:
+        what = "metric math" if alarm.get("Metrics") is not None else f"{namespace}/{name}"
+        refuse(alarm, f"it watches {what}, not CPU or memory of the service", _TO_SEE_THE_REST)
+    return metric
+
+
+def _period(alarm: Place) -> int:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html#API_PutMetricAlarm_RequestParameters"""
+    period = whole(alarm, "Period")
+    if period not in (10, 20, 30) and (period < 60 or period % 60):
+        refuse(alarm, f"its period is {period} s", "AWS takes 10, 20, 30 or a multiple of 60")
+    return period
+
+
+def _off(policy: TargetTracking) -> TargetTracking:
+    return msgspec.structs.replace(policy, enabled=False)
+
+
+def _schedule(action: Place) -> Schedule:
+    """A scheduled action; a bound that it does not have stays as it is.
+
+    https://docs.aws.amazon.com/autoscaling/application/APIReference/API_ScalableTargetAction.html
+    """
+    at = action.get("Schedule")
+    if not isinstance(at, str):
+        refuse(action, "Schedule is nothing that is known before a deployment", way_to_set(action, "Schedule"))
+    return Schedule(
+        name=str(action.get("ScheduledActionName")),
+        at=at,
+        timezone=str(action.get("Timezone") or "UTC"),
+        min_tasks=whole(action, "ScalableTargetAction", "MinCapacity", default=KEEP),
+        max_tasks=whole(action, "ScalableTargetAction", "MaxCapacity", default=KEEP),
+    )
