@@ -31,6 +31,12 @@ _METRICS: dict[Any, Literal["cpu", "memory", "pulse"]] = {
     ("AWS/ECS", "MemoryUtilization"): "memory",
     (NAMESPACE, METRIC): "pulse",
 }
+# The same metrics as policies name them that have no predefined one.
+_SAME = {
+    ("AWS/ECS", "CPUUtilization"): "cpu",
+    ("AWS/ECS", "MemoryUtilization"): "memory",
+    ("AWS/ApplicationELB", "RequestCountPerTarget"): "requests",
+}
 _TO_SEE_THE_REST = "to see what the rest of the set does, take it out of a copy of the templates"
 
 
@@ -75,7 +81,7 @@ def scaling_of(stacks: StackSet, service: Place, target: Place) -> tuple[Scaling
                 )
                 continue
             base = metric.removesuffix("HighResolution") if isinstance(metric, str) else metric
-            tracked = _TRACKED.get(base) or _METRICS.get((own.get("Namespace"), own.get("MetricName")))
+            tracked = _TRACKED.get(base) or _SAME.get((own.get("Namespace"), own.get("MetricName")))
             if tracked is None:
                 refuse(policy, f"it tracks {metric or _metric_of_its_own(own)}, not one of {', '.join(_TRACKED)}",
                        _TO_SEE_THE_REST)  # fmt: skip

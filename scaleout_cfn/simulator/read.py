@@ -74,7 +74,8 @@ def model_of(
     try:
         return _Reader(deployed(templates, given, published), notes).model(service)
     except UsageError as error:
-        raise UsageError(f"{folder}: {error}") from None
+        # What is left out may be what is missed.
+        raise UsageError("; ".join([f"{folder}: {error}", *notes])) from None
 
 
 def _sources(path: Path, *, deep: bool = False) -> tuple[list[Source], Mapping[str, str]]:
@@ -187,7 +188,7 @@ class _Reader:
         several = list(self.stacks.of_type(TASKS))
         if len(several) != 1:
             what = "its task definition is not among the templates"
-            refuse(service, what, "give the folder, or by --stack the stacks, in which it is, too")
+            refuse(service, what, "give a folder in which it is, too")
         self.notes.append(f"{several[0].logical_id} is taken for its task definition, the only one there is.")
         return several[0]
 
@@ -356,7 +357,7 @@ class _Reader:
         if len(groups) != 1:
             there = ", ".join(group.logical_id for group in groups) or "none"
             what = f"it names no capacity provider of the set, and of {_GROUP} there is: {there}"
-            refuse(service, what, "give with it the templates, or by --stack the stacks, that make its nodes")
+            refuse(service, what, "give a folder with the one template, too, that makes its nodes")
         return groups[0]
 
     def _beside(
