@@ -441,6 +441,20 @@ def test_of_many_names_the_nearest_are_told_and_of_few_all(read: Loader, file: P
             "[[services.web.scaling.schedules]]\nnam = 'a'",
             "2: services.web.scaling.schedules[0].nam: unknown; did you mean name?",
         ),
+        # Keys of old, and units that are too many or too few.
+        (
+            "[[services.web.scaling.step_policies]]\nthreshold_percent = 90",
+            "2: services.web.scaling.step_policies[0].threshold_percent: unknown; did you mean threshold?",
+        ),
+        (
+            "[[services.web.scaling.step_policies]]\nminutes = 2",
+            "2: services.web.scaling.step_policies[0].minutes: unknown; did you mean periods, each of period_s?",
+        ),
+        (
+            "[[services.web.scaling.step_policies]]\nsteps = [{distance = 0, tasks = 2}]",
+            "2: services.web.scaling.step_policies[0].steps[0].tasks: unknown; did you mean adjustment?",
+        ),
+        ("[services.web]\ncpu = 256", "2: services.web.cpu: unknown; did you mean cpu_units?"),
     ],
 )
 def test_unknown_keys_are_told_with_the_nearest_or_with_all(read: Loader, file: Path, text: str, said: str) -> None:

@@ -16,6 +16,12 @@ from scaleout_cfn.deploy.live import require
 from scaleout_cfn.deploy.messages import Note, Outcome
 from scaleout_cfn.errors import UsageError
 
+#: What traffic a set has nobody knows but who runs it, and so nothing is simulated unasked.
+HOW = (
+    "nothing to compare with: give the month's traffic to `scaleout-cfn simulate CONFIG --access-log FILE --task-rps N"
+    " --json > simulated.json`, then this again with --simulated simulated.json"
+)
+
 
 def _month(text: str) -> date | None:
     try:
@@ -44,7 +50,7 @@ def cost(work: Work, month: str | None, tag: str, file: Path | None) -> Outcome:
 
     \b
       scaleout-cfn cost --month 2026-10
-      scaleout-cfn simulate templates_out --traffic diurnal --task-rps 20 --json > simulated.json
+      scaleout-cfn simulate scaleout.toml --access-log october.log.gz --task-rps 20 --json > simulated.json
       scaleout-cfn cost --tag team --simulated simulated.json
 
     Ends with 2 where no tag is the set's own, with 5 where the tag is not activated, and says how to.
@@ -56,7 +62,7 @@ def cost(work: Work, month: str | None, tag: str, file: Path | None) -> Outcome:
     wanted = _month(month) if month else today.replace(day=1)
     assert wanted is not None
     if simulated is None:
-        work.view.tell(Note("nothing to compare with: give --simulated with what `simulate --json` printed"))
+        work.view.tell(Note(HOW))
     return steps.compared(
         live, found, steps.bill_of(work.aws, found, wanted, today, work.view.tell), simulated, work.view.tell
     )

@@ -351,6 +351,12 @@ MOVED = {
     },
 }
 
+#: A key of old, and what it is called beside the others of its section.
+RENAMED = {
+    "services.NAME.scaling.step_policies[].minutes": "periods, each of period_s",
+    "services.NAME.scaling.step_policies[].steps[].tasks": "adjustment",
+}
+
 
 def moved(key: str, value: object = None) -> Iterator[tuple[str, str]]:
     """Each old key with where it went; nothing of one that never was."""
@@ -368,12 +374,17 @@ def _hint(key: str, path: str, section: type[Section], fields: list[str]) -> str
     """What is likely to be meant by a key that a section has not."""
     import difflib
 
+    place = general_key(f"{path}.{key}".lstrip("."), Config)
+    if place in RENAMED:
+        return f"did you mean {RENAMED[place]}?"
     same = [(where, kind) for where, kind in _keys(Config, "") if where.rpartition(".")[2] == key]
-    if kinds := [kind for where, kind in same if where == general_key(f"{path}.{key}".lstrip("."), Config)]:
+    if kinds := [kind for where, kind in same if where == place]:
         what = " ".join((section.__doc__ or "").split()).partition(". ")[0].rstrip(".")
         tag_field = tag_field_of(section)
         return f'it goes with {tag_field} = "{kinds[0]}", and not with "{section.__struct_config__.tag}": {what}'
     near = difflib.get_close_matches(key, [*fields, *([] if path else ["environments"])], n=1, cutoff=0.7)
+    # A unit too many, as of a key of old, or one too few.
+    near = near or [field for field in fields if key.startswith(f"{field}_") or field.startswith(f"{key}_")][:1]
     if not near and (elsewhere := [where for where, _ in same if "[]" not in where]):
         # Of the same service or pool, where it is one.
         room = path.split(".")[:2]

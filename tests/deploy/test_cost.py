@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.cli.cost import _problem_of_month, _simulated
+from scaleout_cfn.cli.cost import HOW, _problem_of_month, _simulated
+from scaleout_cfn.cli.views import LinesView
 from scaleout_cfn.deploy.cost import PARTS, Simulated, bill_of, compared, tag_of
 from scaleout_cfn.deploy.live import require
 from scaleout_cfn.deploy.messages import Fact, Message, Note, Outcome
@@ -18,6 +19,7 @@ from scaleout_cfn.errors import AccessError, NeedsHandError, UsageError
 from scaleout_cfn.simulator.prices import Costs
 
 from .services import Services, Stack
+from .test_views import NOW, WIDTHS, golden
 from .world import Fault
 
 OCTOBER, TODAY = date(2026, 10, 1), date(2026, 11, 23)
@@ -114,6 +116,19 @@ def test_beside_it_is_what_was_simulated_for_as_many_days() -> None:
     (first, *_) = [one.data for one in said if isinstance(one, Fact)]
     assert first == {"part": "EC2 instances", "billed_usd": 40.0, "modelled": True, "simulated_usd": 31.0}
     assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("compares", [False, True])
+def test_a_bill_looks_like_this(compares: bool, width: int, capsys: pytest.CaptureFixture[str]) -> None:
+    simulated = Simulated({"instances": 1.0, "nat": 0.5, "endpoints": 0.1}, 24 * 3600) if compares else None
+    outcome, _, said = told(Account(), simulated)
+    view = LinesView(now=lambda: NOW, width=width)
+    for message in [*([] if compares else [Note(HOW)]), *said]:
+        view.tell(message)
+    view.ended(outcome)
+    shown = capsys.readouterr()
+    golden(f"cost-{'compared-' if compares else ''}{width}.txt", shown.out + shown.err)
 
 
 def test_the_month_that_runs_is_told_to_yesterday() -> None:
