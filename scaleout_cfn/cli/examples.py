@@ -56,6 +56,9 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
         "import compose compose.yaml": "of a Compose file, with .env beside it",
         "import compose docker-compose.prod.yml -o prod.toml --force": "over what was written before",
     },
+    "import http-scale-out": {
+        "import http-scale-out ../http-scale-out": "of a checkout",
+    },
     "publish": {"publish --image web=1.4.2": "prints the console's link"},
     "status": {"status": "once", "status --watch": "until Ctrl-C", "status --service web --json": "for a program"},
     "events": {"events --failed": "what failed in the newest operation", "events --follow": "until it has ended"},

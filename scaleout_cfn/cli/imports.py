@@ -166,6 +166,20 @@ def compose_(file: Path, output: Path, force: bool) -> None:
     _finish(read_compose(file), f"import compose {file}", output, force)
 
 
+@import_.command("http-scale-out")
+@click.argument("folder", type=click.Path(path_type=Path), default=Path())
+@_written
+def http_scale_out(folder: Path, output: Path, force: bool) -> None:
+    """Write a config with the numbers of http-scale-out, by its Terraform files.
+
+    FOLDER holds *.tf and *.tfvars, or terraform/ with them. Where its numbers do not fit one another, the page says
+    which were changed. Nothing at AWS is asked or changed.
+    """
+    from scaleout_cfn.conversion.terraform import read_terraform
+
+    _finish(read_terraform(folder), f"import http-scale-out {folder}", output, force)
+
+
 def _finish(draft: Draft, command: str, output: Path, force: bool) -> None:
     """Write a draft's config and page, both or none, and say what became of it."""
     pages = output.with_suffix(".import.md")

@@ -18,7 +18,7 @@ from scaleout_cfn.conversion.page import page
 from scaleout_cfn.conversion.sources import Item, cut
 from scaleout_cfn.errors import ScaleoutError, UsageError
 
-__all__ = ["Draft", "Imported", "Nearest", "is_secret", "name_of", "nearest"]
+__all__ = ["BASE", "Draft", "Imported", "Nearest", "is_secret", "name_of", "nearest"]
 
 Table = dict[str, Any]
 
@@ -82,6 +82,10 @@ class Draft:
             value = value.get(part) if isinstance(value, dict) else None
         return value
 
+    def origin(self, path: Sequence[str]) -> Item | None:
+        """The item that a tunable came from last; None where it came from none."""
+        return next(reversed(self._origins.get(tuple(path), [])), None)
+
     def came_from(self, path: Sequence[str], item: Item) -> None:
         """Say that a section is of an item, which is told where the section has to go."""
         self._origins.setdefault(tuple(path), []).append(item)
@@ -103,7 +107,7 @@ class Draft:
             self._proven(environments, (name,))
         for name, tables in ((None, {}), *environments.items()):
             try:
-                render(compose(self._resolved(overlaid(self.tables, tables, name, _BASE), _Refusals())))
+                render(compose(self._resolved(overlaid(self.tables, tables, name, BASE), _Refusals())))
             except ScaleoutError as error:
                 where = f" of the environment {name}" if name else ""
                 raise UsageError(
@@ -126,15 +130,15 @@ class Draft:
         return Imported(whole, page(command, leaves, self.added, counts), counts)
 
     def _resolved(self, tables: Table, refusals: _Refusals) -> Config:
-        config, problems = resolved(tables, refusals, _BASE)
+        config, problems = resolved(tables, refusals, BASE)
         del problems
-        return config if config is not None else _BASE
+        return config if config is not None else BASE
 
     def _proven(self, tables: Table, environment: tuple[str, ...]) -> Config:
         """The config of the tables, or of an environment's over the draft's, from which all refused is taken out."""
         while True:
             refusals = _Refusals()
-            under = overlaid(self.tables, tables[environment[0]], environment[0], _BASE) if environment else tables
+            under = overlaid(self.tables, tables[environment[0]], environment[0], BASE) if environment else tables
             config = self._resolved(under, refusals)
             if not refusals.found:
                 return config
@@ -193,7 +197,7 @@ class Draft:
         table.pop(path[-1], None)
 
 
-_BASE = Config(capacity={}, services={})
+BASE = Config(capacity={}, services={})
 #: Where secrets may be, which the page does not repeat.
 _QUIET = frozenset({"command", "entrypoint", "environment", "health_command"})
 
