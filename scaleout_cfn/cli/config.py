@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from msgspec.structs import replace
 
 from scaleout_cfn.capacity import demand_of, instance_type, nodes_needed
+from scaleout_cfn.cli.first import answered, look
 from scaleout_cfn.cli.options import DEFAULT_CONFIG, project
 from scaleout_cfn.config import (
     AnyService,
@@ -20,6 +24,7 @@ from scaleout_cfn.config import (
     InternalService,
     ManagedCapacity,
     Route,
+    Scaling,
     WebService,
     WorkerService,
 )
@@ -66,13 +71,38 @@ POOLS: dict[str, tuple[str, type[Capacity]]] = {
     help="What their tasks run on. docs/capacity.md says which to choose.",
 )
 @click.option("--short", is_flag=True, help="Only what sets and services differ in, a line each.")
-def init(path: Path, profile: str, services: str, capacity: str, short: bool) -> None:
+@click.option("--yes", is_flag=True, help="Ask nothing: the default, or what the options say.")
+@click.pass_context
+def init(ctx: click.Context, path: Path, profile: str, services: str, capacity: str, short: bool, yes: bool) -> None:
     """Write a config file that holds every tunable with its default, unit, bounds and meaning.
 
-    Where a profile other than balanced has other numbers, they are set in the file.
+    On a terminal, without an option, it asks what runs, each question with an answer given, and looks at what is here:
+    a Dockerfile, a Procfile, a Compose file, an application of Copilot's. Where a profile other than balanced has other
+    numbers, they are set in the file.
     """
     apply = f"{project().program} render -c {shlex.quote(str(path))}"
-    config = _first_config(_kinds(services), capacity, PROFILES[BALANCED if profile == HARDENED else profile])
+    given = any(ctx.get_parameter_source(name) is not ParameterSource.DEFAULT for name in ctx.params if name != "path")
+    if path.exists():
+        raise UsageError(f"{path}: is there already; give another path, or move it away")
+    if given or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        config = _first_config(_kinds(services), capacity, PROFILES[BALANCED if profile == HARDENED else profile])
+    else:
+        seen = look(Path())
+        offers: list[tuple[str, str, dict[str, Path]]] = []
+        if seen.copilot:
+            offers.append(("copilot", "the application of Copilot's", {}))
+        if seen.compose:
+            offers.append(("compose", seen.compose, {"file": Path(seen.compose)}))
+        for command, what, arguments in offers:
+            if click.confirm(f"Make a config of {what}, which is here?", default=True, err=True):
+                from scaleout_cfn.cli.imports import import_  # here, for most have nothing to import
+
+                ctx.invoke(import_.commands[command], **arguments, output=path)
+                return
+        config = answered(_ask, seen, _kinds, _made, POOLS)
+        from scaleout_cfn.composing import compose  # here, for the default is known to render
+
+        compose(config)
     if profile == HARDENED:
         config = hardened(config)
     text = starter(config, apply=apply, short=short)
@@ -87,6 +117,18 @@ def init(path: Path, profile: str, services: str, capacity: str, short: bool) ->
     click.echo(f"{path} written, {at}. Change it, then: {apply}", err=True)
     if profile == HARDENED:
         click.echo("It speaks HTTP until load_balancer.listener has a certificate or a domain.", err=True)
+
+
+def _made(kinds: Mapping[str, type[AnyService]], capacity: str, scaling: Scaling) -> Config:
+    return _first_config(dict(kinds), capacity, Profile(scaling))
+
+
+def _ask(question: str, why: str, default: str, problem_of: Callable[[str], str]) -> str:
+    while True:
+        answer = str(click.prompt(f"{question} ({why})", default=default, err=True)).strip()
+        if not (problem := problem_of(answer)):
+            return answer
+        click.echo(f"  {answer}: {problem}", err=True)
 
 
 def _kinds(text: str) -> dict[str, type[AnyService]]:

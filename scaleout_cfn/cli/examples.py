@@ -10,7 +10,8 @@ __all__ = ["EXAMPLES", "add_examples"]
 
 EXAMPLES: Mapping[str, Mapping[str, str]] = {
     "init": {
-        "init": "the defaults, in scaleout.toml",
+        "init": "asks, on a terminal; the defaults, in scaleout.toml",
+        "init --yes": "the defaults, and no question",
         "init --short --services web,api:internal,mailer:worker --capacity fargate": "three services on Fargate",
         "init --profile hardened prod.toml": "what a review of its security asks for",
     },
