@@ -101,6 +101,13 @@ def remarks(study: Study) -> list[str]:
             "Too few tasks are fewer than keep 99 % of a second's requests under the objective: a second that misses"
             " 2 % of them counts as a whole, so that this share of the time may be far above that of the requests."
         )
+    if study.bursts:
+        missed = study.bursts["objective_missed"]
+        lines.append(
+            f"With bursts inside of the intervals {missed.mean:.2%} of the requests are over the objective"
+            f" ({missed.low:.2%} to {missed.high:.2%}): a burst in each, drawn twelve times from those of a site that"
+            " is known by the minute (docs/scaling.md). Yours may have others."
+        )
     if study.limit:
         lines.append(f"What limits is {study.limit}.")
     return lines

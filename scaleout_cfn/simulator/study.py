@@ -39,12 +39,17 @@ _LOOK_S = 2.0  # between two looks at whether the processes are all there
 
 @dataclass(frozen=True)
 class Study:
-    """Results by corner of the band: "middle" first. Each is a mean and a range over the alarm phases."""
+    """Results by corner of the band: "middle" first. Each is a mean and a range over the alarm phases.
+
+    `bursts` is the same in the middle of the bands with bursts inside of wide bins, other ones in each phase; empty
+    where the traffic is known finely.
+    """
 
     model: Model
     load: Load
     traffic: Traffic
     corners: dict[str, dict[str, Range]]
+    bursts: dict[str, Range] = dataclasses.field(default_factory=dict)
 
     @property
     def middle(self) -> dict[str, Range]:
@@ -82,6 +87,7 @@ class Study:
             **as_numbers(self.middle),
             "band": as_numbers({name: self.band(name) for name in names}),
             "corners": {name: as_numbers(by_name) for name, by_name in self.corners.items()},
+            "bursts": as_numbers(self.bursts),
             "settings": settings(self.model, self.load),
         }
 
@@ -112,7 +118,16 @@ def study(model: Model, load: Load, traffic: Traffic, prices: Prices, done: Call
     for name, result in zip(every, each(work, every.values(), seconds), strict=True):
         by_corner[name] = ranges(result)
         done()
-    return Study(model, load, traffic, by_corner)
+    bursts = ranges(_with_bursts(model, load, traffic, prices)) if traffic.caution else {}
+    return Study(model, load, traffic, by_corner, bursts)
+
+
+def _with_bursts(model: Model, load: Load, traffic: Traffic, prices: Prices) -> list[Result]:
+    drawn = [traffic.with_bursts(seed) for seed in range(PHASES)]
+    return [
+        measure(run(model, load, Delays(), burst, phase), model, load, prices, 0.0)
+        for burst, phase in zip(drawn, phases(), strict=True)
+    ]
 
 
 def _at_corner(model: Model, load: Load, traffic: Traffic, prices: Prices, delays: Delays) -> list[Result]:

@@ -69,7 +69,10 @@ def test_that_wide_bins_hide_crowds_is_the_first_line_of_every_report(hours: Pat
     page = tmp_path / "page.html"
     assert _run("simulate", FOLDER, *given, "--html", str(page)).stdout.startswith(says)
     assert f"</h1>\n<p>{says}" in page.read_text()
-    assert json.loads(_run("simulate", FOLDER, *given, "--json").stdout)["caution"].startswith(says)
+    assert "With bursts inside of the intervals" in page.read_text()
+    told = json.loads(_run("simulate", FOLDER, *given, "--json").stdout)
+    assert told["caution"].startswith(says)
+    assert told["bursts"]["objective_missed"]["low"] < told["bursts"]["objective_missed"]["high"]
     assert _run("compare", FOLDER, *given).stdout.startswith(says)
     assert _run("advise", FOLDER, *given, "--tries", "5").stderr.startswith(says)
 

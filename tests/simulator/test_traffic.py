@@ -18,7 +18,7 @@ from scaleout_cfn.errors import UsageError
 from scaleout_cfn.simulator.access_logs import from_access_logs
 from scaleout_cfn.simulator.schedules import firings
 from scaleout_cfn.simulator.series import from_csv
-from scaleout_cfn.simulator.traffic import KINDS, synthetic
+from scaleout_cfn.simulator.traffic import KINDS, Traffic, synthetic
 
 COMMON = '127.0.0.1 - frank [10/Oct/2026:13:55:{:02} -0700] "GET /a HTTP/1.0" 200 2326\n'
 COMBINED = '::1 - - [10/Oct/2026:13:55:{:02} -0700] "GET / HTTP/1.1" 200 5 "http://a.example/" "curl/8"\n'
@@ -319,3 +319,19 @@ def test_a_schedule_that_aws_would_refuse_is_one_clear_message(at: str, zone: st
 def test_the_last_day_of_a_month_is_simulated_too() -> None:
     schedule = Schedule(name="s", at="cron(0 8 L * ? *)", min_tasks=1, max_tasks=2)
     assert firings([schedule], 3 * 86400, datetime(2026, 1, 30, tzinfo=UTC), (1, 9)) == [(86400 + 8 * 3600, 1, 2)]
+
+
+@pytest.mark.parametrize(("bin_s", "median", "most"), [(300, 1.07, 4.7), (3600, 1.22, 11.3), (86400, 1.22, 11.3)])
+def test_bursts_keep_the_sum_of_each_interval_and_have_the_peaks_that_were_seen(
+    bin_s: int, median: float, most: float
+) -> None:
+    whole = min(bin_s, 3600)
+    even = Traffic("even", np.full(2000 * whole, 10.0), bin_s=bin_s)
+    bursts = even.with_bursts(1).requests.reshape(2000, whole)
+    assert bursts.mean(axis=1) == pytest.approx(np.full(2000, 10.0))
+    assert bursts.min() > 0
+    peaks = bursts.max(axis=1) / 10
+    assert np.median(peaks) == pytest.approx(median, abs=0.03)
+    assert peaks.min() >= 1
+    assert peaks.max() <= most
+    assert (even.with_bursts(2).requests != even.with_bursts(1).requests).any()
