@@ -96,6 +96,9 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
         "simulate --traffic step --task-rps 50 --objective 0.5 --objective-on response --service-time lognormal:1.5": (
             "an objective on the response"
         ),
+        "simulate --traffic flash-crowd --task-rps 50 --event zone-lost@2400 --event slow@2700:300,factor=2": (
+            "what is feared, and what it costs"
+        ),
     },
     "compare": {
         "compare templates_out other.toml --traffic seed-load-test --task-rps 100": "two sets, profiles, and others",

@@ -27,6 +27,13 @@ from scaleout_cfn.cli.traffic import (
 @service_option
 @parameter_option
 @traffic_options
+@click.option(
+    "--event",
+    "event_texts",
+    multiple=True,
+    metavar="NAME@SECOND[:SECONDS][,NAME=NUMBER]",
+    help="What befalls the run: zone-lost, spot-wave, slow; repeatable. A wrong name lists them.",
+)
 @json_option
 @click.option("--html", "html_file", type=path_type, help="Write one page that needs no network.")
 @click.option("--plot", "plot_files", type=path_type, multiple=True, help="Write a plot, .png or .svg; repeatable.")
@@ -37,6 +44,7 @@ def simulate(
     service: str,
     parameters: tuple[str, ...],
     asked: Asked,
+    event_texts: tuple[str, ...],
     as_json: bool,
     html_file: Path | None,
     plot_files: tuple[Path, ...],
@@ -48,6 +56,7 @@ def simulate(
     What else runs on the service's nodes takes its places at its fewest tasks. Every number is a mean over 12 alarm
     phases, with its range over the phases and over what AWS does not publish.
     """
+    from scaleout_cfn.simulator.events import fears, in_order
     from scaleout_cfn.simulator.model import Delays
     from scaleout_cfn.simulator.prices import cost
     from scaleout_cfn.simulator.report import page, plot, series_csv
@@ -56,9 +65,10 @@ def simulate(
 
     model = model_at(folder, environment, service, parameters)
     traffic, load, prices = asked.all(region_of(folder, environment))
+    feared = fears(event_texts, model, len(traffic.requests))
     with progress(5, "simulating", len(traffic.requests) > 500_000) as done:
-        verdict = study(model, load, traffic, prices, done)
-    trace = run(model, load, Delays(), traffic)
+        verdict = study(model, load, traffic, prices, done, feared)
+    trace = run(model, load, Delays(), traffic, events=in_order(feared))
     # Before anything is printed: whoever reads the table may stop after its first lines.
     if html_file:
         write(html_file, page(verdict, trace, table(verdict), heading(traffic, load), remarks(verdict)))

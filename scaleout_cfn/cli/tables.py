@@ -101,6 +101,11 @@ def remarks(study: Study) -> list[str]:
             "Too few tasks are fewer than keep 99 % of a second's requests under the objective: a second that misses"
             " 2 % of them counts as a whole, so that this share of the time may be far above that of the requests."
         )
+    for text, lost in study.lost.items():
+        lines.append(
+            f"{text} cost {lost.mean:,.0f} requests ({lost.low:,.0f} to {lost.high:,.0f} over the phases): so many more"
+            " are over the objective than in the same run without it."
+        )
     if study.bursts:
         missed = study.bursts["objective_missed"]
         lines.append(

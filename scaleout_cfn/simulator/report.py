@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaleout_cfn.errors import UsageError
+from scaleout_cfn.simulator.events import Fear
 from scaleout_cfn.simulator.model import Load
 from scaleout_cfn.simulator.results import demand, over_objective, waits_of
 from scaleout_cfn.simulator.run import Happening, Trace, at_each_second
@@ -76,7 +77,7 @@ def series(trace: Trace, load: Load, step_s: int) -> Series:
         capacity_per_s=capacity,
         tasks_desired=state("desired"),
         tasks_running=state("running"),
-        tasks_serving=mean(ready),
+        tasks_serving=state("ready"),
         tasks_waiting=state("waiting"),
         tasks_needed=mean(demand(trace.requests, load)),
         nodes=state("nodes"),
@@ -174,6 +175,11 @@ def plot(study: Study, trace: Trace, path: Path) -> None:
         for event in trace.events:
             if event.what == ("nodes" if panel.title == _NODES else "tasks"):
                 axis.axvline(event.time, linewidth=0.5, alpha=0.3, color="grey")
+        for fear in study.fears:
+            axis.axvspan(fear.second, fear.second + max(fear.lasts_s, means.step_s), color=_COLOURS["bad"], alpha=0.08)
+            if axis is axes[0]:
+                where = axis.get_xaxis_transform()
+                axis.text(fear.second, 0.98, f" {fear.text}", transform=where, va="top", fontsize="small")
         axis.set_title(f"{panel.title}{f' ({panel.unit})' if panel.unit else ''}", loc="left", fontsize="medium")
         most = max(float(getattr(means, name).max()) for _, name, _ in panel.curves)
         axis.set_ylim(bottom=0, top=1.02 * _round_up(most))
@@ -207,8 +213,8 @@ def _series(study: Study, trace: Trace) -> Series:
 _LEFT, _WIDTH, _HEIGHT, _GAP = 56, 900, 110, 34
 
 
-def _svg(panels: Sequence[_Panel], means: Series, events: Sequence[Happening]) -> str:
-    """All panels over one time axis, with a line for each change of the tasks."""
+def _svg(panels: Sequence[_Panel], means: Series, events: Sequence[Happening], fears: Sequence[Fear]) -> str:
+    """All panels over one time axis, with a line for each change of the tasks, and what befell the run behind them."""
     end = float(means.time_s[-1]) + means.step_s
     total = len(panels) * (_HEIGHT + _GAP) + 30
     many = ' class="many"' if sum(event.what in ("tasks", "nodes") for event in events) > 60 else ""
@@ -220,6 +226,12 @@ def _svg(panels: Sequence[_Panel], means: Series, events: Sequence[Happening]) -
     def x(time: float) -> float:
         return round(_LEFT + _WIDTH * time / end, 1)
 
+    for fear in fears:
+        left = x(fear.second)
+        right = max(left + 1, min(x(fear.second + fear.lasts_s), _LEFT + _WIDTH))
+        name = html.escape(fear.text)
+        parts.append(f'<path class="area bad" d="M{left} 22H{right}V{total - 30}H{left}Z"><title>{name}</title></path>')
+        parts.append(f'<text class="fear" x="{left + 3}" y="34">{name}</text>')
     for index, panel in enumerate(panels):
         top = index * (_HEIGHT + _GAP) + 22
         bottom = top + _HEIGHT
@@ -356,7 +368,7 @@ def page(
         "REMARKS": "".join(f"<p>{html.escape(line)}</p>" for line in remarks),
         "TILES": _tiles(study),
         "TABLE": table,
-        "CHART": _svg(_panels(study), means, trace.events),
+        "CHART": _svg(_panels(study), means, trace.events, study.fears),
         "EVENTS": events,
         "SETTINGS": html.escape(json.dumps(study.as_json()["settings"], indent=1, sort_keys=True)),
         "DATA": json.dumps(curves, separators=(",", ":")),

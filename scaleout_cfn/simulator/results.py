@@ -27,6 +27,7 @@ __all__ = [
     "measure",
     "oracle_node_hours",
     "over_objective",
+    "range_of",
     "ranges",
     "waits_of",
 ]
@@ -38,6 +39,8 @@ Array = NDArray[np.float64]
 class Result:
     """One run in numbers. Shares are of requests or of time, 0 to 1; times in seconds; money in USD.
 
+    `requests_missed` are the requests over the objective, of which `objective_missed` is the share.
+
     `under_accuracy` and `over_accuracy` are the tasks missing or idle as a share of those needed, averaged over all
     time. Dropped requests count among those over the objective. A task's hours are from its placement until it has
     gone; on Fargate there are no instances, and the numbers of these are 0. The least and the most that it costs are by
@@ -45,6 +48,7 @@ class Result:
     """
 
     objective_missed: float
+    requests_missed: float
     dropped: float
     wait_p50_s: float
     wait_p95_s: float
@@ -76,19 +80,25 @@ class Range:
     high: float
 
 
+def range_of(values: Sequence[float]) -> Range:
+    """The mean of some numbers, their least and their most."""
+    return Range(math.fsum(values) / len(values), min(values), max(values))
+
+
 def ranges(results: Sequence[Result]) -> dict[str, Range]:
     """Each number of several runs as a mean and a range."""
-    by_name = {}
-    for field in fields(Result):
-        values = [float(getattr(result, field.name)) for result in results]
-        by_name[field.name] = Range(math.fsum(values) / len(values), min(values), max(values))
-    return by_name
+    return {
+        field.name: range_of([float(getattr(result, field.name)) for result in results]) for field in fields(Result)
+    }
 
 
 def waits_of(trace: Trace, load: Load) -> tuple[Waits, Array]:
-    """Waiting in each second, and the tasks that served."""
-    ready = at_each_second(trace.states, "ready", len(trace.requests))
-    return waits(trace.requests, ready, load), ready
+    """Waiting in each second, and the tasks that served, those that were slow as so many fewer."""
+    end = len(trace.requests)
+    times = [min(time, end) for time, _ in trace.speeds] + [end]
+    speed = np.repeat([speed for _, speed in trace.speeds], np.diff(times))
+    able = at_each_second(trace.states, "ready", end) * speed
+    return waits(trace.requests, able, load), able
 
 
 def over_objective(waiting: Waits, load: Load) -> Array:
@@ -193,6 +203,7 @@ def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours
     usd, least_usd, most_usd = between(model, load, prices, trace)
     return Result(
         objective_missed=min(1.0, (float(missed.sum()) + dropped) / total) if total else 0.0,
+        requests_missed=float(missed.sum()) + dropped,
         dropped=dropped / total if total else 0.0,
         wait_p50_s=wait[0],
         wait_p95_s=wait[1],
@@ -206,7 +217,7 @@ def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours
         over_accuracy=float(np.where(gap < 0, relative, 0.0).mean()),
         most_tasks=int(max(state.running for state in trace.states)),
         most_nodes=int(max(state.size for state in trace.states)),
-        mean_tasks=float(ready.mean()),
+        mean_tasks=float(at_each_second(trace.states, "ready", len(requests)).mean()),
         task_hours=trace.task_seconds / 3600,
         instance_hours=hours,
         oracle_instance_hours=oracle_hours,

@@ -150,6 +150,7 @@ class World:
         for each in self.services:
             if service in ("", each.model.service):
                 each.speed = speed
+                each.trace.speeds.append((now, speed))
 
     def _befall(self, now: int, event: Event) -> None:
         event.does(self, now)

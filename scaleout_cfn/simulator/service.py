@@ -38,6 +38,7 @@ class Trace:
     stopped_seconds: float = 0.0  # of nodes that stand by in a warm pool: they cost their volumes
     task_seconds: float = 0.0  # from the placement of a task until it has gone: what Fargate bills
     launches: int = 0
+    speeds: list[tuple[int, float]] = field(default_factory=lambda: [(0, 1.0)])  # of its tasks, from a time (s) on
 
 
 @dataclass

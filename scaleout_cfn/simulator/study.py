@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from scaleout_cfn.errors import ScaleoutError
+from scaleout_cfn.simulator.events import Fear, in_order
 from scaleout_cfn.simulator.model import BANDS, Delays, Load, Model, corners
 from scaleout_cfn.simulator.prices import Prices
 from scaleout_cfn.simulator.results import (
@@ -24,6 +25,7 @@ from scaleout_cfn.simulator.results import (
     maximum_that_limits,
     measure,
     oracle_node_hours,
+    range_of,
     ranges,
 )
 from scaleout_cfn.simulator.run import PHASES, phases, run
@@ -42,7 +44,8 @@ class Study:
     """Results by corner of the band: "middle" first. Each is a mean and a range over the alarm phases.
 
     `bursts` is the same in the middle of the bands with bursts inside of wide bins, other ones in each phase; empty
-    where the traffic is known finely.
+    where the traffic is known finely. `lost` is how many more requests are over the objective for each event, beside
+    the run that has all others of `fears`.
     """
 
     model: Model
@@ -50,6 +53,8 @@ class Study:
     traffic: Traffic
     corners: dict[str, dict[str, Range]]
     bursts: dict[str, Range] = dataclasses.field(default_factory=dict)
+    fears: tuple[Fear, ...] = ()
+    lost: dict[str, Range] = dataclasses.field(default_factory=dict)
 
     @property
     def middle(self) -> dict[str, Range]:
@@ -88,6 +93,7 @@ class Study:
             "band": as_numbers({name: self.band(name) for name in names}),
             "corners": {name: as_numbers(by_name) for name, by_name in self.corners.items()},
             "bursts": as_numbers(self.bursts),
+            "requests_lost": as_numbers(self.lost),
             "settings": settings(self.model, self.load),
         }
 
@@ -102,24 +108,50 @@ def settings(model: Model, load: Load) -> dict[str, Any]:
 
 
 def over_phases(
-    model: Model, load: Load, delays: Delays, traffic: Traffic, prices: Prices, count: int = PHASES
+    model: Model,
+    load: Load,
+    delays: Delays,
+    traffic: Traffic,
+    prices: Prices,
+    count: int = PHASES,
+    fears: Sequence[Fear] = (),
 ) -> list[Result]:
     """One run for each alarm phase."""
     oracle = oracle_node_hours(demand(traffic.requests, load), model, delays)
-    return [measure(run(model, load, delays, traffic, phase), model, load, prices, oracle) for phase in phases(count)]
+    events = in_order(fears)
+    return [
+        measure(run(model, load, delays, traffic, phase, events), model, load, prices, oracle)
+        for phase in phases(count)
+    ]
 
 
-def study(model: Model, load: Load, traffic: Traffic, prices: Prices, done: Callable[[], None] = lambda: None) -> Study:
-    """The model under the traffic, over all phases and corners. `done` is called after each corner."""
+def study(
+    model: Model,
+    load: Load,
+    traffic: Traffic,
+    prices: Prices,
+    done: Callable[[], None] = lambda: None,
+    fears: tuple[Fear, ...] = (),
+) -> Study:
+    """The model under the traffic, over all phases and corners, with what befalls it. `done` is called after each
+    corner."""
     every = corners()
-    work = partial(_at_corner, model, load, traffic, prices)
+    work = partial(_at_corner, model, load, traffic, prices, fears)
     seconds = len(every) * PHASES * len(traffic.requests)
-    by_corner = {}
+    results = {}
     for name, result in zip(every, each(work, every.values(), seconds), strict=True):
-        by_corner[name] = ranges(result)
+        results[name] = result
         done()
+    lost = {}
+    for fear in fears:
+        others = [other for other in fears if other is not fear]
+        without = over_phases(model, load, Delays(), traffic, prices, fears=others)
+        lost[fear.text] = range_of(
+            [one.requests_missed - other.requests_missed for one, other in zip(results["middle"], without, strict=True)]
+        )
     bursts = ranges(_with_bursts(model, load, traffic, prices)) if traffic.caution else {}
-    return Study(model, load, traffic, by_corner, bursts)
+    by_corner = {name: ranges(result) for name, result in results.items()}
+    return Study(model, load, traffic, by_corner, bursts, fears, lost)
 
 
 def _with_bursts(model: Model, load: Load, traffic: Traffic, prices: Prices) -> list[Result]:
@@ -130,8 +162,10 @@ def _with_bursts(model: Model, load: Load, traffic: Traffic, prices: Prices) -> 
     ]
 
 
-def _at_corner(model: Model, load: Load, traffic: Traffic, prices: Prices, delays: Delays) -> list[Result]:
-    return over_phases(model, load, delays, traffic, prices)
+def _at_corner(
+    model: Model, load: Load, traffic: Traffic, prices: Prices, fears: tuple[Fear, ...], delays: Delays
+) -> list[Result]:
+    return over_phases(model, load, delays, traffic, prices, fears=fears)
 
 
 def each(work: Callable[[_Item], _Result], items: Iterable[_Item], seconds: int) -> Iterator[_Result]:
