@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 from troposphere import Sub, cloudwatch
 
-from scaleout_cfn.config import Config
+from scaleout_cfn.config import Config, pulse
 from scaleout_cfn.config.units import Unit, title_of, units
 from scaleout_cfn.metrics import ALB, ECS, INSIGHTS, SQS, running_tasks
 from scaleout_cfn.stack import Stack
@@ -101,12 +101,12 @@ def _service(unit: Unit, titles: list[str]) -> list[list[dict[str, Any]]]:
         "query": f"SOURCE '${{{unit.title}Logs}}' | fields @timestamp, @message | sort @timestamp desc | limit 100",
         "view": "table",
     }
+    counts = _pulse(unit, titles)
     if not unit.is_web:
         found = [_use(unit, titles), *_tasks(unit, titles)]
         if unit.queue is not None:
-            return [[*_queue(unit), *found], [{"type": "log", "width": WIDTH, "properties": log}]]
-        rest = WIDTH - sum(widget["width"] for widget in found)
-        return [[*found, {"type": "log", "width": rest, "properties": log}]]
+            return [[*_queue(unit), *found], _beside(counts, log)]
+        return [_beside([*found, *counts], log)]
     # Of two target groups now the one serves, and now the other.
     names = ["Targets", "Alternate"] if unit.has_alternate else ["Targets"]
     groups = [["LoadBalancer", "${LoadBalancer}", "TargetGroup", f"${{{unit.title}{name}}}"] for name in names]
@@ -126,8 +126,26 @@ def _service(unit: Unit, titles: list[str]) -> list[list[dict[str, Any]]]:
             _graph(f"{unit.name}: tasks that can serve", "Maximum", serving, 6),
             _use(unit, titles),
         ],
-        [{"type": "log", "width": WIDTH, "properties": log}],
+        _beside(counts, log),
     ]
+
+
+def _beside(widgets: list[dict[str, Any]], log: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row of which the log has what is left."""
+    return [*widgets, {"type": "log", "width": WIDTH - sum(each["width"] for each in widgets), "properties": log}]
+
+
+def _pulse(unit: Unit, titles: list[str]) -> list[dict[str, Any]]:
+    """The requests that a service counts itself, where it does."""
+    if unit.scaling.pulse is None:
+        return []
+    search = f'{{{pulse.NAMESPACE},{pulse.DIMENSION}}} MetricName="{pulse.METRIC}" '
+    search += _named(pulse.DIMENSION, unit, titles)
+    lines = [
+        {"expression": f"SEARCH('{search}', '{statistic}', 60)", "label": label}
+        for statistic, label in (("Average", "mean"), ("Maximum", "busiest"))
+    ]
+    return [_graph(f"{unit.name}: requests a second and task", "Average", [[line] for line in lines], 6)]
 
 
 def _use(unit: Unit, titles: list[str]) -> dict[str, Any]:
@@ -177,11 +195,15 @@ def _found(unit: Unit, titles: list[str], namespace: str, metric: str, statistic
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-name.html
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html
     """
+    search = f'{{{namespace},ClusterName,ServiceName}} ClusterName="${{Cluster}}" MetricName="{metric}" '
+    search += _named("ServiceName", unit, titles)
+    return [{"expression": f"SEARCH('{search}', '{statistic}', 60)", "label": label}]
+
+
+def _named(dimension: str, unit: Unit, titles: list[str]) -> str:
     # The title of `web-service` begins as that of `web`.
     longer = [title for title in titles if title.startswith(unit.service) and title != unit.service]
-    names = " NOT ".join(f"ServiceName=${{Root}}-{title}" for title in (unit.service, *longer))
-    search = f'{{{namespace},ClusterName,ServiceName}} ClusterName="${{Cluster}}" MetricName="{metric}" {names}'
-    return [{"expression": f"SEARCH('{search}', '{statistic}', 60)", "label": label}]
+    return " NOT ".join(f"{dimension}=${{Root}}-{title}" for title in (unit.service, *longer))
 
 
 def _nodes(pool: str) -> list[dict[str, Any]]:

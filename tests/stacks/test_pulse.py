@@ -223,3 +223,23 @@ def test_a_counter_s_labels_are_summed_what_begins_anew_counts_and_what_is_not_s
     found, said = lines(tmp_path, sc.AddressPulse(target_rps=1), answers)
     assert [line["RequestsPerSecond"] for line in found] == rates
     assert said == ("no count of requests at http://127.0.0.1:8080/metrics\n" if "" in counts else "")
+
+
+@pytest.mark.parametrize("kind", [sc.WebService, sc.InternalService])
+def test_the_dashboard_shows_it_in_the_services_row_and_nothing_of_it_where_there_is_none(kind: type[Any]) -> None:
+    def body(pulse: Any) -> dict[str, Any]:
+        text = properties(made(config(pulse, kind)), "dashboard", "Dashboard")["DashboardBody"]["Fn::Sub"][0]
+        shown: dict[str, Any] = json.loads(text)
+        return shown
+
+    (graph,) = [each for each in body(LOG)["widgets"] if "second and task" in each["properties"]["title"]]
+    assert graph["properties"]["metrics"][0] == [
+        {
+            "expression": "SEARCH('{Pulse,Service} MetricName=\"RequestsPerSecond\" Service=${Root}-WebService',"
+            " 'Average', 60)",
+            "label": "mean",
+        }
+    ]
+    for row in {each["y"] for each in body(LOG)["widgets"]}:
+        assert sum(each["width"] for each in body(LOG)["widgets"] if each["y"] == row) == 24
+    assert "Pulse" not in json.dumps(body(None))
