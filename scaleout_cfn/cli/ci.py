@@ -11,7 +11,7 @@ from scaleout_cfn.cli.options import config_options, load_config, one_service_op
 from scaleout_cfn.config import Config, GitHubPipeline
 from scaleout_cfn.config.units import Unit, names_of, units
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.stacks.pipeline import DEPLOY_TIMEOUT_MIN, PLATFORMS, jobs_by_image, script
+from scaleout_cfn.stacks.pipeline import MOST_SESSION_MIN, PLATFORMS, deploy_timeout_min, jobs_by_image, script
 
 #: By commit, for a tag can be moved to other code by whoever takes over the action's repository.
 CHECKOUT = "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0"
@@ -142,6 +142,7 @@ def workflow(unit: Unit) -> str:
     config, settings = unit.config, unit.settings.pipeline
     assert isinstance(settings, GitHubPipeline)
     names = {"stack": config.stack_name, "branch": settings.branch}
+    timeout_min = deploy_timeout_min(unit, MOST_SESSION_MIN)
     return WORKFLOW.format(
         **names,
         service=unit.name,
@@ -160,6 +161,6 @@ def workflow(unit: Unit) -> str:
         credentials=CREDENTIALS,
         build=indent(script("pipeline_build.sh"), " " * 10).rstrip(),
         deploy=indent(script("pipeline_deploy.sh"), " " * 10),
-        timeout_min=DEPLOY_TIMEOUT_MIN,
-        timeout_s=DEPLOY_TIMEOUT_MIN * 60,
+        timeout_min=timeout_min,
+        timeout_s=timeout_min * 60,
     )

@@ -20,7 +20,7 @@ from scaleout_cfn.config.routing import VALUES_PER_RULE, priority, values_of_rul
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Unit, units
 
-__all__ = ["delivery_conflicts", "functions_named", "preview_conflicts"]
+__all__ = ["delivery_conflicts", "functions_named", "preview_conflicts", "times_of"]
 
 #: How long CloudFormation waits for a deployment, and what it takes of one whose times are known beforehand.
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-service-linearconfiguration.html
@@ -90,8 +90,9 @@ def _with_two_groups(unit: Unit, settings: WebService, strategy: str) -> Iterato
         )
 
 
-def _times(key: str, deployment: Shifting) -> Iterator[Conflict]:
-    """Whether all is done while CloudFormation waits."""
+def times_of(deployment: Shifting) -> tuple[int, dict[str, int], int]:
+    """The minutes that a deployment takes for sure, the longest that each of its pauses waits, and in how many shifts
+    requests move."""
     shifts = 1
     known = deployment.bake_minutes
     if isinstance(deployment, Linear):
@@ -100,6 +101,17 @@ def _times(key: str, deployment: Shifting) -> Iterator[Conflict]:
     elif isinstance(deployment, Canary):
         shifts = 2
         known += deployment.canary_bake_minutes
+    waits = {
+        name: pause.timeout_minutes
+        * sum(shifts if stage == "PRE_PRODUCTION_TRAFFIC_SHIFT" else 1 for stage in dict.fromkeys(pause.stages))
+        for name, pause in sorted(deployment.pauses.items())
+    }
+    return known, waits, shifts
+
+
+def _times(key: str, deployment: Shifting) -> Iterator[Conflict]:
+    """Whether all is done while CloudFormation waits."""
+    known, waits, shifts = times_of(deployment)
     if known > LONGEST_KNOWN_MIN:
         yield Conflict(
             f"{key}.bake_minutes",
@@ -107,11 +119,6 @@ def _times(key: str, deployment: Shifting) -> Iterator[Conflict]:
             " hours, at most: bake for less, or in fewer steps",
         )
         return
-    waits = {
-        name: pause.timeout_minutes
-        * sum(shifts if stage == "PRE_PRODUCTION_TRAFFIC_SHIFT" else 1 for stage in dict.fromkeys(pause.stages))
-        for name, pause in sorted(deployment.pauses.items())
-    }
     if known + sum(waits.values()) > LONGEST_MIN:
         name = max(waits, key=waits.__getitem__)
         yield Conflict(

@@ -33,6 +33,10 @@ from scaleout_cfn.yaml_text import to_yaml
 
 # Long enough for a rolling deployment that the circuit breaker ends, and for the wait for another one before it.
 DEPLOY_TIMEOUT_MIN = 120
+#: What a build of CodeBuild, and the session of a role, take at most.
+#: https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_update-role-settings.html
+MOST_BUILD_MIN, MOST_SESSION_MIN = 2160, 720
 ARTIFACT_DAYS = 30
 #: So much of a stack's name is in the names that CloudFormation makes for its roles, which have 64 characters at most.
 SURE_OF_ROLE_NAME = 20
@@ -64,7 +68,8 @@ def build(
 ) -> Outputs:
     deploying = _deploying(unit, root_stack)
     if isinstance(unit.settings.pipeline, GitHubPipeline):
-        return _github(stack, unit.settings.pipeline, unit.config.stack_name, repository_arn, deploying)
+        timeout_min = deploy_timeout_min(unit, MOST_SESSION_MIN)
+        return _github(stack, unit.settings.pipeline, unit.config.stack_name, repository_arn, deploying, timeout_min)
 
     assert repository_uri is not None
     bucket = _artifacts(stack, key, bucket_logs)
@@ -94,6 +99,18 @@ def build(
         assert isinstance(unit.settings.pipeline, RegistryPipeline) and repository_name is not None
         pipeline = _from_registry(stack, unit.settings.pipeline, bucket, key, deploy, repository_arn, repository_name)
     return Outputs(pipeline_name=Text(pipeline.ref()))
+
+
+def deploy_timeout_min(unit: Unit, most: int) -> int:
+    """How long a deployment of the image is waited for: also through the pauses and bake times of all that run it."""
+    from scaleout_cfn.config.delivery_conflicts import times_of
+
+    times = [
+        times_of(other.shifting)
+        for other in units(unit.config)
+        if other.image_owner == unit.name and other.shifting is not None
+    ]
+    return min(most, DEPLOY_TIMEOUT_MIN + max((known + sum(waits.values()) for known, waits, _ in times), default=0))
 
 
 def jobs_by_image(unit: Unit) -> str:
@@ -212,7 +229,7 @@ def _project(
         LogsConfig=codebuild.LogsConfig(
             CloudWatchLogs=codebuild.CloudWatchLogs(Status="ENABLED", GroupName=group.ref())
         ),
-        TimeoutInMinutes=60 if builds else DEPLOY_TIMEOUT_MIN,
+        TimeoutInMinutes=60 if builds else deploy_timeout_min(unit, MOST_BUILD_MIN),
     )
     return stack.add(under_key(project, key))
 
@@ -384,7 +401,12 @@ def _approval(wanted: bool, what: str) -> list[codepipeline.Stages]:
 
 
 def _github(
-    stack: Stack, settings: GitHubPipeline, environment: str, repository_arn: RepositoryArn, deploying: iam.Policy
+    stack: Stack,
+    settings: GitHubPipeline,
+    environment: str,
+    repository_arn: RepositoryArn,
+    deploying: iam.Policy,
+    timeout_min: int,
 ) -> Outputs:
     """Two roles, so that what a build runs cannot deploy where an approval stands between them."""
     provider: Any = settings.provider_arn
@@ -402,7 +424,7 @@ def _github(
         iam.Role(
             "DeployRole",
             AssumeRolePolicyDocument=assumed_by_github(provider, in_environment if settings.approval else on_branch),
-            MaxSessionDuration=DEPLOY_TIMEOUT_MIN * 60,
+            MaxSessionDuration=60 * timeout_min,
             Policies=[deploying],
         )
     )

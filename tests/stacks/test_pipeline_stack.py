@@ -58,6 +58,27 @@ def test_a_deployment_has_time_for_another_before_it_and_a_build_less() -> None:
     assert "MaxSessionDuration" not in look("github", "BuildRole")
 
 
+def test_a_deployment_is_waited_for_through_its_pauses_and_bake_times_as_long_as_aws_lets_it() -> None:
+    def times(pause_min: int) -> tuple[int, int]:
+        look_at = sc.Pause(stages=("PRE_PRODUCTION_TRAFFIC_SHIFT",), timeout_minutes=pause_min)
+        canary = sc.WebCanary(bake_minutes=10, canary_bake_minutes=5, pauses={"look": look_at})
+        found = []
+        for pipeline, title, name in (
+            (sc.RegistryPipeline(), "Deploy", "TimeoutInMinutes"),
+            (sc.GitHubPipeline(repository="me/web"), "DeployRole", "MaxSessionDuration"),
+        ):
+            web = sc.WebService(cpu_units=256, memory_mib=512, deployment=canary, pipeline=pipeline)
+            mutable = sc.Registry(mutable_tags=("latest",))
+            whole = sc.Config(capacity={"air": sc.FargateCapacity()}, services={"web": web}, registry=mutable)
+            templates = made(whole)
+            found.append(properties(templates, "web-pipeline", title)[name])
+        return found[0], found[1]
+
+    # It waits before both shifts.
+    assert times(60) == (120 + 15 + 2 * 60, 60 * (120 + 15 + 2 * 60))
+    assert times(1000) == (2135, 60 * 720)
+
+
 @projects
 @pytest.mark.parametrize(("keep", "policy"), [(False, "Delete"), (True, "Retain")])
 def test_a_project_s_logs_go_where_they_are_kept_as_long_as_others(
