@@ -14,6 +14,7 @@ from scaleout_cfn.cli.traffic import (
     env_option,
     json_option,
     model_at,
+    of_its_own,
     parameter_option,
     path_type,
     region_of,
@@ -62,6 +63,7 @@ def advise(
 
     model = model_at(folder, environment, service, parameters)
     traffic, load, prices = asked.all(region_of(folder, environment))
+    load = of_its_own(asked, load, model)
     click.echo("\n".join(heading(traffic, load)), err=True)
     with progress(tries, "trying settings") as done:
         advice = search(model, load, traffic, prices, allowed=allowed, count=tries, done=done)

@@ -13,6 +13,7 @@ from scaleout_cfn.cli.traffic import (
     env_option,
     json_option,
     model_at,
+    of_its_own,
     parameter_option,
     path_type,
     region_of,
@@ -65,6 +66,7 @@ def simulate(
 
     model = model_at(folder, environment, service, parameters)
     traffic, load, prices = asked.all(region_of(folder, environment))
+    load = of_its_own(asked, load, model)
     feared = fears(event_texts, model, len(traffic.requests))
     with progress(5, "simulating", len(traffic.requests) > 500_000) as done:
         verdict = study(model, load, traffic, prices, done, feared)
@@ -135,6 +137,7 @@ def compare(
     models.update({name: with_profile(first, profile) for name, profile in PROFILES.items()})
     models.update(peers(first))
     traffic, load, prices = asked.all(region_of(sets[0], environment))
+    load = of_its_own(asked, load, first)
     verdicts = {}
     with progress(len(models), "simulating") as done:
         for name, model in models.items():

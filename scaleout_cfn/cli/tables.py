@@ -96,6 +96,15 @@ def heading(traffic: Traffic, load: Load) -> list[str]:
 def remarks(study: Study) -> list[str]:
     """What the numbers of a table need to be understood."""
     lines = list(study.model.notes)
+    model, load = study.model, study.load
+    reserved = model.task.cpu_units / 1024
+    if model.cpu_at_most(load):
+        lines.append(
+            f"CPU is a share: a task reserves {reserved:g} vCPU, and uses up to {max(reserved, load.cores):g} (--cores)"
+            " where its node has idle CPU."
+        )
+    elif model.cpu_is == "quota":
+        lines.append(f"CPU is a quota: a task never uses more than its {reserved:g} vCPU.")
     if study.middle["under_provisioned_share"].mean > study.middle["objective_missed"].mean:
         lines.append(
             "Too few tasks are fewer than keep 99 % of a second's requests under the objective: a second that misses"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import signal
 import threading
@@ -162,6 +163,13 @@ _OPTIONS = (
         help="Percent of its reserved CPU that a busy task uses.",
     ),
     click.option(
+        "--cores",
+        type=Finite(0.01, 1024),
+        default=1.0,
+        show_default=True,
+        help="Most cores that a task can use, where its CPU is a share of its node and no quota.",
+    ),
+    click.option(
         "--memory",
         "memory_percent",
         type=Finite(0, 100),
@@ -200,6 +208,7 @@ class Asked:
     timeout_s: float
     retry_share: float
     cpu_at_capacity: float
+    cores: float
     memory_percent: float
     price_file: Path | None
 
@@ -302,6 +311,7 @@ class Asked:
             timeout_s=self.timeout_s,
             retry_share=self.retry_share,
             cpu_at_capacity=self.cpu_at_capacity,
+            cores=self.cores,
             memory_percent=self.memory_percent,
         )
 
@@ -448,10 +458,30 @@ def _measured(url: str) -> float:
 
     measured = measure(url, tell=tell)
     click.echo(
-        f"{measured.ended}; taken as what one task can take: {measured.task_rps:.1f} requests/s, the rate over"
-        f" {measured.taken.connections} connections",
+        f"{measured.ended}; measured: {measured.task_rps:.1f} requests/s, the rate over {measured.taken.connections}"
+        " connections",
         err=True,
     )
     if measured.taken.busy > 0.9:
         click.echo("note: this machine was busy with sending; the service may take more than that", err=True)
     return measured.task_rps
+
+
+def of_its_own(asked: Asked, load: Load, model: Model) -> Load:
+    """Of a rate that was measured what a task's own CPU brings, and a word about what it was that was measured."""
+    if not asked.url:
+        return load
+    cores = model.task.cpu_units / 1024
+    if model.cpu_is == "quota" or not model.nodes:
+        what = f"under a quota: the task never has more than its {cores:g} vCPU"
+    elif load.cpu_at_capacity < 100:
+        what = "not for want of CPU, as --cpu-at-capacity says, so that idle CPU of a node would not make it faster"
+    else:
+        used = max(cores, min(load.cores, model.nodes.cpu_units / 1024))
+        load = dataclasses.replace(load, task_rps=load.task_rps * cores / used)
+        what = (
+            f"a burst, as the task's CPU is a share and its node was idle beside it: it could use {used:g} vCPU"
+            f" (--cores), and reserves {cores:g}"
+        )
+    click.echo(f"taken as what one task can take: {load.task_rps:.1f} requests/s; measured was {what}", err=True)
+    return load

@@ -132,6 +132,7 @@ class Model:
     `health_check_interval_s` is None where no load balancer sends it requests: a task then serves once it runs.
     `by_minute` are metrics that come every 20 s and are tracked by the minute, by the plain type of target tracking.
     `packed` says that within a zone its tasks fill a node before they go to the next; the runs take it so in any case.
+    Where `cpu_is` a share a task uses what is idle of its node, beside what it reserves.
     `service` is the name of [services.NAME]; `notes` say what of the set the model leaves out.
     """
 
@@ -142,8 +143,10 @@ class Model:
     packed: bool = True
     health_check_interval_s: int | None = 30
     deregistration_delay_s: int = 300
+    slow_start_s: int = 0
     network: HourlyCosts = field(default_factory=HourlyCosts)
     by_minute: tuple[str, ...] = ()
+    cpu_is: Literal["share", "quota"] = "quota"
     service: str = "web"
     notes: tuple[str, ...] = ()
 
@@ -157,6 +160,14 @@ class Model:
         """How many of its tasks a node takes that holds nothing else; 0 without nodes."""
         return self.nodes.room.holds(self.task) if self.nodes else 0
 
+    def cpu_at_most(self, load: Load) -> tuple[float, float] | None:
+        """CPU units that a task uses for what it takes by itself, and the most that it uses of an idle node; None where
+        it has no use for more, or may not have it."""
+        if self.cpu_is == "quota" or not self.task.cpu_units or load.cpu_at_capacity < 100:
+            return None
+        own = self.task.cpu_units * load.cpu_at_capacity / 100
+        return own, max(own, 1024 * load.cores)
+
 
 @dataclass(frozen=True)
 class Load:
@@ -164,7 +175,8 @@ class Load:
 
     `task_rps`: requests a second that keep a task just busy. `workers`: requests that it works on at once; the mean
     service time is workers / task_rps, and `service` its distribution. `objective_on`: the wait alone, or the response,
-    which is the wait and the service. `cpu_at_capacity`: percent of its reserved CPU that a busy task uses.
+    which is the wait and the service. `cpu_at_capacity`: percent of its reserved CPU that a busy task uses; below 100
+    something else keeps it busy. `cores`: the most that a task uses where it may, its CPU being a share of its node.
     """
 
     task_rps: float
@@ -173,6 +185,7 @@ class Load:
     timeout_s: float = 10.0
     retry_share: float = 0.0
     cpu_at_capacity: float = 100.0
+    cores: float = 1.0
     memory_percent: float = 50.0
     response_kib: float = 2.0
     requests_per_connection: float = 10.0

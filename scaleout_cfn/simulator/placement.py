@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from scaleout_cfn.simulator.model import NodePool, Size
-from scaleout_cfn.simulator.rules import MOST_NODES, share_evenly, wanted_nodes, within
+from scaleout_cfn.simulator.rules import MOST_NODES, share_evenly, wanted_nodes, within, work_of_node
 
 __all__ = ["Asked", "Nodes", "first_nodes", "places", "standing"]
 
@@ -18,7 +18,7 @@ _Place = Literal["spread", "binpack"]
 class _Held:
     """What a node holds: tasks by service, how many more of each it would take, and what is left of its memory."""
 
-    __slots__ = ("counts", "left", "space")
+    __slots__ = ("counts", "cpu", "left", "space")
 
     def __init__(self, counts: tuple[int, ...], room: Size, sizes: Sequence[Size]) -> None:
         self.counts = counts
@@ -28,6 +28,8 @@ class _Held:
         self.space = tuple(
             0 if size.apart and count else free.holds(size) for count, size in zip(counts, sizes, strict=True)
         )
+        # What the others' reservations leave to each service.
+        self.cpu = tuple(free.cpu_units + count * size.cpu_units for count, size in zip(counts, sizes, strict=True))
         # binpack(memory), as our templates have it; of nodes that have as much left, those with more tasks.
         self.left = (free.memory_mib, -sum(counts), counts)
 
@@ -47,6 +49,7 @@ class Nodes:
         self.nodes_in = [0] * zones
         self.lost_zones: set[int] = set()
         self.tasks_in = [[0] * zones for _ in self.sizes]
+        self.works: dict[int, float] = {}  # by service, until a task moves: asked for much more often
         self.count = 0
         self.tasks = [0] * len(self.sizes)
 
@@ -58,6 +61,18 @@ class Nodes:
     def room_for(self, service: int) -> int:
         """How many more tasks of a service have a place."""
         return sum(self._rooms(service))
+
+    def work(self, service: int, own: float, most: float) -> float:
+        """How many tasks' worth of work a service's tasks do on what they reserve and on what is idle beside it."""
+        work = self.works.get(service)
+        if work is None:
+            work = self.works[service] = sum(
+                many * work_of_node(held.counts[service], own, most, held.cpu[service])
+                for zone in self.zones
+                for held, many in zone.items()
+                if held.counts[service]
+            )
+        return work
 
     def add(self, count: int) -> None:
         """New nodes go to the zone that has the fewest, of those that are not lost."""
@@ -84,6 +99,7 @@ class Nodes:
                     self._fill((zone,), service, share)
             placed = sum(shares)
         self.tasks[service] += placed
+        self.works.clear()
         return placed
 
     def free(self, service: int, count: int) -> None:
@@ -96,10 +112,12 @@ class Nodes:
                 if share:
                     self._clear((zone,), service, share)
         self.tasks[service] -= count
+        self.works.clear()
 
     def remove(self, count: int) -> list[int]:
         """Take nodes away, the emptiest first, evenly over zones. Returns how many tasks of each service went along."""
         lost = [0] * len(self.sizes)
+        self.works.clear()
         for held in sorted({held for zone in self.zones for held in zone}, key=lambda held: held.left, reverse=True):
             there = [zone.get(held, 0) for zone in self.zones]
             taken = min(count, sum(there))

@@ -35,6 +35,10 @@ class OnFargate:
         """All of them."""
         return count
 
+    def work(self, tasks: Tasks, own: float, most: float) -> float:
+        """A quota: what each can do by itself."""
+        return tasks.placed
+
     def free(self, now: int, tasks: Tasks, count: int) -> None:
         """Nobody waits for the place."""
 
@@ -124,6 +128,10 @@ class Pool:
         else:
             self.queue.pop(tasks, None)
         return placed
+
+    def work(self, tasks: Tasks, own: float, most: float) -> float:
+        """How many tasks' worth of work all that have a place could do, each by `own` CPU units and up to `most`."""
+        return self.nodes.work(tasks.number, own, most)
 
     def free(self, now: int, tasks: Tasks, count: int) -> None:
         """So many tasks have gone: others may take their places, but on nodes that have had their notice."""

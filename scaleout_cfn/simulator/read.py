@@ -145,16 +145,20 @@ class _Reader:
             what = "it reserves no CPU that is known, by which its tasks are scaled"
             refuse(tasks, what, way_to_set(tasks, "Cpu"))
         self.notes += notes
-        interval, delay = self._health_checks(service, name)
+        interval, delay, slow_start = self._health_checks(service, name)
         return Model(
             scaling=scaling,
             by_minute=by_minute,
+            # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html: a container's is
+            # shares, the task's a limit.
+            cpu_is="share" if isinstance(pool, NodePool) and tasks.number("Cpu") is None else "quota",
             pool=pool,
             task=_size(demand),
             placement=_placement(service),
             packed=any(strategy.get("Type") == "binpack" for strategy in service.each("PlacementStrategies")),
             health_check_interval_s=interval,
             deregistration_delay_s=delay,
+            slow_start_s=slow_start,
             network=self._network(service, pool),
             service=name,
             notes=tuple(self.notes),
@@ -211,24 +215,26 @@ class _Reader:
             refuse(service, "nothing scales it and its DesiredCount is 0, so that nothing answers", ways)
         return fixed_at(tasks)
 
-    def _health_checks(self, service: Place, name: str) -> tuple[int | None, int]:
-        """The interval of its target groups' checks and the delay of their deregistration: the longest of several."""
+    def _health_checks(self, service: Place, name: str) -> tuple[int | None, int, int]:
+        """The interval of its target groups' checks, the delay of their deregistration and the length of their slow
+        start: the longest of several."""
         groups = [entry.group.place for entry in entries(service) if entry.group]
         if service.items("LoadBalancers") == []:
             self.notes.append(
                 f"No load balancer sends requests to {name}: a request is what a task has to work on, and goes to any"
                 " task that runs."
             )
-            return None, 0
+            return None, 0, 0
         if not groups:
             self.notes.append("Its target group is not among the templates: the defaults, a check every 30 s, count.")
-            return 30, 300
+            return 30, 300, 0
         if len(groups) > 1:
             told = ", ".join(group.logical_id for group in groups)
             self.notes.append(f"It is in {len(groups)} target groups ({told}): the slowest of their settings count.")
         return (
             max(whole(group, "HealthCheckIntervalSeconds", default=30) for group in groups),
             max(_attribute(group, "deregistration_delay.timeout_seconds", 300) for group in groups),
+            max(_attribute(group, "slow_start.duration_seconds", 0) for group in groups),
         )
 
     def _is_on_fargate(self, service: Place, tasks: Place, providers: Sequence[Any]) -> bool:

@@ -60,13 +60,13 @@ def series(trace: Trace, load: Load, step_s: int) -> Series:
     def mean(values: Array) -> Array:
         return np.asarray(values[: count * step_s].reshape(count, step_s).mean(axis=1), dtype=np.float64)
 
-    waiting, ready = waits_of(trace, load)
+    waiting, work = waits_of(trace, load)
 
     def state(field: str) -> Array:
         return mean(at_each_second(trace.states, field, length))
 
-    over = np.where(ready > 0, over_objective(waiting, load), 1.0)
-    capacity = mean(ready) * load.task_rps
+    over = np.where(work > 0, over_objective(waiting, load), 1.0)
+    capacity = mean(work) * load.task_rps
     requests = mean(trace.requests)
     with np.errstate(divide="ignore", invalid="ignore"):
         used = np.where(capacity > 0, np.minimum(1, (requests - mean(trace.dropped)) / capacity), 0.0)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.model import Delays, Load, Model
 from scaleout_cfn.simulator.placement import places
 from scaleout_cfn.simulator.prices import Prices, between
@@ -93,12 +94,10 @@ def ranges(results: Sequence[Result]) -> dict[str, Range]:
 
 
 def waits_of(trace: Trace, load: Load) -> tuple[Waits, Array]:
-    """Waiting in each second, and the tasks that served, those that were slow as so many fewer."""
-    end = len(trace.requests)
-    times = [min(time, end) for time, _ in trace.speeds] + [end]
-    speed = np.repeat([speed for _, speed in trace.speeds], np.diff(times))
-    able = at_each_second(trace.states, "ready", end) * speed
-    return waits(trace.requests, able, load), able
+    """Waiting in each second, and how many tasks' worth of work could be done in it, less where they were slow."""
+    times, work = zip(*trace.work, strict=True)
+    at_work = np.repeat(np.array(work, dtype=np.float64), np.diff([*times, len(trace.requests)]))
+    return waits(trace.requests, at_work, load), at_work
 
 
 def over_objective(waiting: Waits, load: Load) -> Array:
@@ -118,7 +117,9 @@ def maximum_that_limits(model: Model, load: Load, requests: Array) -> str:
     tasks = max(scaling.max_tasks, *(schedule.max_tasks for schedule in scaling.schedules), 0)
     need = demand(requests, load)
     room = places(nodes, model.task) if nodes else tasks
-    most = min(tasks, room)
+    most = float(min(tasks, room))
+    if nodes and (cpu := model.cpu_at_most(load)):
+        most = rules.work_of_node(min(tasks, room), *cpu, nodes.max_nodes * nodes.room.cpu_units)
     short = float((need > most).mean())
     if not short:
         return ""
@@ -129,13 +130,16 @@ def maximum_that_limits(model: Model, load: Load, requests: Array) -> str:
     return f"the maximum: {what}, where the peak needs {need.max():.0f}; too few for {short:.2%} of the time"
 
 
-def oracle_node_hours(tasks: Array, model: Model, delays: Delays) -> float:
+def oracle_node_hours(tasks: Array, model: Model, load: Load, delays: Delays) -> float:
     """Instance-hours with perfect foresight: booted just in time, kept on where the gap is shorter than a boot."""
     pool = model.nodes
     if pool is None:
         return 0.0
     taken = pool.max_nodes * model.tasks_per_node - places(pool, model.task) if pool.standing else 0
-    nodes = np.maximum(np.ceil((tasks + taken) / model.tasks_per_node), pool.min_nodes)
+    each, cpu = float(model.tasks_per_node), model.cpu_at_most(load)
+    if cpu:
+        each = rules.work_of_node(model.tasks_per_node, *cpu, pool.room.cpu_units)
+    nodes = np.maximum(np.ceil(tasks / each + taken / model.tasks_per_node), pool.min_nodes)
     boot = delays.node_launch_s + delays.node_join_s + delays.image_pull_s + delays.task_start_s
     # On from a boot before it is needed: the most needed of the next `boot` seconds.
     span, ahead = 1, nodes
@@ -188,17 +192,18 @@ def _latency(waiting: Waits, requests: Array, load: Load) -> tuple[list[float], 
 
 def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours: float) -> Result:
     """One run in numbers. `oracle_hours` does not hang on the run, so the caller works it out once."""
-    waiting, ready = waits_of(trace, load)
+    waiting, work = waits_of(trace, load)
     requests = trace.requests
     total = float(requests.sum())
-    over = np.where(ready > 0, over_objective(waiting, load), 1.0)
+    over = np.where(work > 0, over_objective(waiting, load), 1.0)
     missed = over * np.maximum(requests - trace.dropped, 0.0)
     dropped = float(trace.dropped.sum())
     wait, response = _latency(waiting, requests, load)
     need = demand(requests, load)
-    gap = need - ready
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.where(need > 0, np.abs(gap) / need, 0.0)
+    # What is idle of a node helps where tasks are too few; too many are those that reserve more than is needed.
+    ready = at_each_second(trace.states, "ready", len(requests))
+    short, idle = np.maximum(need - work, 0.0), np.maximum(ready - need, 0.0)
+    needed = np.maximum(need, 1.0)
     hours = trace.node_seconds / 3600
     usd, least_usd, most_usd = between(model, load, prices, trace)
     return Result(
@@ -211,13 +216,13 @@ def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours
         response_p50_s=response[0],
         response_p95_s=response[1],
         response_p99_s=response[2],
-        under_provisioned_share=float((gap > 0).mean()),
-        under_accuracy=float(np.where(gap > 0, relative, 0.0).mean()),
-        over_provisioned_share=float((gap < 0).mean()),
-        over_accuracy=float(np.where(gap < 0, relative, 0.0).mean()),
+        under_provisioned_share=float((short > 0).mean()),
+        under_accuracy=float((short / needed).mean()),
+        over_provisioned_share=float((idle > 0).mean()),
+        over_accuracy=float((np.where(need > 0, idle, 0.0) / needed).mean()),
         most_tasks=int(max(state.running for state in trace.states)),
         most_nodes=int(max(state.size for state in trace.states)),
-        mean_tasks=float(at_each_second(trace.states, "ready", len(requests)).mean()),
+        mean_tasks=float(ready.mean()),
         task_hours=trace.task_seconds / 3600,
         instance_hours=hours,
         oracle_instance_hours=oracle_hours,

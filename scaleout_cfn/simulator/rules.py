@@ -30,6 +30,7 @@ __all__ = [
     "tracked_count_in",
     "wanted_nodes",
     "within",
+    "work_of_node",
 ]
 
 MOST_NODES = 5000
@@ -141,6 +142,15 @@ def nodes_needed(nodes: int, busy: int, waiting: Sequence[tuple[int, int]], scal
 def wanted_nodes(needed: int, target_percent: int) -> int:
     """The group's size at which the reservation meets its target: ceil(M / target). cluster"""
     return ceil(needed * 100 / target_percent - _FUZZ)
+
+
+def work_of_node(tasks: int, own: float, most: float, left: float) -> float:
+    """How many tasks' worth of work so many tasks of one node do, of which each needs `own` CPU units for it, and uses
+    up to `most` where others leave so many of the node: a container's CPU is shares, and idle CPU is anybody's.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
+    """
+    return min(tasks * most, left) / own
 
 
 def standing_by(least: int, prepared: int, size: int) -> int:

@@ -99,7 +99,12 @@ class World:
             model = service.model
             pool = self.pools[model.nodes.name] if model.nodes else None
             tasks_of = Tasks(
-                self.clock, delays, pool or fargate, model.health_check_interval_s, model.deregistration_delay_s
+                self.clock,
+                delays,
+                pool or fargate,
+                model.health_check_interval_s,
+                model.deregistration_delay_s,
+                model.slow_start_s,
             )
             (pool or fargate).join(tasks_of, desired)
             if pool:
@@ -150,7 +155,6 @@ class World:
         for each in self.services:
             if service in ("", each.model.service):
                 each.speed = speed
-                each.trace.speeds.append((now, speed))
 
     def _befall(self, now: int, event: Event) -> None:
         event.does(self, now)

@@ -38,7 +38,7 @@ class Trace:
     stopped_seconds: float = 0.0  # of nodes that stand by in a warm pool: they cost their volumes
     task_seconds: float = 0.0  # from the placement of a task until it has gone: what Fargate bills
     launches: int = 0
-    speeds: list[tuple[int, float]] = field(default_factory=lambda: [(0, 1.0)])  # of its tasks, from a time (s) on
+    work: list[tuple[int, float]] = field(default_factory=list)  # from a time on, so many tasks' worth of work a second
 
 
 @dataclass
@@ -86,6 +86,8 @@ class Service:
         self.disturbed_to = 0  # up to there retries have been added, and `sums` does not hold
         self.queue = self.served = self.arrived = self.running_s = self.ready_s = self.task_s = 0.0
         self.trace = Trace(traffic.requests, np.zeros(self.end), np.zeros(self.end))
+        self.cpu = model.cpu_at_most(load)
+        self.work = -1.0
 
     def first_tasks(self) -> int:
         """As many tasks as the policies would keep at the first minute's traffic."""
@@ -114,9 +116,20 @@ class Service:
             self.trace.requests = np.array(self.arrivals)
         self.trace.task_seconds = self.task_s
 
-    def rate(self) -> float:
-        """Requests a second that its tasks work off from now on, until a count changes somewhere in the run."""
-        return self.tasks.ready * self.load.task_rps * self.speed
+    def rate(self, start: int) -> float:
+        """Requests a second that its tasks work off from `start` on, until a count changes somewhere in the run."""
+        tasks = self.tasks
+        work: float = tasks.ready
+        if tasks.fresh:
+            work = tasks.warmed()
+        if self.cpu and work:
+            # Of tasks that start or drain the others get nothing: each has its part of what all of them could do.
+            work *= tasks.places.work(tasks, *self.cpu) / tasks.placed
+        work *= self.speed
+        if work != self.work:
+            self.work = work
+            self.trace.work.append((start, work))
+        return work * self.load.task_rps
 
     def advance(self, start: int, until: int) -> None:
         """The fluid queue from `start` on: all tasks as one server of their joint rate, left at the timeout."""
@@ -125,7 +138,7 @@ class Service:
         self.running_s += tasks.running * passed
         self.ready_s += tasks.ready * passed
         self.task_s += tasks.placed * passed
-        rate = self.rate()
+        rate = self.rate(start)
         if not self.queue and start >= self.disturbed_to and max(arrivals[start:until]) <= rate:
             taken = self.sums[until] - self.sums[start]
             self.served += taken

@@ -117,7 +117,7 @@ def over_phases(
     fears: Sequence[Fear] = (),
 ) -> list[Result]:
     """One run for each alarm phase."""
-    oracle = oracle_node_hours(demand(traffic.requests, load), model, delays)
+    oracle = oracle_node_hours(demand(traffic.requests, load), model, load, delays)
     events = in_order(fears)
     return [
         measure(run(model, load, delays, traffic, phase, events), model, load, prices, oracle)

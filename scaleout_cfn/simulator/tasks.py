@@ -11,6 +11,7 @@ from scaleout_cfn.simulator.model import Delays
 
 __all__ = ["Places", "State", "Tasks"]
 
+_SLOW_STEPS = 20  # in which the share of a target in slow start rises
 _LAUNCH_BATCHES = 10  # a minute's launches come in so many batches
 
 
@@ -47,11 +48,14 @@ class Places(Protocol):
     def place(self, tasks: Tasks, count: int) -> int:
         """Take tasks in; returns how many have a place. The others wait for one, and are placed once there is."""
 
+    def work(self, tasks: Tasks, own: float, most: float) -> float:
+        """How many tasks' worth of work all that have a place could do, each by `own` CPU units and up to `most`."""
+
     def free(self, now: int, tasks: Tasks, count: int) -> None:
         """So many tasks have gone."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Cohort:
     """Tasks that were placed together and do not serve yet."""
 
@@ -68,9 +72,18 @@ class Tasks:
     it is.
     """
 
-    def __init__(self, clock: Clock, delays: Delays, places: Places, health_check_s: int | None, drain_s: int) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        delays: Delays,
+        places: Places,
+        health_check_s: int | None,
+        drain_s: int,
+        slow_start_s: int = 0,
+    ) -> None:
         self.clock, self.delays, self.places = clock, delays, places
-        self.health_check_s, self.drain_s = health_check_s, drain_s
+        self.health_check_s, self.drain_s, self.slow_start_s = health_check_s, drain_s, slow_start_s
+        self.fresh: dict[_Cohort, int] = {}  # those in slow start, with when they began to serve
         self.number = self.least = self.most = 0
         self.desired = self.running = self.ready = self.waiting = self.placed = self.draining = self.doomed = 0
         self.cohorts: list[_Cohort] = []
@@ -135,8 +148,29 @@ class Tasks:
 
     def _serve(self, now: int, cohort: _Cohort) -> None:
         self.cohorts.remove(cohort)
+        if self.slow_start_s and self.ready > sum(fresh.count for fresh in self.fresh):
+            self.fresh[cohort] = now
+            self._warm(now, cohort)
         self.ready += cohort.count
         self.note()
+
+    def _warm(self, now: int, cohort: _Cohort) -> None:
+        """Look again soon at a cohort in slow start."""
+        if now - self.fresh[cohort] >= self.slow_start_s:
+            del self.fresh[cohort]
+        else:
+            self.clock.at(now + max(1, self.slow_start_s // _SLOW_STEPS), self._warm, cohort)
+
+    def warmed(self) -> float:
+        """The tasks that serve, those in slow start by the share of requests that each is sent, which rises evenly. The
+        others are sent more than their part meanwhile, and are busy sooner.
+
+        https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html#slow-start-mode
+        """
+        now, length = self.clock.now, self.slow_start_s
+        step = max(1, length // _SLOW_STEPS)
+        cold = sum(cohort.count * (1 - (now - since + step / 2) / length) for cohort, since in self.fresh.items())
+        return max(0.0, self.ready - cold)
 
     def _stop(self, now: int, count: int) -> None:
         """Tasks that wait go first, then those that start, then those that serve: these drain before they stop."""

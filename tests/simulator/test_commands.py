@@ -102,7 +102,7 @@ def test_time_with_too_few_tasks_has_a_sentence_where_it_is_more_than_the_misses
     """Two tasks, always at nine tenths: 3 % of the requests wait too long, in each second."""
     says = "a second that misses 2 % of them counts as a whole"
     narrow = tmp_path / "scaleout.toml"
-    narrow.write_text("[services.web.scaling]\nmax_tasks = 2\n")
+    narrow.write_text('services.web = {cpu_is = "quota", scaling = {max_tasks = 2}}\n')
     steady = ("--traffic", "step", "--with", "base=90", "--with", "peak=90", "--task-rps", "50")
     output = _run("simulate", str(narrow), *steady).stdout
     assert re.search(r"time with too few tasks +100.00%", output)

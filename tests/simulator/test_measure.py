@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -152,18 +154,37 @@ def test_an_address_that_does_not_answer_with_a_2xx_is_refused_after_one_request
         measure(server.url)
 
 
-def test_simulate_measures_and_says_which_rate_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), "measured was a burst, as the task's CPU is a share .* it could use 1 vCPU (--cores), and reserves 0.25"),
+        (("--cores", "0.1"), "it could use 0.25 vCPU"),
+        (("--cpu-at-capacity", "60"), "measured was not for want of CPU"),
+        (("quota.toml",), "measured was under a quota: the task never has more than its 0.25 vCPU"),
+    ],
+)
+def test_simulate_measures_and_says_which_rate_it_took(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: tuple[str, ...], told: str
+) -> None:
+    (tmp_path / "quota.toml").write_text('services.web.cpu_is = "quota"')
+    arguments = [str(tmp_path / option) if option.endswith(".toml") else option for option in options]
     monkeypatch.setattr(
         "scaleout_cfn.simulator.measure.measure.__defaults__",
         (Limits(requests=300, connections=8, stage_s=0.2), lambda stage: None),
     )
     with _serving(_Server()) as server:
         result = CliRunner().invoke(
-            cli, ["simulate", "--traffic", "step", "--with", "hours=0.1", "--measure", server.url]
+            cli, ["simulate", *arguments, "--traffic", "step", "--with", "hours=0.1", "--measure", server.url]
         )
     assert result.exit_code == 0, result.output
     assert "connections   requests/s       median" in result.stderr
-    assert "taken as what one task can take: " in result.stderr
+    measured, taken = (
+        float(found.group(1))
+        for found in (re.search(word + r": ([0-9.]+) requests/s", result.stderr) for word in ("measured", "can take"))
+        if found
+    )
+    assert taken == pytest.approx(measured / (4 if not options else 1), rel=0.02)
+    assert re.search(told.replace("(", r"\(").replace(")", r"\)"), result.stderr)
 
 
 def test_ctrl_c_ends_a_measurement_with_130_and_no_traceback() -> None:

@@ -72,6 +72,8 @@ def test_the_policies_of_a_config_come_back_from_its_templates(config: sc.Config
             continue
         model = model_of(templates, service=unit.name)
         assert model.service == unit.name
+        is_share = isinstance(unit.pool, sc.Ec2Capacity) and unit.settings.cpu_is != "quota"
+        assert model.cpu_is == ("share" if is_share else "quota")
         assert any("only forecasts" in note for note in model.notes) == (predictive is not None)
         schedules = tuple(schedules_of(config, unit.settings.scaling))
         assert model.scaling == _as_read(msgspec.structs.replace(unit.settings.scaling, schedules=schedules))
@@ -92,6 +94,7 @@ def test_the_policies_of_a_config_come_back_from_its_templates(config: sc.Config
         if isinstance(unit.settings, sc.WebService):
             assert model.health_check_interval_s == unit.settings.health_check.interval_s
             assert model.deregistration_delay_s == unit.settings.deregistration_delay_s
+            assert model.slow_start_s == unit.settings.slow_start_s
 
 
 steps = st.builds(

@@ -95,7 +95,7 @@ def test_no_run_without_misses_costs_less_than_perfect_foresight(seed: int) -> N
     traffic = synthetic("noise", {"mean": 300, "spread": 0.6, "hours": 1, "seed": seed})
     made = model()
     need = demand(traffic.requests, LOAD)
-    oracle = oracle_node_hours(need, made, Delays())
+    oracle = oracle_node_hours(need, made, LOAD, Delays())
     # The least: the nodes that are needed, second by second, without any boot.
     least = np.maximum(np.ceil(need / 6), 2).sum() / 3600
     peak = max(np.ceil(need.max() / 6), 2) * len(need) / 3600
@@ -108,10 +108,10 @@ def test_the_oracle_pays_a_boot_for_each_launch_and_bridges_short_gaps() -> None
     boot = delays.node_launch_s + delays.node_join_s + delays.image_pull_s + delays.task_start_s
     once = np.zeros(3600)
     once[1000:1100] = 1
-    assert oracle_node_hours(once, made, delays) == pytest.approx((100 + boot) / 3600)
+    assert oracle_node_hours(once, made, LOAD, delays) == pytest.approx((100 + boot) / 3600)
     twice = once.copy()
     twice[1100 + boot // 2 : 1300] = 1
-    assert oracle_node_hours(twice, made, delays) == pytest.approx((300 + boot) / 3600)
+    assert oracle_node_hours(twice, made, LOAD, delays) == pytest.approx((300 + boot) / 3600)
 
 
 def _ran(seconds: int, *, node_hours: float = 0, task_hours: float = 0, launches: int = 0) -> Trace:

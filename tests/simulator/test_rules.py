@@ -286,3 +286,19 @@ def test_the_last_step_has_no_end() -> None:
 def test_documented_constants_are_as_they_are_documented() -> None:
     assert rules.MOST_NODES == 5000
     assert rules.LOW_SHARE == 0.9
+
+
+@pytest.mark.parametrize(
+    ("tasks", "most", "left", "work"),
+    [
+        (1, 1024, 2048, 4),  # alone: a whole core, of which it reserves a quarter
+        (2, 1024, 2048, 8),
+        (3, 1024, 2048, 8),  # three share two cores
+        (8, 1024, 2048, 8),  # a full node gives each what it reserves
+        (1, 4096, 2048, 8),  # no more than the node has
+        (1, 1024, 512, 2),  # than others leave of it
+        (1, 256, 2048, 1),  # or than it has a use for
+    ],
+)
+def test_a_task_uses_the_idle_rest_of_its_node(tasks: int, most: float, left: float, work: float) -> None:
+    assert rules.work_of_node(tasks, 256, most, left) == work
