@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from pathlib import Path
 
 import click.testing
 import pytest
 
 import scaleout_cfn
+from scaleout_cfn.cli import upgrade as module
 from scaleout_cfn.cli.upgrade import upgrade
 from scaleout_cfn.errors import UsageError
 
@@ -78,6 +80,63 @@ def test_a_config_that_the_other_version_refuses_is_told_in_its_words(tmp_path: 
     refuses = "import scaleout_cfn.cli.render as module\ndef no(*a): raise module.UsageError('imports: unknown')\n"
     with pytest.raises(UsageError, match="refuses the config, which has to be one for both versions: imports: unknown"):
         run("--from", environment(tmp_path, f"{refuses}module.load_config = no"))
+
+
+def wheel(folder: Path) -> str:
+    """A wheel of a version 0.0.9 that is this tree under another number, and needs nothing else."""
+    main = f"""
+import sys
+sys.path[:0] = {[path for path in sys.path if path]!r}
+for name in [name for name in sys.modules if name.partition('.')[0] == 'scaleout_cfn']:
+    del sys.modules[name]
+import scaleout_cfn.cli
+{VERSION}
+scaleout_cfn.cli.main()
+"""
+    info = "scaleout_cfn-0.0.9.dist-info"
+    files = {
+        "scaleout_cfn/__init__.py": "",
+        "scaleout_cfn/__main__.py": main,
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: scaleout-cfn\nVersion: 0.0.9\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
+    path = folder / "scaleout_cfn-0.0.9-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return str(path)
+
+
+def test_pip_brings_a_version_and_needs_no_network_where_it_finds_it_in_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel(tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    result = run("--from", "0.0.9")
+    assert result.output.startswith("from 0.0.9: 0 keys of the config are new")
+    assert "web: both versions make the same set" in result.output
+
+
+def test_what_pip_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version by its number, what is there by its path, and a ref of git by its URL."""
+    asked: list[str] = []
+
+    def fake(command: list[str], problem: str) -> str:
+        if "venv" in command:
+            python = Path(command[-1]) / "bin" / "python"
+            python.parent.mkdir(parents=True)
+            python.touch()
+        else:
+            asked.append(command[-1])
+        return ""
+
+    monkeypatch.setattr(module, "_run", fake)
+    local = wheel(tmp_path)
+    for number, source in enumerate(("1.4.0", local, "git+file:///srv/scaleout-cfn@v1.4.0")):
+        module._python_of(source, tmp_path / f"venv{number}")
+    assert asked == ["scaleout-cfn==1.4.0", local, "scaleout-cfn @ git+file:///srv/scaleout-cfn@v1.4.0"]
 
 
 @pytest.mark.parametrize("source", ["/nowhere/at/all", "nothing.whl"])

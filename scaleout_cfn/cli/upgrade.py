@@ -33,8 +33,8 @@ NAME = "scaleout-cfn"
     "source",
     required=True,
     metavar="VERSION",
-    help="What made the running set: a released version, which pip fetches, a wheel, a checkout, or the folder of an"
-    " environment that has it, for which no network is needed.",
+    help="What made the running set: a released version, which pip fetches, a wheel, a checkout, git+URL@REF, or the"
+    " folder of an environment that has it, for which no network is needed.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line on stdout.")
 @click.option("--verbose", is_flag=True, help="Every new key, too.")
@@ -55,6 +55,7 @@ def upgrade(
     \b
       scaleout-cfn upgrade --from 1.4.0
       scaleout-cfn upgrade --from dist/scaleout_cfn-1.4.0-py3-none-any.whl --env prod
+      scaleout-cfn upgrade --from git+file:///srv/scaleout-cfn@v1.4.0
       scaleout-cfn upgrade --from /srv/deploy/.venv --json
     """
     config = load_config(config_path, environment, overrides)
@@ -95,12 +96,16 @@ def _python_of(source: str, venv: Path) -> Path:
         if (given / name).exists():
             return given / name
     is_local = given.exists()
-    if not is_local and ("/" in source or source.endswith(".whl")):
-        raise UsageError(f"--from {source}: there is nothing of that path; give a wheel, a checkout or an environment")
+    is_ref = source.startswith("git+")
+    if not is_local and not is_ref and ("/" in source or source.endswith(".whl")):
+        what = "a wheel, a checkout, git+URL@REF or an environment"
+        raise UsageError(f"--from {source}: there is nothing of that path; give {what}")
     _run([sys.executable, "-m", "venv", str(venv)], "no environment could be made for the other version")
     python = next(venv / name for name in ("bin/python", "Scripts/python.exe") if (venv / name).exists())
-    wanted = str(given.resolve()) if is_local else f"{NAME}=={source}"
-    cure = "give a version that is released, a wheel, a checkout, or the folder of an environment that has it"
+    wanted = str(given.resolve()) if is_local else f"{NAME} @ {source}" if is_ref else f"{NAME}=={source}"
+    cure = (
+        "give a version that is released, a wheel, a checkout, git+URL@REF, or the folder of an environment that has it"
+    )
     _run([str(python), "-m", "pip", "install", "--quiet", wanted], f"--from {source}: pip cannot install it; {cure}")
     return python
 
