@@ -62,7 +62,9 @@ def main() -> int:
         asyncio.run(_serve(listener, health, until_stdin_closes=options.until_stdin_closes))
     finally:
         if engine is not None:
-            engine.sweep(own=True)
+            from scaleout_cfn.local.containers import runtime
+
+            runtime.close()
     return 0
 
 

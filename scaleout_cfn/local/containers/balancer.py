@@ -246,7 +246,7 @@ class Balancer:
         now = time.monotonic()
         for group in self.groups.values():
             # Until it is healthy a target is asked without a pause: what a rehearsal waits for is the task.
-            interval = float(group.raw.get("HealthCheckIntervalSeconds") or 30) / self.pace
+            interval = max(1.0, float(group.raw.get("HealthCheckIntervalSeconds") or 30) / self.pace)
             for target, port in group.members:
                 pause = min(interval, _EAGER_S) if target.states.get(group.arn, "initial") == "initial" else interval
                 if not target.draining and now - target.asked_at.get(group.arn, -1e9) >= pause:

@@ -19,6 +19,7 @@ __all__ = ["Engine", "EngineError", "Started", "WayHome", "find"]
 
 _NAMES: Final = ("docker", "podman")
 _ANSWER_S: Final = 20
+_ROUNDS: Final = 5
 _LABEL: Final = "scaleout-cfn.emulator"
 """Containers and volumes carry it, with the process id of the emulator that they go with."""
 
@@ -151,7 +152,7 @@ class Engine:
         """Remove containers, running or not, and volumes that they had."""
         with suppress(EngineError):
             if containers:
-                at_once = ["--time=0"] if self.name == "podman" else []
+                at_once = ["--time=0", "--ignore"] if self.name == "podman" else []
                 self("rm", "--force", "--volumes", *at_once, *containers)
         with suppress(EngineError):
             if volumes:
@@ -171,8 +172,13 @@ class Engine:
             marked = [line.split() for line in listed.splitlines()]
             return [name for name, pid in marked if (own if int(pid) == os.getpid() else not _is_alive(int(pid)))]
 
-        with suppress(EngineError):
-            self.remove(left("ID", "ps", "--all", "--no-trunc"), left("Name", "volume", "ls"))
+        for _ in range(_ROUNDS):  # one may just be made, or just be gone
+            containers: list[str] = []
+            with suppress(EngineError):
+                containers = left("ID", "ps", "--all", "--no-trunc")
+                self.remove(containers, left("Name", "volume", "ls"))
+                if not containers:
+                    return
 
     def way_home(self) -> WayHome:
         """What containers reach this machine by."""

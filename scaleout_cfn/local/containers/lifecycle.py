@@ -21,6 +21,7 @@ from typing import Any, Final
 from ministack.core.concurrency import resource_lock
 from ministack.core.responses import get_account_id, get_region, json_response, request_scope
 from ministack.services import cloudwatch_logs, ecs
+from ministack.services.cloudformation import _stacks
 
 from scaleout_cfn.local.containers.balancer import Balancer, Target, aliases_of
 from scaleout_cfn.local.containers.engine import Engine, EngineError
@@ -35,6 +36,12 @@ _REGISTRY: Final = re.compile(r"^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:
 _LOOK_S: Final = 0.1
 _NO_TASK: Final = "TaskFailedToStart"
 _ENDED: Final = "EssentialContainerExited"
+
+
+def _at_work() -> bool:
+    """Whether CloudFormation is making or changing something: here it takes no longer than the calls do."""
+    states = [str(stack["StackStatus"]) for stack in list(_stacks.values())]
+    return any(state.endswith("_IN_PROGRESS") and not state.startswith("REVIEW") for state in states)
 
 
 class StartError(Exception):
@@ -69,6 +76,7 @@ class Tasks:
         self.works: dict[str, Work] = {}
         self.numbers = itertools.count(1)
         self.changed = threading.Condition()
+        self.closing = False
 
     def install(self) -> None:
         """Put this in the place of what MiniStack does where it finds a Docker daemon, or none."""
@@ -139,11 +147,13 @@ class Tasks:
             volumes[volume["name"]] = name
             work.volumes += [] if shared else [name]
         containers = containers_of(definition, overrides, volumes)
+        while _at_work() and not work.stopping.wait(_LOOK_S):
+            pass  # what is made beside the service may be what its tasks call
         names = self._names(task, work)
         ports: dict[int, int] = {port: port for port in ports_of(definition)}
         for container in containers:
             self._await(work, container)
-            if work.stopping.is_set():
+            if work.stopping.is_set() or self.closing:
                 return
             image = self._image(container.image)
             name = f"scaleout-{short}-{container.name}"

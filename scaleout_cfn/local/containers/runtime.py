@@ -11,7 +11,7 @@ from scaleout_cfn.local.containers.lifecycle import Tasks
 from scaleout_cfn.local.containers.scaling import Scaler
 from scaleout_cfn.local.containers.secrets import read_secrets
 
-__all__ = ["install", "session"]
+__all__ = ["close", "install", "session"]
 
 _INSTALLED: list[Tasks] = []
 
@@ -32,6 +32,13 @@ def install(engine: Engine, port: int, pace: float, secrets: Path | None) -> Non
     tasks.install()
     Scaler(tasks).install()
     _INSTALLED.append(tasks)
+
+
+def close() -> None:
+    """End all tasks at once, and leave no container behind."""
+    for tasks in _INSTALLED:
+        tasks.closing = True
+        tasks.engine.sweep(own=True)
 
 
 def session(task: str, container: str) -> list[str]:

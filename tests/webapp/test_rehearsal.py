@@ -1,0 +1,215 @@
+"""`deploy --local --containers` with a real engine: from a config to answers, scaling, and a restart without a loss."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scaleout_cfn.local import EmulatorError, attach
+from scaleout_cfn.simulator.measure import Limits, Stage, _Budget, _stage, target_of
+
+from .helpers import eventually, free_port, missing
+from .test_container import IMAGE, Engine, engine, image  # noqa: F401 (fixtures)
+
+#: Reached from outside at /shop: it asks the service `stock` by its name, and sends what that said to a queue.
+SHOP = """
+import http.server, os, urllib.parse, urllib.request
+class Shop(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        said = b""
+        if self.path == "/shop":
+            said = urllib.request.urlopen("http://stock:{stock}/").read()
+            self.mail(said)
+        self.send_response(200); self.send_header("Content-Length", str(len(said))); self.end_headers()
+        self.wfile.write(said)
+    def mail(self, said):
+        form = dict(Action="SendMessage", QueueUrl=os.environ["MAILER_QUEUE_URL"], MessageBody=said.decode())
+        urllib.request.urlopen(os.environ["AWS_ENDPOINT_URL"], urllib.parse.urlencode(form).encode()).read()
+http.server.ThreadingHTTPServer(("", 8080), Shop).serve_forever()
+"""
+STOCK = """
+import http.server, os
+class Stock(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        said = os.environ["WORD"].encode()
+        self.send_response(200); self.send_header("Content-Length", str(len(said))); self.end_headers()
+        self.wfile.write(said)
+http.server.ThreadingHTTPServer(("", {stock}), Stock).serve_forever()
+"""
+MAILER = """
+import os, re, urllib.parse, urllib.request
+while True:
+    form = dict(Action="ReceiveMessage", QueueUrl=os.environ["QUEUE_URL"], WaitTimeSeconds="5")
+    got = urllib.request.urlopen(os.environ["AWS_ENDPOINT_URL"], urllib.parse.urlencode(form).encode()).read().decode()
+    for handle, body in zip(re.findall("<ReceiptHandle>(.*?)<", got), re.findall("<Body>(.*?)<", got)):
+        print("mailed", body, flush=True)
+        form = dict(Action="DeleteMessage", QueueUrl=os.environ["QUEUE_URL"], ReceiptHandle=handle)
+        urllib.request.urlopen(os.environ["AWS_ENDPOINT_URL"], urllib.parse.urlencode(form).encode()).read()
+"""
+CONFIG = """
+bucket = "templates"
+[capacity.nodes]
+kind = "ec2"
+[services.web]
+image_uri = "{image}"
+health_command = ["/srv/venv/bin/python", "/srv/web/entry.py", "health"]
+[services.web.scaling]
+max_tasks = 4
+[services.web.environment]
+DRAIN_S = "1"
+[services.shop]
+image_of = "web"
+command = {shop}
+reaches = ["stock"]
+sends_to = ["mailer"]
+[services.shop.scaling]
+min_tasks = 1
+max_tasks = 2
+[services.shop.route]
+paths = ["/shop"]
+[services.stock]
+kind = "internal"
+image_of = "web"
+container_port = {port}
+command = {stock}
+[services.stock.scaling]
+min_tasks = 1
+max_tasks = 2
+[services.stock.secrets]
+WORD = "arn:aws:secretsmanager:us-east-1:123456789012:secret:word-AbCdEf"
+[services.mailer]
+kind = "worker"
+image_of = "web"
+command = {mailer}
+[services.mailer.scaling]
+min_tasks = 1
+max_tasks = 2
+[services.mailer.queue]
+latency_s = 10
+seconds_per_message = 1
+[jobs.count]
+image_of = "web"
+command = ["python", "-c", "print(6 * 7)"]
+at = "cron(0 3 * * ? *)"
+"""
+
+
+class Rehearsal:
+    """A folder with a config, from which the commands are called."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder, self.environment = folder, environment
+
+    def __call__(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
+        done = subprocess.run(
+            [sys.executable, "-m", "scaleout_cfn", *words, "--local", "--json"],
+            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def tasks(self, service: str) -> tuple[int, dict[str, int]]:
+        """How many tasks are to run, and how the targets are."""
+        (status,) = [line for line in self("status", "--service", service) if line["type"] == "status"]
+        deployment = status["services"][service]["deployment"]
+        return int(deployment["desired"]), status["services"][service]["targets"]
+
+    def stop(self) -> None:
+        """End the emulator, if it is there, and wait until it is gone."""
+        state = self.folder / "scaleout-cfn" / "local.json"
+        if state.exists():
+            with suppress(EmulatorError):
+                attach(json.loads(state.read_text())["endpoint_url"]).stop()
+            state.unlink()
+
+
+class Load:
+    """So many requests, eight at once, in a thread of their own: the generator that `simulate --measure` has."""
+
+    def __init__(self, url: str, requests: int) -> None:
+        limits = Limits(requests=requests, stage_s=300)
+        arguments = (target_of(url), 8, limits, _Budget(requests))
+        self.result: Future[Stage] = ThreadPoolExecutor(1).submit(_stage, *arguments)
+
+    def goes_on(self) -> bool:
+        return not self.result.done()
+
+    def end(self) -> Stage:
+        return self.result.result(300)
+
+
+@pytest.fixture(scope="module")
+def rehearsal(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:  # noqa: F811
+    if not shutil.which("slirp4netns"):
+        missing("slirp4netns is not installed; apt-get install slirp4netns")
+    folder = tmp_path_factory.mktemp("rehearsal")
+    storage = f'driver = "{engine.driver}"\ngraphroot = "{engine.folder}/root"\nrunroot = "{engine.folder}/run"\n'
+    (folder / "storage.conf").write_text(f"[storage]\n{storage}")
+    environment = os.environ | {
+        "CONTAINERS_CONF": engine.environment["CONTAINERS_CONF"],
+        "CONTAINERS_STORAGE_CONF": f"{folder}/storage.conf",
+        "DOCKER_HOST": "unix:///nonexistent/docker.sock",  # so that it is podman
+        "XDG_RUNTIME_DIR": str(folder),
+    }
+    port = free_port()
+    commands = {"shop": SHOP.replace("{stock}", str(port)), "stock": STOCK.replace("{stock}", str(port))}
+    told = {name: json.dumps(["python", "-c", text]) for name, text in {**commands, "mailer": MAILER}.items()}
+    (folder / "scaleout.toml").write_text(CONFIG.format(image=f"{IMAGE}:latest", port=port, **told))
+    (folder / "secrets").write_text("WORD=seventeen\n")
+    made = Rehearsal(folder, environment)
+    yield made
+    made.stop()
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+def ours(engine: Engine) -> list[str]:  # noqa: F811
+    return engine("podman", "ps", "--all", "--quiet", "--filter", "label=scaleout-cfn.emulator").split()
+
+
+def test_services_answer_reach_each_other_scale_and_restart_without_a_failed_request(
+    rehearsal: Rehearsal,
+    engine: Engine,  # noqa: F811
+) -> None:
+    told = rehearsal(
+        "deploy", "--containers", "--keep", "--pace", "120", "--secrets", "secrets", "--yes", "--bucket", "templates"
+    )
+    assert "tasks under podman" in json.dumps(told)
+    url = told[-1]["outputs"]["WebUrl"]
+    assert get(url).startswith("Hello")
+    # By a rule, by a name, by a queue, with a secret.
+    assert get(f"{url}/shop") == "seventeen"
+    eventually(
+        lambda: any("mailed seventeen" in line.get("text", "") for line in rehearsal("logs")), "the worker's line"
+    )
+    assert "42" in [line.get("text") for line in rehearsal("jobs", "run", "count")]
+    assert "uid=10001" in json.dumps(rehearsal("run", "--service", "web", "--", "id"))
+
+    least, _ = rehearsal.tasks("web")
+    assert least == 2
+    load = Load(f"{url}/api?count=300", 20_000)
+    counts = [least]
+    while load.goes_on() and max(counts) == least:  # each look is a command, which takes its time
+        counts.append(rehearsal.tasks("web")[0])
+    rehearsal("restart", "--service", "web")
+    stage = load.end()
+    assert max(counts) > least
+    assert (stage.requests, stage.failed) == (20_000, 0)
+    eventually(lambda: rehearsal.tasks("web") == (least, {"healthy": least}), "as few tasks as before", 60)
+    assert len(ours(engine)) == 5
+    rehearsal.stop()
+    assert ours(engine) == []
