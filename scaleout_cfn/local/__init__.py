@@ -55,6 +55,7 @@ ACCOUNT_ID: Final = "123456789012"
 
 _READY_DEADLINE_S: Final = 30.0
 _STOP_DEADLINE_S: Final = 10.0
+_REMOVE_DEADLINE_S: Final = 60.0
 
 
 class EmulatorError(UsageError):
@@ -149,18 +150,19 @@ class Emulator:
         if self.process.stdin is not None:
             self.process.stdin.close()
         try:
-            self.process.wait(_STOP_DEADLINE_S)
+            self.process.wait(_REMOVE_DEADLINE_S if self.containers else _STOP_DEADLINE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
 
     def _wait_for_silence(self) -> None:
-        deadline = time.monotonic() + _STOP_DEADLINE_S
+        deadline = time.monotonic() + (_REMOVE_DEADLINE_S if self.containers else _STOP_DEADLINE_S)
         while time.monotonic() < deadline:
             try:
                 attach(self.endpoint_url)
             except EmulatorError:
-                return
+                if not self.containers or not _is_alive(self.pid):  # it removes containers when nobody asks any more
+                    return
             time.sleep(0.02)
         raise EmulatorError(f"The emulator at {self.endpoint_url} does not end. End its process {self.pid} by hand.")
 
@@ -218,6 +220,14 @@ def attach(endpoint_url: str) -> Emulator:
             f"No local emulator answers at {endpoint_url} ({error}). Start one with `deploy --local --keep`."
         ) from error
     return Emulator(endpoint_url, int(answer["pid"]), containers=answer.get("containers", ""))
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 def _launch(arguments: Sequence[str], log: Path | None, *, stdin: int) -> Emulator:

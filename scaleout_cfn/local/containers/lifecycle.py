@@ -34,6 +34,8 @@ __all__ = ["Tasks", "Work"]
 
 _REGISTRY: Final = re.compile(r"^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?/")
 _LOOK_S: Final = 0.1
+_AGAIN_S: Final = 1.0
+"""How often a deployment is looked at that goes on: what it waits for may have come meanwhile."""
 _NO_TASK: Final = "TaskFailedToStart"
 _ENDED: Final = "EssentialContainerExited"
 
@@ -206,11 +208,14 @@ class Tasks:
             return
         checked = [container.name for container in containers if container.health and container.essential]
         grace = time.monotonic() + float(service.get("healthCheckGracePeriodSeconds") or 0)
-        stable = False
+        stable, again = False, 0.0
         while not work.stopping.wait(_LOOK_S):
             well = all(work.healthy.get(name) for name in checked)
             states = self.balancer.states_of(work.arn)
             task["healthStatus"] = "UNKNOWN" if not checked else "HEALTHY" if well else task["healthStatus"]
+            if stable and time.monotonic() > again and service["deployments"][0]["rolloutState"] == "IN_PROGRESS":
+                again = time.monotonic() + _AGAIN_S
+                self._go_on(cluster, key, task)
             if not stable and well and all(state == "healthy" for state in states):
                 if service.get("loadBalancers") and not states:
                     continue  # it has not been asked yet
