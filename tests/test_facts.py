@@ -19,7 +19,8 @@ WORKING = {
     "deploy.deployment": {"Run"},
     "simulator.decide": {"_Stepper", "_Tracker"},
     "simulator.series": {"_Left"},
-    "simulator.run": {"Trace", "_Cohort", "_Metrics"},
+    "simulator.service": {"Metrics", "Trace"},
+    "simulator.tasks": {"_Cohort"},
     # Compared by identity, and so never by what is in them.
     "templates.conditions": {"Every", "Not"},
     "local.containers.balancer": {"Target", "_Group"},
