@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +22,12 @@ from scaleout_cfn.cli.traffic import (
     service_option,
     traffic_options,
 )
+from scaleout_cfn.errors import UsageError
+
+if TYPE_CHECKING:
+    from scaleout_cfn.simulator.prices import Prices
+    from scaleout_cfn.simulator.run import Trace
+    from scaleout_cfn.simulator.study import Study
 
 
 @click.command()
@@ -54,16 +62,19 @@ def simulate(
     """Say what a service of the set in FOLDER does under a traffic: misses, tasks and instances, alarms, money.
 
     FOLDER is a folder of rendered templates, ours or others of this shape, or a config file; templates_out by default.
-    What else runs on the service's nodes takes its places at its fewest tasks. Every number is a mean over 12 alarm
+    What else runs on the service's nodes takes its places at its fewest tasks, but for services that have a traffic of
+    their own, by their names in front: --traffic web=diurnal --csv api=api.csv. Every number is a mean over 12 alarm
     phases, with its range over the phases and over what AWS does not publish.
     """
     from scaleout_cfn.simulator.events import fears, in_order
     from scaleout_cfn.simulator.model import Delays
     from scaleout_cfn.simulator.prices import cost
-    from scaleout_cfn.simulator.report import page, plot, series_csv
     from scaleout_cfn.simulator.run import run
     from scaleout_cfn.simulator.study import study
 
+    if asked.services():
+        _together(folder, environment, service, parameters, asked, as_json, html_file, plot_files, series_file)
+        return
     model = model_at(folder, environment, service, parameters)
     traffic, load, prices = asked.all(region_of(folder, environment))
     load = of_its_own(asked, load, model)
@@ -72,6 +83,73 @@ def simulate(
         verdict = study(model, load, traffic, prices, done, feared)
     trace = run(model, load, Delays(), traffic, events=in_order(feared))
     # Before anything is printed: whoever reads the table may stop after its first lines.
+    _write_files(verdict, trace, html_file, plot_files, series_file)
+    if as_json:
+        # Of the first alarm phase, as the events are.
+        costs = {name: float(f"{usd:.6g}") for name, usd in vars(cost(model, load, prices, trace)).items()}
+        whole = {**verdict.as_json(), **_prices(prices), "costs_usd": costs, "events": _events(trace)}
+        click.echo(json.dumps(whole, indent=1))
+    else:
+        _print(verdict, trace)
+        _say_source(prices)
+
+
+def _together(
+    folder: Path,
+    environment: str | None,
+    service: str,
+    parameters: tuple[str, ...],
+    asked: Asked,
+    as_json: bool,
+    html_file: Path | None,
+    plot_files: tuple[Path, ...],
+    series_file: Path | None,
+) -> None:
+    """Several services, each under a traffic of its own."""
+    from scaleout_cfn.simulator.model import Delays, together
+    from scaleout_cfn.simulator.run import Busy, run_together
+    from scaleout_cfn.simulator.study import study_together
+    from scaleout_cfn.simulator.traffic import at_once
+
+    names = asked.services()
+    if service:
+        raise UsageError(f"--service {service}: {names[0]}=... in front of a traffic says whose it is; leave it out")
+    for stranger, _ in asked.rates:
+        if stranger and stranger not in names:
+            raise UsageError(f"--task-rps {stranger}=...: of {stranger} there is no traffic, but of {', '.join(names)}")
+    models = together([model_at(folder, environment, name, parameters) for name in names])
+    given = [asked.of(name).all(region_of(folder, environment)) for name in names]
+    traffics = at_once([traffic for traffic, _, _ in given])
+    prices = given[0][2]
+    busy = [Busy(model, load, traffic) for model, (_, load, _), traffic in zip(models, given, traffics, strict=True)]
+    with progress(5, "simulating", len(busy) * len(traffics[0].requests) > 500_000) as done:
+        verdicts = study_together(busy, prices, done)
+    traces = dict(zip(names, run_together(busy, Delays()), strict=True))
+    for name, verdict in verdicts.items():
+        own = "-" + name.replace("/", "-")
+        page, series, *plots = (
+            path and path.with_stem(path.stem + own) for path in (html_file, series_file, *plot_files)
+        )
+        _write_files(verdict, traces[name], page, [path for path in plots if path], series)
+    if as_json:
+        services = {name: {**verdict.as_json(), "events": _events(traces[name])} for name, verdict in verdicts.items()}
+        click.echo(json.dumps({"v": 1, "services": services, **_prices(prices)}, indent=1))
+        return
+    for name, verdict in verdicts.items():
+        click.echo(f"{name}\n{'-' * len(name)}")
+        _print(verdict, traces[name])
+        click.echo()
+    if len(names) > 1:
+        click.echo(f"Instances, their hours and USD are those of {' and '.join(names)} together.")
+    _say_source(prices)
+
+
+def _write_files(
+    verdict: Study, trace: Trace, html_file: Path | None, plot_files: Sequence[Path], series_file: Path | None
+) -> None:
+    from scaleout_cfn.simulator.report import page, plot, series_csv
+
+    traffic, load = verdict.traffic, verdict.load
     if html_file:
         write(html_file, page(verdict, trace, table(verdict), heading(traffic, load), remarks(verdict)))
     if series_file:
@@ -79,34 +157,36 @@ def simulate(
     for plot_file in plot_files:
         plot(verdict, trace, plot_file)
         click.echo(f"{plot_file} written", err=True)
-    if as_json:
-        events = [event._asdict() for event in trace.events]
-        # Of the first alarm phase, as the events are.
-        costs = {name: float(f"{usd:.6g}") for name, usd in vars(cost(model, load, prices, trace)).items()}
-        whole = {
-            **verdict.as_json(),
-            "prices_as_of": prices.as_of,
-            "prices_region": prices.region,
-            "costs_usd": costs,
-            "events": events,
-        }
-        click.echo(json.dumps(whole, indent=1))
-    else:
-        click.echo("\n".join(heading(traffic, load)) + "\n")
-        print_table(("", "mean", "over the phases", "over the bands"), table(verdict))
-        for remark in remarks(verdict):
-            click.echo(f"\n{remark}")
-        acted = [event for event in trace.events if event.what in ("tasks", "nodes")]
-        if acted:
-            click.echo("\nActions in the first alarm phase:")
-        for event in acted[:30]:
-            clock = f"{event.time // 3600:02}:{event.time % 3600 // 60:02}:{event.time % 60:02}"
-            click.echo(f"  {clock}  {event.policy}: {event.what} {event.before} to {event.after}")
-        if len(acted) > 30:
-            click.echo(f"  ... {len(acted) - 30} more; --json and --html have all")
-        click.echo(
-            f"\nPrices of {prices.as_of}, {prices.region}. A model of documented rules, not a measurement.", err=True
-        )
+
+
+def _prices(prices: Prices) -> dict[str, str]:
+    return {"prices_as_of": prices.as_of, "prices_region": prices.region}
+
+
+def _events(trace: Trace) -> list[dict[str, Any]]:
+    return [event._asdict() for event in trace.events]
+
+
+def _print(verdict: Study, trace: Trace) -> None:
+    """What was read, the table, and what was done in the first alarm phase."""
+    click.echo("\n".join(heading(verdict.traffic, verdict.load)) + "\n")
+    print_table(("", "mean", "over the phases", "over the bands"), table(verdict))
+    for remark in remarks(verdict):
+        click.echo(f"\n{remark}")
+    acted = [event for event in trace.events if event.what in ("tasks", "nodes")]
+    if acted:
+        click.echo("\nActions in the first alarm phase:")
+    for event in acted[:30]:
+        clock = f"{event.time // 3600:02}:{event.time % 3600 // 60:02}:{event.time % 60:02}"
+        click.echo(f"  {clock}  {event.policy}: {event.what} {event.before} to {event.after}")
+    if len(acted) > 30:
+        click.echo(f"  ... {len(acted) - 30} more; --json and --html have all")
+
+
+def _say_source(prices: Prices) -> None:
+    click.echo(
+        f"\nPrices of {prices.as_of}, {prices.region}. A model of documented rules, not a measurement.", err=True
+    )
 
 
 @click.command()

@@ -57,6 +57,8 @@ def table(study: Study) -> list[tuple[str, str, str, str]]:
     for what, name, kind in _ROWS:
         if not study.model.nodes and name in _OF_NODES:
             continue
+        if name == "oracle_instance_hours" and not study.middle[name].mean:
+            continue  # of nodes that several services share
         middle, band = study.middle[name], study.band(name)
         spread, wide = (
             says(kind, r.low)
@@ -95,7 +97,7 @@ def heading(traffic: Traffic, load: Load) -> list[str]:
 
 def remarks(study: Study) -> list[str]:
     """What the numbers of a table need to be understood."""
-    lines = list(study.model.notes)
+    lines = list(study.model.left_out)
     model, load = study.model, study.load
     reserved = model.task.cpu_units / 1024
     if model.cpu_at_most(load):

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -35,12 +35,34 @@ if TYPE_CHECKING:
 
 path_type = click.Path(path_type=Path)
 
+
+class PerService(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on only
+    """A value, with a service's name in front where it is of that one alone."""
+
+    def __init__(self, of: click.ParamType) -> None:  # type: ignore[type-arg]
+        self.of, self.name = of, of.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Any]:
+        """The name, empty where there is none, and the value."""
+        name, _, rest = str(value).rpartition("=")
+        return name, self.of.convert(rest, param, ctx)
+
+
 _OPTIONS = (
     click.option(
-        "--traffic", "kind", metavar="KIND", help="Made up: flash-crowd, diurnal, ramp, step, noise, seed-load-test."
+        "--traffic",
+        "kinds",
+        metavar="KIND",
+        multiple=True,
+        help="Made up: flash-crowd, diurnal, ramp, step, noise, seed-load-test. Of several services each has its own by"
+        " its name in front, as in --traffic web=diurnal --csv api=api.csv.",
     ),
     click.option(
-        "--with", "numbers", multiple=True, metavar="NAME=NUMBER", help="A number of the made-up traffic; repeatable."
+        "--with",
+        "numbers",
+        multiple=True,
+        metavar="NAME=NUMBER",
+        help="A number of the made-up traffic, of one service as in web=peak=500; repeatable.",
     ),
     click.option(
         "--csv",
@@ -101,7 +123,13 @@ _OPTIONS = (
     ),
     click.option("--profile", "aws_profile", default="", help="Of --cloudwatch: a profile of the AWS configuration."),
     click.option("--scale", type=Finite(min=0, min_open=True), default=1.0, help="Multiply the traffic."),
-    click.option("--task-rps", type=Finite(0.001, 1e6), help="Requests a second that keep one task just busy."),
+    click.option(
+        "--task-rps",
+        "rates",
+        type=PerService(Finite(0.001, 1e6)),
+        multiple=True,
+        help="Requests a second that keep one task just busy; of one service as in web=50.",
+    ),
     click.option(
         "--measure",
         "url",
@@ -185,7 +213,7 @@ _OPTIONS = (
 class Asked:
     """The options as they were given."""
 
-    kind: str | None
+    kinds: tuple[str, ...]
     numbers: tuple[str, ...]
     tables: tuple[Path, ...]
     logs: tuple[Path, ...]
@@ -199,7 +227,7 @@ class Asked:
     region: str
     aws_profile: str
     scale: float
-    task_rps: float | None
+    rates: tuple[tuple[str, float], ...]
     url: str | None
     workers: int
     objective_s: float
@@ -212,6 +240,37 @@ class Asked:
     memory_percent: float
     price_file: Path | None
 
+    def _sources(self) -> list[str]:
+        return [str(source) for source in (*self.kinds, *self.tables, *self.metrics, *self.logs)]
+
+    def services(self) -> list[str]:
+        """The services that have a traffic by their name, in the order of the options; none where it is nobody's."""
+        return list(dict.fromkeys(name for name, _ in map(_named, self._sources()) if name))
+
+    def of(self, service: str) -> Asked:
+        """What is asked for one of several services: what has its name in front, and settings that have none."""
+        nobodys = [*(text for text in self._sources() if not _named(text)[0]), *filter(None, [self.metric])]
+        if nobodys:
+            raise UsageError(
+                f"{nobodys[0]}: it is not said whose traffic this is, and {service} has one of its own; put the name of"
+                f" its service in front: NAME={nobodys[0]}"
+            )
+
+        def own(texts: Iterable[object]) -> tuple[str, ...]:
+            return tuple(rest for name, rest in map(_named, map(str, texts)) if name == service)
+
+        named = {name for name, _ in self.rates}
+        numbers = [text.split("=", 1) if text.count("=") > 1 else ["", text] for text in self.numbers]
+        return dataclasses.replace(
+            self,
+            kinds=own(self.kinds),
+            tables=tuple(map(Path, own(self.tables))),
+            metrics=tuple(map(Path, own(self.metrics))),
+            logs=tuple(map(Path, own(self.logs))),
+            numbers=tuple(number for name, number in numbers if own(self.kinds) and name in ("", service)),
+            rates=tuple(("", rate) for name, rate in self.rates if name == (service if service in named else "")),
+        )
+
     def all(self, region: str = "") -> tuple[Traffic, Load, Prices]:
         """What the options ask for, read or made up or measured: files first, for a measurement takes its time.
 
@@ -219,7 +278,11 @@ class Asked:
         """
         from scaleout_cfn.simulator.service_time import service_time
 
-        if (self.task_rps is None) == (self.url is None):
+        if names := self.services():
+            raise UsageError(f"{names[0]}=...: a traffic for each service is for simulate; give --service {names[0]}")
+        if len(self.rates) > 1 or any(name for name, _ in self.rates):
+            raise UsageError("--task-rps: there are several, or one of a service by name; give one, without a name")
+        if bool(self.rates) == (self.url is not None):
             got = "both" if self.url else "neither"
             raise UsageError(f"--task-rps and --measure: got {got}; give what one task can take, or have it measured")
         service = service_time(self.service_text)
@@ -240,17 +303,19 @@ class Asked:
         from scaleout_cfn.simulator.traffic import synthetic
 
         sources = {
-            "--traffic": self.kind,
+            "--traffic": self.kinds,
             "--csv": self.tables,
             "--access-log": self.logs,
             "--metrics": self.metrics,
             "--cloudwatch": self.metric,
         }
         given = [name for name, value in sources.items() if value]
+        if len(self.kinds) > 1:
+            raise UsageError(f"--traffic {self.kinds[1]}: there is {self.kinds[0]} already; give one")
         if len(given) != 1:
             what = " and ".join(given) if given else "none"
             raise UsageError(f"traffic: got {what}; give one of {', '.join(sources)}")
-        if self.numbers and not self.kind:
+        if self.numbers and not self.kinds:
             raise UsageError(f"--with {self.numbers[0]}: goes with --traffic, which has numbers to set")
         for option, value in (
             ("--dimension", self.dimensions[0] if self.dimensions else ""),
@@ -267,7 +332,7 @@ class Asked:
         if self.metric:
             traffic = self._from_cloudwatch(self.metric)
         else:
-            traffic = synthetic(self.kind, _numbers(self.numbers)) if self.kind else self._from_files()
+            traffic = synthetic(self.kinds[0], _numbers(self.numbers)) if self.kinds else self._from_files()
         return traffic if self.scale == 1 else traffic.times(self.scale)
 
     def _from_files(self) -> Traffic:
@@ -303,7 +368,7 @@ class Asked:
         from scaleout_cfn.simulator.model import Load
 
         return Load(
-            task_rps=self.task_rps or _measured(str(self.url)),
+            task_rps=self.rates[0][1] if self.rates else _measured(str(self.url)),
             workers=self.workers,
             objective_s=self.objective_s,
             objective_on=self.objective_on,
@@ -424,6 +489,12 @@ def _given(parameters: tuple[str, ...]) -> dict[str, str]:
             raise UsageError(f"--parameter {text}: give NAME=VALUE, as in --parameter DesiredCount=2")
         given[name] = value
     return given
+
+
+def _named(text: str) -> tuple[str, str]:
+    """A service's name in front of a traffic, and the rest; no name where a file has the whole text for its name."""
+    name, _, rest = text.partition("=")
+    return (name, rest) if name and rest and not Path(text).exists() else ("", text)
 
 
 def _numbers(texts: tuple[str, ...]) -> dict[str, float]:

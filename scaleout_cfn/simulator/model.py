@@ -7,9 +7,11 @@ not publish or that was measured once, each with its band. A result is given ove
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from scaleout_cfn.capacity import count
 from scaleout_cfn.config.scaling import NodeScaling, Scaling
 from scaleout_cfn.simulator.service_time import EXPONENTIAL, ServiceTime
 
@@ -25,6 +27,7 @@ __all__ = [
     "Standing",
     "StandingBy",
     "corners",
+    "together",
 ]
 
 
@@ -37,6 +40,10 @@ class HourlyCosts:
     public_addresses: int = 0  # of the balancer and of NAT gateways
     public_nodes: bool = False  # each node, on Fargate each task, has an address that is paid for
     load_balancers: int = 1
+
+    def of_nodes_alone(self) -> HourlyCosts:
+        """What a service has of it beside another one, which pays for the rest."""
+        return HourlyCosts(public_nodes=self.public_nodes, load_balancers=0)
 
 
 @dataclass(frozen=True)
@@ -154,6 +161,18 @@ class Model:
     def nodes(self) -> NodePool | None:
         """The nodes; None on Fargate, where there is no loop of nodes."""
         return self.pool if isinstance(self.pool, NodePool) else None
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What of the set is not simulated, a sentence each."""
+        if not self.nodes or not self.nodes.standing:
+            return self.notes
+        told = " and ".join(f"{count(other.tasks, 'task')} of {other.service}" for other in self.nodes.standing)
+        return (
+            f"On the same nodes: {told}, the fewest that there may be; what their own traffic asks for is not"
+            " simulated.",
+            *self.notes,
+        )
 
     @property
     def tasks_per_node(self) -> int:
@@ -278,6 +297,18 @@ BANDS: dict[str, tuple[float, float]] = {
     "stop_s": (1, 30),
 }
 """Where each constant may lie, (fastest, slowest)."""
+
+
+def together(models: Sequence[Model]) -> list[Model]:
+    """Services of one set that each have a traffic: none of them stands on another's nodes any more."""
+    names = {model.service for model in models}
+    apart = []
+    for model in models:
+        if nodes := model.nodes:
+            standing = tuple(other for other in nodes.standing if other.service not in names)
+            model = dataclasses.replace(model, pool=dataclasses.replace(nodes, standing=standing))
+        apart.append(model)
+    return apart
 
 
 def corners() -> dict[str, Delays]:

@@ -16,7 +16,6 @@ from scaleout_cfn.capacity import (
     Demand,
     InstanceType,
     UnknownInstanceType,
-    count,
     instance_type,
     room_beside,
 )
@@ -389,12 +388,6 @@ class _Reader:
                 demand = demand_of(other, tasks, self.targets.get(other.symbol))
                 standing.append(Standing(_name(other), demand.min_tasks, _size(demand)))
         standing.sort(key=lambda other: other.service)
-        if standing:
-            told = " and ".join(f"{count(other.tasks, 'task')} of {other.service}" for other in standing)
-            notes.append(
-                f"On the same nodes: {told}, the fewest that there may be; what their own traffic asks for is not"
-                " simulated."
-            )
         left = room_beside(type, daemons) or {}
         cpu, memory, interfaces, ports, gpus = (
             left.get(limit, 0) for limit in ("CPU", "memory", "network interfaces", "ports", "GPUs")

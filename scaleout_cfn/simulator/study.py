@@ -28,10 +28,10 @@ from scaleout_cfn.simulator.results import (
     range_of,
     ranges,
 )
-from scaleout_cfn.simulator.run import PHASES, phases, run
+from scaleout_cfn.simulator.run import PHASES, Busy, phases, run, run_together
 from scaleout_cfn.simulator.traffic import Traffic
 
-__all__ = ["Study", "each", "over_phases", "study"]
+__all__ = ["Study", "each", "over_phases", "study", "study_together"]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -86,7 +86,7 @@ class Study:
             "peak_rps": float(f"{self.traffic.requests.max():.6g}"),
             "bin_s": self.traffic.bin_s,
             "caution": self.traffic.caution,
-            "notes": [*self.model.notes, *self.traffic.notes],
+            "notes": [*self.model.left_out, *self.traffic.notes],
             "limit": self.limit,
             "phases": PHASES,
             **as_numbers(self.middle),
@@ -166,6 +166,47 @@ def _at_corner(
     model: Model, load: Load, traffic: Traffic, prices: Prices, fears: tuple[Fear, ...], delays: Delays
 ) -> list[Result]:
     return over_phases(model, load, delays, traffic, prices, fears=fears)
+
+
+def study_together(
+    services: Sequence[Busy], prices: Prices, done: Callable[[], None] = lambda: None
+) -> dict[str, Study]:
+    """Services of one set under a traffic each, by name. Instances and money are those of all of them, in each study:
+    a node that several share is nobody's own."""
+    every = corners()
+    work = partial(_together_at_corner, services, prices)
+    seconds = len(every) * PHASES * len(services) * len(services[0].traffic.requests)
+    by_service: list[dict[str, dict[str, Range]]] = [{} for _ in services]
+    for name, results in zip(every, each(work, every.values(), seconds), strict=True):
+        for own, result in zip(by_service, results, strict=True):
+            own[name] = ranges(result)
+        done()
+    return {
+        busy.model.service: Study(busy.model, busy.load, busy.traffic, own)
+        for busy, own in zip(services, by_service, strict=True)
+    }
+
+
+def _together_at_corner(services: Sequence[Busy], prices: Prices, delays: Delays) -> list[list[Result]]:
+    """By service, a result for each phase."""
+    phase_by_phase = []
+    for phase in phases():
+        results: list[Result] = []
+        shared: set[str] = set()
+        for busy, trace in zip(services, run_together(services, delays, phase), strict=True):
+            model, nodes = busy.model, busy.model.nodes
+            if results:
+                model = dataclasses.replace(model, network=model.network.of_nodes_alone())
+            if nodes and nodes.name in shared:
+                trace = dataclasses.replace(trace, node_seconds=0.0, stopped_seconds=0.0, launches=0)
+            shared |= {nodes.name} if nodes else set()
+            results.append(measure(trace, model, busy.load, prices, 0.0))
+        whole = {
+            name: sum(getattr(result, name) for result in results)
+            for name in ("instance_hours", "cost_usd", "cost_least_usd", "cost_most_usd")
+        }
+        phase_by_phase.append([dataclasses.replace(result, **whole) for result in results])
+    return [list(result) for result in zip(*phase_by_phase, strict=True)]
 
 
 def each(work: Callable[[_Item], _Result], items: Iterable[_Item], seconds: int) -> Iterator[_Result]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from scaleout_cfn.errors import UsageError
 
-__all__ = ["KINDS", "MAX_SECONDS", "Traffic", "one_after_the_other", "summed", "synthetic"]
+__all__ = ["KINDS", "MAX_SECONDS", "Traffic", "at_once", "one_after_the_other", "summed", "synthetic"]
 
 MAX_SECONDS = 400 * 86400
 """The longest span of a file; what is longer is a time with a typing error."""
@@ -146,6 +146,27 @@ def _wobble(length: int, spread: float, seed: int) -> list[float]:
         level = keep * level + push * (sum(random.random() for _ in range(12)) - 6)
         factors.append(max(0.0, 1 + spread * level))
     return factors
+
+
+def at_once(traffics: Sequence[Traffic]) -> list[Traffic]:
+    """Traffics as they come together: cut to the time that all have in common, those without a date from their
+    beginning on. Raises UsageError where there is none."""
+    dated = [traffic.start for traffic in traffics if traffic.start]
+    begin = max(dated, default=None)
+    cut = []
+    for traffic in traffics:
+        late = int((begin - traffic.start).total_seconds()) if begin and traffic.start else 0
+        cut.append(replace(traffic, requests=traffic.requests[late:], start=begin))
+    length = min(len(traffic.requests) for traffic in cut)
+    if not length:
+        told = " and ".join(f"{one.name} from {one.start:%Y-%m-%d %H:%M}" for one in traffics if one.start)
+        raise UsageError(f"the traffics have no time in common: {told}; give traffics of the same time")
+    common = []
+    for traffic, part in zip(traffics, cut, strict=True):
+        gone = len(traffic.requests) - length
+        note = [f"{gone} s of it are left out, of which another traffic has nothing"] if gone else []
+        common.append(replace(part, requests=part.requests[:length], notes=(*part.notes, *note)))
+    return common
 
 
 KINDS: dict[str, tuple[Callable[..., list[float]], dict[str, tuple[float, str]]]] = {

@@ -195,6 +195,39 @@ def test_a_service_of_several_is_simulated_by_its_name_and_what_is_beside_it_is_
     assert data["notes"][0].startswith("On the same nodes: 2 tasks of api")
 
 
+def test_services_that_share_nodes_have_a_traffic_each_and_one_bill(three: str, tmp_path: Path) -> None:
+    Path(tmp_path, "api.csv").write_text("t,n\n" + "".join(f"{60 * minute},{6000}\n" for minute in range(60)))
+    own = ("--csv", f"api={tmp_path / 'api.csv'}", "--task-rps", "50", "--task-rps", "api=80")
+    crowd = ("--traffic", "web=flash-crowd", "--with", "web=hours=1")
+    data = json.loads(_run("simulate", three, *crowd, *own, "--json").stdout)
+    web, api = data["services"]["web"], data["services"]["api"]
+    assert (web["mean_rps"] > 50, api["mean_rps"]) == (True, 100)
+    assert (web["settings"]["load"]["task_rps"], api["settings"]["load"]["task_rps"]) == (50, 80)
+    assert web["seconds"] == api["seconds"] == 3600
+    assert not web["settings"]["pool"]["standing"]
+    assert web["instance_hours"] == api["instance_hours"]
+    assert web["cost_usd"] == api["cost_usd"]
+    page = tmp_path / "page.html"
+    output = _run("simulate", three, *crowd, *own, "--html", str(page)).stdout
+    assert "Instances, their hours and USD are those of web and api together." in output
+    assert page.with_name("page-web.html").exists() and page.with_name("page-api.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--traffic", "web=ramp", "--traffic", "ramp"), "ramp: it is not said whose traffic this is"),
+        (("--traffic", "web=ramp", "--task-rps", "shop=5"), "of shop there is no traffic, but of web"),
+        (("--traffic", "web=ramp", "--service", "web"), "leave it out"),
+        (("--traffic", "shop=ramp"), "no service shop; there is api, mailer, web"),
+        (("--traffic", "ramp", "--traffic", "step", "--service", "web"), "--traffic step: there is ramp already"),
+    ],
+)
+def test_a_traffic_of_nobody_or_of_a_stranger_is_refused(three: str, options: tuple[str, ...], says: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(says)):
+        _run("simulate", three, *options, "--task-rps", "50")
+
+
 def test_on_fargate_there_are_task_hours_and_nothing_of_instances(three: str, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     asked = ("simulate", three, *CROWD, "--service", "mailer")

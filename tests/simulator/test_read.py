@@ -175,8 +175,8 @@ def test_what_shares_the_nodes_takes_its_places_at_its_fewest_tasks_and_is_named
     assert (web.tasks_per_node, web.nodes.standing) == (8, (Standing("api", 2, api.task),))
     assert (api.tasks_per_node, api.nodes.standing) == (4, (Standing("web", 2, web.task),))
     assert web.nodes.room == api.nodes.room
-    assert "2 tasks of api, the fewest that there may be" in web.notes[0]
-    assert "mailer" not in web.notes[0]
+    assert "2 tasks of api, the fewest that there may be" in web.left_out[0]
+    assert "mailer" not in web.left_out[0]
 
 
 def test_what_nobody_can_know_of_fargate_spot_is_said() -> None:

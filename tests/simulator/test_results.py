@@ -29,9 +29,9 @@ from scaleout_cfn.simulator.model import BANDS, Delays, Fargate, HourlyCosts, Lo
 from scaleout_cfn.simulator.peers import peers, with_profile
 from scaleout_cfn.simulator.prices import REGIONS, UNITS, as_json_text, between, cost, load_prices, prices_of, refresh
 from scaleout_cfn.simulator.results import Range, Result, demand, measure, oracle_node_hours, ranges
-from scaleout_cfn.simulator.run import PHASES, State, Trace, phases, run
+from scaleout_cfn.simulator.run import PHASES, Busy, State, Trace, phases, run
 from scaleout_cfn.simulator.search import Tried, advise, candidates, overlay
-from scaleout_cfn.simulator.study import each, over_phases, study
+from scaleout_cfn.simulator.study import each, over_phases, study, study_together
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
 from .sets import LOAD, model, on_fargate
@@ -430,6 +430,17 @@ def test_ranges_are_means_between_the_least_and_the_most() -> None:
 def _nodes(made: Model) -> NodePool:
     assert made.nodes is not None
     return made.nodes
+
+
+def test_what_shares_nodes_pays_for_them_and_for_the_network_once() -> None:
+    calm = Traffic("calm", np.full(1800, 100.0))
+    web = model(network=HourlyCosts(nat_gateways=1))
+    api = dataclasses.replace(web, service="api")
+    alone = study_together([Busy(web, LOAD, calm)], PRICES)["web"].middle
+    both = study_together([Busy(web, LOAD, calm), Busy(api, LOAD, calm)], PRICES)
+    assert both["web"].middle["cost_usd"] == both["api"].middle["cost_usd"]
+    assert both["web"].middle["instance_hours"] == alone["instance_hours"]
+    assert alone["cost_usd"].mean < both["web"].middle["cost_usd"].mean < 1.2 * alone["cost_usd"].mean
 
 
 def test_peers_differ_in_policies_and_share_the_infrastructure() -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -16,7 +17,7 @@ from scaleout_cfn.cli import cli
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.simulator.access_logs import from_access_logs
 from scaleout_cfn.simulator.series import from_csv, from_metrics
-from scaleout_cfn.simulator.traffic import Traffic, one_after_the_other, summed
+from scaleout_cfn.simulator.traffic import Traffic, at_once, one_after_the_other, summed
 
 START = datetime(2026, 11, 23, 8, tzinfo=UTC)
 
@@ -301,3 +302,17 @@ def test_the_command_takes_several_files_and_says_what_goes_with_what(tmp_path: 
         done = CliRunner().invoke(cli, [*base, *options])
         assert isinstance(done.exception, UsageError)
         assert says in str(done.exception)
+
+
+def test_traffics_at_once_are_cut_to_the_time_that_they_have_in_common() -> None:
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    one = Traffic("one", np.arange(100.0), start)
+    late = Traffic("late", np.arange(90.0), start + timedelta(seconds=30))
+    made_up = Traffic("made up", np.arange(500.0))
+    cut = at_once([one, late, made_up])
+    assert [traffic.requests[0] for traffic in cut] == [30, 0, 0]
+    assert {(len(traffic.requests), traffic.start) for traffic in cut} == {(70, late.start)}
+    assert cut[1].notes == ("20 s of it are left out, of which another traffic has nothing",)
+    never = Traffic("never", np.ones(10), start + timedelta(days=1))
+    with pytest.raises(UsageError, match="the traffics have no time in common: one from 2026-03-01 00:00 and never"):
+        at_once([one, never])
