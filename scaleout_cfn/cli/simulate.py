@@ -73,6 +73,8 @@ def simulate(
     from scaleout_cfn.simulator.study import study
 
     if asked.services():
+        if event_texts:
+            raise UsageError(f"--event {event_texts[0]}: goes with the traffic of one service; see --service")
         _together(folder, environment, service, parameters, asked, as_json, html_file, plot_files, series_file)
         return
     model = model_at(folder, environment, service, parameters)
