@@ -18,6 +18,7 @@ import numpy as np
 
 from scaleout_cfn.config.pulse import PERIOD_S
 from scaleout_cfn.errors import UsageError
+from scaleout_cfn.simulator.credits import surplus
 from scaleout_cfn.simulator.model import Fargate, Load, Model
 
 if TYPE_CHECKING:
@@ -182,6 +183,8 @@ def _used(model: Model, load: Load, trace: Trace) -> Iterator[_Use]:
                 yield _Use("fargate", used, (f"fargate_{model.pool.architecture}_{sold}_hour", *also))
     if nodes:
         yield _Use("instances", node_hours, (nodes.instance_type,))
+        if above := surplus(model, load, trace):
+            yield _Use("credits", above[0], (above[1],))
         disk_months = (node_hours + trace.stopped_seconds / 3600) / _HOURS_A_MONTH
         yield _Use("disks", disk_months * nodes.disk_gib, ("gp3_gib_month",))
     network = model.network

@@ -1,6 +1,6 @@
 """Which settings to ship: many of them on flash crowds, beside CDK's documented example, then the profiles on all.
 
-    python tests/bench/profiles.py [--explore | --standing | --pulse | --bins | --csv requests_per_minute.csv]
+    python tests/bench/profiles.py [--explore | --standing | --pulse | --bins | --cpu | --csv requests_per_minute.csv]
 
 Everything runs on one infrastructure, the committed set with room for 1000 tasks; each number is a multiple of what
 CDK's example comes to there, at the same corner of the bands. `--explore` puts 300 settings on the crowds that were
@@ -371,17 +371,62 @@ def bins(base: Model) -> None:
         print(f"bins of {width:>4} s: {found.missed:.2%} missed")
 
 
+def whose_cpu(base: Model) -> None:
+    """The defaults where CPU is a share, as multiples of what they come to where it is a quota, in three alarm phases:
+    the median and the range of crowds in the middle of the bands, and the median's range over their ends."""
+    every = corners()
+    ends = {name: every[name] for name in ("middle", "fast, scale-in gradual", "slow, scale-in at once")}
+    over = [phases()[index] for index in (1, 5, 9)]
+    calm = {name: CALM[name] for name in ("quiet, 20/s", "ramp, 300 to 2400/s in an hour", "noise of 60 %, 300/s")}
+    for group, cases in (("21 crowds", TUNED | HELD_BACK), ("light tasks", LIGHT), ("calm traffic", calm)):
+        for cores in (0.5, 1.0, 2.0):
+            keys = list(itertools.product(("quota", "share"), cases, ends))
+            jobs = [
+                (
+                    dataclasses.replace(base, cpu_is=kind),
+                    cases[case]._replace(load=dataclasses.replace(cases[case].load, cores=cores)),
+                    ends[end],
+                    over,
+                )
+                for kind, case, end in keys
+            ]
+            found = dict(zip(keys, each(judged, jobs, 10**9), strict=True))
+            cells = []
+            for what in range(3):
+                by_end = {
+                    end: [
+                        found["share", case, end][what] / max(1e-9, found["quota", case, end][what])
+                        for case in cases
+                        if found["quota", case, end][what] > 1e-5
+                    ]
+                    for end in ends
+                }
+                middle = by_end["middle"] or [1.0]
+                medians = [median(values or [1.0]) for values in by_end.values()]
+                cells.append(
+                    f"{median(middle):.2f} ({min(middle):.2f} to {max(middle):.2f};"
+                    f" {min(medians):.2f} to {max(medians):.2f})"
+                )
+            print(f"{group}, {cores:g} cores: misses {cells[0]}  hours {cells[1]}  USD {cells[2]}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--explore", action="store_true", help="put the settings that were tried on the tuned crowds")
     parser.add_argument("--bins", action="store_true", help="what is missed of one day in bins of a second to an hour")
     parser.add_argument("--standing", action="store_true", help="what stands ready beside the defaults")
     parser.add_argument("--pulse", action="store_true", help="requests that the tasks count, beside the defaults")
+    parser.add_argument("--cpu", action="store_true", help="CPU as a share of a node, beside a quota")
     parser.add_argument("--csv", type=Path, help="put the profiles on a trace, as a whole and day by day")
     given = parser.parse_args()
     base = read(Path(__file__).parents[2] / "templates_out")
     base = dataclasses.replace(base, scaling=msgspec.structs.replace(base.scaling, max_tasks=1000))
     base = on_nodes(base, max_nodes=200)
+    if given.cpu:
+        whose_cpu(base)
+        return
+    # All others where a task never has more than it reserves.
+    base = dataclasses.replace(base, cpu_is="quota")
     if given.explore:
         explore(base)
         return

@@ -416,6 +416,23 @@ def test_every_band_holds_its_middle_and_every_corner_its_band() -> None:
         assert {getattr(one, name) for one in corners().values()} <= {low, high, getattr(Delays(), name)}
 
 
+@pytest.mark.parametrize(
+    ("type_", "rps", "usd"),
+    [
+        # Two nodes of 2 vCPUs at 20 %: 0.8 vCPU without surplus. At 50/s a task is busy, and uses 0.25.
+        ("t3.small", 160, 0.0),
+        ("t3.small", 400, (2.0 - 0.8) * 24 * 0.05),
+        ("t4g.small", 400, (2.0 - 0.8) * 24 * 0.04),
+        ("t3.xlarge", 400, (2.0 - 1.6) * 24 * 0.05),  # of as many vCPUs here
+        ("m7i.large", 400, 0.0),
+    ],
+)
+def test_what_burstable_nodes_use_above_their_baseline_is_billed(type_: str, rps: float, usd: float) -> None:
+    made = model(instance_type=type_, min_tasks=10, max_tasks=10, cpu=TargetTracking(), max_nodes=2)
+    trace = run(made, LOAD, Delays(), Traffic("steady", np.full(86400, rps)))
+    assert cost(made, LOAD, PRICES, trace).credits == pytest.approx(usd)
+
+
 def test_a_published_launch_lies_inside_the_band() -> None:
     """41 s from a launch to the agent's registration: https://github.com/aws/amazon-ecs-agent/issues/2309"""
     fast, slow = zip(BANDS["node_launch_s"], BANDS["node_join_s"], strict=True)
