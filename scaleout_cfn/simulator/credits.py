@@ -40,7 +40,7 @@ def surplus(model: Model, load: Load, trace: Trace) -> tuple[float, str] | None:
     What the system, the agent and other services use is not counted.
     """
     nodes = model.nodes
-    if not nodes:
+    if not nodes or not trace.states:
         return None
     family, _, size = nodes.instance_type.partition(".")
     if family not in _PRICED_AS:

@@ -380,7 +380,8 @@ def whose_cpu(base: Model) -> None:
     calm = {name: CALM[name] for name in ("quiet, 20/s", "ramp, 300 to 2400/s in an hour", "noise of 60 %, 300/s")}
     for group, cases in (("21 crowds", TUNED | HELD_BACK), ("light tasks", LIGHT), ("calm traffic", calm)):
         for cores in (0.5, 1.0, 2.0):
-            keys = list(itertools.product(("quota", "share"), cases, ends))
+            kinds: tuple[Literal["quota", "share"], ...] = ("quota", "share")
+            keys = list(itertools.product(kinds, cases, ends))
             jobs = [
                 (
                     dataclasses.replace(base, cpu_is=kind),
