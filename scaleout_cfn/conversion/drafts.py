@@ -154,29 +154,31 @@ class Draft:
                 )
 
     def _taken_out(self, tables: Table, prefix: tuple[str, ...], key: str, what: str) -> bool:
-        """Take the tunable of a refused key out, or else what is below it, or else the service that it is of."""
+        """Take out what is refused: the tunable, or what is below it, or else the nearest table around it."""
         set_here = [
             path[len(prefix) :]
             for path in self._origins
             if path[: len(prefix)] == prefix and _is_set(tables, path[len(prefix) :])
         ]
-        written = {".".join(path): path for path in (*set_here, *_paths(tables))}
+        values = [path for path in set_here if not _holds(tables, path)]
+        written = {".".join(path): path for path in (*values, *_paths(tables))}
         above = [name for name in written if key == name or key.startswith((f"{name}.", f"{name}["))]
         below = [name for name in written if name.startswith(f"{key}.")]
-        section = re.match(r"(services|jobs|attachments|capacity)\.[^.]+", key)
         exact = tuple(key.split("."))
+        section = re.match(r"(services|jobs|attachments|capacity)\.[^.]+", key)
+        around = [".".join(exact[:length]) for length in range(len(exact) - 1, 1, -1)]
+        wider = next((name for name in around if _is_set(tables, tuple(name.split(".")))), "") if section else ""
         if len(exact) > 1 and _is_set(tables, exact):
             chosen = [key]
-            written[key] = exact
         elif above:
             chosen = [max(above, key=len)]
         elif below:
             chosen = below
-        elif section and _is_set(tables, tuple(section[0].split("."))):
-            chosen = [section[0]]
-            written[section[0]] = tuple(section[0].split("."))
+        elif wider:
+            chosen = [wider]
         else:
             return False
+        written |= {name: tuple(name.split(".")) for name in (key, wider)}
         for name in chosen:
             path = written[name]
             self._drop(tables, path)
@@ -208,6 +210,13 @@ def _is_set(tables: Any, path: Sequence[str]) -> bool:
             return False
         tables = tables[part]
     return True
+
+
+def _holds(tables: Any, path: Sequence[str]) -> bool:
+    """Whether what is set at a path is a table that holds something."""
+    for part in path:
+        tables = tables[part]
+    return isinstance(tables, dict) and bool(tables)
 
 
 def _paths(tables: Table, above: tuple[str, ...] = ()) -> Iterable[tuple[str, ...]]:
