@@ -60,6 +60,10 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
     "import http-scale-out": {
         "import http-scale-out ../http-scale-out": "of a checkout",
     },
+    "import ecs": {
+        "import ecs --cluster shop": "of the services that run there",
+        "import ecs --cluster shop --region eu-west-1 --profile prod -o shop.toml": "with a profile of its own",
+    },
     "publish": {"publish --image web=1.4.2": "prints the console's link"},
     "status": {"status": "once", "status --watch": "until Ctrl-C", "status --service web --json": "for a program"},
     "events": {"events --failed": "what failed in the newest operation", "events --follow": "until it has ended"},

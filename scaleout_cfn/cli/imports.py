@@ -180,6 +180,24 @@ def http_scale_out(folder: Path, output: Path, force: bool) -> None:
     _finish(read_terraform(folder), f"import http-scale-out {folder}", output, force)
 
 
+@import_.command()
+@click.option("--cluster", required=True, metavar="NAME", help="The cluster whose services are read.")
+@where_option
+@click.option("--profile", default="", help="The profile of the AWS configuration to use.")
+@_written
+def ecs(cluster: str, region: str, profile: str, output: Path, force: bool) -> None:
+    """Write a config near to the services that run on a cluster.
+
+    Their task definitions, scaling, schedules, target groups, rules and capacity are read, and nothing is changed.
+    policies writes import-ecs.json for it.
+    """
+    from scaleout_cfn.aws.client import Aws, Target  # here, for no other import asks AWS
+    from scaleout_cfn.conversion.running import read_cluster
+
+    aws = Aws(Target(region=region, profile=profile))
+    _finish(read_cluster(aws, cluster), f"import ecs --cluster {cluster}", output, force)
+
+
 def _finish(draft: Draft, command: str, output: Path, force: bool) -> None:
     """Write a draft's config and page, both or none, and say what became of it."""
     pages = output.with_suffix(".import.md")

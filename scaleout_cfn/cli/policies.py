@@ -63,7 +63,8 @@ def policies(
 
     deployer.json is for whoever runs scaleout-cfn, with images.json for `image push` and `deploy --build`, and
     commands.json for `exec` and `run`: whoever has that may do all that a task may. drift.json is for `drift`, which
-    reads each resource, cost.json for `cost`, which reads the account's bill, move.json for `move`, and import.json for
+    reads each resource, cost.json for `cost`, which reads the account's bill, move.json for `move`, import-ecs.json for
+    `import ecs`, which reads any cluster, and import.json for
     `import`, where the config names something to take in.
     cloudformation-1.json and on are for the role that CloudFormation works with, cloudformation-trust.json is who may
     take that role on. They hold what this set needs and no more: render them again when the config gets new kinds of
@@ -90,6 +91,7 @@ def policies(
         **grants.documents("commands", rendered.commands(templates, scope)),
         **grants.documents("drift", rendered.drift(templates, scope)),
         **grants.documents("cost", rendered.cost()),
+        **grants.documents("import-ecs", rendered.importer()),
         **grants.documents("move", rendered.moves()),
         **(grants.documents("import", rendered.imports(wanted, scope)) if wanted else {}),
         **grants.documents("cloudformation", service_role.service_role(templates, scope)),

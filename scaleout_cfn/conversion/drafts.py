@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from scaleout_cfn.config import Config
+from scaleout_cfn.config import Config, Ec2Capacity
 from scaleout_cfn.config.containers import NAME
 from scaleout_cfn.config.file import Places, overlaid, resolved
 from scaleout_cfn.config.sizes import fargate_sizes_near
@@ -85,6 +85,24 @@ class Draft:
     def origin(self, path: Sequence[str]) -> Item | None:
         """The item that a tunable came from last; None where it came from none."""
         return next(reversed(self._origins.get(tuple(path), [])), None)
+
+    def make_room(self) -> None:
+        """As many nodes in the pool `nodes` as the most tasks need, where there are fewer."""
+        from scaleout_cfn.capacity import demand_of, instance_type, nodes_needed
+        from scaleout_cfn.config.units import units
+
+        config, _ = resolved(self.tables, Places("", ""), BASE)
+        pool = config.capacity.get("nodes") if config else None
+        if config is None or not isinstance(pool, Ec2Capacity):
+            return
+        demands = [demand_of(unit) for unit in units(config) if unit.pool_name == "nodes"]
+        needed = max(nodes_needed(instance_type(name), demands) or 0 for name in pool.instance_types)
+        if needed > pool.max_nodes:
+            path = ("capacity", "nodes", "max_nodes")
+            if item := self.origin(path):
+                item.fate = None
+            most = sum(unit.scaling.max_tasks for unit in units(config) if unit.pool_name == "nodes")
+            self.put(path, needed, item, f"{pool.max_nodes} do not hold {most} tasks")
 
     def came_from(self, path: Sequence[str], item: Item) -> None:
         """Say that a section is of an item, which is told where the section has to go."""

@@ -27,7 +27,8 @@ def page(command: str, leaves: Iterable[Item], added: Sequence[tuple[str, str]],
         lines += ["", f"## {file}", "", "| line | key | | what became of it |", "|---|---|---|---|"]
         for leaf in sorted(own, key=lambda leaf: leaf.line):
             words = _cell(leaf.words)
-            lines.append(f"| {file}:{leaf.line} | `{_cell(leaf.path)}` | {leaf.fate} | {words} |")
+            place = f"{file}:{leaf.line}" if leaf.line else file  # what AWS answers has no lines
+            lines.append(f"| {place} | `{_cell(leaf.path)}` | {leaf.fate} | {words} |")
     return "\n".join(lines) + "\n"
 
 

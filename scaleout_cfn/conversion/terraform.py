@@ -123,7 +123,7 @@ def read_terraform(folder: Path) -> Draft:
     draft.put(("capacity", "nodes", "kind"), "ec2")
     for words, item in blocks:
         _block(draft, place, words, item, values)
-    _fit(draft)
+    draft.make_room()
     return draft
 
 
@@ -269,25 +269,3 @@ def _task(draft: Draft, place: Path, item: Item) -> None:
     draft.put((*web, "read_only"), False, why="as Docker starts it")
     draft.put((*web, "tmpfs_mib"), {}, why="as Docker starts it")
     draft.put((*web, "capabilities"), ["DEFAULT"], why="as Docker starts it")
-
-
-def _fit(draft: Draft) -> None:
-    """As many nodes as the most tasks need, where there are fewer: 20 tasks do not fit on 5 t2.micro."""
-    from scaleout_cfn.capacity import demand_of, instance_type, nodes_needed
-    from scaleout_cfn.config.file import Places, resolved
-    from scaleout_cfn.config.units import units
-    from scaleout_cfn.conversion.drafts import BASE
-
-    config, _ = resolved(draft.tables, Places("", ""), BASE)
-    pool = draft.at(("capacity", "nodes"))
-    if config is None or not pool.get("instance_types"):
-        return
-    demands = [demand_of(unit) for unit in units(config)]
-    needed = max((nodes_needed(instance_type(kind), demands) or 0 for kind in pool["instance_types"]), default=0)
-    if needed > pool.get("max_nodes", 5):
-        item = draft.origin(("capacity", "nodes", "max_nodes"))
-        most = draft.at(("services", "web", "scaling", "max_tasks"))
-        why = f"{pool.get('max_nodes', 5)} do not hold {most} tasks"
-        if item:
-            item.fate = None
-        draft.put(("capacity", "nodes", "max_nodes"), needed, item, why)

@@ -15,7 +15,7 @@ from scaleout_cfn.permissions.grants import NAMES, Scope, allow, public_paramete
 from scaleout_cfn.permissions.service_role import readers
 from scaleout_cfn.rendering import Template
 
-__all__ = ["commands", "cost", "deployer", "drift", "images", "imports", "moves"]
+__all__ = ["commands", "cost", "deployer", "drift", "images", "importer", "imports", "moves"]
 
 
 def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = "") -> list[Statement]:
@@ -185,6 +185,32 @@ def cost() -> list[Statement]:
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscostexplorerservice.html
     """
     return [allow("ReadBill", ["ce:GetCostAndUsage", "ce:ListCostAllocationTags"], ["*"])]
+
+
+def importer() -> list[Statement]:
+    """What `import ecs` needs: to read services of a cluster that is no set's, and what is around them.
+
+    What is asked of Application Auto Scaling, Auto Scaling and Elastic Load Balancing takes no resource.
+    """
+    return [
+        allow(
+            "ReadServicesOfACluster",
+            [
+                "application-autoscaling:DescribeScalableTargets",
+                "application-autoscaling:DescribeScalingPolicies",
+                "application-autoscaling:DescribeScheduledActions",
+                "autoscaling:DescribeAutoScalingGroups",
+                "ecs:DescribeCapacityProviders",
+                "ecs:DescribeServices",
+                "ecs:DescribeTaskDefinition",
+                "ecs:ListServices",
+                "elasticloadbalancing:DescribeListeners",
+                "elasticloadbalancing:DescribeRules",
+                "elasticloadbalancing:DescribeTargetGroups",
+            ],
+            ["*"],
+        )
+    ]
 
 
 def drift(templates: Mapping[str, Template], scope: Scope) -> list[Statement]:

@@ -1,0 +1,351 @@
+"""Services that run on an ECS cluster as a config near to them. Reads only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.conversion.containers import SECRET, whole
+from scaleout_cfn.conversion.drafts import Draft, is_secret, name_of, nearest
+from scaleout_cfn.conversion.sources import NOTHING, Item
+from scaleout_cfn.errors import UsageError
+
+__all__ = ["read_cluster"]
+
+#: Services that one DescribeServices takes, and scalable targets that are asked for at once.
+#: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html
+AT_ONCE = 10
+_AGAIN = "is AWS's own, or made anew with the set"
+
+
+def _items(value: Any, path: str, file: str) -> Item:
+    """What AWS answers as items; where it stands is the call."""
+    if isinstance(value, Mapping):
+        inner: Any = {str(key): _items(entry, f"{path}.{key}".lstrip("."), file) for key, entry in value.items()}
+    elif isinstance(value, (list, tuple)):
+        inner = [_items(entry, f"{path}[{index}]", file) for index, entry in enumerate(value)]
+    else:
+        inner = None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return Item(path, file, 0, inner)
+
+
+def read_cluster(aws: Aws, cluster: str) -> Draft:
+    """A draft of the services of a cluster: each web where a target group is its, else a worker.
+
+    Raises UsageError where it has none, ApiError or AccessError where AWS does not answer.
+    """
+    arns = [arn for page in aws.pages("ecs", "ListServices", cluster=cluster) for arn in page["serviceArns"]]
+    if not arns:
+        raise UsageError(f"--cluster {cluster}: has no service; name a cluster that has")
+    draft = Draft()
+    names: list[str] = []
+    for start in range(0, len(arns), AT_ONCE):
+        answer = aws.read("ecs", "DescribeServices", cluster=cluster, services=arns[start : start + AT_ONCE])
+        for service in answer["services"]:
+            # Dates, events and deployments are of what happened, and no setting.
+            settings = {key: value for key, value in service.items() if key not in _HISTORY}
+            item = _items(settings, "", f"ecs:DescribeServices({service['serviceName']})")
+            draft.documents.append(item)
+            names.append(name_of(service["serviceName"], names))
+            _service(draft, aws, cluster, names[-1], item)
+    draft.put(
+        ("stack_name",),
+        name_of(cluster.rpartition("/")[2].removeprefix("ecs-").removeprefix("aws-")),
+        why="the cluster",
+    )
+    pools = draft.at(("capacity",)) or {}
+    for name in names:
+        if len(pools) > 1:
+            draft.tables["services"][name].setdefault("capacity", next(iter(pools)))
+    draft.make_room()
+    return draft
+
+
+_HISTORY = (
+    "events",
+    "deployments",
+    "createdAt",
+    "createdBy",
+    "runningCount",
+    "pendingCount",
+    "taskSets",
+    "status",
+    "roleArn",
+)
+
+
+def _read(draft: Draft, file: str, answer: Mapping[str, Any]) -> Item:
+    item = _items(answer, "", file)
+    draft.documents.append(item)
+    return item
+
+
+def _service(draft: Draft, aws: Aws, cluster: str, name: str, item: Item) -> None:
+    path = ("services", name)
+    balancers = (item.get("loadBalancers") or NOTHING).items
+    group = next((found for entry in balancers if (found := entry.get("targetGroupArn"))), None)
+    draft.put((*path, "kind"), "web" if group else "worker")
+    draft.came_from(path, item)
+    if found := item.get("serviceName"):
+        found.mark("taken" if found.text == name else "changed", ".".join(path))
+    on_fargate = _capacity(draft, aws, path, item)
+    count = item.get("desiredCount")
+    if count and count.number is not None:
+        for tunable, value in (("min_tasks", count.number), ("max_tasks", max(count.number, 1))):
+            draft.put((*path, "scaling", tunable), value, count)
+    for key, tunable in (("minimumHealthyPercent", "minimum_healthy_percent"), ("maximumPercent", "maximum_percent")):
+        if (found := item.get("deploymentConfiguration", key)) and found.number is not None:
+            draft.put((*path, "deployment", tunable), found.number, found)
+    if (grace := item.get("healthCheckGracePeriodSeconds")) and grace.number is not None and group:
+        draft.put((*path, "deployment", "health_check_grace_s"), grace.number, grace)
+    if exec_ := item.get("enableExecuteCommand"):
+        draft.put((*path, "exec"), bool(exec_.flag), exec_)
+    wanted = balancers[0] if balancers else NOTHING
+    if definition := item.get("taskDefinition"):
+        answer = aws.read("ecs", "DescribeTaskDefinition", taskDefinition=definition.text)["taskDefinition"]
+        task = _read(draft, f"ecs:DescribeTaskDefinition({answer['family']}:{answer['revision']})", answer)
+        _task(draft, path, task, wanted, on_fargate)
+        definition.mark("taken", "each of its keys by itself")
+    if group:
+        _behind(draft, aws, path, group)
+    _scaling(draft, aws, path, cluster, (item.get("serviceName") or NOTHING).text)
+    item.mark("no place", _AGAIN)
+
+
+def _capacity(draft: Draft, aws: Aws, path: tuple[str, ...], item: Item) -> bool:
+    strategy = {
+        (entry.get("capacityProvider") or NOTHING).text: entry
+        for entry in (item.get("capacityProviderStrategy") or NOTHING).items
+    }
+    if (item.get("launchType") or NOTHING).text == "FARGATE" or {"FARGATE", "FARGATE_SPOT"} & set(strategy):
+        spot = "FARGATE_SPOT" in strategy
+        name = "spot" if spot else "fargate"
+        draft.put(("capacity", name, "kind"), "fargate")
+        if spot:
+            weights = {kind: (entry.get("weight") or NOTHING).number or 0 for kind, entry in strategy.items()}
+            share = round(100 * weights["FARGATE_SPOT"] / max(sum(weights.values()), 1))
+            draft.put(("capacity", name, "spot_percent"), share, strategy["FARGATE_SPOT"])
+            if (base := strategy.get("FARGATE", NOTHING).get("base")) and base.number:
+                draft.put(("capacity", name, "on_demand_base"), base.number, base)
+        draft.put((*path, "capacity"), name)
+        for key in ("launchType", "capacityProviderStrategy"):
+            if found := item.get(key):
+                found.mark("taken", f"capacity.{name}")
+        return True
+    draft.put(("capacity", "nodes", "kind"), "ec2")
+    draft.put((*path, "capacity"), "nodes")
+    for provider in strategy:
+        found = aws.read("ecs", "DescribeCapacityProviders", capacityProviders=[provider])["capacityProviders"]
+        for arn in [
+            entry["autoScalingGroupProvider"]["autoScalingGroupArn"]
+            for entry in found
+            if "autoScalingGroupProvider" in entry
+        ]:
+            name = arn.rpartition("/")[2]
+            groups = aws.read("autoscaling", "DescribeAutoScalingGroups", AutoScalingGroupNames=[name])[
+                "AutoScalingGroups"
+            ]
+            for group in groups:
+                sizes = {key: group[key] for key in ("MinSize", "MaxSize")}
+                types = list(dict.fromkeys(instance["InstanceType"] for instance in group.get("Instances", [])))
+                asked = _read(
+                    draft, f"autoscaling:DescribeAutoScalingGroups({name})", {**sizes, "InstanceTypes": types}
+                )
+                for key, tunable in (("MinSize", "min_nodes"), ("MaxSize", "max_nodes")):
+                    number = asked.entries[key]
+                    draft.put(("capacity", "nodes", tunable), number.number, number)
+                if types:
+                    draft.put(("capacity", "nodes", "instance_types"), types, asked.entries["InstanceTypes"])
+        strategy[provider].mark("changed", "capacity.nodes: a group and a capacity provider of the set's own")
+    if launch := item.get("launchType"):
+        launch.mark("taken", "capacity.nodes")
+    return False
+
+
+def _task(draft: Draft, path: tuple[str, ...], task: Item, balancer: Item, on_fargate: bool) -> None:
+    containers = (task.get("containerDefinitions") or NOTHING).items
+    wanted = (balancer.get("containerName") or NOTHING).text
+    main = next(
+        (entry for entry in containers if (entry.get("name") or NOTHING).text == wanted),
+        containers[0] if containers else NOTHING,
+    )
+    sizes = []
+    for key, usual in (("cpu", 256), ("memory", 512 if on_fargate else 256)):
+        found = task.get(key) or main.get(key) or main.get("memoryReservation" if key == "memory" else key)
+        sizes.append((found, found.number if found and found.number else usual))
+    (cpu, cpu_units), (memory, memory_mib) = sizes
+    why = ""
+    if on_fargate:
+        size = nearest(cpu_units, memory_mib)
+        cpu_units, memory_mib, why = size.cpu_units, size.memory_mib, size.why
+    draft.put((*path, "cpu_units"), max(cpu_units, 128), cpu, why)
+    draft.put((*path, "memory_mib"), memory_mib, memory, why)
+    if architecture := task.get("runtimePlatform", "cpuArchitecture"):
+        draft.put((*path, "architecture"), "arm64" if architecture.text == "ARM64" else "x86_64", architecture)
+    port = balancer.get("containerPort")
+    if port and port.number is not None:
+        draft.put((*path, "container_port"), port.number, port)
+        if found := balancer.get("containerName"):
+            found.mark("taken", ".".join(path))
+    _container(draft, path, main)
+    share = len(containers)
+    for container in containers:
+        if container is main:
+            continue
+        where = (*path, "sidecars", name_of((container.get("name") or NOTHING).text, [path[-1]]))
+        draft.put((*where, "kind"), "container")
+        draft.came_from(where, container)
+        for tunable, total in (("cpu_units", cpu_units), ("memory_mib", memory_mib)):
+            draft.put((*where, tunable), total // (share + 1), why="a sidecar has a part of its task's size of its own")
+        if essential := container.get("essential"):
+            draft.put((*where, "essential"), bool(essential.flag), essential)
+        ports = [
+            number
+            for entry in (container.get("portMappings") or NOTHING).items
+            if (number := entry.get("containerPort"))
+        ]
+        if ports:
+            draft.put((*where, "ports"), [number.number for number in ports], container.entries["portMappings"])
+        _container(draft, where, container)
+    task.mark("no place", _AGAIN)
+
+
+def _container(draft: Draft, path: tuple[str, ...], item: Item) -> None:
+    draft.put((*path, "capabilities"), ["DEFAULT"], why="as Docker starts it")
+    draft.put((*path, "read_only"), False, why="as Docker starts it, unless its task definition says otherwise")
+    draft.put((*path, "tmpfs_mib"), {}, why="as Docker starts it")
+    for key, tunable in (("image", "image_uri"), ("user", "user"), ("workingDirectory", "working_directory")):
+        if (found := item.get(key)) and found.text:
+            draft.put((*path, tunable), found.text, found)
+    for key, tunable in (("command", "command"), ("entryPoint", "entrypoint")):
+        if (found := item.get(key)) and found.items:
+            draft.put((*path, tunable), [entry.text for entry in found.items], found)
+    if found := item.get("readonlyRootFilesystem"):
+        draft.put((*path, "read_only"), bool(found.flag), found)
+    if (found := item.get("stopTimeout")) and found.number is not None:
+        draft.put((*path, "stop_timeout_s"), found.number, found)
+    for entry in (item.get("environment") or NOTHING).items:
+        name, value = (entry.get("name") or NOTHING).text, (entry.get("value") or NOTHING).text
+        if is_secret(name, value):
+            entry.mark("no place", SECRET.format(key=".".join(path), name=name))
+        else:
+            draft.put((*path, "environment", name), value, entry)
+    for entry in (item.get("secrets") or NOTHING).items:
+        name, source = (entry.get("name") or NOTHING).text, (entry.get("valueFrom") or NOTHING).text
+        if source.startswith("arn:"):
+            draft.put((*path, "secrets", name), source, entry)
+        else:
+            entry.mark("no place", f"is no ARN: write that of {source} into {'.'.join(path)}.secrets")
+    for label, text in (item.get("dockerLabels") or NOTHING).entries.items():
+        draft.put((*path, "labels", label), text.text, text)
+    if test := item.get("healthCheck", "command"):
+        words = [entry.text for entry in test.items]
+        shell = ["/bin/sh", "-c", *words[1:]] if words[:1] == ["CMD-SHELL"] else words[1:]
+        draft.put((*path, "health_command"), shell, test)
+        for key, tunable in (
+            ("interval", "interval_s"),
+            ("timeout", "timeout_s"),
+            ("retries", "retries"),
+            ("startPeriod", "start_s"),
+        ):
+            if (number := item.get("healthCheck", key)) and number.number is not None:
+                draft.put((*path, f"health_{tunable}"), number.number, number)
+    if logs := item.get("logConfiguration"):
+        logs.mark("changed", "to a log group of the set's own")
+    if mounts := item.get("mountPoints"):
+        mounts.mark("no place", f"{'.'.join(path[:2])}.volumes: existing-efs mounts a file system that is there")
+    if name_ := item.get("name"):
+        name_.mark("taken", ".".join(path))
+
+
+def _behind(draft: Draft, aws: Aws, path: tuple[str, ...], group: Item) -> None:
+    answer = aws.read("elbv2", "DescribeTargetGroups", TargetGroupArns=[group.text])["TargetGroups"][0]
+    found = _read(draft, f"elasticloadbalancing:DescribeTargetGroups({answer.get('TargetGroupName', '')})", answer)
+    numbers = {
+        "HealthCheckIntervalSeconds": "interval_s",
+        "HealthCheckTimeoutSeconds": "timeout_s",
+        "HealthyThresholdCount": "healthy_count",
+        "UnhealthyThresholdCount": "unhealthy_count",
+    }
+    for key, tunable in numbers.items():
+        if (number := found.get(key)) and number.number is not None:
+            draft.put((*path, "health_check", tunable), number.number, number)
+    for keys, tunable in ((("HealthCheckPath",), "path"), (("Matcher", "HttpCode"), "codes")):
+        if text := found.get(*keys):
+            draft.put((*path, "health_check", tunable), text.text, text)
+    for balancer in answer.get("LoadBalancerArns", []):
+        for listener in aws.read("elbv2", "DescribeListeners", LoadBalancerArn=balancer)["Listeners"]:
+            rules = aws.read("elbv2", "DescribeRules", ListenerArn=listener["ListenerArn"])["Rules"]
+            for rule in rules:
+                if any(action.get("TargetGroupArn") == group.text for action in rule["Actions"]):
+                    _rule(draft, path, _read(draft, f"elasticloadbalancing:DescribeRules({listener['Port']})", rule))
+    found.mark("no place", _AGAIN)
+    group.mark("changed", f"{'.'.join(path)}.health_check: a target group of the set's own")
+
+
+def _rule(draft: Draft, path: tuple[str, ...], rule: Item) -> None:
+    for condition in (rule.get("Conditions") or NOTHING).items:
+        field = (condition.get("Field") or NOTHING).text
+        tunable = {"path-pattern": "paths", "host-header": "hosts"}.get(field)
+        values = (
+            condition.get("PathPatternConfig", "Values")
+            or condition.get("HostHeaderConfig", "Values")
+            or condition.get("Values")
+        )
+        if tunable and values:
+            draft.put((*path, "route", tunable), [entry.text for entry in values.items], condition)
+    rule.mark("no place", "priorities are made of the route")
+
+
+def _scaling(draft: Draft, aws: Aws, path: tuple[str, ...], cluster: str, service: str) -> None:
+    resource = f"service/{cluster.rpartition('/')[2]}/{service}"
+    called = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
+    targets = aws.read("application-autoscaling", "DescribeScalableTargets", **called, ResourceIds=[resource])[
+        "ScalableTargets"
+    ]
+    for answer in targets[:1]:
+        target = _read(draft, f"application-autoscaling:DescribeScalableTargets({service})", answer)
+        for key, tunable in (("MinCapacity", "min_tasks"), ("MaxCapacity", "max_tasks")):
+            bound = target.entries[key]
+            draft.put((*path, "scaling", tunable), bound.number, bound)
+        draft.put((*path, "scaling", "cpu", "enabled"), False, why="unless a policy of the service says otherwise")
+        target.mark("no place", _AGAIN)
+    policies = aws.read("application-autoscaling", "DescribeScalingPolicies", **called, ResourceId=resource)[
+        "ScalingPolicies"
+    ]
+    metrics = {"ECSServiceAverageCPUUtilization": "cpu", "ECSServiceAverageMemoryUtilization": "memory"}
+    metrics["ALBRequestCountPerTarget"] = "requests"
+    for answer in policies:
+        policy = _read(draft, f"application-autoscaling:DescribeScalingPolicies({answer['PolicyName']})", answer)
+        tracking = policy.get("TargetTrackingScalingPolicyConfiguration") or NOTHING
+        metric = tracking.get("PredefinedMetricSpecification", "PredefinedMetricType")
+        section, value = metrics.get(metric.text if metric else ""), tracking.get("TargetValue")
+        if section and value:
+            where = (*path, "scaling", section)
+            draft.put((*where, "enabled"), True, metric)
+            draft.put((*where, "target"), whole(float(value.text)), value)
+            for key, tunable in (
+                ("ScaleInCooldown", "scale_in_cooldown_s"),
+                ("ScaleOutCooldown", "scale_out_cooldown_s"),
+            ):
+                if (number := tracking.get(key)) and number.number is not None:
+                    draft.put((*where, tunable), number.number, number)
+        policy.mark("no place", "write it as scaling.step_policies" if not section else _AGAIN)
+    actions = aws.read("application-autoscaling", "DescribeScheduledActions", **called, ResourceId=resource)[
+        "ScheduledActions"
+    ]
+    schedules = []
+    for answer in actions:
+        action = _read(
+            draft, f"application-autoscaling:DescribeScheduledActions({answer['ScheduledActionName']})", answer
+        )
+        bounds = {key: action.get("ScalableTargetAction", key) for key in ("MinCapacity", "MaxCapacity")}
+        name = re.sub(r"[^A-Za-z0-9_.-]", "-", answer["ScheduledActionName"])[:64]
+        if all(bounds.values()):
+            numbers = {key: item.number for key, item in bounds.items() if item}
+            schedules.append({"name": name, "at": answer["Schedule"], "timezone": answer.get("Timezone", "UTC")})
+            schedules[-1] |= {"min_tasks": numbers["MinCapacity"], "max_tasks": numbers["MaxCapacity"]}
+            draft.put((*path, "scaling", "schedules"), schedules, action)
+        action.mark("no place", "an action needs both bounds")
