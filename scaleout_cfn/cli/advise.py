@@ -13,19 +13,18 @@ from scaleout_cfn.cli.traffic import (
     Asked,
     env_option,
     json_option,
-    model_at,
     of_its_own,
     parameter_option,
     path_type,
-    region_of,
     service_option,
+    set_asked,
     traffic_options,
 )
 from scaleout_cfn.errors import UsageError
 
 
 @click.command()
-@click.argument("folder", type=path_type, default=Path("templates_out"))
+@click.argument("folder", type=path_type, required=False)
 @env_option
 @service_option
 @parameter_option
@@ -43,7 +42,7 @@ from scaleout_cfn.errors import UsageError
 @click.option("-o", "--out", type=path_type, help="Write the overlay to a file instead of stdout.")
 @json_option
 def advise(
-    folder: Path,
+    folder: Path | None,
     environment: str | None,
     service: str,
     parameters: tuple[str, ...],
@@ -61,8 +60,8 @@ def advise(
     from scaleout_cfn.simulator.search import advise as search
     from scaleout_cfn.simulator.search import overlay
 
-    model = model_at(folder, environment, service, parameters)
-    traffic, load, prices = asked.all(region_of(folder, environment))
+    model, region = set_asked(folder, asked, environment, service, parameters)
+    traffic, load, prices = asked.all(region)
     load = of_its_own(asked, load, model)
     click.echo("\n".join(heading(traffic, load)), err=True)
     with progress(tries, "trying settings") as done:

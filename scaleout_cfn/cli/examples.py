@@ -97,6 +97,8 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
         "simulate --traffic flash-crowd --task-rps 50": "a made-up crowd",
         "simulate --csv requests.csv --task-rps 50 --html report.html": "your own, as a report",
         "simulate --traffic web=diurnal --csv api=api.csv --task-rps 50": "two services that share nodes",
+        "simulate cdk.out --service Api --traffic flash-crowd --task-rps 50": "anybody's templates, here CDK's",
+        "simulate --stack web --region eu-central-1 --traffic flash-crowd --task-rps 50": "what is deployed",
         "simulate --access-log access.log.gz --measure http://localhost:8080/": "measured, not told",
         "simulate --traffic step --task-rps 50 --objective 0.5 --objective-on response --service-time lognormal:1.5": (
             "an objective on the response"

@@ -65,7 +65,8 @@ def policies(
     commands.json for `exec` and `run`: whoever has that may do all that a task may. drift.json is for `drift`, which
     reads each resource, cost.json for `cost`, which reads the account's bill, move.json for `move`, import-ecs.json for
     `import ecs`, which reads any cluster, and import.json for
-    `import`, where the config names something to take in.
+    `import`, where the config names something to take in. simulate.json is for who only simulates
+    a deployed stack.
     cloudformation-1.json and on are for the role that CloudFormation works with, cloudformation-trust.json is who may
     take that role on. They hold what this set needs and no more: render them again when the config gets new kinds of
     resources. `bootstrap` needs more and is run once by an administrator.
@@ -93,6 +94,7 @@ def policies(
         **grants.documents("cost", rendered.cost()),
         **grants.documents("import-ecs", rendered.importer()),
         **grants.documents("move", rendered.moves()),
+        **grants.documents("simulate", rendered.simulation(scope)),
         **(grants.documents("import", rendered.imports(wanted, scope)) if wanted else {}),
         **grants.documents("cloudformation", service_role.service_role(templates, scope)),
         **grants.documents("cloudformation-trust", service_role.trust(scope)),

@@ -15,11 +15,13 @@ from scaleout_cfn.cli.traffic import (
     env_option,
     json_option,
     model_at,
+    model_of_stacks,
     of_its_own,
     parameter_option,
     path_type,
     region_of,
     service_option,
+    set_asked,
     traffic_options,
 )
 from scaleout_cfn.errors import UsageError
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", type=path_type, default=Path("templates_out"))
+@click.argument("folder", type=path_type, required=False)
 @env_option
 @service_option
 @parameter_option
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 @click.option("--plot", "plot_files", type=path_type, multiple=True, help="Write a plot, .png or .svg; repeatable.")
 @click.option("--series", "series_file", type=path_type, help="Write a CSV, one row for every 10 s.")
 def simulate(
-    folder: Path,
+    folder: Path | None,
     environment: str | None,
     service: str,
     parameters: tuple[str, ...],
@@ -61,7 +63,8 @@ def simulate(
 ) -> None:
     """Say what a service of the set in FOLDER does under a traffic: misses, tasks and instances, alarms, money.
 
-    FOLDER is a folder of rendered templates, ours or others of this shape, or a config file; templates_out by default.
+    FOLDER is a folder or a file of templates, ours or anybody's, or a config file; templates_out by default. Templates
+    are taken as they would be deployed, with --parameter for what has no default.
     What else runs on the service's nodes takes its places at its fewest tasks, but for services that have a traffic of
     their own, by their names in front: --traffic web=diurnal --csv api=api.csv. Every number is a mean over 12 alarm
     phases, with its range over the phases and over what AWS does not publish.
@@ -77,8 +80,8 @@ def simulate(
             raise UsageError(f"--event {event_texts[0]}: goes with the traffic of one service; see --service")
         _together(folder, environment, service, parameters, asked, as_json, html_file, plot_files, series_file)
         return
-    model = model_at(folder, environment, service, parameters)
-    traffic, load, prices = asked.all(region_of(folder, environment))
+    model, region = set_asked(folder, asked, environment, service, parameters)
+    traffic, load, prices = asked.all(region)
     load = of_its_own(asked, load, model)
     feared = fears(event_texts, model, len(traffic.requests))
     with progress(5, "simulating", len(traffic.requests) > 500_000) as done:
@@ -97,7 +100,7 @@ def simulate(
 
 
 def _together(
-    folder: Path,
+    folder: Path | None,
     environment: str | None,
     service: str,
     parameters: tuple[str, ...],
@@ -119,8 +122,9 @@ def _together(
     for stranger, _ in asked.rates:
         if stranger and stranger not in names:
             raise UsageError(f"--task-rps {stranger}=...: of {stranger} there is no traffic, but of {', '.join(names)}")
-    models = together([model_at(folder, environment, name, parameters) for name in names])
-    given = [asked.of(name).all(region_of(folder, environment)) for name in names]
+    sets = [set_asked(folder, asked, environment, name, parameters) for name in names]
+    models = together([model for model, _ in sets])
+    given = [asked.of(name).all(region) for name, (_, region) in zip(names, sets, strict=True)]
     traffics = at_once([traffic for traffic, _, _ in given])
     prices = given[0][2]
     busy = [Busy(model, load, traffic) for model, (_, load, _), traffic in zip(models, given, traffics, strict=True)]
@@ -192,7 +196,7 @@ def _say_source(prices: Prices) -> None:
 
 
 @click.command()
-@click.argument("sets", type=path_type, nargs=-1, required=True)
+@click.argument("sets", type=path_type, nargs=-1)
 @env_option
 @service_option
 @parameter_option
@@ -208,18 +212,27 @@ def compare(
 ) -> None:
     """Run several SETS, our profiles, and the policies of others on one traffic and print them side by side.
 
-    SETS are folders of templates or config files. Profiles and others run on the infrastructure of the first.
+    SETS are files or folders of templates, or config files; --stack is one more. Profiles and others run on the
+    infrastructure of the first.
     """
     from scaleout_cfn.profiles import PROFILES
     from scaleout_cfn.simulator.peers import peers, with_profile
     from scaleout_cfn.simulator.study import study
 
+    if not sets and not asked.stacks:
+        raise UsageError("sets: got none; give files or folders of templates, config files, or --stack NAME")
     models = {str(path): model_at(path, environment, service, parameters) for path in sets}
-    first = models[str(sets[0])]
+    region = region_of(sets[0], environment) if sets else ""
+    if asked.stacks:
+        models[", ".join(asked.stacks)], of_stacks = model_of_stacks(asked, service, parameters)
+        region = region or of_stacks
+    own = list(models)
+    first = models[own[0]]
     models.update({name: with_profile(first, profile) for name, profile in PROFILES.items()})
     models.update(peers(first))
     traffic, load, prices = asked.all(region_of(sets[0], environment))
     load = of_its_own(asked, load, first)
+    traffic, load, prices = asked.all(region)
     verdicts = {}
     with progress(len(models), "simulating") as done:
         for name, model in models.items():
@@ -264,8 +277,8 @@ def compare(
         ),
         rows,
     )
-    for path in sets:
-        for note in verdicts[str(path)].model.notes:
-            click.echo(f"\n{path}: {note}")
-        if limit := verdicts[str(path)].limit:
-            click.echo(f"\nWhat limits {path} is {limit}.")
+    for name in own:
+        for note in verdicts[name].model.notes:
+            click.echo(f"\n{name}: {note}")
+        if limit := verdicts[name].limit:
+            click.echo(f"\nWhat limits {name} is {limit}.")

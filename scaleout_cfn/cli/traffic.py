@@ -119,9 +119,18 @@ _OPTIONS = (
         "--region",
         type=Checked(problem_of_region),
         default="",
-        help="Whose prices, and that of --cloudwatch.  [default: that of the config, us-east-1; of the profile]",
+        help="Whose prices, and where --stack and --cloudwatch look.  [default: config, us-east-1; profile]",
     ),
-    click.option("--profile", "aws_profile", default="", help="Of --cloudwatch: a profile of the AWS configuration."),
+    click.option(
+        "--profile", "aws_profile", default="", help="Of --stack and --cloudwatch: a profile of the AWS configuration."
+    ),
+    click.option(
+        "--stack",
+        "stacks",
+        multiple=True,
+        metavar="NAME",
+        help="In place of a folder a deployed stack, read by calls that change nothing. Several are read as one set.",
+    ),
     click.option("--scale", type=Finite(min=0, min_open=True), default=1.0, help="Multiply the traffic."),
     click.option(
         "--task-rps",
@@ -226,6 +235,7 @@ class Asked:
     days: int
     region: str
     aws_profile: str
+    stacks: tuple[str, ...]
     scale: float
     rates: tuple[tuple[str, float], ...]
     url: str | None
@@ -317,12 +327,10 @@ class Asked:
             raise UsageError(f"traffic: got {what}; give one of {', '.join(sources)}")
         if self.numbers and not self.kinds:
             raise UsageError(f"--with {self.numbers[0]}: goes with --traffic, which has numbers to set")
-        for option, value in (
-            ("--dimension", self.dimensions[0] if self.dimensions else ""),
-            ("--profile", self.aws_profile),
-        ):
-            if value and not self.metric:
-                raise UsageError(f"{option} {value}: goes with --cloudwatch")
+        if self.dimensions and not self.metric:
+            raise UsageError(f"--dimension {self.dimensions[0]}: goes with --cloudwatch")
+        if self.aws_profile and not (self.metric or self.stacks):
+            raise UsageError(f"--profile {self.aws_profile}: goes with --stack or --cloudwatch")
         if self.values and not (self.tables or self.metrics):
             raise UsageError(f"--values {self.values}: goes with --csv or --metrics")
         if self.strict and not (self.tables or self.metrics or self.logs):
@@ -458,6 +466,30 @@ def model_at(path: Path, environment: str | None, service: str, parameters: tupl
     from scaleout_cfn.rendering import set_of
 
     return model_of(set_of(composed(load_config(path, environment, ()))), str(path), service)
+
+
+def set_asked(
+    folder: Path | None, asked: Asked, environment: str | None, service: str, parameters: tuple[str, ...]
+) -> tuple[Model, str]:
+    """The model of a service of the set that is asked for, a folder, a config file or stacks, and the set's region."""
+    if not asked.stacks:
+        folder = folder or Path("templates_out")
+        return model_at(folder, environment, service, parameters), region_of(folder, environment)
+    for what in (folder, environment and f"--env {environment}"):
+        if what:
+            raise UsageError(f"--stack {asked.stacks[0]}: goes without {what}; give the one or the other")
+    return model_of_stacks(asked, service, parameters)
+
+
+def model_of_stacks(asked: Asked, service: str, parameters: tuple[str, ...]) -> tuple[Model, str]:
+    """The model of a service in deployed stacks, and their region."""
+    from scaleout_cfn.aws.client import Aws, Target
+    from scaleout_cfn.deploy.live import templates_of
+    from scaleout_cfn.simulator.read import model_of
+
+    aws, given = Aws(Target(profile=asked.aws_profile, region=asked.region)), _given(parameters)
+    templates = {name: body for stack in asked.stacks for name, body in templates_of(aws, stack, given).items()}
+    return model_of(templates, f"stack {', '.join(asked.stacks)}", service, given=given), aws.region
 
 
 def region_of(path: Path, environment: str | None) -> str:

@@ -14,7 +14,18 @@ from scaleout_cfn.aws.names import NESTED, title_in
 from scaleout_cfn.deploy.states import Status, meaning
 from scaleout_cfn.errors import ApiError, Next, UsageError
 
-__all__ = ["Live", "Resource", "find", "parsed", "require", "resources_of", "tags_of", "template_body", "template_text"]
+__all__ = [
+    "Live",
+    "Resource",
+    "find",
+    "parsed",
+    "require",
+    "resources_of",
+    "tags_of",
+    "template_body",
+    "template_text",
+    "templates_of",
+]
 
 
 @dataclass(frozen=True)
@@ -148,3 +159,39 @@ def resources_of(
             yield resource
             if resource.is_made(NESTED) and (inside is None or resource.path in inside):
                 yield from resources_of(aws, resource.physical_id, resource.path)
+
+
+def templates_of(aws: Aws, stack: str, given: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+    """The templates of a stack and of those nested in it by file name, transforms carried out, each nested one named
+    where it is nested; the root with the values that the stack has, or that are `given` instead.
+
+    Raises UsageError where there is no such stack, and for a value that a parameter does not allow.
+    """
+    from scaleout_cfn.templates.together import with_values  # only who reads stacks as templates
+
+    live = require(aws, stack)
+    values = {**live.parameters, **live.resolved}
+    # What NoEcho hides is given as asterisks, and no number.
+    shown = {name: value for name, value in values.items() if set(value) != {"*"}}
+    found = dict(_with_nested(aws, live.stack_id, live.name))
+    root = f"{live.name}.template"
+    asked = {name: value for name, value in given.items() if name in live.parameters}
+    return {**found, root: with_values(root, found[root], {**shown, **asked})}
+
+
+def _with_nested(aws: Aws, stack_id: str, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The template of a stack and those of its nested stacks, whatever they are published as."""
+    answer = aws.read("cloudformation", "get_template", StackName=stack_id, TemplateStage="Processed")["TemplateBody"]
+    body: Mapping[str, Any] = answer if isinstance(answer, Mapping) else _read(answer)
+    resources = dict(body.get("Resources", {}))
+    inner = [each for each in resources_of(aws, stack_id, inside=()) if each.is_made(NESTED)]
+    for nested in inner:
+        if nested.path in resources:
+            properties = {
+                **resources[nested.path].get("Properties", {}),
+                "TemplateURL": f"{name}-{nested.path}.template",
+            }
+            resources[nested.path] = {"Type": NESTED, "Properties": properties}
+    yield f"{name}.template", {**body, "Resources": resources}
+    for nested in inner:
+        yield from _with_nested(aws, nested.physical_id, f"{name}-{nested.path}")

@@ -15,7 +15,7 @@ from scaleout_cfn.permissions.grants import NAMES, Scope, allow, public_paramete
 from scaleout_cfn.permissions.service_role import readers
 from scaleout_cfn.rendering import Template
 
-__all__ = ["commands", "cost", "deployer", "drift", "images", "importer", "imports", "moves"]
+__all__ = ["commands", "cost", "deployer", "drift", "images", "importer", "imports", "moves", "simulation"]
 
 
 def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = "") -> list[Statement]:
@@ -210,6 +210,24 @@ def importer() -> list[Statement]:
             ],
             ["*"],
         )
+    ]
+
+
+def simulation(scope: Scope) -> list[Statement]:
+    """All that `simulate --stack` and `--cloudwatch` need, for who does nothing else: reads.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscloudformation.html and
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatch.html, whose reads know no
+    resources
+    """
+    stacks = [
+        scope.arn("arn:{partition}:cloudformation:{region}:{account}:stack/{stack}/*"),
+        scope.arn("arn:{partition}:cloudformation:{region}:{account}:stack/{stack}-*"),
+    ]
+    read = ("DescribeStacks", "GetTemplate", "ListStackResources")
+    return [
+        allow("ReadStacks", [f"cloudformation:{name}" for name in read], stacks),
+        allow("ReadMetrics", ["cloudwatch:GetMetricData", "cloudwatch:ListMetrics"], ["*"]),
     ]
 
 

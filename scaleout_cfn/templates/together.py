@@ -16,7 +16,7 @@ from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import SSM_VALUE, Scope, StackView, Symbol, Text
 from scaleout_cfn.templates.values import UNKNOWN, is_list_type, is_plain
 
-__all__ = ["deployed", "ways_to_set"]
+__all__ = ["deployed", "ways_to_set", "with_values"]
 
 
 def deployed(
@@ -32,7 +32,7 @@ def deployed(
     """
     given = given or {}
     roots = {root.file for root in StackSet(templates, published=published).roots}
-    fixed = {name: _fixed(name, body, given) if name in roots else body for name, body in templates.items()}
+    fixed = {name: with_values(name, body, given) if name in roots else body for name, body in templates.items()}
     stacks = StackSet(fixed, published=published)
     others = _Others(stacks, given)
     for root in stacks.roots:
@@ -55,8 +55,11 @@ def ways_to_set(stack: StackView, node: Any) -> list[str]:
     return sorted(unset, key=lambda name: (unset[name], name)) + [name for name in imported if isinstance(name, str)]
 
 
-def _fixed(file: str, body: Mapping[str, Any], given: Mapping[str, str]) -> Mapping[str, Any]:
-    """A root with one value allowed for each parameter: the one that is given, or its default."""
+def with_values(file: str, body: Mapping[str, Any], given: Mapping[str, str]) -> Mapping[str, Any]:
+    """A root with one value allowed for each parameter: the one that is given, or its default.
+
+    Raises UsageError for a value that its parameter does not allow.
+    """
     parameters = body.get("Parameters")
     if not isinstance(parameters, Mapping):
         return body
