@@ -12,7 +12,7 @@ import pytest
 HERE = Path(__file__).parent
 
 
-@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed; `tox -e type` has it")
+@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed; `tox -e lint` has it")
 def test_the_type_checker_refuses_every_mistake_and_nothing_else() -> None:
     checked = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file", "setup.cfg", str(HERE)],
