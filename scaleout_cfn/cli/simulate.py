@@ -213,10 +213,11 @@ def compare(
     """Run several SETS, our profiles, and the policies of others on one traffic and print them side by side.
 
     SETS are files or folders of templates, or config files; --stack is one more. Profiles and others run on the
-    infrastructure of the first.
+    infrastructure of the first. Of one set alone, what it comes to on EC2, Fargate and Managed Instances is beside it.
     """
     from scaleout_cfn.profiles import PROFILES
     from scaleout_cfn.simulator.peers import peers, with_profile
+    from scaleout_cfn.simulator.shapes import kinds_beside, words
     from scaleout_cfn.simulator.study import study
 
     if not sets and not asked.stacks:
@@ -228,11 +229,12 @@ def compare(
         region = region or of_stacks
     own = list(models)
     first = models[own[0]]
+    traffic, load, prices = asked.all(region)
+    load = of_its_own(asked, load, first)
+    beside = {f"on {words(shape)}": shape for shape in (kinds_beside(first, prices) if len(own) == 1 else ())}
+    models.update(beside)
     models.update({name: with_profile(first, profile) for name, profile in PROFILES.items()})
     models.update(peers(first))
-    traffic, load, prices = asked.all(region_of(sets[0], environment))
-    load = of_its_own(asked, load, first)
-    traffic, load, prices = asked.all(region)
     verdicts = {}
     with progress(len(models), "simulating") as done:
         for name, model in models.items():
@@ -277,8 +279,11 @@ def compare(
         ),
         rows,
     )
-    for name in own:
+    told = set[str]()
+    for name in [*own, *beside]:
         for note in verdicts[name].model.notes:
-            click.echo(f"\n{name}: {note}")
+            if note not in told:
+                click.echo(f"\n{name}: {note}")
+        told.update(verdicts[name].model.notes)
         if limit := verdicts[name].limit:
             click.echo(f"\nWhat limits {name} is {limit}.")

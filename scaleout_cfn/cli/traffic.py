@@ -26,6 +26,7 @@ except ImportError:
     raise UsageError("simulations need NumPy: pip install '.[simulate]' in the repository of scaleout-cfn") from None
 
 if TYPE_CHECKING:
+    from scaleout_cfn.config import Config
     from scaleout_cfn.simulator.measure import Stage
     from scaleout_cfn.simulator.model import Load, Model
     from scaleout_cfn.simulator.prices import Prices
@@ -492,11 +493,18 @@ def model_of_stacks(asked: Asked, service: str, parameters: tuple[str, ...]) -> 
     return model_of(templates, f"stack {', '.join(asked.stacks)}", service, given=given), aws.region
 
 
+def config_at(path: Path, environment: str | None) -> Config | None:
+    """What a config file says, where the path is one."""
+    from scaleout_cfn.cli.options import project
+    from scaleout_cfn.config.file import load
+
+    return load(path, environment=environment, base=project().config) if path.suffix == ".toml" else None
+
+
 def region_of(path: Path, environment: str | None) -> str:
     """The region that a config file names; empty where none is named, and for a folder of templates."""
-    from scaleout_cfn.cli.options import load_config
-
-    return load_config(path, environment, ()).region if path.suffix == ".toml" else ""
+    config = config_at(path, environment)
+    return config.region if config else ""
 
 
 def built_in_prices(region: str) -> Prices:

@@ -104,7 +104,7 @@ class NodePool:
     `cpu_units` are all that a node has, `room` is what it has for tasks of services. `standing` are on it beside those
     that are simulated. `cpu_target` is the target of a group that tracks its instances' CPU by itself, in percent; None
     where a capacity provider moves the nodes. Spot is of the nodes above the base. `name` is that of [capacity.NAME]:
-    pools of one name are one.
+    pools of one name are one. `managed` are ECS Managed Instances, for which a fee is paid.
     """
 
     min_nodes: int
@@ -121,6 +121,7 @@ class NodePool:
     warm: StandingBy | None = None
     spot_percent: int = 0
     on_demand_base: int = 0
+    managed: bool = False
 
 
 @dataclass(frozen=True)

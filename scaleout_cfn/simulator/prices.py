@@ -162,7 +162,8 @@ class _Use(NamedTuple):
 
 
 def _used(model: Model, load: Load, trace: Trace) -> Iterator[_Use]:
-    """What a run uses. A booted node pulls an image, through the NAT gateway where there is one.
+    """What a run uses. A booted node pulls an image, through the NAT gateway where there is one. The fee of Managed
+    Instances is one of On-Demand, also for those on Spot.
 
     Capacity units of the balancer: the most of new connections (25 a second), bytes (1 GB an hour) and rules
     (none here), hour by hour. https://aws.amazon.com/elasticloadbalancing/pricing/
@@ -182,7 +183,11 @@ def _used(model: Model, load: Load, trace: Trace) -> Iterator[_Use]:
                 used = task_hours * share * amount / 1024
                 yield _Use("fargate", used, (f"fargate_{model.pool.architecture}_{sold}_hour", *also))
     if nodes:
-        yield _Use("instances", node_hours, (nodes.instance_type,))
+        spot = nodes.spot_percent / 100 * _above(trace, "size", nodes.on_demand_base)
+        yield _Use("instances", node_hours * (1 - spot), (nodes.instance_type,))
+        yield _Use("instances", node_hours * spot, (nodes.instance_type, "spot_share"))
+        if nodes.managed:
+            yield _Use("fees", node_hours, (nodes.instance_type, "managed_instances_share"))
         if above := surplus(model, load, trace):
             yield _Use("credits", above[0], (above[1],))
         disk_months = (node_hours + trace.stopped_seconds / 3600) / _HOURS_A_MONTH

@@ -264,8 +264,8 @@ class _Reader:
             return pool
         base = f" above the first {pool.on_demand_base}" if pool.on_demand_base else ""
         self.notes.append(
-            f"{spot} % of the tasks{base} are on Fargate Spot. Its price changes and is in no price file, so that they"
-            " count as On-Demand; and nobody can say when Spot is short, so that none is ever interrupted."
+            f"{spot} % of the tasks{base} are on Fargate Spot. Its price moves and is taken as a share of On-Demand,"
+            " within a band; and nobody can say when Spot is short, so that none is interrupted by itself."
         )
         return pool
 

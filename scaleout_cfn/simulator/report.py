@@ -20,9 +20,11 @@ from scaleout_cfn.simulator.events import Fear
 from scaleout_cfn.simulator.model import Load
 from scaleout_cfn.simulator.results import demand, over_objective, waits_of
 from scaleout_cfn.simulator.run import Happening, Trace, at_each_second
+from scaleout_cfn.simulator.search import Advice
+from scaleout_cfn.simulator.shapes import kind_of, words
 from scaleout_cfn.simulator.study import Study
 
-__all__ = ["Series", "length", "page", "plot", "series", "series_csv"]
+__all__ = ["Series", "check_plot", "frontier_plot", "length", "page", "plot", "series", "series_csv"]
 
 Array = NDArray[np.float64]
 _POINTS = 600  # of a curve on a page: more than a screen tells apart
@@ -146,12 +148,13 @@ def _panels(study: Study) -> list[_Panel]:
     return [panel for panel in _PANELS if study.model.nodes or panel.title != _NODES]
 
 
+_KIND_COLOURS = {"ec2": "#2563c4", "fargate": "#b4530a", "managed-instances": "#14803c"}
 _COLOURS = {"main": "#2563c4", "other": "#b4530a", "need": "#14803c", "wait": "#7a3fb0", "bad": "#c0262d"}
 _DASHES = {"main": "-", "other": "--", "need": "-", "wait": ":", "bad": "-"}
 
 
-def plot(study: Study, trace: Trace, path: Path) -> None:
-    """PNG or SVG by the ending of the path. Raises UsageError without matplotlib (extra `plots`)."""
+def _pyplot(path: Path) -> Any:
+    """What draws. Raises UsageError for a path that ends otherwise, and without matplotlib (extra `plots`)."""
     if path.suffix not in (".png", ".svg"):
         raise UsageError(f"{path}: a plot is .png or .svg; give one of these endings")
     try:
@@ -163,6 +166,58 @@ def plot(study: Study, trace: Trace, path: Path) -> None:
     matplotlib.rcParams["svg.hashsalt"] = "scaleout_cfn"
     from matplotlib import pyplot
 
+    return pyplot
+
+
+def check_plot(path: Path) -> None:
+    """Raises UsageError where no plot can be written: before a long search, not after it."""
+    _pyplot(path)
+
+
+def _save(figure: Any, path: Path) -> None:
+    from matplotlib import pyplot
+
+    try:
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None}, dpi=80)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}; give a path that can be written to") from None
+    finally:
+        pyplot.close(figure)
+
+
+def frontier_plot(advice: Advice, allowed: float, path: Path) -> None:
+    """All that a search tried by cost and misses, the frontier as steps, PNG or SVG by the ending of the path.
+
+    Raises UsageError for another ending, and without matplotlib (extra `plots`).
+    """
+    pyplot = _pyplot(path)
+    figure, axis = pyplot.subplots(figsize=(10, 6), constrained_layout=True)
+    for kind, colour in _KIND_COLOURS.items():
+        points = [(t.cost_usd, 100 * t.worst) for t in advice.every if kind_of(t.model) == kind]
+        if points:
+            axis.scatter(*zip(*points, strict=True), s=10, alpha=0.5, color=colour, linewidths=0, label=kind)
+    frontier = advice.frontier
+    axis.step([t.cost_usd for t in frontier], [100 * t.worst for t in frontier], where="post", color="black", lw=1)
+    before = ""
+    for tried in frontier:
+        # Named where what it runs on changes.
+        if (shape := words(tried.model)) != before:
+            place = {"xytext": (4, 4), "textcoords": "offset points", "fontsize": "x-small"}
+            axis.annotate(shape, (tried.cost_usd, 100 * tried.worst), **place)
+        before = shape
+    axis.axhline(100 * allowed, color="grey", linewidth=0.8, linestyle="--")
+    axis.set_yscale("symlog", linthresh=0.1)
+    axis.set_ylim(bottom=0)
+    axis.set_xlabel("USD")
+    axis.set_ylabel("% of the requests missed; dashed: what is allowed")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(fontsize="small", frameon=False)
+    _save(figure, path)
+
+
+def plot(study: Study, trace: Trace, path: Path) -> None:
+    """PNG or SVG by the ending of the path. Raises UsageError without matplotlib (extra `plots`)."""
+    pyplot = _pyplot(path)
     means = _series(study, trace)
     panels = _panels(study)
     figure, axes = pyplot.subplots(len(panels), 1, sharex=True, figsize=(10, 12), constrained_layout=True)
@@ -198,12 +253,7 @@ def plot(study: Study, trace: Trace, path: Path) -> None:
         " phases and bands); the first alarm phase",
         fontsize="medium",
     )
-    try:
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else {"Software": None}, dpi=80)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}; give a path that can be written to") from None
-    finally:
-        pyplot.close(figure)
+    _save(figure, path)
 
 
 def _series(study: Study, trace: Trace) -> Series:

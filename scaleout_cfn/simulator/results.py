@@ -26,6 +26,7 @@ __all__ = [
     "demand",
     "maximum_that_limits",
     "measure",
+    "missed_share",
     "oracle_node_hours",
     "over_objective",
     "range_of",
@@ -190,13 +191,24 @@ def _latency(waiting: Waits, requests: Array, load: Load) -> tuple[list[float], 
     return _quantiles(waited, load.timeout_s), _quantiles(answered, load.timeout_s)
 
 
+def missed_share(trace: Trace, load: Load) -> float:
+    """The share of a run's requests over the objective, or without an answer."""
+    total = float(trace.requests.sum())
+    return min(1.0, _missed(trace, load, *waits_of(trace, load)) / total) if total else 0.0
+
+
+def _missed(trace: Trace, load: Load, waiting: Waits, work: Array) -> float:
+    """Requests over the objective, and those without an answer."""
+    over = np.where(work > 0, over_objective(waiting, load), 1.0)
+    return float((over * np.maximum(trace.requests - trace.dropped, 0.0)).sum() + trace.dropped.sum())
+
+
 def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours: float) -> Result:
     """One run in numbers. `oracle_hours` does not hang on the run, so the caller works it out once."""
     waiting, work = waits_of(trace, load)
     requests = trace.requests
     total = float(requests.sum())
-    over = np.where(work > 0, over_objective(waiting, load), 1.0)
-    missed = over * np.maximum(requests - trace.dropped, 0.0)
+    missed = _missed(trace, load, waiting, work)
     dropped = float(trace.dropped.sum())
     wait, response = _latency(waiting, requests, load)
     need = demand(requests, load)
@@ -207,8 +219,8 @@ def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours
     hours = trace.node_seconds / 3600
     usd, least_usd, most_usd = between(model, load, prices, trace)
     return Result(
-        objective_missed=min(1.0, (float(missed.sum()) + dropped) / total) if total else 0.0,
-        requests_missed=float(missed.sum()) + dropped,
+        objective_missed=min(1.0, missed / total) if total else 0.0,
+        requests_missed=missed,
         dropped=dropped / total if total else 0.0,
         wait_p50_s=wait[0],
         wait_p95_s=wait[1],

@@ -3,56 +3,88 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from functools import partial
 from itertools import product
 from math import ceil
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+import numpy as np
 
 from scaleout_cfn.config.pulse import LogPulse
-from scaleout_cfn.config.scaling import Scaling, TargetTracking, pulse_steps
-from scaleout_cfn.simulator.model import Delays, Load, Model
-from scaleout_cfn.simulator.prices import Prices
-from scaleout_cfn.simulator.results import Result, maximum_that_limits, measure, ranges
-from scaleout_cfn.simulator.run import PHASES, phases, run
+from scaleout_cfn.config.scaling import Scaling, Schedule, TargetTracking, pulse_steps
+from scaleout_cfn.simulator.clock import Phase
+from scaleout_cfn.simulator.model import Delays, Fargate, Load, Model, NodePool
+from scaleout_cfn.simulator.prices import Prices, cost
+from scaleout_cfn.simulator.results import demand, maximum_that_limits, missed_share, ranges
+from scaleout_cfn.simulator.run import PHASES, Event, phases, run
+from scaleout_cfn.simulator.shapes import architecture_of, kind_of
 from scaleout_cfn.simulator.study import Study, each, over_phases, study
 from scaleout_cfn.simulator.traffic import Traffic
 
-__all__ = ["Advice", "Tried", "advise", "candidates", "overlay"]
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
+__all__ = ["RISKS", "Advice", "Risk", "Tried", "advise", "busy_hours", "candidates", "overlay"]
+
+Risk = Literal["zone", "spot"]
+RISKS: tuple[Risk, ...] = ("zone", "spot")
+"""What may befall a run at its peak: a zone lost for good, or all Spot capacity taken back at once."""
 _FINALISTS = 8
+_NEAR = 12  # shapes that fewer and more tasks are tried on
+_SHAPES = 4  # and those that many settings are
+_ZONES = 2  # of tasks on Fargate, whose templates' subnets the model does not keep
 
 
 @dataclass(frozen=True)
 class Tried:
-    """Settings and what they came to: in one alarm phase, or as a mean over all once `phases` says so."""
+    """A shape with settings and what it came to: in one alarm phase, or as a mean over all once `phases` says so.
+
+    `befallen` is what is missed where what is reckoned with befalls it at the peak; as much as else where nothing is.
+    """
 
     model: Model
     missed: float
     cost_usd: float
+    befallen: float
     phases: int = 1
+
+    @property
+    def worst(self) -> float:
+        """What it misses at the worst."""
+        return max(self.missed, self.befallen)
 
 
 @dataclass(frozen=True)
 class Advice:
     """What a search found. `best` is None where nothing kept the objective, and then `limit` says what stands in the
-    way. `frontier` is what nothing else beats in both misses and cost, cheapest first."""
+    way. `every` is all that was tried, and `frontier` what nothing else beats in both misses and cost, cheapest
+    first."""
 
     best: Study | None
-    frontier: tuple[Tried, ...]
-    tried: int
+    every: tuple[Tried, ...]
     limit: str = ""
 
+    @property
+    def frontier(self) -> tuple[Tried, ...]:
+        least, frontier = 2.0, []
+        for candidate in sorted(self.every, key=lambda t: (t.cost_usd, t.worst)):
+            if candidate.worst < least:
+                least = candidate.worst
+                frontier.append(candidate)
+        return tuple(frontier)
 
-def candidates(model: Model, load: Load, count: int) -> list[Model]:
+
+def candidates(model: Model, load: Load, count: int, schedules: tuple[Schedule, ...] = ()) -> list[Model]:
     """Settings around those of a model, which is the first. The same ones each time.
 
-    On Fargate there are no nodes to set. Left as they are: bounds of tasks and nodes but for the fewest tasks,
-    schedules, step policies, the instances.
+    On Fargate there are no nodes to set. `schedules` are tried where the model has none. Left as they are: bounds of
+    tasks and nodes but for the fewest tasks, step policies, what tasks run on.
     """
     base, nodes = model.scaling, model.nodes
     grid = list(
@@ -68,12 +100,14 @@ def candidates(model: Model, load: Load, count: int) -> list[Model]:
             (100, 90, 80, 60) if nodes and model.packed else (100,),
             (0, 60, 120) if nodes else (0,),  # warm-up of a node
             (0.4, 0.5, 0.6, 0.7) if base.pulse else (0.0,),  # the pulse's target, as the one of requests
+            ((), schedules) if schedules and not base.schedules else (base.schedules,),
         )
     )
     grid = [point for point in grid if point[0] or point[1]]
     chosen = Random(0).sample(grid, min(count - 1, len(grid)))
     models = [model]
-    for cpu, requests, fast, out_s, in_s, floor, capacity, warmup, rate in chosen:
+    for cpu, requests, fast, out_s, in_s, floor, capacity, warmup, rate, scheduled in chosen:
+        least = min(base.max_tasks, ceil(base.min_tasks * floor))
         tracking: dict[str, TargetTracking] = {
             "cpu": TargetTracking(
                 enabled=bool(cpu), target=cpu or base.cpu.target, scale_out_cooldown_s=out_s, scale_in_cooldown_s=in_s
@@ -89,7 +123,10 @@ def candidates(model: Model, load: Load, count: int) -> list[Model]:
             base,
             **tracking,
             high_resolution=bool(fast and cpu),
-            min_tasks=min(base.max_tasks, ceil(base.min_tasks * floor)),
+            min_tasks=least,
+            schedules=tuple(
+                msgspec.structs.replace(schedule, min_tasks=max(least, schedule.min_tasks)) for schedule in scheduled
+            ),
         )
         if base.pulse:
             pulse = LogPulse(target_rps=load.task_rps * rate, scale_out_cooldown_s=out_s, scale_in_cooldown_s=in_s)
@@ -104,6 +141,38 @@ def candidates(model: Model, load: Load, count: int) -> list[Model]:
     return models
 
 
+def busy_hours(traffic: Traffic, load: Load, scaling: Scaling) -> tuple[Schedule, ...]:
+    """Schedules that keep what the busy hours of a day need at least, from a quarter of an hour before them.
+
+    None for a traffic without a date or of less than a day, and where no hours are busier than others.
+    """
+    if traffic.start is None or len(traffic.requests) < 24 * 3600:
+        return ()
+    need = demand(traffic.requests, load)
+    seconds = np.arange(len(need)) + traffic.start.astimezone(UTC).hour * 3600 + traffic.start.minute * 60
+    hours = seconds // 3600 % 24
+    by_hour = [float(np.quantile(need[hours == hour], 0.1)) for hour in range(24)]
+    middle = (min(by_hour) + max(by_hour)) / 2
+    busy = [hour for hour in range(24) if by_hour[hour] > middle]
+    # One piece of the day, which may go over midnight.
+    begins = [hour for hour in busy if (hour - 1) % 24 not in busy]
+    least = min(scaling.max_tasks, int(min((by_hour[hour] for hour in busy), default=0)))
+    if len(begins) != 1 or least <= scaling.min_tasks:
+        return ()
+    first, after = begins[0], (begins[0] + len(busy)) % 24
+    return (
+        Schedule(
+            name="BusyHours",
+            at=f"cron(45 {(first - 1) % 24} * * ? *)",
+            min_tasks=least,
+            max_tasks=scaling.max_tasks,
+        ),
+        Schedule(
+            name="QuietHours", at=f"cron(0 {after} * * ? *)", min_tasks=scaling.min_tasks, max_tasks=scaling.max_tasks
+        ),
+    )
+
+
 def advise(
     model: Model,
     load: Load,
@@ -112,42 +181,131 @@ def advise(
     *,
     allowed: float,
     count: int = 500,
+    others: Sequence[Model] = (),
+    risks: Sequence[Risk] = (),
     done: Callable[[], None] = lambda: None,
+    executor: Executor | None = None,
 ) -> Advice:
-    """Search settings for the cheapest that misses at most `allowed` of the requests' objective.
+    """Search shapes and settings for the cheapest that misses at most `allowed` of the requests' objective, also where
+    one of the `risks` befalls it at the peak.
 
-    Every setting runs in one alarm phase; the best of them run in all, and the winner over the bands too. `done` is
-    called after each setting.
+    `others` are shapes to try beside the model's own, which `shapes.shapes` makes. Every one runs with a few settings
+    in one alarm phase, the best shapes with many; the best of all run in all phases, and the winner over the bands too.
+    `done` is called after each try. The work is done on this machine's cores, or in an `executor`: `study.each`.
     """
-    models = candidates(model, load, count)
-    tried = []
-    for candidate, (missed, cost_usd) in zip(models, _each_once(models, load, traffic, prices), strict=True):
-        tried.append(Tried(candidate, missed, cost_usd))
-        done()
+    asked = _Asked(load, traffic, prices, allowed, tuple(risks))
+    schedules = busy_hours(traffic, load, model.scaling)
+    every: list[Tried] = []
+
+    def attempt(models: Sequence[Model]) -> list[Tried]:
+        tried = []
+        seconds = len(models) * len(traffic.requests)
+        for candidate in each(partial(_once, asked), models, seconds, executor):
+            tried.append(candidate)
+            done()
+        every.extend(tried)
+        return tried
+
+    starts = [model]
+    if others:
+        # Its own settings say enough of most shapes, and fewer tasks or more of those that are near.
+        every_shape = [model, *others]
+        attempt(every_shape[:: -(-len(every_shape) // max(1, count // 2))])
+        near = _best_shapes(every, allowed, _NEAR)
+        attempt([setting for shape in near for setting in _thriftier_and_safer(shape)][: count // 4])
+        starts = _best_shapes(every, allowed, _SHAPES)
+    # The first of the candidates is the shape as it is, which has been tried.
+    share = max(0, count - len(every)) // len(starts) + bool(others)
+    attempt([setting for shape in starts for setting in candidates(shape, load, share, schedules)[bool(others) :]])
     # One phase may flatter: what is close enough to the objective goes on, the cheapest first.
-    hopeful = sorted((t for t in tried if t.missed <= allowed * 1.2), key=lambda t: t.cost_usd)
+    hopeful = sorted((t for t in every if t.worst <= allowed * 1.2), key=lambda t: t.cost_usd)
     last = [t.model for t in _spread(hopeful)]
-    work = partial(_in_all_phases, load, traffic, prices)
-    finalists = list(each(work, last, len(last) * PHASES * len(traffic.requests)))
-    kept = sorted((t for t in finalists if t.missed <= allowed), key=lambda t: t.cost_usd)
-    frontier = _frontier(tried)
+    finalists = list(each(partial(_in_all_phases, asked), last, len(last) * PHASES * len(traffic.requests), executor))
+    kept = sorted((t for t in finalists if t.worst <= allowed), key=lambda t: t.cost_usd)
     if not kept:
-        return Advice(None, frontier, len(tried), _limit(model, load, traffic, prices, allowed, tried))
-    return Advice(_through_the_bands(kept, load, traffic, prices, allowed), frontier, len(tried))
+        return Advice(None, tuple(every), _limit(asked, every))
+    return Advice(_through_the_bands(kept, asked, executor), tuple(every))
 
 
-def _through_the_bands(kept: list[Tried], load: Load, traffic: Traffic, prices: Prices, allowed: float) -> Study:
+def _thriftier_and_safer(model: Model) -> list[Model]:
+    base, models = model.scaling, []
+    for target, times in ((60.0, 1.0), (30.0, 1.5)):
+        tracking = msgspec.structs.replace(base.cpu, enabled=True, target=target)
+        least = min(base.max_tasks, ceil(base.min_tasks * times))
+        scaling = msgspec.structs.replace(base, cpu=tracking, min_tasks=least)
+        models.append(dataclasses.replace(model, scaling=scaling))
+    return models
+
+
+def _best_shapes(tried: Sequence[Tried], allowed: float, most: int) -> list[Model]:
+    """The shapes to go on with: the cheapest that about keep the objective, then those that miss least."""
+    enough = allowed * 1.2
+    ranked = sorted(tried, key=lambda t: (0, t.cost_usd) if t.worst <= enough else (1, t.worst))
+    best: dict[str, Model] = {}
+    for candidate in ranked:
+        best.setdefault(repr(candidate.model.pool), candidate.model)
+    return list(best.values())[:most]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a search is for; what every process needs of it."""
+
+    load: Load
+    traffic: Traffic
+    prices: Prices
+    allowed: float
+    risks: tuple[Risk, ...]
+
+
+def _once(asked: _Asked, model: Model) -> Tried:
+    # Not the first phase, whose grids all begin with the traffic.
+    phase = phases()[5]
+    trace = run(model, asked.load, Delays(), asked.traffic, phase)
+    missed, usd = missed_share(trace, asked.load), cost(model, asked.load, asked.prices, trace).total
+    befallen = missed
+    if missed <= asked.allowed * 1.2:
+        befallen = max([missed, *(_befallen(asked, model, risk, phase) for risk in asked.risks)])
+    return Tried(model, missed, usd, befallen)
+
+
+def _befallen(asked: _Asked, model: Model, risk: Risk, phase: Phase) -> float:
+    event = _at_the_peak(risk, asked.traffic, model)
+    return missed_share(run(model, asked.load, Delays(), asked.traffic, phase, [event]), asked.load)
+
+
+def _at_the_peak(risk: Risk, traffic: Traffic, model: Model) -> Event:
+    """A zone that is lost and does not come back, or all Spot capacity that is taken back at once."""
+    peak = int(traffic.requests.argmax())
+    if risk == "zone":
+        zones = model.nodes.zones if model.nodes else _ZONES
+        return Event(peak, lambda world, now: world.lose_zone(now, 0, zones))
+    return Event(peak, lambda world, now: world.interrupt_spot(now, 1.0))
+
+
+def _in_all_phases(asked: _Asked, model: Model) -> Tried:
+    over_all = ranges(over_phases(model, asked.load, Delays(), asked.traffic, asked.prices))
+    missed = over_all["objective_missed"].mean
+    befallen = [missed]
+    for risk in asked.risks:
+        some = [_befallen(asked, model, risk, phase) for phase in phases()[::3]]
+        befallen.append(sum(some) / len(some))
+    return Tried(model, missed, over_all["cost_usd"].mean, max(befallen), PHASES)
+
+
+def _through_the_bands(kept: list[Tried], asked: _Asked, executor: Executor | None) -> Study:
     """The cheapest that keeps the objective over the bands, too; where none of them does, the cheapest."""
-    cheapest, most = None, allowed
+    cheapest, most = None, asked.allowed
     for finalist in kept:
         if finalist.missed > most:
             continue
-        verdict = study(finalist.model, load, traffic, prices)
+        verdict = study(finalist.model, asked.load, asked.traffic, asked.prices, executor=executor)
         cheapest = cheapest or verdict
         high = verdict.band("objective_missed").high
-        if high <= allowed:
+        if high <= asked.allowed:
             return verdict
-        most = finalist.missed * allowed / high  # what misses more in the middle will miss too much over the bands
+        # What misses more in the middle will miss too much over the bands.
+        most = finalist.missed * asked.allowed / high
     assert cheapest is not None
     return cheapest
 
@@ -155,69 +313,90 @@ def _through_the_bands(kept: list[Tried], load: Load, traffic: Traffic, prices: 
 def _spread(hopeful: list[Tried]) -> list[Tried]:
     """The cheapest ones, and the cheapest of those that miss much less, lest one phase flattered all."""
     first = hopeful[: _FINALISTS // 2]
-    safe = [t for t in hopeful[_FINALISTS // 2 :] if first and t.missed <= 0.8 * min(f.missed for f in first)]
+    safe = [t for t in hopeful[_FINALISTS // 2 :] if first and t.worst <= 0.8 * min(f.worst for f in first)]
     return first + safe[: _FINALISTS - len(first)]
 
 
-def _once(load: Load, traffic: Traffic, prices: Prices, model: Model) -> tuple[float, float]:
-    # Not the first phase, whose grids all begin with the traffic.
-    result = measure(run(model, load, Delays(), traffic, phases()[5]), model, load, prices, 0.0)
-    return result.objective_missed, result.cost_usd
-
-
-def _each_once(models: list[Model], load: Load, traffic: Traffic, prices: Prices) -> Iterator[tuple[float, float]]:
-    return each(partial(_once, load, traffic, prices), models, len(models) * len(traffic.requests))
-
-
-def _in_all_phases(load: Load, traffic: Traffic, prices: Prices, model: Model) -> Tried:
-    over_all = ranges(over_phases(model, load, Delays(), traffic, prices))
-    return Tried(model, over_all["objective_missed"].mean, over_all["cost_usd"].mean, PHASES)
-
-
-def _frontier(tried: list[Tried]) -> tuple[Tried, ...]:
-    best, frontier = 2.0, []
-    for candidate in sorted(tried, key=lambda t: (t.cost_usd, t.missed)):
-        if candidate.missed < best:
-            best = candidate.missed
-            frontier.append(candidate)
-    return tuple(frontier)
-
-
-def _limit(model: Model, load: Load, traffic: Traffic, prices: Prices, allowed: float, tried: list[Tried]) -> str:
+def _limit(asked: _Asked, tried: list[Tried]) -> str:
     """What keeps the best setting from the objective: found by lifting one limit after the other."""
-    best = min(tried, key=lambda t: t.missed).model
-    if maximum := maximum_that_limits(model, load, traffic.requests):
+    found = min(tried, key=lambda t: t.worst)
+    best, load, traffic, allowed = found.model, asked.load, asked.traffic, asked.allowed
+    if maximum := maximum_that_limits(best, load, traffic.requests):
         return maximum
+    if found.missed <= allowed:
+        return f"what is reckoned with at the peak: without it the best setting misses {found.missed:.2%}"
     instant = {"node_launch_s": 0, "node_join_s": 0, "image_pull_s": 0}
-    boot: tuple[tuple[str, dict[str, int]], ...] = (("the boot time of nodes", instant),) if model.nodes else ()
+    boot: tuple[tuple[str, dict[str, int]], ...] = (("the boot time of nodes", instant),) if best.nodes else ()
     for what, changed in (
         *boot,
         ("the start time of tasks", {**instant, "task_start_s": 0, "fargate_start_s": 0}),
         ("the delay of metrics and alarms", {"metric_lag_60_s": 0, "metric_lag_20_s": 0, "pulse_lag_s": 0}),
     ):
         delays = dataclasses.replace(Delays(), **changed)
-        result: Result = measure(run(best, load, delays, traffic, phases()[5]), best, load, prices, 0.0)
-        if result.objective_missed <= allowed:
-            return f"{what}: without it the best setting would miss {result.objective_missed:.2%}"
+        missed = missed_share(run(best, load, delays, traffic, phases()[5]), load)
+        if missed <= allowed:
+            return f"{what}: without it the best setting would miss {missed:.2%}"
     return "the loops' reaction as a whole: no single delay explains it; a schedule or standing headroom would help"
 
 
-def overlay(model: Model, environment: str) -> str:
-    """The searched settings as the text of a config overlay, `[environments.NAME]`."""
+def overlay(model: Model, environment: str, base: Model | None = None, pool: str = "") -> str:
+    """Settings as the text of a config overlay, `[environments.NAME]`; of a shape other than that of `base`, what it
+    runs on, too, as `[capacity.POOL]`."""
     scaling: dict[str, Any] = msgspec.to_builtins(model.scaling)
-    tasks = f"services.{model.service}.scaling"
-    sections: dict[str, dict[str, Any]] = {tasks: {name: scaling[name] for name in ("min_tasks", "high_resolution")}}
-    sections |= {f"{tasks}.{name}": scaling[name] for name in ("cpu", "requests")}
+    service = f"services.{model.service}"
+    sections: dict[str, dict[str, Any]] = {}
+    pool = pool or (model.nodes.name if model.nodes else "fargate")
+    if base and (base.pool, base.task) != (_unscaled(model, base), model.task):
+        size = {"cpu_units": model.task.cpu_units, "memory_mib": model.task.memory_mib}
+        sections[service] = size if base.task.parts[:2] != model.task.parts[:2] else {}
+        if isinstance(model.pool, Fargate):
+            sections[service]["architecture"] = model.pool.architecture
+        sections[f"capacity.{pool}"] = _capacity(model)
+    names = ["min_tasks", "high_resolution", *(["schedules"] if model.scaling.schedules else [])]
+    sections[f"{service}.scaling"] = {name: scaling[name] for name in names}
+    sections |= {f"{service}.scaling.{name}": scaling[name] for name in ("cpu", "requests")}
     if model.scaling.pulse:
         # Of whichever kind the config has it.
-        sections[f"{tasks}.pulse"] = {name: value for name, value in scaling["pulse"].items() if name != "kind"}
-    if model.nodes:
-        sections[f"capacity.{model.nodes.name}.scaling"] = msgspec.to_builtins(model.nodes.scaling)
+        sections[f"{service}.scaling.pulse"] = {
+            name: value for name, value in scaling["pulse"].items() if name != "kind"
+        }
+    if model.nodes and not model.nodes.managed:
+        sections[f"capacity.{pool}.scaling"] = msgspec.to_builtins(model.nodes.scaling)
     lines = []
     for name, values in sections.items():
-        lines.append(f"[environments.{environment}.{name}]")
-        lines += [
-            f"{key} = {str(value).lower() if isinstance(value, bool) else value}" for key, value in values.items()
-        ]
-        lines.append("")
+        if values:
+            lines += [f"[environments.{environment}.{name}]"]
+            lines += [f"{key} = {_toml(value)}" for key, value in values.items()] + [""]
     return "\n".join(lines)
+
+
+def _unscaled(model: Model, base: Model) -> NodePool | Fargate:
+    """The pool with the scaling of another: what is left is what tasks run on."""
+    if model.nodes and base.nodes:
+        return dataclasses.replace(model.nodes, scaling=base.nodes.scaling)
+    return model.pool
+
+
+def _capacity(model: Model) -> dict[str, Any]:
+    kind, pool = kind_of(model), model.pool
+    bought = {"spot_percent": pool.spot_percent, "on_demand_base": pool.on_demand_base}
+    if isinstance(pool, Fargate):
+        return {"kind": kind, **bought}
+    types = {"kind": kind, "architecture": architecture_of(model), "instance_types": [pool.instance_type]}
+    if pool.managed:
+        return types
+    ready: dict[str, Any] = {}
+    if pool.warm:
+        warm = {"state": pool.warm.state, "min_nodes": pool.warm.least, "max_prepared_nodes": pool.warm.prepared}
+        ready = {"warm_pool": warm}
+    return {**types, "min_nodes": pool.min_nodes, "max_nodes": pool.max_nodes, **bought, **ready}
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import Pool, TimeoutError, active_children
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -31,11 +31,15 @@ from scaleout_cfn.simulator.results import (
 from scaleout_cfn.simulator.run import PHASES, Busy, phases, run, run_together
 from scaleout_cfn.simulator.traffic import Traffic
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
 __all__ = ["Study", "each", "over_phases", "study", "study_together"]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _WORTH_A_POOL = 3_000_000  # seconds of traffic; below, starting processes costs more than it saves
+_PARTS = 32  # that an executor is given: few enough to send a traffic with each, many enough for all to be busy
 _LOOK_S = 2.0  # between two looks at whether the processes are all there
 
 
@@ -132,14 +136,18 @@ def study(
     prices: Prices,
     done: Callable[[], None] = lambda: None,
     fears: tuple[Fear, ...] = (),
+    executor: Executor | None = None,
 ) -> Study:
     """The model under the traffic, over all phases and corners, with what befalls it. `done` is called after each
-    corner."""
+    corner.
+
+    It runs on this machine's cores, or in an `executor`: `each` says of which kind.
+    """
     every = corners()
     work = partial(_at_corner, model, load, traffic, prices, fears)
     seconds = len(every) * PHASES * len(traffic.requests)
     results = {}
-    for name, result in zip(every, each(work, every.values(), seconds), strict=True):
+    for name, result in zip(every, each(work, every.values(), seconds, executor), strict=True):
         results[name] = result
         done()
     lost = {}
@@ -209,12 +217,19 @@ def _together_at_corner(services: Sequence[Busy], prices: Prices, delays: Delays
     return [list(result) for result in zip(*phase_by_phase, strict=True)]
 
 
-def each(work: Callable[[_Item], _Result], items: Iterable[_Item], seconds: int) -> Iterator[_Result]:
+def each(
+    work: Callable[[_Item], _Result], items: Iterable[_Item], seconds: int, executor: Executor | None = None
+) -> Iterator[_Result]:
     """`work` on every item, in order; on all cores when there are many `seconds` of traffic to go through.
 
     `work` goes to each process once, and holds what all items share. An interrupt ends the processes before it goes on.
+    An `executor` of concurrent.futures takes the work instead, in some thirty parts: that of Dask
+    (`Client.get_executor()`), for one, runs them on a cluster.
     """
     sequence: Sequence[_Item] = list(items)
+    if executor:
+        yield from _by(executor, work, sequence)
+        return
     cores = min(len(sequence), os.cpu_count() or 1)
     if seconds < _WORTH_A_POOL or cores < 2:
         yield from map(work, sequence)
@@ -236,6 +251,21 @@ def each(work: Callable[[_Item], _Result], items: Iterable[_Item], seconds: int)
                             "a process of the simulation was ended from outside, perhaps for want of memory; the same"
                             " command again, with less traffic or fewer --tries"
                         ) from None
+
+
+def _by(executor: Executor, work: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:
+    size = -(-len(items) // _PARTS) or 1
+    parts = [executor.submit(_all_of, work, items[first : first + size]) for first in range(0, len(items), size)]
+    try:
+        for part in parts:
+            yield from part.result()
+    finally:
+        for part in parts:
+            part.cancel()
+
+
+def _all_of(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+    return [work(item) for item in items]
 
 
 _work: Callable[[Any], Any]

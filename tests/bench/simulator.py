@@ -26,6 +26,7 @@ from scaleout_cfn.simulator.read import read
 from scaleout_cfn.simulator.results import measure
 from scaleout_cfn.simulator.run import Busy, run, run_together
 from scaleout_cfn.simulator.search import advise
+from scaleout_cfn.simulator.shapes import shapes
 from scaleout_cfn.simulator.traffic import synthetic
 
 # name, requests a second at night and by day, most tasks, CPU target
@@ -115,15 +116,19 @@ def command() -> None:
     print(f"simulate of a week of seconds: {cpu_s:.1f} s of CPU, {used.ru_maxrss / 1024:.0f} MiB, budget 200 MiB")
 
 
-def search() -> None:
+def search(over_shapes: bool) -> None:
     """CPU seconds of all processes; halved, what it takes on two cores that nobody else uses."""
     model = read(Path(__file__).parents[2] / "templates_out")
     begin, before = time.monotonic(), os.times()
-    tried = advise(model, Load(50), synthetic("diurnal"), prices_of("us-east-1"), allowed=0.01, count=500).tried
+    prices = prices_of("us-east-1")
+    others = shapes(model, prices, spot=True) if over_shapes else []
+    count = 200 if over_shapes else 500
+    tried = len(advise(model, Load(50), synthetic("diurnal"), prices, allowed=0.01, count=count, others=others).every)
     after = os.times()
     used = sum(after[:4]) - sum(before[:4])
+    what = "shapes and settings" if over_shapes else "settings"
     print(
-        f"search of {tried} settings over one day: {used:.1f} s of CPU, {used / 2:.1f} s a core of two, budget 30 s"
+        f"search of {tried} {what} over one day: {used:.1f} s of CPU, {used / 2:.1f} s a core of two, budget 30 s"
         f" ({time.monotonic() - begin:.1f} s by the clock on {os.cpu_count()} cores, others' work included)"
     )
 
@@ -184,5 +189,6 @@ def beside_simpy() -> None:
 if __name__ == "__main__":
     command()
     weeks()
-    search()
+    search(over_shapes=False)
+    search(over_shapes=True)
     beside_simpy()

@@ -409,8 +409,11 @@ def test_an_error_on_a_page_would_be_seen(tmp_path: Path) -> None:
 
 
 def test_compare_puts_the_profiles_and_the_peers_beside_the_sets(tmp_path: Path) -> None:
-    lines = _run("compare", FOLDER, *CROWD).stdout.splitlines()
-    assert [line.split("  ")[0] for line in lines[5:13]] == [
+    output = _run("compare", FOLDER, *CROWD).stdout
+    assert [line.split("  ")[0] for line in output.splitlines()[5:16]] == [
+        "on Managed Instances, c6a.large",
+        "on Fargate x86_64",
+        "on Fargate arm64",
         "thrifty",
         "balanced",
         "resilient",
@@ -420,6 +423,8 @@ def test_compare_puts_the_profiles_and_the_peers_beside_the_sets(tmp_path: Path)
         "copilot",
         "terraform-aws-modules",
     ]
+    assert "which instances ECS takes, and when it ends them, is not published" in output
+    assert "on Fargate" not in _run("compare", FOLDER, FOLDER, *CROWD).stdout
     data = json.loads(_run("compare", FOLDER, *CROWD, "--json").stdout)
     # What a config has that says nothing is the balanced profile.
     assert data["sets"]["balanced"] == data["sets"][FOLDER]
@@ -430,7 +435,7 @@ def test_advise_writes_an_overlay(tmp_path: Path) -> None:
     out = tmp_path / "advised.toml"
     ramp = ["--traffic", "ramp", "--with", "peak=300", "--with", "hours=1.5", "--task-rps", "50"]
     result = _run("advise", FOLDER, *ramp, "--tries", "30", "--allow", "0.02", "-o", str(out))
-    assert "30 settings tried" in result.stderr
+    assert "30 tried" in result.stderr
     assert "[environments.advised.services.web.scaling]" in out.read_text()
 
 

@@ -397,13 +397,14 @@ def test_advice_keeps_the_objective_over_the_bands_where_a_setting_does(monkeypa
             return Range(self.missed, self.missed, self.missed * 2)
 
     kept = [
-        Tried(model(max_tasks=tasks), missed, cost) for tasks, missed, cost in ((4, 0.9, 1), (5, 0.6, 2), (6, 0.4, 3))
+        Tried(model(max_tasks=tasks), missed, cost, missed)
+        for tasks, missed, cost in ((4, 0.9, 1), (5, 0.6, 2), (6, 0.4, 3))
     ]
     missed = {one.model.scaling.max_tasks: one.missed for one in kept}
-    monkeypatch.setattr(search, "study", lambda one, *_: Found(missed[one.scaling.max_tasks]))
+    monkeypatch.setattr(search, "study", lambda one, *_, **__: Found(missed[one.scaling.max_tasks]))
 
     def chosen(allowed: float) -> Any:
-        return search._through_the_bands(kept, LOAD, CROWD, PRICES, allowed)
+        return search._through_the_bands(kept, search._Asked(LOAD, CROWD, PRICES, allowed, ()), None)
 
     assert chosen(1.0).missed == 0.4
     assert chosen(2.0).missed == 0.9
@@ -526,7 +527,7 @@ def test_profiles_go_from_cheap_to_few_misses() -> None:
 def test_the_cheapest_settings_that_keep_the_objective_are_found() -> None:
     traffic = synthetic("ramp", {"base": 100, "peak": 400, "rise": 1800, "hours": 1.5})
     advice = advise(model(), LOAD, traffic, PRICES, allowed=0.02, count=40)
-    assert advice.tried == 40
+    assert len(advice.every) == 40
     assert advice.best is not None
     assert advice.best.middle["objective_missed"].mean <= 0.02
     costs = [one.cost_usd for one in advice.frontier]

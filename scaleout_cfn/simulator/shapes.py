@@ -1,0 +1,212 @@
+"""What a service could run on instead: other instance types, Graviton, Spot, a warm pool, Fargate, Managed Instances.
+
+A task is taken to do the same on each of them. Where other services share the nodes none is tried, for they would have
+to move, too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+from scaleout_cfn.capacity import InstanceType, UnknownInstanceType, instance_type, room_beside
+from scaleout_cfn.config.scaling import NodeScaling
+from scaleout_cfn.config.sizes import fargate_sizes_near
+from scaleout_cfn.simulator.model import Fargate, Model, NodePool, Size, StandingBy
+from scaleout_cfn.simulator.placement import places
+from scaleout_cfn.simulator.prices import Prices
+
+__all__ = ["architecture_of", "kind_of", "kinds_beside", "shapes", "words"]
+
+Architecture = Literal["x86_64", "arm64"]
+
+_FAMILIES = frozenset(
+    ["t3", "t3a", "t4g", "m6a", "m7i", "m7a", "m7g", "m8g", "c6a", "c7i", "c7a", "c7g", "c8g", "r7i", "r7g"]
+)
+"""Of general use, and of which AWS has plenty."""
+_BURSTS = "t"  # families by whose credits a node may do more than it is paid for, for a time
+_LEAST_VCPUS, _MOST_VCPUS = 2, 16  # of Managed Instances, as [capacity.NAME] has them
+_LEAST_MIB, _MOST_MIB = 4096, 65536
+_MANAGED_GIB = 80
+
+
+def kind_of(model: Model) -> str:
+    """As `kind` of [capacity.NAME] has it."""
+    return "fargate" if model.nodes is None else "managed-instances" if model.nodes.managed else "ec2"
+
+
+def architecture_of(model: Model) -> Architecture:
+    """Of the images."""
+    if isinstance(model.pool, Fargate):
+        return model.pool.architecture
+    return "arm64" if instance_type(model.pool.instance_type).architecture == "arm64" else "x86_64"
+
+
+def words(model: Model) -> str:
+    """A shape in a few words."""
+    pool = model.pool
+    if isinstance(pool, Fargate):
+        told = f"Fargate {pool.architecture}"
+    elif pool.managed:
+        told = f"Managed Instances, {pool.instance_type}"
+    else:
+        told = f"{pool.instance_type}, {pool.min_nodes} to {pool.max_nodes}"
+        if pool.warm:
+            told += f", {pool.warm.least} {pool.warm.state}"
+    if pool.spot_percent:
+        told += f", {pool.spot_percent} % Spot" + (f" above {pool.on_demand_base}" if pool.on_demand_base else "")
+    return told
+
+
+def shapes(model: Model, prices: Prices, *, spot: bool = False) -> list[Model]:
+    """Others than the model's own, cheapest places first within a kind. With Spot only where asked for."""
+    if model.nodes and model.nodes.standing:
+        return []
+    found = [*_on_ec2(model, prices, spot), *_managed(model, prices), *_fargate(model, spot)]
+    return [shape for shape in found if shape.pool != model.pool]
+
+
+def kinds_beside(model: Model, prices: Prices) -> list[Model]:
+    """One of each kind of capacity that the model's own is not of, and Fargate of the other architecture too.
+
+    Of EC2 the type that costs the least at rest, without those that burst.
+    """
+    own, image = kind_of(model), architecture_of(model)
+    found = [shape for shape in shapes(model, prices) if not (shape.nodes and shape.nodes.warm)]
+
+    beside = []
+    for kind in ("ec2", "managed-instances"):
+        alike = [shape for shape in found if kind_of(shape) == kind and architecture_of(shape) == image]
+        alike = [shape for shape in alike if shape.nodes and not shape.nodes.instance_type.startswith(_BURSTS)]
+        if kind != own and alike:
+            beside.append(min(alike, key=lambda shape: _at_rest_usd(shape, shape.pool, prices)))
+    return [*beside, *(shape for shape in found if kind_of(shape) == "fargate")]
+
+
+def _at_rest_usd(model: Model, pool: NodePool | Fargate, prices: Prices) -> float:
+    """An hour of the nodes that hold twice the fewest tasks."""
+    assert isinstance(pool, NodePool)
+    nodes = -(-2 * max(1, model.scaling.min_tasks) // pool.room.holds(model.task))
+    return nodes * prices.instances[pool.instance_type]
+
+
+def _types(model: Model, prices: Prices, architecture: Architecture) -> Iterator[InstanceType]:
+    """Of those that hold as many tasks the cheapest, of those with credits and without."""
+    best: dict[tuple[bool, int], tuple[float, InstanceType]] = {}
+    for name, usd in sorted(prices.instances.items()):
+        family = name.partition(".")[0]
+        if family not in _FAMILIES:
+            continue
+        try:
+            facts = instance_type(name)
+        except UnknownInstanceType:
+            continue
+        holds = _room(model, facts).holds(model.task)
+        if facts.architecture != architecture or not 0 < holds <= max(2, model.scaling.max_tasks):
+            continue
+        kind = (family.startswith(_BURSTS), holds)
+        if kind not in best or usd < best[kind][0]:
+            best[kind] = (usd, facts)
+    for bursts in (False, True):
+        least = math.inf
+        for kind, (usd, facts) in sorted(best.items(), reverse=True):
+            # One that holds fewer and costs as much is for nobody.
+            if kind[0] == bursts and usd < least:
+                least = usd
+                yield facts
+
+
+def _room(model: Model, facts: InstanceType) -> Size:
+    """What a node of a type has for tasks, beside what runs on every node today."""
+    left = room_beside(facts, []) or {}
+    cpu, memory = left.get("CPU", 0), left.get("memory", 0)
+    room = Size(cpu, memory, left.get("network interfaces", 0), left.get("ports", 0), left.get("GPUs", 0))
+    if model.nodes:
+        today = room_beside(instance_type(model.nodes.instance_type), []) or {}
+        cpu -= max(0, today.get("CPU", 0) - model.nodes.room.cpu_units)
+        memory -= max(0, today.get("memory", 0) - model.nodes.room.memory_mib)
+    return dataclasses.replace(room, cpu_units=max(0, cpu), memory_mib=max(0, memory))
+
+
+def _pool(model: Model, facts: InstanceType) -> NodePool:
+    """Nodes of a type with the places of today's, or on Fargate with as many as a deployment may ask for."""
+    room, nodes = _room(model, facts), model.nodes
+    holds = room.holds(model.task)
+    most = places(nodes, model.task) if nodes else 2 * model.scaling.max_tasks
+    least = nodes.min_nodes * model.tasks_per_node if nodes else 0
+    fewest = max(-(-least // holds), min(nodes.min_nodes, nodes.zones) if nodes else 2)
+    base = nodes or NodePool(0, 0, "", 0, Size(0, 0))
+    return dataclasses.replace(
+        base,
+        min_nodes=fewest,
+        max_nodes=max(-(-most // holds), fewest + 1),
+        instance_type=facts.name,
+        cpu_units=facts.vcpus * 1024,
+        room=room,
+        managed=False,
+    )
+
+
+def _bridged(model: Model) -> Model:
+    """The same on nodes, where a task of Fargate's has a port instead of a network interface."""
+    if model.nodes and not model.nodes.managed:
+        return model
+    return dataclasses.replace(model, task=dataclasses.replace(model.task, interfaces=0, ports=1))
+
+
+def _on_ec2(model: Model, prices: Prices, spot: bool) -> Iterator[Model]:
+    on_nodes = _bridged(model)
+    for architecture in ("x86_64", "arm64"):
+        for facts in _types(on_nodes, prices, architecture):
+            pool = _pool(on_nodes, facts)
+            yield dataclasses.replace(on_nodes, pool=pool)
+            if pool.warm:
+                continue
+            ready = StandingBy("stopped", max(1, pool.min_nodes // 2), pool.max_nodes)
+            yield dataclasses.replace(on_nodes, pool=dataclasses.replace(pool, warm=ready, spot_percent=0))
+            for percent in (50, 100) if spot else ():
+                bought = dataclasses.replace(pool, spot_percent=percent, on_demand_base=pool.min_nodes)
+                yield dataclasses.replace(on_nodes, pool=bought)
+
+
+def _managed(model: Model, prices: Prices) -> Iterator[Model]:
+    """ECS chooses the types, by rules that are not published: taken is the one that costs the least at rest."""
+    apart = dataclasses.replace(model, task=dataclasses.replace(model.task, interfaces=0, ports=0, apart=False))
+    for architecture in ("x86_64", "arm64"):
+        fitting = [
+            facts
+            for facts in _types(apart, prices, architecture)
+            if not facts.name.startswith(_BURSTS)
+            and _LEAST_VCPUS <= facts.vcpus <= _MOST_VCPUS
+            and _LEAST_MIB <= facts.memory_mib <= _MOST_MIB
+        ]
+        if not fitting:
+            continue
+        pools = [_pool(apart, facts) for facts in fitting]
+        pool = min(pools, key=lambda pool: _at_rest_usd(apart, pool, prices))
+        note = (
+            f"Managed Instances are taken as nodes of {pool.instance_type} that boot and end as EC2's do, with their"
+            " fee: which instances ECS takes, and when it ends them, is not published."
+        )
+        managed = dataclasses.replace(
+            pool, min_nodes=0, managed=True, warm=None, spot_percent=0, on_demand_base=0, cpu_target=None,
+            disk_gib=_MANAGED_GIB, scaling=NodeScaling(min_step=1),
+        )  # fmt: skip
+        yield dataclasses.replace(apart, pool=managed, notes=(*model.notes, note))
+
+
+def _fargate(model: Model, spot: bool) -> Iterator[Model]:
+    if model.task.gpus:
+        return
+    cpu, memory = model.task.cpu_units, model.task.memory_mib
+    near = fargate_sizes_near(cpu, memory)
+    enough = [size for size in near if size[0] >= cpu and size[1] >= memory] if near else [(cpu, memory)]
+    if not enough:
+        return
+    task = Size(*enough[0], interfaces=1)
+    for architecture in ("x86_64", "arm64"):
+        for percent in (0, 50, 100) if spot else (0,):
+            pool = Fargate(architecture, percent, model.scaling.min_tasks if percent else 0)
+            yield dataclasses.replace(model, task=task, pool=pool)

@@ -1,0 +1,161 @@
+"""What a service could run on instead, and the search over it."""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scaleout_cfn.capacity import instance_type
+from scaleout_cfn.composing import compose
+from scaleout_cfn.config.file import load
+from scaleout_cfn.lint import check_set
+from scaleout_cfn.rendering import set_of
+from scaleout_cfn.simulator.model import Fargate, Size, Standing
+from scaleout_cfn.simulator.placement import places
+from scaleout_cfn.simulator.prices import prices_of
+from scaleout_cfn.simulator.read import model_of
+from scaleout_cfn.simulator.search import advise, busy_hours, overlay
+from scaleout_cfn.simulator.shapes import architecture_of, kind_of, shapes, words
+from scaleout_cfn.simulator.study import each
+from scaleout_cfn.simulator.traffic import synthetic
+
+from .sets import LOAD, model, on_fargate
+
+PRICES = prices_of("us-east-1")
+CROWD = synthetic("flash-crowd", {"base": 50, "peak": 400, "at": 600, "hours": 1})
+SHORT = CROWD.window(400, 1000)
+
+
+def test_shapes_are_of_every_kind_architecture_and_way_to_buy() -> None:
+    found = shapes(model(), PRICES, spot=True)
+    assert {kind_of(shape) for shape in found} == {"ec2", "fargate", "managed-instances"}
+    assert {architecture_of(shape) for shape in found} == {"x86_64", "arm64"}
+    assert {shape.pool.spot_percent for shape in found} == {0, 50, 100}
+    assert any(shape.nodes and shape.nodes.warm for shape in found)
+    assert not any(shape.pool.spot_percent for shape in shapes(model(), PRICES))
+    assert len({words(shape) for shape in found}) == len(found)
+
+
+def test_nodes_of_another_type_have_places_for_as_many_tasks() -> None:
+    today = model()
+    assert today.nodes is not None
+    for shape in shapes(today, PRICES):
+        if shape.nodes:
+            assert places(shape.nodes, shape.task) >= places(today.nodes, today.task), words(shape)
+            assert shape.nodes.cpu_units == instance_type(shape.nodes.instance_type).vcpus * 1024
+    assert all(places(s.nodes, s.task) >= 60 for s in shapes(on_fargate(), PRICES) if s.nodes)
+
+
+def test_of_types_that_hold_as_many_tasks_the_cheapest_is_looked_at() -> None:
+    ec2 = [shape.nodes for shape in shapes(model(), PRICES) if kind_of(shape) == "ec2" and shape.nodes]
+    for architecture in ("x86_64", "arm64"):
+        for bursts in (False, True):
+            priced = {
+                (pool.room.holds(model().task), PRICES.instances[pool.instance_type])
+                for pool in ec2
+                if instance_type(pool.instance_type).architecture == architecture
+                and pool.instance_type.startswith("t") == bursts
+            }
+            # Who holds more costs more.
+            by_places = [usd for _, usd in sorted(priced)]
+            assert by_places == sorted(by_places)
+            assert len({places for places, _ in priced}) == len(priced)
+
+
+def test_a_task_that_fargate_does_not_sell_gets_the_next_size_and_one_with_a_gpu_none() -> None:
+    odd = model(task=Size(256, 700, ports=1))
+    sizes = {shape.task.parts[:2] for shape in shapes(odd, PRICES) if isinstance(shape.pool, Fargate)}
+    assert sizes == {(256, 1024)}
+    graphic = model(task=Size(256, 512, ports=1, gpus=1))
+    assert not any(isinstance(shape.pool, Fargate) for shape in shapes(graphic, PRICES))
+
+
+def test_where_others_share_the_nodes_no_other_shape_is_looked_at() -> None:
+    today = model()
+    assert today.nodes is not None
+    shared = dataclasses.replace(today.nodes, standing=(Standing("api", 2, Size(256, 512)),))
+    assert shapes(dataclasses.replace(today, pool=shared), PRICES) == []
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.data())
+def test_the_overlay_of_any_shape_renders_and_lints_clean(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    cpu, memory = data.draw(st.sampled_from([(256, 512), (512, 1024), (300, 700)]))
+    most = data.draw(st.integers(3, 40))
+    folder = tmp_path_factory.mktemp("overlay")
+    text = f"""
+        [capacity.nodes]
+        instance_types = ["m7i.large"]
+        max_nodes = 30
+        [services.web]
+        cpu_units = {cpu}
+        memory_mib = {memory}
+        scaling = {{max_tasks = {most}}}
+    """
+    (folder / "a.toml").write_text(text)
+    today = model_of(set_of(compose(load(folder / "a.toml"))), "a", "web")
+    shape = data.draw(st.sampled_from(shapes(today, PRICES, spot=True)))
+    (folder / "b.toml").write_text(text + overlay(shape, "advised", today, "nodes"))
+    whole = set_of(compose(load(folder / "b.toml", environment="advised")))
+    # What is read back is the shape; Managed Instances are not read.
+    if kind_of(shape) != "managed-instances":
+        again = model_of(whole, "b", "web")
+        assert again.task.parts[:2] == shape.task.parts[:2]
+        assert words(again) == words(shape)
+    assert not check_set(whole)
+
+
+def test_a_search_over_shapes_finds_a_cheaper_one_and_tells_what_it_tried() -> None:
+    today = model(instance_type="m7i.large", cpu_units=2048, room=Size(2048, 7000, ports=1000))
+    others = [s for s in shapes(today, PRICES) if kind_of(s) == "ec2" and s.nodes and not s.nodes.warm]
+    found = advise(today, LOAD, CROWD, PRICES, allowed=0.2, count=24, others=others)
+    assert len(found.every) <= 24
+    assert found.best is not None
+    assert found.best.model.pool != today.pool
+    own = min(t.cost_usd for t in found.every if t.model.pool == today.pool)
+    assert found.best.middle["cost_usd"].mean < own
+    costs, misses = [t.cost_usd for t in found.frontier], [t.worst for t in found.frontier]
+    assert costs == sorted(costs)
+    assert misses == sorted(misses, reverse=True)
+
+
+def test_what_is_reckoned_with_is_missed_more_and_has_to_keep_the_objective_too() -> None:
+    found = advise(model(), LOAD, SHORT, PRICES, allowed=0.35, count=8, risks=["zone"])
+    assert all(t.befallen >= t.missed for t in found.every)
+    assert any(t.befallen > t.missed for t in found.every)
+    # What nobody may miss because of it, nothing keeps.
+    calm = SHORT.window(0, 200)
+    lost = advise(model(max_tasks=2, max_nodes=2), LOAD, calm, PRICES, allowed=0.01, count=1, risks=["zone"])
+    assert lost.every[0].missed < 0.01 < lost.every[0].befallen
+    assert lost.best is None
+
+
+def test_busy_hours_of_a_traffic_with_a_date_become_schedules() -> None:
+    from datetime import UTC, datetime
+
+    day = dataclasses.replace(synthetic("diurnal"), start=datetime(2026, 1, 5, tzinfo=UTC))
+    scaling = model().scaling
+    busy, quiet = busy_hours(day, LOAD, scaling)
+    assert scaling.min_tasks < busy.min_tasks <= busy.max_tasks == scaling.max_tasks
+    assert (quiet.min_tasks, quiet.max_tasks) == (scaling.min_tasks, scaling.max_tasks)
+    assert busy_hours(synthetic("diurnal"), LOAD, scaling) == ()
+    assert busy_hours(day.window(0, 3600), LOAD, scaling) == ()
+
+
+def test_an_executor_does_the_work_in_order() -> None:
+    with ThreadPoolExecutor(2) as executor:
+        assert list(each(lambda number: number * number, range(100), 1, executor)) == [n * n for n in range(100)]
+
+
+def test_a_search_runs_on_a_cluster_of_dask() -> None:
+    distributed = pytest.importorskip("distributed")
+    options = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        found = advise(model(), LOAD, SHORT, PRICES, allowed=0.35, count=4, executor=client.get_executor())
+    assert found == advise(model(), LOAD, SHORT, PRICES, allowed=0.35, count=4)
