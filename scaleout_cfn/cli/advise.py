@@ -50,7 +50,7 @@ _KINDS = ("same", "ec2", "fargate", "managed-instances")
 )
 @click.option(
     "--capacity",
-    "kinds",
+    "capacities",
     type=click.Choice(_KINDS),
     multiple=True,
     help="What to look at: what it runs on now, or kinds of capacity; repeatable.  [default: all]",
@@ -80,7 +80,7 @@ def advise(
     parameters: tuple[str, ...],
     asked: Asked,
     allowed: float,
-    kinds: tuple[str, ...],
+    capacities: tuple[str, ...],
     architecture: str | None,
     risks: tuple[Risk, ...],
     tries: int,
@@ -109,10 +109,10 @@ def advise(
     pool, alone = _pool_of(config, model.service)
     traffic, load, prices = asked.all(region)
     load = of_its_own(asked, load, model)
-    wanted = [kind for kind in kinds if kind != "same"]
+    wanted = [kind for kind in capacities if kind != "same"]
     others = [
         shape
-        for shape in (shapes(model, prices, spot="spot" in risks) if alone and kinds != ("same",) else ())
+        for shape in (shapes(model, prices, spot="spot" in risks) if alone and capacities != ("same",) else ())
         if (not wanted or kind_of(shape) in wanted) and architecture in (None, architecture_of(shape))
     ]
     if config and folder:

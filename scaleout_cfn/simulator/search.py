@@ -215,8 +215,10 @@ def advise(
         attempt([setting for shape in near for setting in _thriftier_and_safer(shape)][: count // 4])
         starts = _best_shapes(every, allowed, _SHAPES)
     # The first of the candidates is the shape as it is, which has been tried.
-    share = max(0, count - len(every)) // len(starts) + bool(others)
-    attempt([setting for shape in starts for setting in candidates(shape, load, share, schedules)[bool(others) :]])
+    left = count - len(every)
+    share = -(-max(0, left) // len(starts)) + bool(others)
+    more = [setting for shape in starts for setting in candidates(shape, load, share, schedules)[bool(others) :]]
+    attempt(more[:left])
     # One phase may flatter: what is close enough to the objective goes on, the cheapest first.
     hopeful = sorted((t for t in every if t.worst <= allowed * 1.2), key=lambda t: t.cost_usd)
     last = [t.model for t in _spread(hopeful)]

@@ -424,7 +424,6 @@ def test_compare_puts_the_profiles_and_the_peers_beside_the_sets(tmp_path: Path)
         "terraform-aws-modules",
     ]
     assert "which instances ECS takes, and when it ends them, is not published" in output
-    assert "on Fargate" not in _run("compare", FOLDER, FOLDER, *CROWD).stdout
     data = json.loads(_run("compare", FOLDER, *CROWD, "--json").stdout)
     # What a config has that says nothing is the balanced profile.
     assert data["sets"]["balanced"] == data["sets"][FOLDER]
