@@ -439,7 +439,7 @@ def test_advise_writes_an_overlay(tmp_path: Path) -> None:
 
 
 def test_advise_refuses_where_nothing_survives() -> None:
-    with pytest.raises(UsageError, match=r"none of 10 settings .* the maximum: at most 20 tasks"):
+    with pytest.raises(UsageError, match=r"none of 10 shapes and settings .* the maximum: at most 20 tasks"):
         _run("advise", FOLDER, "--traffic", "step", "--with", "peak=5000", "--task-rps", "50", "--tries", "10")
 
 
