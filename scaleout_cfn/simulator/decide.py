@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from scaleout_cfn.config.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking, pulse_tracking
 from scaleout_cfn.simulator import rules
-from scaleout_cfn.simulator.model import Delays, NodePool
+from scaleout_cfn.simulator.model import Backlog, Delays, NodePool
 from scaleout_cfn.simulator.placement import Nodes
 
 __all__ = ["CapacityProvider", "NodeTracking", "ServicePolicies", "Source", "TaskCounts"]
@@ -101,7 +101,12 @@ class ServicePolicies:
     """
 
     def __init__(
-        self, scaling: Scaling, delays: Delays, events: list[Happening], by_minute: Collection[str] = ()
+        self,
+        scaling: Scaling,
+        delays: Delays,
+        events: list[Happening],
+        by_minute: Collection[str] = (),
+        backlog: Backlog | None = None,
     ) -> None:
         fast = scaling.high_resolution
         # CPU and memory: an alarm of any period sees metrics of 20 s as early as they come.
@@ -115,6 +120,8 @@ class ServicePolicies:
         ]
         if scaling.pulse:
             tracked.append(("pulse", pulse_tracking(scaling.pulse), Source(60, delays.pulse_lag_s)))
+        if backlog:
+            tracked.append(("backlog", backlog.tracking, Source(60, delays.queue_lag_s)))
         self.trackers = [
             _Tracker(
                 name,
@@ -131,6 +138,15 @@ class ServicePolicies:
             )
             for policy in scaling.step_policies
         ]
+        if backlog and backlog.first_cooldown_s is not None:
+            first = StepScaling(
+                name="FirstTask",
+                metric=cast(Any, "stranded"),  # no config has it
+                threshold=1e-9,  # above 0
+                cooldown_s=backlog.first_cooldown_s,
+                steps=(StepAdjustment(adjustment=1),),
+            )
+            self.steppers.append(_Stepper(first, Source(60, delays.queue_lag_s)))
         self.share = delays.scale_in_share
         self.in_at: int | None = None
         self.events = events
@@ -148,12 +164,12 @@ class ServicePolicies:
         Each is to be carried out before the next is asked for: `tasks` is read anew.
         """
         for tracker in self.trackers:
-            if tracker.source == source:
+            if tracker.source == source and tracker.name in values:
                 tracker.judge(now, values[tracker.name], self.events)
         yield from self._out(now, source, tasks)
         yield from self._in(now, tasks)
         for stepper in self.steppers:
-            if stepper.source == source:
+            if stepper.source == source and stepper.policy.metric in values:
                 yield from self._step(now, stepper, values[stepper.policy.metric], tasks)
 
     def _out(self, now: int, source: Source, tasks: TaskCounts) -> Iterator[tuple[int, str]]:

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from scaleout_cfn.capacity import count
-from scaleout_cfn.config.scaling import NodeScaling, Scaling
+from scaleout_cfn.config.scaling import NodeScaling, Scaling, TargetTracking
 from scaleout_cfn.simulator.service_time import EXPONENTIAL, ServiceTime
 
 __all__ = [
     "BANDS",
+    "Backlog",
     "Delays",
     "Fargate",
     "HourlyCosts",
@@ -134,6 +135,15 @@ class Fargate:
 
 
 @dataclass(frozen=True)
+class Backlog:
+    """What keeps the messages of a queue by running tasks: `tracking` of their number, and a step from no task to the
+    first one where `first_cooldown_s` is not None. Messages in work count, too."""
+
+    tracking: TargetTracking
+    first_cooldown_s: int | None = None
+
+
+@dataclass(frozen=True)
 class Model:
     """A service as the scaling loops see it. Policies are those of `scaleout_cfn.config.scaling`.
 
@@ -141,6 +151,7 @@ class Model:
     `by_minute` are metrics that come every 20 s and are tracked by the minute, by the plain type of target tracking.
     `packed` says that within a zone its tasks fill a node before they go to the next; the runs take it so in any case.
     Where `cpu_is` a share a task uses what is idle of its node, beside what it reserves.
+    `backlog` is there where tasks drain a queue, whose messages are what comes.
     `service` is the name of [services.NAME]; `notes` say what of the set the model leaves out.
     """
 
@@ -155,6 +166,7 @@ class Model:
     network: HourlyCosts = field(default_factory=HourlyCosts)
     by_minute: tuple[str, ...] = ()
     cpu_is: Literal["share", "quota"] = "quota"
+    backlog: Backlog | None = None
     service: str = "web"
     notes: tuple[str, ...] = ()
 
@@ -223,6 +235,8 @@ class Delays:
     """The same for 20 s metrics; fitted to the same benchmark (86 s)."""
     balancer_lag_s: int = 90
     """The same for the balancer's metrics, of a minute each; published nowhere, so the middle of a wide band."""
+    queue_lag_s: int = 60
+    """The same for SQS's metrics, of a minute each; published nowhere, so assumed in a wide band."""
     pulse_lag_s: int = 15
     """The same for a metric that comes with the log: the log driver sends every 5 s, the rest is assumed.
     https://github.com/moby/moby/blob/master/daemon/logger/awslogs/cloudwatchlogs.go"""
@@ -282,6 +296,7 @@ BANDS: dict[str, tuple[float, float]] = {
     "metric_lag_60_s": (60, 180),
     "metric_lag_20_s": (5, 30),
     "balancer_lag_s": (30, 150),
+    "queue_lag_s": (20, 180),
     "pulse_lag_s": (5, 40),
     "fast_low_minutes": (5, 15),
     "scale_in_share": (0.1, 1.0),

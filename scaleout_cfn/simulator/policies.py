@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, cast
 
 import msgspec
 
 from scaleout_cfn.config.pulse import METRIC, NAMESPACE, LogPulse
 from scaleout_cfn.config.scaling import Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.simulator.model import Backlog
 from scaleout_cfn.simulator.places import number, plain, refuse, way_to_set, whole
 from scaleout_cfn.simulator.schedules import KEEP
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Place
 
-__all__ = ["fixed_at", "policies_of", "scaling_of"]
+__all__ = ["backlog_of", "fixed_at", "policies_of", "scaling_of"]
 
 _POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
+_WAITING = "ApproximateNumberOfMessagesVisible"
 _TRACKED = {
     "ECSServiceAverageCPUUtilization": "cpu",
     "ECSServiceAverageMemoryUtilization": "memory",
@@ -69,6 +72,8 @@ def scaling_of(stacks: StackSet, service: Place, target: Place) -> tuple[Scaling
     fast, pulse = False, None
     notes: list[str] = []
     for policy in policies_of(stacks, target):
+        if _by_backlog(policy) or _to_the_first(stacks, policy):
+            continue  # `backlog_of`
         if policy.get("PolicyType") == "TargetTrackingScaling" or policy.get("PolicyType") is None:
             way = "TargetTrackingScalingPolicyConfiguration"
             metric = policy.get(way, "PredefinedMetricSpecification", "PredefinedMetricType")
@@ -123,6 +128,52 @@ def scaling_of(stacks: StackSet, service: Place, target: Place) -> tuple[Scaling
     return scaling, tuple(plain_ones) if fast else (), notes
 
 
+def backlog_of(stacks: StackSet, target: Place) -> Backlog | None:
+    """What keeps the messages of an SQS queue by running tasks, by metric math, and the step to the first task.
+
+    https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-target-tracking-metric-math.html
+    """
+    way, tracking, first = "TargetTrackingScalingPolicyConfiguration", None, None
+    for policy in policies_of(stacks, target):
+        if _by_backlog(policy):
+            tracking = TargetTracking(
+                enabled=True,
+                target=plain(number(policy, way, "TargetValue")),
+                scale_out_cooldown_s=whole(policy, way, "ScaleOutCooldown", default=300),
+                scale_in_cooldown_s=whole(policy, way, "ScaleInCooldown", default=300),
+                scale_in=policy.get(way, "DisableScaleIn") not in (True, "true"),
+            )
+        elif _to_the_first(stacks, policy):
+            first = whole(policy, "StepScalingPolicyConfiguration", "Cooldown", default=300)
+    return Backlog(tracking, first) if tracking else None
+
+
+def _by_backlog(policy: Place) -> bool:
+    """Whether it tracks messages that wait by something: the quotient is taken to be of tasks that run."""
+    queries = policy.each("TargetTrackingScalingPolicyConfiguration", "CustomizedMetricSpecification", "Metrics")
+    return _counts_messages(queries) and any("/" in str(query.get("Expression") or "") for query in queries)
+
+
+def _counts_messages(queries: Sequence[Place]) -> bool:
+    return any(query.get("MetricStat", "Metric", "MetricName") == _WAITING for query in queries)
+
+
+def _to_the_first(stacks: StackSet, policy: Place) -> bool:
+    """Whether a step adds a task where messages wait and none runs: an alarm of metric math at a threshold of 0."""
+    return policy.get("PolicyType") == "StepScaling" and any(
+        _counts_messages(alarm.each("Metrics")) and alarm.number("Threshold") == 0
+        for alarm in _alarms_on(stacks, policy)
+    )
+
+
+def _alarms_on(stacks: StackSet, policy: Place) -> list[Place]:
+    return [
+        alarm
+        for alarm in stacks.of_type("AWS::CloudWatch::Alarm")
+        if policy.symbol in [getattr(action, "bare", action) for action in alarm.items("AlarmActions") or []]
+    ]
+
+
 def _metric_of_its_own(own: Place) -> str:
     name = "/".join(part for part in (own.get("Namespace"), own.get("MetricName")) if isinstance(part, str))
     return f"a metric of its own ({name or 'made by metric math' if own.node else 'not known'})"
@@ -134,11 +185,7 @@ def _steps(stacks: StackSet, policy: Place, notes: list[str]) -> list[StepScalin
     kind = policy.get(way, "AdjustmentType")
     if kind not in _ADJUSTMENTS:
         refuse(policy, f"its adjustments are {kind}", f"AWS takes {', '.join(_ADJUSTMENTS)}")
-    watching = [
-        alarm
-        for alarm in stacks.of_type("AWS::CloudWatch::Alarm")
-        if policy.symbol in [getattr(action, "bare", action) for action in alarm.items("AlarmActions") or []]
-    ]
+    watching = _alarms_on(stacks, policy)
     if not watching:
         notes.append(f"No alarm among the templates acts on {policy.logical_id}, so that it never does anything.")
         return []

@@ -25,7 +25,7 @@ from scaleout_cfn.fitting import demand_of, group_of, path_of, providers_of, str
 from scaleout_cfn.lint.rules.services import SERVICE, TASKS, entries, tasks_of
 from scaleout_cfn.simulator.model import Fargate, HourlyCosts, Model, NodePool, Size, Standing, StandingBy
 from scaleout_cfn.simulator.places import number, refuse, way_to_set, whole
-from scaleout_cfn.simulator.policies import fixed_at, scaling_of
+from scaleout_cfn.simulator.policies import backlog_of, fixed_at, scaling_of
 from scaleout_cfn.stack import file_name
 from scaleout_cfn.templates.reading import Reader, Source
 from scaleout_cfn.templates.sets import StackSet
@@ -151,6 +151,7 @@ class _Reader:
             # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html: a container's is
             # shares, the task's a limit.
             cpu_is="share" if isinstance(pool, NodePool) and tasks.number("Cpu") is None else "quota",
+            backlog=backlog_of(self.stacks, target) if target else None,
             pool=pool,
             task=_size(demand),
             placement=_placement(service),

@@ -194,26 +194,52 @@ def _latency(waiting: Waits, requests: Array, load: Load) -> tuple[list[float], 
 def missed_share(trace: Trace, load: Load) -> float:
     """The share of a run's requests over the objective, or without an answer."""
     total = float(trace.requests.sum())
-    return min(1.0, _missed(trace, load, *waits_of(trace, load)) / total) if total else 0.0
-
-
-def _missed(trace: Trace, load: Load, waiting: Waits, work: Array) -> float:
-    """Requests over the objective, and those without an answer."""
+    waiting, work = waits_of(trace, load)
     over = np.where(work > 0, over_objective(waiting, load), 1.0)
+    return min(1.0, _missed(trace, over) / total) if total else 0.0
+
+
+def _missed(trace: Trace, over: Array) -> float:
+    """Requests over the objective, which a share of each second's are, and those without an answer."""
     return float((over * np.maximum(trace.requests - trace.dropped, 0.0)).sum() + trace.dropped.sum())
+
+
+def ages(trace: Trace) -> Array:
+    """How long the messages of each second wait in a queue that is first come first served, in s: until as many have
+    been taken out of it; those that are in it at the end, until then."""
+    came = np.cumsum(trace.requests)
+    taken = np.searchsorted(came - trace.backlog, came - trace.requests / 2 - 1e-6)
+    return np.asarray(np.maximum(taken - np.arange(len(came)), 0), dtype=np.float64)
+
+
+def _in_queue(trace: Trace, load: Load) -> tuple[Array, list[float], list[float]]:
+    """The share of each second's messages over the objective, and quantiles of the wait and of that with the work."""
+    waited, requests, work_s = ages(trace), trace.requests, load.workers / load.task_rps
+    total = float(requests.sum())
+    wait = _quantiles(
+        lambda wait_s: float(requests[waited > wait_s].sum()) / total if total else 0.0, float(waited.max(initial=0.0))
+    )
+    allowed = load.objective_s - (work_s if load.objective_on == "response" else 0.0)
+    return (waited > max(0.0, allowed)).astype(np.float64), wait, [each + work_s for each in wait]
 
 
 def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours: float) -> Result:
     """One run in numbers. `oracle_hours` does not hang on the run, so the caller works it out once."""
-    waiting, work = waits_of(trace, load)
     requests = trace.requests
     total = float(requests.sum())
-    missed = _missed(trace, load, waiting, work)
-    dropped = float(trace.dropped.sum())
-    wait, response = _latency(waiting, requests, load)
-    need = demand(requests, load)
-    # What is idle of a node helps where tasks are too few; too many are those that reserve more than is needed.
     ready = at_each_second(trace.states, "ready", len(requests))
+    if model.backlog:
+        work = ready
+        over, wait, response = _in_queue(trace, load)
+        need = np.ceil(requests / load.task_rps)
+    else:
+        waiting, work = waits_of(trace, load)
+        over = np.where(work > 0, over_objective(waiting, load), 1.0)
+        wait, response = _latency(waiting, requests, load)
+        need = demand(requests, load)
+    missed = _missed(trace, over)
+    dropped = float(trace.dropped.sum())
+    # What is idle of a node helps where tasks are too few; too many are those that reserve more than is needed.
     short, idle = np.maximum(need - work, 0.0), np.maximum(ready - need, 0.0)
     needed = np.maximum(need, 1.0)
     hours = trace.node_seconds / 3600

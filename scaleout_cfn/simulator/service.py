@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import ceil
+from math import ceil, inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +100,7 @@ class Service:
         scaling = self.model.scaling
         tasks.least, tasks.most = scaling.min_tasks, scaling.max_tasks
         self.trace.states = tasks.states
-        self.policies = ServicePolicies(scaling, delays, self.trace.events, self.model.by_minute)
+        self.policies = ServicePolicies(scaling, delays, self.trace.events, self.model.by_minute, self.model.backlog)
         for source in sorted(self.policies.sources):
             every, first = (60, 40) if source.period == 30 else (source.period, source.period)
             clock.at(rules.next_tick(first, every, clock.phase.metrics + first), self._period_ends, Metrics(source))
@@ -146,7 +146,8 @@ class Service:
             return
         queue, served, dropped = self.queue, self.served, self.trace.dropped
         backlog: list[float] = []
-        limit = rate * self.load.timeout_s
+        # A message waits for as long as it takes: that its time in the queue may end is not simulated.
+        limit = inf if self.model.backlog else rate * self.load.timeout_s
         retry, patience = self.load.retry_share, max(1, ceil(self.load.timeout_s))
         for second in range(start, until):
             come = arrivals[second]
@@ -176,9 +177,14 @@ class Service:
         served, arrived = self.served - metrics.served, self.arrived - metrics.arrived
         metrics.served, metrics.arrived = self.served, self.arrived
         metrics.running, metrics.ready = self.running_s, self.ready_s
+        of_queue = {}
+        if self.model.backlog:
+            tasks, in_work = self.tasks.running, served / metrics.source.period * self.load.workers / self.load.task_rps
+            of_queue = {"backlog": (self.queue + in_work) / max(1, tasks), "stranded": 0.0 if tasks else self.queue}
         if not running:
-            return {}
+            return of_queue
         return {
+            **of_queue,
             "cpu": served / self.load.task_rps / running * self.load.cpu_at_capacity,
             "memory": self.load.memory_percent,
             "requests": arrived * 60 / ready if ready else 0.0,
