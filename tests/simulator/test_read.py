@@ -61,10 +61,6 @@ def test_the_policies_of_a_config_come_back_from_its_templates(config: sc.Config
             with pytest.raises(UsageError, match="runs on ECS Managed Instances"):
                 model_of(templates, service=unit.name)
             continue
-        if unit.queue is not None:
-            with pytest.raises(UsageError, match="BacklogTracking: it tracks a metric of its own"):
-                model_of(templates, service=unit.name)
-            continue
         predictive = unit.scaling.predictive
         if predictive is not None and predictive.mode == "forecast-and-scale":
             with pytest.raises(UsageError, match="Forecast: it adds tasks by a forecast of AWS's"):
@@ -72,6 +68,10 @@ def test_the_policies_of_a_config_come_back_from_its_templates(config: sc.Config
             continue
         model = model_of(templates, service=unit.name)
         assert model.service == unit.name
+        assert (model.backlog is None) == (unit.queue is None)
+        if unit.queue and model.backlog:
+            assert model.backlog.tracking.target == unit.queue.messages_per_task
+            assert model.backlog.first_cooldown_s is not None
         is_share = isinstance(unit.pool, sc.Ec2Capacity) and unit.settings.cpu_is != "quota"
         assert model.cpu_is == ("share" if is_share else "quota")
         assert any("only forecasts" in note for note in model.notes) == (predictive is not None)

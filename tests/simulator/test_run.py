@@ -18,11 +18,11 @@ from scaleout_cfn.config.pulse import LogPulse
 from scaleout_cfn.config.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking, pulse_steps
 from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.clock import Phase, phases
-from scaleout_cfn.simulator.model import Delays, Fargate, Model, NodePool, Size, Standing, StandingBy
+from scaleout_cfn.simulator.model import Backlog, Delays, Fargate, Load, Model, NodePool, Size, Standing, StandingBy
 from scaleout_cfn.simulator.peers import PEERS
 from scaleout_cfn.simulator.pool import Pool
 from scaleout_cfn.simulator.prices import prices_of
-from scaleout_cfn.simulator.results import measure
+from scaleout_cfn.simulator.results import ages, measure
 from scaleout_cfn.simulator.run import Busy, Event, Trace, World, at_each_second, first_tasks, run, run_together
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
@@ -727,3 +727,30 @@ def test_after_calm_hours_as_few_tasks_and_nodes_run_as_before_the_crowd(
     # Between 0.9 of the target and the target nothing moves.
     assert last.desired <= max(least, least / 0.9 + 1)
     assert last.nodes <= max(2, 1 + last.running)
+
+
+def _of_messages(**changes: Any) -> Model:
+    tracking = TargetTracking(enabled=True, target=60, scale_out_cooldown_s=60)
+    backlog = Backlog(tracking, first_cooldown_s=300)
+    off = {"min_tasks": 0, "max_tasks": 20, "cpu": TargetTracking(), "high_resolution": False}
+    return on_fargate(health_check_interval_s=None, backlog=backlog, **{**off, **changes})
+
+
+def test_a_worker_comes_out_of_none_drains_its_queue_and_goes_again() -> None:
+    """A thousand messages at once, of half a second each: none is lost, however long it waits."""
+    messages = Traffic("messages", np.array([0.0] * 600 + [1000.0] + [0.0] * 6599))
+    trace = run(_of_messages(), Load(task_rps=2, workers=1), Delays(), messages)
+    desired = at_each_second(trace.states, "desired", 7200)
+    assert (desired[:600].max(), desired[-1]) == (0, 0)
+    assert desired.max() > 5
+    assert trace.dropped.sum() == trace.backlog[-1] == 0
+    waited = ages(trace)
+    assert waited[600] > 60
+    assert next(event.policy for event in trace.events if event.what == "tasks") == "FirstTask"
+
+
+def test_a_message_has_waited_until_as_many_as_came_before_it_are_taken() -> None:
+    steady = Traffic("messages", np.array([10.0] * 10 + [0.0] * 90))
+    trace = run(_of_messages(min_tasks=1, max_tasks=1), Load(task_rps=2, workers=1), Delays(), steady)
+    # Ten a second come, two are taken: the middle of the second's ten begins 4 s later for each second before.
+    assert [ages(trace)[second] for second in (0, 4, 9)] == [2, 18, 38]
