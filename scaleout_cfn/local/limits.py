@@ -34,7 +34,8 @@ STUBS: Final[Mapping[str, str]] = MappingProxyType(
 _EITHER_WAY: Final[tuple[str, ...]] = (
     "No instance is launched: Auto Scaling groups, warm pools and Managed Instances stay empty, and no CreationPolicy"
     " or UpdatePolicy is awaited.",
-    "A deployment that moves requests is done at once: no bake time, no step, no pause and no hook is waited for.",
+    "A deployment that moves requests stands at a pause until it is answered, and at a step or a bake time until it was"
+    " looked at once; no hook is called, and a first deployment is held by nothing.",
     "An alarm on metric math exists, but is not evaluated.",
     "A pipeline and its connection exist in the stack only, and never run.",
     "IPv6 addresses exist in the stack only.",

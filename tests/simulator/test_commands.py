@@ -21,6 +21,8 @@ from scaleout_cfn.simulator.report import length
 
 FOLDER = str(Path(__file__).parents[2] / "templates_out")
 CROWD = ["--traffic", "flash-crowd", "--with", "hours=1", "--with", "at=600", "--task-rps", "50"]
+# For `compare`, which runs a dozen sets.
+SHORT = ["--traffic", "flash-crowd", "--with", "hours=0.4", "--with", "at=300", "--task-rps", "50"]
 
 
 def _run(*arguments: str) -> Result:
@@ -59,13 +61,13 @@ def test_simulate_says_what_it_read_before_what_came_of_it() -> None:
 @pytest.fixture
 def hours(tmp_path: Path) -> Path:
     file = tmp_path / "hours.csv"
-    file.write_text("t,n\n" + "".join(f"{3600 * i},{360000 if i == 2 else 36000}\n" for i in range(4)))
+    file.write_text("t,n\n" + "".join(f"{600 * i},{60000 if i == 2 else 6000}\n" for i in range(4)))
     return file
 
 
 def test_that_wide_bins_hide_crowds_is_the_first_line_of_every_report(hours: Path, tmp_path: Path) -> None:
     given = ("--csv", str(hours), "--task-rps", "50")
-    says = "Only sums over 3600 s are known, taken as even: crowds inside of them are not seen"
+    says = "Only sums over 600 s are known, taken as even: crowds inside of them are not seen"
     page = tmp_path / "page.html"
     assert _run("simulate", FOLDER, *given, "--html", str(page)).stdout.startswith(says)
     assert f"</h1>\n<p>{says}" in page.read_text()
@@ -95,7 +97,7 @@ def test_the_maximum_is_named_where_it_is_what_limits(tmp_path: Path) -> None:
     assert says in limited
     assert says in page.read_text()
     assert "What limits" not in _run("simulate", FOLDER, *CROWD).stdout
-    assert f"What limits {FOLDER} is the maximum: at most 20 tasks" in _run("compare", FOLDER, *CROWD[:-1], "20").stdout
+    assert f"What limits {FOLDER} is the maximum: at most 20 tasks" in _run("compare", FOLDER, *SHORT[:-1], "20").stdout
 
 
 def test_time_with_too_few_tasks_has_a_sentence_where_it_is_more_than_the_misses(tmp_path: Path) -> None:
@@ -121,7 +123,7 @@ def environments(tmp_path: Path) -> str:
 def test_a_config_file_is_simulated_in_an_environment_though_its_defaults_do_not_fit(environments: str) -> None:
     with pytest.raises(SetError, match="900 tasks"):
         _run("compare", environments, *CROWD)
-    in_prod = json.loads(_run("compare", environments, *CROWD, "--env", "prod", "--json").stdout)
+    in_prod = json.loads(_run("compare", environments, *SHORT, "--env", "prod", "--json").stdout)
     assert in_prod["sets"][environments]["settings"]["scaling"]["max_tasks"] == 12
     alone = json.loads(_run("simulate", environments, *CROWD, "--env", "prod", "--json").stdout)
     assert alone["settings"]["scaling"]["min_tasks"] == 3
@@ -409,7 +411,7 @@ def test_an_error_on_a_page_would_be_seen(tmp_path: Path) -> None:
 
 
 def test_compare_puts_the_profiles_and_the_peers_beside_the_sets(tmp_path: Path) -> None:
-    output = _run("compare", FOLDER, *CROWD).stdout
+    output = _run("compare", FOLDER, *SHORT).stdout
     assert [line.split("  ")[0] for line in output.splitlines()[5:16]] == [
         "on Managed Instances, c6a.large",
         "on Fargate x86_64",
@@ -424,7 +426,7 @@ def test_compare_puts_the_profiles_and_the_peers_beside_the_sets(tmp_path: Path)
         "terraform-aws-modules",
     ]
     assert "which instances ECS takes, and when it ends them, is not published" in output
-    data = json.loads(_run("compare", FOLDER, *CROWD, "--json").stdout)
+    data = json.loads(_run("compare", FOLDER, *SHORT, "--json").stdout)
     # What a config has that says nothing is the balanced profile.
     assert data["sets"]["balanced"] == data["sets"][FOLDER]
     assert data["sets"]["cdk"]["objective_missed"]["mean"] > data["sets"][FOLDER]["objective_missed"]["mean"]
