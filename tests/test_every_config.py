@@ -53,7 +53,7 @@ def walk(value: Any) -> Iterator[Any]:
         yield from walk(item)
 
 
-@settings(parent=every_config, max_examples=25)
+@settings(parent=every_config, max_examples=16)
 @given(config=configs())
 def test_lint_finds_nothing_in_any_region(config: sc.Config, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("set")

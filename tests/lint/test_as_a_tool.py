@@ -208,8 +208,13 @@ def test_cdks_output_is_linted_and_copies_are_told_once(here: Path) -> None:
     topic = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"TopicNmae": "x"}}}}
     for place in ("Web.template.json", "assembly-Prod/Web.template.json"):
         (out / place).write_text(json.dumps(topic), encoding="utf-8")
-    for place in ("manifest.json", "tree.json", "Web.assets.json"):
+    for place in ("tree.json", "Web.assets.json"):
         (out / place).write_text(json.dumps({"version": "48.0.0", "artifacts": {}, "files": {}}), encoding="utf-8")
+    web = {"Web": {"type": "aws:cloudformation:stack", "properties": {"templateFile": "Web.template.json"}}}
+    stage = {"Prod": {"type": "cdk:cloud-assembly", "properties": {"directoryName": "assembly-Prod"}}}
+    for folder, artifacts in ((out, web | stage), (out / "assembly-Prod", web)):
+        manifest = json.dumps({"version": "48.0.0", "artifacts": artifacts})
+        (folder / "manifest.json").write_text(manifest, encoding="utf-8")
     (found,) = findings("cdk.out")
     assert found["file"] == "cdk.out/Web.template.json"
     assert found["copies"] == ["cdk.out/assembly-Prod/Web.template.json"]

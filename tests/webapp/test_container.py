@@ -103,7 +103,7 @@ def engine() -> Iterator[Engine]:
     (folder / "containers.conf").write_text(CONTAINERS_CONF)
     environment = os.environ | {"CONTAINERS_CONF": str(folder / "containers.conf"), "BUILDAH_FORMAT": "docker"}
     yield Engine(folder, environment)
-    user.unlink()
+    user.unlink(missing_ok=True)  # modules that share this fixture have one each, in one process
     with contextlib.suppress(OSError):  # there are other users
         user.parent.rmdir()
         subprocess.run(["umount", "--lazy", folder / "root" / "overlay"], capture_output=True, check=False)
