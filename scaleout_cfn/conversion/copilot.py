@@ -202,13 +202,18 @@ def _environment(app: _Application, name: str, item: Item) -> None:
         if subnets_ := item.get("network", "vpc", "subnets"):
             zones = max(len(side.items) for side in subnets_.entries.values()) if subnets_.entries else 2
             draft.put((*path, "network", "zones"), zones, subnets_, "the range is cut into equal subnets")
-    if logs := item.get("network", "vpc", "flow_logs"):
-        if logs.flag is False:
+    for logs, there, why in (
+        (item.get("network", "vpc", "flow_logs"), ("network", "flow_logs"), "their retention is that of all logs"),
+        (
+            item.get("http", "public", "access_logs"),
+            ("load_balancer", "access_logs"),
+            "in a bucket of the set's own",
+        ),
+    ):
+        if logs and logs.flag is False:
             logs.mark("taken", "none")
-        else:
-            draft.put(
-                (*path, "network", "flow_logs"), True, logs, "" if logs.flag else "their retention is that of all logs"
-            )
+        elif logs:
+            draft.put((*path, *there), True, logs, "" if logs.flag else why)
     if group := item.get("network", "vpc", "security_group"):
         group.mark("no place", "each service has a security group of its own, and lets in who names it in reaches")
     if cdn := item.get("cdn"):
@@ -216,13 +221,6 @@ def _environment(app: _Application, name: str, item: Item) -> None:
             "load_balancer.cloudfront wants private subnets, and CloudFront's prefix list of the region let in by hand"
         )
         cdn.mark("taken" if cdn.flag is False else "no place", "none" if cdn.flag is False else why)
-    if logs := item.get("http", "public", "access_logs"):
-        if logs.flag is False:
-            logs.mark("taken", "none")
-        else:
-            draft.put(
-                (*path, "load_balancer", "access_logs"), True, logs, "" if logs.flag else "in a bucket of the set's own"
-            )
     if sources := item.get("http", "public", "ingress", "source_ips"):
         draft.put((*path, "load_balancer", "allowed_cidrs"), [entry.text for entry in sources.items], sources)
     if certificates := item.get("http", "public", "certificates"):

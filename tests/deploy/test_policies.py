@@ -595,9 +595,10 @@ def test_over_http_a_paused_deployment_goes_on_and_another_is_taken_back_by_the_
             bucket = ("--bucket", somebody.account.bucket)
             return somebody.begin("deploy", *config, "--yes", *bucket, "--image", image)
 
-        def paused(process: subprocess.Popen[str]) -> str:
+        def paused(process: subprocess.Popen[str], says: str = "its deployment is at") -> str:
+            """The next line that says so. What has been read here, the process's end does not give again."""
             assert process.stdout
-            return next((line for line in process.stdout if "its deployment is at" in line), "")
+            return next((line for line in process.stdout if says in line), "")
 
         def weights() -> dict[str, int]:
             """What goes to the second group, of tests and of production."""
@@ -615,11 +616,11 @@ def test_over_http_a_paused_deployment_goes_on_and_another_is_taken_back_by_the_
         assert weights() == {"tests": 0, "production": 0}
         waiting = deploy(2)
         assert "POST_TEST_TRAFFIC_SHIFT, and waits for an answer" in paused(waiting)
+        assert paused(waiting, "a request with the header X-Preview: 0a1b gets the new")
         assert weights() == {"tests": 100, "production": 0}
         done = somebody.run("rollout", "continue", *config, "--yes")
         assert done.returncode == 0, done.stderr
-        done = somebody.end(waiting)
-        assert (done.returncode, "a request with the header X-Preview: 0a1b gets the new" in done.stdout) == (0, True)
+        assert somebody.end(waiting).returncode == 0
         assert weights() == {"tests": 100, "production": 100}
         waiting = deploy(3)
         assert paused(waiting)

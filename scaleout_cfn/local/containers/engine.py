@@ -191,14 +191,6 @@ class Engine:
             return WayHome("10.0.2.2", "10.0.2.2", (loopback,))
         return WayHome("host.containers.internal", "host-gateway")
 
-    def bridge(self) -> str:
-        """The address of this machine that containers of a docker on Linux reach; empty where they reach loopback."""
-        if self.name != "docker" or sys.platform != "linux":
-            return ""
-        with suppress(EngineError):
-            return self("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}").strip()
-        return ""
-
 
 def _is_alive(pid: int) -> bool:
     try:
