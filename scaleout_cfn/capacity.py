@@ -23,29 +23,6 @@ from scaleout_cfn.config import Config, Ec2Capacity, Rolling, Scaling, Schedule
 from scaleout_cfn.config.units import JobUnit, Unit, jobs_of, units, with_stand_ins
 from scaleout_cfn.errors import SetError
 
-__all__ = [
-    "RESERVED_MEMORY_MIB",
-    "Demand",
-    "InstanceType",
-    "Problem",
-    "Supply",
-    "UnknownInstanceType",
-    "binding_limit",
-    "count",
-    "demand_of",
-    "deployment_problems",
-    "fitting_tasks",
-    "instance_type",
-    "limits",
-    "most_tasks",
-    "nodes_needed",
-    "places_beside",
-    "problems",
-    "registered_memory_mib",
-    "room_beside",
-    "tasks_per_node",
-]
-
 RESERVED_MEMORY_MIB = 128
 """What user data must set ECS_RESERVED_MEMORY to: what ECS keeps from tasks, for Docker and the agents.
 

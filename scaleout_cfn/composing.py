@@ -17,8 +17,6 @@ from scaleout_cfn.parameters import interface
 from scaleout_cfn.stack import Stack, describe, wires_of
 from scaleout_cfn.stacks import root
 
-__all__ = ["compose", "family"]
-
 NODE_IMAGES = {
     "x86_64": "/aws/service/ecs/optimized-ami/amazon-linux-2023/recommended/image_id",
     "arm64": "/aws/service/ecs/optimized-ami/amazon-linux-2023/arm64/recommended/image_id",

@@ -16,8 +16,6 @@ from typing import Any, NamedTuple
 
 from troposphere import AWSHelperFn, BaseAWSObject, Tags, Template
 
-__all__ = ["construct", "required"]
-
 ATTRIBUTES = (
     "Condition",
     "CreationPolicy",

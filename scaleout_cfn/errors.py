@@ -20,26 +20,6 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-__all__ = [
-    "AGAIN",
-    "EXIT_CODES",
-    "AccessError",
-    "ApiError",
-    "BusyError",
-    "ConfigError",
-    "DeployError",
-    "Failure",
-    "NeedsHandError",
-    "Next",
-    "RefusedError",
-    "RejectedError",
-    "ScaleoutError",
-    "SetError",
-    "Stopped",
-    "UsageError",
-    "WiringError",
-]
-
 EXIT_CODES: Final[Mapping[int, str]] = MappingProxyType(
     {
         0: "done, or nothing to do",

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from scaleout_cfn.errors import UsageError
 
-__all__ = ["is_ours", "templates_in", "write"]
-
 #: `rendering.MARK` as text.
 OURS = re.compile(r'^Metadata:\n  RenderedBy: scaleout_cfn$|"Metadata": \{\s*"RenderedBy": "scaleout_cfn"', re.M)
 

@@ -13,8 +13,6 @@ from scaleout_cfn.errors import SetError
 from scaleout_cfn.iam import INLINE_CHARACTERS, characters, in_parts
 from scaleout_cfn.stack import Stack, pascal
 
-__all__ = ["finish"]
-
 #: Of a role's name: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 ROLE_NAME_CHARACTERS = 64
 #: Managed policies of a role, before the quota is raised, as that page says.

@@ -9,8 +9,6 @@ from typing import Any
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import StackView
 
-__all__ = ["mermaid"]
-
 # How many kinds of resources a box names before it says "and more".
 SHOWN = 5
 

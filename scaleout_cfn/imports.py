@@ -18,8 +18,6 @@ from troposphere.cloudformation import Stack as NestedStack
 from scaleout_cfn.errors import SetError
 from scaleout_cfn.stack import Stack
 
-__all__ = ["NAMED", "Import", "arns", "importable", "imported", "take_in"]
-
 
 class Named(NamedTuple):
     """A type that is found by its name: what it is, the property that holds it, what a name may be, in words, and the

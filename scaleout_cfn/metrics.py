@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 from troposphere.cloudwatch import MetricDimension
 
-__all__ = ["ALB", "ECS", "EVENTS", "INSIGHTS", "SQS", "STATES", "dimensions", "running_tasks"]
-
 ALB, ECS, INSIGHTS, SQS = "AWS/ApplicationELB", "AWS/ECS", "ECS/ContainerInsights", "AWS/SQS"
 EVENTS, STATES = "AWS/Events", "AWS/States"
 

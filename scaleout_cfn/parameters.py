@@ -10,8 +10,6 @@ from scaleout_cfn.config.tunables import Section, allowed_by, bare, pattern_of, 
 from scaleout_cfn.errors import WiringError
 from scaleout_cfn.values import Flag, Number, Value, Values
 
-__all__ = ["asked", "interface", "name_of"]
-
 #: What one of a table's sections is called.
 ONE_OF = {"services": "Service", "capacity": "Capacity", "jobs": "Job"}
 #: Words that are not written as a capitalised word.

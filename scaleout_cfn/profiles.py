@@ -21,8 +21,6 @@ from scaleout_cfn.config import (
 )
 from scaleout_cfn.config.scaling import NodeScaling, Scaling, TargetTracking
 
-__all__ = ["PROFILES", "Profile", "hardened"]
-
 
 class Profile(Struct, frozen=True):
     """How the tasks of a service scale, and the nodes below them."""

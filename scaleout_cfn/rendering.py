@@ -17,8 +17,6 @@ from scaleout_cfn.stack import Stack, file_name
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.yaml_text import to_yaml
 
-__all__ = ["MARK", "Format", "Template", "folder_url", "local_url", "render", "set_of", "texts_of"]
-
 Format: TypeAlias = Literal["yaml", "json"]
 Template: TypeAlias = dict[str, Any]
 #: File name and template of a child to the TemplateURL that its parent gets.

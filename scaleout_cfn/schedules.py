@@ -18,20 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
-__all__ = [
-    "At",
-    "Cron",
-    "Firing",
-    "Rate",
-    "Taker",
-    "clock_changes",
-    "firings",
-    "parsed",
-    "problem_of_recurrence",
-    "problem_of_schedule",
-    "problem_of_timezone",
-]
-
 Taker: TypeAlias = Literal["application-autoscaling", "events", "scheduler"]
 """Who takes an expression: a scalable target's scheduled action, a rule of EventBridge, EventBridge Scheduler."""
 

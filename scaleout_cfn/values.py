@@ -11,52 +11,6 @@ from typing import Any, ClassVar
 
 from troposphere import AWSHelperFn, Join
 
-__all__ = [
-    "AccessPointId",
-    "AlarmNames",
-    "BucketName",
-    "CapacityProviderName",
-    "CertificateArn",
-    "ClusterName",
-    "DnsName",
-    "EmailAddress",
-    "FileSystemId",
-    "Flag",
-    "GroupName",
-    "HealthCheckId",
-    "HostedZoneId",
-    "ImageId",
-    "KeyArn",
-    "LatestImage",
-    "ListenerArn",
-    "ListenerRuleArn",
-    "LoadBalancerName",
-    "LogGroupArn",
-    "LogGroupName",
-    "NamespaceArn",
-    "Number",
-    "QueueArn",
-    "QueueName",
-    "QueueUrl",
-    "RepositoryArn",
-    "RepositoryName",
-    "ResourceArn",
-    "RoleArn",
-    "SecretArn",
-    "SecurityGroupId",
-    "ServiceName",
-    "StackName",
-    "SubnetId",
-    "SubnetIds",
-    "TargetGroupArn",
-    "TargetGroupName",
-    "Text",
-    "TopicArn",
-    "Value",
-    "Values",
-    "VpcId",
-]
-
 
 class Value(AWSHelperFn):
     """One string that CloudFormation fills in. `data` is the intrinsic function, or a literal string."""

@@ -16,8 +16,6 @@ from scaleout_cfn.aws.failures import setup_error, translated
 from scaleout_cfn.aws.pace import Pace
 from scaleout_cfn.errors import ApiError, Next, RefusedError, UsageError
 
-__all__ = ["Aws", "Identity", "Target", "pinned"]
-
 #: Tries of a call that reads, beyond those that botocore makes itself.
 READ_TRIES = 6
 #: The domains of the partitions that are not under amazonaws.com, as botocore's endpoints.json has them.

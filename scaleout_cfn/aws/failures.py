@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from scaleout_cfn.errors import AccessError, ApiError, Failure, Next, UsageError
 
-__all__ = ["classify", "setup_error", "translated"]
-
 EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 DENIED = {
     "AccessDenied",

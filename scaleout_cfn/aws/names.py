@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["NESTED", "SERVICE", "cluster_in", "name_in", "title_in"]
-
 NESTED = "AWS::CloudFormation::Stack"
 SERVICE = "AWS::ECS::Service"
 

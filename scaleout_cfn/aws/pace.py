@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["USUAL", "Pace", "Patience"]
-
 
 @dataclass(frozen=True)
 class Patience:

@@ -16,8 +16,6 @@ from scaleout_cfn.deploy.messages import Outcome, Rollout, Watched
 from scaleout_cfn.deploy.watch.events import Event, Progress
 from scaleout_cfn.errors import AGAIN, Next
 
-__all__ = ["Screen", "command_line", "cut", "duration", "event_line", "outcome_lines", "plan_lines", "rollout_line"]
-
 SIGNS: dict[Kind, str] = {
     "add": "+",
     "import": "<",

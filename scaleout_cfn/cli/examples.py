@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 import click
 
-__all__ = ["EXAMPLES", "add_examples"]
-
 EXAMPLES: Mapping[str, Mapping[str, str]] = {
     "init": {
         "init": "asks, on a terminal; the defaults, in scaleout.toml",

@@ -17,8 +17,6 @@ from scaleout_cfn.config.ground import HOST_NAME, HOSTED_ZONE
 from scaleout_cfn.config.tunables import problem_with
 from scaleout_cfn.grammars import problem_of_host_name, problem_of_hosted_zone, problem_of_image, problem_of_path
 
-__all__ = ["Ask", "Seen", "answered", "look"]
-
 #: Asks: a question, why the answer that is given is that, that answer, and what is wrong with one, empty when nothing.
 Ask = Callable[[str, str, str, Callable[[str], str]], str]
 

@@ -24,8 +24,6 @@ from scaleout_cfn.image.context import PLATFORMS, Source
 from scaleout_cfn.image.delivery import Built
 from scaleout_cfn.image.repository import Repository
 
-__all__ = ["build_source", "chosen", "image", "image_uri", "push_built", "repository_in"]
-
 #: The folder that is built where none is given, and none is called like the service.
 SAMPLE = "webapp"
 

@@ -15,8 +15,6 @@ from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.errors import Next, UsageError
 from scaleout_cfn.local import GAP, Containers, Emulator, EmulatorError, attach, running, start
 
-__all__ = ["PLACEHOLDER_IMAGE", "as_gap", "emulator", "release_empty", "stand_in", "target"]
-
 #: What a rehearsal without an image deploys. The emulator runs no container, so it need not exist.
 PLACEHOLDER_IMAGE = "public.ecr.aws/docker/library/hello-world:latest"
 

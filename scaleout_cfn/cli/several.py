@@ -12,8 +12,6 @@ from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.deployment import Confirm
 from scaleout_cfn.deploy.messages import Outcome
 
-__all__ = ["in_order", "in_turn"]
-
 
 def in_turn(*, reverse: bool = False, stops: bool = True) -> Several:
     """One after the other, as if each had been given alone."""

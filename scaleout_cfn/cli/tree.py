@@ -26,8 +26,6 @@ from scaleout_cfn.deploy.messages import (
     Watched,
 )
 
-__all__ = ["TreeView"]
-
 STYLES = (
     (re.compile(r"^\s*✗|BLOCKED|HOLDS DATA|REMOVED|^warning"), "bold red"),
     (re.compile(r"^\s*!"), "bold yellow"),

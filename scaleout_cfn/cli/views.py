@@ -34,8 +34,6 @@ from scaleout_cfn.deploy.messages import (
 )
 from scaleout_cfn.errors import Next
 
-__all__ = ["JsonView", "LinesView", "Typed", "View", "confirmed", "printable", "show_outputs"]
-
 #: The first one comes after so many quiet seconds, each next one after twice as many, up to the most.
 HEARTBEAT_S, MOST_HEARTBEAT_S = 30.0, 600.0
 #: The commands that are there to show a plan, or events: every resource of a new stack, where others give numbers; and

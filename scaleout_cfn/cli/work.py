@@ -32,8 +32,6 @@ from scaleout_cfn.errors import AGAIN, Next, ScaleoutError, Stopped, UsageError
 if TYPE_CHECKING:
     from scaleout_cfn.local import Emulator
 
-__all__ = ["Options", "Several", "Work", "adopt_option", "aws_command", "timeout_option", "verbose_option", "view_for"]
-
 #: SIGTERM is answered within two seconds, whatever a call to AWS is doing.
 TERM_S = 1.8
 

@@ -8,19 +8,6 @@ from typing import Annotated, ClassVar, Literal
 from scaleout_cfn.config.containers import NAME
 from scaleout_cfn.config.tunables import Conflict, Section, tunable
 
-__all__ = [
-    "AnyAttachment",
-    "Attachment",
-    "Bucket",
-    "Postgres",
-    "Table",
-    "Valkey",
-    "attachment_conflicts",
-    "prefix_of",
-    "used_by_conflicts",
-    "variable_conflicts",
-]
-
 
 class Attachment(Section, frozen=True, kw_only=True):
     """What all attachments have."""

@@ -20,20 +20,6 @@ from scaleout_cfn.grammars import (
     problem_of_web_acl,
 )
 
-__all__ = [
-    "AnyClient",
-    "CaBundle",
-    "Certificate",
-    "CloudFront",
-    "Domain",
-    "ExistingLoadBalancer",
-    "ExistingWebAcl",
-    "Http",
-    "NewLoadBalancer",
-    "NewWebAcl",
-    "TrustStore",
-]
-
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
 TLS = tunable(
     "The security policy of the listener.",

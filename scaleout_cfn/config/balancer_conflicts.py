@@ -25,8 +25,6 @@ from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Unit, units
 from scaleout_cfn.grammars import partition_of
 
-__all__ = ["balancer_conflicts", "balancer_remarks", "named_by_balancer"]
-
 #: What an account begins with: rules of a security group, counted by direction and family of addresses.
 #: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 RULES_OF_A_GROUP = 60

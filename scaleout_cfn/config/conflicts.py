@@ -44,8 +44,6 @@ from scaleout_cfn.grammars import (
     remark_on_cidr,
 )
 
-__all__ = ["conflicts", "remarks"]
-
 
 def conflicts(config: Config) -> list[Conflict]:
     """What single bounds cannot say, one for each pair of tunables that exclude each other."""

@@ -10,8 +10,6 @@ from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Work
 from scaleout_cfn.grammars import ecr_repository
 
-__all__ = ["container_conflicts", "gpus_on_pool", "on_pool", "task_conflicts"]
-
 
 def container_conflicts(key: str, settings: Container, memory_mib: int) -> Iterator[Conflict]:
     """What excludes each other in a container at a key, of which `memory_mib` is its own."""

@@ -17,20 +17,6 @@ from scaleout_cfn.grammars import (
     problem_of_secret,
 )
 
-__all__ = [
-    "NAME",
-    "OPTION",
-    "PATH",
-    "REGISTRY_SECRET",
-    "SECRET",
-    "TMPFS",
-    "TMPFS_SIZE",
-    "VARIABLE",
-    "Container",
-    "Task",
-    "image_tunable",
-]
-
 #: Names of services and pools: titles and parameters are made of them, and from a title the name is known again.
 NAME = tunable(
     "A name.",

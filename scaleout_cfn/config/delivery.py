@@ -8,25 +8,6 @@ from scaleout_cfn.config.ground import ARN
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import problem_of_allowed_cidr, problem_of_function
 
-__all__ = [
-    "AnyDeployment",
-    "BlueGreen",
-    "Canary",
-    "EarlySuccess",
-    "GreenHeader",
-    "GreenPort",
-    "Hook",
-    "Linear",
-    "Pause",
-    "Rolling",
-    "Shifting",
-    "WebBlueGreen",
-    "WebCanary",
-    "WebDeployment",
-    "WebLinear",
-    "WebRolling",
-]
-
 #: Where a deployment may be held; between the shifts, not in one.
 #: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/pause-lifecycle-hooks.html
 PauseStage = Literal[

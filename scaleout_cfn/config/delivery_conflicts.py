@@ -20,8 +20,6 @@ from scaleout_cfn.config.routing import VALUES_PER_RULE, priority, values_of_rul
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Unit, units
 
-__all__ = ["delivery_conflicts", "functions_named", "preview_conflicts", "times_of"]
-
 #: How long CloudFormation waits for a deployment, and what it takes of one whose times are known beforehand.
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-ecs-service-linearconfiguration.html
 LONGEST_MIN, LONGEST_KNOWN_MIN = 36 * 60, 33 * 60

@@ -5,8 +5,6 @@ from typing import Annotated, Literal
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import or_empty, problem_of_path
 
-__all__ = ["FailoverRouting", "LatencyRouting"]
-
 HEALTH_PATH = tunable(
     "A path that Route 53 asks this region's load balancer for by HTTPS, every 30 seconds from several places: without"
     " an answer of 200 to 399 the region gets no clients. Empty: the health of its targets decides.",

@@ -10,8 +10,6 @@ from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import units
 from scaleout_cfn.grammars import is_case_of
 
-__all__ = ["between_environments", "dns_conflicts", "routing_of"]
-
 KEY = "load_balancer.listener.routing"
 
 

@@ -7,8 +7,6 @@ from scaleout_cfn.config.ground import ARN
 from scaleout_cfn.config.tunables import Conflict, Section, tunable
 from scaleout_cfn.grammars import arn_of, problem_of_key
 
-__all__ = ["KEY_ARN", "AwsKeys", "GivenKey", "OwnKey", "secrets_keys_conflicts"]
-
 KEY_ARN = tunable("The ARN of a KMS key.", pattern=ARN + "kms:[a-z0-9-]+:[0-9]{12}:key/.+$", problem_of=problem_of_key)
 
 

@@ -36,8 +36,6 @@ from scaleout_cfn.config.tunables import (
 )
 from scaleout_cfn.errors import ConfigError, UsageError
 
-__all__ = ["checked", "load"]
-
 Table = dict[str, Any]
 
 

@@ -10,18 +10,6 @@ from scaleout_cfn.grammars import (
     problem_of_resource_id,
 )
 
-__all__ = [
-    "ARN",
-    "CERTIFICATE",
-    "HOSTED_ZONE",
-    "HOST_NAME",
-    "Cluster",
-    "ExistingVpc",
-    "NewVpc",
-    "Observability",
-    "Registry",
-]
-
 ARN = "^arn:aws[a-z0-9-]*:"
 HOST_NAME = r"^(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$"
 HOSTED_ZONE = "^Z[A-Z0-9]{1,31}$"

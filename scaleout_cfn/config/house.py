@@ -6,8 +6,6 @@ from typing import Annotated
 from scaleout_cfn.config.tunables import Conflict, Section, tunable
 from scaleout_cfn.grammars import problem_of_path_of_roles
 
-__all__ = ["Roles", "name_conflicts", "name_remarks", "names_given", "tag_conflicts"]
-
 
 class Roles(Section, frozen=True, kw_only=True):
     """The IAM roles of the set."""

@@ -6,8 +6,6 @@ from scaleout_cfn.config import Config, NewVpc
 from scaleout_cfn.config.units import Unit
 from scaleout_cfn.grammars import arn_of, ecr_repository
 
-__all__ = ["may_pull", "unreachable"]
-
 
 def unreachable(
     config: Config, image: str, region: str, cure: str = "push it to the service's repository by `image push`"

@@ -9,8 +9,6 @@ from scaleout_cfn.config.service_conflicts import work_conflicts
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import JobUnit, names_of, owners_of_images
 
-__all__ = ["job_conflicts", "named_by_jobs"]
-
 QUARTER_WEEKS = 13
 
 

@@ -5,8 +5,6 @@ from typing import Annotated
 from scaleout_cfn.config.containers import Task
 from scaleout_cfn.config.tunables import tunable
 
-__all__ = ["Job"]
-
 
 def _problem_of_schedule(text: str) -> str:
     from scaleout_cfn.schedules import problem_of_schedule  # here, for most sets have no job

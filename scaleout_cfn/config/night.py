@@ -9,8 +9,6 @@ from scaleout_cfn.config.tunables import Conflict, Section, tunable
 if TYPE_CHECKING:
     from scaleout_cfn.config import Config
 
-__all__ = ["Night", "fields", "night_conflicts", "schedules_of"]
-
 TIME = {"pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$", "allowed": "a time of the day, as in 07:00 or 20:30"}
 Day = Literal["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
 

@@ -21,8 +21,6 @@ from scaleout_cfn.grammars import (
     problem_of_used_key,
 )
 
-__all__ = ["INTENTS", "Permissions", "PolicyStatement", "named_in", "permission_conflicts"]
-
 Action = Annotated[
     str,
     tunable(

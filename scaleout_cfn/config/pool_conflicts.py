@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from scaleout_cfn.config import Config, Ec2Capacity, ManagedCapacity, WarmPool
 from scaleout_cfn.config.tunables import Conflict
 
-__all__ = ["pool_conflicts"]
-
 
 def pool_conflicts(config: Config) -> Iterator[Conflict]:
     """What of a pool goes not with the rest of it."""

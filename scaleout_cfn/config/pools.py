@@ -5,8 +5,6 @@ from typing import Annotated, Literal
 from scaleout_cfn.config.scaling import NodeScaling
 from scaleout_cfn.config.tunables import Section, tunable
 
-__all__ = ["Capacity", "Ec2Capacity", "FargateCapacity", "ManagedCapacity", "WarmPool"]
-
 
 class WarmPool(Section, frozen=True, kw_only=True):
     """Nodes that have booted once and stand by beside the group, which grows by these first.

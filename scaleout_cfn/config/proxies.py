@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["envoy", "nginx"]
-
 
 def nginx(port: int, to_port: int, status: str) -> str:
     """`status` is the path that says to the task's other containers how many requests there were; empty for none."""

@@ -13,20 +13,6 @@ from scaleout_cfn.config.sidecars import ContainerSidecar
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import problem_of_path
 
-__all__ = [
-    "DIMENSION",
-    "METRIC",
-    "NAMESPACE",
-    "PERIOD_S",
-    "READER",
-    "VARIABLE",
-    "AddressPulse",
-    "LogPulse",
-    "NginxPulse",
-    "ReadPulse",
-    "reader",
-]
-
 #: The metric: requests a second of a task, of which the average is taken over the tasks; by the name of their stack.
 NAMESPACE, METRIC, DIMENSION = "Pulse", "RequestsPerSecond", "Service"
 PERIOD_S = 10

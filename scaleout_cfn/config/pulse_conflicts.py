@@ -10,8 +10,6 @@ from scaleout_cfn.config.sidecars import FireLensSidecar
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Unit
 
-__all__ = ["pulse_conflicts"]
-
 
 def pulse_conflicts(unit: Unit) -> Iterator[Conflict]:
     settings, scaling = unit.settings, unit.settings.scaling

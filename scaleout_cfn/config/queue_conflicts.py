@@ -9,8 +9,6 @@ from scaleout_cfn.config.containers import Task
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Unit, Work, names_of, queue_variable, with_queue
 
-__all__ = ["addresses", "queue_conflicts", "receivers"]
-
 
 def receivers(config: Config) -> Iterator[Conflict]:
     """Whether all that is sent to has a queue."""

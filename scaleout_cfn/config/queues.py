@@ -4,8 +4,6 @@ from typing import Annotated
 
 from scaleout_cfn.config.tunables import Section, tunable
 
-__all__ = ["Queue"]
-
 
 class Queue(Section, frozen=True, kw_only=True):
     """An SQS queue with a dead-letter queue. How much of it waits moves the number of the worker's tasks.

@@ -11,8 +11,6 @@ from zlib import crc32
 from scaleout_cfn.config import Config, ExistingLoadBalancer, Route, WebService
 from scaleout_cfn.grammars import is_case_of
 
-__all__ = ["MAINTENANCE", "VALUES_PER_RULE", "is_catch_all", "overshadowed", "priorities", "priority", "values_of_rule"]
-
 #: https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
 VALUES_PER_RULE = 5
 #: The first of all rules, while it is there.

@@ -13,18 +13,6 @@ from typing import Annotated, Literal
 from scaleout_cfn.config.pulse import AddressPulse, LogPulse, NginxPulse
 from scaleout_cfn.config.tunables import Section, tunable
 
-__all__ = [
-    "NodeScaling",
-    "Predictive",
-    "Scaling",
-    "Schedule",
-    "StepAdjustment",
-    "StepScaling",
-    "TargetTracking",
-    "pulse_steps",
-    "pulse_tracking",
-]
-
 
 def _problem_of_schedule(text: str) -> str:
     from scaleout_cfn.schedules import problem_of_schedule  # here, for most sets have no schedule

@@ -36,8 +36,6 @@ from scaleout_cfn.config.storage_conflicts import volume_conflicts, volumes_on_p
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Unit, Work
 
-__all__ = ["service_conflicts", "stand_in_conflicts", "work_conflicts"]
-
 
 def work_conflicts(work: Work) -> Iterator[Conflict]:
     """What of a service or a job excludes each other, and what its pool and network cannot do for it."""

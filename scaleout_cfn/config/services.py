@@ -41,24 +41,6 @@ from scaleout_cfn.grammars import (
     problem_of_repository,
 )
 
-__all__ = [
-    "Alarms",
-    "AnyService",
-    "GitHubPipeline",
-    "HealthCheck",
-    "InternalService",
-    "NoPipeline",
-    "Pipeline",
-    "RegistryPipeline",
-    "Route",
-    "Service",
-    "SourcePipeline",
-    "StandIn",
-    "WebAlarms",
-    "WebService",
-    "WorkerService",
-]
-
 
 class HealthCheck(Section, frozen=True, kw_only=True):
     """How the load balancer finds out whether a task can serve."""

@@ -22,8 +22,6 @@ from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Unit
 from scaleout_cfn.grammars import arn_of, ecr_repository
 
-__all__ = ["sidecar_conflicts", "sidecars_on_pool"]
-
 
 def sidecar_conflicts(unit: Unit) -> Iterator[Conflict]:
     """What of a service's sidecars excludes each other, in whatever pool."""

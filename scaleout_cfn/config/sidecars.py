@@ -22,21 +22,6 @@ from scaleout_cfn.config.containers import (
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import or_empty, problem_of_log_destination
 
-__all__ = [
-    "AFTER",
-    "AnySidecar",
-    "ContainerSidecar",
-    "FireLensSidecar",
-    "InitSidecar",
-    "OtelSidecar",
-    "ProxySidecar",
-    "ReadyMade",
-    "Sidecar",
-    "expanded",
-    "listening",
-    "order",
-]
-
 Condition = Literal["START", "HEALTHY", "COMPLETE", "SUCCESS"]
 AFTER = dict[Annotated[str, NAME], Annotated[Condition, tunable("A condition.")]]
 

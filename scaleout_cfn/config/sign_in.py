@@ -8,8 +8,6 @@ from scaleout_cfn.config.ground import ARN
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import problem_of_client_secret, problem_of_https_url, problem_of_user_pool
 
-__all__ = ["Cognito", "Oidc", "SignIn"]
-
 
 def _url(meaning: str) -> Meta:
     return tunable(meaning, pattern="^https://[!-~]+$", problem_of=problem_of_https_url)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["FARGATE_VCPUS", "fargate_sizes_near"]
-
 #: vCPUs of all tasks of an account in a region, On-Demand, and as many on Spot: the default. A new account may have
 #: less, and both are raised on demand. As of 2026-11-28.
 #: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html

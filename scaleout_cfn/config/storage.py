@@ -8,16 +8,6 @@ from scaleout_cfn.config.containers import NAME, PATH
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import or_empty, problem_of_resource_id
 
-__all__ = [
-    "AnyVolume",
-    "BindVolume",
-    "EbsVolume",
-    "EfsOfService",
-    "EfsVolume",
-    "ExistingEfs",
-    "Volume",
-]
-
 
 class Volume(Section, frozen=True, kw_only=True):
     """What all volumes have: containers that they are mounted in."""

@@ -9,8 +9,6 @@ from scaleout_cfn.config.storage import BindVolume, EbsVolume, EfsOfService, Efs
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Unit, names_of
 
-__all__ = ["volume_conflicts", "volume_names", "volumes_on_pool"]
-
 
 def volume_names(config: Config) -> Iterator[Conflict]:
     """Whether each service whose file system is named has one of that name."""

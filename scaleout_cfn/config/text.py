@@ -25,8 +25,6 @@ from scaleout_cfn.config.tunables import (
     unit_of,
 )
 
-__all__ = ["json_schema", "starter"]
-
 Table = dict[str, Any]
 
 

@@ -11,29 +11,6 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 from msgspec import NODEFAULT, Meta
 
-__all__ = [
-    "Conflict",
-    "Section",
-    "allowed_by",
-    "bare",
-    "bounds_of",
-    "choices_of",
-    "default_of",
-    "fields_by_name",
-    "fields_of",
-    "general_key",
-    "named_sections",
-    "pattern_of",
-    "problem_with",
-    "section_items",
-    "sections_of",
-    "tag_field_of",
-    "tunable",
-    "tunable_at",
-    "tunables",
-    "unit_of",
-]
-
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A part of the config: a table of the TOML file."""

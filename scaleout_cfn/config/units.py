@@ -43,24 +43,6 @@ from scaleout_cfn.config.sidecars import (
 )
 from scaleout_cfn.config.storage import EFS, EbsVolume, EfsOfService, EfsVolume
 
-__all__ = [
-    "IMAGE",
-    "JobUnit",
-    "Unit",
-    "Work",
-    "jobs_of",
-    "jobs_of_image",
-    "name_of",
-    "names_of",
-    "owners_of_images",
-    "queue_variable",
-    "service_in",
-    "title_of",
-    "units",
-    "with_queue",
-    "with_stand_ins",
-]
-
 #: What the name of a root parameter that is an image ends in.
 IMAGE = "ImageUri"
 #: A resource of one of a service's stacks, by its logical path.

@@ -16,8 +16,6 @@ from scaleout_cfn.conversion.containers import as_docker_starts_it, command, env
 from scaleout_cfn.conversion.drafts import Draft, is_secret, name_of, nearest
 from scaleout_cfn.conversion.sources import NOTHING, Item, read_env, read_yaml
 
-__all__ = ["FILES", "find_file", "read_compose"]
-
 #: https://github.com/compose-spec/compose-spec/blob/main/spec.md#compose-file: the first that is there is meant.
 FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 SAID = "in Compose, where a service says nothing,"

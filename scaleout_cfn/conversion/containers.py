@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from scaleout_cfn.conversion.drafts import Draft, is_secret
 from scaleout_cfn.conversion.sources import Item
 
-__all__ = ["as_docker_starts_it", "command", "environment", "health", "seconds", "whole", "words_of"]
-
 SECRET = (
     "looks like a secret, and what is here everybody may read who may read the stack: put it into Secrets Manager or"
     " the Parameter Store, and its ARN into {key}.secrets.{name}"

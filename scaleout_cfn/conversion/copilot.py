@@ -14,8 +14,6 @@ from scaleout_cfn.conversion.sources import NOTHING, Item, read_env, read_text, 
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.grammars import partition_of
 
-__all__ = ["find_application", "read_application"]
-
 Path_ = tuple[str, ...]
 
 WEB, BACKEND, WORKER, JOB = "Load Balanced Web Service", "Backend Service", "Worker Service", "Scheduled Job"

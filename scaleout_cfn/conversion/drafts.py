@@ -18,8 +18,6 @@ from scaleout_cfn.conversion.page import page
 from scaleout_cfn.conversion.sources import Item, cut
 from scaleout_cfn.errors import ScaleoutError, UsageError
 
-__all__ = ["BASE", "Draft", "Imported", "Nearest", "is_secret", "name_of", "nearest"]
-
 Table = dict[str, Any]
 
 

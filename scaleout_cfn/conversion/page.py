@@ -7,8 +7,6 @@ from itertools import groupby
 
 from scaleout_cfn.conversion.sources import Item
 
-__all__ = ["page"]
-
 
 def page(command: str, leaves: Iterable[Item], added: Sequence[tuple[str, str]], counts: Mapping[str, int]) -> str:
     """The page as Markdown. Values of variables are not on it, for some are secrets."""

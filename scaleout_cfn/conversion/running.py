@@ -12,8 +12,6 @@ from scaleout_cfn.conversion.drafts import Draft, is_secret, name_of, nearest
 from scaleout_cfn.conversion.sources import NOTHING, Item
 from scaleout_cfn.errors import UsageError
 
-__all__ = ["read_cluster"]
-
 #: Services that one DescribeServices takes, and scalable targets that are asked for at once.
 #: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html
 AT_ONCE = 10

@@ -9,8 +9,6 @@ from typing import Any, Literal
 
 from scaleout_cfn.errors import UsageError
 
-__all__ = ["NOTHING", "Fate", "Item", "cut", "read_env", "read_text", "read_yaml"]
-
 Fate = Literal["taken", "changed", "no place"]
 
 #: Aliases of YAML make much of little; more than this no file that somebody wrote has.

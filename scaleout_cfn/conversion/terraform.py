@@ -14,8 +14,6 @@ from scaleout_cfn.conversion.drafts import Draft
 from scaleout_cfn.conversion.sources import NOTHING, Item, read_text, read_yaml
 from scaleout_cfn.errors import UsageError
 
-__all__ = ["read_hcl", "read_terraform"]
-
 _TOKEN = re.compile(
     r"(?P<comment>#[^\n]*|//[^\n]*|/\*.*?\*/)|(?P<heredoc><<-?(?P<tag>\w+)[ \t]*\n.*?\n[ \t]*(?P=tag)\b)"
     r'|(?P<text>"(?:\$\{(?:[^{}"]|"[^"]*")*\}|\\.|[^"\\])*")|(?P<line>\n)|(?P<blank>[^\S\n]+)|(?P<sign>[{}\[\]=(),])'

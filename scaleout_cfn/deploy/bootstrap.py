@@ -11,8 +11,6 @@ from typing import Any
 from scaleout_cfn.aws.client import Aws, Identity
 from scaleout_cfn.errors import ApiError, UsageError
 
-__all__ = ["bootstrap", "exists", "tls_only"]
-
 
 def bootstrap(aws: Aws, identity: Identity, bucket: str) -> bool:
     """Make the bucket, or bring one of one's own to the same state. Returns whether it is new.

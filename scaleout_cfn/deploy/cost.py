@@ -18,8 +18,6 @@ from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
 from scaleout_cfn.errors import NeedsHandError, Next, UsageError
 
-__all__ = ["Bill", "Simulated", "bill_of", "compared", "tag_of"]
-
 #: Parts of the simulator's costs, each with the service and the usage types that the bill has it under.
 PARTS: Final[Mapping[str, tuple[str, str, str]]] = {
     "instances": ("EC2 instances", "Amazon Elastic Compute Cloud - Compute", "BoxUsage|SpotUsage"),

@@ -45,8 +45,6 @@ from scaleout_cfn.errors import (
     UsageError,
 )
 
-__all__ = ["Confirm", "apply", "deploy", "plan"]
-
 #: What a deployment usually takes at most, nodes and a service that starts included.
 USUAL_S = 30 * 60
 

@@ -18,8 +18,6 @@ from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.deploy.publish import Published
 from scaleout_cfn.errors import UsageError
 
-__all__ = ["ENVIRONMENT", "Desired", "fingerprint_in", "parameters_for", "token"]
-
 #: The tag of a stack that says which environment of a config it is: without it, none.
 ENVIRONMENT = "scaleout:environment"
 HIDDEN = "****"

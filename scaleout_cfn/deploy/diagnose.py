@@ -23,8 +23,6 @@ from scaleout_cfn.deploy.states import meaning
 from scaleout_cfn.deploy.watch.events import Event, History, first_cause, refusing_hooks
 from scaleout_cfn.errors import AccessError, ApiError, Next
 
-__all__ = ["PastOperation", "diagnose", "hint", "newest_failure", "past_operations"]
-
 #: How far back operations are looked at for one that failed.
 MOST_OPERATIONS = 20
 

@@ -13,8 +13,6 @@ from scaleout_cfn.deploy.live import find
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
 from scaleout_cfn.errors import AccessError, ApiError, Next
 
-__all__ = ["Check", "Level", "doctor", "judged", "principal", "simulated"]
-
 Level: TypeAlias = Literal["ok", "warning", "failed"]
 LINKED_ROLE = "AWSServiceRoleForECS"
 

@@ -23,9 +23,6 @@ from scaleout_cfn.deploy.services.scale import TARGET, Scaled, scaled_in, senten
 from scaleout_cfn.deploy.states import WATCH
 from scaleout_cfn.errors import AGAIN, AccessError, ApiError, BusyError, Next
 
-__all__ = ["Difference", "Drifted", "diverted", "drift", "set_back", "why_expected"]
-
-
 #: What can be looked into; others are at work or broken.
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/detect-drift-stack.html
 DETECTABLE = {

@@ -14,19 +14,6 @@ from scaleout_cfn.aws.names import NESTED, title_in
 from scaleout_cfn.deploy.states import Status, meaning
 from scaleout_cfn.errors import ApiError, Next, UsageError
 
-__all__ = [
-    "Live",
-    "Resource",
-    "find",
-    "parsed",
-    "require",
-    "resources_of",
-    "tags_of",
-    "template_body",
-    "template_text",
-    "templates_of",
-]
-
 
 @dataclass(frozen=True)
 class Live:

@@ -12,26 +12,6 @@ from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.watch.events import Event, Progress
 from scaleout_cfn.errors import Next
 
-__all__ = [
-    "EXITS",
-    "Blocked",
-    "Exit",
-    "Fact",
-    "Hook",
-    "Message",
-    "Note",
-    "Outcome",
-    "Planned",
-    "Revision",
-    "Rollout",
-    "Started",
-    "Tell",
-    "Uploaded",
-    "Watched",
-    "left",
-    "span",
-]
-
 
 @dataclass(frozen=True)
 class Started:

@@ -23,8 +23,6 @@ from scaleout_cfn.deploy.states import WATCH
 from scaleout_cfn.errors import AGAIN, ApiError, BusyError, NeedsHandError, Next, RefusedError, UsageError
 from scaleout_cfn.templates.facts import VARIABLE, sub_parts
 
-__all__ = ["MOVES", "Move", "due", "move", "require_moved", "unmoved"]
-
 
 class Move(NamedTuple):
     """Where a resource is, and where it shall be: `Data/Table` to `Store/Table`."""

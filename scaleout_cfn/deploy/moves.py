@@ -19,8 +19,6 @@ from scaleout_cfn.deploy.changes.plan import RULE, Change
 from scaleout_cfn.deploy.live import Live, Resource
 from scaleout_cfn.deploy.publish import Published
 
-__all__ = ["Between", "Move", "given_up", "move_of"]
-
 
 @dataclass(frozen=True)
 class Move:

@@ -12,8 +12,6 @@ from scaleout_cfn.deploy.messages import EXITS, Exit, Outcome
 from scaleout_cfn.deploy.watch.events import Event, first_cause, refusing_hooks
 from scaleout_cfn.errors import AGAIN, Next, ScaleoutError, Stopped
 
-__all__ = ["code_of", "interrupted", "nothing_to_do", "outcome_of", "outcome_of_error", "redacted"]
-
 
 def outcome_of(live: Live | None, stack: str, events: Sequence[Event], ecs: str = "", change_set: str = "") -> Outcome:
     """The outcome of a deployment, of the stack's status and what ECS says (`ecs`: why it does not run it)."""

@@ -8,8 +8,6 @@ from scaleout_cfn.deploy.live import Live, template_body
 from scaleout_cfn.errors import AGAIN, Next, RefusedError, UsageError
 from scaleout_cfn.rendering import MARK
 
-__all__ = ["require_ours"]
-
 
 def require_ours(aws: Aws, live: Live | None, environment: str, *, adopt: bool) -> None:
     """Raise RefusedError unless a stack is one of this package's, and of this environment.

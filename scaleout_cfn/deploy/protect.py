@@ -17,8 +17,6 @@ from scaleout_cfn.deploy.live import Resource, resources_of, template_body
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.errors import AccessError, ApiError, ScaleoutError
 
-__all__ = ["is_settled", "lift", "policy", "protect", "restore"]
-
 LOST = ["Update:Replace", "Update:Delete"]
 EVERYTHING: dict[str, object] = {"Effect": "Allow", "Action": "Update:*", "Principal": "*", "Resource": "*"}
 

@@ -20,8 +20,6 @@ from scaleout_cfn.rendering import Template, set_of, texts_of
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.yaml_text import to_yaml
 
-__all__ = ["Bucket", "File", "Published", "bucket_at", "bucket_name", "prepare", "quick_create", "unknown_to", "upload"]
-
 PREFIX = "templates"
 #: Properties that give an IAM resource a name of its own.
 NAMED = {"GroupName", "InstanceProfileName", "ManagedPolicyName", "RoleName", "UserName"}

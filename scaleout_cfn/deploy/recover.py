@@ -20,8 +20,6 @@ from scaleout_cfn.deploy.watch.events import History, Operation
 from scaleout_cfn.deploy.watch.follow import begin, unsure, watch
 from scaleout_cfn.errors import AGAIN, ApiError, BusyError, NeedsHandError, Next, RefusedError, UsageError
 
-__all__ = ["cancel", "rollback", "skippable", "skips"]
-
 #: What ResourcesToSkip takes: a logical id of the root, or the name of a nested stack and a logical id in it.
 SKIP = re.compile(r"[a-zA-Z0-9]+|[a-zA-Z][-a-zA-Z0-9]*\.[a-zA-Z0-9]+")
 

@@ -12,8 +12,6 @@ from scaleout_cfn.deploy.messages import Exit, Fact, Outcome
 from scaleout_cfn.deploy.outcome import interrupted, outcome_of_error
 from scaleout_cfn.errors import AGAIN, Next, ScaleoutError
 
-__all__ = ["TOGETHER", "in_order", "in_turn", "summary", "whole"]
-
 #: The verbs that go through several environments.
 TOGETHER = ("deploy", "destroy", "diff", "image push", "status")
 #: What is said of all that ended well, by how the one ended that did most.

@@ -19,8 +19,6 @@ from scaleout_cfn.deploy.watch.events import Event, History, Operation
 from scaleout_cfn.deploy.watch.follow import follow, read_events
 from scaleout_cfn.errors import ApiError, BusyError, NeedsHandError, Next, ScaleoutError
 
-__all__ = ["Release", "Wish", "busy", "desired_of", "make_startable", "operation_at_work", "phases_of", "same"]
-
 
 @dataclass(frozen=True)
 class Release:

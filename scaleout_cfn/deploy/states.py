@@ -14,8 +14,6 @@ from typing import Final, Literal, TypeAlias
 
 from scaleout_cfn.errors import Next
 
-__all__ = ["EARLIER", "STATUSES", "WATCH", "End", "Recovery", "Start", "Status", "Verb", "meaning"]
-
 Start: TypeAlias = Literal["create", "update", "busy", "recreate", "stuck"]
 """What a deployment can do with a stack in a status."""
 

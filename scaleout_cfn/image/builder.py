@@ -21,8 +21,6 @@ from typing import TypeAlias
 
 from scaleout_cfn.errors import DeployError, Next, UsageError
 
-__all__ = ["Builder", "BuilderError", "Say", "find"]
-
 Say: TypeAlias = Callable[[str], None]
 
 NAMES = ("docker", "podman", "buildah", "finch")

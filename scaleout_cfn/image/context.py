@@ -17,8 +17,6 @@ from pathlib import Path
 
 from scaleout_cfn.errors import UsageError
 
-__all__ = ["PLATFORMS", "Source", "included"]
-
 #: An architecture of the config, as container tools call it.
 PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 

@@ -12,8 +12,6 @@ from scaleout_cfn.image.builder import Builder, BuilderError, find
 from scaleout_cfn.image.context import Source
 from scaleout_cfn.image.repository import Image, Repository, image_of, password
 
-__all__ = ["Built", "build", "push"]
-
 #: Reads until the repository shows what was pushed to it.
 READS = 5
 

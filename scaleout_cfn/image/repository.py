@@ -14,8 +14,6 @@ from scaleout_cfn.config.units import title_of
 from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.errors import ApiError, Next, UsageError
 
-__all__ = ["Image", "Repository", "image_of", "images", "is_short", "is_tag", "password", "pinned_uri", "repository_of"]
-
 LIST = Next("image list", words="which prints what is there")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")

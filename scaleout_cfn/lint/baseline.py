@@ -16,8 +16,6 @@ from msgspec import Struct
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.templates.findings import Finding
 
-__all__ = ["Baseline"]
-
 
 class Known(Struct, frozen=True, order=True):
     """So many findings of a rule at one place."""

@@ -22,8 +22,6 @@ from msgspec import Struct
 
 from scaleout_cfn.templates.findings import Severity
 
-__all__ = ["Answer", "Match", "cfn_lint"]
-
 # Of CPU time, so that a machine with other work finds the same. The largest templates of real sets take a few seconds.
 TIME_S = 60.0
 # How much longer that may last on a machine that is busy, and everywhere where CPU time has no bound, as on Windows.

@@ -13,8 +13,6 @@ from msgspec import Struct
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.lint.rules import RULES
 
-__all__ = ["explained"]
-
 
 class Example(Struct, frozen=True):
     """Parts of a set that breaks a rule and of one that does not, and what the rule says of the first."""

@@ -22,8 +22,6 @@ from scaleout_cfn.templates.findings import Finding, in_order
 from scaleout_cfn.templates.reading import Reader, Source
 from scaleout_cfn.templates.sets import StackSet
 
-__all__ = ["Report", "Unfollowed", "lint_files"]
-
 CFN_LINT = "https://github.com/aws-cloudformation/cfn-lint"
 # https://github.com/aws-cloudformation/cfn-lint/blob/main/docs/rules.md: "E0002: Error processing rule on the template"
 CRASHED = "E0002"

@@ -20,8 +20,6 @@ from scaleout_cfn.lint.files import Report
 from scaleout_cfn.lint.rules import RULES
 from scaleout_cfn.templates.findings import Finding, Severity
 
-__all__ = ["FORMATS"]
-
 _RULES_PAGE = "https://github.com/aws-cloudformation/cfn-lint/blob/main/docs/rules.md"
 
 

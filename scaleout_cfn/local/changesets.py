@@ -22,8 +22,6 @@ from ministack.services.cloudformation import (
 from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.local.differences import Comparison
 
-__all__ = ["documented_changes", "no_echo_masked", "parent_ids", "property_values", "review_stack_kept"]
-
 _NO_CHANGES: Final = (
     "The submitted information didn't contain changes. Submit different information to create a change set."
 )

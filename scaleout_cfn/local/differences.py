@@ -19,8 +19,6 @@ from ministack.services.cloudformation import engine, stacks
 
 from scaleout_cfn.templates import schemas
 
-__all__ = ["UNKNOWN_PARAMETER", "Comparison"]
-
 KNOWN_LATER: Final = "{{changeSet:KNOWN_AFTER_APPLY}}"
 """AWS's word for a value that only the execution of the change set gives."""
 

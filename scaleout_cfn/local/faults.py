@@ -23,8 +23,6 @@ from ministack.services.cloudformation import stacks
 
 from scaleout_cfn.aws.names import NESTED
 
-__all__ = ["install"]
-
 _OPERATIONS: Final = ("create", "update", "delete")
 _REQUIRED: Final = {"stack", "resource", "operation", "message"}
 

@@ -10,8 +10,6 @@ from ministack.services.cloudformation import changesets, engine, handlers
 from scaleout_cfn.local.limits import GAP
 from scaleout_cfn.templates import schemas
 
-__all__ = ["gaps_told"]
-
 _UNRECOGNIZED: Final = re.compile(r"(?P<said>.*Unrecognized resource types: )\[(?P<kinds>.*)\]")
 
 

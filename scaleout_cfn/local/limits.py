@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["GAP", "NOT_SHOWN", "STUBS", "WITH_CONTAINERS"]
-
 GAP: Final = "The emulator does not know"
 """How the emulator begins to say that the template is good, and that it is the one who cannot follow."""
 

@@ -33,9 +33,6 @@ from ministack.services.cloudformation import (
 
 from scaleout_cfn.aws.names import NESTED
 
-__all__ = ["event_physical_ids", "nested_stacks", "unchanged_resource_events"]
-
-
 _REVERTING: ContextVar[bool] = ContextVar("reverting", default=False)
 """True while a parent sends a child back to what it was before the update."""
 

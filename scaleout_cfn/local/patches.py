@@ -34,8 +34,6 @@ from scaleout_cfn.local.types import (
     zonal_shift,
 )
 
-__all__ = ["PATCHES", "Patch", "apply"]
-
 
 @dataclass(frozen=True)
 class Patch:

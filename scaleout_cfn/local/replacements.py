@@ -10,8 +10,6 @@ from ministack.services.cloudformation import provisioners, stacks
 from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.templates import schemas
 
-__all__ = ["scheduled_replacements"]
-
 _ABSENT = object()
 
 

@@ -15,8 +15,6 @@ from ministack.services.cloudformation import changesets, engine, handlers
 from scaleout_cfn.local.differences import UNKNOWN_PARAMETER
 from scaleout_cfn.local.types.registry import query
 
-__all__ = ["given_secrets", "network_parameters", "stand_in"]
-
 _RESOURCE_ID: Final = re.compile(r"(?:List<)?AWS::EC2::(?P<kind>VPC|Subnet)::Id>?")
 _ZONES: Final = "abcdef"
 _SECRETS: Final[set[str]] = set()

@@ -8,8 +8,6 @@ from typing import Any, Final
 from ministack.services import ssm
 from ministack.services.cloudformation import helpers
 
-__all__ = ["ami_parameters", "template_url_hosts"]
-
 _VIRTUAL_HOST: Final = re.compile(
     r"https://(?P<bucket>[a-z0-9][a-z0-9.-]*?)\.s3[.-](?:[a-z0-9.-]+\.)?amazonaws\.com(?:\.cn)?/(?P<key>.+)"
 )

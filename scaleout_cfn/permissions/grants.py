@@ -9,8 +9,6 @@ from typing import Any
 
 from awacs.aws import Action, Allow, Condition, PolicyDocument, Statement
 
-__all__ = ["MOST_CHARACTERS", "NAMES", "Scope", "allow", "characters", "documents", "plain", "public_parameters"]
-
 #: What a managed policy may have, white space not counted.
 #: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 MOST_CHARACTERS = 6144

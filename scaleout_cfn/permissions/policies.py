@@ -15,8 +15,6 @@ from scaleout_cfn.permissions.grants import NAMES, Scope, allow, public_paramete
 from scaleout_cfn.permissions.service_role import readers
 from scaleout_cfn.rendering import Template
 
-__all__ = ["commands", "cost", "deployer", "drift", "images", "importer", "imports", "moves", "simulation"]
-
 
 def deployer(templates: Mapping[str, Template], scope: Scope, role_arn: str = "") -> list[Statement]:
     """What whoever deploys has to be allowed, for every command but `bootstrap`, `image push`, `exec` and `run`.

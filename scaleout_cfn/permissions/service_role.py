@@ -22,8 +22,6 @@ from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.permissions.grants import NAMES, Scope, allow, public_parameters
 from scaleout_cfn.rendering import Template
 
-__all__ = ["handler_actions", "readers", "service_role", "trust"]
-
 #: A handler's action that only one property asks for: left out where no template of the set has that property.
 FEATURES: dict[str, str | tuple[str, ...]] = {
     "autoscaling:AttachLoadBalancerTargetGroups": "TargetGroupARNs",

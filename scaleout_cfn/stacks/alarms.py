@@ -11,8 +11,6 @@ from scaleout_cfn.metrics import ALB, dimensions
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.values import TopicArn
 
-__all__ = ["at_maximum", "error_share", "highest", "metric_of", "query"]
-
 
 def query(name: str, metric: str, statistic: str, watched: Mapping[str, object]) -> cloudwatch.MetricDataQuery:
     """A metric of the load balancer by the minute, for an expression."""

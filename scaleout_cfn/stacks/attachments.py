@@ -19,8 +19,6 @@ from scaleout_cfn.stacks.buckets import private_bucket
 from scaleout_cfn.stacks.keys import under_key
 from scaleout_cfn.values import KeyArn, ResourceArn, SecretArn, SecurityGroupId, SubnetIds, Text, Value, VpcId
 
-__all__ = ["Attached", "attach", "bucket", "make", "postgres", "table", "valkey"]
-
 POSTGRES_PORT, VALKEY_PORT = 5432, 6379
 
 

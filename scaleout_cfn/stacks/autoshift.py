@@ -7,8 +7,6 @@ from troposphere import elasticloadbalancingv2 as elb
 
 from scaleout_cfn.stack import Stack
 
-__all__ = ["shift_by_itself"]
-
 
 def shift_by_itself(stack: Stack, balancer: elb.LoadBalancer, errors: cloudwatch.Alarm) -> None:
     """Let AWS shift the load balancer away from a zone. A practice run ends, and has failed, once `errors` fires.

@@ -17,8 +17,6 @@ from scaleout_cfn.metrics import SQS, dimensions, running_tasks
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.values import QueueName
 
-__all__ = ["BACKLOG", "STRANDED", "scale_by_backlog"]
-
 BACKLOG = "(FILL(waiting, 0) + FILL(in_work, 0)) / IF(FILL(tasks, 0) > 0, tasks, 1)"
 #: Messages that wait while there is no task.
 STRANDED = "IF(FILL(tasks, 0) > 0, 0, FILL(waiting, 0))"

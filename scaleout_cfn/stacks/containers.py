@@ -10,8 +10,6 @@ from scaleout_cfn.config.containers import Container
 from scaleout_cfn.iam import in_any_partition
 from scaleout_cfn.values import LogGroupName, Text
 
-__all__ = ["container", "secrets"]
-
 
 def container(
     name: str,

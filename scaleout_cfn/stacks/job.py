@@ -34,8 +34,6 @@ from scaleout_cfn.values import (
     VpcId,
 )
 
-__all__ = ["Outputs", "build"]
-
 
 class Outputs(Struct, frozen=True):
     run_task: Annotated[Text, "What `aws ecs run-task --cli-input-json` takes to run it now."]

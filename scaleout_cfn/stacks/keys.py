@@ -8,8 +8,6 @@ from troposphere import AWSObject
 
 from scaleout_cfn.values import KeyArn
 
-__all__ = ["under_key"]
-
 R = TypeVar("R", bound=AWSObject)
 
 #: The property that takes the ARN of a key, by type.

@@ -9,8 +9,6 @@ from troposphere import AWSObject, Tags, autoscaling
 from scaleout_cfn.config.night import Night, fields
 from scaleout_cfn.stack import Stack
 
-__all__ = ["mute", "nodes"]
-
 WEEK = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 DAY_MIN = 24 * 60
 

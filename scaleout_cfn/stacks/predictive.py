@@ -9,8 +9,6 @@ from scaleout_cfn.config import Predictive, Scaling
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.values import LoadBalancerName, TargetGroupName
 
-__all__ = ["forecast"]
-
 #: A pair is a load metric, the sum over all tasks, and a scaling metric, the average of a task.
 #: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-applicationautoscaling-scalingpolicy-predictivescalingpredefinedmetricpair.html
 PAIRS = {"cpu": "ECSServiceCPUUtilization", "memory": "ECSServiceMemoryUtilization", "requests": "ALBRequestCount"}

@@ -13,8 +13,6 @@ from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.keys import under_key
 from scaleout_cfn.values import KeyArn, QueueArn, QueueName, QueueUrl, TopicArn
 
-__all__ = ["MadeQueue", "add_queue", "dead_letter_queue"]
-
 DAY_S = 86400
 #: The longest there is. A message that goes to it keeps the age that it had:
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html

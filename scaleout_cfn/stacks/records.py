@@ -12,8 +12,6 @@ from scaleout_cfn.config.dns_conflicts import routing_of
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.values import DnsName, HealthCheckId
 
-__all__ = ["alias_records", "health_check", "of_host"]
-
 
 def of_host(what: str, host: str) -> str:
     """The title of what there is for each host.

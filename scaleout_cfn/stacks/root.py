@@ -67,8 +67,6 @@ if TYPE_CHECKING:
     from scaleout_cfn.stacks import storage
     from scaleout_cfn.stacks.attachments import Attached
 
-__all__ = ["Outputs", "build"]
-
 V = TypeVar("V", bound=Value)
 
 

@@ -16,8 +16,6 @@ from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import at_maximum, highest, metric_of
 from scaleout_cfn.values import ClusterName, LoadBalancerName, Number, QueueName, TargetGroupName, TopicArn
 
-__all__ = ["scale"]
-
 METRICS = {"cpu": "CPUUtilization", "memory": "MemoryUtilization"}
 #: The name of a pulse is its stack's: that of the service is not known yet when its tasks are described.
 PULSE: dict[str, object] = {pulse.DIMENSION: Ref("AWS::StackName")}

@@ -69,8 +69,6 @@ from scaleout_cfn.values import (
 #: What a task definition says it can run on, by kind of pool.
 COMPATIBILITY = {Ec2Capacity: "EC2", FargateCapacity: "FARGATE", ManagedCapacity: "MANAGED_INSTANCES"}
 
-__all__ = ["Outputs", "build", "execution_role", "own_container", "strategy", "task_definition", "task_role"]
-
 
 class Outputs(Struct, frozen=True):
     pass

@@ -19,16 +19,6 @@ from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import query
 from scaleout_cfn.values import ListenerArn, ListenerRuleArn, RoleArn, TargetGroupArn
 
-__all__ = [
-    "add_role",
-    "add_test_listener",
-    "add_test_rule",
-    "configure",
-    "forward_to_both",
-    "shift_by",
-    "times_of_slowest",
-]
-
 #: Below so many requests a minute a p99 is the slowest one's time.
 FEW_REQUESTS = 100
 

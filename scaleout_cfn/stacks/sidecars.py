@@ -17,8 +17,6 @@ from scaleout_cfn.iam import log_group_arn, put_objects, put_records, send_trace
 from scaleout_cfn.stacks.containers import container, secrets
 from scaleout_cfn.values import LogGroupName, Text
 
-__all__ = ["put_beside", "task_policies"]
-
 
 def put_beside(unit: Unit, own: ecs.ContainerDefinition, image_uri: Text, log_group_name: LogGroupName) -> list[Any]:
     """The containers beside the service's own, which is told what it starts after and where its logs go."""

@@ -13,8 +13,6 @@ from scaleout_cfn.iam import assumed_by, aws_policy, mount_file_system, use_key_
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.values import AccessPointId, FileSystemId, KeyArn
 
-__all__ = ["configured_at_launch", "mount", "mount_policies"]
-
 
 def mount(
     unit: Unit,

@@ -16,8 +16,6 @@ from scaleout_cfn.deploy.changes.plan import UNKNOWN, Change, Plan, change_of
 from scaleout_cfn.deploy.changes.unchanged import Comparison, Pair
 from scaleout_cfn.templates.schemas import recreation
 
-__all__ = ["between"]
-
 Set: TypeAlias = Mapping[str, Mapping[str, Any]]
 """A rendered set: file name to template."""
 

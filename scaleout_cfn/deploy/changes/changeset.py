@@ -17,8 +17,6 @@ from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.deploy.watch.events import Operation
 from scaleout_cfn.errors import AGAIN, ApiError, BusyError, NeedsHandError, Next, RejectedError, ScaleoutError
 
-__all__ = ["ChangeSet", "Draft", "discard", "execute", "propose"]
-
 NO_CHANGES = ("The submitted information didn't contain changes", "No updates are to be performed", "No changes")
 PENDING = ("CREATE_PENDING", "CREATE_IN_PROGRESS")
 MOST_NAMES = 20

@@ -15,8 +15,6 @@ from scaleout_cfn.errors import AGAIN, AccessError, ApiError, Next, RefusedError
 if TYPE_CHECKING:
     from scaleout_cfn.imports import Import
 
-__all__ = ["look", "require_imports"]
-
 #: Its identifier has four parts, of which a plain record lacks one: no page says how Cloud Control is asked for it.
 UNREAD = {"AWS::Route53::RecordSet"}
 

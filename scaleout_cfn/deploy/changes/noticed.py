@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["NOTICED"]
-
 # Of a replacement CloudFormation makes the successor first and deletes the old one when all is updated:
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html
 _SENTENCES = {

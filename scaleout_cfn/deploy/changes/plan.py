@@ -18,25 +18,6 @@ from scaleout_cfn.deploy.changes.stateful import held_by, is_stateful
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.templates.schemas import recreation
 
-__all__ = [
-    "MARK",
-    "RULE",
-    "UNKNOWN",
-    "Change",
-    "Kind",
-    "Part",
-    "Plan",
-    "Property",
-    "Replacement",
-    "blocked",
-    "change_of",
-    "destroys",
-    "is_marked",
-    "kind_of",
-    "takes",
-    "weights_in",
-]
-
 Replacement: TypeAlias = Literal["none", "possible", "certain"]
 Kind: TypeAlias = Literal["add", "import", "change", "replace", "possible", "follow", "delete"]
 """`possible`: that it is replaced cannot be ruled out. `follow`: AWS cannot tell, but all values are of what stays

@@ -16,8 +16,6 @@ from scaleout_cfn.deploy.live import Live, resources_of
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.errors import ApiError, DeployError, NeedsHandError, Next
 
-__all__ = ["FULL", "FULL_WORDS", "MANY", "MOST", "FullError", "clear", "fullest", "has_room"]
-
 #: Change sets of one stack: what it takes, from where on to warn, and from where on to ask it for no more.
 MOST, MANY, FULL = 1000, 800, 950
 #: Nested stacks whose change sets a deployment counts. One that is full and not among them is met in proposing.

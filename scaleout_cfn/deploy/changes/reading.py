@@ -19,8 +19,6 @@ from scaleout_cfn.deploy.changes.unchanged import Pair, with_unchanged
 from scaleout_cfn.deploy.live import find, resources_of, template_body
 from scaleout_cfn.errors import BusyError, Next, ScaleoutError
 
-__all__ = ["read_plan"]
-
 INCOMPLETE = "[WARN] --include-property-values"
 
 

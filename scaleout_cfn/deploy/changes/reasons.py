@@ -9,8 +9,6 @@ from typing import Any
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.errors import ScaleoutError
 
-__all__ = ["explained", "hook_words", "warnings"]
-
 _ARN = re.compile(r"arn:[\w-]+:cloudformation:[\w-]+:\d+:changeSet/[\w/-]+")
 
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["HELD", "held_by", "is_stateful"]
-
 #: What is lost, and with which types, without `AWS::`. Not here are types of which a template says all that there is
 #: (policies, roles, functions), and those that only lead to what others hold (proxies, attachments, access points).
 _LOST = {

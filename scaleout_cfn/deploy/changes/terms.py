@@ -11,8 +11,6 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from scaleout_cfn.templates.facts import VARIABLE, attribute_of, is_function, sub_parts
 from scaleout_cfn.templates.values import as_text, is_list_type
 
-__all__ = ["Scope", "Term", "Terms"]
-
 Term: TypeAlias = int
 """The number of a term in its table: equal numbers, equal values."""
 

@@ -18,9 +18,6 @@ from scaleout_cfn.deploy.changes.plan import UNKNOWN, Change, Property
 from scaleout_cfn.deploy.changes.terms import Scope, Term, Terms
 from scaleout_cfn.templates.schemas import is_identity, is_known, is_made, recreation
 
-__all__ = ["Comparison", "Pair", "Read", "with_unchanged"]
-
-
 #: Parameters and outputs that an id is followed through: far beyond real sets.
 FARTHEST = 40
 

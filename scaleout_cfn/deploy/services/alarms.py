@@ -13,8 +13,6 @@ from scaleout_cfn.deploy.live import Live, Resource, resources_of
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell, span
 from scaleout_cfn.errors import Next, UsageError
 
-__all__ = ["Alarm", "alarms_of", "tell_alarms"]
-
 ALARM = "AWS::CloudWatch::Alarm"
 #: Names that one DescribeAlarms takes.
 MOST_NAMES = 100

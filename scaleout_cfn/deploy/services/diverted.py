@@ -19,8 +19,6 @@ from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, described, newest_
 from scaleout_cfn.deploy.services.traffic import production_rules
 from scaleout_cfn.errors import AGAIN, Next, RefusedError
 
-__all__ = ["Diverted", "diverted", "rewritten"]
-
 
 @dataclass(frozen=True)
 class Diverted:

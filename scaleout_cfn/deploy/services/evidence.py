@@ -17,8 +17,6 @@ from scaleout_cfn.deploy.services.rollout import ended_by, health_of
 from scaleout_cfn.deploy.watch.events import Event
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
 
-__all__ = ["Stop", "last_stop", "log_place", "rows_of", "stops", "tell_evidence"]
-
 MOST_MESSAGES = 5
 MOST_TASKS = 100
 MOST_KINDS = 3

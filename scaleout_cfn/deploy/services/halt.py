@@ -29,8 +29,6 @@ from scaleout_cfn.deploy.services.scale import ACTION, ECS, TARGET, TIME, Bounds
 from scaleout_cfn.errors import ApiError, NeedsHandError, Next
 from scaleout_cfn.schedules import Rate, firings, parsed
 
-__all__ = ["Halt", "data", "halts_in", "sentence", "start", "stop"]
-
 GROUP = "AWS::AutoScaling::AutoScalingGroup"
 SCHEDULE = "AWS::Scheduler::Schedule"
 #: What GetSchedule tells and UpdateSchedule does not take.

@@ -18,8 +18,6 @@ from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, ended_by
 from scaleout_cfn.deploy.services.service import LiveService, own_image, revisions_of
 from scaleout_cfn.errors import Next
 
-__all__ = ["Past", "history_of", "tell_history"]
-
 #: What is shown of each service, the newest: as many as one call of each kind describes.
 MOST = 20
 

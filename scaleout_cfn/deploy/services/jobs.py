@@ -15,8 +15,6 @@ from scaleout_cfn.deploy.messages import Note, Outcome, Tell
 from scaleout_cfn.deploy.services.tasks import RunningTask, begin, stop_command, watch_task
 from scaleout_cfn.errors import Next, UsageError
 
-__all__ = ["LiveJob", "job_of", "release", "runs_of", "start"]
-
 
 @dataclass(frozen=True)
 class LiveJob:

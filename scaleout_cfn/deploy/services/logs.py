@@ -13,8 +13,6 @@ from scaleout_cfn.deploy.messages import Fact
 from scaleout_cfn.errors import ApiError, Next, UsageError
 from scaleout_cfn.grammars import span_of
 
-__all__ = ["Line", "fact", "since", "stream", "tail"]
-
 #: A line may come in this much later than its time says: so far back each poll reads again.
 OVERLAP_MS = 30_000
 

@@ -16,8 +16,6 @@ from scaleout_cfn.deploy.services.rollout import described, health_of, newest_of
 from scaleout_cfn.deploy.services.scale import Scaled, scaled_in
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
 
-__all__ = ["Overview", "overview_of"]
-
 
 @dataclass(frozen=True)
 class Overview:

@@ -19,8 +19,6 @@ from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, newest_of, rollout
 from scaleout_cfn.deploy.services.service import LiveService, asked_for, follow_rollouts
 from scaleout_cfn.errors import AGAIN, ApiError, BusyError, Next, RefusedError, UsageError
 
-__all__ = ["carry_on", "take_back"]
-
 #: How long ECS may take to show an answer that it took.
 SHOWN_S = 60.0
 #: The states in which a deployment goes back already, or ends without.

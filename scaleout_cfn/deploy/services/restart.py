@@ -18,8 +18,6 @@ from scaleout_cfn.deploy.services.service import LiveService, asked_for, follow_
 from scaleout_cfn.deploy.states import WATCH
 from scaleout_cfn.errors import ApiError, BusyError, Next
 
-__all__ = ["require_calm", "restart"]
-
 #: How long a deployment that was asked for may take to be listed.
 LISTED_S = 60.0
 

@@ -16,18 +16,6 @@ from scaleout_cfn.deploy.messages import Hook, Note, Revision, Rollout, Tell
 from scaleout_cfn.deploy.services.traffic import tell_pause
 from scaleout_cfn.errors import AccessError, ApiError
 
-__all__ = [
-    "DEPLOYMENTS",
-    "Declared",
-    "described",
-    "ended_by",
-    "health_of",
-    "newest_of",
-    "rollout",
-    "services_in",
-    "verify",
-]
-
 Verdict: TypeAlias = Literal["running", "done", "failed"]
 
 DEPLOYMENTS: Final[Mapping[str, Verdict]] = MappingProxyType(

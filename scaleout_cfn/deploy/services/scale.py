@@ -25,11 +25,6 @@ from scaleout_cfn.deploy.services.restart import require_calm
 from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
 from scaleout_cfn.schedules import At, Rate, firings, parsed
 
-__all__ = [
-    "ACTION", "ECS", "TARGET", "TIME", "Bounds", "Scaled", "actions_of", "as_capacity", "data", "reset", "scale",
-    "scaled_in", "sentence", "targets_of", "warn_of_end",
-]  # fmt: skip
-
 #: The name of the action that takes the bounds back. No schedule of a config has it: that would be its own.
 ACTION = "scaleout-cfn-scale"
 TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"

@@ -16,22 +16,6 @@ from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, described, health_
 from scaleout_cfn.deploy.services.traffic import answers, groups_of, traffic_of, trial_line, waiting_lines
 from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
 
-__all__ = [
-    "Group",
-    "LiveService",
-    "Sight",
-    "Version",
-    "asked_for",
-    "follow_rollouts",
-    "look",
-    "own_image",
-    "pick",
-    "revisions_of",
-    "services_of",
-    "sight_lines",
-    "tasks_of",
-]
-
 #: Reads in a row that may fail before watching is given up.
 MOST_FAILURES = 5
 #: Tasks that one DescribeTasks takes.

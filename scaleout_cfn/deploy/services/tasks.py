@@ -17,18 +17,6 @@ from scaleout_cfn.deploy.services.evidence import log_place
 from scaleout_cfn.deploy.services.service import LiveService, tasks_of
 from scaleout_cfn.errors import AccessError, ApiError, BusyError, DeployError, Next, RefusedError, UsageError
 
-__all__ = [
-    "RunningTask",
-    "begin",
-    "container_of",
-    "exec_command",
-    "list_command",
-    "running_task",
-    "start",
-    "stop_command",
-    "watch_task",
-]
-
 PLUGIN = "https://docs.aws.amazon.com/systems-manager/latest/userguide/session-manager-working-with-install-plugin.html"
 AWS_CLI = "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html"
 TRIES = 5

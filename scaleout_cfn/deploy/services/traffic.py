@@ -15,17 +15,6 @@ from scaleout_cfn.deploy.changes.plan import weights_in
 from scaleout_cfn.deploy.messages import Fact, Rollout, Tell, left
 from scaleout_cfn.errors import AccessError, ApiError, Next
 
-__all__ = [
-    "Traffic",
-    "answers",
-    "groups_of",
-    "production_rules",
-    "tell_pause",
-    "traffic_of",
-    "trial_line",
-    "waiting_lines",
-]
-
 
 @dataclass(frozen=True)
 class Traffic:

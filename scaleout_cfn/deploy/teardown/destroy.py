@@ -24,8 +24,6 @@ from scaleout_cfn.deploy.watch.events import History, Operation, first_cause
 from scaleout_cfn.deploy.watch.follow import begin, follow, unsure, watch
 from scaleout_cfn.errors import AGAIN, BusyError, DeployError, NeedsHandError, Next, RefusedError, UsageError
 
-__all__ = ["destroy"]
-
 BEGUN = "the service may be drained, and what was named may be emptied"
 
 

@@ -17,8 +17,6 @@ from scaleout_cfn.deploy.teardown.inventory import BATCH, BUCKET, REPOSITORY, In
 from scaleout_cfn.deploy.watch.follow import StoppedWaiting
 from scaleout_cfn.errors import AGAIN, AccessError, ApiError, Next
 
-__all__ = ["delete_contents", "drain", "release"]
-
 GROUP = "AWS::AutoScaling::AutoScalingGroup"
 TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
 #: Neither a policy nor a schedule starts tasks again.

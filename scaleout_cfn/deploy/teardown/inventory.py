@@ -17,19 +17,6 @@ from scaleout_cfn.deploy.live import Live, Resource, find, resources_of, templat
 from scaleout_cfn.deploy.messages import Fact, Note, Tell
 from scaleout_cfn.errors import AccessError, ApiError, ScaleoutError, UsageError
 
-__all__ = [
-    "BATCH",
-    "BUCKET",
-    "EMPTIED",
-    "REPOSITORY",
-    "Inventory",
-    "Item",
-    "held_back",
-    "images_in",
-    "inventory_of",
-    "take_inventory",
-]
-
 BUCKET = "AWS::S3::Bucket"
 REPOSITORY = "AWS::ECR::Repository"
 LOGS = "AWS::Logs::LogGroup"

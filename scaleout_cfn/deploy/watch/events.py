@@ -15,8 +15,6 @@ from typing import Any
 from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.states import Begins, meaning
 
-__all__ = ["Event", "History", "Hook", "Operation", "Progress", "first_cause", "parsed", "refusing_hooks"]
-
 #: A failure that is only the consequence of another one.
 CONSEQUENCES = ("cancelled", "canceled", "Embedded stack", "The following resource(s) failed", "Nested stack")
 

@@ -21,17 +21,6 @@ from scaleout_cfn.deploy.services.traffic import answers, tell_pause
 from scaleout_cfn.deploy.watch.events import Event, History, Operation
 from scaleout_cfn.errors import AGAIN, AccessError, ApiError, BusyError, DeployError, Next, ScaleoutError
 
-__all__ = [
-    "StoppedWaiting",
-    "begin",
-    "follow",
-    "left_behind",
-    "newest_event",
-    "read_events",
-    "unsure",
-    "watch",
-]
-
 #: From here on a service that is at work is looked at.
 SLOW_S = 20.0
 RENEW_S = 15.0

@@ -13,8 +13,6 @@ from scaleout_cfn.templates.findings import Severity
 from scaleout_cfn.templates.stacks import Place, StackView, Symbol, resource_of
 from scaleout_cfn.templates.values import UNKNOWN
 
-__all__ = ["ACTIONS", "BALANCER", "LISTENER", "RULE", "after"]
-
 _ECS_API = "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/"
 _ELB_API = "https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/"
 _ELB_GUIDE = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application/"

@@ -11,8 +11,6 @@ from scaleout_cfn.templates.findings import Finding, Severity
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Place
 
-__all__ = ["GUIDE", "TEMPLATE_REFERENCE", "Fault", "Faults", "Rule", "fault", "nearest", "rule"]
-
 GUIDE = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/"
 TEMPLATE_REFERENCE = "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/"
 

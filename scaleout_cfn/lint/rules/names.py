@@ -15,8 +15,6 @@ from scaleout_cfn.templates.conditions import Formula, every, possible
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import EVERYTHING, Everything, Place, Scope, StackView, Symbol, Text
 
-__all__ = ["Holder", "exports", "place_of", "taken"]
-
 
 class Holder(Struct, frozen=True):
     """What has a name, and when it is there."""

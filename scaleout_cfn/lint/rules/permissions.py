@@ -12,8 +12,6 @@ from scaleout_cfn.lint.rules.task_definitions import is_private_ecr, on_fargate
 from scaleout_cfn.templates.stacks import Place, StackView, Symbol, Text, resource_of
 from scaleout_cfn.templates.values import UNKNOWN
 
-__all__ = ["RUNNERS", "runs_of", "trusts"]
-
 _GUIDE = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/"
 _SECRET = "AWS::SecretsManager::Secret"
 # What runs tasks at a time or on an event.

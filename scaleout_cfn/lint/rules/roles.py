@@ -15,8 +15,6 @@ from scaleout_cfn.lint.rules.services import handed_out
 from scaleout_cfn.templates.stacks import Place, Scope, StackView, Symbol, Text, resource_of
 from scaleout_cfn.templates.values import UNKNOWN
 
-__all__ = ["Role", "arn_of", "pieces_of", "role_of"]
-
 _ROLE = "AWS::IAM::Role"
 _MANAGED = "AWS::IAM::ManagedPolicy"
 

@@ -9,20 +9,6 @@ from scaleout_cfn.templates.facts import VARIABLE, sub_parts
 from scaleout_cfn.templates.stacks import Place, Scope, StackView, Symbol, Text, resource_of
 from scaleout_cfn.templates.values import UNKNOWN, as_number
 
-__all__ = [
-    "SERVICE",
-    "TARGET_GROUP",
-    "TASKS",
-    "Entry",
-    "containers",
-    "entries",
-    "handed_out",
-    "mappings",
-    "names",
-    "network_mode",
-    "tasks_of",
-]
-
 SERVICE = "AWS::ECS::Service"
 TASKS = "AWS::ECS::TaskDefinition"
 TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["BALANCER_ATTRIBUTES", "FAMILIAR_TYPES", "NEWEST_TLS_POLICY", "TARGET_GROUP_ATTRIBUTES", "TLS_POLICIES"]
-
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/describe-ssl-policies.html
 # and the same page for network load balancers.
 TLS_POLICIES = frozenset(

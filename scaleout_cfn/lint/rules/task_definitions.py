@@ -11,8 +11,6 @@ from scaleout_cfn.lint.rules.services import TASKS, containers, names, network_m
 from scaleout_cfn.templates.stacks import Place, Symbol, Text, resource_of
 from scaleout_cfn.templates.values import UNKNOWN, as_number
 
-__all__ = ["is_private_ecr", "on_fargate"]
-
 _API = "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/"
 _GUIDE = "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/"
 

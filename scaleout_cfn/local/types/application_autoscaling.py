@@ -21,8 +21,6 @@ from ministack.services import ecs
 
 from scaleout_cfn.local.types.registry import Properties, numbers, register, rpc
 
-__all__ = ["application_autoscaling"]
-
 _IDENTITY = ("ServiceNamespace", "ResourceId", "ScalableDimension")
 #: As they follow each other in a target's id.
 _NAMED = ("ResourceId", "ScalableDimension", "ServiceNamespace")

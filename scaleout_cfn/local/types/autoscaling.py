@@ -9,8 +9,6 @@ from ministack.services import autoscaling
 
 from scaleout_cfn.local.types.registry import Properties, query, register
 
-__all__ = ["warm_pools"]
-
 #: What a warm pool has that says nothing of it, and what each goes back to.
 _DEFAULTS: Final[Mapping[str, object]] = {"MaxGroupPreparedCapacity": -1, "MinSize": 0, "PoolState": "Stopped"}
 

@@ -10,8 +10,6 @@ from ministack.services import alb
 
 from scaleout_cfn.local.types.registry import Properties, RefusedError, register
 
-__all__ = ["vpc_origins"]
-
 
 def vpc_origins() -> None:
     """AWS::CloudFront::VpcOrigin is unknown to MiniStack, and so are VPC origins."""

@@ -9,8 +9,6 @@ from ministack.services.cloudformation import provisioners
 
 from scaleout_cfn.local.types.registry import Properties, register
 
-__all__ = ["alarm_mute_rules", "metric_math_alarms"]
-
 
 def alarm_mute_rules() -> None:
     """AWS::CloudWatch::AlarmMuteRule is unknown to MiniStack. A rule exists in its stack only."""

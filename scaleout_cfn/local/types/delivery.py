@@ -10,8 +10,6 @@ from ministack.services.cloudformation import provisioners
 
 from scaleout_cfn.local.types.registry import Properties, register
 
-__all__ = ["connection", "pipeline"]
-
 
 def pipeline() -> None:
     """AWS::CodePipeline::Pipeline is unknown to MiniStack, and so is the service."""

@@ -12,16 +12,6 @@ from ministack.services.cloudformation import _stacks, provisioners
 
 from scaleout_cfn.local.types.registry import Properties, query, register
 
-__all__ = [
-    "cidr_blocks",
-    "egress_only_internet_gateway",
-    "elastic_ip",
-    "flow_log",
-    "nat_gateway",
-    "security_group_rules",
-    "vpc_attributes",
-]
-
 _CALL = ec2._ACTION_MAP
 
 

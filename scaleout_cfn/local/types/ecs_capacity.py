@@ -16,8 +16,6 @@ from ministack.services.cloudformation import provisioners
 from scaleout_cfn.local.types.ecs_requests import CALL, Record, active_services, as_request, cluster_of
 from scaleout_cfn.local.types.registry import Act, Properties, RefusedError, register, revise, rpc
 
-__all__ = ["capacity_providers", "capacity_strategies", "clusters", "managed_instances"]
-
 _FARGATE: Final = ("FARGATE", "FARGATE_SPOT")
 
 _REQUIRED: Final = {

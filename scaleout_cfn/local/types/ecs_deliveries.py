@@ -16,8 +16,6 @@ from ministack.services import alb, ecs
 from scaleout_cfn.local.types.ecs_requests import Record
 from scaleout_cfn.local.types.registry import Act, RefusedError, revise
 
-__all__ = ["strategies"]
-
 _SHIFTING: Final = frozenset({"BLUE_GREEN", "LINEAR", "CANARY"})
 _RULES: Final = ("productionListenerRule", "testListenerRule")
 _STAGES: Final = (

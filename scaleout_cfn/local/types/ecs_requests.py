@@ -9,8 +9,6 @@ from ministack.services import ecs
 
 from scaleout_cfn.local.types.registry import RefusedError, numbers
 
-__all__ = ["CALL", "Record", "active_services", "as_request", "cluster_of"]
-
 CALL: Final = ecs._ACTION_MAP
 
 Record = dict[str, Any]

@@ -17,8 +17,6 @@ from ministack.services.cloudformation import provisioners
 from scaleout_cfn.local.types.ecs_requests import CALL, Record, as_request, cluster_of
 from scaleout_cfn.local.types.registry import Act, Properties, RefusedError, revise, rpc
 
-__all__ = ["service_connect", "services", "task_definitions"]
-
 _FARGATE_MEMORY_MIB: Final[Mapping[int, Iterable[int]]] = {
     256: (512, 1024, 2048),
     512: range(1024, 4096 + 1, 1024),

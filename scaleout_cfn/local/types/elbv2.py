@@ -17,8 +17,6 @@ from ministack.services.cloudformation import provisioners
 
 from scaleout_cfn.local.types.registry import Act, Properties, RefusedError, register, revise
 
-__all__ = ["listener_certificates", "listener_rules", "trust_stores"]
-
 _Record = dict[str, Any]
 
 _MOST_VALUES: Final = 5

@@ -9,8 +9,6 @@ from ministack.services.cloudformation import provisioners
 
 from scaleout_cfn.local.types.registry import Properties, query, register
 
-__all__ = ["instance_profiles", "oidc_provider", "service_linked_role"]
-
 
 def instance_profiles() -> None:
     """The Ref of MiniStack's AWS::IAM::InstanceProfile is its ARN. On AWS it is its name

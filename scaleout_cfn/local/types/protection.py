@@ -10,8 +10,6 @@ from ministack.services.cloudformation import provisioners
 
 from scaleout_cfn.local.types.registry import Properties
 
-__all__ = ["deletion_protection"]
-
 
 def deletion_protection() -> None:
     """MiniStack's CloudFormation deletes what is protected against deletion, and its balancers know no protection.

@@ -8,8 +8,6 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region
 from ministack.services.cloudformation import provisioners
 
-__all__ = ["master_user_secret"]
-
 _Make = Callable[..., tuple[str, dict[str, Any]]]
 
 

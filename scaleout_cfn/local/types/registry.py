@@ -11,8 +11,6 @@ from xml.etree.ElementTree import Element, fromstring
 from ministack.core.responses import error_response_json
 from ministack.services.cloudformation import provisioners
 
-__all__ = ["Act", "Properties", "RefusedError", "numbers", "query", "register", "revise", "rpc"]
-
 Properties = dict[str, Any]
 Act = Callable[[Any], Any]
 """An action of a service: request -> (HTTP status, headers, body)."""

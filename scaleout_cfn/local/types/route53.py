@@ -10,8 +10,6 @@ from ministack.services.cloudformation import provisioners
 
 from scaleout_cfn.local.types.registry import Properties, RefusedError, numbers, register
 
-__all__ = ["health_checks", "record_policies"]
-
 _NUMBERS = frozenset({"Port", "RequestInterval", "FailureThreshold", "HealthThreshold"})
 _POLICIES = {"Weight": "weighted", "Region": "latency", "Failover": "failover", "GeoLocation": "geolocation"}
 

@@ -9,8 +9,6 @@ from ministack.services.cloudformation import provisioners
 
 from scaleout_cfn.local.types.registry import Properties
 
-__all__ = ["schedules"]
-
 
 def schedules() -> None:
     """MiniStack's GetSchedule answers with CloudFormation's names, where the service has those of ECS's API, in lower

@@ -8,8 +8,6 @@ from ministack.services import waf
 
 from scaleout_cfn.local.types.registry import Properties, RefusedError, register, rpc
 
-__all__ = ["association", "logging"]
-
 
 def association() -> None:
     """AWS::WAFv2::WebACLAssociation is unknown to MiniStack, whose WAF has associations."""

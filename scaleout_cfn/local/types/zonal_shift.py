@@ -8,8 +8,6 @@ from ministack.services import alb
 
 from scaleout_cfn.local.types.registry import Properties, RefusedError, register
 
-__all__ = ["autoshifts"]
-
 
 def autoshifts() -> None:
     """AWS::ARCZonalShift::ZonalAutoshiftConfiguration is unknown to MiniStack, as is its service. It is kept in the
