@@ -41,6 +41,16 @@ class TaskCounts(Protocol):
     most: int
 
 
+class NodeCounts(Protocol):
+    """Nodes that tasks may be on, and those of them that have none."""
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def empty(self) -> int: ...
+
+
 class Happening(NamedTuple):
     """Something that happened at `time` (s): `what` to `policy`, from a count to another where counts changed."""
 
@@ -278,7 +288,7 @@ class CapacityProvider:
         self.may_shrink_at = 0
         self.low_looks = 0
 
-    def look(self, nodes: Nodes, waiting: Sequence[tuple[int, int]]) -> int | None:
+    def look(self, nodes: NodeCounts, waiting: Sequence[tuple[int, int]]) -> int | None:
         """Once a minute: the size that the reservation asks for; None while no alarm is on.
 
         `waiting` are tasks of a size that wait, and how many of these a node holds.
@@ -288,7 +298,7 @@ class CapacityProvider:
         self.low_looks = self.low_looks + 1 if wanted < nodes.count and not waiting else 0
         return wanted if wanted > nodes.count or self.low_looks >= _LOW_LOOKS else None
 
-    def act(self, now: int, wanted: int, nodes: Nodes, booting: int) -> tuple[int, int | None]:
+    def act(self, now: int, wanted: int, nodes: NodeCounts, booting: int) -> tuple[int, int | None]:
         """Nodes to launch, or to remove when negative; and when to ask again where that is before the next look."""
         size = nodes.count + booting
         wanted = rules.within(self.pool.min_nodes, wanted, self.most)
