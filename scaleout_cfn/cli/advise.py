@@ -100,7 +100,7 @@ def advise(
     from scaleout_cfn.simulator.report import check_plot, frontier_plot
     from scaleout_cfn.simulator.search import advise as search
     from scaleout_cfn.simulator.search import overlay
-    from scaleout_cfn.simulator.shapes import architecture_of, kind_of, shapes, words
+    from scaleout_cfn.simulator.shapes import architecture_of, kind_of, scaled, shapes, words
 
     if plot_file:
         check_plot(plot_file)
@@ -109,6 +109,7 @@ def advise(
     pool, alone = _pool_of(config, model.service)
     traffic, load, prices = asked.all(region)
     load = of_its_own(asked, load, model)
+    given, model = model, scaled(model, load, traffic.requests)
     wanted = [kind for kind in capacities if kind != "same"]
     others = [
         shape
@@ -116,8 +117,15 @@ def advise(
         if (not wanted or kind_of(shape) in wanted) and architecture in (None, architecture_of(shape))
     ]
     if config and folder:
-        others = [shape for shape in others if _fits(folder, overlay(shape, _CHECKED, model, pool))]
-    click.echo("\n".join(heading(traffic, load)), err=True)
+        others = [shape for shape in others if _fits(folder, overlay(shape, _CHECKED, given, pool, load.task_rps))]
+    click.echo("\n".join(heading(traffic, load, queued=model.backlog is not None)), err=True)
+    if given is not model:
+        bounds = f"{model.scaling.min_tasks} to {model.scaling.max_tasks} tasks"
+        click.echo(f"Nothing scales it: looked at is what scales it by {bounds}, as simulate tells.", err=True)
+    if traffic.start is None and len(traffic.requests) >= 24 * 3600:
+        click.echo(
+            "The traffic has no date: the hours of a schedule count from its beginning, as midnight UTC.", err=True
+        )
     if not alone or (model.nodes and model.nodes.standing):
         click.echo(f"Other services run on what {model.service} runs on: only its settings are looked at.", err=True)
     with progress(tries, "trying") as done:
@@ -134,7 +142,7 @@ def advise(
                 "objective_missed": t.missed,
                 "with_risks": t.befallen,
                 "cost_usd": t.cost_usd,
-                "overlay": overlay(t.model, name, model, pool),
+                "overlay": overlay(t.model, name, given, pool, load.task_rps),
             }
             for t in advice.frontier
         ]
@@ -166,7 +174,7 @@ def advise(
     text = (
         f"# Advised for {traffic.name}: {words(advice.best.model)}.\n"
         f"# Misses {missed.mean:.3%}, {band.low:.3%} to {band.high:.3%} over the bands.\n"
-        + overlay(advice.best.model, name, model, pool)
+        + overlay(advice.best.model, name, given, pool, load.task_rps)
     )
     if out:
         write(out, text)
@@ -204,14 +212,15 @@ def _tell(advice: Advice, risks: tuple[Risk, ...]) -> None:
 
 
 def _settings(tried: Tried) -> str:
-    scaling = tried.model.scaling
+    model, scaling = tried.model, tried.model.scaling
     parts = [
         f"cpu {scaling.cpu.target:g} %" if scaling.cpu.enabled else "",
         f"requests {scaling.requests.target:g}" if scaling.requests.enabled else "",
+        f"{model.backlog.tracking.target:g} messages a task" if model.backlog else "",
         f"pulse {scaling.pulse.target_rps:g}" if scaling.pulse else "",
         f"{scaling.min_tasks} tasks at least",
         f"{scaling.schedules[0].min_tasks} in busy hours" if scaling.schedules else "",
-        "20 s" if scaling.high_resolution else "60 s",
+        "" if model.backlog else "20 s" if scaling.high_resolution else "60 s",
     ]
     return ", ".join(filter(None, parts))
 

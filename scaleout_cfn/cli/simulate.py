@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,6 +74,7 @@ def simulate(
     from scaleout_cfn.simulator.model import Delays
     from scaleout_cfn.simulator.prices import cost
     from scaleout_cfn.simulator.run import run
+    from scaleout_cfn.simulator.shapes import scaled
     from scaleout_cfn.simulator.study import study
 
     if asked.services():
@@ -86,6 +88,9 @@ def simulate(
     feared = fears(event_texts, model, len(traffic.requests))
     with progress(5, "simulating", len(traffic.requests) > 500_000) as done:
         verdict = study(model, load, traffic, prices, done, feared)
+    if model.is_fixed:
+        beside = study(scaled(model, load, traffic.requests), load, traffic, prices, fears=feared)
+        verdict = dataclasses.replace(verdict, scaled=beside)
     trace = run(model, load, Delays(), traffic, events=in_order(feared))
     # Before anything is printed: whoever reads the table may stop after its first lines.
     _write_files(verdict, trace, html_file, plot_files, series_file)
@@ -127,7 +132,10 @@ def _together(
     given = [asked.of(name).all(region) for name, (_, region) in zip(names, sets, strict=True)]
     traffics = at_once([traffic for traffic, _, _ in given])
     prices = given[0][2]
-    busy = [Busy(model, load, traffic) for model, (_, load, _), traffic in zip(models, given, traffics, strict=True)]
+    busy = [
+        Busy(model, of_its_own(asked, load, model), traffic)
+        for model, (_, load, _), traffic in zip(models, given, traffics, strict=True)
+    ]
     with progress(5, "simulating", len(busy) * len(traffics[0].requests) > 500_000) as done:
         verdicts = study_together(busy, prices, done)
     traces = dict(zip(names, run_together(busy, Delays()), strict=True))
@@ -144,6 +152,8 @@ def _together(
     for name, verdict in verdicts.items():
         click.echo(f"{name}\n{'-' * len(name)}")
         _print(verdict, traces[name])
+        if verdict.model.is_fixed:
+            click.echo(f"\nNothing scales it: its own traffic and --service {name} say what scaling would give.")
         click.echo()
     if len(names) > 1:
         click.echo(f"Instances, their hours and USD are those of {' and '.join(names)} together.")
@@ -155,9 +165,9 @@ def _write_files(
 ) -> None:
     from scaleout_cfn.simulator.report import page, plot, series_csv
 
-    traffic, load = verdict.traffic, verdict.load
+    load = verdict.load
     if html_file:
-        write(html_file, page(verdict, trace, table(verdict), heading(traffic, load), remarks(verdict)))
+        write(html_file, page(verdict, trace, table(verdict), _heading(verdict), remarks(verdict)))
     if series_file:
         write(series_file, series_csv(trace, load))
     for plot_file in plot_files:
@@ -173,9 +183,13 @@ def _events(trace: Trace) -> list[dict[str, Any]]:
     return [event._asdict() for event in trace.events]
 
 
+def _heading(verdict: Study) -> list[str]:
+    return heading(verdict.traffic, verdict.load, queued=verdict.model.backlog is not None)
+
+
 def _print(verdict: Study, trace: Trace) -> None:
     """What was read, the table, and what was done in the first alarm phase."""
-    click.echo("\n".join(heading(verdict.traffic, verdict.load)) + "\n")
+    click.echo("\n".join(_heading(verdict)) + "\n")
     print_table(("", "mean", "over the phases", "over the bands"), table(verdict))
     for remark in remarks(verdict):
         click.echo(f"\n{remark}")
@@ -217,7 +231,7 @@ def compare(
     """
     from scaleout_cfn.profiles import PROFILES
     from scaleout_cfn.simulator.peers import peers, with_profile
-    from scaleout_cfn.simulator.shapes import kinds_beside, words
+    from scaleout_cfn.simulator.shapes import kinds_beside, scaled, words
     from scaleout_cfn.simulator.study import study
 
     if not sets and not asked.stacks:
@@ -231,6 +245,8 @@ def compare(
     first = models[own[0]]
     traffic, load, prices = asked.all(region)
     load = of_its_own(asked, load, first)
+    # What scales has bounds that the policies of others can be put between.
+    first = scaled(first, load, traffic.requests)
     beside = {f"on {words(shape)}": shape for shape in (kinds_beside(first, prices) if len(own) == 1 else ())}
     models.update(beside)
     models.update({name: with_profile(first, profile) for name, profile in PROFILES.items()})
@@ -265,7 +281,7 @@ def compare(
                 ),
             )
         )
-    click.echo("\n".join(heading(traffic, load)) + "\n")
+    click.echo("\n".join(heading(traffic, load, queued=first.backlog is not None)) + "\n")
     print_table(
         (
             "",
@@ -279,6 +295,11 @@ def compare(
         ),
         rows,
     )
+    if models[own[0]].is_fixed:
+        click.echo(
+            f"\nNothing scales {own[0]}: policies of others are between {first.scaling.min_tasks} and"
+            f" {first.scaling.max_tasks} tasks, as simulate chooses them."
+        )
     told = set[str]()
     for name in [*own, *beside]:
         for note in verdicts[name].model.notes:

@@ -70,8 +70,9 @@ def table(study: Study) -> list[tuple[str, str, str, str]]:
     return rows
 
 
-def heading(traffic: Traffic, load: Load) -> list[str]:
-    """What was read, before any result of it: what it hides first, then how much it is, and what it is measured by."""
+def heading(traffic: Traffic, load: Load, *, queued: bool = False) -> list[str]:
+    """What was read, before any result of it: what it hides first, then how much it is, and what it is measured by.
+    What is `queued` has no client that leaves."""
     from scaleout_cfn.simulator.report import length
 
     lines = [traffic.caution] if traffic.caution else []
@@ -85,7 +86,8 @@ def heading(traffic: Traffic, load: Load) -> list[str]:
     may = "may wait" if load.objective_on == "wait" else "shall have its answer within"
     lines.append(
         f"A task takes {load.task_rps:g} requests/s, {load.workers} at once, {1000 * mean_s:.4g} ms each"
-        f" ({shape}); a request {may} {load.objective_s:g} s, and its client leaves after {load.timeout_s:g} s"
+        f" ({shape}); a {'message' if queued else 'request'} {may} {load.objective_s:g} s"
+        + ("" if queued else f", and its client leaves after {load.timeout_s:g} s")
     )
     alone = service.share_over(load.objective_s / mean_s)
     if load.objective_on == "response" and alone > 0.00005:
@@ -126,7 +128,25 @@ def remarks(study: Study) -> list[str]:
         )
     if study.limit:
         lines.append(f"What limits is {study.limit}.")
+    if study.scaled:
+        lines.append(_what_scaling_gives(study, study.scaled))
     return lines
+
+
+def _what_scaling_gives(study: Study, scaled: Study) -> str:
+    """One sentence: how it was chosen, what it misses and what it costs."""
+    scaling, nodes = scaled.model.scaling, scaled.model.nodes
+    tracked = f"{scaling.cpu.target:g} % CPU" if scaling.cpu.enabled else f"{scaling.requests.target:g} requests/min"
+    on = f", on {nodes.min_nodes} to {nodes.max_nodes} nodes" if nodes else ""
+    missed, band = scaled.middle["objective_missed"].mean, scaled.band("objective_missed")
+    fixed = study.middle["objective_missed"].mean
+    return (
+        f"Nothing scales it. By the default policies of a config ({tracked}), between {scaling.min_tasks} tasks, what"
+        f" the quietest tenth of the time needs, and {scaling.max_tasks}, what they ask for at the peak{on}, it would"
+        f" miss {missed:.2%} of the requests ({band.low:.2%} to {band.high:.2%}) instead of {fixed:.2%}, at"
+        f" {scaled.middle['cost_usd'].mean:.2f} USD instead of {study.middle['cost_usd'].mean:.2f}; advise looks for"
+        " what is cheaper."
+    )
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], err: bool = False) -> None:

@@ -156,10 +156,9 @@ _OPTIONS = (
     click.option(
         "--objective",
         "objective_s",
-        type=Finite(0, 3600),
-        default=0.25,
-        show_default=True,
-        help="Seconds that a request may wait.",
+        type=Finite(0, 43200),
+        help="Seconds that a request or a message may wait.  [default: 0.25; of a worker with a queue as long as its"
+        " scaling allows: the messages of a task by the time that they take it]",
     ),
     click.option(
         "--objective-on",
@@ -241,7 +240,7 @@ class Asked:
     rates: tuple[tuple[str, float], ...]
     url: str | None
     workers: int
-    objective_s: float
+    objective_s: float | None
     objective_on: Literal["wait", "response"]
     service_text: str
     timeout_s: float
@@ -379,7 +378,7 @@ class Asked:
         return Load(
             task_rps=self.rates[0][1] if self.rates else _measured(str(self.url)),
             workers=self.workers,
-            objective_s=self.objective_s,
+            **({} if self.objective_s is None else {"objective_s": self.objective_s}),
             objective_on=self.objective_on,
             service=service,
             timeout_s=self.timeout_s,
@@ -579,7 +578,14 @@ def _measured(url: str) -> float:
 
 
 def of_its_own(asked: Asked, load: Load, model: Model) -> Load:
-    """Of a rate that was measured what a task's own CPU brings, and a word about what it was that was measured."""
+    """What hangs on the model: of a worker how long a message may wait; of a rate that was measured what a task's own
+    CPU brings, and a word about what it was that was measured.
+
+    The messages of a task are set by how long one may wait, over the time that it takes: the acceptable backlog of
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-using-sqs-queue.html
+    """
+    if model.backlog and asked.objective_s is None:
+        load = dataclasses.replace(load, objective_s=model.backlog.tracking.target / load.task_rps)
     if not asked.url:
         return load
     cores = model.task.cpu_units / 1024

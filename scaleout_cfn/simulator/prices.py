@@ -34,6 +34,7 @@ ELSEWHERE = "us-east-1"
 """Whose prices are taken for a region without."""
 _HOURS_A_MONTH = 730
 _PULSE_BYTES = 300  # of a line, with the 26 that CloudWatch Logs adds to each
+_POLL_S = 20  # the longest wait of a receive, as in the queues of our templates
 _IMAGE_GIB = 0.1  # what a node pulls, and a repository keeps; as `Delays.image_pull_s` has it
 
 
@@ -169,6 +170,7 @@ def _used(model: Model, load: Load, trace: Trace) -> Iterator[_Use]:
     (none here), hour by hour. https://aws.amazon.com/elasticloadbalancing/pricing/
     Fargate: vCPUs and GB of a task, by the second; Spot is of the tasks above the base.
     https://aws.amazon.com/fargate/pricing/
+    Requests of a queue: https://aws.amazon.com/sqs/pricing/; the free million of a month is not taken off.
     Metrics of 20 s that something scales by, and alarms: two for each target tracking policy, one for each step policy.
     https://aws.amazon.com/cloudwatch/pricing/
     """
@@ -184,11 +186,10 @@ def _used(model: Model, load: Load, trace: Trace) -> Iterator[_Use]:
                 yield _Use("fargate", used, (f"fargate_{model.pool.architecture}_{sold}_hour", *also))
     if nodes:
         spot = nodes.spot_percent / 100 * _above(trace, "size", nodes.on_demand_base)
-        for type, share in (trace.types or {nodes.instance_type: 1.0}).items():
-            yield _Use("instances", share * node_hours * (1 - spot), (type,))
-            yield _Use("instances", share * node_hours * spot, (type, "spot_share"))
-            if nodes.managed:
-                yield _Use("fees", share * node_hours, (type, "managed_instances_share"))
+        yield _Use("instances", node_hours * (1 - spot), (nodes.instance_type,))
+        yield _Use("instances", node_hours * spot, (nodes.instance_type, "spot_share"))
+        if nodes.managed:
+            yield _Use("fees", node_hours, (nodes.instance_type, "managed_instances_share"))
         if above := surplus(model, load, trace):
             yield _Use("credits", above[0], (above[1],))
         disk_months = (node_hours + trace.stopped_seconds / 3600) / _HOURS_A_MONTH
@@ -202,6 +203,11 @@ def _used(model: Model, load: Load, trace: Trace) -> Iterator[_Use]:
     if network.nat_gateways:
         yield _Use("nat", network.nat_gateways * hours, ("nat_gateway_hour",))
         yield _Use("nat", _IMAGE_GIB * trace.launches, ("nat_gateway_gib",))
+    if model.backlog:
+        # Sent, received and deleted one by one; and who finds nothing asks again.
+        worked_s = (requests.sum() - trace.dropped.sum()) / load.task_rps
+        polls = max(0.0, trace.task_seconds - worked_s) / _POLL_S
+        yield _Use("queue", (3 * float(requests.sum()) + polls) / 1e6, ("sqs_million_requests",))
     yield _Use("endpoints", network.endpoint_addresses * hours, ("endpoint_hour",))
     public = (node_hours if nodes else task_hours) if network.public_nodes else 0.0
     yield _Use("addresses", network.public_addresses * hours + public, ("public_ipv4_hour",))
@@ -214,6 +220,9 @@ def _used(model: Model, load: Load, trace: Trace) -> Iterator[_Use]:
     slow = len(scaling.step_policies) - fast + 2 * (scaling.requests.enabled + bool(scaling.pulse))
     tracked = 2 * (scaling.cpu.enabled + scaling.memory.enabled)
     fast, slow = (fast + tracked, slow) if scaling.high_resolution else (fast, slow + tracked)
+    if model.backlog:
+        # An alarm of metric math is paid for each metric: messages that wait and in work, and tasks.
+        slow += 2 * 3 + 2 * (model.backlog.first_cooldown_s is not None)
     yield _Use("metrics", metrics * months, ("custom_metric_month",))
     yield _Use("metrics", slow * months, ("alarm_month",))
     yield _Use("metrics", fast * months, ("high_resolution_alarm_month",))

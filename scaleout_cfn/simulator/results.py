@@ -191,12 +191,17 @@ def _latency(waiting: Waits, requests: Array, load: Load) -> tuple[list[float], 
     return _quantiles(waited, load.timeout_s), _quantiles(answered, load.timeout_s)
 
 
-def missed_share(trace: Trace, load: Load) -> float:
+def missed_share(trace: Trace, model: Model, load: Load) -> float:
     """The share of a run's requests over the objective, or without an answer."""
     total = float(trace.requests.sum())
-    waiting, work = waits_of(trace, load)
-    over = np.where(work > 0, over_objective(waiting, load), 1.0)
-    return min(1.0, _missed(trace, over) / total) if total else 0.0
+    if not total:
+        return 0.0
+    if model.backlog:
+        over = _late(ages(trace), load)
+    else:
+        waiting, work = waits_of(trace, load)
+        over = np.where(work > 0, over_objective(waiting, load), 1.0)
+    return min(1.0, _missed(trace, over) / total)
 
 
 def _missed(trace: Trace, over: Array) -> float:
@@ -219,8 +224,13 @@ def _in_queue(trace: Trace, load: Load) -> tuple[Array, list[float], list[float]
     wait = _quantiles(
         lambda wait_s: float(requests[waited > wait_s].sum()) / total if total else 0.0, float(waited.max(initial=0.0))
     )
-    allowed = load.objective_s - (work_s if load.objective_on == "response" else 0.0)
-    return (waited > max(0.0, allowed)).astype(np.float64), wait, [each + work_s for each in wait]
+    return _late(waited, load), wait, [each + work_s for each in wait]
+
+
+def _late(waited: Array, load: Load) -> Array:
+    """Which messages are over the objective, that of a response with the mean of the work."""
+    allowed = load.objective_s - (load.workers / load.task_rps if load.objective_on == "response" else 0.0)
+    return (waited > max(0.0, allowed)).astype(np.float64)
 
 
 def measure(trace: Trace, model: Model, load: Load, prices: Prices, oracle_hours: float) -> Result:

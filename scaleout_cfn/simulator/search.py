@@ -6,10 +6,10 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import partial
 from itertools import product
-from math import ceil
+from math import ceil, prod
 from random import Random
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +19,7 @@ import numpy as np
 from scaleout_cfn.config.pulse import LogPulse
 from scaleout_cfn.config.scaling import Scaling, Schedule, TargetTracking, pulse_steps
 from scaleout_cfn.simulator.clock import Phase
-from scaleout_cfn.simulator.model import Delays, Fargate, Load, Model, NodePool
+from scaleout_cfn.simulator.model import Delays, Fargate, Load, Model, NodePool, StandingBy
 from scaleout_cfn.simulator.prices import Prices, cost
 from scaleout_cfn.simulator.results import demand, maximum_that_limits, missed_share, ranges
 from scaleout_cfn.simulator.run import PHASES, Event, phases, run
@@ -80,78 +80,127 @@ class Advice:
         return tuple(frontier)
 
 
-def candidates(model: Model, load: Load, count: int, schedules: tuple[Schedule, ...] = ()) -> list[Model]:
+def candidates(model: Model, load: Load, count: int, traffic: Traffic | None = None) -> list[Model]:
     """Settings around those of a model, which is the first. The same ones each time.
 
-    On Fargate there are no nodes to set. `schedules` are tried where the model has none. Left as they are: bounds of
-    tasks and nodes but for the fewest tasks, step policies, what tasks run on.
+    On Fargate there are no nodes to set. Of a traffic the fewest tasks are what it needs for a part of the time, and
+    its busy hours are schedules where the model has none. Left as they are: bounds of tasks and nodes but for the
+    fewest tasks, step policies, what tasks run on.
     """
+    axes = _axes(model, load, traffic)
+    sizes = [len(values) for values in axes.values()]
+    chosen = Random(0).sample(range(prod(sizes)), min(count - 1, prod(sizes)))
+    points = zip(*(indices.tolist() for indices in np.unravel_index(np.array(chosen, dtype=int), sizes)), strict=True)
+    named = [{name: axes[name][index] for name, index in zip(axes, point, strict=True)} for point in points]
+    return [model, *(_with_settings(model, load, **settings) for settings in named)]
+
+
+def _axes(model: Model, load: Load, traffic: Traffic | None) -> dict[str, Sequence[Any]]:
+    """What may be set, and to what."""
     base, nodes = model.scaling, model.nodes
-    grid = list(
-        product(
-            (0, 30, 40, 50, 60, 70, 80),  # CPU target, 0 for none
-            # requests target as a share of what a task takes, 0 for none; nothing counts them without a balancer
-            (0.0,) if model.health_check_interval_s is None or base.pulse else (0.0, 0.4, 0.5, 0.6, 0.7, 0.8),
-            (True, False),  # 20 s metrics
-            (0, 30, 60),  # scale-out cooldown
-            (60, 300, 600),  # scale-in cooldown
-            (1.0, 1.5, 2.0, 3.0),  # fewest tasks, as a multiple
-            # below 100 runs away where tasks go to empty nodes first
-            (100, 90, 80, 60) if nodes and model.packed else (100,),
-            (0, 60, 120) if nodes else (0,),  # warm-up of a node
-            (0.4, 0.5, 0.6, 0.7) if base.pulse else (0.0,),  # the pulse's target, as the one of requests
-            ((), schedules) if schedules and not base.schedules else (base.schedules,),
-        )
-    )
-    grid = [point for point in grid if point[0] or point[1]]
-    chosen = Random(0).sample(grid, min(count - 1, len(grid)))
-    models = [model]
-    for cpu, requests, fast, out_s, in_s, floor, capacity, warmup, rate, scheduled in chosen:
-        least = min(base.max_tasks, ceil(base.min_tasks * floor))
-        tracking: dict[str, TargetTracking] = {
-            "cpu": TargetTracking(
-                enabled=bool(cpu), target=cpu or base.cpu.target, scale_out_cooldown_s=out_s, scale_in_cooldown_s=in_s
-            ),
-            "requests": TargetTracking(
-                enabled=bool(requests),
-                target=max(1, round(60 * load.task_rps * requests)) if requests else base.requests.target,
-                scale_out_cooldown_s=out_s,
-                scale_in_cooldown_s=in_s,
-            ),
+    schedules: list[tuple[Schedule, ...]] = [base.schedules]
+    fewest = {ceil(base.min_tasks * times) for times in (1.0, 1.5, 2.0, 3.0)}
+    if traffic:
+        need = demand(traffic.requests, load)
+        fewest |= {int(tasks) for tasks in np.quantile(need, (0.5, 0.9, 1)) if tasks > base.min_tasks}
+        if not base.schedules:
+            schedules += [some for share in (0.1, 0.9) if (some := busy_hours(traffic, load, base, share))]
+    cpu = (0, 30, 40, 50, 60, 70, 80)  # percent, 0 for none
+    # As shares of what a task takes, 0 for none; without a balancer nothing counts them.
+    requests = (0.0,) if model.health_check_interval_s is None or base.pulse else (0.0, 0.4, 0.5, 0.6, 0.7, 0.8)
+    tracked: dict[str, Sequence[Any]] = {
+        "targets": [pair for pair in product(cpu, requests) if any(pair)],
+        "fast": (True, False),  # 20 s metrics
+        "out_s": (0, 30, 60),  # cooldowns
+        "in_s": (60, 300, 600),
+        "pulse": (0.4, 0.5, 0.6, 0.7) if base.pulse else (0.0,),
+    }
+    if backlog := model.backlog:
+        # Messages of a task, around what they are; its cooldowns are no settings. It may rest without a task.
+        tracked = {
+            "backlog": [backlog.tracking.target * times for times in (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2)],
+            "least": sorted({0, 1, 2, 4, base.min_tasks})
+            if backlog.first_cooldown_s is not None
+            else (base.min_tasks,),
         }
-        scaling: Scaling = msgspec.structs.replace(
-            base,
-            **tracking,
+    return {
+        **tracked,
+        "least": sorted(fewest),
+        # Below 100 runs away where tasks go to empty nodes first.
+        "capacity_percent": (100, 90, 80, 60) if nodes and model.packed else (100,),
+        "warmup_s": (0, 60, 120) if nodes else (0,),
+        "warm": _warm_pools(nodes) if nodes else (None,),
+        "scheduled": schedules,
+    }
+
+
+def _warm_pools(nodes: NodePool) -> list[StandingBy | None]:
+    """That of the nodes, then stopped ones for half of what may come and for all. No overlay takes one away."""
+    if nodes.managed or nodes.spot_percent:
+        return [nodes.warm]
+    least = max(1, nodes.min_nodes // 2)
+    prepared = sorted({(nodes.min_nodes + nodes.max_nodes + 1) // 2, nodes.max_nodes})
+    return [nodes.warm, *(StandingBy("stopped", least, most) for most in prepared)]
+
+
+def _with_settings(
+    model: Model,
+    load: Load,
+    *,
+    least: int,
+    capacity_percent: int,
+    warmup_s: int,
+    warm: StandingBy | None,
+    scheduled: tuple[Schedule, ...],
+    backlog: float = 0.0,
+    targets: tuple[float, float] = (0, 0),
+    fast: bool = False,
+    out_s: int = 0,
+    in_s: int = 0,
+    pulse: float = 0.0,
+) -> Model:
+    base, nodes = model.scaling, model.nodes
+    least = min(base.max_tasks, least)
+    bounds = [msgspec.structs.replace(each, min_tasks=max(least, each.min_tasks)) for each in scheduled]
+    scaling: Scaling = msgspec.structs.replace(base, min_tasks=least, schedules=tuple(bounds))
+    if model.backlog:
+        tracking = msgspec.structs.replace(model.backlog.tracking, target=backlog)
+        model = dataclasses.replace(model, backlog=dataclasses.replace(model.backlog, tracking=tracking))
+    else:
+        cpu, requests = targets
+        per_minute = max(1, round(60 * load.task_rps * requests)) if requests else base.requests.target
+        cooldowns: dict[str, Any] = {"scale_out_cooldown_s": out_s, "scale_in_cooldown_s": in_s}
+        scaling = msgspec.structs.replace(
+            scaling,
+            cpu=TargetTracking(enabled=bool(cpu), target=cpu or base.cpu.target, **cooldowns),
+            requests=TargetTracking(enabled=bool(requests), target=per_minute, **cooldowns),
             high_resolution=bool(fast and cpu),
-            min_tasks=least,
-            schedules=tuple(
-                msgspec.structs.replace(schedule, min_tasks=max(least, schedule.min_tasks)) for schedule in scheduled
-            ),
         )
         if base.pulse:
-            pulse = LogPulse(target_rps=load.task_rps * rate, scale_out_cooldown_s=out_s, scale_in_cooldown_s=in_s)
+            counted = LogPulse(target_rps=load.task_rps * pulse, **cooldowns)
             own = {policy.name for policy in pulse_steps(base.pulse)}
             others = (policy for policy in base.step_policies if policy.name not in own)
-            scaling = msgspec.structs.replace(scaling, pulse=pulse, step_policies=(*others, *pulse_steps(pulse)))
-        pool = model.pool
-        if nodes:
-            settings = msgspec.structs.replace(nodes.scaling, target_capacity_percent=capacity, warmup_s=warmup)
-            pool = dataclasses.replace(nodes, scaling=settings)
-        models.append(dataclasses.replace(model, scaling=scaling, pool=pool))
-    return models
+            scaling = msgspec.structs.replace(scaling, pulse=counted, step_policies=(*others, *pulse_steps(counted)))
+    pool = model.pool
+    if nodes:
+        settings = msgspec.structs.replace(nodes.scaling, target_capacity_percent=capacity_percent, warmup_s=warmup_s)
+        pool = dataclasses.replace(nodes, scaling=settings, warm=warm)
+    return dataclasses.replace(model, scaling=scaling, pool=pool)
 
 
-def busy_hours(traffic: Traffic, load: Load, scaling: Scaling) -> tuple[Schedule, ...]:
-    """Schedules that keep what the busy hours of a day need at least, from a quarter of an hour before them.
+def busy_hours(traffic: Traffic, load: Load, scaling: Scaling, share: float = 0.1) -> tuple[Schedule, ...]:
+    """Schedules that keep what any busy hour of a day needs for a share of its time, from a quarter of an hour before.
 
-    None for a traffic without a date or of less than a day, and where no hours are busier than others.
+    None for a traffic of less than a day, and where no hours are busier than others. One without a date begins at
+    midnight, UTC, as its run does.
     """
-    if traffic.start is None or len(traffic.requests) < 24 * 3600:
+    if len(traffic.requests) < 24 * 3600:
         return ()
     need = demand(traffic.requests, load)
-    seconds = np.arange(len(need)) + traffic.start.astimezone(UTC).hour * 3600 + traffic.start.minute * 60
+    start = traffic.start.astimezone(UTC) if traffic.start else datetime(2026, 1, 5)
+    seconds = np.arange(len(need)) + start.hour * 3600 + start.minute * 60
     hours = seconds // 3600 % 24
-    by_hour = [float(np.quantile(need[hours == hour], 0.1)) for hour in range(24)]
+    by_hour = [float(np.quantile(need[hours == hour], share)) for hour in range(24)]
     middle = (min(by_hour) + max(by_hour)) / 2
     busy = [hour for hour in range(24) if by_hour[hour] > middle]
     # One piece of the day, which may go over midnight.
@@ -194,7 +243,6 @@ def advise(
     `done` is called after each try. The work is done on this machine's cores, or in an `executor`: `study.each`.
     """
     asked = _Asked(load, traffic, prices, allowed, tuple(risks))
-    schedules = busy_hours(traffic, load, model.scaling)
     every: list[Tried] = []
 
     def attempt(models: Sequence[Model]) -> list[Tried]:
@@ -217,7 +265,7 @@ def advise(
     # The first of the candidates is the shape as it is, which has been tried.
     left = count - len(every)
     share = -(-max(0, left) // len(starts)) + bool(others)
-    more = [setting for shape in starts for setting in candidates(shape, load, share, schedules)[bool(others) :]]
+    more = [setting for shape in starts for setting in candidates(shape, load, share, traffic)[bool(others) :]]
     attempt(more[:left])
     # One phase may flatter: what is close enough to the objective goes on, the cheapest first.
     hopeful = sorted((t for t in every if t.worst <= allowed * 1.2), key=lambda t: t.cost_usd)
@@ -231,11 +279,17 @@ def advise(
 
 def _thriftier_and_safer(model: Model) -> list[Model]:
     base, models = model.scaling, []
-    for target, times in ((60.0, 1.0), (30.0, 1.5)):
-        tracking = msgspec.structs.replace(base.cpu, enabled=True, target=target)
+    for target, times, more in ((60.0, 1.0, 1.5), (30.0, 1.5, 0.75)):
         least = min(base.max_tasks, ceil(base.min_tasks * times))
-        scaling = msgspec.structs.replace(base, cpu=tracking, min_tasks=least)
-        models.append(dataclasses.replace(model, scaling=scaling))
+        scaling: Scaling = msgspec.structs.replace(base, min_tasks=least)
+        backlog = model.backlog
+        if backlog:
+            messages = backlog.tracking.target * more
+            backlog = dataclasses.replace(backlog, tracking=msgspec.structs.replace(backlog.tracking, target=messages))
+        else:
+            tracking = msgspec.structs.replace(base.cpu, enabled=True, target=target)
+            scaling = msgspec.structs.replace(scaling, cpu=tracking)
+        models.append(dataclasses.replace(model, scaling=scaling, backlog=backlog))
     return models
 
 
@@ -264,7 +318,7 @@ def _once(asked: _Asked, model: Model) -> Tried:
     # Not the first phase, whose grids all begin with the traffic.
     phase = phases()[5]
     trace = run(model, asked.load, Delays(), asked.traffic, phase)
-    missed, usd = missed_share(trace, asked.load), cost(model, asked.load, asked.prices, trace).total
+    missed, usd = missed_share(trace, model, asked.load), cost(model, asked.load, asked.prices, trace).total
     befallen = missed
     if missed <= asked.allowed * 1.2:
         befallen = max([missed, *(_befallen(asked, model, risk, phase) for risk in asked.risks)])
@@ -273,7 +327,7 @@ def _once(asked: _Asked, model: Model) -> Tried:
 
 def _befallen(asked: _Asked, model: Model, risk: Risk, phase: Phase) -> float:
     event = _at_the_peak(risk, asked.traffic, model)
-    return missed_share(run(model, asked.load, Delays(), asked.traffic, phase, [event]), asked.load)
+    return missed_share(run(model, asked.load, Delays(), asked.traffic, phase, [event]), model, asked.load)
 
 
 def _at_the_peak(risk: Risk, traffic: Traffic, model: Model) -> Event:
@@ -323,6 +377,13 @@ def _limit(asked: _Asked, tried: list[Tried]) -> str:
     """What keeps the best setting from the objective: found by lifting one limit after the other."""
     found = min(tried, key=lambda t: t.worst)
     best, load, traffic, allowed = found.model, asked.load, asked.traffic, asked.allowed
+    mean_s = load.workers / load.task_rps
+    alone = load.service.share_over(load.objective_s / mean_s) if load.objective_on == "response" else 0.0
+    if alone > allowed:
+        return (
+            f"the service itself: {alone:.2%} of the requests take longer than {load.objective_s:g} s without any wait,"
+            f" at {1000 * mean_s:.4g} ms on average, however many tasks run"
+        )
     if maximum := maximum_that_limits(best, load, traffic.requests):
         return maximum
     if found.missed <= allowed:
@@ -335,15 +396,16 @@ def _limit(asked: _Asked, tried: list[Tried]) -> str:
         ("the delay of metrics and alarms", {"metric_lag_60_s": 0, "metric_lag_20_s": 0, "pulse_lag_s": 0}),
     ):
         delays = dataclasses.replace(Delays(), **changed)
-        missed = missed_share(run(best, load, delays, traffic, phases()[5]), load)
+        missed = missed_share(run(best, load, delays, traffic, phases()[5]), best, load)
         if missed <= allowed:
             return f"{what}: without it the best setting would miss {missed:.2%}"
     return "the loops' reaction as a whole: no single delay explains it; a schedule or standing headroom would help"
 
 
-def overlay(model: Model, environment: str, base: Model | None = None, pool: str = "") -> str:
+def overlay(model: Model, environment: str, base: Model | None = None, pool: str = "", task_rps: float = 1) -> str:
     """Settings as the text of a config overlay, `[environments.NAME]`; of a shape other than that of `base`, what it
-    runs on, too, as `[capacity.POOL]`."""
+    runs on, too, as `[capacity.POOL]`. A backlog is told by how long a message may wait where a task takes
+    `task_rps`."""
     scaling: dict[str, Any] = msgspec.to_builtins(model.scaling)
     service = f"services.{model.service}"
     sections: dict[str, dict[str, Any]] = {}
@@ -354,9 +416,14 @@ def overlay(model: Model, environment: str, base: Model | None = None, pool: str
         if isinstance(model.pool, Fargate):
             sections[service]["architecture"] = model.pool.architecture
         sections[f"capacity.{pool}"] = _capacity(model)
-    names = ["min_tasks", "high_resolution", *(["schedules"] if model.scaling.schedules else [])]
-    sections[f"{service}.scaling"] = {name: scaling[name] for name in names}
-    sections |= {f"{service}.scaling.{name}": scaling[name] for name in ("cpu", "requests")}
+    names = ["min_tasks", "max_tasks", *(["schedules"] if model.scaling.schedules else [])]
+    if model.backlog:
+        waits_s = round(model.backlog.tracking.target / task_rps, 6)
+        sections[f"{service}.queue"] = {"latency_s": waits_s, "seconds_per_message": round(1 / task_rps, 6)}
+        sections[f"{service}.scaling"] = {name: scaling[name] for name in names}
+    else:
+        sections[f"{service}.scaling"] = {name: scaling[name] for name in [*names, "high_resolution"]}
+        sections |= {f"{service}.scaling.{name}": scaling[name] for name in ("cpu", "requests")}
     if model.scaling.pulse:
         # Of whichever kind the config has it.
         sections[f"{service}.scaling.pulse"] = {
@@ -384,8 +451,7 @@ def _capacity(model: Model) -> dict[str, Any]:
     bought = {"spot_percent": pool.spot_percent, "on_demand_base": pool.on_demand_base}
     if isinstance(pool, Fargate):
         return {"kind": kind, **bought}
-    names = [each.instance_type for each in pool.managed.kinds] if pool.managed else [pool.instance_type]
-    types = {"kind": kind, "architecture": architecture_of(model), "instance_types": names}
+    types = {"kind": kind, "architecture": architecture_of(model), "instance_types": [pool.instance_type]}
     if pool.managed:
         return types
     ready: dict[str, Any] = {}
@@ -400,6 +466,6 @@ def _toml(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(_toml, value)) + "]"
     return json.dumps(value)

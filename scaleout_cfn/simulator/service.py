@@ -35,7 +35,6 @@ class Trace:
     states: list[State] = field(default_factory=list)
     events: list[Happening] = field(default_factory=list)
     node_seconds: float = 0.0
-    types: dict[str, float] = field(default_factory=dict)  # shares of these by instance type; none where there is one
     stopped_seconds: float = 0.0  # of nodes that stand by in a warm pool: they cost their volumes
     task_seconds: float = 0.0  # from the placement of a task until it has gone: what Fargate bills
     launches: int = 0
@@ -79,14 +78,15 @@ class Service:
     def __init__(self, model: Model, load: Load, traffic: Traffic) -> None:
         self.model, self.load = model, load
         # Arrays: lists of floats are four times as large, and take as long to make as a tenth of the run.
-        self.arrivals = array("d", traffic.requests.tobytes())
+        requests = np.asarray(traffic.requests, dtype=np.float64)  # whoever counts in whole numbers, too
+        self.arrivals = array("d", requests.tobytes())
         self.end = len(self.arrivals)
         self.started: datetime | None = traffic.start
-        self.sums = array("d", np.cumsum(np.concatenate([[0.0], traffic.requests])).tobytes())
+        self.sums = array("d", np.cumsum(np.concatenate([[0.0], requests])).tobytes())
         self.speed = 1.0  # of its tasks, of what they do at best
         self.disturbed_to = 0  # up to there retries have been added, and `sums` does not hold
         self.queue = self.served = self.arrived = self.running_s = self.ready_s = self.task_s = 0.0
-        self.trace = Trace(traffic.requests, np.zeros(self.end), np.zeros(self.end))
+        self.trace = Trace(requests, np.zeros(self.end), np.zeros(self.end))
         self.cpu = model.cpu_at_most(load)
         self.work = -1.0
 

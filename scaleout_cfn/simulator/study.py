@@ -49,7 +49,7 @@ class Study:
 
     `bursts` is the same in the middle of the bands with bursts inside of wide bins, other ones in each phase; empty
     where the traffic is known finely. `lost` is how many more requests are over the objective for each event, beside
-    the run that has all others of `fears`.
+    the run that has all others of `fears`. `scaled` is what scaling would give where nothing scales the model.
     """
 
     model: Model
@@ -59,6 +59,7 @@ class Study:
     bursts: dict[str, Range] = dataclasses.field(default_factory=dict)
     fears: tuple[Fear, ...] = ()
     lost: dict[str, Range] = dataclasses.field(default_factory=dict)
+    scaled: Study | None = None
 
     @property
     def middle(self) -> dict[str, Range]:
@@ -98,6 +99,7 @@ class Study:
             "corners": {name: as_numbers(by_name) for name, by_name in self.corners.items()},
             "bursts": as_numbers(self.bursts),
             "requests_lost": as_numbers(self.lost),
+            "scaled": self.scaled and self.scaled.as_json(),
             "settings": settings(self.model, self.load),
         }
 

@@ -253,7 +253,7 @@ def synthetic(kind: str, numbers: Mapping[str, float] | None = None) -> Traffic:
     requests = shape(**values)
     if not requests:
         raise UsageError(f"traffic {kind}: it has no second in it; give it a length")
-    return Traffic(kind, np.array(requests))
+    return Traffic(kind, np.array(requests, dtype=np.float64))
 
 
 def summed(traffics: Sequence[Traffic]) -> Traffic:

@@ -245,6 +245,40 @@ def test_on_fargate_there_are_task_hours_and_nothing_of_instances(three: str, tm
     assert data["instance_hours"]["mean"] == 0
 
 
+def test_what_nothing_scales_is_told_beside_what_scaling_would_give(tmp_path: Path) -> None:
+    still = tmp_path / "still.yaml"
+    still.write_text("""
+        Resources:
+          Tasks:
+            Type: AWS::ECS::TaskDefinition
+            Properties: {Cpu: 256, Memory: 512, RequiresCompatibilities: [FARGATE], ContainerDefinitions: [{Name: web}]}
+          Service:
+            Type: AWS::ECS::Service
+            Properties: {LaunchType: FARGATE, DesiredCount: 3, TaskDefinition: {Ref: Tasks}}
+    """)
+    page = tmp_path / "page.html"
+    told = _run("simulate", str(still), *SHORT, "--html", str(page)).stdout
+    says = "Nothing scales it. By the default policies of a config (40 % CPU), between 2 tasks"
+    assert says in told
+    assert says in page.read_text()
+    assert re.search(r"and 25, .* miss \d+\.\d\d% .* instead of \d\d\.\d\d%, at \d\.\d\d USD instead of", told)
+    whole = json.loads(_run("simulate", str(still), *SHORT, "--json").stdout)
+    assert whole["scaled"]["objective_missed"]["mean"] < whole["objective_missed"]["mean"]
+    assert whole["scaled"]["settings"]["scaling"]["max_tasks"] == 25
+    searched = _run("advise", str(still), *SHORT, "--tries", "2", "--allow", "0.9", "--capacity", "same")
+    assert "2 to 25 tasks" in searched.stderr
+    assert "max_tasks = 25" in searched.stdout
+
+
+def test_a_message_may_wait_as_long_as_its_queue_s_scaling_allows(tmp_path: Path) -> None:
+    config = tmp_path / "scaleout.toml"
+    config.write_text('services.web = {kind = "worker", queue = {latency_s = 40, seconds_per_message = 0.5}}\n')
+    slow = ("--traffic", "step", "--with", "hours=0.2", "--with", "base=1", "--with", "peak=2", "--task-rps", "2")
+    # 80 messages of a task, at two a second.
+    assert "a message may wait 40 s\n" in _run("simulate", str(config), *slow).stdout
+    assert "a message may wait 7 s\n" in _run("simulate", str(config), *slow, "--objective", "7").stdout
+
+
 def test_simulate_reads_a_csv_and_scales_it(tmp_path: Path) -> None:
     file = tmp_path / "t.csv"
     file.write_text("t,n\n" + "".join(f"{60 * i},600\n" for i in range(30)))

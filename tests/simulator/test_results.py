@@ -25,7 +25,18 @@ from scaleout_cfn.errors import AccessError, ScaleoutError, UsageError
 from scaleout_cfn.profiles import PROFILES
 from scaleout_cfn.simulator import search
 from scaleout_cfn.simulator.figures import rows
-from scaleout_cfn.simulator.model import BANDS, Delays, Fargate, HourlyCosts, Load, Model, NodePool, Size, corners
+from scaleout_cfn.simulator.model import (
+    BANDS,
+    Backlog,
+    Delays,
+    Fargate,
+    HourlyCosts,
+    Load,
+    Model,
+    NodePool,
+    Size,
+    corners,
+)
 from scaleout_cfn.simulator.peers import peers, with_profile
 from scaleout_cfn.simulator.prices import REGIONS, UNITS, as_json_text, between, cost, load_prices, prices_of, refresh
 from scaleout_cfn.simulator.results import Range, Result, demand, measure, oracle_node_hours, ranges
@@ -165,6 +176,18 @@ def test_metrics_and_alarms_are_paid_for_what_scales() -> None:
     assert month(cpu=on, high_resolution=False) == pytest.approx(2 * 0.1)
     assert month(cpu=on, high_resolution=True) == pytest.approx(0.3 + 2 * 0.3)
     assert month(cpu=on, memory=on, requests=on, high_resolution=True) == pytest.approx(2 * 0.3 + 4 * 0.3 + 2 * 0.1)
+
+
+def test_a_queue_is_paid_for_three_requests_a_message_and_for_asking_in_vain() -> None:
+    waits = TargetTracking(enabled=True, target=60)
+    worker = on_fargate(cpu=TargetTracking(), backlog=Backlog(waits, 300), health_check_interval_s=None)
+    busy = Trace(np.full(3600, 100.0), np.zeros(3600), np.zeros(3600), task_seconds=3600 * 4)
+    paid = cost(worker, LOAD, PRICES, busy)
+    # Two of four tasks' time is work; the rest asks every 20 s.
+    assert paid.queue == pytest.approx((3 * 360_000 + 2 * 180) / 1e6 * PRICES.units["sqs_million_requests"])
+    # Two alarms of three metrics, and the first task's of two.
+    assert paid.metrics == pytest.approx(8 * PRICES.units["alarm_month"] / 730)
+    assert cost(on_fargate(), LOAD, PRICES, busy).queue == 0
 
 
 def test_tasks_on_fargate_spot_cost_a_share_and_those_of_the_base_all() -> None:
@@ -566,7 +589,7 @@ def test_candidates_are_the_same_each_time_and_begin_with_the_set_itself() -> No
 
 
 def test_where_tasks_go_to_empty_nodes_first_no_target_capacity_below_100_is_advised() -> None:
-    loose = candidates(model(placement="random"), LOAD, 300)
+    loose = candidates(model(packed=False), LOAD, 300)
     assert {_nodes(one).scaling.target_capacity_percent for one in loose} == {100}
     packed = candidates(model(), LOAD, 300)
     assert min(_nodes(one).scaling.target_capacity_percent for one in packed) == 60

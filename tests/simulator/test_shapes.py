@@ -12,14 +12,18 @@ from hypothesis import strategies as st
 from scaleout_cfn.capacity import instance_type
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config.file import load
+from scaleout_cfn.config.scaling import Scaling, TargetTracking
 from scaleout_cfn.lint import check_set
 from scaleout_cfn.rendering import set_of
-from scaleout_cfn.simulator.model import Fargate, Size, Standing
+from scaleout_cfn.simulator.model import Backlog, Delays, Fargate, Load, Size, Standing
 from scaleout_cfn.simulator.placement import places
+from scaleout_cfn.simulator.policies import fixed_at
 from scaleout_cfn.simulator.prices import prices_of
 from scaleout_cfn.simulator.read import model_of
-from scaleout_cfn.simulator.search import advise, busy_hours, overlay
-from scaleout_cfn.simulator.shapes import architecture_of, kind_of, shapes, words
+from scaleout_cfn.simulator.results import demand, measure, missed_share
+from scaleout_cfn.simulator.run import phases, run
+from scaleout_cfn.simulator.search import advise, busy_hours, candidates, overlay
+from scaleout_cfn.simulator.shapes import architecture_of, kind_of, kinds_beside, scaled, shapes, words
 from scaleout_cfn.simulator.study import each
 from scaleout_cfn.simulator.traffic import synthetic
 
@@ -28,6 +32,7 @@ from .sets import LOAD, model, on_fargate
 PRICES = prices_of("us-east-1")
 CROWD = synthetic("flash-crowd", {"base": 50, "peak": 400, "at": 600, "hours": 1})
 SHORT = CROWD.window(400, 1000)
+DAY = synthetic("diurnal")
 
 
 def test_shapes_are_of_every_kind_architecture_and_way_to_buy() -> None:
@@ -83,17 +88,19 @@ def test_where_others_share_the_nodes_no_other_shape_is_looked_at() -> None:
 
 @settings(max_examples=8, deadline=None)
 @given(st.data())
-def test_the_overlay_of_any_shape_renders_and_lints_clean(
+def test_the_overlay_of_any_shape_with_any_settings_renders_and_lints_clean_and_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     cpu, memory = data.draw(st.sampled_from([(256, 512), (512, 1024), (300, 700)]))
     most = data.draw(st.integers(3, 40))
+    kind = data.draw(st.sampled_from(["", 'kind = "worker"\nqueue = {latency_s = 30}']))
     folder = tmp_path_factory.mktemp("overlay")
     text = f"""
         [capacity.nodes]
         instance_types = ["m7i.large"]
         max_nodes = 30
         [services.web]
+        {kind}
         cpu_units = {cpu}
         memory_mib = {memory}
         scaling = {{max_tasks = {most}}}
@@ -101,14 +108,76 @@ def test_the_overlay_of_any_shape_renders_and_lints_clean(
     (folder / "a.toml").write_text(text)
     today = model_of(set_of(compose(load(folder / "a.toml"))), "a", "web")
     shape = data.draw(st.sampled_from(shapes(today, PRICES, spot=True)))
-    (folder / "b.toml").write_text(text + overlay(shape, "advised", today, "nodes"))
+    chosen = data.draw(st.sampled_from(candidates(shape, LOAD, 20, DAY)))
+    (folder / "b.toml").write_text(text + overlay(chosen, "advised", today, "nodes", LOAD.task_rps))
     whole = set_of(compose(load(folder / "b.toml", environment="advised")))
-    # What is read back is the shape; Managed Instances are not read.
+    # Managed Instances are not read.
     if kind_of(shape) != "managed-instances":
         again = model_of(whole, "b", "web")
-        assert again.task.parts[:2] == shape.task.parts[:2]
-        assert words(again) == words(shape)
+        assert again.task.parts[:2] == chosen.task.parts[:2]
+        assert words(again) == words(chosen)
+        assert _in_force(again.scaling) == _in_force(chosen.scaling)
+        if again.backlog and chosen.backlog:
+            assert again.backlog.tracking.target == pytest.approx(chosen.backlog.tracking.target, abs=0.001)
     assert not check_set(whole)
+
+
+def _in_force(scaling: Scaling) -> tuple[object, ...]:
+    """All that a search sets, but the numbers of policies that are off: no template has them."""
+    tracked = [policy for policy in (scaling.cpu, scaling.requests) if policy.enabled]
+    return scaling.min_tasks, scaling.max_tasks, scaling.high_resolution, scaling.schedules, tracked
+
+
+def test_settings_that_are_tried_have_warm_pools_cooldowns_floors_and_schedules() -> None:
+    tried = candidates(model(), LOAD, 300, DAY)
+    assert {one.nodes.warm.prepared if one.nodes and one.nodes.warm else 0 for one in tried} == {0, 6, 10}
+    assert {one.scaling.cpu.scale_out_cooldown_s for one in tried} >= {0, 30, 60}
+    # The highest floor is what the peak needs: as many tasks always.
+    assert max(one.scaling.min_tasks for one in tried) == demand(DAY.requests, LOAD).max()
+    assert {len(one.scaling.schedules) for one in tried} == {0, 2}
+    bought = candidates(model(spot_percent=50), LOAD, 300)
+    assert not [one for one in bought if one.nodes and one.nodes.warm]
+
+
+def test_what_nothing_scales_gets_the_default_policies_between_its_quiet_and_its_peak() -> None:
+    still = fixed_at(3)
+    fargate = scaled(on_fargate(scaling=still), LOAD, CROWD.requests)
+    assert fargate.scaling.cpu == Scaling().cpu
+    # 50 requests a second are two tasks at rest; 400 at 40 % of 50 are twenty.
+    assert (fargate.scaling.min_tasks, fargate.scaling.max_tasks) == (2, 20)
+    assert scaled(on_fargate(scaling=fixed_at(30)), LOAD, CROWD.requests).scaling.max_tasks == 30
+    assert scaled(on_fargate(scaling=fixed_at(1)), Load(500), CROWD.requests).scaling.min_tasks == 1
+    on_nodes = scaled(model(scaling=still, min_nodes=3, max_nodes=3), LOAD, CROWD.requests)
+    assert on_nodes.nodes is not None
+    assert (on_nodes.nodes.min_nodes, on_nodes.nodes.max_nodes) == (2, 4)
+    assert places(on_nodes.nodes, on_nodes.task) >= 20
+    unknown = scaled(model(scaling=still, task=Size(0, 512)), LOAD, CROWD.requests).scaling
+    assert (unknown.cpu.enabled, unknown.requests.target) == (False, 1200)
+    assert scaled(model(), LOAD, CROWD.requests) == model()
+
+
+def test_a_task_that_is_smaller_than_every_node_still_finds_managed_instances() -> None:
+    kinds = {kind_of(shape) for shape in kinds_beside(on_fargate(max_tasks=2), PRICES)}
+    assert kinds == {"ec2", "managed-instances", "fargate"}
+
+
+def test_a_queue_s_messages_are_late_by_their_age_whatever_tries_them() -> None:
+    backlog = Backlog(TargetTracking(enabled=True, target=120), 300)
+    worker = on_fargate(cpu=TargetTracking(), backlog=backlog, health_check_interval_s=None)
+    of_queue = Load(2, objective_s=60)
+    some = synthetic("step", {"base": 2, "peak": 20, "at": 300, "hours": 0.3})
+    found = advise(worker, of_queue, some, PRICES, allowed=0.9, count=4)
+    trace = run(worker, of_queue, Delays(), some, phases()[5])
+    assert found.every[0].missed == missed_share(trace, worker, of_queue) > 0
+    assert found.every[0].missed == measure(trace, worker, of_queue, PRICES, 0.0).objective_missed
+    assert len({t.model.backlog.tracking.target for t in found.every if t.model.backlog}) > 1
+
+
+def test_what_the_service_alone_takes_is_named_where_it_is_more_than_is_allowed() -> None:
+    slow = Load(10, objective_s=0.1, objective_on="response")
+    found = advise(model(), slow, SHORT.window(0, 200), PRICES, allowed=0.01, count=2)
+    assert found.best is None
+    assert found.limit.startswith("the service itself: 77.88% of the requests take longer than 0.1 s without any wait")
 
 
 def test_a_search_over_shapes_finds_a_cheaper_one_and_tells_what_it_tried() -> None:
@@ -136,7 +205,7 @@ def test_what_is_reckoned_with_is_missed_more_and_has_to_keep_the_objective_too(
     assert lost.best is None
 
 
-def test_busy_hours_of_a_traffic_with_a_date_become_schedules() -> None:
+def test_the_busy_hours_of_a_day_become_schedules() -> None:
     from datetime import UTC, datetime
 
     day = dataclasses.replace(synthetic("diurnal"), start=datetime(2026, 1, 5, tzinfo=UTC))
@@ -144,7 +213,8 @@ def test_busy_hours_of_a_traffic_with_a_date_become_schedules() -> None:
     busy, quiet = busy_hours(day, LOAD, scaling)
     assert scaling.min_tasks < busy.min_tasks <= busy.max_tasks == scaling.max_tasks
     assert (quiet.min_tasks, quiet.max_tasks) == (scaling.min_tasks, scaling.max_tasks)
-    assert busy_hours(synthetic("diurnal"), LOAD, scaling) == ()
+    # Without a date it begins at midnight, as its run does.
+    assert busy_hours(synthetic("diurnal"), LOAD, scaling) == (busy, quiet)
     assert busy_hours(day.window(0, 3600), LOAD, scaling) == ()
 
 

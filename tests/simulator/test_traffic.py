@@ -34,6 +34,7 @@ def test_made_up_traffic_is_the_same_each_time_and_never_negative(kind: str) -> 
     assert one.requests.tolist() == other.requests.tolist()
     assert (one.requests >= 0).all()
     assert np.isfinite(one.requests).all()
+    assert one.requests.dtype == np.float64
 
 
 def test_the_load_test_of_the_seed_is_four_steps_of_ten_minutes_then_none() -> None:
