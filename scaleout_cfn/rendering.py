@@ -12,7 +12,7 @@ from scaleout_cfn.collecting import uncollected
 from scaleout_cfn.construction import required
 from scaleout_cfn.errors import SetError, WiringError
 from scaleout_cfn.fitting import misfits
-from scaleout_cfn.lint import findings_on
+from scaleout_cfn.lint import errors_on
 from scaleout_cfn.stack import Stack, file_name
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.yaml_text import to_yaml
@@ -83,8 +83,7 @@ def texts_of(templates: Mapping[str, Template], *, format: Format = "yaml") -> d
     text then.
     """
     stacks = StackSet(templates)
-    errors = [finding for finding in findings_on(stacks) if finding.severity == "error"]
-    refusals = [f"{f.file}: {f.path}: {f.message.rstrip('.')}; {f.cure} [{f.rule}]" for f in errors]
+    refusals = [f"{f.file}: {f.path}: {f.message.rstrip('.')}; {f.cure} [{f.rule}]" for f in errors_on(stacks)]
     if refusals := [*refusals, *misfits(stacks)]:
         raise SetError(refusals)
     texts = {name: _text(template, format) for name, template in templates.items()}
@@ -134,29 +133,68 @@ def _collect(stack: Stack, name: str, format: Format, url: Url, result: dict[str
     return wants_folder
 
 
+class _Plain(dict[type, Callable[[Any], Any]]):
+    """What makes plain data of a value, by its class: as troposphere's own `to_dict` does, which goes over each once a
+    level above.
+    """
+
+    def __missing__(self, kind: type) -> Callable[[Any], Any]:
+        own = getattr(kind, "to_dict", None)
+        made: Callable[[Any], Any]
+        if own is AWSHelperFn.to_dict:
+            made = _of_function
+        elif own is Tags.to_dict:
+            made = _of_tags
+        elif own is BaseAWSObject.to_dict:
+            made = _of_object
+        else:
+            # awacs has a form of its own.
+            made = _of_other if hasattr(kind, "JSONrepr") else encode_to_dict
+        self[kind] = made
+        return made
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _of_dict(value: dict[str, Any]) -> dict[str, Any]:
+    # Most are texts: a call less.
+    return {key: item if type(item) is str else _PLAIN[type(item)](item) for key, item in value.items()}
+
+
+def _of_list(value: list[Any]) -> list[Any]:
+    return [item if type(item) is str else _PLAIN[type(item)](item) for item in value]
+
+
+def _of_function(value: AWSHelperFn) -> Any:
+    return _PLAIN[type(value.data)](value.data)
+
+
+def _of_tags(value: Tags) -> Any:
+    return _of_list(value.tags)
+
+
+def _of_object(value: BaseAWSObject) -> Any:
+    if not value.properties:
+        return encode_to_dict(value)
+    if value.do_validation:
+        if not value.properties.keys() >= required(type(value)):
+            value._validate_props()  # which says what is missing
+        value.validate()
+    return _of_dict(value.resource)
+
+
+def _of_other(value: Any) -> Any:
+    return _plain(value.JSONrepr())
+
+
 def _plain(value: Any) -> Any:
-    """Plain data of troposphere's objects, as their own `to_dict` gives it: that goes over each once a level above."""
-    kind = type(value)
-    if kind is str or kind is int or kind is bool:
-        return value
-    if kind is dict:
-        # Most are texts: a call less.
-        return {key: item if type(item) is str else _plain(item) for key, item in value.items()}
-    if kind is list:
-        return [_plain(item) for item in value]
-    own = getattr(kind, "to_dict", None)
-    if own is AWSHelperFn.to_dict:
-        return _plain(value.data)
-    if own is Tags.to_dict:
-        return _plain(value.tags)
-    if own is BaseAWSObject.to_dict and value.properties:
-        if value.do_validation:
-            if not value.properties.keys() >= required(kind):
-                value._validate_props()  # which says what is missing
-            value.validate()
-        return _plain(value.resource)
-    # awacs has a form of its own.
-    return _plain(value.JSONrepr()) if hasattr(kind, "JSONrepr") else encode_to_dict(value)
+    """Plain data of troposphere's objects."""
+    return _PLAIN[type(value)](value)
+
+
+_PLAIN = _Plain({str: _same, int: _same, bool: _same, float: _same, dict: _of_dict, list: _of_list})
 
 
 def _ask_for_folder(template: dict[str, Any]) -> None:
@@ -182,7 +220,7 @@ def _ordered(template: Template) -> Template:
 
 
 def _in_order(mapping: dict[str, Any], order: Iterable[str]) -> dict[str, Any]:
-    return {key: mapping[key] for key in (*order, *mapping) if key in mapping}
+    return {**{key: mapping[key] for key in order if key in mapping}, **mapping}
 
 
 def _text(template: dict[str, Any], format: Format) -> str:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleout_cfn.lint import RULES, check_set
+from scaleout_cfn.lint import RULES, check_set, errors_on
+from scaleout_cfn.templates.sets import StackSet
 
 from .cases_deliveries import moving
 from .sets import Set, beside, good, passed, properties
@@ -514,6 +515,8 @@ def test_a_mistake_gives_its_own_finding_and_no_other(change: Change, file: str,
     first = next(finding for finding in findings if finding.path == path)
     assert first.file == f"{file}.yaml"
     assert words in f"{first.message} {first.cure}"
+    # Rendering asks for errors alone, and so no rule that by itself only warns.
+    assert errors_on(StackSet(templates)) == [finding for finding in findings if finding.severity == "error"]
 
 
 @pytest.mark.parametrize("change", [change for change, *_ in MISTAKES], ids=[m[0].__name__ for m in MISTAKES])

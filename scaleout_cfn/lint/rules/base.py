@@ -16,7 +16,7 @@ TEMPLATE_REFERENCE = "https://docs.aws.amazon.com/AWSCloudFormation/latest/Templ
 
 
 class Fault(Struct, frozen=True):
-    """What a rule has to say of one place. Severity and source are the rule's, where none is given.
+    """What a rule has to say of one place. Severity and source are the rule's, where none is given; never a graver one.
 
     `also` holds other paths of the file that are parts of the same mistake.
     """

@@ -182,7 +182,7 @@ def zone_rebalancing(service: Place) -> Faults:
         )
 
 
-@rule("S307", "https://github.com/aws/aws-cdk/issues/18179", _PROVIDER, severity="warning")
+@rule("S307", "https://github.com/aws/aws-cdk/issues/18179", _PROVIDER)
 def termination_protection(provider: Place) -> Faults:
     """Managed termination protection comes with scale-in protection, and with what clears it on delete."""
     group = _managed_group(provider)
@@ -196,7 +196,6 @@ def termination_protection(provider: Place) -> Faults:
             f"{provider} manages termination protection, but {group.name} does not protect new instances from "
             "scale-in; ECS refuses that.",
             f"Set NewInstancesProtectedFromScaleIn of {group.name} to true.",
-            "error",
         )
     elif not handed_out(provider.stack.root, group.bare, outputs=False):
         yield fault(
@@ -205,6 +204,7 @@ def termination_protection(provider: Place) -> Faults:
             f"Instances of {group.name} stay protected once {provider} is gone, so deleting the stack hangs, and no "
             "custom resource of the set clears that.",
             "Set it to DISABLED and use ManagedDraining, or add a custom resource that deletes the group.",
+            "warning",
         )
 
 
