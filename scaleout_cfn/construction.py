@@ -33,16 +33,16 @@ OWN = {*ATTRIBUTES, "title", "template", "do_validation", "propnames", "attribut
 class Known(NamedTuple):
     """What a class says of its objects.
 
-    `names` are its properties, `given` those that it has a value for, `required` those that there have to be. A value
-    is of one of the `types` of its property, a list of such for those of `items`, or what one of `checks` makes of it.
+    `names` are its properties, `given` those that it has a value for, `required` those that there have to be. `ways`
+    says of each what is checked: a value is of some types, or a list whose items are, or what a function makes of it.
     """
 
     names: frozenset[str]
     given: tuple[str, ...]
     required: frozenset[str]
-    types: dict[str, Any]
-    items: dict[str, tuple[type[Any], ...]]
-    checks: dict[str, Callable[[Any], Any]]
+    dictname: str | None
+    resource_type: str | None
+    ways: dict[str, tuple[Any, tuple[type[Any], ...] | None, Callable[[Any], Any] | None]]
 
 
 @wraps(BaseAWSObject.__init__)
@@ -53,47 +53,59 @@ def construct(
     kind: Any = type(self)
     known = _known(kind, len(vars(kind)), len(kind.props))
     properties: dict[str, Any] = {}
-    dictname = getattr(kind, "dictname", None)
-    resource = {dictname: properties} if dictname else properties
+    resource: dict[str, Any] = {known.dictname: properties} if known.dictname else properties
     own = vars(self)
-    own.update(
-        title=title,
-        template=template,
-        do_validation=validation,
-        propnames=known.names,
-        attributes=[*ATTRIBUTES],
-        properties=properties,
-        resource=resource,
-    )
+    own["title"] = title
+    own["template"] = template
+    own["do_validation"] = validation
+    own["propnames"] = known.names
+    own["attributes"] = [*ATTRIBUTES]
+    own["properties"] = properties
+    own["resource"] = resource
     if title:
         self.validate_title()
-    if (resource_type := getattr(kind, "resource_type", None)) is not None:
-        resource["Type"] = resource_type
+    if known.resource_type is not None:
+        resource["Type"] = known.resource_type
     # From here on `__setattr__` checks.
     own["_BaseAWSObject__initialized"] = True
     for name in known.given:
         if name not in kwargs:
             setattr(self, name, getattr(kind, name))
-    types, items, checks = known.types, known.items, known.checks
+    ways = known.ways
     for name, value in kwargs.items():
         # As `__setattr__` does. What is wrong is left to it, for the words.
-        if name in types:
-            if isinstance(value, types[name]) or (isinstance(value, AWSHelperFn) and not isinstance(value, Tags)):
+        way = ways.get(name)
+        if way is not None:
+            if _IS_LATER[type(value)]:
                 properties[name] = value
                 continue
-        elif name in items:
-            if type(value) is list and all(isinstance(item, items[name]) for item in value):
+            types, items, check = way
+            if check is not None:
+                try:
+                    properties[name] = check(value)
+                    continue
+                except Exception:
+                    pass
+            elif items is None:
+                if isinstance(value, types):
+                    properties[name] = value
+                    continue
+            elif type(value) is list and all(isinstance(item, items) for item in value):
                 properties[name] = value
                 continue
-        elif name in checks:
-            try:
-                is_later = isinstance(value, AWSHelperFn) and not isinstance(value, Tags)
-                properties[name] = value if is_later else checks[name](value)
-                continue
-            except Exception:
-                pass
         setattr(self, name, value)
     self.add_to_template()
+
+
+class _IsLater(dict[type, bool]):
+    """Whether a value of a class is known only when deployed, so that nothing but CloudFormation can check it."""
+
+    def __missing__(self, kind: type) -> bool:
+        self[kind] = is_later = issubclass(kind, AWSHelperFn) and not issubclass(kind, Tags)
+        return is_later
+
+
+_IS_LATER = _IsLater()
 
 
 def required(kind: Any) -> frozenset[str]:
@@ -104,24 +116,21 @@ def required(kind: Any) -> frozenset[str]:
 @cache
 def _known(kind: Any, attributes: int, properties: int) -> Known:
     """What a class says, asked again when it has got more attributes or properties."""
-    types: dict[str, Any] = {}
-    items: dict[str, tuple[type[Any], ...]] = {}
-    checks: dict[str, Callable[[Any], Any]] = {}
+    ways: dict[str, tuple[Any, tuple[type[Any], ...] | None, Callable[[Any], Any] | None]] = {}
     for name, (check, _) in kind.props.items():
         if name in OWN or kind.__setattr__ is not BaseAWSObject.__setattr__:
             continue
         if isinstance(check, FunctionType):
-            checks[name] = check
-        elif isinstance(check, list):
-            if not any(isinstance(one, FunctionType) for one in check):
-                items[name] = (*check, AWSHelperFn)
-        else:
-            types[name] = check
+            ways[name] = (None, None, check)
+        elif not isinstance(check, list):
+            ways[name] = (check, None, None)
+        elif not any(isinstance(one, FunctionType) for one in check):
+            ways[name] = (None, (*check, AWSHelperFn), None)
     return Known(
         names=frozenset(kind.props),
         given=tuple(name for name in kind.props if getattr(kind, name, None) is not None),
         required=frozenset(name for name, (_, is_required) in kind.props.items() if is_required),
-        types=types,
-        items=items,
-        checks=checks,
+        dictname=getattr(kind, "dictname", None),
+        resource_type=getattr(kind, "resource_type", None),
+        ways=ways,
     )

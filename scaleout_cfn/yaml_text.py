@@ -72,21 +72,27 @@ def to_yaml(template: Mapping[str, Any]) -> str:
 def _mapping(mapping: Mapping[str, Any], margin: str) -> str:
     lines = []
     for key, value in mapping.items():
-        start = f"{margin}{_LINES[key] or _scalar(key)}: "
-        short = _in_line(value)
-        # As nearly all are: a call less.
-        if short and len(start) + len(short) <= WIDTH + 1:
-            lines.append(start + short)
+        start = margin + _KEYS[key]
+        kind = type(value)
+        # What is told apart here are calls less for nearly all.
+        if kind is dict and len(value) > 1:
+            lines.append(start + _mapping(value, margin + "  "))
+            continue
+        short = _LINES[value] if kind is str else _in_line(value)
+        if short and len(start) + len(short) <= WIDTH:
+            lines.append(f"{start} {short}")
         else:
-            lines.append(start[:-1] + _value(value, margin, len(start) - 2, margin))
+            lines.append(start + _value(value, margin, len(start) - 1, margin))
     return "".join(lines)
 
 
 def _in_line(value: Any) -> str:
-    """A text, or a function of a text, as it stands in a line; empty where it needs more, or is something else."""
+    """A text, a number, or a function of a text, as it stands in a line; empty where it needs more, or is another."""
     kind = type(value)
     if kind is str:
         return _LINES[value]
+    if kind is int:
+        return str(value)
     if kind is dict and len(value) == 1:
         ((name, argument),) = value.items()
         if name in _TAGS:
@@ -209,7 +215,17 @@ class _Lines(dict[str, str]):
         return shown
 
 
-_LINES = _Lines()
+class _Keys(dict[str, str]):
+    """Each key with its colon."""
+
+    def __missing__(self, key: str) -> str:
+        if len(self) >= 10_000:
+            self.clear()
+        self[key] = shown = f"{_scalar(key)}:"
+        return shown
+
+
+_LINES, _KEYS = _Lines(), _Keys()
 
 
 @lru_cache(10_000)

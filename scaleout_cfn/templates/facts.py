@@ -113,15 +113,16 @@ class Facts:
                     self.arns.append(((*path, str(key)), value))
             elif (kind is dict or kind is list) and value:
                 here = (*path, key if type(key) is str else str(key))
-                if len(value) > 1 or kind is list or not self._function(value, here):
+                if len(value) > 1 or kind is list:
+                    self._walk(value, here)
+                elif "Ref" in value and type(value["Ref"]) is str:
+                    self.refs.append((here, value["Ref"]))
+                elif not self._function(value, here):
                     self._walk(value, here)
 
     def _function(self, node: dict[str, Any], path: tuple[str, ...]) -> bool:
         """Note what a mapping of one key refers to; True where there is nothing more in it."""
         ((key, value),) = node.items()
-        if key == "Ref" and isinstance(value, str):
-            self.refs.append((path, value))
-            return True
         if key == "Fn::GetAtt":
             name, attribute = attribute_of(value)
             if name:
@@ -162,8 +163,12 @@ def attribute_of(argument: Any) -> tuple[str, str]:
     if isinstance(argument, str):
         name, _, attribute = argument.partition(".")
         return name, attribute
-    if isinstance(argument, list) and len(argument) > 1 and all(isinstance(part, str) for part in argument):
-        return argument[0], ".".join(argument[1:])
+    if isinstance(argument, list) and len(argument) > 1:
+        name, attribute, *further = argument
+        if type(name) is type(attribute) is str and not further:
+            return name, attribute
+        if all(isinstance(part, str) for part in argument):
+            return name, ".".join(argument[1:])
     return "", ""
 
 

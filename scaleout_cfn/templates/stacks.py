@@ -39,6 +39,9 @@ _DEEPEST = 60
 _LONGEST = 100_000
 
 
+# What has not been read yet: what has been may be None.
+_UNREAD: Any = object()
+
 # The parameter types whose value is looked up in SSM begin so.
 SSM_VALUE = "AWS::SSM::Parameter::Value<"
 
@@ -129,10 +132,11 @@ class Scope(Struct, frozen=True):
         """
         if isinstance(node, str):
             return self._dynamic(node) if "{{resolve:" in node else node
-        if isinstance(node, list):
-            return [self.value(item) for item in node]
-        if not isinstance(node, dict) or len(node) != 1:
-            return node
+        if isinstance(node, dict):
+            if len(node) != 1:
+                return node
+        else:
+            return [self.value(item) for item in node] if isinstance(node, list) else node
         ((function, argument),) = node.items()
         if function == "Ref":
             # It leads up, to who passes the value, where there is an end: no mark is needed against a circle.
@@ -411,9 +415,10 @@ class Place:
 
     def get(self, *path: str) -> Any:
         """What is at a path: None where absent, UNKNOWN where that cannot be told."""
-        if path not in self._read:
-            self._read[path] = self.scope.below(self.node, path)
-        return self._read[path]
+        read = self._read.get(path, _UNREAD)
+        if read is _UNREAD:
+            read = self._read[path] = self.scope.below(self.node, path)
+        return read
 
     def items(self, *path: str) -> list[Any] | None:
         """The items of a list, those left out by AWS::NoValue dropped; None if unknown."""
@@ -423,17 +428,21 @@ class Place:
         return as_number(self.get(*path))
 
     def inner(self, *path: str) -> Place:
-        if path not in self._inner:
-            self._inner[path] = Place(self.logical_id, ".".join((self.path, *path)), self.get(*path), self.scope)
-        return self._inner[path]
+        inner = self._inner.get(path)
+        if inner is None:
+            inner = Place(self.logical_id, ".".join((self.path, *path)), self.get(*path), self.scope)
+            self._inner[path] = inner
+        return inner
 
     def each(self, *path: str) -> tuple[Place, ...]:
         """A place for each item of a list; none where the list is not known."""
-        if path not in self._each:
-            start, items = ".".join((self.path, *path)), enumerate(self.items(*path) or ())
-            several = (Place(self.logical_id, f"{start}.{index}", item, self.scope) for index, item in items)
-            self._each[path] = tuple(several)
-        return self._each[path]
+        each = self._each.get(path)
+        if each is None:
+            start, items = ".".join((self.path, *path)), items_of(self.get(*path))
+            each = self._each[path] = tuple(
+                [Place(self.logical_id, f"{start}.{index}", item, self.scope) for index, item in enumerate(items or ())]
+            )
+        return each
 
     @property
     def type(self) -> str:
@@ -506,12 +515,14 @@ class StackView:
 
     def place(self, logical_id: str) -> Place:
         """The properties of a resource, read once for all who ask."""
-        if logical_id not in self._places:
+        place = self._places.get(logical_id)
+        if place is None:
             resource = self.resource(logical_id)
             scope = self.scope_of(resource)
             path = f"Resources.{logical_id}.Properties"
-            self._places[logical_id] = Place(logical_id, path, scope.value(resource.get("Properties", {})), scope)
-        return self._places[logical_id]
+            place = Place(logical_id, path, scope.value(resource.get("Properties", {})), scope)
+            self._places[logical_id] = place
+        return place
 
     def places(self, *types: str) -> Iterator[Place]:
         """The resources of some types that may exist."""
@@ -611,9 +622,10 @@ class StackView:
 
     def remembered(self, key: tuple[Any, ...], read: Callable[[], Any]) -> Any:
         """A value of this stack, read once: what many read, through many stacks, would cost ever more."""
-        if key not in self._values:
-            self._values[key] = read()
-        return self._values[key]
+        value = self._values.get(key, _UNREAD)
+        if value is _UNREAD:
+            value = self._values[key] = read()
+        return value
 
     def deciders(self, condition: Any) -> frozenset[Symbol]:
         """The root parameters that a condition hangs on, followed through all parents."""
