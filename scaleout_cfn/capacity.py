@@ -455,7 +455,8 @@ def _up(number: int, divisor: int) -> int:
 def _data() -> dict[str, Any]:
     file = Path(__file__).parent / "data" / "instance_types.json"
     data: dict[str, Any] = json.loads(file.read_bytes())
-    return data
+    types = {f"{family}.{size}": row for family, sizes in data["types"].items() for size, row in sizes.items()}
+    return {**data, "types": types}
 
 
 def fitting_tasks(config: Config) -> dict[str, int | None]:

@@ -52,8 +52,14 @@ def row(kind: Mapping[str, Any]) -> Row | None:
 
 
 def text(rows: Mapping[str, Row], *, as_of: str, source: str) -> str:
-    """The file: JSON, one line a type, sorted by name."""
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(rows[name])}" for name in sorted(rows))
+    """The file: JSON, one line a family with its sizes, sorted by name."""
+    families: dict[str, dict[str, Row]] = {}
+    for name in sorted(rows):
+        family, _, size = name.partition(".")
+        families.setdefault(family, {})[size] = rows[name]
+    lines = ",\n".join(
+        f"{json.dumps(family)}: {json.dumps(sizes, separators=(',', ':'))}" for family, sizes in families.items()
+    )
     return f'{{"as_of": {json.dumps(as_of)},\n"source": {json.dumps(source)},\n"types": {{\n{lines}\n}}}}\n'
 
 

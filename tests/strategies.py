@@ -48,12 +48,12 @@ from scaleout_cfn.config import (
     WorkerService,
 )
 from scaleout_cfn.config.balancer_conflicts import UNITS as RULE_GROUPS
+from scaleout_cfn.config.balancer_conflicts import dns_conflicts
 from scaleout_cfn.config.conflicts import conflicts
+from scaleout_cfn.config.container_conflicts import unreachable
 from scaleout_cfn.config.containers import Task
 from scaleout_cfn.config.delivery import PauseStage
 from scaleout_cfn.config.delivery_conflicts import preview_conflicts
-from scaleout_cfn.config.dns_conflicts import dns_conflicts
-from scaleout_cfn.config.images import unreachable
 from scaleout_cfn.config.pulse import AddressPulse, ReadPulse
 from scaleout_cfn.config.routing import priorities, priority
 from scaleout_cfn.config.scaling import Scaling, Schedule, StepAdjustment, StepScaling

@@ -646,7 +646,8 @@ class FakeEc2:
 def test_the_data_file_is_what_the_script_writes_for_its_data() -> None:
     content = (ROOT / "scaleout_cfn" / "data" / "instance_types.json").read_text(encoding="utf-8")
     data = json.loads(content)
-    assert script().text(data["types"], as_of=data["as_of"], source=data["source"]) == content
+    types = {f"{family}.{size}": row for family, sizes in data["types"].items() for size, row in sizes.items()}
+    assert script().text(types, as_of=data["as_of"], source=data["source"]) == content
     assert date.fromisoformat(data["as_of"]) and data["source"]
 
 
@@ -666,8 +667,8 @@ def test_refreshing_reads_every_page_and_leaves_out_what_cannot_be_a_node(tmp_pa
         '{"as_of": "2026-01-02",\n'
         '"source": "EC2 DescribeInstanceTypes in eu-central-1",\n'
         '"types": {\n'
-        '"m7g.large": [2, 2048, 3, "arm64"],\n'
-        '"t3.small": [2, 2048, 3, "x86_64"]\n'
+        '"m7g": {"large":[2,2048,3,"arm64"]},\n'
+        '"t3": {"small":[2,2048,3,"x86_64"]}\n'
         "}}\n"
     )
     assert list(tmp_path.iterdir()) == [file]
@@ -681,7 +682,7 @@ def test_refreshing_counts_the_gpus_that_ecs_gives_to_tasks(tmp_path: Path) -> N
     file = tmp_path / "types.json"
     script().refresh(ec2, region="eu-central-1", as_of="2026-01-02", file=file)
     rows = json.loads(file.read_text(encoding="utf-8"))["types"]
-    assert rows == {"g4ad.large": [2, 2048, 3, "x86_64"], "g6.12xlarge": [2, 2048, 3, "x86_64", 4]}
+    assert rows == {"g4ad": {"large": [2, 2048, 3, "x86_64"]}, "g6": {"12xlarge": [2, 2048, 3, "x86_64", 4]}}
 
 
 def test_the_order_of_the_answer_does_not_change_the_file(tmp_path: Path) -> None:

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaleout_cfn.cli.config import POOLS, _kinds, _made
-from scaleout_cfn.cli.first import Seen, answered, look
+from scaleout_cfn.cli.config import POOLS, Seen, _kinds, _made, answered, look
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config, WebService, WorkerService
 from scaleout_cfn.config.file import load

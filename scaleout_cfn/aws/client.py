@@ -1,4 +1,4 @@
-"""Clients. The only module that touches botocore, and only when it is called.
+"""Clients, and what errors of AWS mean. The only module that touches botocore, and only when it is called.
 
 botocore and not boto3, whose credential chain and configuration it is: boto3 loads transfers, too, that nobody here
 makes.
@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from scaleout_cfn.aws.failures import setup_error, translated
 from scaleout_cfn.aws.pace import Pace
-from scaleout_cfn.errors import ApiError, Next, RefusedError, UsageError
+from scaleout_cfn.errors import AccessError, ApiError, Failure, Next, RefusedError, UsageError
 
 #: Tries of a call that reads, beyond those that botocore makes itself.
 READ_TRIES = 6
@@ -230,3 +229,101 @@ def pinned(identity: Identity, *, account_id: str, region: str) -> None:
                 state="nothing was written",
                 next=Next(words="use the profile of that account, or another --env of the config"),
             )
+
+
+EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
+DENIED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthFailure",
+    "AuthorizationError",
+    "Forbidden",
+    "403",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "MissingAuthenticationToken",
+    "NotAuthorized",
+    "OptInRequired",
+    "SignatureDoesNotMatch",
+    "UnauthorizedOperation",
+    "UnrecognizedClientException",
+}
+THROTTLED = {
+    "BandwidthLimitExceeded",
+    "PriorRequestNotComplete",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+MISSING = {
+    "ChangeSetNotFound",
+    "ClusterNotFoundException",
+    "ChangeSetNotFoundException",
+    "NoSuchBucket",
+    "NoSuchEntity",
+    "NoSuchKey",
+    "NotFound",
+    "ObjectNotFoundException",
+    "404",
+    "ResourceNotFoundException",
+    "ServiceNotFoundException",
+}
+EXISTS = {"AlreadyExistsException", "BucketAlreadyOwnedByYou", "PreconditionFailed", "TokenAlreadyExistsException"}
+
+
+def translated(error: Exception, service: str, operation: str) -> ApiError | AccessError:
+    """What botocore raised, as one of ours."""
+    response = getattr(error, "response", None)  # None on some connection errors
+    if not isinstance(response, dict) or "Error" not in response:
+        name = type(error).__name__
+        if name in _CREDENTIALS:
+            kind: Failure = "expired" if name in _LOGIN else "denied"
+            hint = "log in again: aws sso login" if name in _LOGIN else "set up credentials: aws configure"
+            return AccessError(f"{error}; {hint}", kind=kind, next=Next("doctor"))
+        refused = name in ("ParamValidationError", "NoRegionError", "UnknownServiceError")
+        return ApiError(operation, "refused" if refused else "unclear", name, str(error))
+    code, message = str(response["Error"].get("Code", "")), str(response["Error"].get("Message", ""))
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    kind = classify(code, message, status)
+    if kind in ("expired", "denied"):
+        cure = "renew the credentials" if kind == "expired" else "`policies` writes what is needed"
+        return AccessError(f"{service} {operation}: {code}: {message}; {cure}", kind=kind, next=Next("doctor"))
+    return ApiError(operation, kind, code, message)
+
+
+def classify(code: str, message: str, status: int) -> Failure:
+    """What an error code of AWS means for a caller."""
+    if code in EXPIRED:
+        return "expired"
+    if code in DENIED:
+        return "denied"
+    if code in THROTTLED or message.startswith("Rate exceeded"):
+        return "throttled"
+    if code in MISSING or (code == "ValidationError" and "does not exist" in message):
+        return "missing"
+    if code in EXISTS:
+        return "exists"
+    return "unclear" if status >= 500 else "refused"
+
+
+_LOGIN = {"SSOTokenLoadError", "TokenRetrievalError", "UnauthorizedSSOTokenError", "LoginRefreshRequired"}
+_CREDENTIALS = _LOGIN | {
+    "CredentialRetrievalError",
+    "InvalidConfigError",
+    "NoAuthTokenError",
+    "NoCredentialsError",
+    "PartialCredentialsError",
+}
+
+
+def setup_error(error: Exception) -> Exception:
+    name = type(error).__name__
+    if name in _CREDENTIALS:
+        return translated(error, "", "")
+    return UsageError(f"{error}; give --profile, --region or --endpoint-url as AWS knows them")

@@ -17,7 +17,7 @@ from scaleout_cfn.cli.options import Finite, bucket_option, composed
 from scaleout_cfn.cli.views import LinesView
 from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option, verbose_option
 from scaleout_cfn.config import Config
-from scaleout_cfn.config.images import may_pull, unreachable
+from scaleout_cfn.config.container_conflicts import may_pull, unreachable
 from scaleout_cfn.config.units import Unit, jobs_of, units
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.bootstrap import bootstrap, exists

@@ -20,8 +20,7 @@ from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.outcome import interrupted, outcome_of_error
 from scaleout_cfn.errors import Next, ScaleoutError, Stopped, UsageError
 from scaleout_cfn.image import delivery, repository
-from scaleout_cfn.image.context import PLATFORMS, Source
-from scaleout_cfn.image.delivery import Built
+from scaleout_cfn.image.delivery import PLATFORMS, Built, Source
 from scaleout_cfn.image.repository import Repository
 
 #: The folder that is built where none is given, and none is called like the service.

@@ -10,8 +10,8 @@ import click
 from msgspec.structs import replace
 
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.lint.baseline import Baseline
 from scaleout_cfn.lint.files import Report, lint_files
+from scaleout_cfn.lint.formats import Baseline
 from scaleout_cfn.lint.rules import RULES
 
 # Nested stacks and copies that are named one by one; --format json has all.

@@ -1,4 +1,4 @@
-"""scale: other bounds for a service's tasks, for a while."""
+"""scale, stop and start: other bounds for a service's tasks, or none for all, for a while."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command
 from scaleout_cfn.config import Config
 from scaleout_cfn.config.file import checked
 from scaleout_cfn.deploy.messages import Note, Outcome
+from scaleout_cfn.deploy.services import halt
 from scaleout_cfn.deploy.services import scale as steps
 from scaleout_cfn.deploy.services.scale import Bounds
-from scaleout_cfn.errors import UsageError
+from scaleout_cfn.errors import AGAIN, Next, RefusedError, UsageError
 from scaleout_cfn.grammars import span_of
 
 #: An action may run two minutes late; and what is to stay belongs into the config.
@@ -91,3 +92,46 @@ def _with(config: Config, service: str, bounds: Bounds) -> Config:
     settings = config.services[service]
     scaling = replace(settings.scaling, min_tasks=bounds.least, max_tasks=bounds.most)
     return replace(config, services={**config.services, service: replace(settings, scaling=scaling)})
+
+
+@click.command()
+@aws_command()
+@adopt_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def stop(work: Work, adopt: bool, yes: bool) -> Outcome:
+    """Run no task of any service, and no node, until `start`: an environment that nobody uses for a while.
+
+    The services may have 0 tasks, their schedules are suspended, and pools need no node: those go some 15 minutes after
+    their last task. Alarms on the services tell nobody. NAT gateways, the load balancer and what is stored are paid for
+    all the same, and jobs go on by their schedules; it says which. To stop each night: [night] of the config.
+
+    \b
+      scaleout-cfn stop --env staging
+      scaleout-cfn start --env staging
+
+    A deployment of an image does not start it again; one that changes bounds does, and says so. The same command again
+    is safe at any time. Refuses with 6 where nobody agrees, with 7 while the stack is at work.
+    """
+    if not yes:
+        if not work.interactive:
+            again = Next(AGAIN, ("--yes",))
+            raise RefusedError("nobody is there to agree that nothing runs", state="nothing was changed", next=again)
+        if not work.view.ask(f"Stop all services of {work.stack_name}?"):
+            raise RefusedError("not confirmed", state="nothing was changed", next=Next(AGAIN, ("--yes",)))
+    return halt.stop(work.aws, work.stack_name, work.view.tell, environment=work.environment, adopt=adopt)
+
+
+@click.command()
+@aws_command()
+@adopt_option
+def start(work: Work, adopt: bool) -> Outcome:
+    """Have what `stop` stopped run again, or what a schedule did: bounds, nodes, schedules and alarms of the templates.
+
+    \b
+      scaleout-cfn start --env staging
+      scaleout-cfn status --env staging --watch
+
+    It does not wait for the tasks. A schedule that stops it at night does so again at its time. The same command again
+    is safe at any time. Refuses with 7 while the stack is at work.
+    """
+    return halt.start(work.aws, work.stack_name, work.view.tell, environment=work.environment, adopt=adopt)

@@ -1,4 +1,4 @@
-"""status, events and outputs: what is there and what happened. They change nothing."""
+"""status, events, outputs, alarms, drift and diagnose: what is there and what happened. They change nothing."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from scaleout_cfn.cli.options import environments_in, service_option
 from scaleout_cfn.cli.several import in_turn
 from scaleout_cfn.cli.work import Options, Work, aws_command, timeout_option
 from scaleout_cfn.config.units import name_of, service_in, title_of
+from scaleout_cfn.deploy import diagnose as causes
+from scaleout_cfn.deploy import drift as differences
 from scaleout_cfn.deploy.live import Live, require
 from scaleout_cfn.deploy.messages import Fact, Outcome, Watched
 from scaleout_cfn.deploy.outcome import code_of, outcome_of
 from scaleout_cfn.deploy.services import halt, scale
+from scaleout_cfn.deploy.services.alarms import alarms_of, tell_alarms
 from scaleout_cfn.deploy.services.overview import Overview, overview_of
 from scaleout_cfn.deploy.services.traffic import answers, waiting_lines
 from scaleout_cfn.deploy.watch.events import History, Operation, first_cause
 from scaleout_cfn.deploy.watch.follow import follow, read_events
-from scaleout_cfn.errors import UsageError
+from scaleout_cfn.errors import AGAIN, Next, UsageError
 
 
 def _watchable(options: Options, service: str, watch: bool) -> None:
@@ -177,3 +180,57 @@ def _screen(state: Overview, service: str = "", seen: datetime | None = None) ->
     }
     paused = next((name for name in names if name in state.services and state.services[name].paused), None)
     return Fact("status", tuple(lines), whole, next=answers(paused) if paused else None)
+
+
+@click.command()
+@aws_command()
+@service_option
+def alarms(work: Work, service: str) -> Outcome:
+    """Say which alarm of the set fires, since when, what it watches and what to look at next. Changes nothing.
+
+    Those that are OK are a number; with --json each is an object. An alarm that moves the number of tasks is at work
+    when it is on, and told apart. Composite alarms are not asked for. Exits with 0 once it has looked, whatever fires:
+
+    \b
+      scaleout-cfn alarms
+      scaleout-cfn alarms --service web --json
+    """
+    live = require(work.aws, work.stack_name)
+    found = alarms_of(work.aws, live)
+    return tell_alarms(found, live, service, datetime.now(UTC), work.view.tell)
+
+
+@click.command()
+@aws_command()
+@timeout_option
+def drift(work: Work, timeout_min: float | None) -> Outcome:
+    """Show what was changed beside CloudFormation, in all stacks of the set. Changes nothing.
+
+    What is expected to differ is told apart: bounds that `scale` set, counts that scaling moves, weights that ECS
+    moves, tags that AWS adds. CloudFormation compares what a template sets, of the types that it can. Whoever asks has
+    to be allowed to read every resource: drift.json of `policies`.
+
+    \b
+      scaleout-cfn drift
+      scaleout-cfn drift --json --timeout 10
+
+    Exits with 0 where nothing else differs, 3 where something does, 1 where something could not be compared.
+    """
+    try:
+        return differences.drift(work.aws, work.stack_name, work.view.tell, work.patience(timeout_min))
+    except KeyboardInterrupt as stop:
+        what = f"{work.stack_name}: stopped; CloudFormation goes on looking, and nothing is changed"
+        return Outcome("interrupted", what, next=Next(AGAIN), code=code_of(stop))
+
+
+@click.command()
+@aws_command()
+@service_option
+def diagnose(work: Work, service: str) -> Outcome:
+    """Say what failed first and why, of the newest operation in which anything did. Changes nothing.
+
+    Reads the events of all nested stacks, and what ECS, the logs and the load balancer still know: the deployment
+    that was given up, why tasks stopped with the last lines they wrote, and which targets are unhealthy. ECS forgets
+    a stopped task after an hour. Exits with 0 once it has looked; the stack's own state is in what it prints.
+    """
+    return causes.diagnose(work.aws, work.stack_name, work.view.tell, service=service)

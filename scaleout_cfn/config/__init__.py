@@ -19,7 +19,9 @@ from scaleout_cfn.config.balancer import (
     Domain,
     ExistingLoadBalancer,
     ExistingWebAcl,
+    FailoverRouting,
     Http,
+    LatencyRouting,
     NewLoadBalancer,
     NewWebAcl,
     TrustStore,
@@ -41,22 +43,22 @@ from scaleout_cfn.config.delivery import (
     WebLinear,
     WebRolling,
 )
-from scaleout_cfn.config.dns import FailoverRouting, LatencyRouting
-from scaleout_cfn.config.encryption import AwsKeys, GivenKey, OwnKey
 from scaleout_cfn.config.ground import (
     ARN,
+    AwsKeys,
     Cluster,
     ExistingVpc,
+    GivenKey,
     NewVpc,
     Observability,
+    OwnKey,
     Registry,
+    Roles,
 )
-from scaleout_cfn.config.house import Roles
 from scaleout_cfn.config.jobs import Job
 from scaleout_cfn.config.night import Night
 from scaleout_cfn.config.permissions import Permissions, PolicyStatement
 from scaleout_cfn.config.pools import Capacity, Ec2Capacity, FargateCapacity, ManagedCapacity, WarmPool
-from scaleout_cfn.config.queues import Queue
 from scaleout_cfn.config.scaling import (
     NodeScaling,
     Predictive,
@@ -74,6 +76,7 @@ from scaleout_cfn.config.services import (
     InternalService,
     NoPipeline,
     Pipeline,
+    Queue,
     RegistryPipeline,
     Route,
     Service,

@@ -2,7 +2,6 @@
 
 from typing import Annotated, Literal
 
-from scaleout_cfn.config.dns import FailoverRouting, LatencyRouting
 from scaleout_cfn.config.ground import ARN, CERTIFICATE, HOST_NAME, HOSTED_ZONE
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import (
@@ -15,10 +14,34 @@ from scaleout_cfn.grammars import (
     problem_of_cloudfront_web_acl,
     problem_of_host_name,
     problem_of_hosted_zone,
+    problem_of_path,
     problem_of_resource_id,
     problem_of_trust_store,
     problem_of_web_acl,
 )
+
+HEALTH_PATH = tunable(
+    "A path that Route 53 asks this region's load balancer for by HTTPS, every 30 seconds from several places: without"
+    " an answer of 200 to 399 the region gets no clients. Empty: the health of its targets decides.",
+    pattern=r"^(/[!-~]{0,254})?$",
+    problem_of=or_empty(problem_of_path),
+)
+
+
+class LatencyRouting(Section, frozen=True, kw_only=True, tag_field="kind", tag="latency"):
+    """Of the regions that are healthy the one with the shortest way answers."""
+
+    health_path: Annotated[str, HEALTH_PATH] = ""
+
+
+class FailoverRouting(Section, frozen=True, kw_only=True, tag_field="kind", tag="failover"):
+    """One region answers while it is healthy, and another one otherwise."""
+
+    role: Annotated[
+        Literal["primary", "secondary"], tunable("primary: answers while it is healthy. secondary: answers otherwise.")
+    ]
+    health_path: Annotated[str, HEALTH_PATH] = ""
+
 
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
 TLS = tunable(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from scaleout_cfn.config import (
     Config,
     Domain,
+    Ec2Capacity,
     ExistingLoadBalancer,
     ExistingVpc,
     FargateCapacity,
@@ -15,28 +16,32 @@ from scaleout_cfn.config import (
     GivenKey,
     Http,
     InternalService,
+    Job,
     ManagedCapacity,
     NewLoadBalancer,
     NewVpc,
     SourcePipeline,
+    WarmPool,
     WebService,
 )
 from scaleout_cfn.config.attachments import attachment_conflicts, used_by_conflicts
-from scaleout_cfn.config.balancer_conflicts import balancer_conflicts, balancer_remarks, named_by_balancer
+from scaleout_cfn.config.balancer_conflicts import (
+    balancer_conflicts,
+    balancer_remarks,
+    dns_conflicts,
+    named_by_balancer,
+)
 from scaleout_cfn.config.delivery_conflicts import functions_named, preview_conflicts
-from scaleout_cfn.config.dns_conflicts import dns_conflicts
-from scaleout_cfn.config.house import name_conflicts, name_remarks, names_given, tag_conflicts
-from scaleout_cfn.config.job_conflicts import job_conflicts, named_by_jobs
+from scaleout_cfn.config.ground import name_conflicts, name_remarks, names_given, tag_conflicts
 from scaleout_cfn.config.night import night_conflicts
 from scaleout_cfn.config.permissions import named_in
-from scaleout_cfn.config.pool_conflicts import pool_conflicts
 from scaleout_cfn.config.queue_conflicts import queue_conflicts, receivers
 from scaleout_cfn.config.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
-from scaleout_cfn.config.service_conflicts import service_conflicts, stand_in_conflicts
+from scaleout_cfn.config.service_conflicts import service_conflicts, stand_in_conflicts, work_conflicts
 from scaleout_cfn.config.sizes import FARGATE_VCPUS
 from scaleout_cfn.config.storage_conflicts import volume_names
 from scaleout_cfn.config.tunables import Conflict
-from scaleout_cfn.config.units import jobs_of, names_of, units, with_stand_ins
+from scaleout_cfn.config.units import JobUnit, jobs_of, names_of, owners_of_images, units, with_stand_ins
 from scaleout_cfn.grammars import (
     arn_of,
     known_regions,
@@ -373,4 +378,156 @@ def _providers(config: Config) -> Iterator[Conflict]:
             f"{key}.pipeline.provider_arn",
             f"is empty, and {making[0]} makes the account's only provider for GitHub already; give its ARN,"
             " arn:aws:iam::ACCOUNT:oidc-provider/token.actions.githubusercontent.com",
+        )
+
+
+QUARTER_WEEKS = 13
+
+
+def named_by_jobs(config: Config) -> Iterator[Conflict]:
+    """Whether all that jobs call by name is there, and their names are their own."""
+    for name, settings in sorted(config.jobs.items()):
+        key = f"jobs.{name}"
+        if name in config.services:
+            yield Conflict(key, "is called as a service is, and parameters would be, too; rename it")
+        if settings.capacity and settings.capacity not in config.capacity:
+            yield Conflict(f"{key}.capacity", f"got {settings.capacity!r}; the pools are {names_of(config.capacity)}")
+        elif not settings.capacity and len(config.capacity) > 1:
+            yield Conflict(
+                f"{key}.capacity", f"there are several pools, {names_of(config.capacity)}; say on which it runs"
+            )
+        yield from _image(config, key, settings)
+
+
+def _image(config: Config, key: str, settings: Job) -> Iterator[Conflict]:
+    services = names_of(config.services)
+    if settings.before and settings.before not in config.services:
+        yield Conflict(f"{key}.before", f"got {settings.before!r}; the services are {services}")
+        return
+    if settings.image_of and settings.image_of not in config.services:
+        yield Conflict(f"{key}.image_of", f"got {settings.image_of!r}; the services are {services}")
+        return
+    owner = config.services[settings.image_of].image_of if settings.image_of else ""
+    if owner:
+        yield Conflict(f"{key}.image_of", f"{settings.image_of} has no image of its own; name {owner}, whose it runs")
+    elif settings.before:
+        its = config.services[settings.before].image_of or settings.before
+        if settings.image_of not in ("", its):
+            yield Conflict(
+                f"{key}.image_of",
+                f"got {settings.image_of}, and before {settings.before} it runs the image of {its}; leave it out",
+            )
+        if settings.image_uri:
+            yield Conflict(
+                f"{key}.image_uri", f"goes not with before, where it runs the new image of {its}; leave it out"
+            )
+    elif settings.image_of and settings.image_uri:
+        yield Conflict(f"{key}.image_uri", f"goes not with image_of = {settings.image_of!r}; keep one of the two")
+    elif not settings.image_of and not settings.image_uri and len(owners_of_images(config)) > 1:
+        yield Conflict(
+            f"{key}.image_of",
+            f"is empty, and several services have an image of their own; say whose it runs: {services}; or give"
+            " image_uri",
+        )
+
+
+def job_conflicts(job: JobUnit) -> Iterator[Conflict]:
+    """What of a job excludes each other, and what its pool cannot do for it."""
+    settings, key = job.settings, job.key
+    yield from work_conflicts(job)
+    if not settings.at and not settings.overlap:
+        yield Conflict(f"{key}.overlap", "nothing starts it by itself, so that nothing is left out; give at, or true")
+    if not settings.at and settings.timezone != "UTC":
+        yield Conflict(f"{key}.timezone", "is that of a schedule, and there is none; give at, or leave it out")
+    if settings.success_within_h and (apart := _longest_apart_h(settings)) >= settings.success_within_h:
+        yield Conflict(
+            f"{key}.success_within_h",
+            f"got {settings.success_within_h}, where runs are up to {apart:g} hours apart, so that it would go on all"
+            " the time; give more",
+        )
+
+
+def _longest_apart_h(settings: Job) -> float:
+    """How far apart the runs of a schedule can be, in hours; 0 where it runs once."""
+    from datetime import UTC, datetime, timedelta, timezone
+    from itertools import pairwise
+    from zoneinfo import ZoneInfo
+
+    from scaleout_cfn.schedules import At, Rate, firings, parsed
+
+    if not settings.at:
+        return 0
+    expression = parsed(settings.at, "scheduler")
+    if isinstance(expression, Rate):
+        return expression.seconds / 3600
+    if isinstance(expression, At):
+        return 0
+    zone: ZoneInfo | timezone = UTC if settings.timezone == "UTC" else ZoneInfo(settings.timezone)
+    # Any quarter of a year, the same each time, in which most clocks go back: a day then has 25 hours.
+    start = datetime(2026, 9, 1, tzinfo=UTC)
+    times = [firing.time for firing in firings(expression, zone, start, start + timedelta(weeks=QUARTER_WEEKS))]
+    if len(times) < 2:
+        return 24.0 * 7 * QUARTER_WEEKS
+    return max((after - before).total_seconds() for before, after in pairwise(times)) / 3600
+
+
+def pool_conflicts(config: Config) -> Iterator[Conflict]:
+    """What of a pool goes not with the rest of it."""
+    for name, pool in sorted(config.capacity.items()):
+        key = f"capacity.{name}"
+        if isinstance(pool, Ec2Capacity):
+            yield from _nodes(key, pool)
+        elif isinstance(pool, ManagedCapacity):
+            if pool.min_vcpus > pool.max_vcpus:
+                yield Conflict(f"{key}.min_vcpus", f"got {pool.min_vcpus}, more than max_vcpus = {pool.max_vcpus}")
+            if pool.min_memory_mib > pool.max_memory_mib:
+                yield Conflict(
+                    f"{key}.min_memory_mib",
+                    f"got {pool.min_memory_mib}, more than max_memory_mib = {pool.max_memory_mib}",
+                )
+            # The capacity provider's own limits: instance types are named, or ruled out, and never both.
+            if len(set(pool.instance_types)) < len(pool.instance_types):
+                yield Conflict(f"{key}.instance_types", "a type is named twice; name each once")
+
+
+def _nodes(key: str, pool: Ec2Capacity) -> Iterator[Conflict]:
+    if pool.min_nodes > pool.max_nodes:
+        yield Conflict(f"{key}.min_nodes", f"got {pool.min_nodes}, more than max_nodes = {pool.max_nodes}")
+    if pool.on_demand_base > pool.max_nodes:
+        yield Conflict(f"{key}.on_demand_base", f"got {pool.on_demand_base}, more than max_nodes = {pool.max_nodes}")
+    if len(set(pool.instance_types)) < len(pool.instance_types):
+        yield Conflict(f"{key}.instance_types", "a type is named twice; name each once")
+    other = {"x86_64": "arm64", "arm64": "x86_64"}[pool.architecture]
+    if other in pool.machine_image:
+        yield Conflict(f"{key}.machine_image", f"is for {other}, where architecture is {pool.architecture}")
+    if pool.scaling.min_step > pool.scaling.max_step:
+        yield Conflict(
+            f"{key}.scaling.min_step", f"got {pool.scaling.min_step}, more than max_step = {pool.scaling.max_step}"
+        )
+    if pool.warm_pool is not None:
+        yield from _standing_by(key, pool, pool.warm_pool)
+
+
+def _standing_by(key: str, pool: Ec2Capacity, warm: WarmPool) -> Iterator[Conflict]:
+    """What AWS refuses of a warm pool, and one that would never hold a node.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-warm-pools.html#warm-pools-limitations
+    """
+    if pool.spot_percent:
+        yield Conflict(
+            f"{key}.spot_percent",
+            f"got {pool.spot_percent}, and a warm pool takes On-Demand nodes alone; set 0, or leave {key}.warm_pool"
+            " out",
+        )
+    if warm.max_prepared_nodes > pool.max_nodes:
+        yield Conflict(
+            f"{key}.warm_pool.max_prepared_nodes",
+            f"got {warm.max_prepared_nodes}, more than max_nodes = {pool.max_nodes}; give that, or -1",
+        )
+    prepared = pool.max_nodes if warm.max_prepared_nodes < 0 else warm.max_prepared_nodes
+    if not warm.min_nodes and prepared <= pool.min_nodes:
+        yield Conflict(
+            f"{key}.warm_pool.min_nodes",
+            f"got 0, and {prepared} prepared nodes are no more than min_nodes = {pool.min_nodes} of the group, so that"
+            " none would ever stand by; give 1 or more",
         )

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from scaleout_cfn.config.encryption import KEY_ARN
-from scaleout_cfn.config.ground import ARN
+from scaleout_cfn.config.ground import ARN, KEY_ARN
 from scaleout_cfn.config.permissions import Permissions
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import (

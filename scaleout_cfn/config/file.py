@@ -15,8 +15,8 @@ import msgspec
 from msgspec import NODEFAULT, Meta
 
 from scaleout_cfn.config import Config
+from scaleout_cfn.config.balancer_conflicts import between_environments
 from scaleout_cfn.config.conflicts import conflicts
-from scaleout_cfn.config.dns_conflicts import between_environments
 from scaleout_cfn.config.tunables import (
     Section,
     allowed_by,

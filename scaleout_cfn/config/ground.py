@@ -1,12 +1,16 @@
-"""What a set stands on: network, cluster, settings of its repositories, and who is told of alarms."""
+"""What a set stands on: network, cluster, repositories, notifications, keys, and rules of the house."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal
 
-from scaleout_cfn.config.tunables import Section, tunable
+from scaleout_cfn.config.tunables import Conflict, Section, tunable
 from scaleout_cfn.grammars import (
+    arn_of,
     or_empty,
     problem_of_cidr,
     problem_of_email,
+    problem_of_key,
+    problem_of_path_of_roles,
     problem_of_resource_id,
 )
 
@@ -148,3 +152,96 @@ class Observability(Section, frozen=True, kw_only=True):
             max_length=254,
         ),
     ] = ""
+
+
+KEY_ARN = tunable("The ARN of a KMS key.", pattern=ARN + "kms:[a-z0-9-]+:[0-9]{12}:key/.+$", problem_of=problem_of_key)
+
+
+class AwsKeys(Section, frozen=True, kw_only=True, tag_field="kind", tag="aws"):
+    """The keys that AWS keeps for each of its services."""
+
+
+class OwnKey(Section, frozen=True, kw_only=True, tag_field="kind", tag="own"):
+    """One KMS key of the set's own, with its policy, alias and yearly rotation; it outlives the stack."""
+
+
+class GivenKey(Section, frozen=True, kw_only=True, tag_field="kind", tag="given"):
+    """A KMS key that is there, whose policy lets in what docs/security.md lists."""
+
+    key_arn: Annotated[str, KEY_ARN]
+
+
+def secrets_keys_conflicts(key: str, secrets: Mapping[str, str], keys: Sequence[str]) -> Iterator[Conflict]:
+    """What of `secrets_keys`, of the section with the dotted key `key`, can open none of its secrets.
+
+    https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+    """
+    if keys and not secrets:
+        yield Conflict(f"{key}.secrets_keys", f"{key} has no secrets that they could open; leave it out")
+        return
+    regions = {arn.region for text in secrets.values() if (arn := arn_of(text))}
+    for number, text in enumerate(keys):
+        arn = arn_of(text)
+        if arn and arn.region not in regions:
+            there = ", ".join(sorted(regions))
+            yield Conflict(
+                f"{key}.secrets_keys[{number}]",
+                f"is in {arn.region}, and the secrets of {key} are in {there}; a secret's key is in its region",
+            )
+
+
+class Roles(Section, frozen=True, kw_only=True):
+    """The IAM roles of the set."""
+
+    path: Annotated[
+        str,
+        tunable(
+            "The path of roles, instance profiles and policies. A change makes them anew.",
+            pattern="^/([!-~]{1,510}/)?$",
+            problem_of=problem_of_path_of_roles,
+        ),
+    ] = "/"
+    prefix: Annotated[
+        str,
+        tunable(
+            "What the names of roles begin with; empty for names that CloudFormation makes. A change makes them anew,"
+            " and whoever deploys acknowledges CAPABILITY_NAMED_IAM.",
+            pattern=r"^[\w+=,.@-]{0,12}$",
+            allowed="up to 12 letters, digits and + = , . @ _ -, or nothing",
+        ),
+    ] = ""
+    inline_policies: Annotated[
+        bool, tunable("Whether policies are part of their roles; false for managed ones, as some auditors ask.")
+    ] = True
+
+
+def tag_conflicts(required: Sequence[str], tags: Mapping[str, str]) -> Iterator[Conflict]:
+    """Tags that every set must have, and this one has not."""
+    if missing := [key for key in required if key not in tags]:
+        lacks, example = " and no ".join(missing), ", ".join(f'"{key}" = "..."' for key in missing)
+        yield Conflict("tags", f"has no {lacks}, which required_tags asks for; give tags = {{{example}}}")
+
+
+def names_given(cluster: str, services: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The names that a config gives at AWS, by key: of the cluster, and of services by theirs."""
+    named = [("cluster.name", cluster), *((f"services.{name}.service_name", text) for name, text in services.items())]
+    return [(key, text) for key, text in named if text]
+
+
+def name_remarks(named: Sequence[tuple[str, str]]) -> Iterator[Conflict]:
+    """What a name of one's own means, which one that CloudFormation makes does not."""
+    for key, text in named:
+        whose = "cluster of the account and region" if key == "cluster.name" else "service of a cluster"
+        yield Conflict(
+            key,
+            f"no other {whose} may be called {text}: a second set with it collides with this one, and so does what"
+            " makes this one anew; give another name then",
+        )
+
+
+def name_conflicts(named: Sequence[tuple[str, str]]) -> Iterator[Conflict]:
+    """Services of one name."""
+    first: dict[str, str] = {}
+    for key, text in named:
+        if key != "cluster.name" and first.setdefault(text, key) != key:
+            yield Conflict(key, f"{text} is that of {first[text]}, too; a cluster has one service of a name")

@@ -10,6 +10,7 @@ from scaleout_cfn.config import (
     Ec2Capacity,
     FargateCapacity,
     Http,
+    InternalService,
     ManagedCapacity,
     NewLoadBalancer,
     Predictive,
@@ -22,15 +23,17 @@ from scaleout_cfn.config.container_conflicts import (
     container_conflicts,
     gpus_on_pool,
     on_pool,
+    sidecar_conflicts,
+    sidecars_on_pool,
     task_conflicts,
+    unreachable,
 )
 from scaleout_cfn.config.delivery_conflicts import delivery_conflicts
-from scaleout_cfn.config.encryption import secrets_keys_conflicts
-from scaleout_cfn.config.images import unreachable
+from scaleout_cfn.config.ground import secrets_keys_conflicts
 from scaleout_cfn.config.permissions import permission_conflicts
-from scaleout_cfn.config.pulse_conflicts import pulse_conflicts
+from scaleout_cfn.config.pulse import READER, VARIABLE, ReadPulse
 from scaleout_cfn.config.queue_conflicts import addresses
-from scaleout_cfn.config.sidecar_conflicts import sidecar_conflicts, sidecars_on_pool
+from scaleout_cfn.config.sidecars import FireLensSidecar
 from scaleout_cfn.config.sizes import fargate_sizes_near
 from scaleout_cfn.config.storage_conflicts import volume_conflicts, volumes_on_pool
 from scaleout_cfn.config.tunables import Conflict
@@ -338,3 +341,41 @@ def _pipeline(unit: Unit) -> Iterator[Conflict]:
                 f"got {pipeline.image_tag}, which can be pushed only once; add it to registry.mutable_tags, which is"
                 f" {list(tags)}",
             )
+
+
+def pulse_conflicts(unit: Unit) -> Iterator[Conflict]:
+    settings, scaling = unit.settings, unit.settings.scaling
+    key, pulse = f"{unit.key}.scaling.pulse", scaling.pulse
+    for index, policy in enumerate(scaling.step_policies):
+        where = f"{unit.key}.scaling.step_policies[{index}]"
+        if policy.metric == "pulse" and pulse is None:
+            yield Conflict(f"{where}.metric", f"is the pulse, and there is none; write [{key}], or watch cpu or memory")
+    if pulse is None:
+        return
+    if not isinstance(settings, (WebService, InternalService)):
+        yield Conflict(
+            key, "counts requests, and nothing is sent to a worker; leave it out, and scale by its queue, cpu or memory"
+        )
+        return
+    if scaling.requests.enabled:
+        yield Conflict(
+            f"{unit.key}.scaling.requests",
+            f"counts requests by the minute, and {key} the same ones every 10 s; keep one of the two",
+        )
+    if isinstance(pulse, ReadPulse):
+        if READER in settings.sidecars:
+            yield Conflict(
+                f"{unit.key}.sidecars.{READER}", f"is what the sidecar of {key} is called; give this one another name"
+            )
+        return
+    firelens = [name for name, sidecar in sorted(settings.sidecars.items()) if isinstance(sidecar, FireLensSidecar)]
+    if firelens or settings.log_driver != "awslogs":
+        taken = f"{firelens[0]} takes its logs" if firelens else f'log_driver = "{settings.log_driver}"'
+        yield Conflict(
+            f"{key}.kind",
+            f'"log" comes with the service\'s log in CloudWatch, and {taken}; count by a sidecar, which has a log of'
+            ' its own: "nginx" or "address"',
+        )
+    for table in ("environment", "secrets"):
+        if VARIABLE in getattr(settings, table):
+            yield Conflict(f"{unit.key}.{table}.{VARIABLE}", "is what the set tells the metric's name by; leave it out")

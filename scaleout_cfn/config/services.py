@@ -1,4 +1,4 @@
-"""Services: what runs. Each is a web, an internal or a worker service, and has its own image, size and scaling."""
+"""Services: what runs. Each is a web, an internal or a worker service, with its own image, size and scaling."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal
@@ -15,7 +15,6 @@ from scaleout_cfn.config.delivery import (
     WebRolling,
 )
 from scaleout_cfn.config.ground import ARN, CERTIFICATE, HOSTED_ZONE
-from scaleout_cfn.config.queues import Queue
 from scaleout_cfn.config.scaling import Scaling
 from scaleout_cfn.config.sidecars import (
     AFTER,
@@ -40,6 +39,48 @@ from scaleout_cfn.grammars import (
     problem_of_path,
     problem_of_repository,
 )
+
+
+class Queue(Section, frozen=True, kw_only=True):
+    """An SQS queue with a dead-letter queue. How much of it waits moves the number of the worker's tasks.
+
+    The acceptable backlog of a task is the latency that is accepted by the time that a message takes:
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-using-sqs-queue.html
+    """
+
+    fifo: Annotated[
+        bool, tunable("In order, and each message once. A change makes the queue anew, and keeps the old one.")
+    ] = False
+    visibility_s: Annotated[
+        int,
+        tunable(
+            "Time that a received message is hidden from other tasks; one that was not deleted by then comes again.",
+            unit="seconds",
+            ge=1,
+            le=43200,
+        ),
+    ] = 120
+    retention_days: Annotated[
+        int, tunable("How long a message waits at most; the dead-letter queue keeps 14.", unit="days", ge=1, le=14)
+    ] = 4
+    max_receives: Annotated[
+        int, tunable("How often a message is received before it goes to the dead-letter queue.", ge=1, le=1000)
+    ] = 5
+    latency_s: Annotated[
+        float,
+        tunable("How long a message may wait, as tasks are added for it.", unit="seconds", gt=0, le=43200),
+    ] = 60
+    seconds_per_message: Annotated[
+        float, tunable("How long a task works on a message, on average.", unit="seconds", gt=0, le=43200)
+    ] = 1
+    oldest_s: Annotated[
+        int, tunable("Age of the oldest message that raises an alarm.", unit="seconds", ge=60, le=43200)
+    ] = 900
+
+    @property
+    def messages_per_task(self) -> float:
+        """The backlog of a task that its latency allows: what scaling keeps."""
+        return round(self.latency_s / self.seconds_per_message, 3)
 
 
 class HealthCheck(Section, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from msgspec import Struct
@@ -14,7 +15,6 @@ from scaleout_cfn.config.file import Places, overlaid, resolved
 from scaleout_cfn.config.sizes import fargate_sizes_near
 from scaleout_cfn.config.text import starter, toml
 from scaleout_cfn.config.tunables import problem_with
-from scaleout_cfn.conversion.page import page
 from scaleout_cfn.conversion.sources import Item, cut
 from scaleout_cfn.errors import ScaleoutError, UsageError
 
@@ -296,3 +296,29 @@ def is_secret(name: str, value: str) -> bool:
     """Whether a variable looks as if its value were a secret: by its name, or an address with a password in it."""
     named = bool(_SECRET.search(name)) and not re.search(r"_(FILE|URL|URI|HOST|TTL|EXPIR\w*|ALGORITHM)$", name, re.I)
     return bool(value) and (named or bool(_WITH_PASSWORD.search(value)))
+
+
+def page(command: str, leaves: Iterable[Item], added: Sequence[tuple[str, str]], counts: Mapping[str, int]) -> str:
+    """The page as Markdown. Values of variables are not on it, for some are secrets."""
+    lines = [
+        f"# What `{command}` made of it",
+        "",
+        f"{counts['taken']} taken, {counts['changed']} changed, {counts['no place']} with no place here. The config was"
+        " written once it rendered.",
+    ]
+    if added:
+        lines += ["", "## Added", "", "What the source does not say, and the config does.", ""]
+        lines += ["| config | why |", "|---|---|"]
+        lines += [f"| `{_cell(what)}` | {_cell(why)} |" for what, why in added]
+    ordered = sorted(leaves, key=lambda leaf: leaf.file)  # stable: in a file, the order of its keys
+    for file, own in groupby(ordered, key=lambda leaf: leaf.file):
+        lines += ["", f"## {file}", "", "| line | key | | what became of it |", "|---|---|---|---|"]
+        for leaf in sorted(own, key=lambda leaf: leaf.line):
+            words = _cell(leaf.words)
+            place = f"{file}:{leaf.line}" if leaf.line else file  # what AWS answers has no lines
+            lines.append(f"| {place} | `{_cell(leaf.path)}` | {leaf.fate} | {words} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").replace("`", "'").split())

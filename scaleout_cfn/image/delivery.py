@@ -1,16 +1,125 @@
-"""From a folder to an image in a service's repository. Every step looks first whether it is done already."""
+"""From a folder to an image in a service's repository. Every step looks first whether it is done already.
+
+The tag is made of what the image is built from: files, platform and arguments. So it never says something else than
+before, which an immutable tag demands; a run that was interrupted, or one on another machine, finds what is there; and
+no repository of sources is needed. A newer base image does not change it: to build the same files on it, name a tag.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import os
+import posixpath
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.errors import AGAIN, DeployError, Next, UsageError
 from scaleout_cfn.image.builder import Builder, BuilderError, find
-from scaleout_cfn.image.context import Source
 from scaleout_cfn.image.repository import Image, Repository, image_of, password
+
+#: An architecture of the config, as container tools call it.
+PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
+
+DOCKERFILE = "Dockerfile"
+IGNORE = ".dockerignore"
+#: What some builders read in its stead. Where there is one, nothing counts as ignored: a file too many in the tag
+#: costs a build, one too few would hide a change.
+OTHER_IGNORES = (".containerignore", f"{DOCKERFILE}.dockerignore")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an image is built from: a folder with a Dockerfile, a platform, and arguments for the builder."""
+
+    folder: Path
+    platform: str
+    arguments: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.folder.is_dir():
+            raise UsageError(f"{self.folder}: there is no such folder; give the one that has the {DOCKERFILE}")
+        if not (self.folder / DOCKERFILE).is_file():
+            raise UsageError(f"{self.folder}: there is no {DOCKERFILE} in it; give the folder that has one")
+
+    @property
+    def tag(self) -> str:
+        """Sixteen hex digits that differ whenever a file, its executable bit, the platform or an argument does."""
+        digest = hashlib.sha256()
+
+        def add(*parts: bytes) -> None:
+            for part in parts:
+                digest.update(len(part).to_bytes(8, "big") + part)
+
+        add(self.platform.encode(), *(argument.encode() for argument in self.arguments))
+        for name in included(self.folder):
+            path = self.folder / name
+            if path.is_symlink():
+                add(b"link", os.fsencode(name), os.fsencode(os.readlink(path)))
+            else:
+                kind = b"program" if os.access(path, os.X_OK) else b"file"
+                add(kind, os.fsencode(name), path.read_bytes())
+        return digest.hexdigest()[:16]
+
+
+def included(folder: Path) -> list[str]:
+    """The files and links that a builder gets, as sorted paths within the folder.
+
+    https://docs.docker.com/build/concepts/context/#dockerignore-files
+    """
+    patterns: list[tuple[re.Pattern[str], bool]] = []
+    if (folder / IGNORE).is_file() and not any((folder / name).exists() for name in OTHER_IGNORES):
+        patterns = list(_patterns((folder / IGNORE).read_text().splitlines()))
+    # Where a later line takes something back, a folder that is ignored may hold it.
+    prune = all(ignored for _, ignored in patterns)
+    paths = []
+    for root, folders, files in os.walk(folder):
+        within = Path(root).relative_to(folder).as_posix()
+
+        def path_of(name: str, within: str = within) -> str:
+            return posixpath.normpath(posixpath.join(within, name))
+
+        links = [name for name in folders if os.path.islink(os.path.join(root, name))]
+        folders[:] = [name for name in folders if not (prune and _ignored(path_of(name), patterns))]
+        for name in [*files, *links]:
+            regular = os.path.isfile(os.path.join(root, name)) or os.path.islink(os.path.join(root, name))
+            if regular and not _ignored(path_of(name), patterns):
+                paths.append(path_of(name))
+    # These reach the builder in any case.
+    always = {name for name in (DOCKERFILE, IGNORE) if (folder / name).is_file()}
+    return sorted({*paths, *always})
+
+
+def _patterns(lines: Sequence[str]) -> Iterator[tuple[re.Pattern[str], bool]]:
+    for line in lines:
+        text = line.strip()
+        if line.startswith("#") or not text:
+            continue
+        ignored = not text.startswith("!")
+        text = posixpath.normpath(text.removeprefix("!").strip()).lstrip("/")
+        yield re.compile(_expression(text)), ignored
+
+
+def _expression(pattern: str) -> str:
+    """Go's filepath.Match with ** for any number of folders, as a regular expression over a whole path."""
+    parts = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    bits = re.findall(r"\*\*/|\*\*|\*|\?|\\.|\[\^?[^\]]+\]|.", pattern)
+    return "".join(parts.get(bit) or (bit if bit[0] in "[\\" and len(bit) > 1 else re.escape(bit)) for bit in bits)
+
+
+def _ignored(path: str, patterns: Sequence[tuple[re.Pattern[str], bool]]) -> bool:
+    """Whether the last line that matches the path, or a folder that it is in, ignores it."""
+    steps = path.split("/")
+    places = ["/".join(steps[:number]) for number in range(1, len(steps) + 1)]
+    ignored = False
+    for pattern, says in patterns:
+        if any(pattern.fullmatch(place) for place in places):
+            ignored = says
+    return ignored
+
 
 #: Reads until the repository shows what was pushed to it.
 READS = 5

@@ -1,4 +1,4 @@
-"""Findings as other programs read them: SARIF, GitHub's annotations, JUnit, JSON.
+"""Findings as other programs read them: SARIF, GitHub's annotations, JUnit, JSON; and as a baseline keeps them.
 
 Only what a format has a place for is put there; every one has rule, file, line, message, cure and source.
 """
@@ -6,16 +6,20 @@ Only what a format has a place for is put there; every one has rule, file, line,
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
 import msgspec
+from msgspec import Struct
 
+from scaleout_cfn.errors import UsageError
 from scaleout_cfn.lint.files import Report
 from scaleout_cfn.lint.rules import RULES
 from scaleout_cfn.templates.findings import Finding, Severity
@@ -141,3 +145,66 @@ def _xml(text: str) -> str:
 
 FORMATS: Mapping[str, Callable[[Report], str]] = {"json": _json, "sarif": _sarif, "github": _github, "junit": _junit}
 """What writes a report for a program, by the name of the format."""
+
+
+class Known(Struct, frozen=True, order=True):
+    """So many findings of a rule at one place."""
+
+    file: str
+    rule: str
+    path: str
+    count: int = 1
+
+
+class Baseline(Struct, frozen=True):
+    """What a baseline file holds."""
+
+    findings: tuple[Known, ...] = ()
+
+    @classmethod
+    def of(cls, findings: Iterable[Finding]) -> Baseline:
+        """A baseline that knows all of some findings."""
+        counts = Counter((finding.file, finding.rule, finding.path) for finding in findings)
+        return cls(tuple(sorted(Known(*place, count) for place, count in counts.items())))
+
+    @classmethod
+    def read(cls, path: Path) -> Baseline:
+        """Raises UsageError for a file that is none."""
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=cls)
+        except OSError as error:
+            raise UsageError(
+                f"--baseline {path}: {error.strerror or error}; --update-baseline writes it from what is found now"
+            ) from None
+        except msgspec.DecodeError as error:
+            raise UsageError(f"--baseline {path}: {error}; --update-baseline writes it anew") from None
+
+    def write(self, path: Path) -> None:
+        """Sorted and one finding a line, so that a change of it can be read. Raises UsageError."""
+        lines = ",\n".join(f"    {msgspec.json.encode(known).decode()}" for known in self.findings)
+        text = f'{{\n  "findings": [\n{lines}\n  ]\n}}\n' if lines else '{\n  "findings": []\n}\n'
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            beside.write_text(text, encoding="utf-8", newline="\n")
+            os.replace(beside, path)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            raise UsageError(f"--baseline {path}: {error.strerror or error}; give a file that can be written") from None
+
+    def new(self, findings: Iterable[Finding]) -> list[Finding]:
+        """What it does not know. Of more findings at one place than it knows the last ones are new."""
+        left = Counter({(known.file, known.rule, known.path): known.count for known in self.findings})
+        new = []
+        for finding in findings:
+            place = (finding.file, finding.rule, finding.path)
+            if left[place]:
+                left[place] -= 1
+            else:
+                new.append(finding)
+        return new
+
+    def gone(self, findings: Iterable[Finding]) -> int:
+        """How many of those that it knows are not there any more."""
+        left = Counter({(known.file, known.rule, known.path): known.count for known in self.findings})
+        left.subtract((finding.file, finding.rule, finding.path) for finding in findings)
+        return sum(count for count in left.values() if count > 0)

@@ -13,25 +13,17 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Final
 
-from scaleout_cfn.local import MINISTACK, EmulatorError, changesets, gaps, nested, replacements, standins, templates
+from scaleout_cfn.local import MINISTACK, EmulatorError, changesets, differences, gaps, nested, standins
 from scaleout_cfn.local.types import (
     application_autoscaling,
     autoscaling,
-    cloudfront,
-    cloudwatch,
-    delivery,
     ec2,
     ecs_capacity,
     ecs_deliveries,
     ecs_services,
+    edge,
     elbv2,
-    iam,
-    protection,
-    rds,
-    route53,
-    scheduler,
-    waf,
-    zonal_shift,
+    smaller,
 )
 
 
@@ -126,7 +118,7 @@ PATCHES: Final = (
     ),
     Patch(
         "scheduled-replacements",
-        replacements.scheduled_replacements,
+        differences.scheduled_replacements,
         (
             *(f"{_CFN}.{module}._replacing_change" for module in ("provisioners", "stacks")),
             f"{_CFN}.stacks._update_resource",
@@ -149,8 +141,8 @@ PATCHES: Final = (
             "services.ec2._subnets",
         ),
     ),
-    Patch("template-url-hosts", templates.template_url_hosts, (f"{_CFN}.helpers._resolve_document",)),
-    Patch("ami-parameters", templates.ami_parameters, ("services.ssm._PUBLIC_AMI_PARAMETERS",)),
+    Patch("template-url-hosts", standins.template_url_hosts, (f"{_CFN}.helpers._resolve_document",)),
+    Patch("ami-parameters", standins.ami_parameters, ("services.ssm._PUBLIC_AMI_PARAMETERS",)),
     Patch("ec2-vpc-attributes", ec2.vpc_attributes, (f"{_TYPES}[AWS::EC2::VPC]", "services.ec2._vpcs")),
     Patch(
         "ec2-elastic-ip",
@@ -307,10 +299,10 @@ PATCHES: Final = (
         autoscaling.warm_pools,
         (_TYPES, *(f"services.autoscaling.{name}" for name in ("_ACTION_MAP", "_asgs", "_error", "_p", "_xml"))),
     ),
-    Patch("route53-health-checks", route53.health_checks, (_TYPES, "services.route53._health_checks")),
+    Patch("route53-health-checks", edge.health_checks, (_TYPES, "services.route53._health_checks")),
     Patch(
         "route53-record-policies",
-        route53.record_policies,
+        edge.record_policies,
         (
             f"{_TYPES}[AWS::Route53::RecordSet]",
             "services.route53._records",
@@ -320,31 +312,31 @@ PATCHES: Final = (
             ),
         ),
     ),
-    Patch("zonal-autoshifts", zonal_shift.autoshifts, (_TYPES, f"{_ALB}._lb_attrs")),
+    Patch("zonal-autoshifts", edge.autoshifts, (_TYPES, f"{_ALB}._lb_attrs")),
     Patch(
         "iam-instance-profiles",
-        iam.instance_profiles,
+        smaller.instance_profiles,
         (f"{_TYPES}[AWS::IAM::InstanceProfile]", "services.iam._instance_profiles"),
     ),
     Patch(
         "iam-service-linked-role",
-        iam.service_linked_role,
+        smaller.service_linked_role,
         (_TYPES, "services.iam._create_service_linked_role", "services.iam._delete_service_linked_role"),
     ),
     Patch(
         "iam-oidc-provider",
-        iam.oidc_provider,
+        smaller.oidc_provider,
         (_TYPES, _TAGS, "services.iam._create_oidc_provider", "services.iam._delete_oidc_provider"),
     ),
-    Patch("cloudwatch-alarm-mute-rules", cloudwatch.alarm_mute_rules, (_TYPES, _TAGS)),
+    Patch("cloudwatch-alarm-mute-rules", smaller.alarm_mute_rules, (_TYPES, _TAGS)),
     Patch(
         "cloudwatch-metric-math-alarms",
-        cloudwatch.metric_math_alarms,
+        smaller.metric_math_alarms,
         (f"{_CFN}.provisioners._cw_metric_alarm_record",),
     ),
     Patch(
         "deletion-protection",
-        protection.deletion_protection,
+        smaller.deletion_protection,
         (
             f"{_TYPES}[AWS::ElasticLoadBalancingV2::LoadBalancer]",
             f"{_TYPES}[AWS::RDS::DBInstance]",
@@ -358,21 +350,21 @@ PATCHES: Final = (
     ),
     Patch(
         "rds-master-user-secret",
-        rds.master_user_secret,
+        smaller.master_user_secret,
         (f"{_TYPES}[AWS::RDS::DBInstance]", f"{_TYPES}[AWS::RDS::DBCluster]"),
     ),
     Patch(
         "waf-association",
-        waf.association,
+        edge.association,
         (_TYPES, "services.waf._associate_web_acl", "services.waf._disassociate_web_acl"),
     ),
-    Patch("waf-logging", waf.logging, (_TYPES,)),
-    Patch("schedules", scheduler.schedules, (f"{_TYPES}[AWS::Scheduler::Schedule]",)),
+    Patch("waf-logging", edge.logging, (_TYPES,)),
+    Patch("schedules", smaller.schedules, (f"{_TYPES}[AWS::Scheduler::Schedule]",)),
     Patch("trust-stores", elbv2.trust_stores, (_TYPES, _TAGS, f"{_CFN}.provisioners._physical_name")),
-    Patch("vpc-origins", cloudfront.vpc_origins, (_TYPES, _TAGS, f"{_ALB}._lbs")),
+    Patch("vpc-origins", edge.vpc_origins, (_TYPES, _TAGS, f"{_ALB}._lbs")),
     Patch("given-secrets", standins.given_secrets, (f"{_CFN}.engine._resolve_dynamic_reference",)),
-    Patch("codepipeline", delivery.pipeline, (_TYPES, _TAGS, f"{_CFN}.provisioners._physical_name")),
-    Patch("codeconnections", delivery.connection, (_TYPES, _TAGS)),
+    Patch("codepipeline", smaller.pipeline, (_TYPES, _TAGS, f"{_CFN}.provisioners._physical_name")),
+    Patch("codeconnections", smaller.connection, (_TYPES, _TAGS)),
 )
 
 

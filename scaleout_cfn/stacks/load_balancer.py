@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Struct
-from troposphere import Join, Ref, Select, Split, certificatemanager, ec2, s3
+from troposphere import Join, Ref, Select, Split, arczonalshift, certificatemanager, cloudwatch, ec2, s3
 from troposphere import elasticloadbalancingv2 as elb
 from troposphere.validators.route53 import AliasTarget
 
@@ -179,8 +179,6 @@ def build(
 
         mute(stack, config.night)
     if settings.zonal_shift == "autoshift":
-        from scaleout_cfn.stacks.autoshift import shift_by_itself  # here, for most sets have none
-
         shift_by_itself(stack, balancer, errors)
     return Outputs(
         SecurityGroupId(group.ref()),
@@ -309,3 +307,20 @@ def _log_bucket(stack: Stack, days: int, logs: BucketName | None) -> tuple[s3.Bu
         )
     )
     return bucket, policy
+
+
+def shift_by_itself(stack: Stack, balancer: elb.LoadBalancer, errors: cloudwatch.Alarm) -> None:
+    """Let AWS shift the load balancer away from a zone. A practice run ends, and has failed, once `errors` fires.
+
+    https://docs.aws.amazon.com/r53recovery/latest/dg/arc-zonal-autoshift.html
+    """
+    stack.add(
+        arczonalshift.ZonalAutoshiftConfiguration(
+            "Autoshift",
+            ResourceIdentifier=balancer.ref(),
+            ZonalAutoshiftStatus="ENABLED",
+            PracticeRunConfiguration=arczonalshift.PracticeRunConfiguration(
+                OutcomeAlarms=[arczonalshift.ControlCondition(Type="CLOUDWATCH", AlarmIdentifier=errors.get_att("Arn"))]
+            ),
+        )
+    )

@@ -8,7 +8,7 @@ from troposphere import Ref, route53
 from troposphere.validators.route53 import AliasTarget
 
 from scaleout_cfn.config import Config, FailoverRouting, LatencyRouting
-from scaleout_cfn.config.dns_conflicts import routing_of
+from scaleout_cfn.config.balancer_conflicts import routing_of
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.values import DnsName, HealthCheckId
 

@@ -7,7 +7,7 @@ from typing import Any
 from troposphere import Equals, Join, Not, Ref, Select, Split, Sub, cloudwatch
 from troposphere import applicationautoscaling as aas
 
-from scaleout_cfn.config import StepScaling, TargetTracking, pulse
+from scaleout_cfn.config import Predictive, Scaling, StepScaling, TargetTracking, pulse
 from scaleout_cfn.config.night import schedules_of
 from scaleout_cfn.config.scaling import pulse_steps, pulse_tracking
 from scaleout_cfn.config.units import Unit
@@ -85,8 +85,6 @@ def scale(
         )
         _track(stack, target, "RequestTracking", scaling.requests, requests)
     if scaling.predictive is not None:
-        from scaleout_cfn.stacks.predictive import forecast  # here, for most services have none
-
         forecast(stack, target, scaling, scaling.predictive, load_balancer_name, target_group_name)
     in_service: dict[str, object] = {"ClusterName": cluster_name, "ServiceName": Select(2, Split("/", arn))}
     insights = unit.config.cluster.container_insights != "disabled"
@@ -221,5 +219,48 @@ def _step(stack: Stack, target: aas.ScalableTarget, policy: StepScaling, watched
             ComparisonOperator="GreaterThanOrEqualToThreshold" if above else "LessThanOrEqualToThreshold",
             TreatMissingData="missing",
             AlarmActions=[scaling.ref()],
+        )
+    )
+
+
+#: A pair is a load metric, the sum over all tasks, and a scaling metric, the average of a task.
+#: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-applicationautoscaling-scalingpolicy-predictivescalingpredefinedmetricpair.html
+PAIRS = {"cpu": "ECSServiceCPUUtilization", "memory": "ECSServiceMemoryUtilization", "requests": "ALBRequestCount"}
+
+
+def forecast(
+    stack: Stack,
+    target: aas.ScalableTarget,
+    scaling: Scaling,
+    predictive: Predictive,
+    load_balancer_name: LoadBalancerName | None,
+    target_group_name: TargetGroupName | None,
+) -> None:
+    """Add a predictive policy beside those that act on what is there."""
+    pair = aas.PredictiveScalingPredefinedMetricPair(PredefinedMetricType=PAIRS[predictive.metric])
+    if predictive.metric == "requests":
+        assert load_balancer_name is not None and target_group_name is not None
+        pair.ResourceLabel = Join("/", [load_balancer_name, target_group_name])
+    kept = {"cpu": scaling.cpu, "memory": scaling.memory, "requests": scaling.requests}[predictive.metric].target
+    settings = aas.PredictiveScalingPolicyConfiguration(
+        Mode="ForecastAndScale" if predictive.mode == "forecast-and-scale" else "ForecastOnly",
+        MetricSpecifications=[
+            aas.PredictiveScalingMetricSpecification(
+                TargetValue=predictive.target or kept, PredefinedMetricPairSpecification=pair
+            )
+        ],
+        SchedulingBufferTime=predictive.buffer_s,
+        MaxCapacityBreachBehavior="HonorMaxCapacity",
+    )
+    if predictive.above_max_percent >= 0:
+        settings.MaxCapacityBreachBehavior = "IncreaseMaxCapacity"
+        settings.MaxCapacityBuffer = predictive.above_max_percent
+    stack.add(
+        aas.ScalingPolicy(
+            "Forecast",
+            PolicyName=Sub("${AWS::StackName}-Forecast"),
+            PolicyType="PredictiveScaling",
+            ScalingTargetId=target.ref(),
+            PredictiveScalingPolicyConfiguration=settings,
         )
     )

@@ -17,8 +17,7 @@ from cfnlint.helpers import REGIONS
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from scaleout_cfn import errors
-from scaleout_cfn.aws.client import Aws, Target
-from scaleout_cfn.aws.failures import classify, translated
+from scaleout_cfn.aws.client import Aws, Target, classify, translated
 from scaleout_cfn.deploy.changes.plan import KEEPS, Change, destroys, kind_of
 from scaleout_cfn.deploy.changes.stateful import HELD, is_stateful
 from scaleout_cfn.deploy.messages import EXITS, Exit

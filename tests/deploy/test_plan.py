@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaleout_cfn.cli.draw import plan_lines
-from scaleout_cfn.deploy.changes.noticed import NOTICED
 from scaleout_cfn.deploy.changes.plan import (
     UNKNOWN,
     Change,
@@ -21,6 +20,7 @@ from scaleout_cfn.deploy.changes.plan import (
     kind_of,
     takes,
 )
+from scaleout_cfn.deploy.changes.stateful import NOTICED
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.templates.schemas import is_known
 

@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.image.context import Source, included
+from scaleout_cfn.image.delivery import Source, included
 
 from .helpers import folder, need
 

@@ -15,7 +15,7 @@ from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.deploy.messages import Message
 from scaleout_cfn.errors import DeployError, UsageError
 from scaleout_cfn.image import delivery, repository
-from scaleout_cfn.image.context import Source
+from scaleout_cfn.image.delivery import Source
 from scaleout_cfn.image.repository import Repository
 
 from .helpers import Fakes, fakes, folder, told

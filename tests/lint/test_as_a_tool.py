@@ -22,9 +22,8 @@ from scaleout_cfn import compose, render
 from scaleout_cfn.cli import cli
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.lint import RULES, check_set
-from scaleout_cfn.lint.baseline import Baseline
 from scaleout_cfn.lint.files import Report, lint_files
-from scaleout_cfn.lint.formats import FORMATS
+from scaleout_cfn.lint.formats import FORMATS, Baseline
 from scaleout_cfn.templates.findings import Finding
 
 from .sets import good, write

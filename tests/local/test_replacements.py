@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.local.replacements import _changed
+from scaleout_cfn.local.differences import _changed
 
 from . import helpers, sets
 from .ecs_sets import nodes, task

@@ -9,8 +9,8 @@ import pytest
 from one_service import one_service
 
 import scaleout_cfn as sc
+from scaleout_cfn.config.balancer_conflicts import KEY
 from scaleout_cfn.config.conflicts import conflicts
-from scaleout_cfn.config.dns_conflicts import KEY
 from scaleout_cfn.config.file import load
 from stacks.helpers import att, made, of_type, ref
 

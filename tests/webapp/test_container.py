@@ -29,7 +29,7 @@ from scaleout_cfn.config import WebService
 from scaleout_cfn.deploy.messages import Message
 from scaleout_cfn.image import delivery
 from scaleout_cfn.image.builder import Builder
-from scaleout_cfn.image.context import Source
+from scaleout_cfn.image.delivery import Source
 
 from .helpers import WEBAPP, ask, eventually, free_port, missing, need, serves
 

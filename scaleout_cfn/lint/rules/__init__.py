@@ -5,10 +5,8 @@ from __future__ import annotations
 from scaleout_cfn.lint.rules import (
     balancing,
     capacity,
-    deliveries,
     documents,
     ecs_services,
-    instances,
     kinds,
     listeners,
     names,
@@ -25,10 +23,8 @@ __all__ = ["RULES", "Rule"]
 _MODULES = (
     balancing,
     capacity,
-    deliveries,
     documents,
     ecs_services,
-    instances,
     kinds,
     listeners,
     names,

@@ -165,8 +165,8 @@ def cidr_blocks() -> None:
         association_id = f"subnet-cidr-assoc-{uuid4().hex[:17]}"
         return association_id, {"Id": association_id}
 
-    register("AWS::EC2::VPCCidrBlock", create=create_for_vpc, delete=_nothing)
-    register("AWS::EC2::SubnetCidrBlock", create=create_for_subnet, delete=_nothing)
+    register("AWS::EC2::VPCCidrBlock", create=create_for_vpc)
+    register("AWS::EC2::SubnetCidrBlock", create=create_for_subnet)
 
 
 def vpc_attributes() -> None:
@@ -187,10 +187,6 @@ def vpc_attributes() -> None:
 
     handler["create"] = with_blocks(handler["create"])
     handler["update"] = with_blocks(handler["update"])
-
-
-def _nothing(physical_id: str, properties: Properties) -> None:
-    """Delete what exists in the stack only."""
 
 
 def _text_at(answer: Any, path: str) -> str:

@@ -215,11 +215,8 @@ def trust_stores() -> None:
     def update(physical_id: str, old: Properties, new: Properties, stack_name: str) -> tuple[str, _Record]:
         return physical_id, {"TrustStoreArn": physical_id, "Status": "ACTIVE", "NumberOfCaCertificates": "1"}
 
-    def delete(physical_id: str, properties: Properties) -> None:
-        """It exists in the stack only."""
-
     kind = "AWS::ElasticLoadBalancingV2::TrustStore"
-    register(kind, create=create, update=update, delete=delete, tagged=True)
+    register(kind, create=create, update=update, tagged=True)
 
 
 def _check(

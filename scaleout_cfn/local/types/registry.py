@@ -23,10 +23,16 @@ Delete = Callable[[str, Properties], None]
 
 
 def register(
-    resource_type: str, *, create: Create, delete: Delete, update: Update | None = None, tagged: bool = False
+    resource_type: str,
+    *,
+    create: Create,
+    delete: Delete = lambda physical_id, properties: None,
+    update: Update | None = None,
+    tagged: bool = False,
 ) -> None:
     """Add a type. Without `update`, the object stays as it is, but where a change replaces the resource: the engine
-    creates the new one and deletes the old one once the update has succeeded.
+    creates the new one and deletes the old one once the update has succeeded. What exists in the stack only has no
+    `delete`.
 
     `tagged`: the type has a list of Tags. Stack tags reach it at creation; a later change of tags alone
     leaves it as it is.
