@@ -40,9 +40,9 @@ def destroy(
 ) -> Outcome:
     """Take the stack down: take stock, drain the services, delete, and list what is retained.
 
-    What holds data and would be deleted with the stack needs its path by --empty. Termination protection is never
-    switched off. The same command again finishes what an earlier one began. Of several environments the last goes
-    first.
+    What holds data and would be deleted with the stack needs its path by --empty, but in a rehearsal. Termination
+    protection is never switched off. The same command again finishes what an earlier one began. Of several environments
+    the last goes first.
     """
     outcome = steps.destroy(
         work.aws,
@@ -55,6 +55,7 @@ def destroy(
         retain,
         environment=work.environment,
         adopt=adopt,
+        rehearsal=work.local,
     )
     if work.local and outcome.exit_code == 0:
         from scaleout_cfn.cli.local import release_empty

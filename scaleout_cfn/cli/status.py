@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -152,8 +153,7 @@ def _screen(state: Overview, service: str = "", seen: datetime | None = None) ->
             lines.append(rollout_line(newest))
             lines += [f"{name}  {line}" for line in waiting_lines(newest, datetime.now(UTC))]
         if targets is not None:
-            counts = ", ".join(f"{number} {word}" for word, number in sorted(targets.items())) or "none registered"
-            lines.append(f"{name}  targets  {counts}")
+            lines.append(f"{name}  targets  {_counted(targets) or 'none registered'}")
         lines += [f"{name}  URL  {url}"] if url else []
         scaled, halted, now = state.scaled.get(name), state.halted.get(name), datetime.now(UTC)
         if scaled and scaled.until <= now:
@@ -169,6 +169,8 @@ def _screen(state: Overview, service: str = "", seen: datetime | None = None) ->
             "scaled": scale.data(scaled) if scaled else None,
             "stopped": halt.data(halted, now) if halted else None,
         }
+    if not service:
+        lines += [f"{name}  nodes  {_counted(nodes) or 'none'}" for name, nodes in sorted(state.nodes.items())]
     lines += [f"not read: {line}" for line in state.unread]
     if seen:
         lines.append(f"seen  {seen:%Y-%m-%d %H:%M:%SZ}")
@@ -176,10 +178,15 @@ def _screen(state: Overview, service: str = "", seen: datetime | None = None) ->
         **({"seen": seen.isoformat()} if seen else {}),
         "stacks": dict(state.stacks),
         "services": data,
+        "nodes": {name: dict(nodes) for name, nodes in state.nodes.items()},
         "unread": list(state.unread),
     }
     paused = next((name for name in names if name in state.services and state.services[name].paused), None)
     return Fact("status", tuple(lines), whole, next=answers(paused) if paused else None)
+
+
+def _counted(states: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {word}" for word, number in sorted(states.items()))
 
 
 @click.command()

@@ -30,8 +30,6 @@ STUBS: Final[Mapping[str, str]] = MappingProxyType(
 """Resource type -> what becomes of it. Every other type is a real object of the emulator's own service API."""
 
 _EITHER_WAY: Final[tuple[str, ...]] = (
-    "No instance is launched: Auto Scaling groups, warm pools and Managed Instances stay empty, and no CreationPolicy"
-    " or UpdatePolicy is awaited.",
     "A deployment that moves requests stands at a pause until it is answered, and at a step or a bake time until it was"
     " looked at once; no hook is called, and a first deployment is held by nothing.",
     "An alarm on metric math exists, but is not evaluated.",
@@ -43,6 +41,8 @@ _EITHER_WAY: Final[tuple[str, ...]] = (
 NOT_SHOWN: Final[tuple[str, ...]] = (
     "No container runs: ECS reports tasks as RUNNING without an image, no target becomes healthy, and the names of"
     " Service Connect lead nowhere.",
+    "No instance is launched: Auto Scaling groups, warm pools and Managed Instances stay empty, and no CreationPolicy"
+    " or UpdatePolicy is awaited.",
     "Nothing scales: a service runs the least tasks that its scaling allows, whatever alarms and schedules say.",
     "Property values, quotas, permissions and the existence of images, certificates, secrets and domains are not"
     " checked. The hosted zones, the VPC, the subnets and the client secrets that the config names are made for the"
@@ -57,7 +57,8 @@ WITH_CONTAINERS: Final[tuple[str, ...]] = (
     " other and this machine.",
     "No permission is asked for, by the tasks either, and quotas, property values, certificates and domains are not"
     " checked.",
-    "Tasks run on this machine: its CPU is shared by all, and its architecture is that of every image.",
+    "Tasks run on this machine: its CPU is shared by all, and its architecture is that of every image. Nodes are"
+    " counted as they come and go, but none is launched, and no CreationPolicy or UpdatePolicy is awaited.",
     "A stack is complete before its tasks are: that they run, and that a deployment is rolled back, is ECS's word.",
     *_EITHER_WAY,
 )

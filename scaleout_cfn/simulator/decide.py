@@ -16,7 +16,7 @@ from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.model import Backlog, Delays, NodePool
 from scaleout_cfn.simulator.placement import Nodes
 
-__all__ = ["CapacityProvider", "NodeTracking", "ServicePolicies", "Source", "TaskCounts"]
+__all__ = ["CapacityProvider", "Lasting", "NodeTracking", "ServicePolicies", "Source", "TaskCounts"]
 
 HIGH_POINTS = 3  # of 3: https://github.com/aws/containers-roadmap/issues/1208
 _LOW_LOOKS = 15  # the low alarm of a capacity provider: https://github.com/aws/containers-roadmap/issues/638
@@ -39,6 +39,16 @@ class TaskCounts(Protocol):
     desired: int
     least: int
     most: int
+
+
+class NodeCounts(Protocol):
+    """Nodes that tasks may be on, and those of them that have none."""
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def empty(self) -> int: ...
 
 
 class Happening(NamedTuple):
@@ -278,7 +288,7 @@ class CapacityProvider:
         self.may_shrink_at = 0
         self.low_looks = 0
 
-    def look(self, nodes: Nodes, waiting: Sequence[tuple[int, int]]) -> int | None:
+    def look(self, nodes: NodeCounts, waiting: Sequence[tuple[int, int]]) -> int | None:
         """Once a minute: the size that the reservation asks for; None while no alarm is on.
 
         `waiting` are tasks of a size that wait, and how many of these a node holds.
@@ -288,7 +298,7 @@ class CapacityProvider:
         self.low_looks = self.low_looks + 1 if wanted < nodes.count and not waiting else 0
         return wanted if wanted > nodes.count or self.low_looks >= _LOW_LOOKS else None
 
-    def act(self, now: int, wanted: int, nodes: Nodes, booting: int) -> tuple[int, int | None]:
+    def act(self, now: int, wanted: int, nodes: NodeCounts, booting: int) -> tuple[int, int | None]:
         """Nodes to launch, or to remove when negative; and when to ask again where that is before the next look."""
         size = nodes.count + booting
         wanted = rules.within(self.pool.min_nodes, wanted, self.most)
@@ -305,6 +315,25 @@ class CapacityProvider:
         if gone:
             self.may_shrink_at = now + self.delays.scale_in_step_s(gone)
         return -gone, None
+
+
+class Lasting:
+    """How many of something there have been all the time for so many seconds, as one who looks now and then sees it."""
+
+    def __init__(self, after_s: int) -> None:
+        self.after_s = after_s
+        self.seen: deque[tuple[int, int]] = deque()
+
+    def look(self, now: int, count: int) -> int:
+        """So many are there now; returns how many have lasted."""
+        self.seen.append((now, count))
+        while len(self.seen) > 1 and self.seen[1][0] <= now - self.after_s:
+            self.seen.popleft()
+        return min(many for _, many in self.seen) if self.seen[0][0] <= now - self.after_s else 0
+
+    def gone(self, count: int) -> None:
+        """So many of those that have lasted are there no more."""
+        self.seen = deque((time, max(0, many - count)) for time, many in self.seen)
 
 
 class NodeTracking:

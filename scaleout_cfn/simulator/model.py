@@ -17,13 +17,17 @@ from scaleout_cfn.simulator.service_time import EXPONENTIAL, ServiceTime
 
 __all__ = [
     "BANDS",
+    "PACKED",
     "Backlog",
     "Delays",
     "Fargate",
     "HourlyCosts",
     "Load",
+    "Managed",
     "Model",
+    "NodeKind",
     "NodePool",
+    "Placement",
     "Size",
     "Standing",
     "StandingBy",
@@ -89,6 +93,31 @@ class Size:
         return (self.cpu_units, self.memory_mib, self.interfaces, self.ports, self.gpus)
 
 
+Placement = Literal["spread", "binpack", "random", "instances"]
+"""Over zones, and within one packed; packed alone; over zones, and within one anywhere, as ECS does where no strategy
+is given; over zones, and within one over its instances."""
+PACKED = ("spread", "binpack")
+"""Those that fill a node before they go to the next."""
+
+
+@dataclass(frozen=True)
+class NodeKind:
+    """Nodes of an instance type: as those of a `NodePool`."""
+
+    instance_type: str
+    cpu_units: int
+    room: Size
+
+
+@dataclass(frozen=True)
+class Managed:
+    """ECS Managed Instances: the kinds that ECS may start, the smallest first, and how many seconds one that is idle or
+    could be done without stays: -1 for as long as it likes, None for AWS's own default."""
+
+    kinds: tuple[NodeKind, ...]
+    scale_in_after_s: int | None = None
+
+
 @dataclass(frozen=True)
 class Standing:
     """The tasks of a service that has no traffic: on the nodes for good, as many as its fewest."""
@@ -105,7 +134,8 @@ class NodePool:
     `cpu_units` are all that a node has, `room` is what it has for tasks of services. `standing` are on it beside those
     that are simulated. `cpu_target` is the target of a group that tracks its instances' CPU by itself, in percent; None
     where a capacity provider moves the nodes. Spot is of the nodes above the base. `name` is that of [capacity.NAME]:
-    pools of one name are one. `managed` are ECS Managed Instances, for which a fee is paid.
+    pools of one name are one. Where ECS Managed Instances are meant `managed` says of which kinds, the pool's own being
+    that of few tasks, and neither its bounds nor its scaling are anybody's; a fee is paid for them.
     """
 
     min_nodes: int
@@ -122,7 +152,7 @@ class NodePool:
     warm: StandingBy | None = None
     spot_percent: int = 0
     on_demand_base: int = 0
-    managed: bool = False
+    managed: Managed | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +179,6 @@ class Model:
 
     `health_check_interval_s` is None where no load balancer sends it requests: a task then serves once it runs.
     `by_minute` are metrics that come every 20 s and are tracked by the minute, by the plain type of target tracking.
-    `packed` says that within a zone its tasks fill a node before they go to the next; the runs take it so in any case.
     Where `cpu_is` a share a task uses what is idle of its node, beside what it reserves.
     `backlog` is there where tasks drain a queue, whose messages are what comes.
     `service` is the name of [services.NAME]; `notes` say what of the set the model leaves out.
@@ -158,8 +187,7 @@ class Model:
     scaling: Scaling
     pool: NodePool | Fargate
     task: Size
-    placement: Literal["spread", "binpack"] = "spread"
-    packed: bool = True
+    placement: Placement = "spread"
     health_check_interval_s: int | None = 30
     deregistration_delay_s: int = 300
     slow_start_s: int = 0
@@ -174,6 +202,11 @@ class Model:
     def nodes(self) -> NodePool | None:
         """The nodes; None on Fargate, where there is no loop of nodes."""
         return self.pool if isinstance(self.pool, NodePool) else None
+
+    @property
+    def packed(self) -> bool:
+        """Whether its tasks fill a node before they go to the next."""
+        return self.placement in PACKED
 
     @property
     def is_fixed(self) -> bool:
@@ -276,6 +309,14 @@ class Delays:
     """The same for each instance that the step removes; its drain and its end have to be seen to."""
     node_scale_in_most: float = 0.5
     """The most of a group that one scale-in step removes; it was 0.05 before the same announcement."""
+    managed_start_s: int = 30
+    """A task waits for a place until a Managed Instance for it has registered. From no instance to the first line of
+    an nginx's log once took about 40 s, with the pull and the start of the task; the upper end is an EC2 node's.
+    https://blog.neilkuan.click/blog/2026-01-17-ecs-managed-instance"""
+    managed_idle_s: int = 300
+    """How long Managed Instances are idle or underused before ECS optimises where ScaleInAfter is not given: "the
+    default optimization behavior", of which no figure is published.
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_InfrastructureOptimization.html"""
     image_pull_s: int = 8
     """The first pull of the image on a node; assumed, for about 100 MiB from ECR."""
     task_start_s: int = 20
@@ -314,6 +355,8 @@ BANDS: dict[str, tuple[float, float]] = {
     "running_start_s": (2, 65),
     "node_scale_in_step_s": (60, 150),
     "node_scale_in_each_s": (0, 2),
+    "managed_start_s": (12, 75),
+    "managed_idle_s": (60, 1800),
     "image_pull_s": (2, 40),
     "task_start_s": (10, 40),
     "fargate_start_s": (30, 62),

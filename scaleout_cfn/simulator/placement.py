@@ -4,24 +4,26 @@ ones there are, not how many tasks or nodes."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from random import Random
+from typing import NamedTuple
 
-from scaleout_cfn.simulator.model import NodePool, Size
+from scaleout_cfn.capacity import Demand, InstanceType, room_beside
+from scaleout_cfn.simulator.model import PACKED, NodePool, Placement, Size
 from scaleout_cfn.simulator.rules import MOST_NODES, share_evenly, wanted_nodes, within, work_of_node
 
-__all__ = ["Asked", "Nodes", "first_nodes", "places", "standing"]
+__all__ = ["Asked", "Held", "Nodes", "first_nodes", "places", "right_sized", "room_of", "standing"]
 
-_Zone = dict["_Held", int]
-_Place = Literal["spread", "binpack"]
+_Zone = dict["Held", int]
 
 
-class _Held:
-    """What a node holds: tasks by service, how many more of each it would take, and what is left of its memory."""
+class Held:
+    """What a node of a kind holds: tasks by service, how many more of each it would take, and what is left of its
+    memory."""
 
-    __slots__ = ("counts", "cpu", "left", "space")
+    __slots__ = ("counts", "cpu", "kind", "left", "space")
 
-    def __init__(self, counts: tuple[int, ...], room: Size, sizes: Sequence[Size]) -> None:
-        self.counts = counts
+    def __init__(self, kind: int, counts: tuple[int, ...], room: Size, sizes: Sequence[Size]) -> None:
+        self.kind, self.counts = kind, counts
         free = room
         for count, size in zip(counts, sizes, strict=True):
             free = free.without(size, count) if count else free
@@ -31,22 +33,26 @@ class _Held:
         # What the others' reservations leave to each service.
         self.cpu = tuple(free.cpu_units + count * size.cpu_units for count, size in zip(counts, sizes, strict=True))
         # binpack(memory), as our templates have it; of nodes that have as much left, those with more tasks.
-        self.left = (free.memory_mib, -sum(counts), counts)
+        self.left = (free.memory_mib, -sum(counts), counts, kind)
 
 
 class Nodes:
     """The registered nodes and what they hold: `zones` have a number of nodes for each way to fill one.
 
-    Services are numbered in the order of `sizes`; `nodes_in` counts nodes by zone, `tasks_in` tasks by service, zone.
+    Kinds of nodes are numbered in the order of `rooms`, services in that of `sizes`; `nodes_in` counts nodes by zone,
+    `of_kind` by kind, `tasks_in` tasks by service and zone. What is random is so by `random`, the same each time.
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-placement-strategies.html
     """
 
-    def __init__(self, zones: int, room: Size, sizes: Sequence[Size], placements: Sequence[_Place]) -> None:
-        self.room, self.sizes, self.placements = room, tuple(sizes), tuple(placements)
-        self.known: dict[tuple[int, ...], _Held] = {}
-        self.bare = self._held((0,) * len(self.sizes))
+    def __init__(
+        self, zones: int, rooms: Sequence[Size], sizes: Sequence[Size], placements: Sequence[Placement]
+    ) -> None:
+        self.rooms, self.sizes, self.placements = tuple(rooms), tuple(sizes), tuple(placements)
+        self.random = Random(0)
+        self.known: dict[tuple[int, tuple[int, ...]], Held] = {}
+        self.bare = [self._held(kind, (0,) * len(self.sizes)) for kind in range(len(self.rooms))]
         self.zones: list[_Zone] = [{} for _ in range(zones)]
-        self.nodes_in = [0] * zones
+        self.nodes_in, self.of_kind = [0] * zones, [0] * len(self.rooms)
         self.lost_zones: set[int] = set()
         self.tasks_in = [[0] * zones for _ in self.sizes]
         self.works: dict[int, float] = {}  # by service, until a task moves: asked for much more often
@@ -56,7 +62,7 @@ class Nodes:
     @property
     def empty(self) -> int:
         """Nodes without a task."""
-        return sum(zone.get(self.bare, 0) for zone in self.zones)
+        return sum(zone.get(bare, 0) for zone in self.zones for bare in self.bare)
 
     def room_for(self, service: int) -> int:
         """How many more tasks of a service have a place."""
@@ -74,17 +80,20 @@ class Nodes:
             )
         return work
 
-    def add(self, count: int) -> None:
-        """New nodes go to the zone that has the fewest, of those that are not lost."""
+    def add(self, count: int, kind: int = 0, into: int | None = None) -> None:
+        """New nodes go to the zone that has the fewest, of those that are not lost; or into one that is asked for."""
         open_ = [0 if zone in self.lost_zones else count for zone in range(len(self.zones))]
+        if into is not None:
+            open_ = [count if zone == into else 0 for zone in range(len(self.zones))]
         for zone, share in enumerate(share_evenly(count, self.nodes_in, open_)):
             if share:
-                _change(self.zones[zone], self.bare, share)
+                _change(self.zones[zone], self.bare[kind], share)
                 self.nodes_in[zone] += share
         self.count += count
+        self.of_kind[kind] += count
 
     def place(self, service: int, count: int) -> int:
-        """Put tasks on nodes: even over zones, then the fullest node that has room. Returns how many fitted.
+        """Put tasks on nodes: even over zones, then the fullest node that has room, or any. Returns how many fitted.
 
         binpack alone looks at nodes only: for it, the whole cluster is one zone.
         """
@@ -103,7 +112,8 @@ class Nodes:
         return placed
 
     def free(self, service: int, count: int) -> None:
-        """Take tasks away: from the fullest zone, and there from the node with the most room left."""
+        """Take tasks away: from the fullest zone, and there from the node with the most room left, or any of them where
+        they are not packed."""
         tasks_in = self.tasks_in[service]
         if self.placements[service] == "binpack":
             self._clear(range(len(self.zones)), service, count)
@@ -143,43 +153,102 @@ class Nodes:
             count -= taken
         return lost
 
-    def _lose(self, zone: int, held: _Held, nodes: int, lost: list[int]) -> None:
+    def _lose(self, zone: int, held: Held, nodes: int, lost: list[int]) -> None:
         _change(self.zones[zone], held, -nodes)
         self.nodes_in[zone] -= nodes
         self.count -= nodes
+        self.of_kind[held.kind] -= nodes
         for service, each in enumerate(held.counts):
             lost[service] += nodes * each
             self.tasks_in[service][zone] -= nodes * each
             self.tasks[service] -= nodes * each
 
-    def _held(self, counts: tuple[int, ...]) -> _Held:
-        held = self.known.get(counts)
+    def movable(self) -> tuple[int, Held, int] | None:
+        """A node whose tasks fit on the others of its zone, or on those and a smaller one: its zone, what it holds, and
+        the kind of the smaller one, -1 for none. Spread over zones comes before packing.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/managed-instances-infrastructure-optimization.html
+        """
+        for zone, known in enumerate(self.zones):
+            for held in sorted(known, key=_left, reverse=True):
+                if not any(held.counts):
+                    continue
+                for kind in (-1, *range(held.kind)):
+                    others = Nodes(1, self.rooms, self.sizes, ["binpack"] * len(self.sizes))
+                    others.zones[0] = {**known, held: known[held] - 1}
+                    if not others.zones[0][held]:
+                        del others.zones[0][held]
+                    if kind >= 0:
+                        others.add(1, kind)
+                    if all(others.place(service, count) == count for service, count in enumerate(held.counts) if count):
+                        return zone, held, kind
+        return None
+
+    def remove_empty(self, count: int) -> None:
+        """So many nodes without a task go, of the largest kinds first, evenly over zones."""
+        for bare in reversed(self.bare):
+            there = [zone.get(bare, 0) for zone in self.zones]
+            taken = min(count, sum(there))
+            for zone, share in enumerate(_from_the_top(taken, self.nodes_in, there)):
+                if share:
+                    self._lose(zone, bare, share, [0] * len(self.sizes))
+            count -= taken
+
+    def take_one(self, zone: int, held: Held) -> list[int]:
+        """One node that holds so much goes. Returns how many tasks of each service went along."""
+        lost = [0] * len(self.sizes)
+        self.works.clear()
+        self._lose(zone, held, 1, lost)
+        return lost
+
+    def _held(self, kind: int, counts: tuple[int, ...]) -> Held:
+        held = self.known.get((kind, counts))
         if held is None:
-            held = self.known[counts] = _Held(counts, self.room, self.sizes)
+            held = self.known[kind, counts] = Held(kind, counts, self.rooms[kind], self.sizes)
         return held
 
-    def _with(self, held: _Held, service: int, more: int) -> _Held:
+    def _with(self, held: Held, service: int, more: int) -> Held:
         counts = held.counts
-        return self._held((*counts[:service], counts[service] + more, *counts[service + 1 :]))
+        return self._held(held.kind, (*counts[:service], counts[service] + more, *counts[service + 1 :]))
 
     def _rooms(self, service: int) -> list[int]:
         return [sum(held.space[service] * many for held, many in zone.items()) for zone in self.zones]
 
     def _fill(self, zones: Iterable[int], service: int, count: int) -> None:
-        found = [(held.left, zone, held) for zone in zones for held in self.zones[zone] if held.space[service]]
-        for _, zone, held in sorted(found, key=_by_left):
-            count -= self._move(zone, held, service, count, held.space[service], 1)
-            if not count:
-                return
+        placement = self.placements[service]
+        while count:
+            there = [(held.left, zone, held) for zone in zones for held in self.zones[zone] if held.space[service]]
+            if placement == "random":
+                count -= self._any(there, service, [self.zones[zone][held] for _, zone, held in there], 1)
+                continue
+            if placement == "instances":
+                _, zone, held = min(there, key=lambda node: (node[2].counts[service], *node[:2]))
+                count -= self._move(zone, held, service, count, 1, 1)
+                continue
+            for _, zone, held in sorted(there, key=_by_left):
+                count -= self._move(zone, held, service, count, held.space[service], 1)
+                if not count:
+                    return
 
     def _clear(self, zones: Iterable[int], service: int, count: int) -> None:
-        found = [(held.left, zone, held) for zone in zones for held in self.zones[zone] if held.counts[service]]
-        for _, zone, held in sorted(found, key=_by_left, reverse=True):
-            count -= self._move(zone, held, service, count, held.counts[service], -1)
-            if not count:
-                return
+        packed = self.placements[service] in PACKED
+        while count:
+            there = [(held.left, zone, held) for zone in zones for held in self.zones[zone] if held.counts[service]]
+            if not packed:
+                weights = [self.zones[zone][held] * held.counts[service] for _, zone, held in there]
+                count -= self._any(there, service, weights, -1)
+                continue
+            for _, zone, held in sorted(there, key=_by_left, reverse=True):
+                count -= self._move(zone, held, service, count, held.counts[service], -1)
+                if not count:
+                    return
 
-    def _move(self, zone: int, held: _Held, service: int, count: int, each: int, sign: int) -> int:
+    def _any(self, there: Sequence[_Node], service: int, weights: Sequence[int], sign: int) -> int:
+        """One task, on any node or of any."""
+        _, zone, held = self.random.choices(there, weights)[0]
+        return self._move(zone, held, service, 1, 1, sign)
+
+    def _move(self, zone: int, held: Held, service: int, count: int, each: int, sign: int) -> int:
         """Put up to `each` tasks on every node that holds this, or take them away: whole nodes, and one in part."""
         there = self.zones[zone][held]
         whole = min(there, count // each)
@@ -195,11 +264,18 @@ class Nodes:
         return moved
 
 
-def _by_left(found: tuple[tuple[int, int, tuple[int, ...]], int, _Held]) -> tuple[object, ...]:
-    return found[:2]
+_Node = tuple[tuple[int, int, tuple[int, ...], int], int, Held]
 
 
-def _change(zone: _Zone, held: _Held, nodes: int) -> None:
+def _by_left(node: _Node) -> tuple[object, ...]:
+    return node[:2]
+
+
+def _left(held: Held) -> tuple[int, int, tuple[int, ...], int]:
+    return held.left
+
+
+def _change(zone: _Zone, held: Held, nodes: int) -> None:
     many = zone.get(held, 0) + nodes
     if many:
         zone[held] = many
@@ -217,12 +293,19 @@ class Asked(NamedTuple):
     """So many tasks of a size, to be placed so."""
 
     task: Size
-    placement: _Place
+    placement: Placement
     tasks: int
 
 
 def first_nodes(pool: NodePool, asked: Sequence[Asked]) -> Nodes:
     """As many nodes as some tasks settle at, with these on them."""
+    if pool.managed:
+        nodes = _empty(pool, asked)
+        for kind, count in enumerate(right_sized(nodes, [each.tasks for each in asked])):
+            nodes.add(count, kind)
+        for number, each in enumerate(asked):
+            nodes.place(number, each.tasks)
+        return nodes
     most = min(pool.max_nodes, MOST_NODES)
     needed = _nodes_for(pool, asked, [each.tasks for each in asked])
     while needed < most:
@@ -233,6 +316,15 @@ def first_nodes(pool: NodePool, asked: Sequence[Asked]) -> Nodes:
         needed += more
     wanted = wanted_nodes(needed, pool.scaling.target_capacity_percent)
     return _full(pool, asked, within(pool.min_nodes, wanted, most))
+
+
+def room_of(type: InstanceType, daemons: Sequence[Demand] = ()) -> Size:
+    """What a node of a type has for tasks beside those that run on every node."""
+    left = room_beside(type, daemons) or {}
+    return Size(
+        left.get("CPU", 0), left.get("memory", 0), left.get("network interfaces", 0), left.get("ports", 0),
+        left.get("GPUs", 0),
+    )  # fmt: skip
 
 
 def places(pool: NodePool, task: Size) -> int:
@@ -252,10 +344,50 @@ def _nodes_for(pool: NodePool, asked: Sequence[Asked], tasks: Sequence[int]) -> 
     return max((-(-count // fit) for count, fit in zip(tasks, each, strict=True) if fit), default=0)
 
 
+def right_sized(nodes: Nodes, waiting: Sequence[int], booting: Sequence[int] = ()) -> list[int]:
+    """How many nodes of each kind, of the kinds in order of size, ECS Managed Instances start for tasks that wait,
+    beside those that boot: in each zone the smallest that holds its part of them all, several of the largest where none
+    does. The size is not published; over zones is: at least three instances in different zones where it can be, before
+    any packing. https://docs.aws.amazon.com/AmazonECS/latest/developerguide/managed-instance-auto-scaling.html
+    """
+    ahead = Nodes(len(nodes.zones), nodes.rooms, nodes.sizes, nodes.placements)
+    ahead.lost_zones = nodes.lost_zones
+    for kind, count in enumerate(booting):
+        ahead.add(count, kind)
+    largest, zones = len(nodes.rooms) - 1, len(nodes.zones) - len(nodes.lost_zones)
+    started = [0] * len(nodes.rooms)
+    fits = [nodes.rooms[largest].holds(size) for size in nodes.sizes]
+    left = [count - ahead.place(number, count) if fits[number] else 0 for number, count in enumerate(waiting)]
+    while any(left) and zones:
+        part = [-(-count // zones) for count in left]
+        kind = next((kind for kind, room in enumerate(nodes.rooms) if _holds(room, nodes.sizes, part)), largest)
+        count = min(zones, sum(left))
+        if not _holds(nodes.rooms[kind], nodes.sizes, part):
+            count = max(count, *(-(-tasks // fit) for tasks, fit in zip(left, fits, strict=True) if fit))
+        ahead.add(count, kind)
+        started[kind] += count
+        left = [count - ahead.place(number, count) for number, count in enumerate(left)]
+    return started
+
+
+def _holds(room: Size, sizes: Sequence[Size], tasks: Sequence[int]) -> bool:
+    """Whether tasks of some sizes fit on one node together."""
+    for size, count in zip(sizes, tasks, strict=True):
+        if count > room.holds(size):
+            return False
+        room = room.without(size, count)
+    return True
+
+
+def _empty(pool: NodePool, asked: Sequence[Asked]) -> Nodes:
+    rooms = [kind.room for kind in pool.managed.kinds] if pool.managed else [pool.room]
+    return Nodes(pool.zones, rooms, [each.task for each in asked], [each.placement for each in asked])
+
+
 def _full(pool: NodePool, asked: Sequence[Asked], nodes: int) -> Nodes:
     """So many nodes with what fits on them."""
-    made = Nodes(pool.zones, pool.room, [each.task for each in asked], [each.placement for each in asked])
-    made.add(nodes)
+    made = _empty(pool, asked)
+    made.add(nodes, len(made.rooms) - 1)
     for number, each in enumerate(asked):
         made.place(number, each.tasks)
     return made

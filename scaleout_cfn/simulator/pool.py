@@ -7,9 +7,9 @@ from math import ceil
 
 from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.clock import Clock
-from scaleout_cfn.simulator.decide import CapacityProvider, Happening, NodeTracking
+from scaleout_cfn.simulator.decide import CapacityProvider, Happening, Lasting, NodeTracking
 from scaleout_cfn.simulator.model import Delays, NodePool
-from scaleout_cfn.simulator.placement import Asked, first_nodes, standing
+from scaleout_cfn.simulator.placement import Asked, Held, first_nodes, right_sized, standing
 from scaleout_cfn.simulator.tasks import Tasks
 
 __all__ = ["OnFargate", "Pool"]
@@ -62,14 +62,19 @@ class Pool:
     def __init__(self, clock: Clock, facts: NodePool, delays: Delays, asked: Sequence[Asked]) -> None:
         self.clock, self.facts, self.delays, self.warm = clock, facts, delays, facts.warm
         self.start_s = delays.task_start_s
-        self.provider = CapacityProvider(facts, delays) if facts.cpu_target is None else None
+        self.provider = None if facts.managed or facts.cpu_target is not None else CapacityProvider(facts, delays)
         self.tracking = None if facts.cpu_target is None else NodeTracking(facts, delays, facts.cpu_target)
         beside = standing(facts)
         self.nodes = first_nodes(facts, [*beside, *asked])
-        self.booting = self.preparing = self.standing_by = self.doomed = 0
+        self.nodes.random.seed(clock.phase.alarms)
+        kinds = len(self.nodes.rooms)
+        self.coming, self.going = [0] * kinds, [0] * kinds  # by kind: those that boot, and that have had their notice
+        self.preparing = self.standing_by = 0
+        self.provisions = False  # of Managed Instances: whether tasks have begun to wait in this second
         if self.warm:
             self.standing_by = rules.standing_by(self.warm.least, self.warm.prepared, self.nodes.count)
-        self.node_s = self.stopped_s = 0.0
+        self.kind_s = [0.0] * kinds
+        self.stopped_s = 0.0
         self.launches = 0
         self.tenants: list[Tasks] = []
         self.queue: dict[Tasks, None] = {}  # who waits for places, in the order in which they began to
@@ -78,6 +83,10 @@ class Pool:
             self.join(Tasks(clock, delays, self, None, 0), each.tasks)
         if self.provider:
             clock.at(rules.next_tick(0, 60, clock.phase.capacity), self.look)
+        if facts.managed and facts.managed.scale_in_after_s != -1:
+            after_s = facts.managed.scale_in_after_s
+            self.idle, self.spare = [Lasting(delays.managed_idle_s if after_s is None else after_s) for _ in range(2)]
+            clock.at(rules.next_tick(0, 60, clock.phase.capacity), self.optimise)
 
     def join(self, tasks: Tasks, desired: int) -> None:
         """The next of the services that were asked for, which has had so many tasks for long."""
@@ -98,16 +107,36 @@ class Pool:
         return self.nodes.count
 
     @property
+    def booting(self) -> int:
+        """Nodes that are started and have not registered."""
+        return sum(self.coming)
+
+    @property
     def size(self) -> int:
         """These and those that boot."""
         return self.nodes.count + self.booting
 
+    @property
+    def node_s(self) -> float:
+        """Seconds of nodes, as they are billed."""
+        return sum(self.kind_s)
+
+    def shares(self) -> dict[str, float]:
+        """Of these, by instance type."""
+        if not self.facts.managed or not self.node_s:
+            return {}
+        types = [kind.instance_type for kind in self.facts.managed.kinds]
+        return {type: each / self.node_s for type, each in zip(types, self.kind_s, strict=True) if each}
+
     def advance(self, passed: int) -> None:
         """So many seconds pass in which nothing changes."""
-        self.node_s += (self.nodes.count + self.booting + self.preparing + self.doomed) * passed
+        kind_s, there = self.kind_s, self.nodes.of_kind
+        for kind, coming in enumerate(self.coming):
+            kind_s[kind] += (there[kind] + coming + self.going[kind]) * passed
+        kind_s[0] += self.preparing * passed
         if self.standing_by:
             if self.warm and self.warm.state == "running":
-                self.node_s += self.standing_by * passed
+                kind_s[0] += self.standing_by * passed
             else:
                 self.stopped_s += self.standing_by * passed
 
@@ -125,6 +154,9 @@ class Pool:
         placed = self.nodes.place(tasks.number, count)
         if placed < count:
             self.queue.setdefault(tasks)
+            if self.facts.managed and not self.provisions:
+                self.provisions = True
+                self.clock.at(self.clock.now, self.provision)
         else:
             self.queue.pop(tasks, None)
         return placed
@@ -155,7 +187,8 @@ class Pool:
             self._say(now, "zone lost", self.size, self.size - gone)
             for tasks, count in zip(self.tenants, self.nodes.take(gone, zone), strict=True):
                 tasks.lose(count)
-            self._launch(now, gone, "replacement")
+            if not self.facts.managed:
+                self._launch(now, gone, "replacement")
             self._reconcile(now)
 
     def regain_zone(self, now: int, zone: int) -> None:
@@ -171,17 +204,23 @@ class Pool:
         gone = ceil(share * self.nodes.count)
         if not gone:
             return
-        size = self.size
+        size, there = self.size, list(self.nodes.of_kind)
         lost = self.nodes.take(gone)
-        self.doomed += gone
         self._say(now, "Spot interruption", size, self.size)
-        self.clock.at(now + rules.SPOT_NOTICE_S, self._end, gone)
-        self._launch(now, min(gone, max(0, self.facts.max_nodes - self.size)), "replacement")
-        for tasks, count in zip(self.tenants, lost, strict=True):
-            tasks.doom(now, count, rules.SPOT_NOTICE_S)
+        if not self.facts.managed:
+            self._launch(now, min(gone, max(0, self.facts.max_nodes - self.size)), "replacement")
+        self._doom(now, there, lost, rules.SPOT_NOTICE_S)
 
-    def _end(self, now: int, nodes: int) -> None:
-        self.doomed -= nodes
+    def _doom(self, now: int, there: list[int], lost: list[int], notice_s: int) -> None:
+        """Nodes are no more among those that were there by kind, and with their tasks are gone after a notice."""
+        gone = [had - has for had, has in zip(there, self.nodes.of_kind, strict=True)]
+        self.going = [old + new for old, new in zip(self.going, gone, strict=True)]
+        self.clock.at(now + notice_s, self._end, gone)
+        for tasks, count in zip(self.tenants, lost, strict=True):
+            tasks.doom(now, count, notice_s)
+
+    def _end(self, now: int, gone: list[int]) -> None:
+        self.going = [had - each for had, each in zip(self.going, gone, strict=True)]
 
     # The nodes' loop.
 
@@ -193,7 +232,7 @@ class Pool:
         waiting = [
             (tasks.waiting, each)
             for tasks in self.queue
-            if tasks.waiting and (each := self.nodes.room.holds(sizes[tasks.number]))
+            if tasks.waiting and (each := self.facts.room.holds(sizes[tasks.number]))
         ]
         wanted = self.provider.look(self.nodes, waiting)
         if wanted is not None:
@@ -228,18 +267,68 @@ class Pool:
         for tasks in self.tenants:
             tasks.reconcile(now)
 
-    def _launch(self, now: int, count: int, policy: str) -> None:
+    # Managed Instances: ECS sees the tasks that wait itself, and no alarm stands between.
+
+    def provision(self, now: int, _: None) -> None:
+        """Instances for all that wait, of the size that they need, beside those that boot already."""
+        self.provisions = False
+        waiting = [tasks.waiting for tasks in self.tenants]
+        for kind, count in enumerate(right_sized(self.nodes, waiting, self.coming)):
+            if count:
+                self._launch(now, count, "Managed Instances", kind)
+
+    def optimise(self, now: int, _: None) -> None:
+        """Instances that have been idle for as long as is allowed are ended; of those that could be done without, as
+        their tasks fit elsewhere, one at a time: its tasks are started there first. How often ECS looks and how many it
+        moves at once is not published."""
+        self.clock.at(now + 60, self.optimise)
+        if idle := self.idle.look(now, self.nodes.empty):
+            self._say(now, "idle", self.size, self.size - idle)
+            self.idle.gone(idle)
+            self.nodes.remove_empty(idle)
+        movable = None if self.queue or self.booting or any(self.going) else self.nodes.movable()
+        if self.spare.look(now, 1 if movable else 0) and movable:
+            self.spare.gone(1)
+            kind = movable[-1]
+            if kind < 0:
+                self.move(now, movable)
+            else:
+                self._start(now, 1, "Managed Instances", kind)
+                self.clock.at(now + self.delays.managed_start_s, self.move, movable)
+
+    def move(self, now: int, movable: tuple[int, Held, int]) -> None:
+        """The tasks of an instance that could be done without are started elsewhere, on a smaller one of its zone where
+        one was started for them, and it goes once they serve there."""
+        zone, held, kind = movable
+        notice_s = self.start_s + max(tasks.health_check_s or 0 for tasks in self.tenants)
+        if kind >= 0:
+            self.coming[kind] -= 1
+            self.nodes.add(1, kind, zone)
+            self._place_waiting(now, self.delays.image_pull_s)
+            notice_s += self.delays.image_pull_s
+        if held in self.nodes.zones[zone]:
+            size, there = self.size, list(self.nodes.of_kind)
+            lost = self.nodes.take_one(zone, held)
+            self._say(now, "underused", size, self.size)
+            self._doom(now, there, lost, notice_s)
+
+    def _start(self, now: int, count: int, policy: str, kind: int) -> None:
         self._say(now, policy, self.size, self.size + count)
-        self.booting += count
+        self.coming[kind] += count
         self.launches += count
+
+    def _launch(self, now: int, count: int, policy: str, kind: int = 0) -> None:
+        self._start(now, count, policy, kind)
         ready = min(count, self.standing_by)
         if ready and self.warm:
             self.standing_by -= ready
             stopped = self.warm.state == "stopped"
             start_s = self.delays.stopped_start_s if stopped else self.delays.running_start_s
-            self.clock.at(now + start_s, self._join, ready)
+            self.clock.at(now + start_s, self._join, (kind, ready))
         if count > ready:
-            self.clock.at(now + self.delays.node_launch_s + self.delays.node_join_s, self._join, count - ready)
+            delays = self.delays
+            start_s = delays.managed_start_s if self.facts.managed else delays.node_launch_s + delays.node_join_s
+            self.clock.at(now + start_s, self._join, (kind, count - ready))
         self._restock(now)
         for tasks in self.tenants:
             tasks.note()
@@ -262,9 +351,10 @@ class Pool:
         self.standing_by += count
         self._restock(now)
 
-    def _join(self, now: int, count: int) -> None:
-        self.booting -= count
-        self.nodes.add(count)
+    def _join(self, now: int, new: tuple[int, int]) -> None:
+        kind, count = new
+        self.coming[kind] -= count
+        self.nodes.add(count, kind)
         self._place_waiting(now, self.delays.image_pull_s)
         self._reconcile(now)
 

@@ -186,10 +186,11 @@ def _used(model: Model, load: Load, trace: Trace) -> Iterator[_Use]:
                 yield _Use("fargate", used, (f"fargate_{model.pool.architecture}_{sold}_hour", *also))
     if nodes:
         spot = nodes.spot_percent / 100 * _above(trace, "size", nodes.on_demand_base)
-        yield _Use("instances", node_hours * (1 - spot), (nodes.instance_type,))
-        yield _Use("instances", node_hours * spot, (nodes.instance_type, "spot_share"))
-        if nodes.managed:
-            yield _Use("fees", node_hours, (nodes.instance_type, "managed_instances_share"))
+        for type, share in (trace.types or {nodes.instance_type: 1.0}).items():
+            yield _Use("instances", share * node_hours * (1 - spot), (type,))
+            yield _Use("instances", share * node_hours * spot, (type, "spot_share"))
+            if nodes.managed:
+                yield _Use("fees", share * node_hours, (type, "managed_instances_share"))
         if above := surplus(model, load, trace):
             yield _Use("credits", above[0], (above[1],))
         disk_months = (node_hours + trace.stopped_seconds / 3600) / _HOURS_A_MONTH

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from math import ceil, inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +19,22 @@ from scaleout_cfn.capacity import (
     InstanceType,
     UnknownInstanceType,
     instance_type,
-    room_beside,
 )
 from scaleout_cfn.config.scaling import NodeScaling, Scaling
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.fitting import demand_of, group_of, path_of, providers_of, strategy_of, targets_of
 from scaleout_cfn.lint.rules.services import SERVICE, TASKS, entries, tasks_of
-from scaleout_cfn.simulator.model import Fargate, HourlyCosts, Model, NodePool, Size, Standing, StandingBy
+from scaleout_cfn.simulator.model import (
+    Fargate,
+    HourlyCosts,
+    Model,
+    NodePool,
+    Placement,
+    Size,
+    Standing,
+    StandingBy,
+)
+from scaleout_cfn.simulator.placement import room_of
 from scaleout_cfn.simulator.places import number, refuse, way_to_set, whole
 from scaleout_cfn.simulator.policies import backlog_of, fixed_at, scaling_of
 from scaleout_cfn.stack import file_name
@@ -154,8 +165,7 @@ class _Reader:
             backlog=backlog_of(self.stacks, target) if target else None,
             pool=pool,
             task=_size(demand),
-            placement=_placement(service),
-            packed=any(strategy.get("Type") == "binpack" for strategy in service.each("PlacementStrategies")),
+            placement="spread" if isinstance(pool, NodePool) and pool.managed else _placement(service),
             health_check_interval_s=interval,
             deregistration_delay_s=delay,
             slow_start_s=slow_start,
@@ -272,20 +282,24 @@ class _Reader:
 
     def _nodes(self, service: Place, tasks: Place, demand: Demand, providers: Sequence[Any]) -> NodePool:
         provider = self._provider(service, providers)
+        if provider and provider.get("ManagedInstancesProvider") is not None:
+            return self._managed(service, tasks, demand, provider)
         named = group_of(providers)
         group = named.place if named else self._only_group(service)
         template = _launch_template(group)
-        first = _instance_type(group, template)
-        room, standing, notes = self._beside(service, first, group.symbol)
+        first = self._instance_type(group, template)
+        daemons, standing, notes = self._beside(service, group.symbol)
+        room = room_of(first, daemons)
         if not room.holds(_size(demand)):
             what = f"a task of {demand.cpu_units} CPU units and {demand.memory_mib} MiB does not fit on {first.name}"
             refuse(tasks, what, "give it less, or its nodes a larger instance type")
         self.notes += notes
         cpu_target = None if provider else self._cpu_target(group)
         moved = _is_managed(provider) if provider else cpu_target is not None
-        least, most = whole(group, "MinSize"), whole(group, "MaxSize")
+        weight = self._weight(group, provider)
+        least, most = (ceil(whole(group, name) / weight) for name in ("MinSize", "MaxSize"))
         if not moved:
-            least = most = self._fixed_nodes(group, least)
+            least = most = self._fixed_nodes(group, least, weight)
         pool = NodePool(
             min_nodes=least,
             max_nodes=most,
@@ -311,7 +325,52 @@ class _Reader:
             )
         return pool
 
-    def _fixed_nodes(self, group: Place, least: int) -> int:
+    def _weight(self, group: Place, provider: Place | None) -> float:
+        """What a node counts of its group's size: the least weight of its types, which no capacity provider takes.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/asg-capacity-providers.html and
+        https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-mixed-instances-groups-instance-weighting.html
+        """
+        overrides = group.each("MixedInstancesPolicy", "LaunchTemplate", "Overrides")
+        weights = [weight for override in overrides if (weight := override.number("WeightedCapacity"))]
+        if weights and provider:
+            what = "its instance types have weights, which ECS's capacity providers do not take"
+            refuse(group, what, "take WeightedCapacity out of a copy of the templates")
+        return min(weights, default=1)
+
+    def _instance_type(self, group: Place, template: Place | None) -> InstanceType:
+        """The type of its nodes: of several the first where those are taken in order, else the smallest, which holds no
+        more than any other.
+
+        https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html
+        """
+        overrides = group.each("MixedInstancesPolicy", "LaunchTemplate", "Overrides")
+        names = [override.get("InstanceType") for override in overrides]
+        names += [template.get("LaunchTemplateData", "InstanceType")] if template and not names else []
+        configuration = resource_of(group.get("LaunchConfigurationName"), "AWS::AutoScaling::LaunchConfiguration")
+        names += [configuration.place.get("InstanceType")] if configuration else []
+        known = [name for name in names if isinstance(name, str)]
+        if not known:
+            where, path = (template, ("LaunchTemplateData", "InstanceType")) if template else (group, ("InstanceType",))
+            where, path = (configuration.place, ("InstanceType",)) if configuration else (where, path)
+            refuse(group, "its instance type is not known before a deployment", way_to_set(where, *path))
+        try:
+            types = [instance_type(name) for name in known]
+        except UnknownInstanceType as error:
+            raise UsageError(f"{group.stack.file}: {group}: {error}; {error.cure}") from None
+        in_order = group.get(*_BOUGHT, "OnDemandAllocationStrategy") == "prioritized"
+        spot = whole(group, *_BOUGHT, "OnDemandPercentageAboveBaseCapacity", default=100) < 100
+        if len(types) == 1 or (in_order and not spot):
+            return types[0]
+        smallest = min(types, key=lambda type: (type.vcpus, type.memory_mib))
+        if any(type != smallest for type in types):
+            told = ", ".join(type.name for type in types)
+            self.notes.append(
+                f"Its nodes are of {told}, whichever Auto Scaling finds: all count as {smallest.name}, the smallest."
+            )
+        return smallest
+
+    def _fixed_nodes(self, group: Place, least: int, weight: float) -> int:
         """How many nodes there are where nothing that is simulated moves them. Raises UsageError where something else
         does."""
         policies = [
@@ -324,7 +383,8 @@ class _Reader:
             refuse(
                 group, what, "take the policies out of a copy of the templates, and its nodes count as a fixed number"
             )
-        nodes = whole(group, "DesiredCapacity", default=least)
+        desired = group.number("DesiredCapacity")
+        nodes = least if desired is None else ceil(desired / weight)
         self.notes.append(f"Nothing moves its nodes: there are {nodes} of them whatever comes ({group.logical_id}).")
         return nodes
 
@@ -349,14 +409,56 @@ class _Reader:
         if len(providers) > 1:
             told = ", ".join(str(getattr(provider, "name", provider)) for provider in providers)
             refuse(service, f"it runs on several capacity providers ({told})", "name the one that most tasks are on")
-        if known and known[0].get("ManagedInstancesProvider") is not None:
-            refuse(
-                service,
-                f"it runs on ECS Managed Instances ({known[0]}), whose types and end ECS chooses by rules that are not"
-                " published",
-                "on a pool of kind ec2 or fargate it can be",
-            )
         return known[0] if known else None
+
+    def _managed(self, service: Place, tasks: Place, demand: Demand, provider: Place) -> NodePool:
+        """ECS Managed Instances, whose types are those of the provider's requirements.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_InstanceRequirementsRequest.html
+        """
+        # Later than the rest of the module, which templates without such capacity need no prices for.
+        from scaleout_cfn.simulator.prices import ELSEWHERE, prices_of
+        from scaleout_cfn.simulator.shapes import MANAGED_NOTE, is_general, managed_kinds, managed_pool
+
+        made = provider.inner("ManagedInstancesProvider")
+        launched = made.inner("InstanceLaunchTemplate")
+        asked = launched.inner("InstanceRequirements")
+        allowed, excluded, makers = (
+            [str(each) for each in asked.items(name) or []]
+            for name in ("AllowedInstanceTypes", "ExcludedInstanceTypes", "CpuManufacturers")
+        )
+
+        def within(type: InstanceType) -> bool:
+            if any(fnmatchcase(type.name, pattern) for pattern in excluded) or bool(type.gpus) != bool(demand.gpus):
+                return False
+            if not allowed and not type.gpus and not is_general(type):
+                return False
+            if allowed and not any(fnmatchcase(type.name, pattern) for pattern in allowed):
+                return False
+            return all(
+                (asked.number(name, "Min") or 0) <= has <= (asked.number(name, "Max") or inf)
+                for name, has in (("VCpuCount", type.vcpus), ("MemoryMiB", type.memory_mib))
+            )
+
+        arm = tasks.get("RuntimePlatform", "CpuArchitecture") == "ARM64" or makers == ["amazon-web-services"]
+        daemons, standing, notes = self._beside(service, provider.symbol)
+        size = _size(demand)
+        most = max(2, demand.max_tasks)
+        kinds = managed_kinds(size, prices_of(ELSEWHERE), "arm64" if arm else "x86_64", most, within, daemons)
+        if not kinds:
+            what = f"no instance type of {provider.logical_id}'s requirements that has a price holds a task of"
+            refuse(provider, f"{what} {demand.cpu_units} CPU units and {demand.memory_mib} MiB",
+                   "widen InstanceRequirements, or give the task less")  # fmt: skip
+        self.notes += [*notes, MANAGED_NOTE]
+        idle = made.number("InfrastructureOptimization", "ScaleInAfter")
+        return managed_pool(
+            kinds, size, demand.min_tasks, self._zones(launched.get("NetworkConfiguration", "Subnets")),
+            scale_in_after_s=None if idle is None else int(idle),
+            standing=standing,
+            disk_gib=int(launched.number("StorageConfiguration", "StorageSizeGiB") or 80),
+            spot_percent=100 if launched.get("CapacityOptionType") == "SPOT" else 0,
+            name=file_name(provider.logical_id.removesuffix("CapacityProvider")),
+        )  # fmt: skip
 
     def _only_group(self, service: Place) -> Place:
         groups = list(self.stacks.of_type(_GROUP))
@@ -366,16 +468,15 @@ class _Reader:
             refuse(service, what, "give a folder with the one template, too, that makes its nodes")
         return groups[0]
 
-    def _beside(
-        self, service: Place, type: InstanceType, group: Symbol
-    ) -> tuple[Size, tuple[Standing, ...], list[str]]:
-        """What a node has for tasks beside those that run on every node, the tasks of others at their fewest, and who
-        these are."""
+    def _beside(self, service: Place, where: Symbol) -> tuple[list[Demand], tuple[Standing, ...], list[str]]:
+        """The tasks that run on every node of a group or a provider, those of others at their fewest, and who these
+        are."""
         daemons: list[Demand] = []
         standing: list[Standing] = []
         notes = []
         for other in self.stacks.of_type(SERVICE):
-            shared = group_of(providers_of(self.stacks, other)) == group
+            theirs = providers_of(self.stacks, other)
+            shared = where in (group_of(theirs), *(resource_of(each, "AWS::ECS::CapacityProvider") for each in theirs))
             if not shared or other.symbol == service.symbol:
                 continue
             tasks = tasks_of(other)
@@ -389,11 +490,7 @@ class _Reader:
                 demand = demand_of(other, tasks, self.targets.get(other.symbol))
                 standing.append(Standing(_name(other), demand.min_tasks, _size(demand)))
         standing.sort(key=lambda other: other.service)
-        left = room_beside(type, daemons) or {}
-        cpu, memory, interfaces, ports, gpus = (
-            left.get(limit, 0) for limit in ("CPU", "memory", "network interfaces", "ports", "GPUs")
-        )
-        return Size(cpu, memory, interfaces, ports, gpus), tuple(standing), notes
+        return daemons, tuple(standing), notes
 
     def _cpu_target(self, group: Place) -> float | None:
         way = "TargetTrackingConfiguration"
@@ -457,23 +554,6 @@ def _launch_template(group: Place) -> Place | None:
     return template.place if template else None
 
 
-def _instance_type(group: Place, template: Place | None) -> InstanceType:
-    overrides = group.each("MixedInstancesPolicy", "LaunchTemplate", "Overrides")
-    names = [override.get("InstanceType") for override in overrides]
-    names += [template.get("LaunchTemplateData", "InstanceType")] if template else []
-    configuration = resource_of(group.get("LaunchConfigurationName"), "AWS::AutoScaling::LaunchConfiguration")
-    names += [configuration.place.get("InstanceType")] if configuration else []
-    known = [name for name in names if isinstance(name, str)]
-    if not known:
-        where, path = (template, ("LaunchTemplateData", "InstanceType")) if template else (group, ("InstanceType",))
-        where, path = (configuration.place, ("InstanceType",)) if configuration else (where, path)
-        refuse(group, "its instance type is not known before a deployment", way_to_set(where, *path))
-    try:
-        return instance_type(known[0])
-    except UnknownInstanceType as error:
-        raise UsageError(f"{group.stack.file}: {group}: {error}; {error.cure}") from None
-
-
 def _size(demand: Demand) -> Size:
     """Under awsvpc a task takes a network interface, else a port of the bridge: `capacity.limits`."""
     bridge = demand.network_mode != "awsvpc"
@@ -488,10 +568,17 @@ def _disk(template: Place | None) -> int:
     return int(next(filter(None, (device.number("Ebs", "VolumeSize") for device in devices)), 30))
 
 
-def _placement(service: Place) -> Literal["spread", "binpack"]:
-    """By the first strategy; without any, ECS spreads over zones."""
+def _placement(service: Place) -> Placement:
+    """By its strategies in their order; without any, ECS spreads over zones, and within one takes any node.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-placement-strategies.html
+    """
     strategies = service.each("PlacementStrategies")
-    return "binpack" if strategies and strategies[0].get("Type") == "binpack" else "spread"
+    types = [strategy.get("Type") for strategy in strategies]
+    if "binpack" in types:
+        return "binpack" if types[0] == "binpack" else "spread"
+    over_nodes = any(strategy.get("Field") in ("instanceId", "host") for strategy in strategies)
+    return "instances" if over_nodes else "random"
 
 
 def _attribute(group: Place, key: str, default: int) -> int:

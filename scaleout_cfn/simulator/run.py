@@ -173,6 +173,7 @@ class World:
             if nodes:
                 pool = self.pools[nodes.name]
                 trace.node_seconds, trace.stopped_seconds, trace.launches = pool.node_s, pool.stopped_s, pool.launches
+                trace.types = pool.shares()
         for pool in self.pools.values():
             pool.leave()
         return [service.trace for service in self.services]

@@ -451,7 +451,8 @@ def _capacity(model: Model) -> dict[str, Any]:
     bought = {"spot_percent": pool.spot_percent, "on_demand_base": pool.on_demand_base}
     if isinstance(pool, Fargate):
         return {"kind": kind, **bought}
-    types = {"kind": kind, "architecture": architecture_of(model), "instance_types": [pool.instance_type]}
+    names = [each.instance_type for each in pool.managed.kinds] if pool.managed else [pool.instance_type]
+    types = {"kind": kind, "architecture": architecture_of(model), "instance_types": names}
     if pool.managed:
         return types
     ready: dict[str, Any] = {}

@@ -35,6 +35,7 @@ class Trace:
     states: list[State] = field(default_factory=list)
     events: list[Happening] = field(default_factory=list)
     node_seconds: float = 0.0
+    types: dict[str, float] = field(default_factory=dict)  # shares of these by instance type; none where there is one
     stopped_seconds: float = 0.0  # of nodes that stand by in a warm pool: they cost their volumes
     task_seconds: float = 0.0  # from the placement of a task until it has gone: what Fargate bills
     launches: int = 0

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from scaleout_cfn.capacity import InstanceType, UnknownInstanceType, instance_type, room_beside
+from scaleout_cfn.capacity import Demand, InstanceType, UnknownInstanceType, instance_type
 from scaleout_cfn.config.scaling import NodeScaling, Scaling, TargetTracking
 from scaleout_cfn.config.sizes import fargate_sizes_near
-from scaleout_cfn.simulator.model import Fargate, Load, Model, NodePool, Size, StandingBy
-from scaleout_cfn.simulator.placement import places
+from scaleout_cfn.simulator.model import Fargate, Load, Managed, Model, NodeKind, NodePool, Size, StandingBy
+from scaleout_cfn.simulator.placement import places, room_of
 from scaleout_cfn.simulator.prices import Prices
 from scaleout_cfn.simulator.results import demand
 from scaleout_cfn.simulator.rules import MOST_NODES
@@ -38,6 +38,10 @@ _BURSTS = "t"  # families by whose credits a node may do more than it is paid fo
 _LEAST_VCPUS, _MOST_VCPUS = 2, 16  # of Managed Instances, as [capacity.NAME] has them
 _LEAST_MIB, _MOST_MIB = 4096, 65536
 _MANAGED_GIB = 80
+MANAGED_NOTE = (
+    "Which Managed Instances ECS starts, and which it ends when, is not published: taken are the cheapest by list price"
+    " that hold a zone's part of the tasks that wait."
+)
 
 
 def kind_of(model: Model) -> str:
@@ -94,7 +98,7 @@ def scaled(model: Model, load: Load, requests: NDArray[np.float64]) -> Model:
 def _with_places(model: Model, least: int, most: int) -> NodePool | Fargate:
     """What a model runs on, with nodes for so many tasks."""
     nodes = model.nodes
-    if not nodes:
+    if not nodes or nodes.managed:
         return model.pool
 
     def enough(tasks: int, from_: int) -> int:
@@ -144,9 +148,7 @@ def _at_rest_usd(model: Model, pool: NodePool | Fargate, prices: Prices) -> floa
     return nodes * prices.instances[pool.instance_type]
 
 
-def _types(
-    model: Model, prices: Prices, architecture: Architecture, wanted: Callable[[InstanceType], bool] = lambda _: True
-) -> Iterator[InstanceType]:
+def _types(model: Model, prices: Prices, architecture: Architecture) -> Iterator[InstanceType]:
     """Of those that hold as many tasks the cheapest, of those with credits and without; one of those that hold all."""
     best: dict[tuple[bool, int], tuple[float, InstanceType]] = {}
     for name, usd in sorted(prices.instances.items()):
@@ -158,7 +160,7 @@ def _types(
         except UnknownInstanceType:
             continue
         holds = min(_room(model, facts).holds(model.task), max(2, model.scaling.max_tasks))
-        if facts.architecture != architecture or not holds or not wanted(facts):
+        if facts.architecture != architecture or not holds:
             continue
         kind = (family.startswith(_BURSTS), holds)
         if kind not in best or usd < best[kind][0]:
@@ -174,13 +176,12 @@ def _types(
 
 def _room(model: Model, facts: InstanceType) -> Size:
     """What a node of a type has for tasks, beside what runs on every node today."""
-    left = room_beside(facts, []) or {}
-    cpu, memory = left.get("CPU", 0), left.get("memory", 0)
-    room = Size(cpu, memory, left.get("network interfaces", 0), left.get("ports", 0), left.get("GPUs", 0))
+    room = room_of(facts)
+    cpu, memory = room.cpu_units, room.memory_mib
     if model.nodes:
-        today = room_beside(instance_type(model.nodes.instance_type), []) or {}
-        cpu -= max(0, today.get("CPU", 0) - model.nodes.room.cpu_units)
-        memory -= max(0, today.get("memory", 0) - model.nodes.room.memory_mib)
+        today = room_of(instance_type(model.nodes.instance_type))
+        cpu -= max(0, today.cpu_units - model.nodes.room.cpu_units)
+        memory -= max(0, today.memory_mib - model.nodes.room.memory_mib)
     return dataclasses.replace(room, cpu_units=max(0, cpu), memory_mib=max(0, memory))
 
 
@@ -199,7 +200,7 @@ def _pool(model: Model, facts: InstanceType) -> NodePool:
         instance_type=facts.name,
         cpu_units=facts.vcpus * 1024,
         room=room,
-        managed=False,
+        managed=None,
     )
 
 
@@ -225,29 +226,77 @@ def _on_ec2(model: Model, prices: Prices, spot: bool) -> Iterator[Model]:
                 yield dataclasses.replace(on_nodes, pool=bought)
 
 
-def _managed(model: Model, prices: Prices) -> Iterator[Model]:
-    """ECS chooses the types, by rules that are not published: taken is the one that costs the least at rest."""
-    apart = dataclasses.replace(model, task=dataclasses.replace(model.task, interfaces=0, ports=0, apart=False))
-    for architecture in ("x86_64", "arm64"):
-        fitting = list(_types(apart, prices, architecture, _is_managed))
-        if not fitting:
+def managed_kinds(
+    task: Size,
+    prices: Prices,
+    architecture: Architecture,
+    most: int,
+    within: Callable[[InstanceType], bool],
+    daemons: Sequence[Demand] = (),
+) -> tuple[NodeKind, ...]:
+    """What ECS Managed Instances may be: of the types within some bounds that hold as many tasks, up to `most`, the
+    cheapest each, the smallest first; none where no type with a price holds one. ECS "selects the most cost-optimized
+    general-purpose" types, by which prices is not said.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ManagedInstances.html
+    """
+    best: dict[int, tuple[float, NodeKind]] = {}
+    for name, usd in sorted(prices.instances.items()):
+        try:
+            facts = instance_type(name)
+        except UnknownInstanceType:
             continue
-        pools = [_pool(apart, facts) for facts in fitting]
-        pool = min(pools, key=lambda pool: _at_rest_usd(apart, pool, prices))
-        note = (
-            f"Managed Instances are taken as nodes of {pool.instance_type} that boot and end as EC2's do, with their"
-            " fee: which instances ECS takes, and when it ends them, is not published."
-        )
-        managed = dataclasses.replace(
-            pool, min_nodes=0, managed=True, warm=None, spot_percent=0, on_demand_base=0, cpu_target=None,
-            disk_gib=_MANAGED_GIB, scaling=NodeScaling(min_step=1),
-        )  # fmt: skip
-        yield dataclasses.replace(apart, pool=managed, notes=(*model.notes, note))
+        if facts.architecture != architecture or not within(facts):
+            continue
+        room = room_of(facts, daemons)
+        # A trunk by default: 10 tasks on a large instance, with the size up to 60, from memory.
+        # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/managed-instances-awsvpc-mode.html
+        room = dataclasses.replace(room, interfaces=max(room.interfaces, min(60, 5 * facts.vcpus)))
+        holds = min(most, room.holds(task))
+        if holds and (holds not in best or usd < best[holds][0]):
+            best[holds] = usd, NodeKind(name, facts.vcpus * 1024, room)
+    kinds: list[NodeKind] = []
+    least = math.inf
+    for _, (usd, kind) in sorted(best.items(), reverse=True):
+        if usd < least:  # one that holds fewer and costs as much is for nobody
+            least = usd
+            kinds.insert(0, kind)
+    return tuple(kinds)
 
 
-def _is_managed(facts: InstanceType) -> bool:
-    sized = _LEAST_VCPUS <= facts.vcpus <= _MOST_VCPUS and _LEAST_MIB <= facts.memory_mib <= _MOST_MIB
-    return sized and not facts.name.startswith(_BURSTS)
+def is_general(facts: InstanceType) -> bool:
+    """Of general use, current, and without credits."""
+    family = facts.name.partition(".")[0]
+    return family in _FAMILIES and not family.startswith(_BURSTS)
+
+
+def _managed(model: Model, prices: Prices) -> Iterator[Model]:
+    """ECS chooses the types; taken for those are the cheapest within the bounds that [capacity.NAME] has by default."""
+    apart = dataclasses.replace(model, task=dataclasses.replace(model.task, interfaces=1, ports=0, apart=False))
+
+    def within(facts: InstanceType) -> bool:
+        fits = _LEAST_VCPUS <= facts.vcpus <= _MOST_VCPUS and _LEAST_MIB <= facts.memory_mib <= _MOST_MIB
+        return is_general(facts) and fits
+
+    for architecture in ("x86_64", "arm64"):
+        kinds = managed_kinds(apart.task, prices, architecture, max(2, model.scaling.max_tasks), within)
+        if kinds:
+            zones = model.nodes.zones if model.nodes else 2
+            pool = managed_pool(kinds, apart.task, apart.scaling.min_tasks, zones, disk_gib=_MANAGED_GIB)
+            pool = dataclasses.replace(pool, name=model.nodes.name if model.nodes else "nodes")
+            yield dataclasses.replace(apart, pool=pool, notes=(*model.notes, MANAGED_NOTE))
+
+
+def managed_pool(kinds: tuple[NodeKind, ...], task: Size, tasks: int, zones: int, **facts: Any) -> NodePool:
+    """A pool of Managed Instances; what is asked of its nodes alike, as in an oracle's hours, is of the kind that the
+    fewest tasks are put on."""
+    part = -(-max(1, tasks) // zones)
+    own = next((kind for kind in kinds if kind.room.holds(task) >= part), kinds[-1])
+    scale_in_after_s = facts.pop("scale_in_after_s", None)
+    return NodePool(
+        0, MOST_NODES, own.instance_type, own.cpu_units, own.room,
+        zones=zones, managed=Managed(kinds, scale_in_after_s), **facts,
+    )  # fmt: skip
 
 
 def _fargate(model: Model, spot: bool) -> Iterator[Model]:

@@ -68,6 +68,13 @@ def test_a_set_goes_and_what_is_retained_is_listed() -> None:
     assert deployer.status() == "none"
 
 
+def test_a_rehearsal_goes_with_all_that_is_in_it_and_asks_for_no_consent() -> None:
+    deployer = whole(stored_bytes=10, versions=[("a", "1")])
+    aws, told = deployer.world.aws(), deployer.said.append
+    outcome = destroy(aws, deployer.stack, (), told, lambda _: True, Patience(None), rehearsal=True)
+    assert (outcome.exit_code, deployer.status()) == (0, "none")
+
+
 def test_the_stock_is_told_before_anything_is_asked() -> None:
     deployer = whole(images=["sha256:1"], stored_bytes=10)
     with pytest.raises(RefusedError):

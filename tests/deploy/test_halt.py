@@ -126,6 +126,8 @@ class Environment(Scaling):
         one = {"AutoScalingGroupName": "nodes", "MinSize": self.nodes, "MaxSize": 5, "DesiredCapacity": 2,
                "DefaultCooldown": 300, "AvailabilityZones": ["a"], "HealthCheckType": "EC2",
                "CreatedTime": START}  # fmt: skip
+        state = {"AvailabilityZone": "a", "HealthStatus": "Healthy", "ProtectedFromScaleIn": False}
+        one["Instances"] = [{**state, "InstanceId": "i-1", "LifecycleState": "InService"}] * self.nodes
         return {"AutoScalingGroups": [one]}
 
     def UpdateAutoScalingGroup(self, AutoScalingGroupName: str, MinSize: int) -> dict[str, Any]:
@@ -260,6 +262,12 @@ def test_a_stack_at_work_a_foreign_one_and_a_right_that_is_missing_are_told() ->
 def shown(world: Environment) -> tuple[str, Any]:
     screen = _screen(overview_of(world.aws(), "web"))
     return next((line for line in screen.lines if "stopped" in line), ""), screen.data["services"]["web"]["stopped"]
+
+
+def test_status_counts_the_nodes_of_a_pool() -> None:
+    screen = _screen(overview_of(Environment().aws(), "web"))
+    assert "nodes  nodes  2 InService" in screen.lines and screen.data["nodes"] == {"nodes": {"InService": 2}}
+    assert "nodes  nodes  none" in _screen(overview_of(Environment(nodes=0).aws(), "web")).lines
 
 
 def test_status_says_since_when_and_until_when() -> None:

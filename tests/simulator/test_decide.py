@@ -319,7 +319,7 @@ def test_a_step_keeps_within_the_bounds() -> None:
 
 
 def pool(nodes: int, tasks: int = 0, per_node: int = 6) -> Nodes:
-    made = Nodes(1, Size(per_node, per_node), [Size(1, 1)], ["spread"])
+    made = Nodes(1, [Size(per_node, per_node)], [Size(1, 1)], ["spread"])
     made.add(nodes)
     made.place(0, tasks)
     return made

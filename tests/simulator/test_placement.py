@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaleout_cfn.simulator.model import Size, Standing
-from scaleout_cfn.simulator.placement import Asked, Nodes, first_nodes, places
+from scaleout_cfn.simulator.model import Placement, Size, Standing
+from scaleout_cfn.simulator.placement import Asked, Nodes, first_nodes, places, right_sized
 
 from .sets import node_pool
 
-_Place = Literal["spread", "binpack"]
 actions = st.lists(
     st.tuples(st.sampled_from(["add", "place", "free", "remove"]), st.integers(0, 1), st.integers(0, 40)), max_size=40
 )
@@ -23,14 +20,14 @@ sizes = st.builds(
 ROOM = Size(8, 12, 5, 9, 3)
 
 
-def alike(zones: int, per_node: int, placement: _Place = "spread") -> Nodes:
+def alike(zones: int, per_node: int, placement: Placement = "spread") -> Nodes:
     """Nodes for one service."""
-    return Nodes(zones, Size(per_node, per_node), [Size(1, 1)], [placement])
+    return Nodes(zones, [Size(per_node, per_node)], [Size(1, 1)], [placement])
 
 
 def fill(nodes: Nodes) -> list[list[int]]:
     """How many nodes hold no task, one, two ... of the only service, by zone."""
-    most = nodes.room.cpu_units
+    most = nodes.rooms[0].cpu_units
     by_zone = [[0] * (most + 1) for _ in nodes.zones]
     for zone, held in zip(by_zone, nodes.zones, strict=True):
         for kind, many in held.items():
@@ -40,11 +37,11 @@ def fill(nodes: Nodes) -> list[list[int]]:
 
 @given(actions, st.integers(1, 4), sizes, sizes, st.sampled_from(["spread", "binpack"]), st.integers(0, 1))
 def test_tasks_and_nodes_are_conserved_and_fit(
-    steps: list[tuple[str, int, int]], zones: int, one: Size, other: Size, placement: _Place, spread: int
+    steps: list[tuple[str, int, int]], zones: int, one: Size, other: Size, placement: Placement, spread: int
 ) -> None:
-    placements: list[_Place] = [placement, placement]
+    placements: list[Placement] = [placement, placement]
     placements[spread] = "spread"
-    nodes = Nodes(zones, ROOM, [one, other], placements)
+    nodes = Nodes(zones, [ROOM], [one, other], placements)
     for what, service, count in steps:
         tasks, number, room = list(nodes.tasks), nodes.count, nodes.room_for(service)
         if what == "add":
@@ -162,14 +159,14 @@ def test_new_nodes_go_where_there_are_fewest_and_old_ones_from_where_there_are_m
 
 
 def test_what_is_large_in_memory_and_what_is_large_in_cpu_share_a_node() -> None:
-    nodes = Nodes(1, Size(2048, 4096), [Size(1536, 512), Size(256, 3072)], ["spread", "spread"])
+    nodes = Nodes(1, [Size(2048, 4096)], [Size(1536, 512), Size(256, 3072)], ["spread", "spread"])
     nodes.add(2)
     assert (nodes.place(0, 2), nodes.place(1, 2)) == (2, 2)
     assert (nodes.room_for(0), nodes.room_for(1)) == (0, 0)
 
 
 def test_of_nodes_with_room_the_one_with_the_least_memory_left_is_filled() -> None:
-    nodes = Nodes(1, Size(2048, 4096), [Size(256, 1024), Size(256, 512)], ["spread", "spread"])
+    nodes = Nodes(1, [Size(2048, 4096)], [Size(256, 1024), Size(256, 512)], ["spread", "spread"])
     nodes.add(2)
     nodes.place(0, 1)
     nodes.place(1, 6)
@@ -199,3 +196,52 @@ def test_the_most_tasks_are_what_the_most_nodes_hold_beside_those_that_stand_the
     assert places(node_pool(), Size(256, 512)) == 60
     assert places(node_pool(standing=(Standing("api", 2, Size(1024, 1024)),)), Size(256, 512)) == 56
     assert places(node_pool(), Size(256, 512, apart=True)) == 10
+
+
+@given(
+    st.lists(st.tuples(sizes, st.integers(0, 60)), min_size=1, max_size=2),
+    st.integers(1, 3),
+    st.lists(st.integers(0, 4), max_size=3),
+)
+def test_managed_instances_are_as_many_and_as_large_as_what_waits_needs(
+    asked: list[tuple[Size, int]], zones: int, booting: list[int]
+) -> None:
+    rooms = [Size(4, 6, 3, 4, 1), Size(8, 12, 5, 9, 1), Size(32, 48, 20, 40, 2)][: max(1, len(booting))]
+    nodes = Nodes(zones, rooms, [size for size, _ in asked], ["spread"] * len(asked))
+    started = right_sized(nodes, [count for _, count in asked], booting)
+    for kind, count in enumerate([*booting, *([0] * len(started))][: len(started)]):
+        nodes.add(count + started[kind], kind)
+    for service, (size, count) in enumerate(asked):
+        assert nodes.place(service, count) == (count if rooms[-1].holds(size) else 0)
+    if not sum(count for size, count in asked if rooms[-1].holds(size)):
+        assert not any(started)
+
+
+def test_a_large_node_is_swapped_for_a_small_one_once_that_holds_its_tasks_and_not_across_zones() -> None:
+    nodes = Nodes(2, [Size(2, 2), Size(8, 8)], [Size(1, 1)], ["spread"])
+    nodes.add(2, 1)
+    nodes.place(0, 6)
+    assert nodes.movable() is None  # three tasks on each are more than a small node holds
+    nodes.free(0, 2)
+    zone, held, kind = nodes.movable() or (0, None, -2)
+    assert (zone, kind) == (0, 0)
+    assert held and nodes.take_one(zone, held) == [2]
+    assert nodes.of_kind == [0, 1]
+
+
+@pytest.mark.parametrize(("placement", "most"), [("instances", 2), ("random", 4), ("spread", 4)])
+def test_without_a_strategy_tasks_go_anywhere_in_their_zone_and_over_instances_evenly(
+    placement: Placement, most: int
+) -> None:
+    nodes = Nodes(2, [Size(4, 4)], [Size(1, 1)], [placement])
+    nodes.add(8)
+    nodes.place(0, 16)
+    counts = [held.counts[0] for zone in nodes.zones for held, many in zone.items() for _ in range(many)]
+    assert sum(counts) == 16
+    assert max(counts) <= most
+    assert nodes.tasks_in[0] == [8, 8]
+    assert (nodes.empty == 4) == (placement == "spread")
+    nodes.free(0, 10)
+    assert nodes.tasks_in[0] == [3, 3]
+    # At random, few nodes come to be empty; packed, all that can.
+    assert (nodes.empty == 6) == (placement == "spread")

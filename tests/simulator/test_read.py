@@ -57,16 +57,18 @@ def _as_read(scaling: Scaling) -> Scaling:
 def test_the_policies_of_a_config_come_back_from_its_templates(config: sc.Config) -> None:
     templates = sc.set_of(sc.compose(config))
     for unit in sc.units(config):
-        if isinstance(unit.pool, sc.ManagedCapacity):
-            with pytest.raises(UsageError, match="runs on ECS Managed Instances"):
-                model_of(templates, service=unit.name)
-            continue
         predictive = unit.scaling.predictive
         if predictive is not None and predictive.mode == "forecast-and-scale":
             with pytest.raises(UsageError, match="Forecast: it adds tasks by a forecast of AWS's"):
                 model_of(templates, service=unit.name)
             continue
-        model = model_of(templates, service=unit.name)
+        try:
+            model = model_of(templates, service=unit.name)
+        except UsageError as error:
+            # Of GPUs, for one, no price is known.
+            assert isinstance(unit.pool, sc.ManagedCapacity)
+            assert "no instance type of" in str(error)
+            continue
         assert model.service == unit.name
         if unit.queue:
             assert model.backlog and model.backlog.first_cooldown_s is not None
@@ -90,6 +92,12 @@ def test_the_policies_of_a_config_come_back_from_its_templates(config: sc.Config
             assert model.placement == unit.settings.placement
             assert model.packed
             assert nodes.warm == _as_standing_by(unit.pool)
+        elif isinstance(unit.pool, sc.ManagedCapacity):
+            nodes = model.nodes
+            assert nodes is not None and nodes.managed
+            assert nodes.managed.scale_in_after_s == unit.pool.scale_in_after_s
+            assert (nodes.name, nodes.disk_gib) == (unit.pool_name, unit.pool.storage_gib)
+            assert nodes.spot_percent == (100 if unit.pool.option == "spot" else 0)
         else:
             assert model.pool == Fargate(unit.architecture, unit.pool.spot_percent, unit.pool.on_demand_base)
         if isinstance(unit.settings, sc.WebService):
@@ -262,7 +270,9 @@ def test_a_service_that_fills_no_node_first_is_told_apart() -> None:
     templates = sc.set_of(sc.compose(sc.Config()))
     service = templates["web-service.yaml"]["Resources"]["Service"]["Properties"]
     service["PlacementStrategies"] = [{"Type": "spread", "Field": "attribute:ecs.availability-zone"}]
-    assert not model_of(templates).packed
+    assert model_of(templates).placement == "random"
+    service["PlacementStrategies"] += [{"Type": "spread", "Field": "instanceId"}]
+    assert model_of(templates).placement == "instances"
 
 
 def test_a_folder_without_templates_is_refused(tmp_path: Path) -> None:

@@ -219,6 +219,69 @@ def test_a_cluster_says_by_its_default_strategy_what_a_service_runs_on() -> None
     assert model_of({"app.yaml": template(Cluster=cluster, Service=service)}).pool == Fargate(spot_percent=100)
 
 
+def on_managed(**provider: Any) -> Template:
+    made = {"InstanceLaunchTemplate": {"NetworkConfiguration": {"Subnets": ["a", "b", "c"]}, **provider}}
+    strategy = [{"CapacityProvider": {"Ref": "Managed"}, "Weight": 1}]
+    return template(
+        Service=with_(SERVICE, LaunchType=None, CapacityProviderStrategy=strategy),
+        Tasks=with_(TASKS, RequiresCompatibilities=["MANAGED_INSTANCES"]),
+        Target=TARGET,
+        Managed={"Type": "AWS::ECS::CapacityProvider", "Properties": {"ManagedInstancesProvider": made}},
+    )
+
+
+def test_managed_instances_are_of_the_types_that_are_asked_for() -> None:
+    nodes = model_of({"app.yaml": on_managed()}).nodes
+    assert nodes and nodes.managed and nodes.zones == 3
+    assert (nodes.managed.scale_in_after_s, nodes.disk_gib, nodes.spot_percent) == (None, 80, 0)
+    asked = {
+        "VCpuCount": {"Min": 4, "Max": 8}, "MemoryMiB": {"Min": 8000}, "AllowedInstanceTypes": ["m7g.*", "m7i.*"],
+        "ExcludedInstanceTypes": ["m7i.2xlarge"],
+    }  # fmt: skip
+    nodes = model_of({"app.yaml": on_managed(InstanceRequirements=asked, CapacityOptionType="SPOT")}).nodes
+    assert nodes and nodes.managed and nodes.spot_percent == 100
+    assert [kind.instance_type for kind in nodes.managed.kinds] == ["m7i.xlarge"]
+    asked["MemoryMiB"] = {"Min": 8000, "Max": 9000}
+    said = said_of(on_managed(InstanceRequirements=asked))
+    assert "Managed: no instance type of Managed's requirements that has a price holds a task of 256 CPU units" in said
+
+
+def of_types(*types: str, **bought: Any) -> Template:
+    overrides = [{"InstanceType": type} for type in types]
+    for override, weight in zip(overrides, bought.pop("weights", ()), strict=False):
+        override["WeightedCapacity"] = weight
+    mixed = {"LaunchTemplate": {"Overrides": overrides}, "InstancesDistribution": bought}
+    return on_nodes(Group=with_(GROUP, LaunchConfigurationName=None, MixedInstancesPolicy=mixed))
+
+
+def test_of_several_instance_types_the_smallest_counts_but_where_they_are_taken_in_order() -> None:
+    model = model_of({"app.yaml": of_types("m5.xlarge", "m5.large")})
+    assert model.nodes and model.nodes.instance_type == "m5.large"
+    assert "of m5.xlarge, m5.large, whichever Auto Scaling finds: all count as m5.large" in " ".join(model.notes)
+    in_order = {"OnDemandAllocationStrategy": "prioritized"}
+    model = model_of({"app.yaml": of_types("m5.xlarge", "m5.large", **in_order)})
+    assert model.nodes and model.nodes.instance_type == "m5.xlarge"
+    spot = {**in_order, "OnDemandPercentageAboveBaseCapacity": 50}
+    model = model_of({"app.yaml": of_types("m5.xlarge", "m5.large", **spot)})
+    assert model.nodes and (model.nodes.instance_type, model.nodes.spot_percent) == ("m5.large", 50)
+
+
+def test_weights_are_a_node_s_part_of_the_group_s_size_and_refused_beside_a_capacity_provider() -> None:
+    model = model_of({"app.yaml": of_types("m5.xlarge", "m5.large", weights=("4", "2"))})
+    assert model.nodes and (model.nodes.min_nodes, model.nodes.max_nodes) == (1, 1)
+    body = of_types("m5.xlarge", "m5.large", weights=("4", "2"))
+    body["Resources"]["Group"]["Properties"]["DesiredCapacity"] = 6
+    model = model_of({"app.yaml": body})
+    assert model.nodes and model.nodes.min_nodes == 3
+    body = of_types("m5.large", weights=("2",))
+    arn = {"AutoScalingGroupProvider": {"AutoScalingGroupArn": {"Ref": "Group"}}}
+    body["Resources"]["Provider"] = {"Type": "AWS::ECS::CapacityProvider", "Properties": arn}
+    body["Resources"]["Service"] = with_(
+        SERVICE, LaunchType=None, CapacityProviderStrategy=[{"CapacityProvider": {"Ref": "Provider"}}]
+    )
+    assert "Group: its instance types have weights, which ECS's capacity providers do not take" in said_of(body)
+
+
 def test_a_balancer_and_target_groups_are_taken_as_far_as_they_are_known() -> None:
     elsewhere = with_(SERVICE, LoadBalancers=[{"TargetGroupArn": {"Fn::ImportValue": "shop-Group"}}])
     model = model_of({"app.yaml": template(Service=elsewhere)})

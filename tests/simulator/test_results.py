@@ -589,7 +589,7 @@ def test_candidates_are_the_same_each_time_and_begin_with_the_set_itself() -> No
 
 
 def test_where_tasks_go_to_empty_nodes_first_no_target_capacity_below_100_is_advised() -> None:
-    loose = candidates(model(packed=False), LOAD, 300)
+    loose = candidates(model(placement="random"), LOAD, 300)
     assert {_nodes(one).scaling.target_capacity_percent for one in loose} == {100}
     packed = candidates(model(), LOAD, 300)
     assert min(_nodes(one).scaling.target_capacity_percent for one in packed) == 60

@@ -18,10 +18,22 @@ from scaleout_cfn.config.pulse import LogPulse
 from scaleout_cfn.config.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking, pulse_steps
 from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.clock import Phase, phases
-from scaleout_cfn.simulator.model import Backlog, Delays, Fargate, Load, Model, NodePool, Size, Standing, StandingBy
+from scaleout_cfn.simulator.model import (
+    Backlog,
+    Delays,
+    Fargate,
+    Load,
+    Managed,
+    Model,
+    NodeKind,
+    NodePool,
+    Size,
+    Standing,
+    StandingBy,
+)
 from scaleout_cfn.simulator.peers import PEERS
 from scaleout_cfn.simulator.pool import Pool
-from scaleout_cfn.simulator.prices import prices_of
+from scaleout_cfn.simulator.prices import cost, prices_of
 from scaleout_cfn.simulator.results import ages, measure
 from scaleout_cfn.simulator.run import Busy, Event, Trace, World, at_each_second, first_tasks, run, run_together
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
@@ -558,7 +570,7 @@ class _Watched(Pool):
         for zone in nodes.zones:
             for held, many in zone.items():
                 assert many > 0
-                for part, room in enumerate(nodes.room.parts):
+                for part, room in enumerate(nodes.rooms[0].parts):
                     each = zip(held.counts, nodes.sizes, strict=True)
                     assert sum(count * size.parts[part] for count, size in each) <= room
         for tasks in self.tenants:
@@ -742,6 +754,44 @@ def _of_messages(**changes: Any) -> Model:
     backlog = Backlog(tracking, first_cooldown_s=300)
     off = {"min_tasks": 0, "max_tasks": 20, "cpu": TargetTracking(), "high_resolution": False}
     return on_fargate(health_check_interval_s=None, backlog=backlog, **{**off, **changes})
+
+
+def managed(**changes: Any) -> Model:
+    """On Managed Instances of 4 and 16 tasks."""
+    kinds = (NodeKind("c6a.large", 1024, Size(1024, 2048)), NodeKind("c6a.2xlarge", 4096, Size(4096, 8192)))
+    return model(
+        min_nodes=0, room=kinds[0].room, instance_type="c6a.large", managed=Managed(kinds, changes.pop("after", 300)),
+        **changes,
+    )  # fmt: skip
+
+
+def test_managed_instances_are_there_as_soon_as_one_has_started_and_go_once_they_are_idle() -> None:
+    made = managed()
+    trace = run(made, LOAD, Delays(), CROWD)
+    first = next(event for event in trace.events if event.what == "nodes")
+    # No alarm stands between tasks that wait and the nodes for them.
+    assert first.policy == "Managed Instances"
+    assert first.time in [event.time for event in trace.events if event.what == "tasks"]
+    assert trace.states[-1].size == trace.states[0].size
+    assert max(state.size for state in trace.states) > trace.states[0].size
+    policies = {event.policy for event in trace.events if event.what == "nodes"}
+    assert policies == {"Managed Instances", "idle", "underused"}
+    assert sum(trace.types.values()) == pytest.approx(1)
+    assert set(trace.types) == {"c6a.large", "c6a.2xlarge"}
+    kept = run(managed(after=-1), LOAD, Delays(), CROWD)
+    assert [event.policy for event in kept.events if event.what == "nodes" and event.after < event.before] == []
+    assert kept.node_seconds > trace.node_seconds
+    # Moving tasks together loses none.
+    assert trace.dropped.sum() == kept.dropped.sum()
+
+
+def test_managed_instances_cost_their_types_and_a_fee_of_these() -> None:
+    made, prices = managed(), PRICES
+    trace = run(made, LOAD, Delays(), CROWD)
+    costs = cost(made, LOAD, prices, trace)
+    hours = {type: share * trace.node_seconds / 3600 for type, share in trace.types.items()}
+    assert costs.instances == pytest.approx(sum(prices.instances[type] * each for type, each in hours.items()))
+    assert costs.fees == pytest.approx(prices.units["managed_instances_share"] * costs.instances)
 
 
 def test_a_worker_comes_out_of_none_drains_its_queue_and_goes_again() -> None:

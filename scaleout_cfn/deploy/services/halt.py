@@ -12,6 +12,7 @@ https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.htm
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.config.units import service_in
+from scaleout_cfn.config.units import name_of, service_in
 from scaleout_cfn.deploy.live import Live, Resource, find, require, resources_of, template_body
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
 from scaleout_cfn.deploy.ownership import require_ours
@@ -64,9 +65,17 @@ class Halt:
     actions: Sequence[Mapping[str, Any]] = ()
 
 
-class _Pool(NamedTuple):
+class Pool(NamedTuple):
+    """A group of nodes: its fewest ones as they are, and how many there are by where they are in their life."""
+
     resource: Resource
     least: int
+    nodes: Mapping[str, int] = {}
+
+    @property
+    def name(self) -> str:
+        """Its name in the config."""
+        return name_of(self.resource.path.rpartition("/")[2].removesuffix("Group"))
 
 
 def stop(aws: Aws, stack: str, tell: Tell, *, environment: str = "", adopt: bool = False) -> Outcome:
@@ -76,7 +85,7 @@ def stop(aws: Aws, stack: str, tell: Tell, *, environment: str = "", adopt: bool
     targets = _targets(resources)
     known = targets_of(aws, [*targets])
     running = [id_ for id_, raw in known.items() if _bounds(raw) != NOTHING or not _is_suspended(raw)]
-    pools = [pool for pool in _pools(aws, resources) if pool.least]
+    pools = [pool for pool in pools_of(aws, resources) if pool.least]
     loud = [alarm.path for alarm in _alarms(aws, live, resources) if not alarm.silent]
     timed = [(path, raw) for path, raw in _schedules(aws, resources) if raw["State"] != "DISABLED"]
     if not running and not pools and not loud and not timed:
@@ -104,8 +113,8 @@ def start(aws: Aws, stack: str, tell: Tell, *, environment: str = "", adopt: boo
     targets = _targets(resources)
     declared = _Declared(aws)
     pools = [
-        _Pool(pool.resource, least)
-        for pool in _pools(aws, resources)
+        Pool(pool.resource, least)
+        for pool in pools_of(aws, resources)
         if not pool.least and (least := declared.number(pool.resource, "MinSize"))
     ]
     known = targets_of(aws, [*targets])
@@ -231,14 +240,16 @@ def _forget(aws: Aws, target: str) -> None:
             raise
 
 
-def _pools(aws: Aws, resources: Iterable[Resource]) -> Iterator[_Pool]:
-    """The groups of nodes, each with its fewest ones as they are."""
+def pools_of(aws: Aws, resources: Iterable[Resource]) -> Iterator[Pool]:
+    """The groups of nodes."""
     groups = {resource.physical_id: resource for resource in resources if resource.type == GROUP}
+    groups.pop("", None)  # it is being made
     if groups:
         pages = aws.pages("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[*groups])
         for page in pages:
             for raw in page["AutoScalingGroups"]:
-                yield _Pool(groups[raw["AutoScalingGroupName"]], raw["MinSize"])
+                states = Counter(each["LifecycleState"] for each in raw.get("Instances", ()))
+                yield Pool(groups[raw["AutoScalingGroupName"]], raw["MinSize"], states)
 
 
 def _resize(aws: Aws, group: Resource, least: int) -> None:

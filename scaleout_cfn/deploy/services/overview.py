@@ -11,7 +11,7 @@ from scaleout_cfn.aws.names import NESTED, SERVICE
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Live, require, resources_of
 from scaleout_cfn.deploy.messages import Rollout
-from scaleout_cfn.deploy.services.halt import Halt, halts_in
+from scaleout_cfn.deploy.services.halt import Halt, halts_in, pools_of
 from scaleout_cfn.deploy.services.rollout import described, health_of, newest_of
 from scaleout_cfn.deploy.services.scale import Scaled, scaled_in
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
@@ -20,8 +20,8 @@ from scaleout_cfn.errors import AccessError, ApiError, UsageError
 @dataclass(frozen=True)
 class Overview:
     """A set as it is now. `services` and `targets` are by the service's name; `targets` counts them by their health,
-    `scaled` are the bounds that `scale` has set, `halted` is what may have no task, and `unread` says what could not be
-    read."""
+    `nodes` those of a pool, by its name, by where they are in their life; `scaled` are the bounds that `scale` has set,
+    `halted` is what may have no task, and `unread` says what could not be read."""
 
     live: Live
     stacks: Mapping[str, str]
@@ -30,6 +30,7 @@ class Overview:
     unread: tuple[str, ...]
     scaled: Mapping[str, Scaled] = field(default_factory=dict)
     halted: Mapping[str, Halt] = field(default_factory=dict)
+    nodes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def overview_of(aws: Aws, stack: str) -> Overview:
@@ -64,5 +65,10 @@ def overview_of(aws: Aws, stack: str) -> Overview:
         halted = halts_in(aws, resources)
     except (ApiError, AccessError, UsageError) as error:
         unread.append(f"what is stopped: {error}")
+    nodes: dict[str, Mapping[str, int]] = {}
+    try:
+        nodes = {pool.name: pool.nodes for pool in pools_of(aws, resources)}
+    except (ApiError, AccessError) as error:
+        unread.append(f"nodes: {error}")
     stacks = {resource.path: resource.status for resource in resources if resource.type == NESTED}
-    return Overview(live, stacks, services, targets, tuple(unread), scaled, halted)
+    return Overview(live, stacks, services, targets, tuple(unread), scaled, halted, nodes)

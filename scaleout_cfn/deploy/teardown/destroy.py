@@ -39,11 +39,13 @@ def destroy(
     *,
     environment: str = "",
     adopt: bool = False,
+    rehearsal: bool = False,
 ) -> Outcome:
     """Take a stack down. Finishes what an earlier run began; does nothing where there is no stack.
 
     `empty` are logical paths: consent that what is in these resources is lost. `retain` are those of resources that
-    could not be deleted, and are left behind. Raises DeployError or UsageError where nothing was changed.
+    could not be deleted, and are left behind. In a `rehearsal` nothing is worth a consent. Raises DeployError or
+    UsageError where nothing was changed.
     """
     live = find(aws, stack)
     if live is None or live.status == "DELETE_COMPLETE":
@@ -62,6 +64,8 @@ def destroy(
             next=Next("deploy", words="once the config or the template switches it off; then destroy"),
         )
     lost = held_back(taken, empty, partly=live.status == "DELETE_FAILED")
+    if rehearsal:
+        empty, lost = [*empty, *(item.resource.path for item in lost)], []
     if held := [item for item in lost if item.resource.path not in left]:
         raise RefusedError(
             "; ".join(f"{item.resource.path} holds {item.holds} and would be deleted" for item in held),

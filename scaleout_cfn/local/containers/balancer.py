@@ -27,8 +27,6 @@ from ministack.services.cloudformation import provisioners
 
 from scaleout_cfn.local.types.registry import revise
 
-__all__ = ["Balancer", "Target", "aliases_of"]
-
 _REFRESH_S: Final = 0.1
 _EAGER_S: Final = 0.2
 _HOST: Final = "127.0.0.1"

@@ -15,8 +15,6 @@ from typing import Final
 
 from scaleout_cfn.local import EmulatorError
 
-__all__ = ["Engine", "EngineError", "Started", "WayHome", "find"]
-
 _NAMES: Final = ("docker", "podman")
 _ANSWER_S: Final = 20
 _ROUNDS: Final = 5

@@ -25,12 +25,11 @@ from ministack.services.cloudformation import _stacks
 
 from scaleout_cfn.local.containers.balancer import Balancer, Target, aliases_of
 from scaleout_cfn.local.containers.engine import Engine, EngineError
+from scaleout_cfn.local.containers.nodes import Nodes, key_of, service_of
 from scaleout_cfn.local.containers.secrets import read_secrets
 from scaleout_cfn.local.containers.tasks import Container, containers_of, ports_of, size_of
 from scaleout_cfn.local.types.ecs_requests import Record
 from scaleout_cfn.local.types.registry import Act, revise
-
-__all__ = ["Tasks", "Work"]
 
 _REGISTRY: Final = re.compile(r"^\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(?:\.cn)?/")
 _LOOK_S: Final = 0.1
@@ -75,6 +74,7 @@ class Tasks:
         self.engine, self.balancer, self.pace, self.secrets = engine, balancer, pace, secrets
         self.port = port
         self.home = engine.way_home()
+        self.nodes = Nodes()
         self.works: dict[str, Work] = {}
         self.numbers = itertools.count(1)
         self.changed = threading.Condition()
@@ -134,10 +134,21 @@ class Tasks:
         self.works[work.arn] = work
         with request_scope(account, region):
             try:
+                self._place(task, work, definition)
                 if ecs._mark_task_pending(work.arn, task) and ecs._mark_task_activating(work.arn, task):
                     self._start(task, work, definition, {entry["name"]: entry for entry in overrides})
             except (StartError, EngineError, ValueError, OSError) as error:
                 self._give_up(task, work, str(error), _NO_TASK)
+
+    def _place(self, task: Record, work: Work, definition: Record) -> None:
+        """Wait until a node has room for a task. Of what is in its way the service's events tell once, as on AWS.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-event-messages.html
+        """
+        while not work.stopping.is_set() and (reason := self.nodes.place(task, definition)):
+            words = "was unable to place a task because no container instance met all of its requirements."
+            self._tell(task, f"{words} {reason}", once=words)
+            work.stopping.wait(_LOOK_S)
 
     def _start(self, task: Record, work: Work, definition: Record, overrides: Mapping[str, Record]) -> None:
         short = work.arn.rpartition("/")[2][:8]
@@ -201,9 +212,7 @@ class Tasks:
 
     def _settle(self, task: Record, work: Work, containers: list[Container]) -> None:
         """Wait until a task is what its deployment wants, and replace it where it is not in time."""
-        cluster = ecs._cluster_name_from_arn(task["clusterArn"])
-        key = f"{cluster}/{work.service}"
-        service = ecs._services.get(key) if work.service else None
+        service = service_of(task)
         if service is None:
             return
         checked = [container.name for container in containers if container.health and container.essential]
@@ -215,12 +224,12 @@ class Tasks:
             task["healthStatus"] = "UNKNOWN" if not checked else "HEALTHY" if well else task["healthStatus"]
             if stable and time.monotonic() > again and service["deployments"][0]["rolloutState"] == "IN_PROGRESS":
                 again = time.monotonic() + _AGAIN_S
-                self._go_on(cluster, key, task)
+                self._go_on(task)
             if not stable and well and all(state == "healthy" for state in states):
                 if service.get("loadBalancers") and not states:
                     continue  # it has not been asked yet
                 stable = True
-                self._go_on(cluster, key, task)
+                self._go_on(task)
             sick = any(work.healthy.get(name) is False for name in checked)
             if sick:
                 task["healthStatus"] = "UNHEALTHY"
@@ -228,8 +237,9 @@ class Tasks:
             elif "unhealthy" in states and time.monotonic() > grace:
                 self._give_up(task, work, "Task failed ELB health checks", _ENDED)
 
-    def _go_on(self, cluster: str, key: str, task: Record) -> None:
+    def _go_on(self, task: Record) -> None:
         """What a task that is well means to its deployment."""
+        cluster, key = ecs._cluster_name_from_arn(task["clusterArn"]), key_of(task)
         ecs._record_service_task_healthy(key, task)
         ecs._refresh_service_state(cluster, task["group"])
         ecs._reconcile_service_tasks(cluster, key)
@@ -307,16 +317,14 @@ class Tasks:
         ecs._refresh_service_state(ecs._cluster_name_from_arn(task["clusterArn"]), task.get("group", ""))
         self._end(task, work)
         if work.service:
-            self._record(task, reason)
+            self._tell(task, f"has stopped 1 running tasks: (task {work.arn.rpartition('/')[2]}): {reason}")
             ecs._record_service_task_failure(task)
 
-    def _record(self, task: Record, reason: str) -> None:
-        """ECS's word on a task that it replaces, among the service's events."""
-        key = f"{ecs._cluster_name_from_arn(task['clusterArn'])}/{task['group'].partition(':')[2]}"
-        service = ecs._services.get(key)
-        if service is not None:
-            short = task["taskArn"].rpartition("/")[2]
-            message = f"(service {service['serviceName']}) has stopped 1 running tasks: (task {short}): {reason}"
+    def _tell(self, task: Record, words: str, once: str = "\n") -> None:
+        """ECS's word among the events of a task's service; not where the newest one has `once` in it."""
+        service = service_of(task)
+        if service is not None and not any(once in event["message"] for event in service["events"][:1]):
+            message = f"(service {service['serviceName']}) {words}"
             service["events"].insert(0, {"id": ecs.new_uuid(), "createdAt": ecs._iso(), "message": message})
 
     def _end(self, task: Record, work: Work) -> None:
@@ -338,6 +346,7 @@ class Tasks:
             self.engine.remove([*work.names.values()], work.volumes)
             if task.get("_container_ip"):
                 self.balancer.targets.pop(task["_container_ip"], None)
+            self.nodes.free(task)
             now = ecs._iso()
             task.update(lastStatus="STOPPED", stoppedAt=now, executionStoppedAt=now)
             for container in task["containers"]:

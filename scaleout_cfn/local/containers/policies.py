@@ -7,8 +7,6 @@ from typing import Any, Final
 
 from scaleout_cfn.config.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking
 
-__all__ = ["scaling_of"]
-
 _TRACKED: Final = {
     "ECSServiceAverageCPUUtilization": "cpu",
     "ECSServiceAverageMemoryUtilization": "memory",

@@ -11,8 +11,6 @@ from scaleout_cfn.local.containers.lifecycle import Tasks
 from scaleout_cfn.local.containers.scaling import Scaler
 from scaleout_cfn.local.containers.secrets import read_secrets
 
-__all__ = ["close", "install", "session"]
-
 _INSTALLED: list[Tasks] = []
 
 

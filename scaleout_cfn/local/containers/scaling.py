@@ -25,8 +25,6 @@ from scaleout_cfn.local.types.registry import rpc
 from scaleout_cfn.simulator.decide import Happening, ServicePolicies, Source
 from scaleout_cfn.simulator.model import Delays
 
-__all__ = ["Scaler"]
-
 _LOOK_S: Final = 0.1
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 
@@ -81,13 +79,15 @@ class Scaler:
             try:
                 for key in {(account, region) for account, region in self._scopes()}:
                     with request_scope(*key):
-                        self.look((time.monotonic() - self.begun) * self.pace)
+                        now = (time.monotonic() - self.begun) * self.pace
+                        self.tasks.nodes.look(now)
+                        self.look(now)
             except Exception:  # a service may go while it is looked at
                 logging.getLogger(__name__).exception("scaling")
 
     def _scopes(self) -> Iterable[tuple[str, str]]:
-        for _, service in list(ecs._services.all_items()):
-            _, _, _, region, account, _ = service["serviceArn"].split(":", 5)
+        for _, cluster in list(ecs._clusters.all_items()):
+            _, _, _, region, account, _ = cluster["clusterArn"].split(":", 5)
             yield account, region
 
     def look(self, now: float) -> None:

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from scaleout_cfn.local import EmulatorError
 
-__all__ = ["read_secrets"]
-
 
 def read_secrets(file: Path) -> dict[str, str]:
     """The variables of a file; lines that begin with # and empty ones say nothing. Raises EmulatorError with the line

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-__all__ = ["LEFT_OUT", "Container", "Health", "containers_of", "left_out", "ports_of", "size_of"]
-
 _UNASKED: Final = "nothing here asks for permissions"
 _PLACED: Final = "where a task runs is not placed by attributes"
 
