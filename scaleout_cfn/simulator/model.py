@@ -335,6 +335,9 @@ class Delays:
     """Tasks of a cluster that may wait for a node at once. From memory; it was 100 in 2020 and 300 in 2022:
     https://github.com/aws/containers-roadmap/issues/1780"""
 
+    forecast_share: float = 1.0
+    """What predictive scaling forecasts of the mean of the same hour of former days; AWS's model is not published."""
+
     def scale_in_step_s(self, nodes: int) -> int:
         """From a scale-in step that removes so many nodes to the next."""
         return round(self.node_scale_in_step_s + self.node_scale_in_each_s * nodes)
@@ -361,6 +364,7 @@ BANDS: dict[str, tuple[float, float]] = {
     "task_start_s": (10, 40),
     "fargate_start_s": (30, 62),
     "stop_s": (1, 30),
+    "forecast_share": (0.8, 1.2),
 }
 """Where each constant may lie, (fastest, slowest)."""
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 import msgspec
 
 from scaleout_cfn.config.pulse import METRIC, NAMESPACE, LogPulse
-from scaleout_cfn.config.scaling import Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.config.scaling import Predictive, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.model import Backlog
 from scaleout_cfn.simulator.places import number, plain, refuse, way_to_set, whole
 from scaleout_cfn.simulator.schedules import KEEP
@@ -69,7 +69,7 @@ def scaling_of(stacks: StackSet, service: Place, target: Place) -> tuple[Scaling
     tracking: dict[str, TargetTracking] = {}
     steps: list[StepScaling] = []
     plain_ones: list[str] = []
-    fast, pulse = False, None
+    fast, pulse, predictive = False, None, None
     notes: list[str] = []
     for policy in policies_of(stacks, target):
         if _by_backlog(policy) or _to_the_first(stacks, policy):
@@ -103,10 +103,15 @@ def scaling_of(stacks: StackSet, service: Place, target: Place) -> tuple[Scaling
         elif policy.get("PolicyType") == "StepScaling":
             steps += _steps(stacks, policy, notes)
         elif policy.get("PolicyType") == "PredictiveScaling":
-            if policy.get("PredictiveScalingPolicyConfiguration", "Mode") == "ForecastAndScale":
-                what = "it adds tasks by a forecast of AWS's, whose model is not published"
-                refuse(policy, what, "with Mode: ForecastOnly the rest of the set can be simulated")
-            notes.append("Its predictive scaling only forecasts, and changes nothing.")
+            predictive = _predictive(policy)
+            if predictive.mode == "forecast-only":
+                notes.append("Its predictive scaling only forecasts, and changes nothing.")
+            else:
+                notes.append(
+                    "Its predictive scaling forecasts an hour as the mean of the same hour of former days of the"
+                    " traffic, of one at least and 14 at most, and adds tasks by that: what AWS makes of them is not"
+                    " published."
+                )
         else:
             refuse(policy, f"it is of type {policy.get('PolicyType')}",
                    "services take TargetTrackingScaling, StepScaling and PredictiveScaling")  # fmt: skip
@@ -122,10 +127,38 @@ def scaling_of(stacks: StackSet, service: Place, target: Place) -> tuple[Scaling
         memory=tracking.get("memory", _off(unused.memory)),
         requests=tracking.get("requests", _off(unused.requests)),
         pulse=pulse,
+        predictive=predictive,
         step_policies=tuple(steps),
         schedules=tuple(_schedule(action) for action in target.each("ScheduledActions")),
     )
     return scaling, tuple(plain_ones) if fast else (), notes
+
+
+_FORECAST: dict[Any, Literal["cpu", "memory", "requests"]] = {
+    "ECSServiceCPUUtilization": "cpu",
+    "ECSServiceMemoryUtilization": "memory",
+    "ALBRequestCount": "requests",
+}
+"""https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-applicationautoscaling-scalingpolicy-predictivescalingpredefinedmetricpair.html"""
+
+
+def _predictive(policy: Place) -> Predictive:
+    way = "PredictiveScalingPolicyConfiguration"
+    first = next(iter(policy.each(way, "MetricSpecifications")), None)
+    asked = first.get("PredefinedMetricPairSpecification", "PredefinedMetricType") if first else None
+    metric = _FORECAST.get(asked)
+    if first is None or metric is None:
+        what = "it forecasts a metric of its own, not CPU, memory or the balancer's requests"
+        refuse(policy, what, _TO_SEE_THE_REST)
+    acts = policy.get(way, "Mode") == "ForecastAndScale"
+    raises = policy.get(way, "MaxCapacityBreachBehavior") == "IncreaseMaxCapacity"
+    return Predictive(
+        mode="forecast-and-scale" if acts else "forecast-only",
+        metric=metric,
+        target=number(first, "TargetValue"),
+        buffer_s=whole(policy, way, "SchedulingBufferTime", default=300),
+        above_max_percent=whole(policy, way, "MaxCapacityBuffer", default=0) if raises else -1,
+    )
 
 
 def backlog_of(stacks: StackSet, target: Place) -> Backlog | None:

@@ -17,9 +17,11 @@ __all__ = [
     "MOST_NODES",
     "SPOT_NOTICE_S",
     "first_check",
+    "forecast",
     "group_scale_in",
     "may_grow",
     "may_shrink",
+    "most_by_forecast",
     "next_tick",
     "nodes_needed",
     "share_evenly",
@@ -142,6 +144,27 @@ def nodes_needed(nodes: int, busy: int, waiting: Sequence[tuple[int, int]], scal
 def wanted_nodes(needed: int, target_percent: int) -> int:
     """The group's size at which the reservation meets its target: ceil(M / target). cluster"""
     return ceil(needed * 100 / target_percent - _FUZZ)
+
+
+def forecast(loads: Sequence[float], hour: int) -> float | None:
+    """The load of an hour by those of the same hour of former days, of which `loads` are known, the oldest first: their
+    mean, over two weeks at most, and from a day on. AWS's own model is not published, but what it looks at is.
+
+    https://docs.aws.amazon.com/autoscaling/application/userguide/aas-predictive-scaling-how-it-works.html
+    """
+    if len(loads) < 24:
+        return None
+    former = [loads[before] for before in range(hour - 24, max(-1, hour - 14 * 24 - 1), -24) if before < len(loads)]
+    return sum(former) / len(former) if former else None
+
+
+def most_by_forecast(most: int, wanted: int, above_percent: int) -> int:
+    """The most there may be where a forecast asks for so many: as it is, or with a buffer above the forecast in percent
+    where that is more (-1 for none).
+
+    https://docs.aws.amazon.com/autoscaling/application/APIReference/API_PredictiveScalingPolicyConfiguration.html
+    """
+    return most if above_percent < 0 else max(most, ceil(wanted * (100 + above_percent) / 100 - _FUZZ))
 
 
 def work_of_node(tasks: int, own: float, most: float, left: float) -> float:

@@ -22,6 +22,10 @@ from scaleout_cfn.simulator.traffic import Traffic
 __all__ = ["Metrics", "Service", "Trace", "first_tasks"]
 
 
+FORECAST_EVERY_H = 6
+"""https://docs.aws.amazon.com/autoscaling/application/userguide/aas-predictive-scaling-how-it-works.html"""
+
+
 @dataclass
 class Trace:
     """What one run leaves of a service: requests, backlog and drops for each second, changes of counts, events.
@@ -106,10 +110,17 @@ class Service:
         for source in sorted(self.policies.sources):
             every, first = (60, 40) if source.period == 30 else (source.period, source.period)
             clock.at(rules.next_tick(first, every, clock.phase.metrics + first), self._period_ends, Metrics(source))
-        for time, least, most in firings(
-            scaling.schedules, self.end, self.started, (scaling.min_tasks, scaling.max_tasks)
-        ):
+        self.bounds, self.forecast = (scaling.min_tasks, scaling.max_tasks), 0
+        for time, least, most in firings(scaling.schedules, self.end, self.started, self.bounds):
             clock.at(time, self._bounds_change, (least, most))
+        predictive = scaling.predictive
+        if predictive and predictive.mode == "forecast-and-scale":
+            self.share = delays.forecast_share
+            self.loads: list[float] = []
+            self.before = self._counted(predictive.metric)
+            since = self.started.minute * 60 + self.started.second if self.started else 0
+            self.hour_zero = -since % 3600
+            clock.at(self.hour_zero, self._hour_begins, 0)
         tasks.note()
 
     def finish(self) -> None:
@@ -212,11 +223,53 @@ class Service:
             self._set_desired(now, wanted, policy)
 
     def _bounds_change(self, now: int, bounds: tuple[int, int]) -> None:
-        tasks = self.tasks
-        tasks.least, tasks.most = bounds
+        self.bounds = bounds
+        self._bound(now, "schedule")
+
+    def _bound(self, now: int, policy: str) -> None:
+        """Keep the tasks within their bounds, of which a forecast raises the lower one."""
+        tasks, predictive = self.tasks, self.model.scaling.predictive
+        least, tasks.most = self.bounds
+        if self.forecast and predictive:
+            tasks.most = rules.most_by_forecast(tasks.most, self.forecast, predictive.above_max_percent)
+        tasks.least = max(least, min(self.forecast, tasks.most))
         wanted = rules.within(tasks.least, tasks.desired, tasks.most)
         if wanted != tasks.desired:
-            self._set_desired(now, wanted, "schedule")
+            self._set_desired(now, wanted, policy)
+
+    # Predictive scaling. Hours are those of the clock; what is known is what this traffic has shown.
+
+    def _counted(self, metric: str) -> float:
+        """The sum that a forecast's load metric goes by, so far: percent of all tasks, or requests a minute."""
+        if metric == "requests":
+            return self.arrived * 60
+        if metric == "memory":
+            return self.running_s * self.load.memory_percent
+        return self.served / self.load.task_rps * self.load.cpu_at_capacity
+
+    def _hour_begins(self, now: int, hour: int) -> None:
+        predictive = self.model.scaling.predictive
+        assert predictive is not None
+        counted = self._counted(predictive.metric)
+        if hour:
+            self.loads.append((counted - self.before) / 3600)
+        self.before = counted
+        self.forecast = self._forecast(hour)
+        self._bound(now, "forecast")
+        following = now + 3600
+        self.clock.at(following - predictive.buffer_s, self._hour_is_near, hour + 1)
+        self.clock.at(following, self._hour_begins, hour + 1)
+
+    def _hour_is_near(self, now: int, hour: int) -> None:
+        self.forecast = max(self.forecast, self._forecast(hour))
+        self._bound(now, "forecast")
+
+    def _forecast(self, hour: int) -> int:
+        """The tasks that an hour is forecast to need, by what was known at the last of the forecasts, one each 6 h."""
+        predictive = self.model.scaling.predictive
+        assert predictive is not None
+        load = rules.forecast(self.loads[: len(self.loads) // FORECAST_EVERY_H * FORECAST_EVERY_H], hour)
+        return 0 if load is None else ceil(load * self.share / predictive.target - 1e-9)
 
     def _set_desired(self, now: int, wanted: int, policy: str) -> None:
         self.trace.events.append(Happening(now, "tasks", policy, self.tasks.desired, wanted))

@@ -459,7 +459,7 @@ def test_compare_puts_the_profiles_and_the_peers_beside_the_sets(tmp_path: Path)
         "copilot",
         "terraform-aws-modules",
     ]
-    assert "which instances ECS takes, and when it ends them, is not published" in output
+    assert "and which it ends when, is not published" in output
     data = json.loads(_run("compare", FOLDER, *SHORT, "--json").stdout)
     # What a config has that says nothing is the balanced profile.
     assert data["sets"]["balanced"] == data["sets"][FOLDER]

@@ -302,3 +302,12 @@ def test_documented_constants_are_as_they_are_documented() -> None:
 )
 def test_a_task_uses_the_idle_rest_of_its_node(tasks: int, most: float, left: float, work: float) -> None:
     assert rules.work_of_node(tasks, 256, most, left) == work
+
+
+def test_a_forecast_is_the_mean_of_the_same_hour_of_two_weeks_and_wants_a_day() -> None:
+    loads = [float(hour % 24 + 100 * (hour // 24)) for hour in range(20 * 24)]
+    assert rules.forecast(loads[:23], 24) is None
+    assert rules.forecast(loads[:24], 25) == 1
+    assert rules.forecast(loads[:48], 48 + 5) == 5 + 50
+    assert rules.forecast(loads, 20 * 24 + 7) == 7 + 100 * sum(range(6, 20)) / 14
+    assert rules.forecast(loads[:24], 24 + 30) == 6

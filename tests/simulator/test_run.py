@@ -15,7 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scaleout_cfn.config.pulse import LogPulse
-from scaleout_cfn.config.scaling import NodeScaling, Schedule, StepAdjustment, StepScaling, TargetTracking, pulse_steps
+from scaleout_cfn.config.scaling import (
+    NodeScaling,
+    Predictive,
+    Schedule,
+    StepAdjustment,
+    StepScaling,
+    TargetTracking,
+    pulse_steps,
+)
 from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.clock import Phase, phases
 from scaleout_cfn.simulator.model import (
@@ -754,6 +762,31 @@ def _of_messages(**changes: Any) -> Model:
     backlog = Backlog(tracking, first_cooldown_s=300)
     off = {"min_tasks": 0, "max_tasks": 20, "cpu": TargetTracking(), "high_resolution": False}
     return on_fargate(health_check_interval_s=None, backlog=backlog, **{**off, **changes})
+
+
+# Two days; only the second has what a forecast knows.
+DAYS = Traffic("days", np.tile(np.repeat([50.0, 500.0, 50.0], [9 * 3600, 2 * 3600, 13 * 3600]), 2))
+
+
+@pytest.mark.parametrize(("metric", "target", "most"), [("cpu", 50.0, 20), ("requests", 1500.0, 15)])
+def test_a_forecast_adds_tasks_before_an_hour_from_the_second_day_on_and_takes_none_away(
+    metric: Any, target: float, most: int
+) -> None:
+    predictive = Predictive(mode="forecast-and-scale", metric=metric, target=target, buffer_s=600)
+    trace = run(model(predictive=predictive, max_tasks=most), LOAD, Delays(), DAYS)
+    forecasts = [event for event in trace.events if event.policy == "forecast"]
+    assert (forecasts[0].time, forecasts[0].after) == (33 * 3600 - 600, most)
+    assert all(event.after > event.before for event in forecasts)
+    ready = at_each_second(trace.states, "ready", len(DAYS.requests))
+    assert ready[33 * 3600] == most
+
+
+def test_a_forecast_that_is_only_made_changes_nothing_and_one_that_may_raise_the_most_does() -> None:
+    only = run(model(predictive=Predictive(target=50)), LOAD, Delays(), DAYS)
+    assert only.events == run(model(), LOAD, Delays(), DAYS).events
+    raising = Predictive(mode="forecast-and-scale", target=50, above_max_percent=10)
+    raised = run(model(max_tasks=15, predictive=raising), LOAD, Delays(), DAYS)
+    assert max(state.desired for state in raised.states) == 22
 
 
 def managed(**changes: Any) -> Model:
