@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 from collections import deque
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from scaleout_cfn.errors import DeployError, Next, UsageError
+from scaleout_cfn.local.containers.engine import first_that_answers
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -28,7 +28,6 @@ NAMES = ("docker", "podman", "buildah", "finch")
 OF_PODMAN = ("podman", "buildah")
 #: https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
 USER = "AWS"
-ANSWER_S = 20
 LAST_LINES = 20
 #: A Dockerfile may mount secrets, which docker's old builder cannot. Attestations hold times: without them the same
 #: image has the same digest, and is one manifest.
@@ -48,25 +47,10 @@ class BuilderError(DeployError):
 
 def find() -> Builder:
     """The first builder on PATH that works. Raises UsageError with what is wrong with each."""
-    tried = []
-    for name in NAMES:
-        path = shutil.which(name)
-        if path is None:
-            tried.append(f"{name}: not installed")
-            continue
-        try:
-            # For docker and finch this asks the engine, too: a client alone builds nothing.
-            done = subprocess.run(
-                [path, "version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_S
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            tried.append(f"{name}: does not answer ({type(error).__name__})")
-            continue
-        if done.returncode == 0:
-            return Builder(name, path)
-        words = done.stderr.strip().splitlines()
-        tried.append(f"{name}: {words[-1] if words else f'exit code {done.returncode}'}")
-    raise UsageError("nothing here builds images; install or start one of these\n  " + "\n  ".join(tried))
+    name, path, _, tried = first_that_answers(dict.fromkeys(NAMES, ("version",)))
+    if not path:
+        raise UsageError("nothing here builds images; install or start one of these\n  " + "\n  ".join(tried))
+    return Builder(name, path)
 
 
 @dataclass(frozen=True)

@@ -33,14 +33,17 @@ _Receive = Callable[[], Awaitable[_Message]]
 def main() -> int:
     """Parse the arguments, patch MiniStack, serve. Returns the exit code."""
     options = _parse(sys.argv[1:])
-    engine = None
+    engine = home = None
     try:
         if options.containers:
             from scaleout_cfn.local.containers import engine as engines
 
             engine = engines.find()  # before the environment is no longer the user's
-        listener = _listen(options.port)
-        port = listener.getsockname()[1]
+            home = engine.way_home()
+        listeners = [_listen(options.port)]
+        port = listeners[0].getsockname()[1]
+        if home and home.listening != _HOST:
+            listeners.append(_listen(port, home.listening))
         _settle_environment(port)
         # Only now: MiniStack reads its settings when it is imported.
         from scaleout_cfn.local import faults, patches
@@ -48,10 +51,10 @@ def main() -> int:
         applied = patches.apply(without=options.without)
         if options.faults is not None:
             faults.install(options.faults)
-        if engine is not None:
+        if engine and home:
             from scaleout_cfn.local.containers import runtime
 
-            runtime.install(engine, port, options.pace, options.secrets)
+            runtime.install(engine, home, port, options.pace, options.secrets)
     except EmulatorError as error:
         _announce({"error": str(error)})
         return 1
@@ -59,7 +62,7 @@ def main() -> int:
     if engine is not None:
         health |= {"containers": f"{engine.name} {engine.version}", "pace": options.pace}
     try:
-        asyncio.run(_serve(listener, health, until_stdin_closes=options.until_stdin_closes))
+        asyncio.run(_serve(listeners, health, until_stdin_closes=options.until_stdin_closes))
     finally:
         if engine is not None:
             from scaleout_cfn.local.containers import runtime
@@ -82,14 +85,14 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _listen(port: int) -> socket.socket:
+def _listen(port: int, host: str = _HOST) -> socket.socket:
     """Bind before the server exists, so that nobody can take the port in between."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((_HOST, port))
+        listener.bind((host, port))
     except (OSError, OverflowError) as error:
-        raise EmulatorError(f"port {port} on {_HOST} cannot be used ({error}). Choose another one.") from error
+        raise EmulatorError(f"port {port} on {host} cannot be used ({error}). Choose another one.") from error
     listener.listen(128)
     return listener
 
@@ -114,7 +117,7 @@ def _settle_environment(port: int) -> None:
     os.environ.setdefault("LOG_LEVEL", "WARNING")
 
 
-async def _serve(listener: socket.socket, health: dict[str, Any], *, until_stdin_closes: bool) -> None:
+async def _serve(listeners: list[socket.socket], health: dict[str, Any], *, until_stdin_closes: bool) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.app import app
@@ -156,7 +159,7 @@ async def _serve(listener: socket.socket, health: dict[str, Any], *, until_stdin
             await app(scope, receive, send)
 
     config = Config()
-    config.bind = [f"fd://{listener.detach()}"]
+    config.bind = [f"fd://{listener.detach()}" for listener in listeners]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 0.2  # clients keep connections open; nothing is worth waiting for
     config.loglevel = os.environ["LOG_LEVEL"].upper()

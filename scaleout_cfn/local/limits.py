@@ -30,8 +30,6 @@ STUBS: Final[Mapping[str, str]] = MappingProxyType(
 """Resource type -> what becomes of it. Every other type is a real object of the emulator's own service API."""
 
 _EITHER_WAY: Final[tuple[str, ...]] = (
-    "A deployment that moves requests stands at a pause until it is answered, and at a step or a bake time until it was"
-    " looked at once; no hook is called, and a first deployment is held by nothing.",
     "An alarm on metric math exists, but is not evaluated.",
     "A pipeline and its connection exist in the stack only, and never run.",
     "IPv6 addresses exist in the stack only.",
@@ -43,6 +41,8 @@ NOT_SHOWN: Final[tuple[str, ...]] = (
     " Service Connect lead nowhere.",
     "No instance is launched: Auto Scaling groups, warm pools and Managed Instances stay empty, and no CreationPolicy"
     " or UpdatePolicy is awaited.",
+    "A deployment that moves requests stands at a pause until it is answered, and at a step or a bake time until it was"
+    " looked at once; no hook is called, and a first deployment is held by nothing.",
     "Nothing scales: a service runs the least tasks that its scaling allows, whatever alarms and schedules say.",
     "Property values, quotas, permissions and the existence of images, certificates, secrets and domains are not"
     " checked. The hosted zones, the VPC, the subnets and the client secrets that the config names are made for the"

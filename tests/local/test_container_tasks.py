@@ -14,7 +14,7 @@ import botocore
 import pytest
 
 import scaleout_cfn as sc
-from scaleout_cfn.local import EmulatorError
+from scaleout_cfn.local import Containers, EmulatorError, attach, running
 from scaleout_cfn.local.containers.engine import find
 from scaleout_cfn.local.containers.policies import scaling_of
 from scaleout_cfn.local.containers.secrets import read_secrets
@@ -184,6 +184,51 @@ def test_without_an_engine_one_line_says_so(monkeypatch: pytest.MonkeyPatch, tmp
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert "no container engine works here" in done.stderr and "Traceback" not in done.stderr
+
+
+def docker(folder: Path, gateway: str) -> str:
+    """A PATH with a docker alone that writes down what it is told; the bridge of its engine has this gateway."""
+    program = folder / "docker"
+    program.write_text(
+        f"""#!{sys.executable}
+import json, sys
+with open({str(folder / "told")!r}, "a") as told:
+    told.write(json.dumps(sys.argv[1:]) + "\\n")
+state = [dict(State=dict(Pid=7), NetworkSettings=dict(Ports={{"80/tcp": [dict(HostPort="4711")]}}))]
+answers = dict(version="27.5.1", network="{gateway} ", inspect=json.dumps(state))
+print(answers.get(sys.argv[1], ""), end="")
+"""
+    )
+    program.chmod(0o755)
+    return str(folder)
+
+
+def test_docker_s_containers_come_by_its_bridge_where_the_emulator_listens(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", docker(tmp_path, "127.0.0.2"))
+    engine = find()
+    home = engine.way_home()
+    assert (engine.name, engine.version, home.listening) == ("docker", "27.5.1", "127.0.0.2")
+    assert home.options == ("--add-host=host.docker.internal:127.0.0.2",)
+    with running(containers=Containers()) as emulator:
+        by_bridge = emulator.endpoint_url.replace("127.0.0.1", "127.0.0.2")
+        assert attach(by_bridge).containers == "docker 27.5.1"
+    started = engine.run("name", home.options, ["image", "word"], {"WORD": "hidden"})
+    assert (started.pid, started.ports) == (7, {80: 4711})
+    engine.stop("name", 9)
+    told = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
+    (run,) = [words for words in told if words[0] == "run"]
+    assert run[-2:] == ["image", "word"] and "--env=WORD" in run and "hidden" not in str(told)
+    assert ["stop", "-t", "9", "name"] in told
+
+
+def test_where_docker_s_bridge_is_in_a_virtual_machine_containers_come_to_the_loopback(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", docker(tmp_path, "203.0.113.1"))
+    home = find().way_home()
+    assert (home.address, home.listening) == ("host-gateway", "127.0.0.1")
 
 
 @pytest.mark.parametrize(

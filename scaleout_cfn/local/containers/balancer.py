@@ -95,7 +95,7 @@ def aliases_of(service: Mapping[str, Any]) -> list[tuple[int, str]]:
 class Balancer:
     """All load balancers. Times of health checks and of draining are shortened by `pace`."""
 
-    def __init__(self, pace: float, address: str = _HOST) -> None:
+    def __init__(self, pace: float, address: str) -> None:
         self.pace, self.address = pace, address
         self.targets: dict[str, Target] = {}
         self.groups: dict[str, _Group] = {}

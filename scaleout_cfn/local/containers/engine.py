@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,6 @@ from typing import Final
 
 from scaleout_cfn.local import EmulatorError
 
-_NAMES: Final = ("docker", "podman")
 _ANSWER_S: Final = 20
 _ROUNDS: Final = 5
 _LABEL: Final = "scaleout-cfn.emulator"
@@ -36,33 +36,52 @@ class Started:
 
 @dataclass(frozen=True)
 class WayHome:
-    """What containers call this machine, what that is to --add-host, and the options that a container needs for it."""
+    """What containers call this machine, what that is to --add-host, and the options that a container needs for it.
+
+    `listening` is the address of this machine that they come to by it.
+    """
 
     name: str
     address: str
     options: tuple[str, ...] = ()
+    listening: str = "127.0.0.1"
 
 
 def find() -> Engine:
     """The first engine on PATH that answers. Raises EmulatorError with what is wrong with each."""
+    # Of docker the version of the server, which a client without an engine cannot tell.
+    asked = {"docker": "{{.Server.Version}}", "podman": "{{.Client.Version}}"}
+    words = {name: ("version", "--format", template) for name, template in asked.items()}
+    name, path, version, tried = first_that_answers(words)
+    if name == "podman" and sys.platform == "linux" and not shutil.which("slirp4netns"):
+        tried.append(f"podman {version}: slirp4netns is not installed, by which tasks get networks of their own")
+    elif name:
+        return Engine(name, path, version)
+    raise EmulatorError(f"--containers: no container engine works here ({'; '.join(tried)}); install or start one")
+
+
+def first_that_answers(words: Mapping[str, Sequence[str]]) -> tuple[str, str, str, list[str]]:
+    """The first program on PATH that carries out its words, by name and path, with what it says, and what is wrong with
+    those before it; without a name where none does."""
     tried = []
-    for name in _NAMES:
+    for name, arguments in words.items():
         path = shutil.which(name)
         if path is None:
             tried.append(f"{name}: not installed")
             continue
         try:
-            # Of docker the version of the server, which a client without an engine cannot tell.
-            template = "{{.Server.Version}}" if name == "docker" else "{{.Client.Version}}"
-            version = Engine(name, path)("version", "--format", template, timeout_s=_ANSWER_S).strip()
-        except (EngineError, OSError, subprocess.TimeoutExpired) as error:
-            tried.append(f"{name}: {error}")
+            # For docker and finch this asks the engine, too: a client alone does nothing.
+            done = subprocess.run(
+                [path, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_ANSWER_S
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            tried.append(f"{name}: does not answer ({type(error).__name__})")
             continue
-        if name == "podman" and sys.platform == "linux" and not shutil.which("slirp4netns"):
-            tried.append(f"podman {version}: slirp4netns is not installed, by which tasks get networks of their own")
-            continue
-        return Engine(name, path, version)
-    raise EmulatorError(f"--containers: no container engine works here ({'; '.join(tried)}); install or start one")
+        if done.returncode == 0:
+            return name, path, done.stdout.strip(), tried
+        complaint = done.stderr.strip().splitlines()
+        tried.append(f"{name}: {complaint[-1] if complaint else f'exit code {done.returncode}'}")
+    return "", "", "", tried
 
 
 @dataclass(frozen=True)
@@ -144,7 +163,7 @@ class Engine:
     def stop(self, container: str, timeout_s: int) -> None:
         """Ask a container to end, and end it after so many seconds."""
         with suppress(EngineError, subprocess.TimeoutExpired):
-            self("stop", "--time", str(timeout_s), container, timeout_s=timeout_s + _ANSWER_S)
+            self("stop", "-t", str(timeout_s), container, timeout_s=timeout_s + _ANSWER_S)
 
     def remove(self, containers: Sequence[str], volumes: Sequence[str] = ()) -> None:
         """Remove containers, running or not, and volumes that they had."""
@@ -181,13 +200,27 @@ class Engine:
     def way_home(self) -> WayHome:
         """What containers reach this machine by."""
         if self.name == "docker":
-            there = "host.docker.internal"
-            return WayHome(there, "host-gateway", (f"--add-host={there}:host-gateway",))
+            there, bridge = "host.docker.internal", self._bridge()
+            # In a virtual machine of docker's own it leads to the loopback of the host.
+            address = bridge or "host-gateway"
+            return WayHome(there, address, (f"--add-host={there}:{address}",), bridge or "127.0.0.1")
         if sys.platform == "linux":
             # https://docs.podman.io/en/v4.9.3/markdown/podman-run.1.html#network-mode-net: the loopback of the host
             loopback = "--network=slirp4netns:port_handler=rootlesskit,allow_host_loopback=true"
             return WayHome("10.0.2.2", "10.0.2.2", (loopback,))
         return WayHome("host.containers.internal", "host-gateway")
+
+    def _bridge(self) -> str:
+        """The address that this machine has on docker's bridge; empty where the bridge is not on this machine.
+
+        https://docs.docker.com/reference/cli/docker/container/run/#add-host
+        """
+        template = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
+        with suppress(EngineError, OSError, IndexError), socket.socket() as tried:
+            gateway = self("network", "inspect", "bridge", "--format", template).split()[0]
+            tried.bind((gateway, 0))
+            return gateway
+        return ""
 
 
 def _is_alive(pid: int) -> bool:

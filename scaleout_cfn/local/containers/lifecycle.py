@@ -24,7 +24,7 @@ from ministack.services import cloudwatch_logs, ecs
 from ministack.services.cloudformation import _stacks
 
 from scaleout_cfn.local.containers.balancer import Balancer, Target, aliases_of
-from scaleout_cfn.local.containers.engine import Engine, EngineError
+from scaleout_cfn.local.containers.engine import Engine, EngineError, WayHome
 from scaleout_cfn.local.containers.nodes import Nodes, key_of, service_of
 from scaleout_cfn.local.containers.secrets import read_secrets
 from scaleout_cfn.local.containers.tasks import Container, containers_of, ports_of, size_of
@@ -70,10 +70,11 @@ class Work:
 class Tasks:
     """All tasks that run as containers. `pace` is by how much the scheduler's times are shortened."""
 
-    def __init__(self, engine: Engine, balancer: Balancer, port: int, pace: float, secrets: Path | None) -> None:
-        self.engine, self.balancer, self.pace, self.secrets = engine, balancer, pace, secrets
+    def __init__(
+        self, engine: Engine, home: WayHome, balancer: Balancer, port: int, pace: float, secrets: Path | None
+    ) -> None:
+        self.engine, self.home, self.balancer, self.pace, self.secrets = engine, home, balancer, pace, secrets
         self.port = port
-        self.home = engine.way_home()
         self.nodes = Nodes()
         self.works: dict[str, Work] = {}
         self.numbers = itertools.count(1)
@@ -222,7 +223,8 @@ class Tasks:
             well = all(work.healthy.get(name) for name in checked)
             states = self.balancer.states_of(work.arn)
             task["healthStatus"] = "UNKNOWN" if not checked else "HEALTHY" if well else task["healthStatus"]
-            if stable and time.monotonic() > again and service["deployments"][0]["rolloutState"] == "IN_PROGRESS":
+            deploying = (ecs._primary_deployment(service) or {}).get("rolloutState") == "IN_PROGRESS"
+            if stable and time.monotonic() > again and deploying:
                 again = time.monotonic() + _AGAIN_S
                 self._go_on(task)
             if not stable and well and all(state == "healthy" for state in states):

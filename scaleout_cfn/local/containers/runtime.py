@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from scaleout_cfn.local.containers.balancer import Balancer
-from scaleout_cfn.local.containers.engine import Engine
+from scaleout_cfn.local.containers.engine import Engine, WayHome
 from scaleout_cfn.local.containers.lifecycle import Tasks
 from scaleout_cfn.local.containers.scaling import Scaler
 from scaleout_cfn.local.containers.secrets import read_secrets
@@ -14,7 +14,7 @@ from scaleout_cfn.local.containers.secrets import read_secrets
 _INSTALLED: list[Tasks] = []
 
 
-def install(engine: Engine, port: int, pace: float, secrets: Path | None) -> None:
+def install(engine: Engine, home: WayHome, port: int, pace: float, secrets: Path | None) -> None:
     """Run the tasks of the emulator at `port` from now on. What emulators before have left is removed first.
 
     Raises EmulatorError where the file of secrets cannot be read.
@@ -24,9 +24,9 @@ def install(engine: Engine, port: int, pace: float, secrets: Path | None) -> Non
     engine.sweep()
     # The balancer's loop gets its turn beside threads that read logs.
     sys.setswitchinterval(0.0005)
-    balancer = Balancer(pace)
+    balancer = Balancer(pace, home.listening)
     balancer.install()
-    tasks = Tasks(engine, balancer, port, pace, secrets)
+    tasks = Tasks(engine, home, balancer, port, pace, secrets)
     tasks.install()
     Scaler(tasks).install()
     _INSTALLED.append(tasks)

@@ -20,6 +20,7 @@ from ministack.services import cloudwatch, ecs, sqs
 from scaleout_cfn.local.containers.lifecycle import Tasks
 from scaleout_cfn.local.containers.policies import scaling_of
 from scaleout_cfn.local.types import application_autoscaling as targets
+from scaleout_cfn.local.types import ecs_deliveries
 from scaleout_cfn.local.types.ecs_requests import CALL
 from scaleout_cfn.local.types.registry import rpc
 from scaleout_cfn.simulator.decide import Happening, ServicePolicies, Source
@@ -71,7 +72,12 @@ class Scaler:
 
     def install(self) -> None:
         """Look at all services ten times a second from now on."""
+        ecs_deliveries.follow(self.now)
         threading.Thread(target=self._run, daemon=True, name="scaling").start()
+
+    def now(self) -> float:
+        """Seconds of the scheduler's clock."""
+        return (time.monotonic() - self.begun) * self.pace
 
     def _run(self) -> None:
         while True:
@@ -79,9 +85,9 @@ class Scaler:
             try:
                 for key in {(account, region) for account, region in self._scopes()}:
                     with request_scope(*key):
-                        now = (time.monotonic() - self.begun) * self.pace
-                        self.tasks.nodes.look(now)
-                        self.look(now)
+                        self.tasks.nodes.look(self.now())
+                        ecs_deliveries.advance()
+                        self.look(self.now())
             except Exception:  # a service may go while it is looked at
                 logging.getLogger(__name__).exception("scaling")
 

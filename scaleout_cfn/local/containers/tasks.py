@@ -195,7 +195,9 @@ def _options(raw: Mapping[str, Any], definition: Mapping[str, Any], volumes: Map
     linux = raw.get("linuxParameters") or {}
     whole_cpu, whole_memory = (int(definition.get(size) or 0) for size in ("cpu", "memory"))
     memory = int(raw.get("memory") or 0) or whole_memory
-    found = ["--security-opt=no-new-privileges"] if not raw.get("privileged") else ["--privileged"]
+    # What an image says of its health, ECS does not ask.
+    found = ["--no-healthcheck"]
+    found += ["--security-opt=no-new-privileges"] if not raw.get("privileged") else ["--privileged"]
     found += [f"--memory={memory}m"] if memory else []
     found += [f"--memory-reservation={raw['memoryReservation']}m"] if raw.get("memoryReservation") else []
     if linux.get("maxSwap") is not None and memory:

@@ -6,9 +6,10 @@ The words of refusals are none of AWS's: no page or issue shows them.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 from ministack.core.responses import error_response_json, json_response
 from ministack.services import alb, ecs
@@ -37,11 +38,19 @@ def strategies() -> None:
 
     Here a deployment runs on until something holds it: a pause waits for its answer; each step and the bake time last
     until DescribeServiceDeployments has shown them once, or another deployment begins. A service's first deployment is
-    held by nothing, and no Lambda function is called.
+    held by nothing, and no Lambda function is called. `follow` has deployments wait for tasks and times.
     As ECS does, it goes by what it knows and not by the live weights:
     https://github.com/aws/containers-roadmap/issues/2853
     """
     publish = ecs._sync_service_targets
+
+    complete = ecs._complete_service_deployment
+
+    def complete_unheld(cluster_name: str, key: str, expected_deployment_id: str | None = None) -> None:
+        """Old tasks stay until requests have moved, and for as long as they may have to move back."""
+        service = ecs._services.get(key) or {}
+        if not Delivery.clock or all(delivery.finished for delivery in _deliveries(service)[:1]):
+            complete(cluster_name, key, expected_deployment_id)
 
     @functools.wraps(publish)
     def sync(cluster_name: str, service: Record) -> None:
@@ -50,6 +59,9 @@ def strategies() -> None:
             publish(cluster_name, service)
             return
         ledger = service.setdefault("_published_targets", {})
+        if Delivery.clock:
+            _publish_by_deployment(service, ledger)
+            return
         balancers = [{**balancer, "targetGroupArn": serving} for balancer in service["loadBalancers"]]
         publish(cluster_name, {**service, "loadBalancers": balancers})
         for group in [group for group in ledger if group != serving]:
@@ -72,13 +84,19 @@ def strategies() -> None:
         if service is None:
             return stock(request)
         _refuse({**service, **request}, service)
-        for delivery in _deliveries(service)[:1]:
-            delivery.give_way()
+        unfinished = [delivery for delivery in _deliveries(service)[:1] if not delivery.finished]
+        if not Delivery.clock:
+            for delivery in unfinished:
+                delivery.give_way()
+            unfinished = []
         before = service["deployments"][0]["id"]
-        source = _revision(service)
+        source = unfinished[0].source if unfinished else _revision(service)
         response = stock(request)
         if response[0] != 200:
             return response
+        for delivery in unfinished:
+            if service["deployments"][0]["id"] != before:
+                delivery.stop()
         advanced = _advanced(service)
         if advanced is None:
             service.pop("_serving", None)
@@ -129,6 +147,7 @@ def strategies() -> None:
         return json_response({"serviceDeploymentArn": delivery.arn})
 
     ecs._sync_service_targets = sync
+    ecs._complete_service_deployment = complete_unheld
     revise(ecs, "_list_service_deployments", list_deployments)
     revise(ecs, "_describe_service_deployments", describe_deployments)
     revise(ecs, "_describe_service_revisions", describe_revisions)
@@ -137,12 +156,33 @@ def strategies() -> None:
     ecs._ACTION_MAP |= {"ContinueServiceDeployment": answer, "StopServiceDeployment": stop}
 
 
+def follow(clock: Callable[[], float]) -> None:
+    """From now on tasks run: a deployment waits for them, and for its times by a clock in seconds."""
+    Delivery.clock = Clock(clock)
+
+
+def advance() -> None:
+    """Let each deployment go on as far as it may."""
+    for service in list(ecs._services.values()):
+        for delivery in _deliveries(service)[:1]:
+            delivery.go_on()
+
+
+class Clock(NamedTuple):
+    """What tells the seconds."""
+
+    now: Callable[[], float]
+
+
 class Delivery:
     """One deployment of a service by a strategy: a generator that stops wherever something holds it.
 
-    The stages, and what becomes of one that goes back:
+    Where tasks run, `clock` tells the seconds; elsewhere one look is as long as any time. The stages, and what becomes
+    of one that goes back:
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/blue-green-deployment-how-it-works.html
     """
+
+    clock: ClassVar[Clock | None] = None
 
     def __init__(self, service: Record, source: Record | None) -> None:
         before = service.setdefault("_deliveries", [])
@@ -158,15 +198,21 @@ class Delivery:
         self.group = balancers[0].get("targetGroupArn", "")
         if source and (advanced := _advanced(service)) and service.get("_serving") == self.group:
             self.group = advanced["alternateTargetGroupArn"]
+        self.deployment = service["deployments"][0]
+        self.lock = threading.RLock()
+        groups = service.setdefault("_groups", {})
+        for each in service["deployments"]:
+            groups.setdefault(each["id"], self.group if each is self.deployment else service.get("_serving"))
         self.revision = {**_revision(service), **_placed(service, self.group)}
         self._steps = self._forward()
         before.insert(0, self)
 
     def go_on(self) -> None:
         """To what holds it next, or to its end."""
-        if not self.finished:
-            self.updated = ecs._iso()
-            next(self._steps, None)
+        with self.lock:
+            if not self.finished:
+                self.updated = ecs._iso()
+                next(self._steps, None)
 
     def give_way(self) -> None:
         """Come to an end at once, for another deployment begins."""
@@ -174,6 +220,14 @@ class Delivery:
             for hook in self.hooks:
                 hook["status"] = "SUCCEEDED"
             self.go_on()
+
+    def stop(self) -> None:
+        """Where tasks run: another deployment has begun. Until that moves the requests, they are as before this one."""
+        with self.lock:
+            self.share = self.tests = 0.0
+            if self.source:
+                self._weigh()
+            self.status, self.finished = "STOPPED", ecs._iso()
 
     def take(self, hook_id: str, action: str) -> bool:
         """Whether a pause waited for this answer."""
@@ -189,11 +243,25 @@ class Delivery:
     def go_back(self, reason: str) -> None:
         """To the version before, which serves alone at once; shown going back once."""
         self.status, self.reason, self.share, self.tests = "ROLLBACK_IN_PROGRESS", reason, 0.0, 0.0
-        if self.source:
-            old = self.source["taskDefinition"]
-            self.service["taskDefinition"] = self.service["deployments"][0]["taskDefinition"] = old
-            self._weigh()
-        self._steps = self._end("ROLLBACK_SUCCESSFUL")
+        with self.lock:
+            if self.source:
+                self._restore(self.source["taskDefinition"], reason)
+                self._weigh()
+            self._steps = self._end("ROLLBACK_SUCCESSFUL")
+
+    def _restore(self, definition: str, reason: str) -> None:
+        """The version before is the one that is wanted: its tasks stay, where tasks run, and the new ones go."""
+        service, cluster = self.service, ecs._resolve_cluster_name(self.service["clusterArn"])
+        service["taskDefinition"] = definition
+        if not self.clock:
+            service["deployments"][0]["taskDefinition"] = definition
+            return
+        before = [each for each in service["deployments"] if each is not self.deployment][:1]
+        if self.deployment["status"] != "PRIMARY" or not before:
+            return  # the circuit breaker was first
+        self.deployment.update(status="ACTIVE", rolloutState="FAILED", rolloutStateReason=reason, desiredCount=0)
+        before[0].update(status="PRIMARY", rolloutState="IN_PROGRESS", desiredCount=service["desiredCount"])
+        ecs._reconcile_service_tasks(cluster, f"{cluster}/{service['serviceName']}")
 
     def _forward(self) -> Iterator[None]:
         moves = _advanced(self.service) is not None
@@ -201,6 +269,11 @@ class Delivery:
             for wanted in self.settings.get("lifecycleHooks") or ():
                 if self.source and wanted.get("targetType") == "PAUSE" and self.stage in wanted["lifecycleStages"]:
                     yield from self._pause(wanted.get("timeoutConfiguration") or {})
+            while self.stage == "SCALE_UP" and self.clock and not self._is_there():
+                if self.deployment["status"] != "PRIMARY" or self.deployment["rolloutState"] == "FAILED":
+                    self.go_back(self.deployment["rolloutStateReason"])
+                    return
+                yield
             if self.stage == "TEST_TRAFFIC_SHIFT" and moves:
                 self.tests = 100.0
                 self._weigh()
@@ -209,10 +282,26 @@ class Delivery:
                     self.share = share
                     self._weigh()
                     if share < 100:
-                        yield
-            if self.stage == "BAKE_TIME" and self.source and self.settings.get("bakeTimeInMinutes"):
-                yield
+                        yield from self._last(self._bakes())
+            if self.stage == "BAKE_TIME" and self.source and (minutes := self.settings.get("bakeTimeInMinutes")):
+                yield from self._last(float(minutes))
         yield from self._end("SUCCESSFUL", at_once=True)
+
+    def _is_there(self) -> bool:
+        """Whether all its tasks are, and are well."""
+        own = [task for task in _running(self.service) if task.get("_deployment_id") == self.deployment["id"]]
+        return sum(bool(task.get("_startup_stable")) for task in own) >= int(self.service["desiredCount"])
+
+    def _last(self, minutes: float) -> Iterator[None]:
+        end = self.clock.now() + 60 * minutes if self.clock else 0.0
+        yield
+        while self.clock and self.clock.now() < end:
+            yield
+
+    def _bakes(self) -> float:
+        """Minutes that each step of production's requests lasts."""
+        canary, linear = (self.settings.get(f"{kind}Configuration") or {} for kind in ("canary", "linear"))
+        return float(canary.get("canaryBakeTimeInMinutes") or linear.get("stepBakeTimeInMinutes") or 0)
 
     def _shares(self) -> list[float]:
         """Of the production requests, one step after the other."""
@@ -255,12 +344,15 @@ class Delivery:
 
     def shown(self) -> Record:
         """As DescribeServiceDeployments has it."""
-        counts = {"requestedTaskCount": self.service["desiredCount"], "runningTaskCount": self.service["runningCount"]}
+        running = self.service["runningCount"]
+        new = self.deployment["runningCount"] if self.clock else running
+        old = running - new if self.clock else running
         revisions = []
-        for arn, share, tests in (
-            (self.revision["serviceRevisionArn"], self.share, self.tests),
-            ((self.source or {}).get("serviceRevisionArn"), 100 - self.share, 0.0),
+        for arn, count, share, tests in (
+            (self.revision["serviceRevisionArn"], new, self.share, self.tests),
+            ((self.source or {}).get("serviceRevisionArn"), old, 100 - self.share, 0.0),
         ):
+            counts = {"requestedTaskCount": self.service["desiredCount"], "runningTaskCount": count}
             weights = {"requestedProductionTrafficWeight": share, "requestedTestTrafficWeight": tests}
             revisions.append({"arn": arn, "pendingTaskCount": 0, **counts, **weights})
         return {
@@ -338,6 +430,24 @@ def _refuse(wanted: Mapping[str, Any], service: Record | None) -> None:
             message = f"The rule of {mixed[0]} has an action beside its forward."
     if message is not None:
         raise RefusedError("InvalidParameterException", message)
+
+
+def _running(service: Mapping[str, Any]) -> list[Record]:
+    group, cluster = f"service:{service['serviceName']}", service["clusterArn"]
+    tasks = [task for task in list(ecs._tasks.values()) if (task.get("group"), task["clusterArn"]) == (group, cluster)]
+    return [task for task in tasks if task["lastStatus"] == "RUNNING"] if service["status"] == "ACTIVE" else []
+
+
+def _publish_by_deployment(service: Record, ledger: dict[str, list[str]]) -> None:
+    """Put each task into the target group of its deployment."""
+    first, advanced = service["loadBalancers"][0], _advanced(service) or {}
+    port = first.get("containerPort", 80)
+    for group in filter(None, (first["targetGroupArn"], advanced.get("alternateTargetGroupArn"))):
+        groups = service.get("_groups", {})
+        own = [each for each in _running(service) if groups.get(each["_deployment_id"], service["_serving"]) == group]
+        there = [(address, port) for task in own if (address := ecs._task_ip(task))]
+        alb.set_targets_for_group(group, there, ledger.get(group, ()))
+        ledger[group] = [address for address, _ in there]
 
 
 def _revision_arn(service: Mapping[str, Any]) -> str:
