@@ -13,6 +13,9 @@ from scaleout_cfn.templates.values import as_number
 __all__ = ["number", "plain", "refuse", "way_to_set", "whole"]
 
 
+_SUCH_AS = {"Cpu": 256, "InstanceType": "t3.small", "Memory": 512, "Schedule": "cron(0 8 * * ? *)", "TargetValue": 50}
+
+
 def refuse(place: Place, what: str, way_out: str) -> NoReturn:
     """Raise UsageError: where, what there is, and what would do."""
     raise UsageError(f"{place.stack.file}: {place.logical_id}: {what}; that cannot be simulated: {way_out}")
@@ -42,7 +45,7 @@ def way_to_set(place: Place, *path: str) -> str:
         node = node.get(key) if isinstance(node, Mapping) else None
     names = ways_to_set(place.stack, node)
     if not names:
-        return f"write it into the template, as in {path[-1]}: 2" if path[-1:] != ("InstanceType",) else "write it in"
+        return f"write it into the template, as in {path[-1]}: {_SUCH_AS.get(path[-1], 2)}"
     return "give it by " + " or ".join(f"--parameter {name}=VALUE" for name in names[:3])
 
 

@@ -115,13 +115,16 @@ def scaling_of(stacks: StackSet, service: Place, target: Place) -> tuple[Scaling
         else:
             refuse(policy, f"it is of type {policy.get('PolicyType')}",
                    "services take TargetTrackingScaling, StepScaling and PredictiveScaling")  # fmt: skip
+    least, most = whole(target, "MinCapacity"), whole(target, "MaxCapacity")
+    if least > most:
+        refuse(target, f"its MinCapacity, {least}, is above its MaxCapacity, {most}", "give a MaxCapacity as large")
     monitoring = service.each("Monitoring", "MetricConfigurations")
     fast = fast or any(item.number("ResolutionSeconds") == 20 for item in monitoring)
     # A policy that is not there keeps the numbers that a config has for it, unused.
     unused = Scaling()
     scaling = Scaling(
-        min_tasks=whole(target, "MinCapacity"),
-        max_tasks=whole(target, "MaxCapacity"),
+        min_tasks=least,
+        max_tasks=most,
         high_resolution=fast,
         cpu=tracking.get("cpu", _off(unused.cpu)),
         memory=tracking.get("memory", _off(unused.memory)),

@@ -48,7 +48,7 @@ __all__ = ["model_of", "read"]
 _GROUP = "AWS::AutoScaling::AutoScalingGroup"
 _BOUGHT = ("MixedInstancesPolicy", "InstancesDistribution")
 _ON_FARGATE = ("FARGATE", "FARGATE_SPOT")
-_COMPARE = "a config with such a service can be tried out beside it: simulate CONFIG.toml"
+_ON_NODES = "in a copy of the templates, leave that out, and give a group of as many nodes of a like instance type"
 
 
 def read(path: Path, service: str = "", given: Mapping[str, str] | None = None) -> Model:
@@ -84,8 +84,10 @@ def model_of(
     try:
         return _Reader(deployed(templates, given, published), notes).model(service)
     except UsageError as error:
-        # What is left out may be what is missed.
-        raise UsageError("; ".join([f"{folder}: {error}", *notes])) from None
+        # What is left out may be what is missed. A file's name is said once.
+        text, name = str(error), Path(folder).name
+        whole_path = f"{folder.removesuffix(name)}{text}" if text.startswith(f"{name}: ") else f"{folder}: {text}"
+        raise UsageError("; ".join([whole_path, *notes])) from None
 
 
 def _sources(path: Path, *, deep: bool = False) -> tuple[list[Source], Mapping[str, str]]:
@@ -250,7 +252,7 @@ class _Reader:
     def _is_on_fargate(self, service: Place, tasks: Place, providers: Sequence[Any]) -> bool:
         launch = service.get("LaunchType")
         if launch == "EXTERNAL":
-            refuse(service, "it runs on machines of one's own (LaunchType EXTERNAL), which nothing scales", _COMPARE)
+            refuse(service, "it runs on machines of one's own (LaunchType EXTERNAL), which nothing scales", _ON_NODES)
         if launch == "FARGATE" or any(provider in _ON_FARGATE for provider in providers):
             return True
         if launch is not None or providers:

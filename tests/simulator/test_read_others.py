@@ -356,7 +356,9 @@ def test_a_schedule_with_one_bound_leaves_the_other_as_it_is() -> None:
         (template(Tasks=with_(TASKS, Memory={"Ref": "M"})), "it reserves no memory that is known"),
         (template(Tasks=None), "its task definition is not among the templates; that cannot be simulated: give"),
         (template(Service=with_(SERVICE, LaunchType="EXTERNAL")), "machines of one's own"),
-        (on_nodes(Launch=None), "its instance type is not known before a deployment; that cannot be simulated:"),
+        (template(Target=with_(TARGET, MinCapacity=99)), "its MinCapacity, 99, is above its MaxCapacity"),
+        (on_nodes(Launch=None), "its instance type is not known before a deployment; that cannot be simulated:"
+         " write it into the template, as in InstanceType: t3.small"),
         (on_nodes(Grow={"Type": "AWS::AutoScaling::ScalingPolicy", "Properties": {
             "AutoScalingGroupName": {"Ref": "Group"}}}), "its nodes are moved by Grow"),
     ],
