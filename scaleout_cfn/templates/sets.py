@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from scaleout_cfn.errors import UsageError
@@ -26,7 +26,7 @@ class StackSet:
 
     A root is a template that no other nests. `nested` are all nested stacks, one for each template that a condition
     chooses between. `sizes` are the files' sizes in bytes, where known, and `published` the files of the set by the
-    names under which they are uploaded, where a tool has noted them.
+    names under which they are uploaded, where a tool has noted them. `as_root` is what a root counts as.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class StackSet:
         templates: Mapping[str, Mapping[str, Any]],
         sizes: Mapping[str, int] | None = None,
         published: Mapping[str, str] | None = None,
+        as_root: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] | None = None,
     ) -> None:
         if not isinstance(templates, Mapping) or not templates:
             what = type(templates).__name__ if templates else "nothing"
@@ -44,11 +45,22 @@ class StackSet:
         self._by_name: dict[str, list[str]] = {}
         for name in self.facts:
             self._by_name.setdefault(posixpath.basename(name), []).append(name)
-        choices = {name: self._resolve(StackView(name, facts, {})) for name, facts in self.facts.items()}
+        self._choices = choices = {
+            name: self._resolve(StackView(name, facts, {})) for name, facts in self.facts.items()
+        }
+        if as_root:
+            # A template that is nested by an address of a root's parameters is found by their values.
+            for name in list(self._root_names()):
+                self.facts[name] = Facts(as_root(name, templates[name]))
+                choices[name] = self._resolve(StackView(name, self.facts[name], {}))
         self.nested = [nested for by_id in choices.values() for several in by_id.values() for nested in several]
         self._nested = {name: {key: several[0] for key, several in by_id.items()} for name, by_id in choices.items()}
-        self._choices = choices
-        self.roots = list(self._trees())
+        self.roots = []
+        room = MAX_STACKS_OF_A_SET
+        for name in self._root_names():
+            root, count = self._grow(name, min(room, MAX_STACKS))
+            room -= count
+            self.roots.append(root)
         self.stacks = [stack for root in self.roots for stack in root.tree()]
         self._of_type: dict[str, list[StackView]] = {}
         self._places: dict[str, list[Place]] = {}
@@ -73,10 +85,10 @@ class StackSet:
         """A template as the first stack that is made of it."""
         return next(stack for stack in self.stacks if stack.file == file)
 
-    def _trees(self) -> Iterator[StackView]:
-        children = {nested.child for nested in self.nested if nested.child and nested.child != nested.parent}
+    def _root_names(self) -> Iterator[str]:
+        every = [nested for name in self.facts for nested in self._all_of(name)]
+        children = {nested.child for nested in every if nested.child and nested.child != nested.parent}
         seen: set[str] = set()
-        room = MAX_STACKS_OF_A_SET
         # In a ring of files nobody is the root: the first by name stands in, so that the rest is checked.
         for name in sorted(self.facts, key=lambda name: (name in children, name)):
             if name not in seen:
@@ -86,9 +98,7 @@ class StackSet:
                     if file not in seen:
                         seen.add(file)
                         waiting.extend(nested.child for nested in self._all_of(file) if nested.child)
-                root, count = self._grow(name, min(room, MAX_STACKS))
-                room -= count
-                yield root
+                yield name
 
     def _all_of(self, file: str) -> Iterator[Nested]:
         return (nested for several in self._choices[file].values() for nested in several)

@@ -31,9 +31,7 @@ def deployed(
     UsageError for a name that nothing asks for, and for a value that a parameter does not allow.
     """
     given = given or {}
-    roots = {root.file for root in StackSet(templates, published=published).roots}
-    fixed = {name: with_values(name, body, given) if name in roots else body for name, body in templates.items()}
-    stacks = StackSet(fixed, published=published)
+    stacks = StackSet(templates, published=published, as_root=lambda name, body: with_values(name, body, given))
     others = _Others(stacks, given)
     for root in stacks.roots:
         root.others = others
