@@ -75,10 +75,16 @@ def _mapping(mapping: Mapping[str, Any], margin: str) -> str:
         start = margin + _KEYS[key]
         kind = type(value)
         # What is told apart here are calls less for nearly all.
-        if kind is dict and len(value) > 1:
+        if kind is str:
+            short = _LINES[value]
+        elif kind is dict and len(value) > 1:
             lines.append(start + _mapping(value, margin + "  "))
             continue
-        short = _LINES[value] if kind is str else _in_line(value)
+        elif kind is list and value:
+            lines.append(start + _list(value, margin))
+            continue
+        else:
+            short = _in_line(value)
         if short and len(start) + len(short) <= WIDTH:
             lines.append(f"{start} {short}")
         else:
