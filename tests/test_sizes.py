@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import scaleout_cfn as sc
 from scaleout_cfn.config.conflicts import conflicts
-from scaleout_cfn.config.sizes import fargate_sizes_near
+from scaleout_cfn.config.pools import fargate_sizes_near
 
 GB = 1024
 # As the page lists them, by CPU units: https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-cpu-memory-error.html

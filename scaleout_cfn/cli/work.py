@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
-from scaleout_cfn.aws.client import Aws, Identity, Target, pinned
-from scaleout_cfn.aws.pace import Patience
+from scaleout_cfn.aws.client import Aws, Identity, Patience, Target, pinned
 from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.cli.options import Finite, config_options, environments_in, load_config, project
 from scaleout_cfn.cli.views import JsonView, LinesView, Typed, View

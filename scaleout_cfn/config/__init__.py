@@ -16,6 +16,7 @@ from scaleout_cfn.config.balancer import (
     CaBundle,
     Certificate,
     CloudFront,
+    Cognito,
     Domain,
     ExistingLoadBalancer,
     ExistingWebAcl,
@@ -24,6 +25,7 @@ from scaleout_cfn.config.balancer import (
     LatencyRouting,
     NewLoadBalancer,
     NewWebAcl,
+    Oidc,
     TrustStore,
 )
 from scaleout_cfn.config.containers import NAME
@@ -55,7 +57,6 @@ from scaleout_cfn.config.ground import (
     Registry,
     Roles,
 )
-from scaleout_cfn.config.jobs import Job
 from scaleout_cfn.config.night import Night
 from scaleout_cfn.config.permissions import Permissions, PolicyStatement
 from scaleout_cfn.config.pools import Capacity, Ec2Capacity, FargateCapacity, ManagedCapacity, WarmPool
@@ -74,6 +75,7 @@ from scaleout_cfn.config.services import (
     GitHubPipeline,
     HealthCheck,
     InternalService,
+    Job,
     NoPipeline,
     Pipeline,
     Queue,
@@ -93,7 +95,6 @@ from scaleout_cfn.config.sidecars import (
     OtelSidecar,
     ProxySidecar,
 )
-from scaleout_cfn.config.sign_in import Cognito, Oidc
 from scaleout_cfn.config.storage import BindVolume, EbsVolume, EfsOfService, EfsVolume, ExistingEfs
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import (

@@ -35,10 +35,15 @@ from scaleout_cfn.config.delivery_conflicts import functions_named, preview_conf
 from scaleout_cfn.config.ground import name_conflicts, name_remarks, names_given, tag_conflicts
 from scaleout_cfn.config.night import night_conflicts
 from scaleout_cfn.config.permissions import named_in
-from scaleout_cfn.config.queue_conflicts import queue_conflicts, receivers
+from scaleout_cfn.config.pools import FARGATE_VCPUS
 from scaleout_cfn.config.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
-from scaleout_cfn.config.service_conflicts import service_conflicts, stand_in_conflicts, work_conflicts
-from scaleout_cfn.config.sizes import FARGATE_VCPUS
+from scaleout_cfn.config.service_conflicts import (
+    queue_conflicts,
+    receivers,
+    service_conflicts,
+    stand_in_conflicts,
+    work_conflicts,
+)
 from scaleout_cfn.config.storage_conflicts import volume_names
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import JobUnit, jobs_of, names_of, owners_of_images, units, with_stand_ins

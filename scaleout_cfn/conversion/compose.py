@@ -12,8 +12,17 @@ from pathlib import Path
 
 from scaleout_cfn.config.containers import PATH
 from scaleout_cfn.config.tunables import problem_with
-from scaleout_cfn.conversion.containers import as_docker_starts_it, command, environment, health, seconds
-from scaleout_cfn.conversion.drafts import Draft, is_secret, name_of, nearest
+from scaleout_cfn.conversion.drafts import (
+    Draft,
+    as_docker_starts_it,
+    command,
+    environment,
+    health,
+    is_secret,
+    name_of,
+    nearest,
+    seconds,
+)
 from scaleout_cfn.conversion.sources import NOTHING, Item, read_env, read_yaml
 
 #: https://github.com/compose-spec/compose-spec/blob/main/spec.md#compose-file: the first that is there is meant.

@@ -8,8 +8,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from scaleout_cfn.conversion.containers import as_docker_starts_it, command, environment, health, seconds, whole
-from scaleout_cfn.conversion.drafts import Draft, name_of, nearest
+from scaleout_cfn.conversion.drafts import (
+    Draft,
+    as_docker_starts_it,
+    command,
+    environment,
+    health,
+    name_of,
+    nearest,
+    seconds,
+    whole,
+)
 from scaleout_cfn.conversion.sources import NOTHING, Item, read_env, read_text, read_yaml
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.grammars import partition_of

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.conversion.containers import SECRET, whole
-from scaleout_cfn.conversion.drafts import Draft, is_secret, name_of, nearest
+from scaleout_cfn.conversion.drafts import SECRET, Draft, is_secret, name_of, nearest, whole
 from scaleout_cfn.conversion.sources import NOTHING, Item
 from scaleout_cfn.errors import UsageError
 

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from scaleout_cfn.aws.client import Aws, Identity
-from scaleout_cfn.aws.pace import USUAL, Patience
+from scaleout_cfn.aws.client import USUAL, Aws, Identity, Patience
 from scaleout_cfn.deploy import drift, protect
 from scaleout_cfn.deploy.changes import changeset, quota
 from scaleout_cfn.deploy.changes.imports import require_imports

@@ -15,7 +15,7 @@ from typing import Any
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import title_in
 from scaleout_cfn.config.units import service_in
-from scaleout_cfn.deploy.changes.reasons import hook_words
+from scaleout_cfn.deploy.changes.changeset import hook_words
 from scaleout_cfn.deploy.live import Live, require
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
 from scaleout_cfn.deploy.services.evidence import rows_of, tell_evidence

@@ -16,7 +16,6 @@ from typing import Final
 from scaleout_cfn.local import MINISTACK, EmulatorError, changesets, differences, gaps, nested, standins
 from scaleout_cfn.local.types import (
     application_autoscaling,
-    autoscaling,
     ec2,
     ecs_capacity,
     ecs_deliveries,
@@ -296,7 +295,7 @@ PATCHES: Final = (
     ),
     Patch(
         "autoscaling-warm-pools",
-        autoscaling.warm_pools,
+        application_autoscaling.warm_pools,
         (_TYPES, *(f"services.autoscaling.{name}" for name in ("_ACTION_MAP", "_asgs", "_error", "_p", "_xml"))),
     ),
     Patch("route53-health-checks", edge.health_checks, (_TYPES, "services.route53._health_checks")),

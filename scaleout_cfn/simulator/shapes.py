@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaleout_cfn.capacity import Demand, InstanceType, UnknownInstanceType, instance_type
+from scaleout_cfn.config.pools import fargate_sizes_near
 from scaleout_cfn.config.scaling import NodeScaling, Scaling, TargetTracking
-from scaleout_cfn.config.sizes import fargate_sizes_near
 from scaleout_cfn.simulator.model import Fargate, Load, Managed, Model, NodeKind, NodePool, Size, StandingBy
 from scaleout_cfn.simulator.placement import places, room_of
 from scaleout_cfn.simulator.prices import Prices

@@ -10,8 +10,8 @@ from troposphere import Sub, cloudwatch
 
 from scaleout_cfn.config import Config, pulse
 from scaleout_cfn.config.units import Unit, title_of, units
-from scaleout_cfn.metrics import ALB, ECS, INSIGHTS, SQS, running_tasks
 from scaleout_cfn.stack import Stack
+from scaleout_cfn.stacks.alarms import ALB, ECS, INSIGHTS, SQS, running_tasks
 from scaleout_cfn.values import (
     CapacityProviderName,
     ClusterName,

@@ -16,9 +16,8 @@ from scaleout_cfn.config import RegistryPipeline, WebService
 from scaleout_cfn.config.routing import priority
 from scaleout_cfn.config.storage import ExistingEfs
 from scaleout_cfn.config.units import Unit, title_of
-from scaleout_cfn.metrics import ALB, dimensions
 from scaleout_cfn.stack import Stack
-from scaleout_cfn.stacks.alarms import error_share, highest
+from scaleout_cfn.stacks.alarms import ALB, dimensions, error_share, highest
 from scaleout_cfn.stacks.keys import under_key
 from scaleout_cfn.stacks.records import alias_records, of_host
 from scaleout_cfn.values import (

@@ -14,8 +14,8 @@ from troposphere import Join, Ref, Sub, cloudwatch, ec2, ecs, events, iam, logs,
 from scaleout_cfn.config import FargateCapacity, NewVpc
 from scaleout_cfn.config.units import JobUnit, queue_variable
 from scaleout_cfn.iam import assumed_by, cluster_arn, look_for_tasks, run_task, send_messages, start_guard, use_key
-from scaleout_cfn.metrics import EVENTS, STATES, dimensions
 from scaleout_cfn.stack import Stack
+from scaleout_cfn.stacks.alarms import EVENTS, STATES, dimensions
 from scaleout_cfn.stacks.keys import under_key
 from scaleout_cfn.stacks.queue import dead_letter_queue
 from scaleout_cfn.stacks.service import execution_role, own_container, strategy, task_definition, task_role

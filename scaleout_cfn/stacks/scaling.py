@@ -11,9 +11,8 @@ from scaleout_cfn.config import Predictive, Scaling, StepScaling, TargetTracking
 from scaleout_cfn.config.night import schedules_of
 from scaleout_cfn.config.scaling import pulse_steps, pulse_tracking
 from scaleout_cfn.config.units import Unit
-from scaleout_cfn.metrics import ECS, INSIGHTS, dimensions
 from scaleout_cfn.stack import Stack
-from scaleout_cfn.stacks.alarms import at_maximum, highest, metric_of
+from scaleout_cfn.stacks.alarms import ECS, INSIGHTS, at_maximum, dimensions, highest, metric_of
 from scaleout_cfn.values import ClusterName, LoadBalancerName, Number, QueueName, TargetGroupName, TopicArn
 
 METRICS = {"cpu": "CPUUtilization", "memory": "MemoryUtilization"}
@@ -89,7 +88,7 @@ def scale(
     in_service: dict[str, object] = {"ClusterName": cluster_name, "ServiceName": Select(2, Split("/", arn))}
     insights = unit.config.cluster.container_insights != "disabled"
     if unit.queue is not None:
-        from scaleout_cfn.stacks.backlog import scale_by_backlog  # here, for most services have no queue
+        from scaleout_cfn.stacks.queue import scale_by_backlog  # here, for most services have no queue
 
         assert queue_name is not None
         scale_by_backlog(stack, target, unit.queue, queue_name, in_service, insights)

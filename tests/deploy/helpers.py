@@ -10,8 +10,7 @@ from typing import Any
 from troposphere import Equals, Not, Tags, applicationautoscaling, dynamodb, ecr, ecs, ssm
 from troposphere import elasticloadbalancingv2 as elb
 
-from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.pace import Patience
+from scaleout_cfn.aws.client import Aws, Patience
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config
 from scaleout_cfn.deploy import deployment, publish

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scaleout_cfn.aws.client import Aws, Target
-from scaleout_cfn.aws.pace import Pace
+from scaleout_cfn.aws.client import Aws, Pace, Target
 from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.errors import ApiError
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.aws.pace import Patience
+from scaleout_cfn.aws.client import Patience
 from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Message, Note, Rollout
 from scaleout_cfn.deploy.teardown.drain import batches, delete_contents, drain, release

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.aws.pace import Patience
+from scaleout_cfn.aws.client import Patience
 from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy.drift import Difference, drift, why_expected
 from scaleout_cfn.deploy.messages import Fact, Message, Note, Outcome

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.aws.client import Identity
-from scaleout_cfn.aws.pace import USUAL
+from scaleout_cfn.aws.client import USUAL, Identity
 from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.desired import Desired

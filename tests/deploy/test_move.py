@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.aws.pace import Patience
+from scaleout_cfn.aws.client import Patience
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.messages import Fact, Message, Outcome
 from scaleout_cfn.deploy.move import Move, _moved, due, move

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from scaleout_cfn.aws.pace import Patience
+from scaleout_cfn.aws.client import Patience
 from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy import recover
 from scaleout_cfn.deploy.desired import ENVIRONMENT

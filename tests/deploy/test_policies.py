@@ -456,7 +456,7 @@ def quirks(place: Scope) -> str:
 
 
 #: The program as a user starts it, but for the waits between polls: the emulator answers at once.
-PROGRAM = "from scaleout_cfn.aws.pace import Pace; Pace.wait = lambda pace: None; from scaleout_cfn.cli import main"
+PROGRAM = "from scaleout_cfn.aws.client import Pace; Pace.wait = lambda pace: None; from scaleout_cfn.cli import main"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.aws.pace import Patience
+from scaleout_cfn.aws.client import Patience
 from scaleout_cfn.deploy import recover
 from scaleout_cfn.deploy.messages import Outcome
 from scaleout_cfn.errors import ScaleoutError, Stopped

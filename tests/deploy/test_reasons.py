@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.deploy.changes.reasons import explained, hook_words, warnings
+from scaleout_cfn.deploy.changes.changeset import explained, hook_words, warnings
 
 from .scripted import Scripted, failed
 

@@ -24,8 +24,7 @@ from botocore.validate import ParamValidator
 from msgspec.structs import replace
 from test_iam import EVERYTHING
 
-from scaleout_cfn.aws.client import Aws, Target
-from scaleout_cfn.aws.pace import Pace
+from scaleout_cfn.aws.client import Aws, Pace, Target
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Job
 from scaleout_cfn.imports import Import

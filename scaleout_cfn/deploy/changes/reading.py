@@ -11,8 +11,8 @@ from typing import Any
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import NESTED
+from scaleout_cfn.deploy.changes.changeset import warnings
 from scaleout_cfn.deploy.changes.plan import RULE, Change, Plan, change_of, is_marked, weights_in
-from scaleout_cfn.deploy.changes.reasons import warnings
 from scaleout_cfn.deploy.changes.stateful import NOTICED, is_stateful
 from scaleout_cfn.deploy.changes.unchanged import Pair, with_unchanged
 from scaleout_cfn.deploy.live import find, resources_of, template_body
