@@ -173,7 +173,6 @@ def limits(type: InstanceType, demand: Demand) -> dict[str, int]:
 
 
 def tasks_per_node(type: InstanceType, demand: Demand) -> int:
-    """How many tasks a node of this type takes."""
     return min(limits(type, demand).values())
 
 
@@ -261,7 +260,6 @@ def _share(type: InstanceType, demand: Demand) -> float:
 
 
 def problems(demand: Demand, supply: Supply) -> list[Problem]:
-    """Every reason why it does not fit; empty when it does."""
     unknown = []
     for name in supply.instance_types:
         try:
@@ -442,12 +440,10 @@ def _types(supply: Supply, names: Iterable[str]) -> dict[str, object]:
 
 
 def count(number: int, noun: str) -> str:
-    """`1 task`, `2 tasks`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _up(number: int, divisor: int) -> int:
-    """A quotient, rounded up."""
     return -(-number // divisor)
 
 

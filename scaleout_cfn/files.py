@@ -56,10 +56,8 @@ def write(folder: Path | str, texts: Mapping[str, str]) -> list[Path]:
 
 
 def templates_in(folder: Path) -> list[Path]:
-    """The template files of a folder, in order."""
     return sorted(path for path in folder.glob("*") if path.suffix in (".yaml", ".json") and path.is_file())
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a template was rendered by this package."""
     return OURS.search(path.read_text(encoding="utf-8", errors="replace")) is not None

@@ -48,7 +48,6 @@ def partition_of(region: str) -> str:
 
 
 def known_regions() -> list[str]:
-    """The regions that this version knows."""
     return [region for _, regions in PARTITIONS.values() for region in regions]
 
 

@@ -36,7 +36,6 @@ def mermaid(templates: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _kinds(stack: StackView) -> str:
-    """What a stack makes, by kind: `4 Subnet`."""
     counts = Counter(resource["Type"].rpartition("::")[2] for resource in stack.facts.resources.values())
     shown = [f"{count} {kind}" if count > 1 else kind for kind, count in counts.items()]
     return "".join(f"<br/>{kind}" for kind in (*shown[:SHOWN], *(["..."] if len(shown) > SHOWN else [])))

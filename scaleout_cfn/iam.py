@@ -67,7 +67,6 @@ def assumed_by(service: str) -> PolicyDocument:
 
 
 def cluster_arn(name: object) -> Sub:
-    """The ARN of a cluster, by its name."""
     return Sub("arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:cluster/${Cluster}", Cluster=name)
 
 
@@ -166,7 +165,6 @@ def pull_image(repository_arn: object | None, others: Sequence[str] = ()) -> Pol
 
 
 def log_group_arn(name: object) -> Sub:
-    """The streams of a log group, by its name."""
     arn = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:${LogGroup}:*"
     return Sub(arn, LogGroup=name)
 

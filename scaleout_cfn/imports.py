@@ -124,12 +124,10 @@ def _problem(resources: Mapping[str, AWSObject], path: str, name: str) -> str:
 
 
 def importable(root: Stack) -> dict[str, str]:
-    """What a set can take in: the path of each, and what it is."""
     return {path: NAMED[_kind(resource)].what for path, resource in _resources(root) if _kind(resource) in NAMED}
 
 
 def imported(root: Stack, imports: Mapping[str, str]) -> tuple[Import, ...]:
-    """What a composed set takes in."""
     resources = dict(_resources(root)) if imports else {}
     return tuple(
         Import(

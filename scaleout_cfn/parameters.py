@@ -101,6 +101,5 @@ def interface(titles: Iterable[str], keys: Mapping[str, str]) -> dict[str, Any]:
 
 
 def words(name: str) -> str:
-    """A name as a label: `image_uri` becomes `Image URI`."""
     parts = [SPELLING.get(part, part) for part in name.split("_")]
     return " ".join([parts[0][:1].upper() + parts[0][1:], *parts[1:]])

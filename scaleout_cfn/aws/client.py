@@ -279,7 +279,6 @@ EXISTS = {"AlreadyExistsException", "BucketAlreadyOwnedByYou", "PreconditionFail
 
 
 def translated(error: Exception, service: str, operation: str) -> ApiError | AccessError:
-    """What botocore raised, as one of ours."""
     response = getattr(error, "response", None)  # None on some connection errors
     if not isinstance(response, dict) or "Error" not in response:
         name = type(error).__name__
@@ -299,7 +298,6 @@ def translated(error: Exception, service: str, operation: str) -> ApiError | Acc
 
 
 def classify(code: str, message: str, status: int) -> Failure:
-    """What an error code of AWS means for a caller."""
     if code in EXPIRED:
         return "expired"
     if code in DENIED:
@@ -381,9 +379,7 @@ class Pace:
             self.wait()
 
     def slower(self) -> None:
-        """AWS asked for patience, or could not answer."""
         self.interval_s = min(self.most_s, self.interval_s * 2)
 
     def faster(self) -> None:
-        """An answer came."""
         self.interval_s = max(self.base_s, self.interval_s * 0.9)

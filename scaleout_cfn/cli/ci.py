@@ -138,7 +138,6 @@ def _with_pipeline(config: Config, service: str) -> Unit:
 
 
 def workflow(unit: Unit) -> str:
-    """The workflow of a service that GitHub deploys."""
     config, settings = unit.config, unit.settings.pipeline
     assert isinstance(settings, GitHubPipeline)
     names = {"stack": config.stack_name, "branch": settings.branch}

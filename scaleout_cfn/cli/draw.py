@@ -93,7 +93,6 @@ def _in_short(plan: Plan) -> str:
 
 
 def _numbers(plan: Plan) -> Iterator[str]:
-    """How many resources each stack of a new set gets."""
     numbers = Counter(change.path.rpartition("/")[0] for change in plan.changes if not change.nested)
     for path, number in sorted(numbers.items()):
         yield f"  + {number:>3} in {path + '/' if path else 'the root'}"
@@ -109,7 +108,6 @@ def _folded(changes: Sequence[Change]) -> list[Change]:
 
 
 def _above(path: str) -> Iterator[str]:
-    """A path, and those of the nested stacks that it is in."""
     return accumulate(path.split("/"), "{}/{}".format)
 
 
@@ -233,7 +231,6 @@ def _property_lines(change: Change, indent: str, width: int) -> Iterator[str]:
 
 
 def event_line(event: Event, stack: str) -> str:
-    """One event on one line, without its time."""
     place = f"{stack}/{event.path}".rstrip("/")
     status, reason, failed = event.status, event.reason, event.failed
     if event.hook:
@@ -244,7 +241,6 @@ def event_line(event: Event, stack: str) -> str:
 
 
 def rollout_line(newest: Rollout) -> str:
-    """An ECS deployment on one line."""
     words = [f"{newest.name}  ECS {newest.state}"]
     if newest.stage:
         words.append(newest.stage)

@@ -148,7 +148,6 @@ def environments_in(text: str | None) -> tuple[str, ...]:
 
 
 def load_config(config_path: Path | None, environment: str | None, overrides: tuple[str, ...]) -> Config:
-    """The config that the options ask for."""
     if len(environments_in(environment)) > 1:
         raise UsageError(f"--env {environment}: this command is for one environment; name one")
     if config_path is None and DEFAULT_CONFIG.exists():

@@ -97,7 +97,6 @@ class JsonView:
         return False
 
     def line(self, message: Message) -> str:
-        """A message as it is printed."""
         kind, fields = _fields(message, self._typed)
         return json.dumps({"v": 1, "type": kind, **fields}, default=_plain) + "\n"
 

@@ -144,7 +144,6 @@ def prefix_of(name: str) -> str:
 
 
 def used_by_conflicts(attachments: Mapping[str, AnyAttachment], users: Iterable[str]) -> Iterator[Conflict]:
-    """Whether all that uses an attachment is there."""
     there = sorted(users)
     for name, section in sorted(attachments.items()):
         key = f"attachments.{name}.used_by"
@@ -167,7 +166,6 @@ def variable_conflicts(
 
 
 def attachment_conflicts(attachments: Mapping[str, AnyAttachment]) -> Iterator[Conflict]:
-    """What single bounds cannot say of attachments."""
     for name, section in sorted(attachments.items()):
         key = f"attachments.{name}"
         # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIOPS.Autoscaling.html

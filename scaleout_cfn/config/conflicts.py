@@ -131,7 +131,6 @@ def _quotas(config: Config) -> Iterator[Conflict]:
 
 
 def _names(config: Config) -> Iterator[Conflict]:
-    """Whether all that is called by name is there."""
     if not config.capacity:
         yield Conflict(
             "capacity", 'there is no pool for tasks to run on; write one, as in [capacity.nodes] kind = "ec2"'
@@ -295,7 +294,6 @@ def _managed_pool(config: Config) -> str:
 
 
 def _routes(config: Config) -> Iterator[Conflict]:
-    """Whether each web service gets the requests that its route names."""
     web = [unit for unit in units(config) if isinstance(unit.settings, WebService)]
     balancer = config.load_balancer
     made = priorities(config)
@@ -390,7 +388,6 @@ QUARTER_WEEKS = 13
 
 
 def named_by_jobs(config: Config) -> Iterator[Conflict]:
-    """Whether all that jobs call by name is there, and their names are their own."""
     for name, settings in sorted(config.jobs.items()):
         key = f"jobs.{name}"
         if name in config.services:
@@ -437,7 +434,6 @@ def _image(config: Config, key: str, settings: Job) -> Iterator[Conflict]:
 
 
 def job_conflicts(job: JobUnit) -> Iterator[Conflict]:
-    """What of a job excludes each other, and what its pool cannot do for it."""
     settings, key = job.settings, job.key
     yield from work_conflicts(job)
     if not settings.at and not settings.overlap:
@@ -477,7 +473,6 @@ def _longest_apart_h(settings: Job) -> float:
 
 
 def pool_conflicts(config: Config) -> Iterator[Conflict]:
-    """What of a pool goes not with the rest of it."""
     for name, pool in sorted(config.capacity.items()):
         key = f"capacity.{name}"
         if isinstance(pool, Ec2Capacity):

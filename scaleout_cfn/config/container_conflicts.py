@@ -66,7 +66,6 @@ def container_conflicts(key: str, settings: Container, memory_mib: int) -> Itera
 
 
 def on_pool(unit: Work, key: str, settings: Container) -> Iterator[Conflict]:
-    """What the kind of a service's pool can do for one of its containers."""
     pool, where = unit.pool, f"{unit.pool_name} is {unit.pool.__struct_config__.tag}"
     if isinstance(pool, FargateCapacity) and (more := sorted({*settings.capabilities} - {"DEFAULT", "SYS_PTRACE"})):
         # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_KernelCapabilities.html
@@ -98,7 +97,6 @@ def on_pool(unit: Work, key: str, settings: Container) -> Iterator[Conflict]:
 
 
 def task_conflicts(unit: Work) -> Iterator[Conflict]:
-    """What excludes each other in the task of a service, whatever its pool."""
     settings, key = unit.settings, unit.key
     if settings.registry_secret:
         where = f"{key}.registry_secret"
@@ -137,7 +135,6 @@ def gpus_on_pool(unit: Work) -> Iterator[Conflict]:
 
 
 def sidecar_conflicts(unit: Unit) -> Iterator[Conflict]:
-    """What of a service's sidecars excludes each other, in whatever pool."""
     settings, key = unit.settings, f"{unit.key}.sidecars"
     for name in settings.after:
         if name not in settings.sidecars:
@@ -294,7 +291,6 @@ _NO_WAY = (
 
 
 def sidecars_on_pool(unit: Unit) -> Iterator[Conflict]:
-    """What a service's pool and network mode can do for its sidecars."""
     for key, container in unit.containers.items():
         if key != unit.key:
             yield from on_pool(unit, key, container)

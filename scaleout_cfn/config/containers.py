@@ -52,7 +52,6 @@ REGISTRY_SECRET = tunable(
 
 
 def image_tunable(meaning: str, *, may_be_empty: bool) -> msgspec.Meta:
-    """The tunable of a reference to an image."""
     some = r"[a-zA-Z0-9][a-zA-Z0-9._/:-]*(@sha256:[0-9a-f]{64})?"
     return tunable(
         meaning,

@@ -189,6 +189,5 @@ def _port(config: Config, key: str, test: GreenPort) -> Iterator[Conflict]:
 
 
 def functions_named(unit: Unit) -> list[tuple[str, str]]:
-    """The functions that a deployment asks, by key: ARNs."""
     hooks = unit.shifting.hooks if unit.shifting else {}
     return [(f"{unit.key}.deployment.hooks.{name}.function_arn", hook.function_arn) for name, hook in hooks.items()]

@@ -369,7 +369,6 @@ def moved(key: str, value: object = None) -> Iterator[tuple[str, str]]:
 
 
 def _hint(key: str, path: str, section: type[Section], fields: list[str]) -> str:
-    """What is likely to be meant by a key that a section has not."""
     import difflib
 
     place = general_key(f"{path}.{key}".lstrip("."), Config)
@@ -517,7 +516,6 @@ def _convert_scalar(
 
 
 def _shown(value: object) -> str:
-    """A value as it is written."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if hasattr(value, "isoformat") else repr(value)

@@ -216,7 +216,6 @@ class Roles(Section, frozen=True, kw_only=True):
 
 
 def tag_conflicts(required: Sequence[str], tags: Mapping[str, str]) -> Iterator[Conflict]:
-    """Tags that every set must have, and this one has not."""
     if missing := [key for key in required if key not in tags]:
         lacks, example = " and no ".join(missing), ", ".join(f'"{key}" = "..."' for key in missing)
         yield Conflict("tags", f"has no {lacks}, which required_tags asks for; give tags = {{{example}}}")
@@ -240,7 +239,6 @@ def name_remarks(named: Sequence[tuple[str, str]]) -> Iterator[Conflict]:
 
 
 def name_conflicts(named: Sequence[tuple[str, str]]) -> Iterator[Conflict]:
-    """Services of one name."""
     first: dict[str, str] = {}
     for key, text in named:
         if key != "cluster.name" and first.setdefault(text, key) != key:

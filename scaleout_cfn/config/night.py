@@ -58,7 +58,6 @@ def fields(time: str) -> str:
 
 
 def night_conflicts(config: "Config") -> Iterator[Conflict]:
-    """What of the night does not go together."""
     night = config.night
     if night is None:
         return

@@ -116,7 +116,6 @@ def named_in(key: str, permissions: Permissions) -> Iterator[tuple[str, str, boo
 
 
 def permission_conflicts(key: str, permissions: Permissions) -> Iterator[Conflict]:
-    """What single bounds cannot say of what a task may do."""
     for name in (*INTENTS, "managed_policies"):
         arns = getattr(permissions, name)
         if len(set(arns)) < len(arns):

@@ -23,7 +23,6 @@ BANDS, WIDTH = 45, 1_100
 
 
 def is_catch_all(route: Route) -> bool:
-    """Whether a route names nothing."""
     return not (route.paths or route.hosts or route.headers or route.query)
 
 
@@ -33,7 +32,6 @@ def values_of_rule(route: Route) -> list[str]:
 
 
 def priorities(config: Config) -> dict[str, int]:
-    """The priority of each web service's rule, by name."""
     return {
         name: priority(config, name, settings.route)
         for name, settings in sorted(config.services.items())

@@ -101,7 +101,6 @@ def service_conflicts(unit: Unit) -> Iterator[Conflict]:
 
 
 def _predictive(unit: Unit, predictive: Predictive) -> Iterator[Conflict]:
-    """What of a forecast has nothing to forecast, or would only ever add tasks."""
     scaling, key = unit.scaling, f"{unit.key}.scaling.predictive"
     if unit.queue is not None:
         yield Conflict(key, f"has no metric for a queue, by which these tasks are scaled; leave {key} out")
@@ -127,7 +126,6 @@ def _predictive(unit: Unit, predictive: Predictive) -> Iterator[Conflict]:
 
 
 def stand_in_conflicts(unit: Unit) -> Iterator[Conflict]:
-    """What its pool cannot do, where that is not said of the service itself."""
     if unit.stand_in is not None:
         settings = unit.settings
         assert isinstance(settings, WebService)
@@ -176,7 +174,6 @@ def _behind_the_balancer(unit: Unit, settings: WebService) -> Iterator[Conflict]
 
 
 def _on_its_pool(unit: Work) -> Iterator[Conflict]:
-    """What the kind of a pool can do."""
     settings, key, pool = unit.settings, unit.key, unit.pool
     where = f"{unit.pool_name} is {pool.__struct_config__.tag}"
     if unit.network_mode == "bridge":
@@ -384,7 +381,6 @@ def pulse_conflicts(unit: Unit) -> Iterator[Conflict]:
 
 
 def receivers(config: Config) -> Iterator[Conflict]:
-    """Whether all that is sent to has a queue."""
     queues = with_queue(config)
     senders: list[tuple[str, Task]] = [(f"services.{name}", one) for name, one in sorted(config.services.items())]
     senders += [(f"jobs.{name}", one) for name, one in sorted(config.jobs.items())]
@@ -412,7 +408,6 @@ def addresses(work: Work) -> Iterator[Conflict]:
 
 
 def queue_conflicts(unit: Unit) -> Iterator[Conflict]:
-    """What of a queue goes not with the tasks that receive from it."""
     settings, queue, key = unit.settings, unit.queue, f"{unit.key}.queue"
     if queue is None:
         return

@@ -11,7 +11,6 @@ from scaleout_cfn.config.units import Unit, names_of
 
 
 def volume_names(config: Config) -> Iterator[Conflict]:
-    """Whether each service whose file system is named has one of that name."""
     for name, settings in sorted(config.services.items()):
         for volume, there in sorted(settings.volumes.items()):
             if not isinstance(there, EfsOfService):
@@ -29,7 +28,6 @@ def volume_names(config: Config) -> Iterator[Conflict]:
 
 
 def volume_conflicts(unit: Unit) -> Iterator[Conflict]:
-    """What of a service's volumes excludes each other, in whatever pool."""
     settings = unit.settings
     containers = {unit.name: settings, **unit.beside}
     paths: dict[tuple[str, str], str] = {
@@ -114,7 +112,6 @@ def _ebs(key: str, volume: EbsVolume) -> Iterator[Conflict]:
 
 
 def volumes_on_pool(unit: Unit) -> Iterator[Conflict]:
-    """What a service's pool and network mode can do for its volumes."""
     settings, pool = unit.settings, unit.pool
     where = f"{unit.pool_name} is {pool.__struct_config__.tag}"
     for name, volume in sorted(settings.volumes.items()):

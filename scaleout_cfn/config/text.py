@@ -325,7 +325,6 @@ def _write_named(
 
 
 def _another(kind: type[Section], above: str, its_kind: type[Section]) -> list[str]:
-    """What is said above a further pool or service."""
     tag = kind.__struct_config__.tag
     of_kind = f', of kind "{tag}"' if tag else ""
     lines = [f"# Another{of_kind}: {' '.join((kind.__doc__ or '').split())}"]
@@ -403,7 +402,6 @@ def _comment(inner: Any, meta: Meta) -> list[str]:
 
 
 def toml(value: Any) -> str:
-    """A value as TOML."""
     if isinstance(value, Section):
         value = msgspec.structs.asdict(value)
     if isinstance(value, bool):

@@ -57,17 +57,14 @@ def fields_of(section: type[Section]) -> tuple[msgspec.structs.FieldInfo, ...]:
 
 @functools.cache
 def fields_by_name(section: type[Section]) -> dict[str, msgspec.structs.FieldInfo]:
-    """The fields of a section by name."""
     return {field.name: field for field in fields_of(section)}
 
 
 def unit_of(meta: Meta) -> str | None:
-    """The unit that a tunable was declared with."""
     return (meta.extra or {}).get("unit")
 
 
 def pattern_of(meta: Meta) -> str | None:
-    """The pattern that a tunable was declared with."""
     return (meta.extra or {}).get("pattern")
 
 
@@ -110,7 +107,6 @@ def tag_field_of(section: Section | type[Section] | None) -> str:
 
 
 def section_items(inner: Any) -> type[Section] | None:
-    """The section that a field holds a list of."""
     first = next(iter(get_args(inner)), None)
     return first if get_origin(inner) is tuple and isinstance(first, type) and issubclass(first, Section) else None
 

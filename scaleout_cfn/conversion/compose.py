@@ -106,7 +106,6 @@ _WORDS = {
 
 
 def find_file(folder: Path) -> Path | None:
-    """The Compose file of a folder; None where it has none."""
     return next((folder / name for name in FILES if (folder / name).is_file()), None)
 
 
@@ -383,12 +382,10 @@ class _Pair(Item):
         self.whole = whole
 
     def mark(self, fate: object, words: str, *, over: bool = False) -> None:
-        """Say it of the whole."""
         self.whole.mark(fate, words, over=over)  # type: ignore[arg-type]
 
 
 def _variables(file: _File, item: Item) -> dict[str, Item]:
-    """The variables of a service, those of its env_file below its own."""
     found: dict[str, Item] = {}
     for entry in (item.get("env_file") or NOTHING).items if not (item.get("env_file") or NOTHING).entries else []:
         place = file.folder / (entry.get("path") or entry).text
@@ -533,7 +530,6 @@ def _image(file: _File, path: tuple[str, ...], own: str, item: Item) -> None:
 
 
 def _mib(text: str) -> float | None:
-    """A size of Docker's, as 512M or 1.5gb, in MiB."""
     found = re.fullmatch(r"([0-9.]+)\s*([bkmg]?)b?", text.lower())
     try:
         return float(found[1]) * {"b": 2**-20, "k": 2**-10, "m": 1, "g": 1024, "": 2**-20}[found[2]] if found else None

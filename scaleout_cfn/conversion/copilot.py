@@ -67,11 +67,9 @@ class _Application:
         self.private = False
 
     def shown(self, path: Path) -> str:
-        """A file as it is called on the page."""
         return path.relative_to(self.folder.parent).as_posix() if path.is_relative_to(self.folder.parent) else str(path)
 
     def read(self, path: Path) -> Item:
-        """A document of the application, which the page then accounts for."""
         document = read_yaml(path, self.told, shown=self.shown(path))
         self.draft.documents.append(document)
         return document
@@ -134,7 +132,6 @@ def read_application(folder: Path, *, region: str = "", account: str = "") -> Dr
 
 
 def _set(app: _Application) -> None:
-    """What is of the whole set: its name, where it is, and what its tasks run on."""
     draft = app.draft
     for document in draft.documents:
         if item := document.get("application"):
@@ -190,7 +187,6 @@ def _pool(app: _Application, spot_percent: int, base: int) -> str:
 
 
 def _environment(app: _Application, name: str, item: Item) -> None:
-    """An environment's manifest, as an overlay."""
     draft, path = app.draft, ("environments", name)
     app.draft.tables.setdefault("environments", {}).setdefault(name, {})
     for key in ("name", "type"):

@@ -38,7 +38,6 @@ class _Refusals(Places):
         self.found: list[tuple[str, str]] = []
 
     def say(self, key: str, what: str) -> str:
-        """Keep a refusal."""
         self.found.append((key, what))
         return what
 
@@ -75,7 +74,6 @@ class Draft:
         item.mark("changed" if why else "taken", f"{shown}: {why}" if why else shown)
 
     def at(self, path: Sequence[str]) -> Any:
-        """What is set at a path; None where nothing is."""
         value: Any = self.tables
         for part in path:
             value = value.get(part) if isinstance(value, dict) else None
@@ -365,7 +363,6 @@ def as_docker_starts_it(draft: Draft, path: Sequence[str], said: str) -> None:
 
 
 def command(draft: Draft, path: Sequence[str], item: Item | None) -> None:
-    """A command or an entry point, as a list or as a line of a shell."""
     if item is None:
         return
     words = words_of(item)
@@ -384,7 +381,6 @@ def command(draft: Draft, path: Sequence[str], item: Item | None) -> None:
 def environment(
     draft: Draft, path: Sequence[str], variables: Mapping[str, Item], told: Mapping[str, str] | None = None
 ) -> None:
-    """Environment variables; `told` says of some why they are left out."""
     key = ".".join(path)
     for name, item in variables.items():
         if told and name in told:

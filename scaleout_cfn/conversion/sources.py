@@ -50,12 +50,10 @@ class Item:
 
     @property
     def flag(self) -> bool | None:
-        """True or false; None for all else."""
         return {"true": True, "false": False}.get(self.text.lower())
 
     @property
     def number(self) -> int | None:
-        """A whole number; None for all else."""
         return int(self.text) if re.fullmatch(r"-?[0-9]{1,9}", self.text, re.ASCII) else None
 
     def get(self, *keys: str) -> Item | None:

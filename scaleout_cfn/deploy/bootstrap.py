@@ -42,7 +42,6 @@ def exists(aws: Aws, identity: Identity, bucket: str) -> bool:
 
 
 def tls_only(identity: Identity, bucket: str) -> str:
-    """A bucket policy that refuses whatever comes without TLS."""
     arn = f"arn:{identity.partition}:s3:::{bucket}"
     statement = {
         "Sid": "OnlyTls",

@@ -49,7 +49,6 @@ class Desired:
 
     @property
     def environment(self) -> str:
-        """The environment of the config that this is; empty for none."""
         return self.tags.get(ENVIRONMENT, "")
 
     @property

@@ -60,7 +60,6 @@ def doctor(
 
 
 def judged(checks: Iterable[Check]) -> Outcome:
-    """The outcome of all checks."""
     checks = list(checks)
     failed = [check for check in checks if check.level == "failed"]
     warned = [check for check in checks if check.level == "warning"]
@@ -97,7 +96,6 @@ def principal(arn: str) -> str:
 
 
 def simulated(results: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The actions that IAM would deny."""
     return sorted({result["EvalActionName"] for result in results if result["EvalDecision"] != "allowed"})
 
 

@@ -77,7 +77,6 @@ def require(aws: Aws, stack: str) -> Live:
 
 
 def parsed(raw: Mapping[str, Any]) -> Live:
-    """One stack of DescribeStacks' answer."""
     parameters = raw.get("Parameters", [])
     times = f"{raw.get('CreationTime')} {raw.get('LastUpdatedTime')} {raw.get('DeletionTime')}"
     return Live(
@@ -96,7 +95,6 @@ def parsed(raw: Mapping[str, Any]) -> Live:
 
 
 def tags_of(raw: Mapping[str, Any]) -> dict[str, str]:
-    """The tags of a stack or a change set, as it is described."""
     return {tag["Key"]: tag["Value"] for tag in raw.get("Tags", [])}
 
 

@@ -88,7 +88,6 @@ def desired_of(wish: Wish, live: Live | None, role_arn: str) -> Desired:
 
 
 def phases_of(wish: Wish, live: Live | None, role: str) -> list[Desired]:
-    """What to bring about, one after the other."""
     # A first phase that is still being made belongs to a new stack, too.
     new = live is None or live.meaning.start in ("create", "recreate") or live.status == "CREATE_IN_PROGRESS"
     there = None if new and (live is None or live.status != "CREATE_IN_PROGRESS") else live
@@ -183,7 +182,6 @@ def _delete_to_recreate(aws: Aws, live: Live, tell: Tell) -> None:
 
 
 def _watch_deletion(aws: Aws, operation: Operation, live: Live, tell: Tell) -> None:
-    """Watch a deletion to its end."""
     left = follow(aws, operation, History(live.stack_id, operation.token), tell)
     if left is not None and left.meaning.end != "gone":
         raise NeedsHandError(f"stack {live.name} is {left.status}: {left.reason}", next=Next("destroy"))

@@ -33,7 +33,6 @@ class Repository:
 
     @property
     def registry_id(self) -> str:
-        """The account that the registry is of."""
         return self.uri.partition(".")[0]
 
 
@@ -66,7 +65,6 @@ def images(aws: Aws, repository: Repository) -> list[Image]:
 
 
 def image_of(aws: Aws, repository: Repository, name: str) -> Image | None:
-    """The image of a tag or a digest; None where there is none."""
     key = "imageDigest" if name.startswith("sha256:") else "imageTag"
     try:
         answer = aws.read("ecr", "describe_images", **_place(repository), imageIds=[{key: name}])

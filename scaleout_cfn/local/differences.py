@@ -62,7 +62,6 @@ class _Side:
 
     @property
     def resources(self) -> dict[str, _Record]:
-        """Logical id -> definition of what the conditions leave in."""
         return {
             logical_id: definition
             for logical_id, definition in self.template.get("Resources", {}).items()
@@ -70,7 +69,6 @@ class _Side:
         }
 
     def resolved(self, value: object, *, masked: bool = False) -> Any:
-        """The value with everything that it refers to filled in. Raises ValueError where that does not exist."""
         return engine._resolve_refs(
             copy.deepcopy(value),
             self.stack["_resources"],
@@ -112,7 +110,6 @@ class Comparison:
         return list(engine._topological_sort(template.get("Resources", {}), self._after.conditions))
 
     def definition(self, logical_id: str) -> _Record:
-        """A resource of the new template."""
         resource: _Record = self._after.resources[logical_id]
         return resource
 
@@ -152,7 +149,6 @@ class Comparison:
         }
 
     def removals(self) -> Iterator[_Record]:
-        """The ResourceChange of every resource that goes."""
         for logical_id in sorted(set(self._live) - set(self._after.resources)):
             live = self._live[logical_id]
             old = self._before.template["Resources"].get(logical_id, {})
@@ -181,7 +177,6 @@ class Comparison:
         return f"{UNKNOWN_PARAMETER}{place}/{function}}}}}"
 
     def resolved(self, value: object) -> Any:
-        """A value of the new template."""
         return self._after.resolved(value)
 
     def _details(self, old: _Record, new: _Record) -> Iterator[_Record]:

@@ -107,7 +107,6 @@ class Scope:
         return f"{self.stack}-" if len(self.stack) <= SURE else self.stack[:SURE]
 
     def named(self, service: str) -> list[str]:
-        """The ARNs of what the set has of a service whose names are known."""
         return [self.arn(pattern) for pattern in (*NAMES[service], *self.imported.get(service, ()))]
 
     def arn(self, pattern: str) -> str:
@@ -147,7 +146,6 @@ def _text(statements: Sequence[Any]) -> str:
 
 
 def plain(statements: Iterable[Statement]) -> list[dict[str, Any]]:
-    """Statements as the JSON that they are written as."""
     found: list[dict[str, Any]] = json.loads(PolicyDocument(Statement=list(statements)).to_json())["Statement"]
     return found
 

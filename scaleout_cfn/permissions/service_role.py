@@ -392,7 +392,6 @@ def trust(scope: Scope) -> list[Statement]:
 
 
 def _service(kind: str) -> str:
-    """The prefix of a type's own actions."""
     service = kind.split("::")[1].lower()
     known = {
         "applicationautoscaling": "application-autoscaling",
@@ -410,7 +409,6 @@ def _uses_kms(templates: Mapping[str, Template]) -> bool:
 
 
 def _keys(value: object) -> Iterator[str]:
-    """Every key of a structure."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield key

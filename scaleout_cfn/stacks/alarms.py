@@ -129,7 +129,6 @@ EVENTS, STATES = "AWS/Events", "AWS/States"
 
 
 def dimensions(named: Mapping[str, object]) -> list[MetricDimension]:
-    """Dimensions, name to value."""
     return [MetricDimension(Name=name, Value=value) for name, value in named.items()]
 
 

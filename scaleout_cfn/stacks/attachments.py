@@ -87,7 +87,6 @@ def table(stack: Stack, name: str, settings: Table | None = None, *, key: KeyArn
 def make(
     stack: Stack, name: str, settings: AnyAttachment, vpc_id: VpcId, subnets: SubnetIds, key: KeyArn | None
 ) -> Attached:
-    """What a section of the config says."""
     if isinstance(settings, Postgres):
         return postgres(stack, name, settings, vpc_id=vpc_id, subnets=subnets, key=key)
     if isinstance(settings, Valkey):

@@ -90,7 +90,6 @@ def container(
 
 
 def secrets(arns: Mapping[str, str]) -> list[ecs.Secret]:
-    """Names with the ARNs of what they are read from, as ECS wants them."""
     return [ecs.Secret(Name=name, ValueFrom=arn) for name, arn in sorted(arns.items())]
 
 

@@ -71,7 +71,6 @@ def build(
 
 
 def _placed(rows: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Widgets side by side, row below row."""
     widgets = []
     for number, row in enumerate(rows):
         x = 0
@@ -136,7 +135,6 @@ def _beside(widgets: list[dict[str, Any]], log: dict[str, Any]) -> list[dict[str
 
 
 def _pulse(unit: Unit, titles: list[str]) -> list[dict[str, Any]]:
-    """The requests that a service counts itself, where it does."""
     if unit.scaling.pulse is None:
         return []
     search = f'{{{pulse.NAMESPACE},{pulse.DIMENSION}}} MetricName="{pulse.METRIC}" '

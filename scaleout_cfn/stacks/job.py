@@ -131,7 +131,6 @@ class _RunTask(Struct, frozen=True):
         return asked
 
     def target(self) -> scheduler.EcsParameters:
-        """The same, as a schedule takes it."""
         parameters = scheduler.EcsParameters(
             TaskDefinitionArn=self.definition.ref(),
             TaskCount=1,

@@ -208,7 +208,6 @@ def _ports(settings: NewLoadBalancer) -> list[int]:
 
 
 def _from_clients(config: Config, settings: NewLoadBalancer) -> list[ec2.SecurityGroupRule]:
-    """Everybody, or who is named."""
     ports = _ports(settings)
     cidrs = list(settings.allowed_cidrs)
     if not cidrs and not settings.allowed_prefix_lists:

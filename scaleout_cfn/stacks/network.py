@@ -264,7 +264,6 @@ def _interface_endpoints(stack: Stack, config: Config, vpc: ec2.VPC, subnets: Se
 
 
 def _intend(config: Config, intent: str) -> bool:
-    """Whether the application of a service or a job does something."""
     works = (*config.services.values(), *config.jobs.values())
     return any(work.permissions is not None and getattr(work.permissions, intent) for work in works)
 

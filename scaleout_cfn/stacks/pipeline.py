@@ -119,7 +119,6 @@ def jobs_by_image(unit: Unit) -> str:
 
 
 def script(name: str) -> str:
-    """A shell script that lies beside this module."""
     text = get_data(__package__, name)
     assert text is not None
     return text.decode()
@@ -387,7 +386,6 @@ def _action(name: str, kind: tuple[str, str], configuration: dict[str, Any]) -> 
 
 
 def _run(name: str, project: codebuild.Project, **variables: str) -> codepipeline.Actions:
-    """A run of a project, with variables of the execution in its environment."""
     given = [{"name": name, "value": value, "type": "PLAINTEXT"} for name, value in variables.items()]
     return _action(
         name, ("Build", "CodeBuild"), {"ProjectName": project.ref(), "EnvironmentVariables": json.dumps(given)}

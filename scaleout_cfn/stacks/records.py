@@ -30,7 +30,6 @@ def alias_records(
     target: AliasTarget,
     check: HealthCheckId | None = None,
 ) -> None:
-    """The records of a host, one for each family of addresses."""
     routing = routing_of(config)
     if routing is not None:
         title, shared = _shared(title, routing)

@@ -347,13 +347,11 @@ def _key(stack: Stack, config: Config) -> KeyArn | None:
 
 
 def _key_of(unit: Unit, key: KeyArn | None) -> KeyArn | None:
-    """The key of the set, where a service's own roles need it."""
     needed = unit.secrets or unit.settings.exec or unit.queue or unit.settings.sends_to or unit.has_disk
     return key if needed else None
 
 
 def _storage(stack: Stack, unit: Unit, net: network.Outputs, key: KeyArn | None) -> storage.Outputs:
-    """The file systems of a service, reached in each zone."""
     from scaleout_cfn.stacks import storage  # here, for most sets have none and its import takes its time
 
     there = unit.config.network
@@ -366,7 +364,6 @@ def _storage(stack: Stack, unit: Unit, net: network.Outputs, key: KeyArn | None)
 
 
 def _attachments(stack: Stack, config: Config, net: network.Outputs, key: KeyArn | None) -> dict[str, Attached]:
-    """What lies beside the services, by name."""
     if not config.attachments:
         return {}
     from scaleout_cfn.stacks import attachments  # here, for most sets have none and its import takes its time
@@ -378,7 +375,6 @@ def _attachments(stack: Stack, config: Config, net: network.Outputs, key: KeyArn
 
 
 def _bucket_logs(stack: Stack, config: Config) -> BucketName | None:
-    """Where what is asked of the set's buckets is logged, if that is wanted."""
     if not config.observability.bucket_logs:
         return None
     from scaleout_cfn.stacks import bucket_logs  # here, for most sets have none
@@ -387,7 +383,6 @@ def _bucket_logs(stack: Stack, config: Config) -> BucketName | None:
 
 
 def _given_network(stack: Stack) -> network.Outputs:
-    """A network that is there."""
     vpc_id = stack.ask("network.vpc_id", VpcId)
     node_subnets = stack.ask("network.node_subnets", SubnetIds)
     return network.Outputs(vpc_id, node_subnets, node_subnets)
@@ -401,7 +396,6 @@ def _balancer(
     key: KeyArn | None,
     bucket_logs: BucketName | None,
 ) -> load_balancer.Outputs:
-    """The set's own load balancer, or one that is there."""
     settings = config.load_balancer
     if isinstance(settings, ExistingLoadBalancer):
         return load_balancer.Outputs(
@@ -439,7 +433,6 @@ def _balancer(
 
 
 def _any_bridge(services: list[Unit]) -> bool:
-    """Whether the load balancer sends requests to ports of nodes."""
     return any(unit.is_web and unit.network_mode == "bridge" for unit in services)
 
 

@@ -93,7 +93,6 @@ HELD: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def is_stateful(kind: str) -> bool:
-    """Whether a resource of this type holds what is lost with it."""
     return kind in HELD
 
 

@@ -62,12 +62,10 @@ class Terms:
         return term not in self._unsure
 
     def plain(self, term: Term) -> str | None:
-        """The text of a value that is known."""
         node = self._nodes[term]
         return node.words[0] if node.kind in ("text", "number") else None
 
     def items(self, term: Term) -> tuple[Term, ...] | None:
-        """The items of a list whose length is known."""
         node = self._nodes[term]
         maybe = node.kind == "list" and any(self._nodes[part][:2] == ("call", ("Fn::If",)) for part in node.parts)
         return node.parts if node.kind == "list" and not maybe else None
@@ -92,7 +90,6 @@ class Terms:
         return self.make("glued", (), found) if found else self.text("")
 
     def sources(self, term: Term) -> list[str]:
-        """The paths of the resources that a value is taken from."""
         paths: dict[str, None] = {}
         seen: set[Term] = set()
         waiting = [term]

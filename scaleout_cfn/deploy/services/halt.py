@@ -168,7 +168,6 @@ def sentence(halt: Halt, now: datetime) -> str:
 
 
 def data(halt: Halt, now: datetime) -> dict[str, Any]:
-    """For programs."""
     coming = None if halt.by_hand else _next(halt, now)
     return {"since": halt.since, "by_hand": halt.by_hand, "until": coming[0] if coming else None}
 
@@ -200,7 +199,6 @@ def _ready(aws: Aws, stack: str, environment: str, *, adopt: bool) -> tuple[Live
 
 
 def _targets(resources: Iterable[Resource]) -> dict[str, str]:
-    """The scalable targets of services, each with the service's name."""
     return {
         _id(resource): service_in(resource.path)
         for resource in resources

@@ -50,7 +50,6 @@ class Declared(NamedTuple):
 
 
 def services_in(resources: Iterable[Resource]) -> Iterator[Declared]:
-    """The services among the resources of a set."""
     resources = list(resources)
     for service in resources:
         if service.is_made(SERVICE):

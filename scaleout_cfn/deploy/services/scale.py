@@ -166,7 +166,6 @@ def sentence(scaled: Scaled) -> str:
 
 
 def data(scaled: Scaled) -> dict[str, Any]:
-    """For programs."""
     bounds, back = ({"min_tasks": each.least, "max_tasks": each.most} for each in (scaled.bounds, scaled.back))
     return {"bounds": bounds, "back": back, "until": scaled.until}
 
@@ -206,7 +205,6 @@ def targets_of(aws: Aws, targets: Sequence[str]) -> dict[str, Mapping[str, Any]]
 
 
 def _bounds_of(aws: Aws, targets: Sequence[str]) -> dict[str, Bounds]:
-    """The bounds of targets as they are."""
     return {id_: Bounds(raw["MinCapacity"], raw["MaxCapacity"]) for id_, raw in targets_of(aws, targets).items()}
 
 

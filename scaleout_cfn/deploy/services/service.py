@@ -36,7 +36,6 @@ class LiveService:
 
     @property
     def ecs_name(self) -> str:
-        """What ECS calls it."""
         return name_in(self.arn)
 
 
@@ -79,7 +78,6 @@ class Sight:
 
     @property
     def targets(self) -> Mapping[str, int]:
-        """The load balancer's targets of all groups."""
         return sum((Counter(group.targets) for group in self.groups), Counter[str]())
 
 

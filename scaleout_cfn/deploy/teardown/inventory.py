@@ -69,14 +69,12 @@ class Inventory:
 
     @property
     def lost(self) -> tuple[Item, ...]:
-        """What goes with data in it."""
         return tuple(item for item in self.items if item.consent)
 
     def of(self, kind: str) -> list[Resource]:
         return [item.resource for item in self.items if item.resource.type == kind and item.resource.physical_id]
 
     def message(self, stack: str) -> Fact:
-        """The inventory as it is told."""
         gone = [item for item in self.items if not item.kept and item.resource.type != NESTED]
         kinds = Counter(item.resource.type for item in gone)
         lines = [f"{stack} holds {len(gone)} resources to delete, and {len(self.retained)} that are retained"]

@@ -182,7 +182,6 @@ class History:
         self.active.update(self._paths)
 
     def last(self, path: str) -> Event | None:
-        """The newest event of a resource."""
         return self._last.get(path)
 
     @property

@@ -72,7 +72,6 @@ def rule(
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a misspelt one most likely means."""
     import difflib  # only a mistake pays for it
 
     candidates = {candidate.lower(): candidate for candidate in sorted(known)}

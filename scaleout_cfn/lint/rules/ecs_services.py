@@ -102,7 +102,6 @@ def weights_and_bases(place: Place) -> Faults:
 
 
 def _providers(cluster: Symbol) -> set[Any] | None:
-    """The providers of a cluster; None if one is not known."""
     places = [cluster.place]
     for associations in cluster.stack.root.below(_ASSOCIATIONS):
         owner = associations.get("Cluster")

@@ -34,7 +34,6 @@ def _listener_of(place: Place) -> Place | None:
 
 
 def _protocol(place: Place) -> Any:
-    """What a listener, or that of a rule, speaks."""
     listener = _listener_of(place)
     return listener.get("Protocol") if listener else UNKNOWN
 

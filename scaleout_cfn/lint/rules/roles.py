@@ -91,7 +91,6 @@ def _read(role: Symbol) -> Role | None:
 
 
 def _documents(role: Symbol) -> Iterator[tuple[Scope, Any] | None]:
-    """The policy documents of a role; None for one that is not known."""
     inline, managed = role.place.items("Policies"), role.place.items("ManagedPolicyArns")
     if inline is None or managed is None:
         yield None
@@ -134,7 +133,6 @@ def _aws_managed(scope: Scope, arn: Any) -> tuple[Scope, Any] | None:
 
 
 def _statements(scope: Scope, document: Any) -> list[_Statement] | None:
-    """The Allow statements of a policy document; None where one is not known."""
     found = scope.get(document, "Statement")
     statements = found if isinstance(found, list) else [found]
     if document is UNKNOWN or UNKNOWN in statements:
@@ -212,7 +210,6 @@ def _name_of(resource: Symbol) -> _Pieces:
 
 
 def arn_of(stack: StackView, service: str, resource: str) -> _Pieces:
-    """An ARN of the stack's own account and region."""
     partition, region, account = (
         Symbol(stack.root, f"AWS::{name}", "", "", False) for name in ("Partition", "Region", "AccountId")
     )

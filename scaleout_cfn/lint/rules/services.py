@@ -15,7 +15,6 @@ TARGET_GROUP = "AWS::ElasticLoadBalancingV2::TargetGroup"
 
 
 def tasks_of(service: Place) -> Place | None:
-    """The task definition that a service runs, where the set has it."""
     symbol = resource_of(service.get("TaskDefinition"), TASKS)
     return symbol.place if symbol else None
 
@@ -30,7 +29,6 @@ def containers(tasks: Place) -> tuple[Place, ...]:
 
 
 def names(tasks: Place | None) -> list[str] | None:
-    """The names of a task definition's containers; None where one is not known."""
     found = [container.get("Name") for container in containers(tasks)] if tasks else []
     return found if found and all(isinstance(name, str) for name in found) else None
 
@@ -80,7 +78,6 @@ class Entry:
 
 
 def entries(service: Place) -> Iterator[Entry]:
-    """Each entry of a service's LoadBalancers."""
     for place in service.each("LoadBalancers"):
         if isinstance(place.node, Mapping):
             yield Entry(service, place)

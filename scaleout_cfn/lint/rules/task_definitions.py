@@ -40,7 +40,6 @@ def _is_given(value: Any) -> bool:
 
 
 def on_fargate(tasks: Place) -> bool:
-    """Whether a task definition says that it is for Fargate."""
     return "FARGATE" in (tasks.items("RequiresCompatibilities") or ())
 
 

@@ -374,7 +374,6 @@ class Delivery:
 
 
 def _deliveries(service: Mapping[str, Any]) -> list[Delivery]:
-    """The deployments of a service by strategies, the newest first."""
     found: list[Delivery] = service.get("_deliveries", [])
     return found
 
@@ -385,7 +384,6 @@ def _delivery(arn: str) -> Delivery | None:
 
 
 def _found(cluster: str | None, name: str | None) -> Record | None:
-    """The service of a name or ARN; None where it is not there."""
     reference = ecs._resolve_service_ref(name)
     service: Record | None = (
         ecs._services.get(f"{ecs._resolve_cluster_name(cluster)}/{reference[0]}") if reference else None

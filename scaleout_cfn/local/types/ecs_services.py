@@ -308,7 +308,6 @@ def _attributes(answer: Record) -> tuple[str, Record]:
 
 
 def _service(request: Mapping[str, Any]) -> Record | None:
-    """The service that a request names, None where it is not there."""
     reference = ecs._resolve_service_ref(request.get("service"))
     cluster = ecs._resolve_cluster_name(request.get("cluster"))
     service: Record | None = ecs._services.get(f"{cluster}/{reference[0]}") if reference else None

@@ -258,7 +258,6 @@ def _refuse_if_used(group: str) -> None:
 
 
 def _targets(actions: Iterable[Mapping[str, Any]]) -> set[str]:
-    """The target groups that actions forward to."""
     return {
         group["TargetGroupArn"]
         for action in actions
@@ -283,7 +282,6 @@ def _actions(properties: Properties) -> list[_Record]:
 
 
 def _flat(conditions: Iterable[Mapping[str, Any]] | None) -> list[_Record]:
-    """Conditions of a template as MiniStack keeps them."""
     flat = []
     for condition in conditions or ():
         field = condition["Field"]
@@ -312,7 +310,6 @@ def _asked(pair: Mapping[str, str], query: Mapping[str, Any]) -> bool:
 
 
 def _members(params: Any, prefix: str, first: str, second: str) -> Iterator[tuple[str, str]]:
-    """The two members of every entry of a list in a query."""
     number = 1
     while True:
         base = f"{prefix}.member.{number}"
