@@ -1,16 +1,15 @@
 """Write scaleout_cfn/data/rule_examples.json from the cases of the tests: python scripts/rule_examples.py
 
-Of each rule the shortest case: what differs between its right set and its wrong one, and what the rule says of that.
+Of each rule the shortest case: what makes its right set of the good one, and its wrong set of the right one.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -20,14 +19,16 @@ from lint.test_ecs_rules import CASES  # noqa: E402
 from lint.test_rules import MISTAKES  # noqa: E402
 
 from scaleout_cfn.lint import RULES, check_set  # noqa: E402
+from scaleout_cfn.lint.explain import merged, shown  # noqa: E402
 
 OUT = ROOT / "scaleout_cfn" / "data" / "rule_examples.json"
 MOST = 4000  # letters: two hundred parameters explain nothing
 
 
-def examples() -> dict[str, dict[str, str]]:
-    """By rule: its message and cure, and the parts of a wrong and a right set."""
-    found: dict[str, dict[str, str]] = {}
+def examples() -> dict[str, dict[str, Any]]:
+    """By rule: what makes a right set of the good one, and a wrong set of the right one, as merge patches."""
+    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    base = good()
     cases = [(case.right, case.wrong) for case in CASES] + [(lambda _: None, mistake[0]) for mistake in MISTAKES]
     for make_right, make_wrong in cases:
         right, wrong = good(), good()
@@ -35,54 +36,35 @@ def examples() -> dict[str, dict[str, str]]:
         make_right(wrong)
         make_wrong(wrong)
         said = check_set(wrong)
-        for finding in said:
-            if len({other.rule for other in said}) > 1:
-                continue
-            named = _entry(finding.path)
-            places = sorted({*_differing(right, wrong), *([(finding.file, *named)] if named else [])})
-            example = {
-                "message": finding.message,
-                "cure": finding.cure,
-                "wrong": _text(wrong, places),
-                "right": _text(right, places),
-            }
-            before = found.get(finding.rule)
-            if before is None or len(example["wrong"] + example["right"]) < len(before["wrong"] + before["right"]):
-                found[finding.rule] = example
-    return {rule.id: found[rule.id] for rule in RULES if rule.id in found and len(found[rule.id]["wrong"]) <= MOST}
+        if len({finding.rule for finding in said}) != 1:
+            continue
+        texts = shown(wrong, right, said[0])
+        patches = {"right": _patch(base, right), "wrong": _patch(right, wrong)}
+        # A merge patch has no word for null.
+        if len(texts[0]) > MOST or merged(merged(base, patches["right"]), patches["wrong"]) != wrong:
+            continue
+        length = len("".join(texts))
+        if said[0].rule not in found or length < found[said[0].rule][0]:
+            found[said[0].rule] = length, patches
+    return {rule.id: found[rule.id][1] for rule in RULES if rule.id in found}
 
 
-def _entry(path: str) -> tuple[str, str] | None:
-    section, _, rest = path.partition(".")
-    return (section, rest.partition(".")[0]) if rest else None
+def _patch(before: Any, after: Any) -> Any:
+    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+        return after
+    gone = {key: None for key in before if key not in after}
+    return gone | {key: _patch(before.get(key), value) for key, value in after.items() if before.get(key) != value}
 
 
-def _differing(right: dict[str, Any], wrong: dict[str, Any]) -> list[tuple[str, str, str]]:
-    return [
-        (file, section, name)
-        for file in {*right, *wrong}
-        for section in {*right.get(file, {}), *wrong.get(file, {})}
-        if isinstance(right.get(file, {}).get(section, wrong.get(file, {}).get(section)), dict)
-        for name in {*right.get(file, {}).get(section, {}), *wrong.get(file, {}).get(section, {})}
-        if right.get(file, {}).get(section, {}).get(name) != wrong.get(file, {}).get(section, {}).get(name)
-    ]
-
-
-def _text(templates: dict[str, Any], places: list[tuple[str, str, str]]) -> str:
-    shown: dict[str, dict[str, dict[str, Any]]] = {}
-    for file, section, name in places:
-        if name in templates.get(file, {}).get(section, {}):
-            shown.setdefault(file, {}).setdefault(section, {})[name] = templates[file][section][name]
-    # Without anchors: a part that is there twice is written twice.
-    plain = json.loads(json.dumps(shown))
-    return "".join(
-        f"# {file}\n{yaml.safe_dump(body, sort_keys=False, width=100)}" for file, body in sorted(plain.items())
-    )
+def _compact(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
 def text() -> str:
-    """The file's text."""
-    return json.dumps(examples(), indent=1, ensure_ascii=False) + "\n"
+    """The file's text: a line a template, and a line a rule."""
+    templates = ",\n".join(f"{json.dumps(file)}: {_compact(template)}" for file, template in good().items())
+    rules = ",\n".join(f"{json.dumps(rule)}: {_compact(patches)}" for rule, patches in examples().items())
+    return f'{{"set": {{\n{templates}\n}},\n"rules": {{\n{rules}\n}}}}\n'
 
 
 if __name__ == "__main__":
