@@ -173,21 +173,6 @@ def test_an_unknown_patch_cannot_be_left_out() -> None:
         pass
 
 
-def test_a_patch_that_finds_another_ministack_says_what_it_misses() -> None:
-    code = "\n".join(
-        (
-            "from ministack.services import ssm",
-            "del ssm._PUBLIC_AMI_PARAMETERS",
-            "from scaleout_cfn.local import EmulatorError, patches",
-            "try: patches.apply()",
-            "except EmulatorError as error: print(error)",
-        )
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HERE)
-    assert done.stdout.startswith("patch ami-parameters needs ministack.services.ssm._PUBLIC_AMI_PARAMETERS")
-    assert "Install ministack==1.5.33" in done.stdout
-
-
 def test_the_public_part_imports_neither_ministack_nor_boto3() -> None:
     code = "import sys, scaleout_cfn.local; print({'ministack', 'boto3', 'hypercorn'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HERE)
