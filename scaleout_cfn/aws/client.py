@@ -55,6 +55,10 @@ class Identity:
     suffix: str
 
 
+#: What a page names the next one by, and how that is asked for.
+_PAGES = {"NextToken": "NextToken", "nextToken": "nextToken", "NextMarker": "Marker"}
+
+
 class Aws:
     """Calls to AWS with their errors told apart.
 
@@ -134,14 +138,14 @@ class Aws:
         raise AssertionError("unreachable")
 
     def pages(self, service: str, operation: str, /, **arguments: Any) -> Iterator[dict[str, Any]]:
-        """All pages of a call of CloudFormation's kind: NextToken out, NextToken in."""
+        """All pages of a call: NextToken out and in, or, of load balancers, NextMarker out and Marker in."""
         while True:
             page = self.read(service, operation, **arguments)
             yield page
-            token = page.get("NextToken") or page.get("nextToken")
-            if not token:
+            given = next((key for key in _PAGES if page.get(key)), None)
+            if given is None:
                 return
-            arguments["NextToken" if "NextToken" in page else "nextToken"] = token
+            arguments[_PAGES[given]] = page[given]
 
     def once(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """One call, with botocore's own few retries. Raises ApiError or AccessError."""

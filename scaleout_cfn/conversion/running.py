@@ -29,7 +29,8 @@ def _items(value: Any, path: str, file: str) -> Item:
 
 
 def read_cluster(aws: Aws, cluster: str) -> Draft:
-    """A draft of the services of a cluster: each web where a target group is its, else a worker.
+    """A draft of the services of a cluster: each web where a target group is its, internal where others reach it by a
+    name, else a worker.
 
     Raises UsageError where it has none, ApiError or AccessError where AWS does not answer.
     """
@@ -43,6 +44,9 @@ def read_cluster(aws: Aws, cluster: str) -> Draft:
         for service in answer["services"]:
             # Dates, events and deployments are of what happened, and no setting.
             settings = {key: value for key, value in service.items() if key not in _HISTORY}
+            for deployment in service.get("deployments", [])[:1]:
+                if connect := deployment.get("serviceConnectConfiguration"):
+                    settings["serviceConnectConfiguration"] = connect
             item = _items(settings, "", f"ecs:DescribeServices({service['serviceName']})")
             draft.documents.append(item)
             names.append(name_of(service["serviceName"], names))
@@ -83,7 +87,8 @@ def _service(draft: Draft, aws: Aws, cluster: str, name: str, item: Item) -> Non
     path = ("services", name)
     balancers = (item.get("loadBalancers") or NOTHING).items
     group = next((found for entry in balancers if (found := entry.get("targetGroupArn"))), None)
-    draft.put((*path, "kind"), "web" if group else "worker")
+    named = None if group else _named(item)
+    draft.put((*path, "kind"), "web" if group else "internal" if named else "worker")
     draft.came_from(path, item)
     if found := item.get("serviceName"):
         found.mark("taken" if found.text == name else "changed", ".".join(path))
@@ -100,15 +105,42 @@ def _service(draft: Draft, aws: Aws, cluster: str, name: str, item: Item) -> Non
     if exec_ := item.get("enableExecuteCommand"):
         draft.put((*path, "exec"), bool(exec_.flag), exec_)
     wanted = balancers[0] if balancers else NOTHING
+    if named:
+        told = item.get("serviceConnectConfiguration") or item.get("serviceRegistries") or NOTHING
+        told.mark("changed", f"to {path[-1]}, its name in the set's own namespace, through Service Connect")
     if definition := item.get("taskDefinition"):
         answer = aws.read("ecs", "DescribeTaskDefinition", taskDefinition=definition.text)["taskDefinition"]
         task = _read(draft, f"ecs:DescribeTaskDefinition({answer['family']}:{answer['revision']})", answer)
         _task(draft, path, task, wanted, on_fargate)
+        if named and (port := _port(task, named)):
+            draft.put((*path, "container_port"), port.number, port)
         definition.mark("taken", "each of its keys by itself")
     if group:
         _behind(draft, aws, path, group)
     _scaling(draft, aws, path, cluster, (item.get("serviceName") or NOTHING).text)
     item.mark("no place", _AGAIN)
+
+
+def _named(item: Item) -> Item | None:
+    """What says by which port others reach a service by its name; None where none does.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-connect-concepts-deploy.html
+    """
+    connected = (item.get("serviceConnectConfiguration", "services") or NOTHING).items
+    return next(iter([*connected, *(item.get("serviceRegistries") or NOTHING).items]), None)
+
+
+def _port(task: Item, named: Item) -> Item | None:
+    """The port that a name leads to: that of its port mapping, else of the task's first."""
+    mappings = [
+        mapping
+        for container in (task.get("containerDefinitions") or NOTHING).items
+        for mapping in (container.get("portMappings") or NOTHING).items
+    ]
+    wanted = (named.get("portName") or NOTHING).text
+    mappings.sort(key=lambda mapping: (mapping.get("name") or NOTHING).text != wanted)
+    ports = [named.get("containerPort"), *(mapping.get("containerPort") for mapping in mappings)]
+    return next((port for port in ports if port and port.number), None)
 
 
 def _capacity(draft: Draft, aws: Aws, path: tuple[str, ...], item: Item) -> bool:
@@ -273,9 +305,8 @@ def _behind(draft: Draft, aws: Aws, path: tuple[str, ...], group: Item) -> None:
         if text := found.get(*keys):
             draft.put((*path, "health_check", tunable), text.text, text)
     for balancer in answer.get("LoadBalancerArns", []):
-        for listener in aws.read("elbv2", "DescribeListeners", LoadBalancerArn=balancer)["Listeners"]:
-            rules = aws.read("elbv2", "DescribeRules", ListenerArn=listener["ListenerArn"])["Rules"]
-            for rule in rules:
+        for listener in _all(aws, "elbv2", "DescribeListeners", "Listeners", LoadBalancerArn=balancer):
+            for rule in _all(aws, "elbv2", "DescribeRules", "Rules", ListenerArn=listener["ListenerArn"]):
                 if any(action.get("TargetGroupArn") == group.text for action in rule["Actions"]):
                     _rule(draft, path, _read(draft, f"elasticloadbalancing:DescribeRules({listener['Port']})", rule))
     found.mark("no place", _AGAIN)
@@ -299,9 +330,8 @@ def _rule(draft: Draft, path: tuple[str, ...], rule: Item) -> None:
 def _scaling(draft: Draft, aws: Aws, path: tuple[str, ...], cluster: str, service: str) -> None:
     resource = f"service/{cluster.rpartition('/')[2]}/{service}"
     called = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
-    targets = aws.read("application-autoscaling", "DescribeScalableTargets", **called, ResourceIds=[resource])[
-        "ScalableTargets"
-    ]
+    scaling = "application-autoscaling"
+    targets = _all(aws, scaling, "DescribeScalableTargets", "ScalableTargets", **called, ResourceIds=[resource])
     for answer in targets[:1]:
         target = _read(draft, f"application-autoscaling:DescribeScalableTargets({service})", answer)
         for key, tunable in (("MinCapacity", "min_tasks"), ("MaxCapacity", "max_tasks")):
@@ -309,9 +339,7 @@ def _scaling(draft: Draft, aws: Aws, path: tuple[str, ...], cluster: str, servic
             draft.put((*path, "scaling", tunable), bound.number, bound)
         draft.put((*path, "scaling", "cpu", "enabled"), False, why="unless a policy of the service says otherwise")
         target.mark("no place", _AGAIN)
-    policies = aws.read("application-autoscaling", "DescribeScalingPolicies", **called, ResourceId=resource)[
-        "ScalingPolicies"
-    ]
+    policies = _all(aws, scaling, "DescribeScalingPolicies", "ScalingPolicies", **called, ResourceId=resource)
     metrics = {"ECSServiceAverageCPUUtilization": "cpu", "ECSServiceAverageMemoryUtilization": "memory"}
     metrics["ALBRequestCountPerTarget"] = "requests"
     for answer in policies:
@@ -329,10 +357,10 @@ def _scaling(draft: Draft, aws: Aws, path: tuple[str, ...], cluster: str, servic
             ):
                 if (number := tracking.get(key)) and number.number is not None:
                     draft.put((*where, tunable), number.number, number)
-        policy.mark("no place", "write it as scaling.step_policies" if not section else _AGAIN)
-    actions = aws.read("application-autoscaling", "DescribeScheduledActions", **called, ResourceId=resource)[
-        "ScheduledActions"
-    ]
+        if answer["PolicyType"] == "StepScaling":
+            _step_policy(draft, aws, path, policy, answer)
+        policy.mark("no place", _AGAIN if section else "tracks a metric that no policy here does")
+    actions = _all(aws, scaling, "DescribeScheduledActions", "ScheduledActions", **called, ResourceId=resource)
     schedules = []
     for answer in actions:
         action = _read(
@@ -346,3 +374,61 @@ def _scaling(draft: Draft, aws: Aws, path: tuple[str, ...], cluster: str, servic
             schedules[-1] |= {"min_tasks": numbers["MinCapacity"], "max_tasks": numbers["MaxCapacity"]}
             draft.put((*path, "scaling", "schedules"), schedules, action)
         action.mark("no place", "an action needs both bounds")
+
+
+def _step_policy(draft: Draft, aws: Aws, path: tuple[str, ...], policy: Item, answer: Mapping[str, Any]) -> None:
+    """A step policy with the alarm that triggers it, which has the metric and the threshold."""
+    names = [alarm["AlarmName"] for alarm in answer.get("Alarms", [])]
+    alarms = _all(aws, "cloudwatch", "DescribeAlarms", "MetricAlarms", AlarmNames=names) if names else []
+    watched = {"CPUUtilization": "cpu", "MemoryUtilization": "memory"}
+    alarm = next((each for each in alarms if each.get("MetricName") in watched), None)
+    steps = policy.get("StepScalingPolicyConfiguration", "StepAdjustments")
+    if alarm is None or alarm.get("Namespace") != "AWS/ECS" or steps is None:
+        policy.mark(
+            "no place", "no alarm of the service's CPU or memory triggers it, and scaling.step_policies go by those"
+        )
+        return
+    above = alarm["ComparisonOperator"].startswith("GreaterThan")
+    side = "MetricIntervalLowerBound" if above else "MetricIntervalUpperBound"
+    written = sorted(
+        (
+            {
+                "distance": abs(float((step.get(side) or NOTHING).text or 0)),
+                "adjustment": (step.get("ScalingAdjustment") or NOTHING).number or 0,
+            }
+            for step in steps.items
+        ),
+        key=lambda step: step["distance"],
+    )
+    title = "".join(word[:1].upper() + word[1:] for word in re.findall("[A-Za-z0-9]+", answer["PolicyName"]))
+    made: dict[str, Any] = {
+        "name": re.sub("^[0-9]+", "", title)[:32]
+        or f"Step{len(draft.at((*path, 'scaling', 'step_policies')) or ()) + 1}",
+        "metric": watched[alarm["MetricName"]],
+        "when": "above" if above else "below",
+        "threshold": alarm["Threshold"],
+        "periods": alarm["EvaluationPeriods"],
+        "steps": written,
+    }
+    for key, tunable in (
+        ("AdjustmentType", "adjustment_type"),
+        ("Cooldown", "cooldown_s"),
+        ("MinAdjustmentMagnitude", "min_adjustment_magnitude"),
+    ):
+        if found := policy.get("StepScalingPolicyConfiguration", key):
+            made[tunable] = found.text if found.number is None else found.number
+    where = (*path, "scaling", "step_policies")
+    draft.put(where, [*(draft.at(where) or ()), made], policy.get("StepScalingPolicyConfiguration"))
+    read = _read(
+        draft,
+        f"cloudwatch:DescribeAlarms({alarm['AlarmName']})",
+        {key: alarm[key] for key in ("MetricName", "ComparisonOperator", "Threshold", "EvaluationPeriods", "Period")},
+    )
+    if alarm["Period"] != 60:
+        read.entries["Period"].mark("changed", "to 60 s")
+    read.mark("taken", f"{'.'.join(where)}: {made['name']}")
+
+
+def _all(aws: Aws, service: str, operation: str, key: str, **arguments: Any) -> list[dict[str, Any]]:
+    """What all pages of an answer hold."""
+    return [entry for page in aws.pages(service, operation, **arguments) for entry in page[key]]

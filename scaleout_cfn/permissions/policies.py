@@ -198,6 +198,7 @@ def importer() -> list[Statement]:
                 "application-autoscaling:DescribeScalingPolicies",
                 "application-autoscaling:DescribeScheduledActions",
                 "autoscaling:DescribeAutoScalingGroups",
+                "cloudwatch:DescribeAlarms",
                 "ecs:DescribeCapacityProviders",
                 "ecs:DescribeServices",
                 "ecs:DescribeTaskDefinition",

@@ -11,7 +11,7 @@ import pytest
 from botocore.validate import validate_parameters
 
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.config import Ec2Capacity, FargateCapacity, WebService, WorkerService
+from scaleout_cfn.config import Ec2Capacity, FargateCapacity, InternalService, WebService, WorkerService
 from scaleout_cfn.conversion.running import read_cluster
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.permissions import policies
@@ -45,6 +45,8 @@ def definition(name: str, **more: Any) -> dict[str, Any]:
         "secrets": [{"name": "KEY", "valueFrom": "arn:aws:ssm:eu-west-1:111122223333:parameter/key"}],
         "healthCheck": {"command": ["CMD-SHELL", "true"], "interval": 20, "timeout": 4, "retries": 2},
     }
+    if name == "stock":
+        container["portMappings"] = [{"containerPort": 9001}, {"containerPort": 9000, "name": "http"}]
     return {"family": name, "revision": 3, "containerDefinitions": [container], **more}
 
 
@@ -157,6 +159,22 @@ def test_a_running_service_becomes_the_config_nearest_to_it(tmp_path: Path) -> N
     told["DescribeScalingPolicies"]["ScalingPolicies"] = [
         {
             **SCALED,
+            "PolicyName": "burst-of-load",
+            "PolicyARN": "arn:policy",
+            "PolicyType": "StepScaling",
+            "StepScalingPolicyConfiguration": {
+                "AdjustmentType": "PercentChangeInCapacity",
+                "StepAdjustments": [
+                    {"MetricIntervalLowerBound": 10.0, "ScalingAdjustment": 100},
+                    {"MetricIntervalLowerBound": 0.0, "MetricIntervalUpperBound": 10.0, "ScalingAdjustment": 40},
+                ],
+                "Cooldown": 45,
+            },
+            "Alarms": [{"AlarmName": "burst", "AlarmARN": "arn:alarm"}],
+            "CreationTime": "2026-01-01T00:00:00Z",
+        },
+        {
+            **SCALED,
             "PolicyName": "cpu",
             "PolicyARN": "arn:policy",
             "PolicyType": "TargetTrackingScaling",
@@ -165,7 +183,7 @@ def test_a_running_service_becomes_the_config_nearest_to_it(tmp_path: Path) -> N
                 "PredefinedMetricSpecification": {"PredefinedMetricType": "ECSServiceAverageCPUUtilization"},
                 "ScaleInCooldown": 90,
             },
-        }
+        },
     ]
     told["DescribeScheduledActions"]["ScheduledActions"] = [
         {
@@ -176,6 +194,31 @@ def test_a_running_service_becomes_the_config_nearest_to_it(tmp_path: Path) -> N
             "ScalableTargetAction": {"MinCapacity": 4, "MaxCapacity": 9},
         }
     ]
+    told["DescribeAlarms"] = {
+        "MetricAlarms": [
+            {
+                "AlarmName": "burst",
+                "Namespace": "AWS/ECS",
+                "MetricName": "CPUUtilization",
+                "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+                "Threshold": 80.0,
+                "EvaluationPeriods": 2,
+                "Period": 60,
+            }
+        ]
+    }
+    told["DescribeServices"]["services"].append(
+        service(
+            "stock",
+            launchType="FARGATE",
+            deployments=[
+                {
+                    "status": "PRIMARY",
+                    "serviceConnectConfiguration": {"enabled": True, "services": [{"portName": "http"}]},
+                }
+            ],
+        )
+    )
     aws = Read(told)
     imported, config = finished(read_cluster(cast("Aws", aws), "market"), tmp_path)
     shop, mailer = config.services["shop"], config.services["mailer"]
@@ -189,6 +232,18 @@ def test_a_running_service_becomes_the_config_nearest_to_it(tmp_path: Path) -> N
     assert (shop.scaling.min_tasks, shop.scaling.max_tasks) == (2, 9)
     assert (shop.scaling.cpu.target, shop.scaling.cpu.scale_in_cooldown_s) == (55, 90)
     assert [(each.name, each.min_tasks) for each in shop.scaling.schedules] == [("morning", 4)]
+    (burst,) = shop.scaling.step_policies
+    assert (burst.name, burst.metric, burst.when, burst.threshold, burst.periods) == (
+        "BurstOfLoad",
+        "cpu",
+        "above",
+        80,
+        2,
+    )
+    assert burst.adjustment_type == "PercentChangeInCapacity" and burst.cooldown_s == 45
+    assert [(step.distance, step.adjustment) for step in burst.steps] == [(0, 40), (10, 100)]
+    stock = config.services["stock"]
+    assert isinstance(stock, InternalService) and stock.container_port == 9000
     assert shop.environment == {"LEVEL": "info"} and set(shop.secrets) == {"KEY"}
     assert "abcdef" not in imported.page + imported.config
     assert "| ecs:DescribeServices(shop) | `desiredCount` | taken |" in imported.page
@@ -200,3 +255,12 @@ def test_a_running_service_becomes_the_config_nearest_to_it(tmp_path: Path) -> N
 def test_a_cluster_without_services_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--cluster empty: has no service; name a cluster that has"):
         read_cluster(cast("Aws", Read({"ListServices": {"serviceArns": []}})), "empty")
+
+
+def test_rules_are_read_to_the_last_page() -> None:
+    class Paged:
+        def read(self, name: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
+            return {"Rules": [2]} if arguments.get("Marker") == "m" else {"Rules": [1], "NextMarker": "m"}
+
+    pages = Aws.pages(cast("Aws", Paged()), "elbv2", "DescribeRules", ListenerArn="arn:listener")
+    assert [page["Rules"] for page in pages] == [[1], [2]]
