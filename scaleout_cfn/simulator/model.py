@@ -335,6 +335,10 @@ class Delays:
     """Tasks of a cluster that may wait for a node at once. From memory; it was 100 in 2020 and 300 in 2022:
     https://github.com/aws/containers-roadmap/issues/1780"""
 
+    spot_interruptions: float = 0.05
+    """The share of what is on Spot that is taken back in a month, one by one. AWS's Spot Instance Advisor has instance
+    types in classes of below 5 % to above 20 %; of Fargate Spot nothing is published, and the same is taken.
+    https://aws.amazon.com/ec2/spot/instance-advisor/"""
     forecast_share: float = 1.0
     """What predictive scaling forecasts of the mean of the same hour of former days; AWS's model is not published."""
 
@@ -364,6 +368,7 @@ BANDS: dict[str, tuple[float, float]] = {
     "task_start_s": (10, 40),
     "fargate_start_s": (30, 62),
     "stop_s": (1, 30),
+    "spot_interruptions": (0.01, 0.25),
     "forecast_share": (0.8, 1.2),
 }
 """Where each constant may lie, (fastest, slowest)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil
 
 from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.clock import Clock
@@ -42,9 +41,9 @@ class OnFargate:
     def free(self, now: int, tasks: Tasks, count: int) -> None:
         """Nobody waits for the place."""
 
-    def interrupt(self, now: int, tasks: Tasks, share: float) -> None:
-        """Fargate Spot takes a share of a service's tasks back, with its notice."""
-        tasks.doom(now, ceil(share * tasks.placed), rules.SPOT_NOTICE_S)
+    def interrupt(self, now: int, tasks: Tasks, count: int) -> None:
+        """Fargate Spot takes so many of a service's tasks back, with its notice."""
+        tasks.doom(now, min(count, tasks.placed - tasks.doomed), rules.SPOT_NOTICE_S)
 
     def lose_zone(self, now: int, tasks: Tasks, zones: int) -> None:
         """A zone's part of a service's tasks is gone at once, and is started anew in the others."""
@@ -195,13 +194,13 @@ class Pool:
         """New nodes come to the zone again."""
         self.nodes.lost_zones.discard(zone)
 
-    def interrupt(self, now: int, share: float) -> None:
-        """Spot takes a share of the nodes back. They work on until the end of the notice, and are replaced at once, as
+    def interrupt(self, now: int, gone: int) -> None:
+        """Spot takes so many of the nodes back. They work on until the end of the notice, and are replaced at once, as
         their group has Capacity Rebalancing, by such as have to boot.
 
         https://docs.aws.amazon.com/AmazonECS/latest/developerguide/container-instance-spot.html
         """
-        gone = ceil(share * self.nodes.count)
+        gone = min(gone, self.nodes.count)
         if not gone:
             return
         size, there = self.size, list(self.nodes.of_kind)

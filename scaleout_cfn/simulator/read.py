@@ -278,7 +278,7 @@ class _Reader:
         base = f" above the first {pool.on_demand_base}" if pool.on_demand_base else ""
         self.notes.append(
             f"{spot} % of the tasks{base} are on Fargate Spot. Its price moves and is taken as a share of On-Demand,"
-            " within a band; and nobody can say when Spot is short, so that none is interrupted by itself."
+            " within a band; one in twenty is interrupted in a month, one in a hundred to one in four over the bands."
         )
         return pool
 

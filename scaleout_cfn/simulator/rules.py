@@ -14,6 +14,7 @@ from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling
 
 __all__ = [
     "LOW_SHARE",
+    "MONTH_S",
     "MOST_NODES",
     "SPOT_NOTICE_S",
     "first_check",
@@ -44,6 +45,7 @@ SPOT_NOTICE_S = 120
 """From the notice to the end of an instance or task on Spot.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html and
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-capacity-providers.html"""
+MONTH_S = 30 * 86400
 _FUZZ = 1e-9
 
 

@@ -12,6 +12,8 @@ one heap of events, and between two of these all of them advance together: what 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import ceil
+from random import Random
 from typing import NamedTuple
 
 import numpy as np
@@ -119,6 +121,11 @@ class World:
                 ]
                 first_end = rules.next_tick(60, 60, phase.metrics + 60)
                 self.clock.at(first_end, self._node_period_ends, (pool, metrics))
+        self.random = Random(phase.alarms)
+        self.until_reclaim: dict[int, float] = {}
+        self.interruptions_a_s = delays.spot_interruptions / rules.MONTH_S
+        if any(service.model.pool.spot_percent for service in self.services):
+            self.clock.at(60, self._spot_minute)
         for event in events:
             self.clock.at(event.time, self._befall, event)
 
@@ -139,16 +146,39 @@ class World:
             pool.regain_zone(now, zone)
 
     def interrupt_spot(self, now: int, share: float) -> None:
-        """A Spot wave: a share of the capacity on Spot gets its notice; `Fargate.spot_percent` says how much that is of
-        the tasks above the base, `NodePool.spot_percent` of the nodes above theirs."""
+        """A Spot wave: a share of the capacity on Spot gets its notice."""
+        for where, on_spot in self._on_spot():
+            self._interrupt(now, where, ceil(share * on_spot))
+
+    def _on_spot(self) -> list[tuple[Pool | Service, float]]:
+        """How many nodes of each pool, and tasks of each service on Fargate, are on Spot: a share of those above the
+        base."""
+        on_spot: list[tuple[Pool | Service, float]] = []
         for pool in self.pools.values():
             above = max(0, pool.nodes.count - pool.facts.on_demand_base)
-            pool.interrupt(now, share * pool.facts.spot_percent / 100 * above / max(1, pool.nodes.count))
+            on_spot.append((pool, pool.facts.spot_percent / 100 * above))
         for service in self.services:
-            if isinstance(service.model.pool, Fargate):
-                kind, placed = service.model.pool, service.tasks.placed
-                above = max(0, placed - kind.on_demand_base)
-                self.fargate.interrupt(now, service.tasks, share * kind.spot_percent / 100 * above / max(1, placed))
+            if isinstance(kind := service.model.pool, Fargate):
+                above = max(0, service.tasks.placed - kind.on_demand_base)
+                on_spot.append((service, kind.spot_percent / 100 * above))
+        return on_spot
+
+    def _interrupt(self, now: int, where: Pool | Service, count: int) -> None:
+        if isinstance(where, Pool):
+            where.interrupt(now, count)
+        else:
+            self.fargate.interrupt(now, where.tasks, count)
+
+    def _spot_minute(self, now: int, _: None) -> None:
+        """Interruptions by themselves, each at a time of its own: at random, and the same each time."""
+        self.clock.at(now + 60, self._spot_minute)
+        for number, (where, on_spot) in enumerate(self._on_spot()):
+            left = self.until_reclaim.get(number) or self.random.expovariate(1.0)
+            left -= 60 * on_spot * self.interruptions_a_s
+            while left <= 0:
+                self._interrupt(now, where, 1)
+                left += self.random.expovariate(1.0)
+            self.until_reclaim[number] = left
 
     def set_speed(self, now: int, speed: float, service: str = "") -> None:
         """Tasks of a service, or of all, do so much of what they do at best: 0.5 is twice the service time."""

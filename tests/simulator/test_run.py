@@ -639,6 +639,24 @@ def test_half_of_the_nodes_go_two_minutes_after_spot_s_notice_and_others_have_be
     assert trace.node_seconds == 4 * 1800 + 2 * 120
 
 
+@pytest.mark.parametrize("fargate", [False, True])
+def test_spot_is_interrupted_at_its_rate_the_same_each_time_and_never_below_the_base(fargate: bool) -> None:
+    calm = Traffic("calm", np.full(86400, 100.0))
+    bought: Any = {"spot_percent": 100, "on_demand_base": 8 if fargate else 2}
+    made = model(min_tasks=24, max_tasks=24, min_nodes=4, **({"pool": Fargate(**bought)} if fargate else bought))
+    often = dataclasses.replace(Delays(), spot_interruptions=30)  # once a day and each
+    trace = run(made, LOAD, often, calm)
+    assert trace.states == run(made, LOAD, often, calm).states
+    assert trace.states != run(made, LOAD, often, calm, phases()[5]).states
+    gone = [count for before, after in pairwise(trace.states) if (count := before.running - after.running) > 0]
+    expected = 16 if fargate else 2  # in a day, of what is above the base
+    assert expected / 2 <= sum(gone) / (1 if fargate else 6) <= 3 * expected
+    # What is lost serves until the end of its notice, and has its successor by then.
+    assert at_each_second(trace.states, "ready", len(calm.requests)).min() >= 24
+    based = model(min_tasks=24, max_tasks=24, min_nodes=4, spot_percent=100, on_demand_base=4)
+    assert not [event for event in run(based, LOAD, often, calm).events if event.policy == "Spot interruption"]
+
+
 def test_a_zone_that_is_lost_takes_its_tasks_at_once_and_its_nodes_are_replaced_in_the_other() -> None:
     made = model(min_tasks=24, max_tasks=24, min_nodes=4)
     calm = Traffic("calm", np.full(1800, 100.0))
