@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -77,19 +76,22 @@ def first_tasks(model: Model, load: Load, rps: float) -> int:
     return rules.within(scaling.min_tasks, ceil(max(need) - 1e-9), scaling.max_tasks)
 
 
+def _items(values: NDArray[np.float64]) -> memoryview[float]:
+    return values.data.cast("B").cast("d")
+
+
 class Service:
     """A service at work. This is the inner loop, where each layer between costs: plain numbers, and no getters."""
 
     def __init__(self, model: Model, load: Load, traffic: Traffic) -> None:
         self.model, self.load = model, load
-        # Arrays: lists of floats are four times as large, and take as long to make as a tenth of the run.
-        requests = np.asarray(traffic.requests, dtype=np.float64)  # whoever counts in whole numbers, too
-        self.arrivals = array("d", requests.tobytes())
+        requests = np.ascontiguousarray(traffic.requests, dtype=np.float64)  # whoever counts in whole numbers, too
+        # A view: lists of floats are four times as large, and NumPy's own items slow. Copied once there are retries.
+        self.arrivals = _items(requests)
         self.end = len(self.arrivals)
         self.started: datetime | None = traffic.start
-        self.sums = array("d", np.cumsum(np.concatenate([[0.0], requests])).tobytes())
+        self.comes_again = False  # whether anybody has tried again
         self.speed = 1.0  # of its tasks, of what they do at best
-        self.disturbed_to = 0  # up to there retries have been added, and `sums` does not hold
         self.queue = self.served = self.arrived = self.running_s = self.ready_s = self.task_s = 0.0
         self.trace = Trace(requests, np.zeros(self.end), np.zeros(self.end))
         self.cpu = model.cpu_at_most(load)
@@ -98,7 +100,7 @@ class Service:
     def first_tasks(self) -> int:
         """As many tasks as the policies would keep at the first minute's traffic."""
         seconds = min(60, self.end)
-        return first_tasks(self.model, self.load, self.sums[seconds] / max(1, seconds))
+        return first_tasks(self.model, self.load, sum(self.arrivals[:seconds]) / max(1, seconds))
 
     def begin(self, clock: Clock, delays: Delays, tasks: Tasks) -> None:
         """From now on policies look."""
@@ -125,8 +127,6 @@ class Service:
 
     def finish(self) -> None:
         """After the run."""
-        if self.disturbed_to:
-            self.trace.requests = np.array(self.arrivals)
         self.trace.task_seconds = self.task_s
 
     def rate(self, start: int) -> float:
@@ -152,8 +152,8 @@ class Service:
         self.ready_s += tasks.ready * passed
         self.task_s += tasks.placed * passed
         rate = self.rate(start)
-        if not self.queue and start >= self.disturbed_to and max(arrivals[start:until]) <= rate:
-            taken = self.sums[until] - self.sums[start]
+        if not self.queue and max(come := arrivals[start:until]) <= rate:
+            taken = sum(come)
             self.served += taken
             self.arrived += taken
             return
@@ -163,10 +163,10 @@ class Service:
         limit = inf if self.model.backlog else rate * self.load.timeout_s
         retry, patience = self.load.retry_share, max(1, ceil(self.load.timeout_s))
         for second in range(start, until):
-            come = arrivals[second]
+            more = arrivals[second]
             if rate:
-                self.arrived += come  # without a target the balancer answers 503 by itself
-            queue += come
+                self.arrived += more  # without a target the balancer answers 503 by itself
+            queue += more
             done = rate if queue > rate else queue
             queue -= done
             served += done
@@ -177,8 +177,11 @@ class Service:
                 # The balancer's own answer comes at once, and a client's patience ends at the timeout.
                 again = second + (patience if rate else 1)
                 if retry and again < self.end:
+                    if not self.comes_again:
+                        self.comes_again = True
+                        self.trace.requests = np.array(self.trace.requests)  # the traffic is others', too
+                        self.arrivals = arrivals = _items(self.trace.requests)
                     arrivals[again] += lost * retry
-                    self.disturbed_to = max(self.disturbed_to, again + 1)
             backlog.append(queue)
         self.trace.backlog[start:until] = backlog
         self.queue, self.served = queue, served
