@@ -27,8 +27,6 @@ from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Place, Symbol, Text, resource_of
 from scaleout_cfn.templates.values import as_number
 
-__all__ = ["demand_of", "group_of", "misfits", "path_of", "providers_of", "strategy_of", "targets_of"]
-
 _ASSOCIATIONS = "AWS::ECS::ClusterCapacityProviderAssociations"
 _TARGET = "AWS::ApplicationAutoScaling::ScalableTarget"
 

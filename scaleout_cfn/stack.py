@@ -25,8 +25,6 @@ from scaleout_cfn.errors import WiringError
 from scaleout_cfn.parameters import asked, name_of
 from scaleout_cfn.values import Value
 
-__all__ = ["Stack", "file_name", "pascal"]
-
 C = TypeVar("C")
 O = TypeVar("O")
 P = ParamSpec("P")

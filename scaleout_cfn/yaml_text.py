@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["to_yaml"]
-
 # Whatever starts like a number, a date or a time, `=`, `<<`, and the booleans and nulls of YAML 1.1.
 # https://yaml.org/type/
 RISKY = re.compile(

@@ -18,10 +18,8 @@ import msgspec
 import numpy as np
 
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.simulator.files import lines_of, opened
+from scaleout_cfn.simulator.series import lines_of, opened
 from scaleout_cfn.simulator.traffic import MAX_SECONDS, Traffic
-
-__all__ = ["FORMATS", "from_access_logs"]
 
 FORMATS = "common, combined, JSON, W3C, ALB or classic balancer's log"
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import heapq
 from typing import Any, NamedTuple
 
-__all__ = ["PHASES", "Clock", "Phase", "phases"]
-
 PHASES = 12
 """Alarm phases that a result is taken over."""
 

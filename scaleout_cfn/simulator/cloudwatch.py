@@ -11,8 +11,6 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.simulator.traffic import Traffic
 
-__all__ = ["from_cloudwatch", "only_balancer"]
-
 _KEPT = ((15, 60), (63, 300), (455, 3600))
 """Days and the finest period (s) that CloudWatch keeps for so long.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html"""

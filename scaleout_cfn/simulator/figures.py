@@ -13,8 +13,6 @@ from scaleout_cfn.simulator.model import Delays, Load, Model, NodePool, Size
 from scaleout_cfn.simulator.run import Trace, phases, run
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
-__all__ = ["FIGURES", "Figure", "Row", "rows"]
-
 _FASTER = "https://aws.amazon.com/about-aws/whats-new/2026/06/amazon-ecs-faster-autoscaling"
 _FASTER_IN = "https://aws.amazon.com/blogs/containers/faster-scaling-in-for-amazon-ecs-cluster-auto-scaling/"
 _IN_2022 = "https://www.vladionescu.me/posts/scaling-containers-on-aws-in-2022/"

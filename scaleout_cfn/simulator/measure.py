@@ -17,8 +17,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from scaleout_cfn.errors import UsageError
 
-__all__ = ["LIMITS", "Limits", "Measured", "Stage", "measure", "target_of"]
-
 _ENOUGH = 1.1  # Twice the connections must bring so much more, or the ramp is over.
 _FAILED = 0.01  # the most answers of a stage that may be no 2xx
 

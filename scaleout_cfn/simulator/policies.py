@@ -2,20 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, cast
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, NoReturn, cast
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from scaleout_cfn.config.pulse import METRIC, NAMESPACE, LogPulse
 from scaleout_cfn.config.scaling import Predictive, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.errors import UsageError
+from scaleout_cfn.schedules import Rate, parsed, problem_of_timezone
+from scaleout_cfn.schedules import firings as fired
 from scaleout_cfn.simulator.model import Backlog
-from scaleout_cfn.simulator.places import number, plain, refuse, way_to_set, whole
-from scaleout_cfn.simulator.schedules import KEEP
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Place
+from scaleout_cfn.templates.together import ways_to_set
+from scaleout_cfn.templates.values import as_number
 
-__all__ = ["backlog_of", "fixed_at", "policies_of", "scaling_of"]
+_SUCH_AS = {"Cpu": 256, "InstanceType": "t3.small", "Memory": 512, "Schedule": "cron(0 8 * * ? *)", "TargetValue": 50}
+
+
+def refuse(place: Place, what: str, way_out: str) -> NoReturn:
+    """Raise UsageError: where, what there is, and what would do."""
+    raise UsageError(f"{place.stack.file}: {place.logical_id}: {what}; that cannot be simulated: {way_out}")
+
+
+def number(place: Place, *path: str, default: float | None = None) -> float:
+    """A number at a path of properties. Raises UsageError where none is there that is known."""
+    value = place.get(*path)
+    if value is None and default is not None:
+        return default
+    found = as_number(value)
+    if found is None:
+        what = "missing" if value is None else "no number that is known before a deployment"
+        refuse(place, f"{'.'.join(path)} is {what}", way_to_set(place, *path))
+    return found
+
+
+def whole(place: Place, *path: str, default: int | None = None) -> int:
+    """The same as a whole number."""
+    return int(number(place, *path, default=default))
+
+
+def way_to_set(place: Place, *path: str) -> str:
+    """How a value at a path of properties that is not known can be given."""
+    node: Any = place.node
+    for key in path:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    names = ways_to_set(place.stack, node)
+    if not names:
+        return f"write it into the template, as in {path[-1]}: {_SUCH_AS.get(path[-1], 2)}"
+    return "give it by " + " or ".join(f"--parameter {name}=VALUE" for name in names[:3])
+
+
+def plain(value: float) -> float:
+    """60 for 60.0: equal, and the same in every text."""
+    return int(value) if value == int(value) else value
+
 
 _POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
 _WAITING = "ApproximateNumberOfMessagesVisible"
@@ -294,3 +338,44 @@ def _schedule(action: Place) -> Schedule:
         min_tasks=whole(action, "ScalableTargetAction", "MinCapacity", default=KEEP),
         max_tasks=whole(action, "ScalableTargetAction", "MaxCapacity", default=KEEP),
     )
+
+
+KEEP = -1
+"""A bound of a schedule that leaves it as it is. A config's schedule has both; templates of others may have one."""
+
+
+def firings(
+    schedules: Sequence[Schedule], length_s: int, start: datetime | None, bounds: tuple[int, int]
+) -> list[tuple[int, int, int]]:
+    """Second, least and most tasks of every firing within a traffic that begins at `start` (with a zone; a Monday
+    where the traffic has no date), with `bounds` before. Raises UsageError on a schedule that AWS would refuse."""
+    start = start or datetime(2026, 1, 5, tzinfo=ZoneInfo("UTC"))
+    fired_at = sorted(
+        (second, schedule.min_tasks, schedule.max_tasks)
+        for schedule in schedules
+        for second in _seconds(schedule, length_s, start)
+    )
+    least, most = bounds
+    found = []
+    for second, low, high in fired_at:
+        least, most = least if low == KEEP else low, most if high == KEEP else high
+        found.append((second, least, most))
+    return found
+
+
+def _seconds(schedule: Schedule, length_s: int, start: datetime) -> list[int]:
+    if problem := problem_of_timezone(schedule.timezone):
+        raise UsageError(f"schedule {schedule.name}: timezone {schedule.timezone}: {problem}")
+    zone = ZoneInfo(schedule.timezone)
+    try:
+        expression = parsed(schedule.at)
+    except ValueError as error:
+        raise UsageError(f"schedule {schedule.name}: {schedule.at}: {error}") from None
+    if isinstance(expression, Rate):
+        return list(range(expression.seconds, length_s, expression.seconds))
+    end = start + timedelta(seconds=length_s)
+    return [
+        int((firing.time - start).total_seconds())
+        for firing in fired(expression, zone, start, end)
+        if firing.clocks != "skipped"
+    ]

@@ -35,8 +35,7 @@ from scaleout_cfn.simulator.model import (
     StandingBy,
 )
 from scaleout_cfn.simulator.placement import room_of
-from scaleout_cfn.simulator.places import number, refuse, way_to_set, whole
-from scaleout_cfn.simulator.policies import backlog_of, fixed_at, scaling_of
+from scaleout_cfn.simulator.policies import backlog_of, fixed_at, number, refuse, scaling_of, way_to_set, whole
 from scaleout_cfn.stack import file_name
 from scaleout_cfn.templates.reading import Reader, Source
 from scaleout_cfn.templates.sets import StackSet

@@ -20,20 +20,6 @@ from scaleout_cfn.simulator.prices import Prices, between
 from scaleout_cfn.simulator.queueing import Waits, calm_load, spare, waits
 from scaleout_cfn.simulator.run import Trace, at_each_second
 
-__all__ = [
-    "Range",
-    "Result",
-    "demand",
-    "maximum_that_limits",
-    "measure",
-    "missed_share",
-    "oracle_node_hours",
-    "over_objective",
-    "range_of",
-    "ranges",
-    "waits_of",
-]
-
 Array = NDArray[np.float64]
 
 

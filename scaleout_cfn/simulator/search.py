@@ -30,8 +30,6 @@ from scaleout_cfn.simulator.traffic import Traffic
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-__all__ = ["RISKS", "Advice", "Risk", "Tried", "advise", "busy_hours", "candidates", "overlay"]
-
 Risk = Literal["zone", "spot"]
 RISKS: tuple[Risk, ...] = ("zone", "spot")
 """What may befall a run at its peak: a zone lost for good, or all Spot capacity taken back at once."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import msgspec
 import numpy as np
@@ -24,10 +24,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.simulator.files import opened
 from scaleout_cfn.simulator.traffic import MAX_SECONDS, Traffic
-
-__all__ = ["Values", "from_csv", "from_metrics"]
 
 Values = Literal["count", "rate", "counter"]
 
@@ -476,3 +473,22 @@ def _rises(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
     steps = np.diff(known)
     rises[places[1:]] = np.where(steps >= 0, steps, known[1:])
     return rises
+
+
+def opened(path: Path) -> IO[str]:
+    """A file as text. What is no UTF-8 makes its own line unreadable, not the file. Raises UsageError."""
+    try:
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+        opener = gzip.open if zipped else open
+        return opener(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}; give a file that can be read") from None
+
+
+def lines_of(file: Iterable[str], path: Path) -> Iterator[tuple[int, str]]:
+    """Its lines with their numbers. Raises UsageError where a gzipped file ends too early."""
+    try:
+        yield from enumerate(file, 1)
+    except (EOFError, OSError) as error:
+        raise UsageError(f"{path}: {error}; give a whole file") from None

@@ -9,8 +9,6 @@ from typing import Literal
 
 from scaleout_cfn.errors import UsageError
 
-__all__ = ["EXPONENTIAL", "ServiceTime", "service_time"]
-
 _NORMAL = NormalDist()
 
 

@@ -26,8 +26,6 @@ from scaleout_cfn.simulator.results import demand
 from scaleout_cfn.simulator.rules import MOST_NODES
 from scaleout_cfn.simulator.service import first_tasks
 
-__all__ = ["architecture_of", "kind_of", "kinds_beside", "scaled", "shapes", "words"]
-
 Architecture = Literal["x86_64", "arm64"]
 
 _FAMILIES = frozenset(

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from scaleout_cfn.errors import UsageError
 
-__all__ = ["KINDS", "MAX_SECONDS", "Traffic", "at_once", "one_after_the_other", "summed", "synthetic"]
-
 MAX_SECONDS = 400 * 86400
 """The longest span of a file; what is longer is a time with a typing error."""
 _COARSE_S = 300  # bins that are wider than most crowds take to come

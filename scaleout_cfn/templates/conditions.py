@@ -7,8 +7,6 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-__all__ = ["Choice", "Equal", "Every", "Formula", "Not", "every", "negation", "possible"]
-
 
 class Choice(Struct, frozen=True):
     """Something chosen at deploy time, as a parameter is. `allowed` are all its values, where they are known."""

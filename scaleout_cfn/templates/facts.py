@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-__all__ = ["VARIABLE", "Facts", "attribute_of", "is_function", "names_in", "sub_parts"]
-
 # No brace within: a text of nothing but "${" would else take the square of its length.
 VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 

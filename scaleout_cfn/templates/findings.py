@@ -7,8 +7,6 @@ from typing import Literal
 
 from msgspec import Struct
 
-__all__ = ["Finding", "Severity", "in_order"]
-
 Severity = Literal["error", "warning", "info"]
 
 

@@ -13,8 +13,6 @@ from scaleout_cfn.templates.facts import VARIABLE, sub_parts
 from scaleout_cfn.templates.stacks import StackView, Symbol, Text
 from scaleout_cfn.templates.values import as_text, is_plain
 
-__all__ = ["NESTING", "SUFFIXES", "Location", "locations"]
-
 # What the file of a template ends in.
 SUFFIXES = (".yaml", ".yml", ".json", ".template")
 

@@ -24,8 +24,6 @@ from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.locations import SUFFIXES, locations
 from scaleout_cfn.templates.stacks import StackView
 
-__all__ = ["Reader", "Source", "load", "read_folder"]
-
 FORMATS = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html"
 
 # PyYAML is sometimes installed without libyaml; its own parser gives the same, about ten times slower.

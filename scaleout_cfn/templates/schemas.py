@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Final, Literal, TypeAlias
 
-__all__ = ["Recreation", "has_attribute", "is_identity", "is_known", "is_made", "is_tag", "recreation"]
-
 Recreation: TypeAlias = Literal["Always", "Conditionally", "Never"]
 """The words of RequiresRecreation in API_ResourceTargetDefinition."""
 

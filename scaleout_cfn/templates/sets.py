@@ -13,8 +13,6 @@ from scaleout_cfn.templates.facts import Facts
 from scaleout_cfn.templates.locations import SUFFIXES, Location, locations
 from scaleout_cfn.templates.stacks import Nested, Place, StackView
 
-__all__ = ["StackSet"]
-
 # A tree of stacks larger than this is cut, and so is a set of trees: no real one is, and a chain of doublings could be.
 MAX_STACKS = 500
 MAX_STACKS_OF_A_SET = 5_000

@@ -19,20 +19,6 @@ from scaleout_cfn.templates.conditions import Choice, Equal, Formula, every, neg
 from scaleout_cfn.templates.facts import VARIABLE, Facts, attribute_of, is_function, names_in, sub_parts
 from scaleout_cfn.templates.values import UNKNOWN, as_number, as_text, has_unknown, is_list_type, is_plain
 
-__all__ = [
-    "EVERYTHING",
-    "SSM_VALUE",
-    "Everything",
-    "Nested",
-    "Others",
-    "Place",
-    "Scope",
-    "StackView",
-    "Symbol",
-    "Text",
-    "resource_of",
-]
-
 # Expressions within expressions, also across stacks, that are followed; and the longest text that is put together.
 # Both are far beyond real sets, and keep a made-up one from taking all the stack and memory.
 _DEEPEST = 60

@@ -16,8 +16,6 @@ from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import SSM_VALUE, Scope, StackView, Symbol, Text
 from scaleout_cfn.templates.values import UNKNOWN, is_list_type, is_plain
 
-__all__ = ["deployed", "ways_to_set", "with_values"]
-
 
 def deployed(
     templates: Mapping[str, Mapping[str, Any]],

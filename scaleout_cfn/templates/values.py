@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any, Final
 
-__all__ = ["UNKNOWN", "as_number", "as_text", "has_unknown", "is_list_type", "is_plain"]
-
 
 class _Unknown:
     def __repr__(self) -> str:

@@ -13,8 +13,8 @@ import pytest
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.simulator.decide import ServicePolicies
 from scaleout_cfn.simulator.model import Delays, Fargate
+from scaleout_cfn.simulator.policies import KEEP, firings
 from scaleout_cfn.simulator.read import model_of, read
-from scaleout_cfn.simulator.schedules import KEEP, firings
 
 Template = dict[str, Any]
 

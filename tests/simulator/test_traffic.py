@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scaleout_cfn.config.scaling import Schedule
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.simulator.access_logs import from_access_logs
-from scaleout_cfn.simulator.schedules import firings
+from scaleout_cfn.simulator.policies import firings
 from scaleout_cfn.simulator.series import from_csv
 from scaleout_cfn.simulator.traffic import KINDS, Traffic, synthetic
 
