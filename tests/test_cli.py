@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 
 import scaleout_cfn.cli.render as render_command
 from scaleout_cfn.cli import COMMANDS, cli, main
@@ -26,6 +27,7 @@ from scaleout_cfn.config.pools import Ec2Capacity
 from scaleout_cfn.config.text import json_schema, starter
 from scaleout_cfn.files import write
 from scaleout_cfn.graph import mermaid
+from scaleout_cfn.lint.rules import RULES
 from scaleout_cfn.profiles import PROFILES
 from scaleout_cfn.rendering import render, set_of
 from scaleout_cfn.templates.reading import read_folder
@@ -307,15 +309,55 @@ def completed(words: str, cwd: Path) -> list[str]:
     return [answer.partition(",")[2] for answer in done.stdout.splitlines() if answer]
 
 
-def test_a_shell_completes_commands_options_services_and_environments(here: Path) -> None:
-    config = "[services.web]\n[services.mailer]\nkind = 'worker'\n[environments.prod]\n"
-    (here / "scaleout.toml").write_text(config, encoding="utf-8")
+def test_a_shell_gets_what_completes_a_line(here: Path) -> None:
     assert completed("rend", here) == ["render"]
-    assert "--service" in completed("status --s", here)
-    assert completed("status --service ", here) == ["web", "mailer"]
-    assert completed("deploy --env p", here) == ["prod"]
-    (here / "scaleout.toml").write_text("[", encoding="utf-8")
-    assert completed("status --service ", here) == []
+
+
+NAMED = """
+stack_name = "shop"
+[services.web]
+[services.mailer]
+kind = "worker"
+[jobs.nightly]
+[environments.prod]
+[environments.eu]
+stack_name = "shop-europe"
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("status --service ", ["web", "mailer"]),
+        ("scale m", ["mailer"]),
+        ("simulate --service w", ["web"]),
+        ("simulate other.toml --service ", ["other"]),
+        ("status -c other.toml --service ", ["other"]),
+        ("jobs run ", ["nightly"]),
+        ("deploy --env p", ["prod"]),
+        ("deploy --env prod,", ["prod,eu"]),
+        ("status --stack ", ["shop", "shop-prod", "shop-europe"]),
+        ("simulate --stack shop-e", ["shop-europe"]),
+        ("advise --capacity f", ["fargate"]),
+        ("lint --explain S206", ["S206"]),
+        ("lint --only S20", [rule.id for rule in RULES if rule.id.startswith("S20")]),
+        ("simulate --event z", ["zone-lost@"]),
+    ],
+)
+def test_what_a_config_names_and_what_we_name_is_completed(here: Path, line: str, offered: list[str]) -> None:
+    (here / "scaleout.toml").write_text(NAMED, encoding="utf-8")
+    (here / "other.toml").write_text("[services.other]", encoding="utf-8")
+    *words, begun = line.split(" ")
+    complete = ShellComplete(cli, {}, "scaleout-cfn", "_SCALEOUT_CFN_COMPLETE")
+    assert [item.value for item in complete.get_completions(words, begun)] == offered
+
+
+@pytest.mark.parametrize("text", ["[", "services = 1", "stack_name = 1\nenvironments = {a = 1}"])
+def test_a_config_that_is_none_completes_nothing(here: Path, text: str) -> None:
+    (here / "scaleout.toml").write_text(text, encoding="utf-8")
+    complete = ShellComplete(cli, {}, "scaleout-cfn", "_SCALEOUT_CFN_COMPLETE")
+    assert complete.get_completions(["status", "--service"], "") == []
+    assert all(item.value for item in complete.get_completions(["status", "--stack"], ""))
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

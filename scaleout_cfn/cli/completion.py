@@ -1,4 +1,4 @@
-"""completion: what a shell needs to complete our commands, options, services and environments."""
+"""completion: what a shell needs to complete our commands, options and names."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from scaleout_cfn.errors import UsageError
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the script by which a shell completes commands, options, and the names of services and environments.
+    """Print the script by which a shell completes commands, options, and names.
 
-    It is for the program as it is installed, scaleout-cfn; services and environments are those of the config file that
-    the line names, or of scaleout.toml. The next shell has it.
+    It is for the program as it is installed, scaleout-cfn. Services, jobs, environments and their stacks are those of
+    the config file that the line names, or of scaleout.toml; nothing at AWS is asked. The next shell has it.
 
     \b
     Where it belongs:

@@ -19,6 +19,11 @@ SHOWN = 10
 COPIES = 3
 
 
+def _rules(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    """Completes our own rules."""
+    return [rule.id for rule in RULES if rule.id.startswith(begun)]
+
+
 @click.command()
 @click.argument("paths", nargs=-1, metavar="[FOLDER | FILE | GLOB]...")
 @click.option(
@@ -32,8 +37,16 @@ COPIES = 3
     show_default=True,
     help="What is printed: for people, for programs, for code scanning, as annotations of a workflow, for CI.",
 )
-@click.option("--ignore", multiple=True, metavar="RULE", help="Leave out a rule, or all that begin so; repeatable.")
-@click.option("--only", multiple=True, metavar="RULE", help="Leave out all other rules; repeatable.")
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="RULE",
+    shell_complete=_rules,
+    help="Leave out a rule, or all that begin so; repeatable.",
+)
+@click.option(
+    "--only", multiple=True, metavar="RULE", shell_complete=_rules, help="Leave out all other rules; repeatable."
+)
 @click.option(
     "--baseline",
     "baseline_file",
@@ -42,7 +55,12 @@ COPIES = 3
     help="Leave out the findings that this file knows, and say how many.",
 )
 @click.option("--update-baseline", is_flag=True, help="Write to --baseline what is found now, and end with 0.")
-@click.option("--explain", metavar="RULE", help="Say what a rule wants and why, with a wrong and a right template.")
+@click.option(
+    "--explain",
+    metavar="RULE",
+    shell_complete=_rules,
+    help="Say what a rule wants and why, with a wrong and a right template.",
+)
 @click.pass_context
 def lint(
     ctx: click.Context,

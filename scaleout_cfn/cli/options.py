@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 from msgspec import Struct
@@ -79,20 +79,47 @@ bucket_option = click.option(
 )
 
 
-def names_in(section: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """Completes the names of a section's sections: those of the config that the line names."""
+Completion: TypeAlias = Callable[[click.Context, click.Parameter, str], list[str]]
+"""What may follow what is typed; called by a shell alone, which gets no error and calls nobody else."""
+
+
+def _tables(context: click.Context) -> dict[str, Any]:
+    """The config that the line names, as it is written: also one that is not valid yet."""
+    import tomllib
+
+    named = [context.params.get("config_path"), *context.args]  # where a value is wanted, arguments are not told apart
+    path = next((path for path in named if path and Path(path).suffix == ".toml"), DEFAULT_CONFIG)
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _sections(tables: dict[str, Any], name: str) -> dict[str, Any]:
+    """Sections by name, of a config that may have anything there."""
+    return found if isinstance(found := tables.get(name), dict) else {}
+
+
+def names_in(section: str) -> Completion:
+    """Completes the names of a section's sections, of several with commas the last."""
 
     def complete(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
-        import tomllib  # only a shell asks
-
-        try:
-            text = Path(context.params.get("config_path") or DEFAULT_CONFIG).read_text(encoding="utf-8")
-            names = tomllib.loads(text).get(section)
-        except (OSError, ValueError):
-            return []
-        return [name for name in names if name.startswith(begun)] if isinstance(names, dict) else []
+        before, comma, last = begun.rpartition(",")
+        names = _sections(_tables(context), section)
+        return [f"{before}{comma}{name}" for name in names if name.startswith(last) and name not in before.split(",")]
 
     return complete
+
+
+def stack_names(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    """Completes the stacks of the config and its environments."""
+    tables = _tables(context)
+    name = tables.get("stack_name", Config().stack_name)
+    named = [
+        overlay.get("stack_name", f"{name}-{environment}") if isinstance(overlay, dict) else ""
+        for environment, overlay in _sections(tables, "environments").items()
+    ]
+    return [stack for stack in (name, *named) if isinstance(stack, str) and stack and stack.startswith(begun)]
 
 
 one_service_option = click.option(
@@ -110,6 +137,14 @@ service_option = click.option(
     metavar="NAME",
     shell_complete=names_in("services"),
     help="Of several services this one.  [default: all]",
+)
+
+
+stack_option = click.option(
+    "--stack",
+    metavar="NAME",
+    shell_complete=stack_names,
+    help="The root stack.  [default: stack_name of the config]",
 )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from scaleout_cfn.cli.options import Checked, bucket_option, composed, config_options, load_config
+from scaleout_cfn.cli.options import Checked, bucket_option, composed, config_options, load_config, stack_option
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.grammars import problem_of_account, problem_of_region, problem_of_role
 from scaleout_cfn.imports import arns, imported
@@ -17,7 +17,7 @@ from scaleout_cfn.rendering import set_of
 
 @click.command()
 @config_options
-@click.option("--stack", metavar="NAME", help="The root stack.  [default: stack_name of the config]")
+@stack_option
 @click.option(
     "--account-id",
     type=Checked(problem_of_account),

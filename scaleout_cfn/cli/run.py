@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from scaleout_cfn.aws.names import name_in
-from scaleout_cfn.cli.options import one_service_option
+from scaleout_cfn.cli.options import names_in, one_service_option
 from scaleout_cfn.cli.work import Options, Work, aws_command
 from scaleout_cfn.config import Config
 from scaleout_cfn.config.units import JobUnit, jobs_of, names_of
@@ -137,7 +137,7 @@ def list_jobs(work: Work) -> Outcome:
 
 @jobs.command("run")
 @aws_command()
-@click.argument("name")
+@click.argument("name", shell_complete=names_in("jobs"))
 @click.option("--attach", default="", metavar="ID", help="Watch a run that has begun, by the id of its task.")
 def run_job(work: Work, name: str, attach: str) -> Outcome:
     """Run the job NAME now, print what it writes, and exit with the exit code of its command.

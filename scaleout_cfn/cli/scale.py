@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from scaleout_cfn.capacity import fitting_tasks
-from scaleout_cfn.cli.options import Checked
+from scaleout_cfn.cli.options import Checked, names_in
 from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command
 from scaleout_cfn.config import Config
 from scaleout_cfn.config.file import checked
@@ -43,7 +43,7 @@ def _check(options: Options, **given: Any) -> None:
 
 @click.command()
 @aws_command(check=_check)
-@click.argument("service")
+@click.argument("service", shell_complete=names_in("services"))
 @adopt_option
 @click.option("--min", "least", type=click.IntRange(0, 5000), metavar="TASKS", help="Fewest tasks.  [default: as now]")
 @click.option("--max", "most", type=click.IntRange(1, 5000), metavar="TASKS", help="Most tasks.  [default: as now]")

@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     from scaleout_cfn.simulator.study import Study
 
 
+def _fears(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    """Completes what may befall a run, as far as its second."""
+    from scaleout_cfn.simulator.events import KINDS
+
+    return [f"{kind}@" for kind in KINDS if kind.startswith(begun)]
+
+
 @click.command()
 @click.argument("folder", type=path_type, required=False)
 @env_option
@@ -44,6 +51,7 @@ if TYPE_CHECKING:
     "event_texts",
     multiple=True,
     metavar="NAME@SECOND[:SECONDS][,NAME=NUMBER]",
+    shell_complete=_fears,
     help="What befalls the run: zone-lost, spot-wave, slow; repeatable. A wrong name lists them.",
 )
 @json_option

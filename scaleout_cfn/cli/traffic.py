@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from scaleout_cfn.cli.options import Checked, Finite
+from scaleout_cfn.cli.options import Checked, Finite, names_in, stack_names
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.grammars import problem_of_region
 
@@ -130,6 +130,7 @@ _OPTIONS = (
         "stacks",
         multiple=True,
         metavar="NAME",
+        shell_complete=stack_names,
         help="In place of a folder a deployed stack, read by calls that change nothing. Several are read as one set.",
     ),
     click.option("--scale", type=Finite(min=0, min_open=True), default=1.0, help="Multiply the traffic."),
@@ -427,7 +428,11 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 env_option = click.option(
-    "--env", "environment", metavar="NAME", help="Overlay [environments.NAME] of a config file that is given."
+    "--env",
+    "environment",
+    metavar="NAME",
+    shell_complete=names_in("environments"),
+    help="Overlay [environments.NAME] of a config file that is given.",
 )
 
 
@@ -435,6 +440,7 @@ service_option = click.option(
     "--service",
     metavar="NAME",
     default="",
+    shell_complete=names_in("services"),
     help="The service to simulate, by its name or logical id.  [default: the only one]",
 )
 

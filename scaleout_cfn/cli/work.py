@@ -20,7 +20,7 @@ import click
 
 from scaleout_cfn.aws.client import Aws, Identity, Patience, Target, pinned
 from scaleout_cfn.cli.draw import command_line
-from scaleout_cfn.cli.options import Finite, config_options, environments_in, load_config, project
+from scaleout_cfn.cli.options import Finite, config_options, environments_in, load_config, project, stack_option
 from scaleout_cfn.cli.views import JsonView, LinesView, Typed, View
 from scaleout_cfn.config import Config
 from scaleout_cfn.deploy.changes.plan import Plan
@@ -148,7 +148,7 @@ def aws_command(
             click.option("--role-arn", default="", metavar="ARN", help="The role that CloudFormation works with."),
             click.option("--region", default="", help="The region.  [default: config, AWS_REGION, profile]"),
             click.option("--profile", default="", help="The profile of the AWS configuration to use."),
-            click.option("--stack", metavar="NAME", help="The root stack.  [default: stack_name of the config]"),
+            stack_option,
         ):
             command = option(command)
         return config_options(command)
