@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ministack.core.responses import request_scope
-from ministack.services import alb, autoscaling, ecs
+from ministack.services import alb, autoscaling, ecs, scheduler
 from ministack.services.cloudformation import _stacks
 
 from scaleout_cfn.capacity import instance_type, registered_memory_mib
 from scaleout_cfn.local.containers.nodes import Nodes
+from scaleout_cfn.local.containers.scaling import Scaler
+from scaleout_cfn.local.types import application_autoscaling as targets
 from scaleout_cfn.local.types import ecs_deliveries
 
 GROUP: dict[str, Any] = {
@@ -225,3 +229,37 @@ def test_a_canary_that_goes_back_gives_all_requests_to_the_tasks_that_are_still_
         new, old = shift.service["deployments"]
         assert (new["status"], new["rolloutState"], old["status"]) == ("ACTIVE", "FAILED", "PRIMARY")
         assert shift.service["taskDefinition"] == "web:1" and shift.service["_serving"] == shift.BLUE
+
+
+def test_schedules_fire_at_the_pace_and_an_at_by_this_machine_s_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(targets, "_register_target", asked.append)
+
+    def run_task(request: dict[str, Any]) -> tuple[int, dict[str, str], str]:
+        asked.append(request)
+        return 200, {}, "{}"
+
+    monkeypatch.setitem(ecs._ACTION_MAP, "RunTask", run_task)
+    at_seven = {"Schedule": "cron(0 7 * * ? *)", "ScalableTargetAction": {"MinCapacity": 5}}
+    soon = {"Schedule": "at(2026-01-05T06:10:00)", "ScalableTargetAction": {"MaxCapacity": 9}}
+    task = {"TaskDefinitionArn": "job:1", "TaskCount": 1, "LaunchType": "FARGATE"}
+    schedule = {"State": "ENABLED", "ScheduleExpression": "rate(2 hours)", "ScheduleExpressionTimezone": "UTC"}
+    with request_scope("111122223333", "us-east-1"):
+        targets._targets["web"] = {"ResourceId": "service/main/web", "ScheduledActions": [at_seven, soon]}
+        scheduler._schedules["default/job"] = schedule | {"Target": {"Arn": "main", "EcsParameters": task}}
+        loop = Scaler(SimpleNamespace(balancer=None, pace=60.0))  # type: ignore[arg-type]
+        loop.day = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)
+        loop._fire(0, 3500)
+        assert asked == []
+        loop._fire(3500, 3660)  # 7:01 by the scheduler's clock, a minute later by the machine's
+        assert [request["MinCapacity"] for request in asked] == [5]
+        loop._fire(3660, 7300)
+        run = asked[1]
+        assert (run["cluster"], run["taskDefinition"], run["count"], run["launchType"]) == (
+            "main",
+            "job:1",
+            1,
+            "FARGATE",
+        )
+        loop._fire(7300, 36060)
+        assert [request.get("MaxCapacity") for request in asked if "ResourceId" in request] == [None, 9]

@@ -16,7 +16,7 @@ import pytest
 import scaleout_cfn as sc
 from scaleout_cfn.local import Containers, EmulatorError, attach, running
 from scaleout_cfn.local.containers.engine import find
-from scaleout_cfn.local.containers.policies import scaling_of
+from scaleout_cfn.local.containers.policies import Policies, policies_of
 from scaleout_cfn.local.containers.secrets import read_secrets
 from scaleout_cfn.local.containers.tasks import LEFT_OUT, containers_of, left_out, ports_of, size_of
 
@@ -158,12 +158,42 @@ def test_the_loop_gets_the_policies_of_the_config() -> None:
         {**alarm, "AlarmActions": [stepped["PolicyARN"]] if alarm.get("Period") == 30 else []}
         for alarm in rendered(config, "AWS::CloudWatch::Alarm")
     ]
-    read, queue = scaling_of(policies, alarms)
+    found = policies_of(policies, alarms)
+    read = found.scaling
     assert (read.cpu, read.memory, read.requests) == (scaling.cpu, scaling.memory, scaling.requests)
-    assert read.high_resolution and not queue
-    (found,) = read.step_policies
-    assert (found.threshold, found.period_s, found.periods, found.cooldown_s) == (70, 30, 2, 40)
-    assert (found.metric, found.when, found.adjustment_type, found.steps) == ("cpu", "above", "ChangeInCapacity", steps)
+    assert read.high_resolution and not found.backlog
+    (own,) = read.step_policies
+    assert (own.threshold, own.period_s, own.periods, own.cooldown_s) == (70, 30, 2, 40)
+    assert (own.metric, own.when, own.adjustment_type, own.steps) == ("cpu", "above", "ChangeInCapacity", steps)
+
+
+def test_the_loop_gets_the_pulse_and_its_steps_and_the_backlog_of_a_queue() -> None:
+    pulse = sc.LogPulse(target_rps=20, scale_in_cooldown_s=60)
+    queue = sc.Queue(latency_s=10, seconds_per_message=2)
+    config = sc.Config(
+        capacity={"nodes": sc.Ec2Capacity(max_nodes=9)},
+        services={
+            "web": sc.WebService(scaling=sc.Scaling(pulse=pulse, cpu=sc.TargetTracking(enabled=False))),
+            "mailer": sc.WorkerService(image_of="web", scaling=sc.Scaling(min_tasks=0), queue=queue),
+        },
+    )
+    web, mailer = (deployed(config, name) for name in ("web-service", "mailer-service"))
+    assert web.scaling.pulse == pulse and not web.backlog
+    assert {(step.metric, step.period_s) for step in web.scaling.step_policies} == {("pulse", 10)}
+    assert mailer.backlog and mailer.backlog.tracking.target == 5 and mailer.backlog.first_cooldown_s is not None
+    assert "QueueName" in str(mailer.queue) and not mailer.scaling.step_policies
+
+
+def deployed(config: sc.Config, stack: str) -> Policies:
+    """The policies of a stack of one service."""
+    resources = sc.set_of(sc.compose(config))[f"{stack}.yaml"]["Resources"]
+    policies = [
+        {"PolicyARN": {"Ref": title}, **resource["Properties"]}
+        for title, resource in resources.items()
+        if resource["Type"] == "AWS::ApplicationAutoScaling::ScalingPolicy"
+    ]
+    alarms = [resource["Properties"] for resource in resources.values() if resource["Type"] == "AWS::CloudWatch::Alarm"]
+    return policies_of(policies, alarms)
 
 
 def test_secrets_are_read_from_lines_and_a_wrong_one_is_told_without_its_value(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`deploy --local --containers` with a real engine: from a config to answers, scaling, and a restart without a loss."""
+"""`deploy --local --containers` with a real engine: from Compose to answers, scaling, and a restart without a loss."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from scaleout_cfn.simulator.measure import Limits, Stage, _Budget, _stage, targe
 from .helpers import eventually, free_port, missing
 from .test_container import IMAGE, Engine, engine, image  # noqa: F401 (fixtures)
 
-#: Reached from outside at /shop: it asks the service `stock` by its name, and sends what that said to a queue.
+#: Reached from outside by its name: at /shop it asks the service `stock`, and sends what that said to a queue.
 SHOP = """
 import http.server, os, urllib.parse, urllib.request
 class Shop(http.server.BaseHTTPRequestHandler):
@@ -57,40 +57,36 @@ while True:
         form = dict(Action="DeleteMessage", QueueUrl=os.environ["QUEUE_URL"], ReceiptHandle=handle)
         urllib.request.urlopen(os.environ["AWS_ENDPOINT_URL"], urllib.parse.urlencode(form).encode()).read()
 """
-CONFIG = """
-bucket = "templates"
+COMPOSE = """
+services:
+  web:
+    image: {image}
+    ports: ["80:8080"]
+    environment: {{DRAIN_S: "1"}}
+    deploy:
+      replicas: 2
+      resources: {{limits: {{cpus: "0.5", memory: 1G}}}}
+  shop:
+    image: {image}
+    command: {shop}
+    depends_on: [stock]
+    ports: ["8081:8080"]
+  stock:
+    image: {image}
+    command: {stock}
+    expose: ["{port}"]
+"""
+#: What its user writes beside what is imported.
+BESIDE = """
 [capacity.nodes]
 kind = "ec2"
-[services.web]
-image_uri = "{image}"
-[services.web.scaling]
-max_tasks = 4
 [services.web.scaling.cpu]
 target = 15
-[services.web.environment]
-DRAIN_S = "1"
-[services.shop]
-image_of = "web"
-command = {shop}
-reaches = ["stock"]
-sends_to = ["mailer"]
-[services.shop.scaling]
-min_tasks = 1
-max_tasks = 2
-[services.shop.route]
-paths = ["/shop"]
-[services.stock]
-kind = "internal"
-image_of = "web"
-container_port = {port}
-command = {stock}
-[services.stock.scaling]
-min_tasks = 1
-max_tasks = 2
 [services.stock.secrets]
 WORD = "arn:aws:secretsmanager:us-east-1:123456789012:secret:word-AbCdEf"
 [services.mailer]
 kind = "worker"
+capacity = "nodes"
 image_of = "web"
 command = {mailer}
 [services.mailer.scaling]
@@ -100,6 +96,7 @@ max_tasks = 2
 latency_s = 10
 seconds_per_message = 1
 [jobs.count]
+capacity = "nodes"
 image_of = "web"
 command = ["python", "-c", "print(6 * 7)"]
 at = "cron(0 3 * * ? *)"
@@ -120,6 +117,12 @@ class Rehearsal:
         )  # fmt: skip
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def imported(self) -> str:
+        """The config that `import compose` makes of the folder's Compose file."""
+        words = [sys.executable, "-m", "scaleout_cfn", "import", "compose", "compose.yaml"]
+        subprocess.run(words, cwd=self.folder, env=self.environment, capture_output=True, check=True)
+        return (self.folder / "scaleout.toml").read_text()
 
     def tasks(self, service: str) -> tuple[int, dict[str, int]]:
         """How many tasks are to run, and how the targets are."""
@@ -164,15 +167,18 @@ def rehearsal(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFacto
     port = free_port()
     commands = {"shop": SHOP.replace("{stock}", str(port)), "stock": STOCK.replace("{stock}", str(port))}
     told = {name: json.dumps(["python", "-c", text]) for name, text in {**commands, "mailer": MAILER}.items()}
-    (folder / "scaleout.toml").write_text(CONFIG.format(image=f"{IMAGE}:latest", port=port, **told))
-    (folder / "secrets").write_text("WORD=seventeen\n")
     made = Rehearsal(folder, environment)
+    (folder / "compose.yaml").write_text(COMPOSE.format(image=f"{IMAGE}:latest", port=port, **told))
+    text = made.imported().replace("max_tasks = 2", "max_tasks = 4")
+    text = text.replace('reaches = ["stock"]', 'reaches = ["stock"]\nsends_to = ["mailer"]')
+    (folder / "scaleout.toml").write_text(text + BESIDE.format(**told))
+    (folder / "secrets").write_text("WORD=seventeen\n")
     yield made
     made.stop()
 
 
-def get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=30) as answer:
+def get(url: str, host: str = "127.0.0.1") -> str:
+    with urllib.request.urlopen(urllib.request.Request(url, headers={"Host": host}), timeout=30) as answer:
         return str(answer.read().decode())
 
 
@@ -180,7 +186,7 @@ def ours(engine: Engine) -> list[str]:  # noqa: F811
     return engine("podman", "ps", "--all", "--quiet", "--filter", "label=scaleout-cfn.emulator").split()
 
 
-def test_services_answer_reach_each_other_scale_and_restart_without_a_failed_request(
+def test_services_of_a_compose_file_answer_reach_each_other_scale_and_restart_without_a_failed_request(
     rehearsal: Rehearsal,
     engine: Engine,  # noqa: F811
 ) -> None:
@@ -191,7 +197,7 @@ def test_services_answer_reach_each_other_scale_and_restart_without_a_failed_req
     url = told[-1]["outputs"]["WebUrl"]
     assert get(url).startswith("Hello")
     # By a rule, by a name, by a queue, with a secret.
-    assert get(f"{url}/shop") == "seventeen"
+    assert get(f"{url}/shop", host="shop.example.com") == "seventeen"
     eventually(
         lambda: any("mailed seventeen" in line.get("text", "") for line in rehearsal("logs")), "the worker's line", 180
     )

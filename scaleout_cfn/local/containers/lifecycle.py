@@ -8,6 +8,7 @@ once no request is on its way to it.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
 import threading
@@ -23,6 +24,7 @@ from ministack.core.responses import get_account_id, get_region, json_response, 
 from ministack.services import cloudwatch_logs, ecs
 from ministack.services.cloudformation import _stacks
 
+from scaleout_cfn.config.pulse import METRIC
 from scaleout_cfn.local.containers.balancer import Balancer, Target, aliases_of
 from scaleout_cfn.local.containers.engine import Engine, EngineError, WayHome
 from scaleout_cfn.local.containers.nodes import Nodes, key_of, service_of
@@ -45,6 +47,15 @@ def _at_work() -> bool:
     return any(state.endswith("_IN_PROGRESS") and not state.startswith("REVIEW") for state in states)
 
 
+def pulse_in(line: str) -> float | None:
+    """The pulse that a line tells, in CloudWatch's embedded metric format; None where it tells none."""
+    if f'"{METRIC}"' not in line:
+        return None
+    with suppress(ValueError, TypeError, KeyError):
+        return float(json.loads(line)[METRIC])
+    return None
+
+
 class StartError(Exception):
     """Why a task cannot start, in ECS's words."""
 
@@ -61,6 +72,7 @@ class Work:
     pids: dict[str, int] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
     healthy: dict[str, bool] = field(default_factory=dict)
+    pulse: float | None = None
     target: Target | None = None
     volumes: list[str] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -268,6 +280,8 @@ class Tasks:
             place = ecs._awslogs_config(container.raw, work.arn.rpartition("/")[2], work.names[container.name])
             kept = place is not None and ecs._ensure_awslogs_stream(place)
             for lines in self.engine.lines(work.names[container.name]):
+                told = [pulse for line in lines if (pulse := pulse_in(line)) is not None]
+                work.pulse = told[-1] if told else work.pulse
                 if kept:
                     now = int(time.time() * 1000)
                     events = [{"timestamp": now, "message": line.rstrip("\r")} for line in lines]

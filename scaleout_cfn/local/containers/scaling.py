@@ -6,23 +6,27 @@ shorter; how much is used in a second, and asked in a second, is what it is.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from ministack.core.responses import request_scope
-from ministack.services import cloudwatch, ecs, sqs
+from ministack.services import cloudwatch, ecs, scheduler, sqs
 
 from scaleout_cfn.local.containers.lifecycle import Tasks
-from scaleout_cfn.local.containers.policies import scaling_of
+from scaleout_cfn.local.containers.policies import Policies, policies_of
 from scaleout_cfn.local.types import application_autoscaling as targets
 from scaleout_cfn.local.types import ecs_deliveries
-from scaleout_cfn.local.types.ecs_requests import CALL
+from scaleout_cfn.local.types.ecs_requests import CALL, as_request
 from scaleout_cfn.local.types.registry import rpc
+from scaleout_cfn.schedules import At, Rate, firings, parsed
 from scaleout_cfn.simulator.decide import Happening, ServicePolicies, Source
 from scaleout_cfn.simulator.model import Delays
 
@@ -53,9 +57,8 @@ class _Meter:
 class _Loop:
     """A service's policies at work."""
 
-    made_of: Any
+    made_of: Policies
     policies: ServicePolicies
-    queue: str
     ends: dict[Source, float]
     meters: dict[Source, _Meter]
     due: list[tuple[float, Source, dict[str, float]]] = field(default_factory=list)
@@ -66,7 +69,7 @@ class Scaler:
 
     def __init__(self, tasks: Tasks) -> None:
         self.tasks, self.balancer, self.pace = tasks, tasks.balancer, tasks.pace
-        self.begun = time.monotonic()
+        self.begun, self.day = time.monotonic(), datetime.now(UTC)
         self.loops: dict[str, _Loop] = {}
         self.events: list[Happening] = []
 
@@ -80,16 +83,49 @@ class Scaler:
         return (time.monotonic() - self.begun) * self.pace
 
     def _run(self) -> None:
+        looked = fired = 0.0
         while True:
             time.sleep(_LOOK_S)
+            # To the minute, as AWS does.
+            looked, fired = fired, self.now() if self.now() - fired >= 60 else fired
             try:
                 for key in {(account, region) for account, region in self._scopes()}:
                     with request_scope(*key):
                         self.tasks.nodes.look(self.now())
                         ecs_deliveries.advance()
+                        if fired > looked:
+                            self._fire(looked, fired)
                         self.look(self.now())
             except Exception:  # a service may go while it is looked at
                 logging.getLogger(__name__).exception("scaling")
+
+    def _fire(self, since: float, now: float) -> None:
+        """Carry out the schedules that were due: cron and rate by the scheduler's clock, which began with the time of
+        day; `at`, which `scale --for` sets, by that of this machine."""
+
+        def is_due(text: str, zone: str | None) -> bool:
+            expression = parsed(text, "scheduler")
+            if isinstance(expression, Rate):
+                return since // expression.seconds != now // expression.seconds
+            pace = self.pace if isinstance(expression, At) else 1
+            start, end = (self.day + timedelta(seconds=moment / pace) for moment in (since, now))
+            return bool(firings(expression, ZoneInfo(zone or "UTC"), start, end))
+
+        for target in list(targets._targets.values()):
+            if (target.get("SuspendedState") or {}).get("ScheduledScalingSuspended"):
+                continue
+            for action in target.get("ScheduledActions", ()):
+                if is_due(action["Schedule"], action.get("Timezone")):
+                    targets._register_target({**target, **action["ScalableTargetAction"]})
+        for schedule in list(scheduler._schedules.values()):
+            task = schedule["Target"].get("EcsParameters")
+            if schedule["State"] != "ENABLED" or not task:
+                continue
+            if is_due(schedule["ScheduleExpression"], schedule["ScheduleExpressionTimezone"]):
+                request = as_request(task) | {"cluster": schedule["Target"]["Arn"]}
+                overrides = json.loads(schedule["Target"].get("Input") or "{}")
+                count, definition = request.pop("taskCount", 1), request.pop("taskDefinitionArn")
+                rpc(CALL, "RunTask", request | {"count": count, "taskDefinition": definition, "overrides": overrides})
 
     def _scopes(self) -> Iterable[tuple[str, str]]:
         for _, cluster in list(ecs._clusters.all_items()):
@@ -116,39 +152,42 @@ class Scaler:
 
     def _loop(self, target_id: str, resource: str, now: float) -> _Loop:
         own = [policy for policy in targets._policies.values() if policy["ResourceId"] == resource]
-        made_of = scaling_of(own, list(cloudwatch._alarms.values()))
+        made_of = policies_of(own, list(cloudwatch._alarms.values()))
         loop = self.loops.get(target_id)
         if loop is None or loop.made_of != made_of:
-            policies = ServicePolicies(made_of[0], Delays(), self.events)
+            policies = ServicePolicies(made_of.scaling, Delays(), self.events, backlog=made_of.backlog)
             ends = {source: now + source.period for source in policies.sources}
-            loop = self.loops[target_id] = _Loop(made_of, policies, made_of[1], ends, {})
+            loop = self.loops[target_id] = _Loop(made_of, policies, ends, {})
         return loop
 
     def _values(self, service: Mapping[str, Any], loop: _Loop, source: Source) -> dict[str, float]:
-        """The metrics of the period that ends now: percent of what tasks reserve, and requests a minute and task."""
+        """The metrics of the period that ends now: percent of what tasks reserve, requests a minute and task, messages
+        a task, and what tasks last told of their pulse."""
         works = [work for work in self.tasks.running() if work.service == service["serviceName"] and work.target]
         groups = [balancer["targetGroupArn"] for balancer in service.get("loadBalancers") or ()]
         count = sum(self.balancer.requests[group] for group in groups)
         used = {name: cpu_seconds(pid) for work in works for name, pid in work.pids.items()}
         meter, before = _Meter(time.monotonic(), used, count), loop.meters.get(source)
         loop.meters[source] = meter
+        values = {"cpu": 0.0, "memory": 0.0, "requests": 0.0}
+        if queue := loop.made_of.queue:
+            messages = float(messages_in(queue))
+            values |= {"backlog": messages / max(1, len(works)), "stranded": 0.0 if works else messages}
         if before is None or not works:
-            return {"cpu": 0.0, "memory": 0.0, "requests": self._backlog(loop, 0)}
+            return values
+        if told := [work.pulse for work in works if work.pulse is not None]:
+            values["pulse"] = sum(told) / len(told)
         seconds = meter.at - before.at
         # What has come since began at nothing.
         cpu = sum(value - before.cpu_s.get(name, 0.0) for name, value in used.items())
         reserved_cpu = sum(work.size[0] for work in works) / 1024
         memory = sum(memory_bytes(pid) for work in works for pid in work.pids.values()) / 2**20
         reserved_memory = sum(work.size[1] for work in works)
-        requests = (meter.requests - before.requests) / seconds * 60 / len(works)
-        return {
+        return values | {
             "cpu": 100 * cpu / seconds / reserved_cpu if reserved_cpu else 0.0,
             "memory": 100 * memory / reserved_memory if reserved_memory else 0.0,
-            "requests": self._backlog(loop, len(works)) if loop.queue else requests,
+            "requests": (meter.requests - before.requests) / seconds * 60 / len(works),
         }
-
-    def _backlog(self, loop: _Loop, running: int) -> float:
-        return messages_in(loop.queue) / max(1, running) if loop.queue else 0.0
 
     def _decide(
         self,
@@ -164,10 +203,7 @@ class Scaler:
             service["runningCount"], service["desiredCount"], int(target["MinCapacity"]), int(target["MaxCapacity"])
         )
         deploying = service["deployments"][0]["rolloutState"] == "IN_PROGRESS"
-        asked = [*loop.policies.decide(now, source, values, counts)]
-        if loop.queue and not counts.running and values["requests"] and counts.most:
-            asked.append((max(1, counts.least), "backlog"))
-        for wanted, policy in asked:
+        for wanted, policy in loop.policies.decide(now, source, values, counts):
             more = wanted > counts.desired
             if halted.get(f"DynamicScaling{'Out' if more else 'In'}Suspended") or (deploying and not more):
                 continue
