@@ -210,7 +210,7 @@ def deploy(
         return with_next_step(work, outcome, keep)
 
     if work.emulator and work.emulator.containers:
-        for sentence in _left_out(work):
+        for sentence in dict.fromkeys(_left_out(work)):
             work.view.tell(Note(f"not carried here: {sentence}"))
     folders = _folders(work.config, builds)
     given = images_of(work, images, taken=folders)

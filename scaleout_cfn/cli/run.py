@@ -84,10 +84,10 @@ def run(work: Work, service: str, attach: str, words: tuple[str, ...]) -> Outcom
     try:
         task = tasks.start(work.aws, chosen, words, token)
     except KeyboardInterrupt as stop:
-        find = Next(words=tasks.list_command(chosen, work.aws.region, token))
+        find = Next(words=tasks.list_command(chosen, work.aws, token))
         what = "interrupted while the task was asked for; it may have begun"
         return Outcome("still_running", what, next=find, code=code_of(stop))
-    work.view.tell(Note(f"task {task.arn} begins; to stop it: {tasks.stop_command(task, work.aws.region)}"))
+    work.view.tell(Note(f"task {task.arn} begins; to stop it: {tasks.stop_command(task, work.aws)}"))
     return tasks.watch_task(work.aws, task, work.view.tell)
 
 
@@ -161,7 +161,7 @@ def run_job(work: Work, name: str, attach: str) -> Outcome:
     except KeyboardInterrupt as stop:
         what = "interrupted while the task was asked for; it may have begun"
         return Outcome("still_running", what, next=Next("jobs", ("list",)), code=code_of(stop))
-    work.view.tell(Note(f"task {task.arn} begins; to stop it: {stop_command(task, work.aws.region)}"))
+    work.view.tell(Note(f"task {task.arn} begins; to stop it: {stop_command(task, work.aws)}"))
     return watch_task(work.aws, task, work.view.tell)
 
 

@@ -60,6 +60,7 @@ WITH_CONTAINERS: Final[tuple[str, ...]] = (
     "Tasks run on this machine: its CPU is shared by all, and its architecture is that of every image. Nodes are"
     " counted as they come and go, but none is launched, and no CreationPolicy or UpdatePolicy is awaited.",
     "A stack is complete before its tasks are: that they run, and that a deployment is rolled back, is ECS's word.",
+    "Predictive scaling is not followed, no hook of a deployment is called, and no alarm ends one.",
     *_EITHER_WAY,
 )
 """The same where tasks run as containers."""

@@ -65,7 +65,7 @@ services:
     environment: {{DRAIN_S: "1"}}
     deploy:
       replicas: 2
-      resources: {{limits: {{cpus: "0.5", memory: 1G}}}}
+      resources: {{limits: {{cpus: "0.25", memory: 512M}}}}
   shop:
     image: {image}
     command: {shop}
@@ -78,15 +78,12 @@ services:
 """
 #: What its user writes beside what is imported.
 BESIDE = """
-[capacity.nodes]
-kind = "ec2"
 [services.web.scaling.cpu]
 target = 15
 [services.stock.secrets]
 WORD = "arn:aws:secretsmanager:us-east-1:123456789012:secret:word-AbCdEf"
 [services.mailer]
 kind = "worker"
-capacity = "nodes"
 image_of = "web"
 command = {mailer}
 [services.mailer.scaling]
@@ -96,7 +93,6 @@ max_tasks = 2
 latency_s = 10
 seconds_per_message = 1
 [jobs.count]
-capacity = "nodes"
 image_of = "web"
 command = ["python", "-c", "print(6 * 7)"]
 at = "cron(0 3 * * ? *)"
@@ -169,8 +165,14 @@ def rehearsal(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFacto
     told = {name: json.dumps(["python", "-c", text]) for name, text in {**commands, "mailer": MAILER}.items()}
     made = Rehearsal(folder, environment)
     (folder / "compose.yaml").write_text(COMPOSE.format(image=f"{IMAGE}:latest", port=port, **told))
-    text = made.imported().replace("max_tasks = 2", "max_tasks = 4")
-    text = text.replace('reaches = ["stock"]', 'reaches = ["stock"]\nsends_to = ["mailer"]')
+    text = made.imported()
+    for imported, wanted in (
+        ('[capacity.fargate]\nkind = "fargate"', '[capacity.nodes]\nkind = "ec2"\nmax_nodes = 6'),
+        ("max_tasks = 2", "max_tasks = 4"),
+        ('reaches = ["stock"]', 'reaches = ["stock"]\nsends_to = ["mailer"]'),
+    ):
+        assert imported in text
+        text = text.replace(imported, wanted)
     (folder / "scaleout.toml").write_text(text + BESIDE.format(**told))
     (folder / "secrets").write_text("WORD=seventeen\n")
     yield made

@@ -12,7 +12,7 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.live import Live, require, resources_of
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell
-from scaleout_cfn.deploy.services.tasks import RunningTask, begin, stop_command, watch_task
+from scaleout_cfn.deploy.services.tasks import RunningTask, begin, spoken, stop_command, watch_task
 from scaleout_cfn.errors import Next, UsageError
 
 
@@ -52,7 +52,7 @@ def job_of(aws: Aws, live: Live, name: str, title: str) -> LiveJob:
 def start(aws: Aws, job: LiveJob, token: str, started_by: str = "") -> RunningTask:
     """Begin one run. The token makes it safe to ask again where the answer was unclear."""
     asked = {**job.request, "count": 1, "startedBy": started_by or token, "clientToken": token}
-    find = f"aws ecs list-tasks --region {aws.region} --cluster {job.cluster} --family {job.family}"
+    find = f"{spoken(aws, 'list-tasks')} --cluster {job.cluster} --family {job.family}"
     return begin(aws, asked, job.name, job.name, Next(words=find), is_job=True)
 
 
@@ -87,7 +87,7 @@ def release(aws: Aws, job: LiveJob, tell: Tell) -> Outcome:
         return watch_task(aws, task.placed(aws, going[0]["taskDefinitionArn"]), tell)
     # As many as failed before it: the same command again, whose answer was lost, begins no second one.
     task = start(aws, job, f"{mark}-{len(runs)}", mark)
-    tell(Note(f"job {job.name}: task {task.arn} begins; to stop it: {stop_command(task, aws.region)}"))
+    tell(Note(f"job {job.name}: task {task.arn} begins; to stop it: {stop_command(task, aws)}"))
     return watch_task(aws, task, tell)
 
 

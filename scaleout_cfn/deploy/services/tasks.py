@@ -164,7 +164,7 @@ def start(aws: Aws, service: LiveService, command: Sequence[str], token: str) ->
         asked["capacityProviderStrategy"] = strategy
     elif launch := service.raw.get("launchType"):
         asked["launchType"] = launch
-    return begin(aws, asked, service.name, container, Next(words=list_command(service, aws.region, token)))
+    return begin(aws, asked, service.name, container, Next(words=list_command(service, aws, token)))
 
 
 def begin(
@@ -215,7 +215,7 @@ def watch_task(aws: Aws, task: RunningTask, tell: Tell) -> Outcome:
     again = Next(
         "jobs" if task.is_job else "run",
         (*where, "--attach", name_in(task.arn)),
-        instead=Next(words=f"to stop the task: {stop_command(task, aws.region)}"),
+        instead=Next(words=f"to stop the task: {stop_command(task, aws)}"),
     )
     try:
         return _watch_to_end(aws, task, tell)
@@ -277,16 +277,24 @@ def _outcome_of(task: RunningTask, ended: Mapping[str, Any] | None) -> Outcome:
     )
 
 
-def list_command(service: LiveService, region: str, token: str) -> str:
+def list_command(service: LiveService, aws: Aws, token: str) -> str:
     """What finds a task that was asked for by a token."""
-    return f"aws ecs list-tasks --region {region} --cluster {service.cluster} --started-by {token}"
+    return f"{spoken(aws, 'list-tasks')} --cluster {service.cluster} --started-by {token}"
 
 
-def stop_command(task: RunningTask, region: str) -> str:
+def stop_command(task: RunningTask, aws: Aws) -> str:
     """What ends a task before its time."""
-    return f"aws ecs stop-task --region {region} --cluster {task.cluster} --task {name_in(task.arn)}"
+    return f"{spoken(aws, 'stop-task')} --cluster {task.cluster} --task {name_in(task.arn)}"
 
 
 def _definition(aws: Aws, arn: str) -> Mapping[str, Any]:
     found: Mapping[str, Any] = aws.read("ecs", "describe_task_definition", taskDefinition=arn)["taskDefinition"]
     return found
+
+
+def spoken(aws: Aws, operation: str) -> str:
+    """How the AWS CLI is called for an operation of ECS where a command goes to: with the keys of an emulator, too."""
+    target = aws.target
+    keys = "AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={} ".format(*target.keys) if target.keys else ""
+    endpoint = f" --endpoint-url {target.endpoint_url}" if target.endpoint_url else ""
+    return f"{keys}aws ecs {operation} --region {aws.region}{endpoint}"

@@ -42,7 +42,6 @@ class Target:
 
     task: str
     ports: Mapping[int, int]
-    on_host: bool = False
     states: dict[str, str] = field(default_factory=dict)
     streaks: dict[str, int] = field(default_factory=dict)
     asked_at: dict[str, float] = field(default_factory=dict)

@@ -76,7 +76,6 @@ class Work:
     target: Target | None = None
     volumes: list[str] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
-    ended: threading.Event = field(default_factory=threading.Event)
 
 
 class Tasks:
@@ -202,7 +201,7 @@ class Tasks:
                 threading.Thread(target=follow, args=(task, work, container), daemon=True).start()
         number = next(self.numbers)
         address = f"10.254.{number // 250 % 250}.{number % 250 + 1}"
-        work.target = Target(work.arn, ports, on_host="--network=host" in containers[0].options)
+        work.target = Target(work.arn, ports)
         self.balancer.targets[address] = work.target
         task["_container_ip"] = address
         if task.get("_network_mode") == "awsvpc":
@@ -371,7 +370,6 @@ class Tasks:
             ecs._recount_cluster(cluster)
             ecs._refresh_service_state(cluster, task.get("group", ""))
             self.works.pop(work.arn, None)
-            work.ended.set()
 
     def _image(self, image: str) -> str:
         """An image as this machine's engine knows it: what is in the emulator's registry is fetched from there."""
