@@ -38,8 +38,3 @@ class Clock:
         if time < self.end:
             self.order += 1
             heapq.heappush(self.heap, (time, self.order, what, argument))
-
-    def next(self) -> tuple[int, Any, Any]:
-        """The next event's time, what to call, and its argument."""
-        time, _, what, argument = heapq.heappop(self.heap)
-        return time, what, argument

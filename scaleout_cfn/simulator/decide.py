@@ -142,6 +142,7 @@ class ServicePolicies:
             for name, policy, source in tracked
             if policy.enabled
         ]
+        self.able = [tracker for tracker in self.trackers if tracker.policy.scale_in]
         self.steppers = [
             _Stepper(
                 policy, Source(_looked_at(policy, own.period), delays.pulse_lag_s if policy.metric == "pulse" else lag)
@@ -173,11 +174,16 @@ class ServicePolicies:
 
         Each is to be carried out before the next is asked for: `tasks` is read anew.
         """
+        high = False
         for tracker in self.trackers:
             if tracker.source == source and tracker.name in values:
                 tracker.judge(now, values[tracker.name], self.events)
-        yield from self._out(now, source, tasks)
-        yield from self._in(now, tasks)
+            high = high or tracker.high >= HIGH_POINTS
+        # Most points move nothing, and there are thousands a day.
+        if high:
+            yield from self._out(now, source, tasks)
+        elif self.able and all(tracker.low >= tracker.low_points for tracker in self.able):
+            yield from self._in(now, tasks)
         for stepper in self.steppers:
             if stepper.source == source and stepper.policy.metric in values:
                 yield from self._step(now, stepper, values[stepper.policy.metric], tasks)
@@ -199,26 +205,22 @@ class ServicePolicies:
                 yield wanted, tracker.name
 
     def _in(self, now: int, tasks: TaskCounts) -> Iterator[tuple[int, str]]:
-        """In only if every policy that may scale in agrees, and to the most that any of them wants.
+        """In, where every policy that may scale in is low and none is high, and to the most that any of them wants.
 
         From what runs, as out: tasks that wait for a place that never comes block nothing. AWS holds scale-in back
         during deployments only, of which a simulation has none:
         https://docs.aws.amazon.com/AmazonECS/latest/developerguide/troubleshoot-service-auto-scaling.html
         """
-        able = [tracker for tracker in self.trackers if tracker.policy.scale_in]
-        if not able or any(tracker.low < tracker.low_points for tracker in able):
-            return
-        if any(tracker.high >= HIGH_POINTS for tracker in self.trackers):
-            return
-        if not all(rules.may_shrink(now, self.in_at, tracker.policy.scale_in_cooldown_s) for tracker in able):
+        if not all(rules.may_shrink(now, self.in_at, tracker.policy.scale_in_cooldown_s) for tracker in self.able):
             return
         wanted = max(
-            rules.tracked_count_in(tasks.running, tracker.value, tracker.policy.target, self.share) for tracker in able
+            rules.tracked_count_in(tasks.running, tracker.value, tracker.policy.target, self.share)
+            for tracker in self.able
         )
         wanted = rules.within(tasks.least, wanted, tasks.most)
         if wanted < tasks.desired:
             self.in_at = now
-            yield wanted, "+".join(tracker.name for tracker in able)
+            yield wanted, "+".join(tracker.name for tracker in self.able)
 
     def _step(self, now: int, stepper: _Stepper, value: float, tasks: TaskCounts) -> Iterator[tuple[int, str]]:
         policy = stepper.policy

@@ -11,9 +11,9 @@ services are not exponential (M/G/c), the queue is longer or shorter by their va
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,17 +96,26 @@ class Waits:
         longer = self.of.service.variability
         tails = sum(np.exp(-self.of.task_rps * (1 - loads) * wait_s / longer) for wait_s in waits_s) / len(waits_s)
         shares = np.interp(self.load, loads, chances * tails)
-        busy = self.mean > 0
-        if busy.any():
-            mean, spread = self.mean[busy], self.spread[busy]
-            # A settled queue of this mean has the load 1 - longer / mean, and with it the chance to wait at all. A
-            # backlog, of little density at zero, makes everybody wait.
-            ratios, densities, _, _ = _cut_normals()
-            idle = 1 - np.interp(1 - longer / np.maximum(mean, longer), loads, chances)
-            idle *= np.interp(spread, ratios, densities)
-            beyond = sum(_beyond(wait_s * self.of.task_rps / mean, spread) for wait_s in waits_s) / len(waits_s)
-            shares[busy] = (1 - idle) * beyond
+        busy, means, wait_at_all, tail = self._followed
+        if len(means):
+            beyond = sum(tail(wait_s * self.of.task_rps / means) for wait_s in waits_s) / len(waits_s)
+            shares[busy] = wait_at_all * beyond
         return shares
+
+    @cached_property
+    def _followed(self) -> tuple[NDArray[np.intp], Array, Array, Callable[[Array], Array]]:
+        """Where the queue is followed, its means there, how many wait at all, and who waits beyond so many means: what
+        does not hang on a wait, for many are asked for."""
+        busy = np.flatnonzero(self.mean > 0)
+        means, spread = self.mean[busy], self.spread[busy]
+        # A settled queue of this mean has the load 1 - longer / mean, and with it the chance to wait at all. A backlog,
+        # of little density at zero, makes everybody wait.
+        loads, chances = _chance_to_wait(self.of.workers)
+        longer = self.of.service.variability
+        ratios, densities, _, _ = _cut_normals()
+        idle = 1 - np.interp(1 - longer / np.maximum(means, longer), loads, chances)
+        idle *= np.interp(spread, ratios, densities)
+        return busy, means, 1 - idle, _tail(spread)
 
     def mean_s(self) -> Array:
         """How long the requests of each second wait on average; for ever, or until the timeout, where no task is."""
@@ -244,11 +253,16 @@ def _log_upper_table() -> tuple[Array, Array]:
     return grid, np.array([_log_upper(value) for value in grid.tolist()])
 
 
-def _beyond(multiple: Array, spread: Array) -> Array:
-    """The share of a cut normal beyond so many means."""
+def _tail(spread: Array) -> Callable[[Array], Array]:
+    """The shares of cut normals beyond so many of their means."""
     ratios, _, cuts, means = _cut_normals()
     cut, mean = np.interp(spread, ratios, cuts), np.interp(spread, ratios, means)
     grid, logs = _log_upper_table()
-    tail = np.exp(np.interp(cut + multiple * mean, grid, logs) - np.interp(np.maximum(cut, -12), grid, logs))
-    # Beyond the table the cut normal is an exponential.
-    return np.where(spread > ratios[-1], np.exp(-multiple), np.minimum(tail, 1.0))
+    at_cut = np.interp(np.maximum(cut, -12), grid, logs)
+    exponential = spread > ratios[-1]  # what a cut normal is beyond the table
+
+    def beyond(multiple: Array) -> Array:
+        shares = np.exp(np.interp(cut + multiple * mean, grid, logs) - at_cut)
+        return np.where(exponential, np.exp(-multiple), np.minimum(shares, 1.0))
+
+    return beyond

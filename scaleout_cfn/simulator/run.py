@@ -12,6 +12,7 @@ one heap of events, and between two of these all of them advance together: what 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from heapq import heappop
 from math import ceil
 from random import Random
 from typing import NamedTuple
@@ -190,9 +191,9 @@ class World:
         event.does(self, now)
 
     def all(self) -> list[Trace]:
-        clock = self.clock
-        while clock.heap:
-            time, what, argument = clock.next()
+        clock, heap = self.clock, self.clock.heap
+        while heap:
+            time, _, what, argument = heappop(heap)
             if time > clock.now:
                 self.advance(time)
             what(time, argument)

@@ -123,7 +123,7 @@ def test_the_table_of_tails_is_the_function(value: float) -> None:
 def test_a_cut_normal_has_the_mean_and_the_variance_that_it_was_asked_for(spread: float) -> None:
     """By integrating its upper tail, from zero on."""
     multiples = np.linspace(0, 30, 30001)
-    tail = queueing._beyond(multiples, np.full(len(multiples), spread))
+    tail = queueing._tail(np.full(len(multiples), spread))(multiples)
     assert tail[0] == pytest.approx(1, abs=1e-6)
     mean = float(np.trapezoid(tail, multiples))
     second = float(np.trapezoid(2 * multiples * tail, multiples))
@@ -133,7 +133,7 @@ def test_a_cut_normal_has_the_mean_and_the_variance_that_it_was_asked_for(spread
 
 def test_the_widest_shape_is_an_exponential() -> None:
     multiples = np.array([0.0, 0.5, 1, 3])
-    assert queueing._beyond(multiples, np.ones(4)) == pytest.approx(np.exp(-multiples))
+    assert queueing._tail(np.ones(4))(multiples) == pytest.approx(np.exp(-multiples))
     growth = queueing._growth()
     assert (len(growth), growth[1000]) == (1001, 1.0)
     # A half normal: 2 / pi, at a variance of pi / 2 - 1.
