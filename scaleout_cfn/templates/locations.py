@@ -31,11 +31,12 @@ _CHOICES = 8
 class Location(Struct, frozen=True):
     """One place of a nested stack's template, as far as its parent spells it out.
 
-    `path` is a path relative to the parent's own folder where that is what is written, else None. `segments` are the
-    trailing parts of a URL that hold no variable, `("templates", "vpc.yaml")`, and `exact` says whether the last one is
-    the whole file name. `folder` is the text before the file name, variables and all: two children behind the same text
-    lie in the same folder. `when` says where this place is the one that is taken. Without a path and segments the place
-    cannot be told; `why` says what of.
+    `path` is a relative path where that is what is written, else None: from the parent's own folder, or, as ECS
+    Compose-X writes it, from where the tool was run that wrote both there. `segments` are the trailing parts of a URL
+    that hold no variable, `("templates", "vpc.yaml")`, and `exact` says whether the last one is the whole file name.
+    `folder` is the text before the file name, variables and all: two children behind the same text lie in the same
+    folder. `when` says where this place is the one that is taken. Without a path and segments the place cannot be told;
+    `why` says what of.
     """
 
     logical_id: str
@@ -50,7 +51,11 @@ class Location(Struct, frozen=True):
         """The file names, in the form of the parent's, that this may mean; the likeliest first."""
         beside = posixpath.dirname(parent)
         if self.path is not None:
-            yield posixpath.normpath(posixpath.join(beside, self.path))
+            path = posixpath.normpath(self.path)
+            yield posixpath.normpath(posixpath.join(beside, path))
+            folder = posixpath.dirname(path)
+            if folder and f"/{beside}".endswith(f"/{folder}"):
+                yield posixpath.join(beside, posixpath.basename(path))
             return
         above = [beside]
         while above[-1] not in ("", "/") and not above[-1].endswith(".."):

@@ -94,6 +94,7 @@ def test_a_nested_stack_without_a_place_says_why(resource: dict[str, Any], why: 
     ("location", "parent", "names"),
     [
         (Location("N", path="../b/vpc.yaml"), "a/root.yaml", ["b/vpc.yaml"]),
+        (Location("N", path="./out/vpc.yaml"), "a/out/root.yaml", ["a/out/out/vpc.yaml", "a/out/vpc.yaml"]),
         (Location("N", segments=("x", "vpc.yaml")), "root.yaml", ["x/vpc.yaml", "vpc.yaml"]),
         (Location("N", segments=("vpc.yaml",)), "a/b/root.yaml", ["a/b/vpc.yaml", "a/vpc.yaml", "vpc.yaml"]),
         (Location("N", segments=("vpc.yaml",)), "/a/root.yaml", ["/a/vpc.yaml", "/vpc.yaml"]),
