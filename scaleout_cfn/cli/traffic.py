@@ -589,9 +589,12 @@ def of_its_own(asked: Asked, load: Load, model: Model) -> Load:
 
     The messages of a task are set by how long one may wait, over the time that it takes: the acceptable backlog of
     https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-using-sqs-queue.html
+    Where nothing is kept by task it is a minute.
     """
-    if model.backlog and asked.objective_s is None:
-        load = dataclasses.replace(load, objective_s=model.backlog.tracking.target / load.task_rps)
+    backlog = model.backlog
+    if backlog and asked.objective_s is None:
+        by_task = backlog.tracking.enabled and backlog.of == "task"
+        load = dataclasses.replace(load, objective_s=backlog.tracking.target / load.task_rps if by_task else 60.0)
     if not asked.url:
         return load
     cores = model.task.cpu_units / 1024

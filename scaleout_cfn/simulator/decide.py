@@ -143,10 +143,9 @@ class ServicePolicies:
             if policy.enabled
         ]
         self.able = [tracker for tracker in self.trackers if tracker.policy.scale_in]
+        lags = {"pulse": delays.pulse_lag_s, "messages": delays.queue_lag_s, "backlog": delays.queue_lag_s}
         self.steppers = [
-            _Stepper(
-                policy, Source(_looked_at(policy, own.period), delays.pulse_lag_s if policy.metric == "pulse" else lag)
-            )
+            _Stepper(policy, Source(_looked_at(policy, own.period), lags.get(policy.metric, lag)))
             for policy in scaling.step_policies
         ]
         if backlog and backlog.first_cooldown_s is not None:
@@ -255,7 +254,7 @@ class ServicePolicies:
 def _looked_at(policy: StepScaling, resolution: int) -> int:
     """How often an alarm gets a point: once a period, but of 10 and 20 s as often as its metric comes, and of several
     minutes every minute."""
-    finest = 10 if policy.metric == "pulse" else resolution
+    finest = {"pulse": 10, "cpu": resolution, "memory": resolution}.get(policy.metric, 60)
     return min(60, policy.period_s if policy.period_s >= 30 else max(policy.period_s, finest))
 
 

@@ -166,11 +166,14 @@ class Fargate:
 
 @dataclass(frozen=True)
 class Backlog:
-    """What keeps the messages of a queue by running tasks: `tracking` of their number, and a step from no task to the
-    first one where `first_cooldown_s` is not None. Messages in work count, too."""
+    """What keeps the messages of a queue, by running tasks or as they are: `tracking` of their number, off where steps
+    alone go by it; and a step from no task to the first one where `first_cooldown_s` is not None. Messages in work may
+    count, too."""
 
     tracking: TargetTracking
     first_cooldown_s: int | None = None
+    of: Literal["task", "queue"] = "task"
+    in_work: bool = True
 
 
 @dataclass(frozen=True)

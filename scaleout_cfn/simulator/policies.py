@@ -63,6 +63,7 @@ def plain(value: float) -> float:
 
 _POLICY = "AWS::ApplicationAutoScaling::ScalingPolicy"
 _WAITING = "ApproximateNumberOfMessagesVisible"
+_IN_WORK = "ApproximateNumberOfMessagesNotVisible"
 _TRACKED = {
     "ECSServiceAverageCPUUtilization": "cpu",
     "ECSServiceAverageMemoryUtilization": "memory",
@@ -116,7 +117,7 @@ def scaling_of(stacks: StackSet, service: Place, target: Place) -> tuple[Scaling
     fast, pulse, predictive = False, None, None
     notes: list[str] = []
     for policy in policies_of(stacks, target):
-        if _by_backlog(policy) or _to_the_first(stacks, policy):
+        if _by_messages(policy) or _to_the_first(stacks, policy):
             continue  # `backlog_of`
         if policy.get("PolicyType") == "TargetTrackingScaling" or policy.get("PolicyType") is None:
             way = "TargetTrackingScalingPolicyConfiguration"
@@ -209,13 +210,16 @@ def _predictive(policy: Place) -> Predictive:
 
 
 def backlog_of(stacks: StackSet, target: Place) -> Backlog | None:
-    """What keeps the messages of an SQS queue by running tasks, by metric math, and the step to the first task.
+    """What keeps the messages of an SQS queue, by running tasks where metric math divides them, and the step to the
+    first task; there, too, where steps alone go by them.
 
     https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-target-tracking-metric-math.html
     """
     way, tracking, first = "TargetTrackingScalingPolicyConfiguration", None, None
+    of: Literal["task", "queue"] = "task"
+    in_work, by_steps = True, False
     for policy in policies_of(stacks, target):
-        if _by_backlog(policy):
+        if _by_messages(policy):
             tracking = TargetTracking(
                 enabled=True,
                 target=plain(number(policy, way, "TargetValue")),
@@ -223,25 +227,39 @@ def backlog_of(stacks: StackSet, target: Place) -> Backlog | None:
                 scale_in_cooldown_s=whole(policy, way, "ScaleInCooldown", default=300),
                 scale_in=policy.get(way, "DisableScaleIn") not in (True, "true"),
             )
+            own = policy.inner(way, "CustomizedMetricSpecification")
+            of = "task" if _divides(own.each("Metrics")) else "queue"
+            in_work = _counts(own, _IN_WORK)
         elif _to_the_first(stacks, policy):
             first = whole(policy, "StepScalingPolicyConfiguration", "Cooldown", default=300)
-    return Backlog(tracking, first) if tracking else None
+        elif policy.get("PolicyType") == "StepScaling":
+            by_steps = by_steps or any(_counts(alarm, _WAITING) for alarm in _alarms_on(stacks, policy))
+    if tracking is None and not by_steps:
+        return None
+    return Backlog(tracking or TargetTracking(enabled=False, target=1), first, of, in_work)
 
 
-def _by_backlog(policy: Place) -> bool:
-    """Whether it tracks messages that wait by something: the quotient is taken to be of tasks that run."""
-    queries = policy.each("TargetTrackingScalingPolicyConfiguration", "CustomizedMetricSpecification", "Metrics")
-    return _counts_messages(queries) and any("/" in str(query.get("Expression") or "") for query in queries)
+def _by_messages(policy: Place) -> bool:
+    """Whether it tracks the messages of a queue: all, or by something, which is taken to be the tasks that run."""
+    return _counts(policy.inner("TargetTrackingScalingPolicyConfiguration", "CustomizedMetricSpecification"), _WAITING)
 
 
-def _counts_messages(queries: Sequence[Place]) -> bool:
-    return any(query.get("MetricStat", "Metric", "MetricName") == _WAITING for query in queries)
+def _counts(asked: Place, name: str) -> bool:
+    """Whether a metric, or one of metric math, is a number of messages of SQS."""
+    queries = asked.each("Metrics")
+    return any(
+        metric.get("MetricName") == name for metric in (asked, *(q.inner("MetricStat", "Metric") for q in queries))
+    )
+
+
+def _divides(queries: Sequence[Place]) -> bool:
+    return any("/" in str(query.get("Expression") or "") for query in queries)
 
 
 def _to_the_first(stacks: StackSet, policy: Place) -> bool:
     """Whether a step adds a task where messages wait and none runs: an alarm of metric math at a threshold of 0."""
     return policy.get("PolicyType") == "StepScaling" and any(
-        _counts_messages(alarm.each("Metrics")) and alarm.number("Threshold") == 0
+        alarm.each("Metrics") and _counts(alarm, _WAITING) and alarm.number("Threshold") == 0
         for alarm in _alarms_on(stacks, policy)
     )
 
@@ -302,7 +320,9 @@ def _steps(stacks: StackSet, policy: Place, notes: list[str]) -> list[StepScalin
     ]
 
 
-def _watched(alarm: Place) -> Literal["cpu", "memory", "pulse"]:
+def _watched(alarm: Place) -> Any:
+    if _counts(alarm, _WAITING):
+        return "backlog" if _divides(alarm.each("Metrics")) else "messages"  # no config has these
     namespace, name = alarm.get("Namespace"), alarm.get("MetricName")
     metric = _METRICS.get((namespace, name))
     if metric is None:
@@ -313,7 +333,8 @@ def _watched(alarm: Place) -> Literal["cpu", "memory", "pulse"]:
 
 def _period(alarm: Place) -> int:
     """https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html#API_PutMetricAlarm_RequestParameters"""
-    period = whole(alarm, "Period")
+    periods = [query.number("MetricStat", "Period") for query in alarm.each("Metrics")]
+    period = int(max(filter(None, periods), default=0)) or whole(alarm, "Period")
     if period not in (10, 20, 30) and (period < 60 or period % 60):
         refuse(alarm, f"its period is {period} s", "AWS takes 10, 20, 30 or a multiple of 60")
     return period

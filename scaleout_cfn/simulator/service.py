@@ -194,9 +194,15 @@ class Service:
         metrics.served, metrics.arrived = self.served, self.arrived
         metrics.running, metrics.ready = self.running_s, self.ready_s
         of_queue = {}
-        if self.model.backlog:
-            tasks, in_work = self.tasks.running, served / metrics.source.period * self.load.workers / self.load.task_rps
-            of_queue = {"backlog": (self.queue + in_work) / max(1, tasks), "stranded": 0.0 if tasks else self.queue}
+        if backlog := self.model.backlog:
+            tasks, kept = self.tasks.running, self.queue
+            if backlog.in_work:
+                kept += served / metrics.source.period * self.load.workers / self.load.task_rps
+            of_queue = {
+                "backlog": kept / max(1, tasks) if backlog.of == "task" else kept,
+                "messages": self.queue,
+                "stranded": 0.0 if tasks else self.queue,
+            }
         if not running:
             return of_queue
         return {

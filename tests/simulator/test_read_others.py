@@ -8,13 +8,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.simulator.decide import ServicePolicies
-from scaleout_cfn.simulator.model import Delays, Fargate
+from scaleout_cfn.simulator.model import Delays, Fargate, Load
 from scaleout_cfn.simulator.policies import KEEP, firings
 from scaleout_cfn.simulator.read import model_of, read
+from scaleout_cfn.simulator.run import run
+from scaleout_cfn.simulator.traffic import Traffic
 
 Template = dict[str, Any]
 
@@ -327,6 +330,65 @@ def test_periods_of_minutes_slide_and_each_of_them_has_to_breach() -> None:
     ]
     # The older period has four minutes of 100 from the 14th minute on: a mean of 80.
     assert acted[0] == 13
+
+
+def _of_queue(name: str) -> dict[str, Any]:
+    metric = {"Namespace": "AWS/SQS", "MetricName": name, "Dimensions": [{"Name": "QueueName", "Value": "jobs"}]}
+    return {"Id": name[-7:].lower(), "MetricStat": {"Metric": metric, "Stat": "Average", "Period": 60}}
+
+
+def _tracking(**metric: Any) -> Template:
+    kept = {"TargetValue": 10, "CustomizedMetricSpecification": metric}
+    return template(Target=TARGET, Policy=with_(POLICY, TargetTrackingScalingPolicyConfiguration=kept))
+
+
+VISIBLE = "ApproximateNumberOfMessagesVisible"
+
+
+@pytest.mark.parametrize(
+    ("metric", "of", "in_work"),
+    [
+        ({"Metrics": [_of_queue(VISIBLE), {"Id": "e", "Expression": "visible / running"}]}, "task", False),
+        ({"Metrics": [_of_queue(VISIBLE), _of_queue("ApproximateNumberOfMessagesNotVisible"),
+                      {"Id": "e", "Expression": "(a + b) / running"}]}, "task", True),
+        ({"Namespace": "AWS/SQS", "MetricName": VISIBLE, "Statistic": "Average"}, "queue", False),
+    ],
+)  # fmt: skip
+def test_the_backlog_that_others_track_is_by_task_or_of_the_queue(metric: Any, of: str, in_work: bool) -> None:
+    backlog = model_of({"app.yaml": _tracking(**metric)}).backlog
+    assert backlog is not None
+    assert (backlog.tracking.target, backlog.of, backlog.in_work) == (10, of, in_work)
+
+
+def test_steps_on_the_messages_of_a_queue_add_tasks_and_take_them_away() -> None:
+    """As CDK's QueueProcessingFargateService makes them."""
+    few = with_(
+        STEPS,
+        StepScalingPolicyConfiguration={
+            "AdjustmentType": "ChangeInCapacity",
+            "StepAdjustments": [{"MetricIntervalUpperBound": 0, "ScalingAdjustment": -1}],
+        },
+    )
+    on = {"Namespace": "AWS/SQS", "MetricName": VISIBLE, "Period": 60, "EvaluationPeriods": 1}
+    below = {"ComparisonOperator": "LessThanOrEqualToThreshold", "Threshold": 0, "AlarmActions": [{"Ref": "Few"}]}
+    made = model_of(
+        {"app.yaml": template(
+            Target=TARGET, Steps=STEPS, Few=few, Many=with_(ALARM, **{**on, "Threshold": 100}),
+            None_=with_(ALARM, **on, **below),
+        )}
+    )  # fmt: skip
+    assert made.backlog is not None
+    assert not made.backlog.tracking.enabled
+    assert [(policy.metric, policy.when, policy.threshold) for policy in made.scaling.step_policies] == [
+        ("messages", "above", 100),
+        ("messages", "below", 0),
+    ]
+    queue = Traffic("queue", np.repeat([0.0, 50.0, 0.0], 3600))
+    trace = run(made, Load(task_rps=10), Delays(), queue)
+    assert max(state.running for state in trace.states) == 9
+    assert trace.states[-1].running == 2
+    assert trace.dropped.sum() == 0
+    assert trace.backlog[-1] == 0
 
 
 def test_a_schedule_with_one_bound_leaves_the_other_as_it_is() -> None:
