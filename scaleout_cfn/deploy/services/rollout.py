@@ -236,7 +236,7 @@ def verify(aws: Aws, services: Iterable[Declared], tell: Tell, *, end: float | N
                     tell_pause(aws, answers[arn], newest, tell)
                 if DEPLOYMENTS.get(newest.state) == "running":
                     continue
-                reasons[service.name] = _otherwise(service, newest, str(answers[arn]["taskDefinition"]))
+                reasons[service.name] = _otherwise(service, newest, answers[arn])
             del waiting[arn]
         if not waiting:
             break
@@ -245,10 +245,13 @@ def verify(aws: Aws, services: Iterable[Declared], tell: Tell, *, end: float | N
     return "; ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason)
 
 
-def _otherwise(service: Declared, newest: Rollout, runs: str) -> str:
+def _otherwise(service: Declared, newest: Rollout, raw: Mapping[str, Any]) -> str:
     """Why a service whose deployment has ended does not run what its stack says; empty where it does."""
     if DEPLOYMENTS.get(newest.state) == "failed":
         return f"ECS {newest.state}: {newest.reason or 'no reason given'}"
+    runs = str(raw["taskDefinition"])
     if service.definition and runs != service.definition:
-        return f"ECS runs {name_in(runs)}, the stack says {name_in(service.definition)}"
+        failed = [each for each in raw.get("deployments", ()) if each.get("rolloutState") == "FAILED"]
+        why = "".join(f": {each['rolloutStateReason']}" for each in failed[:1] if each.get("rolloutStateReason"))
+        return f"ECS runs {name_in(runs)}, the stack says {name_in(service.definition)}{why}"
     return ""
