@@ -60,7 +60,7 @@ def words(model: Model) -> str:
     if isinstance(pool, Fargate):
         told = f"Fargate {pool.architecture}"
     elif pool.managed:
-        told = f"Managed Instances, {pool.instance_type}"
+        told = f"Managed Instances {architecture_of(model)}"
     else:
         told = f"{pool.instance_type}, {pool.min_nodes} to {pool.max_nodes}"
         if pool.warm:

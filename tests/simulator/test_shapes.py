@@ -111,14 +111,12 @@ def test_the_overlay_of_any_shape_with_any_settings_renders_and_lints_clean_and_
     chosen = data.draw(st.sampled_from(candidates(shape, LOAD, 20, DAY)))
     (folder / "b.toml").write_text(text + overlay(chosen, "advised", today, "nodes", LOAD.task_rps))
     whole = set_of(compose(load(folder / "b.toml", environment="advised")))
-    # Managed Instances are not read.
-    if kind_of(shape) != "managed-instances":
-        again = model_of(whole, "b", "web")
-        assert again.task.parts[:2] == chosen.task.parts[:2]
-        assert words(again) == words(chosen)
-        assert _in_force(again.scaling) == _in_force(chosen.scaling)
-        if again.backlog and chosen.backlog:
-            assert again.backlog.tracking.target == pytest.approx(chosen.backlog.tracking.target, abs=0.001)
+    again = model_of(whole, "b", "web")
+    assert again.task.parts[:2] == chosen.task.parts[:2]
+    assert words(again) == words(chosen)
+    assert _in_force(again.scaling) == _in_force(chosen.scaling)
+    if again.backlog and chosen.backlog:
+        assert again.backlog.tracking.target == pytest.approx(chosen.backlog.tracking.target, abs=0.001)
     assert not check_set(whole)
 
 
