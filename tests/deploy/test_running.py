@@ -158,8 +158,9 @@ def test_a_service_that_runs_another_task_definition_than_its_stack_says_is_told
     old = Services(service={"taskDefinition": f"{ECS}:task-definition/web:1"})
     assert verified(old)[0] == "web: ECS runs web:1, the stack says web:2"
     assert verified(old, Declared("web", SERVICE))[0] == ""
-    given_up = {"rolloutState": "FAILED", "rolloutStateReason": "tasks failed to start."}
-    old = Services(service={"taskDefinition": f"{ECS}:task-definition/web:1", "deployments": [{}, given_up]})
+    given_up = {"status": "ACTIVE", "rolloutState": "FAILED", "rolloutStateReason": "tasks failed to start."}
+    there = {"status": "PRIMARY", "rolloutState": "COMPLETED"}
+    old = Services(service={"taskDefinition": f"{ECS}:task-definition/web:1", "deployments": [there, given_up]})
     assert verified(old)[0] == "web: ECS runs web:1, the stack says web:2: tasks failed to start."
 
 
