@@ -282,6 +282,48 @@ class _Reader:
         return pool
 
     def _nodes(self, service: Place, tasks: Place, demand: Demand, providers: Sequence[Any]) -> NodePool:
+        shares = strategy_of(self.stacks, service)
+        if len(providers) > 1 and len(shares) == len(providers):
+            every = [self._nodes_of(service, tasks, demand, [provider]) for provider in providers]
+            return self._as_one(service, demand, every, shares)
+        return self._nodes_of(service, tasks, demand, providers)
+
+    def _as_one(self, service: Place, demand: Demand, pools: list[NodePool], shares: Sequence[Place]) -> NodePool:
+        """The pools of several providers as one that buys as all of them do: tasks above the base by weight. Taken for
+        a node is the smallest of theirs.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_CapacityProviderStrategyItem.html
+        """
+        smallest = min(pools, key=lambda pool: pool.room.holds(_size(demand)))
+        if any(bool(pool.managed) != bool(smallest.managed) for pool in pools):
+            what = "its strategy mixes Managed Instances with groups of EC2 instances"
+            refuse(service, what, "name the providers of one kind in a copy of the templates")
+        weights = [share.number("Weight") or 0 for share in shares]
+        spot = sum(weight * pool.spot_percent for weight, pool in zip(weights, pools, strict=True))
+        first = sum(
+            pool.on_demand_base + (ceil((share.number("Base") or 0) / pool.room.holds(_size(demand)))
+                                   if pool.spot_percent < 100 else 0)
+            for share, pool in zip(shares, pools, strict=True)
+        )  # fmt: skip
+        told = " and ".join(
+            f"{weight:g} of {sum(weights):g} on {pool.name}" for weight, pool in zip(weights, pools, strict=True)
+        )
+        self.notes.append(
+            f"Its tasks are on several pools, above the base {told}: they are taken as one of"
+            f" {smallest.instance_type} with the bounds of all together, so that what waits for one pool finds room in"
+            " another."
+        )
+        return dataclasses.replace(
+            smallest,
+            min_nodes=sum(pool.min_nodes for pool in pools),
+            max_nodes=sum(pool.max_nodes for pool in pools),
+            standing=tuple(dict.fromkeys(other for pool in pools for other in pool.standing)),
+            spot_percent=round(spot / sum(weights)) if sum(weights) else smallest.spot_percent,
+            on_demand_base=first,
+        )
+
+    def _nodes_of(self, service: Place, tasks: Place, demand: Demand, providers: Sequence[Any]) -> NodePool:
+        """The nodes of one provider, or of the only group that there is."""
         provider = self._provider(service, providers)
         if provider and provider.get("ManagedInstancesProvider") is not None:
             return self._managed(service, tasks, demand, provider)
@@ -301,6 +343,9 @@ class _Reader:
         least, most = (ceil(whole(group, name) / weight) for name in ("MinSize", "MaxSize"))
         if not moved:
             least = most = self._fixed_nodes(group, least, weight)
+        elif provider and (policies := self._policies_of(group)):
+            self.notes.append(f"{', '.join(policies)} move the group beside its capacity provider, which is left out.")
+        is_spot = template and template.get("LaunchTemplateData", "InstanceMarketOptions", "MarketType") == "spot"
         pool = NodePool(
             min_nodes=least,
             max_nodes=most,
@@ -315,7 +360,8 @@ class _Reader:
             warm=(warm := self._warm_pool(group)),
             # Without a distribution all are On-Demand:
             # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html
-            spot_percent=100 - whole(group, *_BOUGHT, "OnDemandPercentageAboveBaseCapacity", default=100),
+            spot_percent=100
+            - whole(group, *_BOUGHT, "OnDemandPercentageAboveBaseCapacity", default=0 if is_spot else 100),
             on_demand_base=whole(group, *_BOUGHT, "OnDemandBaseCapacity", default=0),
             name=file_name(provider.logical_id.removesuffix("CapacityProvider")) if provider else group.logical_id,
         )
@@ -374,12 +420,7 @@ class _Reader:
     def _fixed_nodes(self, group: Place, least: int, weight: float) -> int:
         """How many nodes there are where nothing that is simulated moves them. Raises UsageError where something else
         does."""
-        policies = [
-            policy.logical_id
-            for policy in self.stacks.of_type("AWS::AutoScaling::ScalingPolicy")
-            if policy.get("AutoScalingGroupName") == group.symbol
-        ]
-        if policies:
+        if policies := self._policies_of(group):
             what = f"its nodes are moved by {', '.join(policies)}, which follow other metrics than its average CPU"
             refuse(
                 group, what, "take the policies out of a copy of the templates, and its nodes count as a fixed number"
@@ -388,6 +429,13 @@ class _Reader:
         nodes = least if desired is None else ceil(desired / weight)
         self.notes.append(f"Nothing moves its nodes: there are {nodes} of them whatever comes ({group.logical_id}).")
         return nodes
+
+    def _policies_of(self, group: Place) -> list[str]:
+        return [
+            policy.logical_id
+            for policy in self.stacks.of_type("AWS::AutoScaling::ScalingPolicy")
+            if policy.get("AutoScalingGroupName") == group.symbol
+        ]
 
     def _warm_pool(self, group: Place) -> StandingBy | None:
         """The warm pool of a group, in https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_PutWarmPool.html"""

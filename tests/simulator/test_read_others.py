@@ -285,6 +285,40 @@ def test_weights_are_a_node_s_part_of_the_group_s_size_and_refused_beside_a_capa
     assert "Group: its instance types have weights, which ECS's capacity providers do not take" in said_of(body)
 
 
+def test_a_strategy_over_several_pools_is_one_that_buys_as_they_do() -> None:
+    def provider(group: str) -> Template:
+        return {
+            "Type": "AWS::ECS::CapacityProvider",
+            "Properties": {"AutoScalingGroupProvider": {"AutoScalingGroupArn": {"Ref": group}}},
+        }
+
+    spot = {"InstanceType": "m5.large", "InstanceMarketOptions": {"MarketType": "spot"}}
+    strategy = [
+        {"CapacityProvider": {"Ref": "Steady"}, "Base": 9, "Weight": 1},
+        {"CapacityProvider": {"Ref": "Cheap"}, "Weight": 3},
+    ]
+    launch = {"LaunchTemplate": {"LaunchTemplateId": {"Ref": "OnSpot"}}}
+    body = template(
+        Service=with_(SERVICE, LaunchType=None, CapacityProviderStrategy=strategy),
+        Tasks=with_(TASKS, RequiresCompatibilities=None),
+        Group=GROUP,
+        Launch=LAUNCH,
+        Steady=provider("Group"),
+        Cheap=provider("SpotGroup"),
+        SpotGroup=with_(GROUP, LaunchConfigurationName=None, MaxSize="7", **launch),
+        OnSpot={"Type": "AWS::EC2::LaunchTemplate", "Properties": {"LaunchTemplateData": spot}},
+        Odd={"Type": "AWS::AutoScaling::ScalingPolicy", "Properties": {"AutoScalingGroupName": {"Ref": "Group"}}},
+    )
+    model = model_of({"app.yaml": body})
+    assert model.nodes is not None
+    # Of the base's nine tasks eight fit on a node.
+    assert (model.nodes.spot_percent, model.nodes.on_demand_base) == (75, 2)
+    assert (model.nodes.min_nodes, model.nodes.max_nodes) == (2, 11)
+    notes = " ".join(model.notes)
+    assert "above the base 1 of 4 on steady and 3 of 4 on cheap: they are taken as one of m5.large" in notes
+    assert "Odd move the group beside its capacity provider, which is left out" in notes
+
+
 def test_a_balancer_and_target_groups_are_taken_as_far_as_they_are_known() -> None:
     elsewhere = with_(SERVICE, LoadBalancers=[{"TargetGroupArn": {"Fn::ImportValue": "shop-Group"}}])
     model = model_of({"app.yaml": template(Service=elsewhere)})
