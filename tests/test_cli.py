@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +20,7 @@ import pytest
 from click.shell_completion import ShellComplete
 
 import scaleout_cfn.cli.render as render_command
-from scaleout_cfn.cli import COMMANDS, cli, main
+from scaleout_cfn.cli import COMMANDS, cli, main, tables
 from scaleout_cfn.cli.examples import EXAMPLES
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config
@@ -365,6 +367,36 @@ def test_each_shell_gets_its_script(run: Run, shell: str) -> None:
     result = run("completion", shell)
     assert (result.code, result.err) == (0, "")
     assert f"_SCALEOUT_CFN_COMPLETE={shell}_complete" in result.out
+
+
+class Terminal(io.StringIO):
+    """A stderr that somebody looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("looked_at", [True, False])
+def test_what_takes_long_moves_a_bar_on_a_terminal_and_nowhere_else(
+    looked_at: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class AtOnce(threading.Timer):
+        def start(self) -> None:
+            self.function()
+
+        def join(self, timeout: float | None = None) -> None:
+            """It was not begun."""
+
+    monkeypatch.setattr(tables, "Timer", AtOnce)
+    monkeypatch.setenv("TERM", "xterm")
+    shown = Terminal() if looked_at else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", shown)
+    with tables.waiting("checking"):
+        pass
+    with tables.progress(2, "simulating") as done:
+        done()
+        done()
+    assert ("checking" in shown.getvalue(), "simulating" in shown.getvalue()) == (looked_at, looked_at)
 
 
 # --- lint

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from scaleout_cfn.cli.options import Checked
-from scaleout_cfn.cli.tables import print_table, write
+from scaleout_cfn.cli.tables import print_table, waiting, write
 from scaleout_cfn.cli.traffic import built_in_prices, json_option, path_type
 from scaleout_cfn.grammars import problem_of_region
 
@@ -113,7 +113,8 @@ def refresh(path: Path, region: str, profile: str) -> None:
     from scaleout_cfn.simulator.prices import refresh as ask
 
     old = prices_of(region)
-    today = ask(Aws(Target(profile=profile, region="us-east-1")), region, old, date.today().isoformat())
+    with waiting("asking the price list"):
+        today = ask(Aws(Target(profile=profile, region="us-east-1")), region, old, date.today().isoformat())
     write(path, as_json_text(today))
     for name, source in today.sources.items():
         if source == old.sources[name]:

@@ -13,6 +13,7 @@ import click
 
 from scaleout_cfn.cli.deploy import allow_option, consent, image_option, images_of, wish_of, yes_option
 from scaleout_cfn.cli.options import DEFAULT_CONFIG, Checked, bucket_option, composed, project
+from scaleout_cfn.cli.tables import waiting
 from scaleout_cfn.cli.work import Options, Work, adopt_option, aws_command, timeout_option, verbose_option
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.changes.imports import look
@@ -195,7 +196,9 @@ def ecs(cluster: str, region: str, profile: str, output: Path, force: bool) -> N
     from scaleout_cfn.conversion.running import read_cluster
 
     aws = Aws(Target(region=region, profile=profile))
-    _finish(read_cluster(aws, cluster), f"import ecs --cluster {cluster}", output, force)
+    with waiting("reading the cluster"):
+        read = read_cluster(aws, cluster)
+    _finish(read, f"import ecs --cluster {cluster}", output, force)
 
 
 def _finish(draft: Draft, command: str, output: Path, force: bool) -> None:

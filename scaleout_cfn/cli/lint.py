@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from msgspec.structs import replace
 
+from scaleout_cfn.cli.tables import waiting
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.lint.files import Report, lint_files
 from scaleout_cfn.lint.formats import Baseline
@@ -104,7 +105,8 @@ def lint(
     baseline = Baseline.read(baseline_file) if baseline_file and not update_baseline else Baseline()
     paths = paths or ("templates_out",)
     try:
-        report = lint_files(*_files(paths), regions=regions)
+        with waiting("checking"):
+            report = lint_files(*_files(paths), regions=regions)
     except OSError as error:
         said = error.filename or ", ".join(paths)
         raise UsageError(f"{said}: {error.strerror or error}; give folders of templates, or files") from None

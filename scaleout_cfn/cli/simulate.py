@@ -94,7 +94,7 @@ def simulate(
     traffic, load, prices = asked.all(region)
     load = of_its_own(asked, load, model)
     feared = fears(event_texts, model, len(traffic.requests))
-    with progress(5, "simulating", len(traffic.requests) > 500_000) as done:
+    with progress(5, "simulating") as done:
         verdict = study(model, load, traffic, prices, done, feared)
     if model.is_fixed:
         beside = study(scaled(model, load, traffic.requests), load, traffic, prices, fears=feared)
@@ -144,7 +144,7 @@ def _together(
         Busy(model, of_its_own(asked, load, model), traffic)
         for model, (_, load, _), traffic in zip(models, given, traffics, strict=True)
     ]
-    with progress(5, "simulating", len(busy) * len(traffics[0].requests) > 500_000) as done:
+    with progress(5, "simulating") as done:
         verdicts = study_together(busy, prices, done)
     traces = dict(zip(names, run_together(busy, Delays()), strict=True))
     for name, verdict in verdicts.items():

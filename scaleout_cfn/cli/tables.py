@@ -1,10 +1,13 @@
-"""What simulations print and write: tables, files, and a bar while they run."""
+"""Tables, files that are written, and bars while something takes long."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -170,12 +173,10 @@ def write(path: Path, text: str) -> None:
 
 
 class progress:
-    """A bar on stderr where there is a terminal and enough to wait for; nothing otherwise."""
+    """A bar on stderr while steps are done, where there is a terminal; nothing otherwise."""
 
-    def __init__(self, length: int, label: str, wanted: bool = True) -> None:
-        self._bar = (
-            click.progressbar(length=length, label=label, file=sys.stderr) if wanted and sys.stderr.isatty() else None
-        )
+    def __init__(self, length: int, label: str) -> None:
+        self._bar = click.progressbar(length=length, label=label, file=sys.stderr) if sys.stderr.isatty() else None
 
     def __enter__(self) -> Callable[[], None]:
         if self._bar is None:
@@ -187,3 +188,37 @@ class progress:
     def __exit__(self, *error: Any) -> None:
         if self._bar is not None:
             self._bar.__exit__(*error)
+
+
+#: What is done sooner shows nothing.
+LONG_S = 1.0
+
+
+@contextmanager
+def waiting(label: str) -> Iterator[None]:
+    """A bar on stderr while something takes long whose length nobody knows, where there is a terminal.
+
+    What is drawn is drawn by threads, so that nothing below may fork.
+    """
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield
+        return
+    shown = ExitStack()
+
+    def show() -> None:
+        from rich.console import Console  # here, for most is done sooner
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        bar = shown.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+        bar.add_task(label, total=None)
+
+    timer = Timer(LONG_S, show)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        shown.close()

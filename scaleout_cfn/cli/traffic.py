@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from scaleout_cfn.cli.options import Checked, Finite, names_in, stack_names
+from scaleout_cfn.cli.tables import waiting
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.grammars import problem_of_region
 
@@ -297,7 +298,8 @@ class Asked:
             got = "both" if self.url else "neither"
             raise UsageError(f"--task-rps and --measure: got {got}; give what one task can take, or have it measured")
         service = service_time(self.service_text)
-        prices, traffic = self._prices(region), self._traffic()
+        with waiting("reading the traffic"):
+            prices, traffic = self._prices(region), self._traffic()
         return traffic, self._load(service), prices
 
     def _prices(self, region: str) -> Prices:
@@ -494,7 +496,8 @@ def model_of_stacks(asked: Asked, service: str, parameters: tuple[str, ...]) -> 
     from scaleout_cfn.simulator.read import model_of
 
     aws, given = Aws(Target(profile=asked.aws_profile, region=asked.region)), _given(parameters)
-    templates = {name: body for stack in asked.stacks for name, body in templates_of(aws, stack, given).items()}
+    with waiting("reading the stacks"):
+        templates = {name: body for stack in asked.stacks for name, body in templates_of(aws, stack, given).items()}
     return model_of(templates, f"stack {', '.join(asked.stacks)}", service, given=given), aws.region
 
 

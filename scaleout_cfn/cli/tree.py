@@ -9,6 +9,7 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.live import Live
+from rich.status import Status
 from rich.text import Text
 
 from scaleout_cfn.cli.draw import Screen, command_line, event_line, outcome_lines, plan_lines
@@ -53,9 +54,11 @@ class TreeView:
         self.console = console or Console(stderr=True, highlight=False)
         self._screen = Screen()
         self._live: Live | None = None
+        self._status: Status | None = None
         self._whole = True
 
     def tell(self, message: Message) -> None:
+        self._settle()
         match message:
             case Started():
                 self._screen, self._whole = Screen(stack=message.stack), message.command in WHOLE
@@ -63,8 +66,10 @@ class TreeView:
                 self._print(
                     [f"{message.command} {message.stack}  account {message.account_id}  {message.region}{role}"]
                 )
+                self._wait("asking AWS")
             case Uploaded():
                 self._print([f"uploaded {message.new} of {message.total} templates"])
+                self._wait("waiting for the change set")
             case Planned():
                 self._stop()
                 whole, width = self._whole or self._verbose, self.console.width
@@ -98,11 +103,24 @@ class TreeView:
                 show_outputs(message)
 
     def close(self) -> None:
+        self._settle()
         self._stop()
 
     def ask(self, question: str) -> bool:
+        self._settle()
         self._stop()
         return confirmed(question)
+
+    def _wait(self, words: str) -> None:
+        """Until the next message something moves."""
+        if self.console.is_terminal:
+            self._status = self.console.status(words)
+            self._status.start()
+
+    def _settle(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
 
     def _draw(self) -> None:
         if self._live is None:

@@ -15,6 +15,7 @@ import click
 
 from scaleout_cfn.cli.draw import plan_lines
 from scaleout_cfn.cli.options import composed, config_options, load_config, project
+from scaleout_cfn.cli.tables import waiting
 from scaleout_cfn.cli.views import JsonView
 from scaleout_cfn.config.text import json_schema
 from scaleout_cfn.deploy.changes.between import between
@@ -62,7 +63,7 @@ def upgrade(
     after = set_of(composed(config))
     given = [("--config", config_path), ("--env", environment), *(("--set", one) for one in overrides)]
     options = [str(word) for name, value in given if value is not None for word in (name, value)]
-    with TemporaryDirectory(prefix=f"{NAME}-") as folder:
+    with TemporaryDirectory(prefix=f"{NAME}-") as folder, waiting(f"rendering by {source}"):
         python = _python_of(source, Path(folder) / "venv")
         own = (
             [sys.argv[0]] if project().compose else ["-P", "-m", "scaleout_cfn"]
