@@ -51,6 +51,9 @@ def known_regions() -> list[str]:
     return [region for _, regions in PARTITIONS.values() for region in regions]
 
 
+NO_REGION = "no region is named so, as in eu-west-1"
+
+
 def problem_of_region(text: str) -> str:
     """A region that is not known passes when it is named like one: AWS opens several a year."""
     known = known_regions()
@@ -60,10 +63,14 @@ def problem_of_region(text: str) -> str:
         return f"it is an availability zone; write its region, {text[:-1]}"
     if near := _near(text.lower().replace("_", "-"), known):
         return f"no region is named so; did you mean {near}?"
-    return (
-        "no region is named so, as in eu-west-1; for one that this version does not know, leave it empty and give"
-        " --region"
-    )
+    return NO_REGION
+
+
+def problem_of_own_region(text: str) -> str:
+    """The same of the config's key, which has an option beside it."""
+    problem = problem_of_region(text) if text else ""
+    way_out = "; for one that this version does not know, leave it empty and give --region"
+    return problem + way_out if problem == NO_REGION else problem
 
 
 def problem_of_account(text: str) -> str:

@@ -301,8 +301,9 @@ WRONG: list[tuple[str, str, str]] = [
     ("region", "eu-wst-1", "did you mean eu-west-1?"),
     ("region", "EU-WEST-1", "did you mean eu-west-1?"),
     ("region", "eu-west-1a", "write its region, eu-west-1"),
-    ("region", "mars-north-1", "--region"),
-    ("region", "Frankfurt", "--region"),
+    ("region", "mars-north-1", "as in eu-west-1"),
+    ("own_region", "mars-north-1", "leave it empty and give --region"),
+    ("region", "Frankfurt", "as in eu-west-1"),
 ]
 
 

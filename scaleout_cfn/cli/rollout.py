@@ -78,8 +78,8 @@ def rollout(work: Work, service: str, yes: bool, adopt: bool, timeout_min: float
     try:
         if what:
             answer = promote.carry_on if what == "continue" else promote.take_back
-            where, tell, agreed = (work.aws, work.stack_name, service), work.view.tell, consent(work, yes)
-            return answer(*where, tell, agreed, end=end, environment=work.environment, adopt=adopt)
+            to = (work.aws, work.stack_name, service, work.view.tell, consent(work, yes), end)
+            return answer(promote.Asked(*to, environment=work.environment, adopt=adopt))
         watched = services.asked_for(work.aws, require(work.aws, work.stack_name), service)
         return services.follow_rollouts(work.aws, watched, work.view.tell, end=end)
     except KeyboardInterrupt as stop:

@@ -102,7 +102,7 @@ from scaleout_cfn.grammars import (
     problem_of_account,
     problem_of_boundary,
     problem_of_bucket,
-    problem_of_region,
+    problem_of_own_region,
     problem_of_stack_name,
     problem_of_tag_key,
     problem_of_tag_value,
@@ -272,7 +272,7 @@ class Config(Section, frozen=True, kw_only=True):
         tunable(
             "The region to deploy to, and the only one that may be; empty for that of the profile or environment.",
             pattern=r"^([a-z]{2,}(-[a-z]+)+-\d+)?$",
-            problem_of=or_empty(problem_of_region),
+            problem_of=problem_of_own_region,
         ),
     ] = ""
     permissions_boundary: Annotated[

@@ -1,6 +1,6 @@
 """The load balancer, and what stands before it: who may reach it, a firewall, clients' certificates, CloudFront."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
@@ -124,6 +124,12 @@ class CaBundle(Section, frozen=True, kw_only=True, tag_field="kind", tag="ca-bun
     expired: Annotated[bool, tunable("Let in clients whose certificate has expired, too.")] = False
 
 
+# Two sections have the same keys of TLS by the same declarations, and by no base: its keys would come first in both.
+ClientCertificates: TypeAlias = Annotated[
+    AnyClient | TrustStore | CaBundle | None, tunable("Mutual TLS: clients prove by a certificate who they are.")
+]
+
+
 class Certificate(Section, frozen=True, kw_only=True, tag_field="kind", tag="certificate"):
     """HTTPS on port 443 with a given certificate; port 80 redirects."""
 
@@ -144,9 +150,7 @@ class Certificate(Section, frozen=True, kw_only=True, tag_field="kind", tag="cer
         ),
     ]
     tls_policy: Annotated[str, TLS] = TLS_POLICY
-    client_certificates: Annotated[
-        AnyClient | TrustStore | CaBundle | None, tunable("Mutual TLS: clients prove by a certificate who they are.")
-    ] = None
+    client_certificates: ClientCertificates = None
 
 
 class Domain(Section, frozen=True, kw_only=True, tag_field="kind", tag="domain"):
@@ -169,9 +173,7 @@ class Domain(Section, frozen=True, kw_only=True, tag_field="kind", tag="domain")
         ),
     ]
     tls_policy: Annotated[str, TLS] = TLS_POLICY
-    client_certificates: Annotated[
-        AnyClient | TrustStore | CaBundle | None, tunable("Mutual TLS: clients prove by a certificate who they are.")
-    ] = None
+    client_certificates: ClientCertificates = None
     routing: Annotated[
         LatencyRouting | FailoverRouting | None,
         tunable("How records of the same names in several regions share them. Those of routes' hosts are the same."),

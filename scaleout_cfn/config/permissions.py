@@ -100,8 +100,8 @@ class Permissions(Section, frozen=True, kw_only=True):
     ] = ()
 
 
-#: The tunables that say what is to be done, and to what.
-INTENTS = ("reads_bucket", "writes_bucket", "uses_table", "sends_to_queue", "publishes_to", "uses_key")
+#: The tunables that say what is to be done, and to what; iam.INTENTS has what each allows.
+INTENTS = tuple(name for name in Permissions.__struct_fields__ if name not in ("managed_policies", "statements"))
 
 
 def named_in(key: str, permissions: Permissions) -> Iterator[tuple[str, str, bool]]:

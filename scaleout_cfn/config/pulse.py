@@ -43,6 +43,7 @@ class ReadPulse(_Pulse, frozen=True, kw_only=True):
     """A sidecar asks the service for its count, and prints the lines to a log of its own."""
 
     # With musl: a static glibc fails at the look-up of an address, as Debian's static busybox was seen to.
+    # One of Docker's official tags, https://hub.docker.com/_/busybox, which public Dockerfiles of 2026 pin by digest.
     image_uri: Annotated[
         str, image_tunable("The sidecar's image, any that has sh, awk, date and wget.", may_be_empty=False)
     ] = "public.ecr.aws/docker/library/busybox:1.37.0-musl"

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.cli.status import _screen
+from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Fact, Message, Note, Outcome
-from scaleout_cfn.deploy.services.halt import start, stop
+from scaleout_cfn.deploy.services.halt import _stays, start, stop
 from scaleout_cfn.deploy.services.overview import overview_of
 from scaleout_cfn.deploy.services.scale import ACTION
 from scaleout_cfn.errors import AccessError, BusyError, NeedsHandError, RefusedError, UsageError
@@ -192,6 +193,14 @@ def test_stop_leaves_no_task_no_node_and_nobody_who_is_told_and_start_sets_the_t
     )
     outcome, _ = given_(world, start)
     assert (outcome.exit_code, outcome.what, world.runs) == (0, "web: started", RUNS)
+
+
+@pytest.mark.parametrize(("title", "said"), [("Queue", True), ("DeadLetterQueue", False)])
+def test_messages_are_said_to_wait_where_a_worker_has_a_queue_and_not_for_dead_letters_alone(
+    title: str, said: bool
+) -> None:
+    queue = Resource(f"Nightly/{title}", "AWS::SQS::Queue", "https://sqs/queue", "CREATE_COMPLETE", "arn")
+    assert ("messages wait" in " ".join(_stays([queue]).lines)) == said
 
 
 def test_again_each_of_them_changes_nothing() -> None:

@@ -10,7 +10,7 @@ import pytest
 from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy.live import require
 from scaleout_cfn.deploy.messages import Fact, Message, Note, Outcome
-from scaleout_cfn.deploy.services.promote import carry_on, take_back
+from scaleout_cfn.deploy.services.promote import Asked, carry_on, take_back
 from scaleout_cfn.deploy.services.service import asked_for, follow_rollouts
 from scaleout_cfn.errors import AccessError, ApiError, BusyError, RefusedError, UsageError
 
@@ -35,7 +35,7 @@ def given(
 ) -> tuple[Outcome, list[Message]]:
     said: list[Message] = []
     asked: dict[str, Any] = {"end": None, "confirm": lambda sentence: True, **options}
-    return answer(world.aws(), "web", name, said.append, asked.pop("confirm"), **asked), said
+    return answer(Asked(world.aws(), "web", name, said.append, **asked)), said
 
 
 def heard(sentences: list[str]) -> Callable[[str], bool]:

@@ -30,6 +30,7 @@ from scaleout_cfn.deploy.services.scale import ACTION, ECS, TARGET, TIME, Bounds
 from scaleout_cfn.errors import ApiError, NeedsHandError, Next
 from scaleout_cfn.schedules import Rate, firings, parsed
 
+QUEUE = "AWS::SQS::Queue"
 GROUP = "AWS::AutoScaling::AutoScalingGroup"
 SCHEDULE = "AWS::Scheduler::Schedule"
 #: What GetSchedule tells and UpdateSchedule does not take.
@@ -303,7 +304,7 @@ def _stays(resources: Sequence[Resource]) -> Fact:
     types = {resource.type for resource in resources}
     paid = list(dict.fromkeys(words for kind, words in STAYS.items() if kind in types))
     lines = [f"still paid for: {', '.join(paid)}"]
-    if "AWS::SQS::Queue" in types:
+    if any(resource.type == QUEUE and not resource.path.endswith("/DeadLetterQueue") for resource in resources):
         lines.append("messages wait in their queues, and are gone once their retention is over")
     if "AWS::AutoScaling::ScheduledAction" in types:
         lines.append("the schedule of the nodes has them come again in the morning: give `stop` once more then")

@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stop-service-deploym
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from scaleout_cfn.aws.client import Aws
@@ -25,65 +25,61 @@ SHOWN_S = 60.0
 GOING_BACK = ("ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS", "STOP_REQUESTED")
 
 
-def carry_on(
-    aws: Aws,
-    stack: str,
-    name: str,
-    tell: Tell,
-    confirm: Callable[[str], bool],
-    *,
-    end: float | None,
-    environment: str = "",
-    adopt: bool = False,
-) -> Outcome:
+@dataclass(frozen=True)
+class Asked:
+    """An answer that is to be given: to which service, who agrees to it, and until when it is watched."""
+
+    aws: Aws
+    stack: str
+    name: str
+    tell: Tell
+    confirm: Callable[[str], bool]
+    end: float | None
+    environment: str = ""
+    adopt: bool = False
+
+
+def carry_on(asked: Asked) -> Outcome:
     """Let the deployment of a service go on from its pause, and watch it to its end or to the next pause.
 
     Where none waits, one that runs is watched, and the end of one that has ended is told: so a run that was cut short
     is finished. Raises UsageError where several wait and none is named.
     """
-    live = require(aws, stack)
-    newest = _newest(aws, live, name)
+    aws, tell, end = asked.aws, asked.tell, asked.end
+    live = require(aws, asked.stack)
+    newest = _newest(aws, live, asked.name)
     waiting = {service: found for service, found in newest.items() if found.paused}
     if not waiting:
         return _nothing_waits(aws, newest, tell, end)
     service, found = _only(waiting, live, "waits for an answer")
-    require_ours(aws, live, environment, adopt=adopt)
+    require_ours(aws, live, asked.environment, adopt=asked.adopt)
     moved = f", with {found.new.traffic:g} % of traffic on the new version" if found.new and found.new.traffic else ""
-    _ask(confirm, f"{service.name} waits at {found.stage}{moved}: the deployment goes on from there")
+    _ask(asked.confirm, f"{service.name} waits at {found.stage}{moved}: the deployment goes on from there")
     ids = {hook.id for hook in found.paused}
     for hook in found.paused:
         _send(aws, service, found, partial(_is_answered, hook), tell, partial(_answer, aws, found, hook, "CONTINUE"))
     return _of_service(follow_rollouts(aws, [service], tell, end=end, answered=ids), service)
 
 
-def take_back(
-    aws: Aws,
-    stack: str,
-    name: str,
-    tell: Tell,
-    confirm: Callable[[str], bool],
-    *,
-    end: float | None,
-    environment: str = "",
-    adopt: bool = False,
-) -> Outcome:
+def take_back(asked: Asked) -> Outcome:
     """Take the running deployment of a service back to the version before, and watch it until that serves.
 
     One that goes back already is watched. Raises RefusedError where it has ended, or has nothing to go back to, and
     BusyError where it is itself the way back of the stack.
     """
-    live = require(aws, stack)
-    newest = _newest(aws, live, name)
+    aws, tell, end = asked.aws, asked.tell, asked.end
+    live = require(aws, asked.stack)
+    newest = _newest(aws, live, asked.name)
     running = {service: found for service, found in newest.items() if _runs(found)}
     if not running:
         return _too_late(aws, newest)
     service, found = _only(running, live, "is being deployed")
     if found.state not in GOING_BACK:
-        require_ours(aws, live, environment, adopt=adopt)
+        require_ours(aws, live, asked.environment, adopt=asked.adopt)
         _refuse(live, service, found)
         moved = f", which has {found.new.traffic:g} % of traffic," if found.new and found.new.traffic else ""
         at = f"{service.name} is at {found.stage or found.state}"
-        _ask(confirm, f"{at}: the new version{moved} is given up, and the one before serves alone")
+        _ask(asked.confirm, f"{at}: the new version{moved} is given up, and the one before serves alone")
         way = partial(_answer, aws, found, found.paused[0], "ROLLBACK") if found.paused else partial(_stop, aws, found)
         _send(aws, service, found, _goes_back, tell, way)
     ended = follow_rollouts(aws, [service], tell, end=end)
