@@ -16,9 +16,8 @@ import pytest
 import scaleout_cfn as sc
 from scaleout_cfn.local import Containers, EmulatorError, attach, running
 from scaleout_cfn.local.containers.engine import find
-from scaleout_cfn.local.containers.policies import Policies, policies_of
-from scaleout_cfn.local.containers.secrets import read_secrets
-from scaleout_cfn.local.containers.tasks import LEFT_OUT, containers_of, left_out, ports_of, size_of
+from scaleout_cfn.local.containers.scaling import Policies, policies_of
+from scaleout_cfn.local.containers.tasks import LEFT_OUT, containers_of, left_out, ports_of, read_secrets, size_of
 
 #: What names a definition, or tells of it, and asks nothing of a container.
 SAID = {"family", "tags", "appProtocol", "hostPort", "protocol", "containerPortRange", "logConfiguration", "secrets"}

@@ -28,8 +28,7 @@ from scaleout_cfn.config.pulse import METRIC
 from scaleout_cfn.local.containers.balancer import Balancer, Target, aliases_of
 from scaleout_cfn.local.containers.engine import Engine, EngineError, WayHome
 from scaleout_cfn.local.containers.nodes import Nodes, key_of, service_of
-from scaleout_cfn.local.containers.secrets import read_secrets
-from scaleout_cfn.local.containers.tasks import Container, containers_of, ports_of, size_of
+from scaleout_cfn.local.containers.tasks import Container, containers_of, ports_of, read_secrets, size_of
 from scaleout_cfn.local.types.ecs_requests import Record
 from scaleout_cfn.local.types.registry import Act, revise
 

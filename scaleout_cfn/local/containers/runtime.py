@@ -9,7 +9,7 @@ from scaleout_cfn.local.containers.balancer import Balancer
 from scaleout_cfn.local.containers.engine import Engine, WayHome
 from scaleout_cfn.local.containers.lifecycle import Tasks
 from scaleout_cfn.local.containers.scaling import Scaler
-from scaleout_cfn.local.containers.secrets import read_secrets
+from scaleout_cfn.local.containers.tasks import read_secrets
 
 _INSTALLED: list[Tasks] = []
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
+
+from scaleout_cfn.local import EmulatorError
 
 _UNASKED: Final = "nothing here asks for permissions"
 _PLACED: Final = "where a task runs is not placed by attributes"
@@ -244,3 +247,23 @@ def _health(check: Mapping[str, Any] | None) -> Health | None:
     command = ("/bin/sh", "-c", *words) if kind == "CMD-SHELL" else tuple(words) if kind == "CMD" else (kind, *words)
     numbers = {"interval": 30, "timeout": 5, "retries": 3, "startPeriod": 0}
     return Health(command, *(int(check.get(name) or default) for name, default in numbers.items()))
+
+
+def read_secrets(file: Path) -> dict[str, str]:
+    """The variables of a file; lines that begin with # and empty ones say nothing. Raises EmulatorError with the line
+    that is none of these; the value is not repeated."""
+    try:
+        lines = file.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise EmulatorError(f"--secrets {file}: {getattr(error, 'strerror', None) or error}") from None
+    found = {}
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = line.removeprefix("export ").partition("=")
+        if not equals or not name.strip():
+            raise EmulatorError(f"--secrets {file}: line {number} is not NAME=VALUE")
+        value = value.strip()
+        quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+        found[name.strip()] = value[1:-1] if quoted else value
+    return found
