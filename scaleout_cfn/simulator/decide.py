@@ -72,8 +72,7 @@ class _Tracker:
     high: int = 0
     low: int = 0
     value: float = 0.0
-    out_at: int | None = None
-    out_to: int = 0
+    out: rules.ScaleOut | None = None
     tried_at: int | None = None
 
     def judge(self, now: int, value: float, events: list[Happening]) -> None:
@@ -99,8 +98,8 @@ class _Stepper:
     #: The points that its periods are made of, where a period is of more than one.
     points: deque[float] = field(default_factory=deque)
     tried_at: int | None = None
-    acted_at: int | None = None
-    acted_to: int = 0
+    out: rules.ScaleOut | None = None
+    in_at: int | None = None
 
 
 class ServicePolicies:
@@ -196,12 +195,25 @@ class ServicePolicies:
                 continue
             tracker.tried_at = now
             wanted = rules.tracked_count(tasks.running, tracker.value, tracker.policy.target)
-            wanted = rules.within(tasks.least, wanted, tasks.most)
-            if wanted > tasks.desired and rules.may_grow(
-                now, tracker.out_at, tracker.policy.scale_out_cooldown_s, tracker.out_to, wanted
-            ):
-                tracker.out_at, tracker.out_to = now, wanted
+            if wanted := self._grown(now, tracker, tracker.policy.scale_out_cooldown_s, tasks, wanted, tasks.running):
                 yield wanted, tracker.name
+
+    def _grown(
+        self, now: int, policy: _Tracker | _Stepper, cooldown_s: int, tasks: TaskCounts, wanted: int, running: int
+    ) -> int:
+        """How many tasks a policy brings that wants so many, from `running` on; 0 where it brings none.
+
+        Any scale-out ends the cooldowns of scale-in: API_TargetTrackingScalingPolicyConfiguration, ScaleInCooldown.
+        """
+        wanted = rules.within(tasks.least, rules.scaled_out(now, policy.out, cooldown_s, running, wanted), tasks.most)
+        if wanted <= tasks.desired:
+            return 0
+        going_on = policy.out and now - policy.out.at < cooldown_s
+        policy.out = rules.ScaleOut(now, policy.out.before if policy.out and going_on else tasks.desired, wanted)
+        self.in_at = None
+        for stepper in self.steppers:
+            stepper.in_at = None
+        return wanted
 
     def _in(self, now: int, tasks: TaskCounts) -> Iterator[tuple[int, str]]:
         """In, where every policy that may scale in is low and none is high, and to the most that any of them wants.
@@ -238,17 +250,15 @@ class ServicePolicies:
             return
         stepper.tried_at = now
         wanted = rules.stepped_count(tasks.running, policy, step.adjustment)
-        wanted = rules.within(tasks.least, wanted, tasks.most)
         # What adds to the running tasks never takes away from the desired ones, which may be ahead already.
-        if wanted >= tasks.running:
-            allowed = wanted > tasks.desired and rules.may_grow(
-                now, stepper.acted_at, policy.cooldown_s, stepper.acted_to, wanted
-            )
-        else:
-            allowed = wanted < tasks.desired and rules.may_shrink(now, stepper.acted_at, policy.cooldown_s)
-        if allowed:
-            stepper.acted_at, stepper.acted_to = now, wanted
-            yield wanted, policy.name
+        bounded = rules.within(tasks.least, wanted, tasks.most)
+        if bounded >= tasks.running:
+            running = 0 if policy.adjustment_type == "ExactCapacity" else tasks.running
+            if wanted := self._grown(now, stepper, policy.cooldown_s, tasks, wanted, running):
+                yield wanted, policy.name
+        elif bounded < tasks.desired and rules.may_shrink(now, stepper.in_at, policy.cooldown_s):
+            stepper.in_at = now
+            yield bounded, policy.name
 
 
 def _looked_at(policy: StepScaling, resolution: int) -> int:
@@ -295,8 +305,11 @@ class CapacityProvider:
         `waiting` are tasks of a size that wait, and how many of these a node holds.
         """
         needed = rules.nodes_needed(nodes.count, nodes.count - nodes.empty, waiting, self.settings)
-        wanted = rules.wanted_nodes(needed, self.settings.target_capacity_percent)
-        self.low_looks = self.low_looks + 1 if wanted < nodes.count and not waiting else 0
+        target = self.settings.target_capacity_percent
+        wanted = rules.wanted_nodes(needed, target)
+        # The alarm is of the reservation, whether a node fewer would do or not:
+        # https://github.com/aws/containers-roadmap/issues/900
+        self.low_looks = self.low_looks + 1 if 100 * needed < target * nodes.count else 0
         return wanted if wanted > nodes.count or self.low_looks >= _LOW_LOOKS else None
 
     def act(self, now: int, wanted: int, nodes: NodeCounts, booting: int) -> tuple[int, int | None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil, floor
+from typing import NamedTuple
 
 from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling
 
@@ -17,14 +18,15 @@ __all__ = [
     "MONTH_S",
     "MOST_NODES",
     "SPOT_NOTICE_S",
+    "ScaleOut",
     "first_check",
     "forecast",
     "group_scale_in",
-    "may_grow",
     "may_shrink",
     "most_by_forecast",
     "next_tick",
     "nodes_needed",
+    "scaled_out",
     "share_evenly",
     "standing_by",
     "step_of",
@@ -113,17 +115,30 @@ def stepped_count(running: int, policy: StepScaling, adjustment: int) -> int:
     return max(0, running + change)
 
 
-def may_grow(now: int, since: int | None, cooldown_s: int, before: int, wanted: int) -> bool:
-    """Whether a policy may scale out to `wanted`, its last scale-out having been at `since`, to `before`.
+class ScaleOut(NamedTuple):
+    """What a policy did at a time: from so many tasks to so many. Those of one cooldown are one."""
 
-    During the cooldown the capacity that was added counts, and only a larger scale-out goes through: service,
-    "cooldown period".
+    at: int
+    before: int
+    to: int
+
+
+def scaled_out(now: int, last: ScaleOut | None, cooldown_s: int, running: int, wanted: int) -> int:
+    """Where a policy that asks for `wanted` from `running` tasks on leads.
+
+    During the cooldown of its last scale-out what that one added is part of this one: after 2 more a step of 3 more
+    adds 1, and what is not larger adds none. The example is of
+    https://docs.aws.amazon.com/autoscaling/application/userguide/step-scaling-policy-overview.html#step-scaling-cooldown
+    and target tracking has the same words.
     """
-    return since is None or now - since >= cooldown_s or wanted > before
+    if last is None or now - last.at >= cooldown_s:
+        return wanted
+    further = wanted - min(max(0, running - last.before), last.to - last.before)
+    return further if further > last.to else 0
 
 
 def may_shrink(now: int, since: int | None, cooldown_s: int) -> bool:
-    """Whether a policy may scale in: its scale-in cooldown blocks it, and nothing but time ends that. service"""
+    """Whether a policy may scale in: its scale-in cooldown blocks it, which time ends, and a scale-out. service"""
     return since is None or now - since >= cooldown_s
 
 

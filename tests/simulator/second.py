@@ -13,6 +13,7 @@ Pages, under docs.aws.amazon.com:
 - ECS-FAST   AmazonECS/latest/developerguide/target-tracking-faster-auto-scaling.html
 - ECS-AAS    AmazonECS/latest/developerguide/service-auto-scaling.html
 - ECS-CAS    AmazonECS/latest/developerguide/cluster-auto-scaling.html
+- ECS-DEEP   aws.amazon.com/blogs/containers/deep-dive-on-amazon-ecs-cluster-auto-scaling/
 - ECS-PLACE  AmazonECS/latest/developerguide/task-placement-strategies.html
 - ALB-METRIC elasticloadbalancing/latest/application/load-balancer-cloudwatch-metrics.html
 - CW-ALARM   AmazonCloudWatch/latest/monitoring/AlarmThatSendsEmail.html
@@ -20,7 +21,7 @@ and github.com/aws/containers-roadmap issues 638, 900, 961, 1208, 1220 for what 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 STEP_S = 10  # CW-ALARM: how often an alarm over less than a minute is looked at; other times are multiples of it
@@ -102,10 +103,9 @@ class Pool:
     warmup_s: float = 300
     boot_s: float = 60  # from the launch to the registration in the cluster; unpublished
     lag_s: float = 0
-    binpack: bool = True  # else: spread over zones
+    spread: bool = False  # over zones, before binpack by memory
     zones: int = 2
     in_points: int = 15  # containers-roadmap#638, #1220: one point out, fifteen in
-    in_every_s: int = 60
 
 
 @dataclass
@@ -132,6 +132,13 @@ class Memory:
     points: list[tuple[float, float]] = field(default_factory=list)  # (seen from, value)
     used: float = 0
     of: float = 0
+    out_until_s: float = -math.inf  # AAS-STEP: "the scaling policy won't increase the desired capacity again unless"
+    out_from: int = 0
+    out_to: int = 0
+    acted_s: float = -math.inf
+
+
+Memories = dict[tuple[str, int], Memory]  # by service and number of its policy
 
 
 @dataclass
@@ -141,8 +148,6 @@ class State:
     desired: int
     minimum: int
     maximum: int
-    out_until_s: float = -math.inf
-    before_out: int = 0  # how many ran when the last scale-out was decided
     in_until_s: float = -math.inf
 
 
@@ -156,17 +161,17 @@ class Trajectory:
     nodes: list[int]
 
 
-def simulate(services: Sequence[Service], pool: Pool, traffic: dict[str, Sequence[float]]) -> Trajectory:
+def simulate(services: Sequence[Service], pool: Pool, traffic: Mapping[str, Sequence[float]]) -> Trajectory:
     """Run services on a pool under traffic in requests a second, a value a step, from the lower bounds at rest."""
     states = {each.name: State(each.minimum, each.minimum, each.maximum) for each in services}
     memories = {(each.name, index): Memory() for each in services for index in range(len(each.policies))}
     tasks: list[Task] = []
     nodes: list[Node] = []
-    reservation: list[tuple[float, float]] = []
+    reservation: list[tuple[float, float, int]] = []
     for each in services:  # At rest: everything that the lower bounds ask for runs already.
         tasks += [Task(each, 0) for _ in range(each.minimum)]
     if not pool.fargate:
-        needed = lower_bound([task.service for task in tasks], pool)
+        needed = math.ceil(100 * lower_bound([task.service for task in tasks], pool) / pool.target)
         nodes = [Node(index % pool.zones, -math.inf, -math.inf) for index in range(max(pool.minimum, needed))]
     place(tasks, nodes, pool, -math.inf)
     seen = Trajectory(
@@ -182,9 +187,9 @@ def simulate(services: Sequence[Service], pool: Pool, traffic: dict[str, Sequenc
         for each in services:
             scale(each, states[each.name], [task for task in tasks if task.service is each], memories, now)
             follow(each, states[each.name].desired, tasks, nodes, pool, now)
+        place(tasks, nodes, pool, now)
         if not pool.fargate:
             manage(pool, tasks, nodes, reservation, now)
-        place(tasks, nodes, pool, now)
         for each in services:
             seen.desired[each.name].append(states[each.name].desired)
             seen.running[each.name].append(len(running(tasks, each, now)))
@@ -199,9 +204,9 @@ def running(tasks: list[Task], service: Service, now: float) -> list[Task]:
 # The metrics
 
 
-def count(service: Service, tasks: list[Task], rate: float, now: float, memories: dict, seen: Trajectory) -> None:
+def count(service: Service, tasks: list[Task], rate: float, now: float, memories: Memories, seen: Trajectory) -> None:
     """Serve a step's requests, and add them to the periods of the metrics; a period that ends makes a point."""
-    reserved = len([task for task in tasks if task.running_s <= now])
+    reserved = len(running(tasks, service, now))
     serving = len([task for task in tasks if task.serving_s <= now and task.gone_s == math.inf])
     served = min(rate, serving * service.rate)
     seen.missed[service.name].append(rate - served)
@@ -210,8 +215,8 @@ def count(service: Service, tasks: list[Task], rate: float, now: float, memories
         if policy.metric == "cpu":  # ECS-METRIC: CPU units used, of CPU units reserved by the tasks that run
             memory.used += 100 * served / service.rate
             memory.of += reserved
-        else:  # ALB-METRIC: requests of the period over its targets; Sum is the one statistic, and means the average
-            memory.used += served * 60
+        else:  # ALB-METRIC: what each target received; Sum is the one statistic, and it means the average
+            memory.used += 60 * rate if serving else 0
             memory.of += serving
         end = now + STEP_S
         if end % policy.period_s == 0:
@@ -229,54 +234,75 @@ def points_of(memory: Memory, policy: Tracking | Steps, now: float, number: int)
 # Application Auto Scaling
 
 
-def scale(service: Service, state: State, tasks: list[Task], memories: dict, now: float) -> None:
+def scale(service: Service, state: State, tasks: list[Task], memories: Memories, now: float) -> None:
     """Do what the scheduled actions and policies ask for now."""
     for action in service.schedule:
         if now - STEP_S < action.at_s <= now:
             state.minimum = state.minimum if action.minimum is None else action.minimum
             state.maximum = state.maximum if action.maximum is None else action.maximum
             state.desired = min(max(state.desired, state.minimum), state.maximum)
-    outs: list[tuple[int, float]] = []
+    outs: list[tuple[int, Memory, float]] = []
     ins: list[tuple[int, float]] = []
+    steps_in: list[tuple[int, float]] = []
     keeps = False
-    # ECS-AAS: the count that runs, not the one desired, is the start point. AAS-TT, AAS-STEP: in its cooldown what
-    # the last scale-out added is part of the next one, so that only a larger one adds, and only the difference.
-    current = len(running(tasks, service, now))
-    start = state.before_out if now < state.out_until_s else current
+    current = len(running(tasks, service, now))  # ECS-AAS: the count that runs, not the one desired, is the start point
     for index, policy in enumerate(service.policies):
         # CW-ALARM: looked at every minute, or every ten seconds where the period is less than a minute
         if now % (60 if policy.period_s >= 60 else 10):
             continue
         memory = memories[service.name, index]
         if isinstance(policy, Steps):
-            wanted = stepped(policy, points_of(memory, policy, now, policy.points), start)
-            if wanted is not None and wanted > state.desired:
-                outs.append((wanted, policy.cooldown_s))
-            elif wanted is not None and wanted < state.desired:
-                ins.append((wanted, policy.cooldown_s))
+            wanted = stepped(policy, points_of(memory, policy, now, policy.points), current)
+            if acts(memory, wanted is not None, now) and wanted is not None:
+                if wanted >= current:
+                    outs.append((larger(memory, wanted, current, now), memory, policy.cooldown_s))
+                else:
+                    steps_in.append((wanted, policy.cooldown_s))
             continue
         high = points_of(memory, policy, now, policy.high_points)
         low = points_of(memory, policy, now, policy.low_points)
-        if high and all(value > policy.target for value in high):
-            outs.append((math.ceil(start * high[-1] / policy.target - 1e-9), policy.out_cooldown_s))
+        alarm = bool(high) and all(value > policy.target for value in high)
+        if acts(memory, alarm, now):
+            wanted = math.ceil(current * high[-1] / policy.target - 1e-9)
+            outs.append((larger(memory, wanted, current, now), memory, policy.out_cooldown_s))
         if policy.scale_in:
             if low and all(value < policy.low_share * policy.target for value in low):
                 ins.append((service.scale_in_to(current, low[-1] / policy.target), policy.in_cooldown_s))
             else:
                 keeps = True  # AAS-TT: in only when all policies that may scale in are ready to
-    if outs:  # AAS-TT: out when any is ready, to the largest that is asked for
-        wanted, cooldown = max(outs)
+    for wanted, memory, cooldown in outs:  # AAS-TT: out when any is ready, to the largest that is asked for
         wanted = min(wanted, state.maximum)
         if wanted > state.desired:
+            memory.out_from = memory.out_from if now < memory.out_until_s else state.desired
+            memory.out_to, memory.out_until_s = wanted, now + cooldown
             state.desired = wanted
-            state.before_out, state.out_until_s = start, now + cooldown
             state.in_until_s = -math.inf  # AAS-TT: a scale-out ends the scale-in's cooldown
-    elif ins and not keeps and now >= state.in_until_s:
-        wanted, cooldown = max(ins)
+    if outs or now < state.in_until_s:
+        return
+    for wanted, cooldown in ([] if keeps or not ins else [max(ins)]) + steps_in:
         wanted = max(wanted, state.minimum)
         if wanted < state.desired:
-            state.desired = wanted
-            state.in_until_s = now + cooldown
+            state.desired, state.in_until_s = wanted, now + cooldown
+
+
+def acts(memory: Memory, alarm: bool, now: float) -> bool:
+    """CW-ALARM: an alarm's Auto Scaling action is invoked when it goes on, and then once a minute while it stays so."""
+    if not alarm:
+        memory.acted_s = -math.inf
+    elif now >= memory.acted_s + 60:
+        memory.acted_s = now
+        return True
+    return False
+
+
+def larger(memory: Memory, wanted: int, current: int, now: float) -> int:
+    """AAS-STEP, AAS-TT: in its cooldown what the last scale-out added is part of the next one, which has to be larger.
+
+    The page's example: two were added, and then three are asked for; one is added.
+    """
+    if now >= memory.out_until_s:
+        return wanted
+    return wanted - min(max(0, current - memory.out_from), memory.out_to - memory.out_from)
 
 
 def stepped(policy: Steps, points: list[float], current: int) -> int | None:
@@ -313,13 +339,14 @@ def follow(service: Service, desired: int, tasks: list[Task], nodes: list[Node],
             tasks.remove(victim)
 
 
-def stop_order(task: Task, tasks: list[Task], nodes: list[Node], pool: Pool) -> tuple[float, float]:
+def stop_order(task: Task, tasks: list[Task], nodes: list[Node], pool: Pool) -> tuple[int, int, int]:
     """The less, the sooner it is stopped."""
     if task.node is None:
-        return (0, 0)
-    if pool.binpack:  # ECS-PLACE: binpack stops the task whose node has the most left after it
-        return (-left(task.node, tasks, pool)[1], nodes.index(task.node))
-    return (-in_zone(task.service, task.node.zone, tasks), nodes.index(task.node))  # spread: balance is kept
+        return (0, 0, 0)
+    # ECS-PLACE: spread keeps the balance; binpack stops the task whose node has the most left after it.
+    balance = -in_zone(task.service, task.node.zone, tasks) if pool.spread else 0
+    staying = [each for each in tasks if each.gone_s == math.inf]
+    return (balance, -left(task.node, staying, pool)[1], -nodes.index(task.node))  # of equals the newest: unpublished
 
 
 def in_zone(service: Service, zone: int, tasks: list[Task]) -> int:
@@ -341,11 +368,11 @@ def place(tasks: list[Task], nodes: list[Node], pool: Pool, now: float) -> None:
             for node in nodes:
                 cpu, memory = left(node, tasks, pool)
                 if node.ready_s <= now and cpu >= task.service.cpu and memory >= task.service.memory:
-                    first = memory if pool.binpack else in_zone(task.service, node.zone, tasks)
-                    fits.append((first, nodes.index(node), node))
+                    balance = in_zone(task.service, node.zone, tasks) if pool.spread else 0
+                    fits.append((balance, memory, nodes.index(node), node))
             if not fits:
                 continue
-            task.node = min(fits, key=lambda fit: fit[:2])[2]
+            task.node = min(fits, key=lambda fit: fit[:3])[3]
         task.running_s = now + task.service.start_s
         task.serving_s = task.running_s + task.service.check_s
 
@@ -354,17 +381,18 @@ def place(tasks: list[Task], nodes: list[Node], pool: Pool, now: float) -> None:
 
 
 def lower_bound(waiting: list[Service], pool: Pool) -> int:
-    """ECS-CAS: the fewest nodes that tasks which wait could be packed into."""
-    return max(
-        math.ceil(sum(each.cpu for each in waiting) / pool.cpu),
-        math.ceil(sum(each.memory for each in waiting) / pool.memory),
-    )
+    """ECS-DEEP: of the groups of tasks that are alike, the one that packed by itself needs most nodes."""
+    bounds = [0]
+    for service in set(waiting):
+        a_node = min(pool.cpu // service.cpu, pool.memory // service.memory)
+        bounds.append(math.ceil(waiting.count(service) / a_node))
+    return max(bounds)
 
 
-def manage(pool: Pool, tasks: list[Task], nodes: list[Node], reservation: list, now: float) -> None:
+def manage(
+    pool: Pool, tasks: list[Task], nodes: list[Node], reservation: list[tuple[float, float, int]], now: float
+) -> None:
     """ECS-CAS: once a minute M / N in percent is published, and the group follows its target."""
-    if now % 60:
-        return
     ready = [node for node in nodes if node.ready_s <= now]
     waiting = [task.service for task in tasks if task.running_s == math.inf]
     used = [node for node in ready if any(task.node is node for task in tasks)]
@@ -377,18 +405,21 @@ def manage(pool: Pool, tasks: list[Task], nodes: list[Node], reservation: list, 
         value = 200.0 if needed else 100.0  # containers-roadmap#961: from none it is 200, whatever waits
     else:
         value = 100 * needed / number
-    reservation.append((now + pool.lag_s, value))
-    arrived = [each for at, each in reservation if at <= now]
-    if not arrived:
+    # ECS-DEEP: the policy brings N to where M / N is the target, so N is that of the moment of which the value tells.
+    wanted = math.ceil(max(number, 1) * value / pool.target - 1e-9)
+    if now % 60 == 0:
+        reservation.append((now + pool.lag_s, value, wanted))
+    arrived = [each for at, each, _ in reservation if at <= now]
+    if not arrived or (now - pool.lag_s) % 60:
         return
-    wanted = math.ceil(max(number, 1) * arrived[-1] / pool.target - 1e-9)
+    wanted = [each for at, _, each in reservation if at <= now][-1]
     warming = [node for node in nodes if now - node.launched_s < pool.warmup_s]  # ECS-CAS: scale-out waits for these
     if arrived[-1] > pool.target and not warming:
         for _ in range(min(wanted, pool.maximum) - len(nodes)):
             zone = min(range(pool.zones), key=lambda each: sum(node.zone == each for node in nodes))
             nodes.append(Node(zone, now, now + pool.boot_s))
     last = arrived[-pool.in_points :]
-    if len(last) == pool.in_points and all(each < pool.target for each in last) and now % pool.in_every_s == 0:
+    if len(last) == pool.in_points and all(each < pool.target for each in last):
         # Half of the nodes at most in one action (announced in September 2022), and only those without a task (ECS-CAS:
         # managed termination protection).
         goal = max(wanted, math.ceil(number / 2), pool.minimum)

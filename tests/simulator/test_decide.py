@@ -154,6 +154,23 @@ def test_during_the_scale_out_cooldown_only_a_larger_number_is_asked_for() -> No
     assert service.minutes(1, start=480, cpu=100) == [(20, "cpu")]
 
 
+def test_what_a_scale_out_added_is_part_of_the_next_one_during_its_cooldown() -> None:
+    service = Service(**slow(out_s=300))
+    assert service.minutes(3, cpu=75) == [(15, "cpu")]
+    assert service.minutes(4, start=180, cpu=75) == [(18, "cpu"), (19, "cpu"), (20, "cpu")]
+    # The example of AWS's page: 2 more, then 3 more, of which 2 are there.
+    service = Service(**steps((0, 2), (20, 3), cooldown_s=300))
+    assert service.see(0, cpu=75) == [(12, "Steps")]
+    assert service.minutes(3, start=60, cpu=95) == [(13, "Steps")]
+
+
+def test_a_scale_out_ends_the_cooldown_of_scale_in() -> None:
+    service = Service(20, **slow(in_s=3600))
+    assert service.minutes(15, cpu=10) == [(12, "cpu")]
+    assert service.minutes(3, start=900, cpu=100) == [(24, "cpu")]
+    assert service.minutes(15, start=1080, cpu=10) == [(15, "cpu")]
+
+
 def test_the_scale_in_cooldown_blocks_until_it_is_over() -> None:
     service = Service(20, **slow(in_s=180))
     assert service.minutes(15, cpu=10) == [(12, "cpu")]
@@ -355,6 +372,12 @@ def test_fifteen_looks_in_a_row_at_too_many_nodes_ask_for_fewer() -> None:
     assert [looking.look(nodes, []) for _ in range(15)] == [None] * 14 + [1]
     looking.look(pool(1, 6), [])
     assert looking.look(nodes, []) is None
+
+
+def test_the_low_alarm_is_of_the_reservation_and_is_on_already_when_a_node_fewer_would_do() -> None:
+    looking = provider(target_capacity_percent=80)
+    assert [looking.look(pool(4, 18), []) for _ in range(15)] == [None] * 14 + [4]
+    assert looking.look(pool(4, 12), []) == 3
 
 
 def test_a_group_grows_within_its_bounds_counting_what_boots() -> None:

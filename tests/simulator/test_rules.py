@@ -50,13 +50,15 @@ def test_scale_in_is_gradual_and_never_beyond_what_the_metric_allows(
     assert count == max(min(running, lowest), count)
 
 
-@given(st.integers(0, 10000), st.integers(0, 3600), st.integers(0, 10000), counts, counts)
-def test_during_a_cooldown_only_a_larger_scale_out_goes_through(
-    since: int, cooldown: int, passed: int, before: int, wanted: int
+@given(st.integers(0, 3600), st.integers(0, 10000), counts, counts, counts, st.booleans())
+def test_during_a_cooldown_only_a_larger_scale_out_goes_through_and_only_by_how_much_it_is_larger(
+    cooldown: int, passed: int, before: int, added: int, more: int, started: bool
 ) -> None:
-    allowed = rules.may_grow(since + passed, since, cooldown, before, wanted)
-    assert allowed == (passed >= cooldown or wanted > before)
-    assert rules.may_grow(since + passed, None, cooldown, before, wanted)
+    """Whether what was added runs already, and is in the count that the policy starts from, or not."""
+    last, running = rules.ScaleOut(100, before, before + added), before + added * started
+    count = rules.scaled_out(100 + passed, last, cooldown, running, running + more)
+    assert count == (running + more if passed >= cooldown else before + more if more > added else 0)
+    assert rules.scaled_out(100 + passed, None, cooldown, running, running + more) == running + more
 
 
 @given(st.integers(0, 10000), st.integers(0, 3600), st.integers(0, 10000))
@@ -218,9 +220,10 @@ def test_a_share_of_the_way_is_whole_whatever_floats_make_of_it() -> None:
 
 
 def test_the_first_second_after_a_cooldown_is_free() -> None:
-    assert rules.may_grow(400, 100, 300, 9, 9)
-    assert not rules.may_grow(399, 100, 300, 9, 9)
-    assert rules.may_grow(399, 100, 300, 9, 10)
+    last = rules.ScaleOut(100, 7, 9)
+    assert rules.scaled_out(400, last, 300, 9, 12) == 12
+    assert rules.scaled_out(399, last, 300, 9, 12) == 10
+    assert not rules.scaled_out(399, last, 300, 9, 11)
     assert rules.may_shrink(400, 100, 300)
     assert not rules.may_shrink(399, 100, 300)
     assert rules.may_shrink(0, None, 300)
