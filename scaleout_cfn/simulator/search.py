@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -430,10 +431,11 @@ def overlay(model: Model, environment: str, base: Model | None = None, pool: str
     if model.nodes and not model.nodes.managed:
         sections[f"capacity.{pool}.scaling"] = msgspec.to_builtins(model.nodes.scaling)
     lines = []
+    key = environment if re.fullmatch(r"[\w-]+", environment, re.ASCII) else json.dumps(environment)
     for name, values in sections.items():
         if values:
-            lines += [f"[environments.{environment}.{name}]"]
-            lines += [f"{key} = {_toml(value)}" for key, value in values.items()] + [""]
+            lines += [f"[environments.{key}.{name}]"]
+            lines += [f"{setting} = {_toml(value)}" for setting, value in values.items()] + [""]
     return "\n".join(lines)
 
 

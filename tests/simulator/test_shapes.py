@@ -154,6 +154,20 @@ def test_what_nothing_scales_gets_the_default_policies_between_its_quiet_and_its
     assert scaled(model(), LOAD, CROWD.requests) == model()
 
 
+def test_from_managed_instances_as_many_nodes_are_tried_as_a_deployment_may_ask_for() -> None:
+    (managed, *_) = [shape for shape in shapes(model(max_tasks=20), PRICES) if kind_of(shape) == "managed-instances"]
+    back = [shape.nodes for shape in shapes(managed, PRICES) if kind_of(shape) == "ec2" and shape.nodes]
+    assert back
+    for nodes in back:
+        assert 2 <= nodes.min_nodes < nodes.max_nodes <= 40
+        assert nodes.name == "nodes"
+
+
+def test_an_overlay_of_any_name_is_toml() -> None:
+    assert '[environments."a b".services.web.scaling]' in overlay(model(), "a b")
+    assert "[environments.a-b.services.web.scaling]" in overlay(model(), "a-b")
+
+
 def test_a_task_that_is_smaller_than_every_node_still_finds_managed_instances() -> None:
     kinds = {kind_of(shape) for shape in kinds_beside(on_fargate(max_tasks=2), PRICES)}
     assert kinds == {"ec2", "managed-instances", "fargate"}
