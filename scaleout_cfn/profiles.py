@@ -1,6 +1,6 @@
-"""Three ways to set the two loops, chosen by simulation, and what auditors ask for.
+"""Four ways to set the two loops, chosen by simulation, and what auditors ask for.
 
-What the three miss and cost is in docs/scaling.md. All spread the tasks over zones. Bounds, schedules and step policies
+What they miss and cost is in docs/scaling.md. All spread the tasks over zones. Bounds, schedules and step policies
 are those of the defaults. docs/security.md has what is found on the hardened set all the same, and why.
 """
 
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from scaleout_cfn.config import (
     AwsKeys,
     Config,
+    Ec2Capacity,
     NewLoadBalancer,
     NewVpc,
     NewWebAcl,
@@ -26,18 +27,21 @@ class Profile(Struct, frozen=True):
     """How the tasks of a service scale, and the nodes below them."""
 
     tasks: Scaling
-    nodes: NodeScaling = NodeScaling()
+    nodes: Ec2Capacity = Ec2Capacity()
 
 
 def _tracking(cpu_percent: float) -> TargetTracking:
     return TargetTracking(enabled=True, target=cpu_percent, scale_out_cooldown_s=0, scale_in_cooldown_s=120)
 
 
+_ROOM = NodeScaling(target_capacity_percent=90)
+
 PROFILES: Final[Mapping[str, Profile]] = MappingProxyType(
     {
-        "thrifty": Profile(Scaling(cpu=_tracking(60)), NodeScaling(min_step=1)),
+        "thrifty": Profile(Scaling(cpu=_tracking(60)), Ec2Capacity(scaling=NodeScaling(min_step=1))),
         "balanced": Profile(Scaling()),
-        "resilient": Profile(Scaling(cpu=_tracking(33)), NodeScaling(min_step=4)),
+        "resilient": Profile(Scaling(cpu=_tracking(30)), Ec2Capacity(scaling=_ROOM)),
+        "spot": Profile(Scaling(cpu=_tracking(28)), Ec2Capacity(scaling=_ROOM, spot_percent=100, on_demand_base=2)),
     }
 )
 """By name. `balanced` is what a config has that says nothing."""

@@ -25,7 +25,6 @@ from scaleout_cfn.cli.examples import EXAMPLES
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config
 from scaleout_cfn.config.file import load
-from scaleout_cfn.config.pools import Ec2Capacity
 from scaleout_cfn.config.text import json_schema, starter
 from scaleout_cfn.files import write
 from scaleout_cfn.graph import mermaid
@@ -85,19 +84,23 @@ def test_init_writes_a_config_that_is_the_default(run: Run, here: Path) -> None:
     assert load(here / "scaleout.toml") == Config()
 
 
-@pytest.mark.parametrize(("profile", "cpu_percent", "least_nodes"), [("thrifty", 60, 1), ("resilient", 33, 4)])
+@pytest.mark.parametrize(
+    ("profile", "cpu_percent", "least_nodes", "in_use"),
+    [("thrifty", 60, 1, 100), ("resilient", 30, 2, 90), ("spot", 28, 2, 90)],
+)
 def test_what_a_profile_sets_is_what_the_file_of_init_says_and_the_templates_do(
-    run: Run, here: Path, profile: str, cpu_percent: int, least_nodes: int
+    run: Run, here: Path, profile: str, cpu_percent: int, least_nodes: int, in_use: int
 ) -> None:
     result = run("init", "--profile", profile, "mine.toml")
     assert "mine.toml written, with what differs from the defaults set in it" in result.err
     config = load(here / "mine.toml")
     assert config.services["web"].scaling == PROFILES[profile].tasks
-    assert config.capacity["nodes"] == Ec2Capacity(scaling=PROFILES[profile].nodes)
+    assert config.capacity["nodes"] == PROFILES[profile].nodes
     assert run("render", "-c", "mine.toml").code == 0
     rendered = {name: text.decode() for name, text in files(here / "templates_out").items()}
     assert f"TargetValue: {cpu_percent}\n" in rendered["web-service.yaml"]
     assert f"MinimumScalingStepSize: {least_nodes}\n" in rendered["capacity.yaml"]
+    assert f"TargetCapacity: {in_use}\n" in rendered["capacity.yaml"]
 
 
 def test_init_overwrites_nothing(run: Run, here: Path) -> None:

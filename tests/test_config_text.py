@@ -164,9 +164,7 @@ def test_the_starter_is_the_default_config(tmp_path: Path) -> None:
 
 def of_profile(name: str) -> Config:
     profile = PROFILES[name]
-    return Config(
-        services={"web": WebService(scaling=profile.tasks)}, capacity={"nodes": Ec2Capacity(scaling=profile.nodes)}
-    )
+    return Config(services={"web": WebService(scaling=profile.tasks)}, capacity={"nodes": profile.nodes})
 
 
 @pytest.mark.parametrize("name", list(PROFILES))

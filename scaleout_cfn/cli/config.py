@@ -165,7 +165,7 @@ def _first_config(kinds: dict[str, type[AnyService]], capacity: str, profile: Pr
         services[service] = settings
     if kind is not Ec2Capacity:
         return Config(services=services, capacity={name: kind()})
-    pool = Ec2Capacity(scaling=profile.nodes)
+    pool = profile.nodes
     config = Config(services=services, capacity={name: pool})
     demands = [demand_of(unit) for unit in units(config)]
     needed = max(nodes_needed(instance_type(type), demands) or 0 for type in pool.instance_types)

@@ -86,12 +86,16 @@ PEERS: dict[str, Callable[[Model], Model]] = {
 
 
 def with_profile(model: Model, profile: Profile) -> Model:
-    """A profile's policies in place of the model's; bounds and schedules stay."""
-    own = model.scaling
+    """A profile's policies in place of the model's, and its share of Spot if it has one; bounds and schedules stay."""
+    own, pool = model.scaling, profile.nodes
     scaling: Scaling = msgspec.structs.replace(
         profile.tasks, min_tasks=own.min_tasks, max_tasks=own.max_tasks, schedules=own.schedules
     )
-    return _on(dataclasses.replace(model, scaling=scaling), scaling=profile.nodes)
+    spot: dict[str, Any] = {}
+    if pool.spot_percent and model.nodes and not model.nodes.managed:
+        # No warm pool goes with Spot.
+        spot = {"spot_percent": pool.spot_percent, "on_demand_base": pool.on_demand_base, "warm": None}
+    return _on(dataclasses.replace(model, scaling=scaling), scaling=pool.scaling, **spot)
 
 
 def peers(model: Model) -> dict[str, Model]:

@@ -446,13 +446,14 @@ def test_an_error_on_a_page_would_be_seen(tmp_path: Path) -> None:
 
 def test_compare_puts_the_profiles_and_the_peers_beside_the_sets(tmp_path: Path) -> None:
     output = _run("compare", FOLDER, *SHORT).stdout
-    assert [line.split("  ")[0] for line in output.splitlines()[5:16]] == [
+    assert [line.split("  ")[0] for line in output.splitlines()[5:17]] == [
         "on Managed Instances x86_64",
         "on Fargate x86_64",
         "on Fargate arm64",
         "thrifty",
         "balanced",
         "resilient",
+        "spot",
         "seed",
         "cdk",
         "express-mode",

@@ -515,7 +515,8 @@ def test_a_profile_moves_the_policies_and_leaves_the_bounds() -> None:
     for name, profile in PROFILES.items():
         found = with_profile(made, profile)
         assert (found.scaling.min_tasks, found.scaling.max_tasks) == (3, 33), name
-        assert (found.scaling.cpu, _nodes(found).scaling) == (profile.tasks.cpu, profile.nodes), name
+        assert (found.scaling.cpu, _nodes(found).scaling) == (profile.tasks.cpu, profile.nodes.scaling), name
+        assert _nodes(found).spot_percent == profile.nodes.spot_percent, name
         assert found.placement == made.placement, name
 
 
@@ -542,7 +543,8 @@ def test_profiles_go_from_cheap_to_few_misses() -> None:
     }
     misses = [one["objective_missed"].mean for one in found.values()]
     hours = [one["instance_hours"].mean for one in found.values()]
-    assert list(found) == ["thrifty", "balanced", "resilient"]
+    assert list(found) == ["thrifty", "balanced", "resilient", "spot"]
+    assert found["spot"]["cost_usd"].mean <= 1.1 * found["balanced"]["cost_usd"].mean
     assert misses == sorted(misses, reverse=True)
     assert hours == sorted(hours)
 
