@@ -61,8 +61,11 @@ class Pool:
     def __init__(self, clock: Clock, facts: NodePool, delays: Delays, asked: Sequence[Asked]) -> None:
         self.clock, self.facts, self.delays, self.warm = clock, facts, delays, facts.warm
         self.start_s = delays.task_start_s
-        self.provider = None if facts.managed or facts.cpu_target is not None else CapacityProvider(facts, delays)
-        self.tracking = None if facts.cpu_target is None else NodeTracking(facts, delays, facts.cpu_target)
+        self.provider = self.tracking = None
+        if facts.cpu_target is not None and not facts.managed:
+            self.tracking = NodeTracking(facts, delays, facts.cpu_target)
+        elif not facts.managed:
+            self.provider = CapacityProvider(facts, delays)
         beside = standing(facts)
         self.nodes = first_nodes(facts, [*beside, *asked])
         self.nodes.random.seed(clock.phase.alarms)

@@ -118,6 +118,7 @@ def shapes(model: Model, prices: Prices, *, spot: bool = False) -> list[Model]:
     """Others than the model's own, cheapest places first within a kind. With Spot only where asked for."""
     if model.nodes and model.nodes.standing:
         return []
+    model = dataclasses.replace(model, notes=tuple(note for note in model.notes if note != MANAGED_NOTE))
     found = [*_on_ec2(model, prices, spot), *_managed(model, prices), *_fargate(model, spot)]
     return [shape for shape in found if shape.pool != model.pool]
 
@@ -204,10 +205,13 @@ def _pool(model: Model, facts: InstanceType) -> NodePool:
 
 
 def _bridged(model: Model) -> Model:
-    """The same on nodes, where a task of Fargate's has a port instead of a network interface."""
+    """The same on nodes, where a task of Fargate's or of Managed Instances' has a port instead of a network interface;
+    of the latter's nodes nothing is taken over."""
     if model.nodes and not model.nodes.managed:
         return model
-    return dataclasses.replace(model, task=dataclasses.replace(model.task, interfaces=0, ports=1))
+    return dataclasses.replace(
+        model, task=dataclasses.replace(model.task, interfaces=0, ports=1), pool=Fargate(architecture_of(model))
+    )
 
 
 def _on_ec2(model: Model, prices: Prices, spot: bool) -> Iterator[Model]:
@@ -271,7 +275,8 @@ def is_general(facts: InstanceType) -> bool:
 
 def _managed(model: Model, prices: Prices) -> Iterator[Model]:
     """ECS chooses the types; taken for those are the cheapest within the bounds that [capacity.NAME] has by default."""
-    apart = dataclasses.replace(model, task=dataclasses.replace(model.task, interfaces=1, ports=0, apart=False))
+    task = dataclasses.replace(model.task, interfaces=1, ports=0, apart=False)
+    apart = dataclasses.replace(model, task=task, cpu_is="quota", placement="spread")  # as a task's own size has it
 
     def within(facts: InstanceType) -> bool:
         fits = _LEAST_VCPUS <= facts.vcpus <= _MOST_VCPUS and _LEAST_MIB <= facts.memory_mib <= _MOST_MIB

@@ -241,3 +241,14 @@ def test_a_search_runs_on_a_cluster_of_dask() -> None:
     with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
         found = advise(model(), LOAD, SHORT, PRICES, allowed=0.35, count=4, executor=client.get_executor())
     assert found == advise(model(), LOAD, SHORT, PRICES, allowed=0.35, count=4)
+
+
+def test_what_managed_instances_are_is_not_taken_over_by_nodes_of_ec2() -> None:
+    fargate = on_fargate()
+    managed = next(shape for shape in shapes(fargate, PRICES) if shape.nodes and shape.nodes.managed)
+    from_fargate, from_managed = (
+        [shape for shape in shapes(made, PRICES) if shape.nodes and not shape.nodes.managed]
+        for made in (fargate, managed)
+    )
+    assert [shape.nodes for shape in from_managed] == [shape.nodes for shape in from_fargate]
+    assert {note for shape in from_managed for note in shape.notes} == set()
