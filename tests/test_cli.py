@@ -13,7 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import pytest
@@ -370,6 +370,50 @@ def test_each_shell_gets_its_script(run: Run, shell: str) -> None:
     result = run("completion", shell)
     assert (result.code, result.err) == (0, "")
     assert f"_SCALEOUT_CFN_COMPLETE={shell}_complete" in result.out
+
+
+def test_what_is_written_has_the_same_bytes_on_windows(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There text that is written gets the line ends of the machine, unless its writer says otherwise."""
+    opened = Path.open
+
+    def on_windows(
+        path: Path,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = None,
+    ) -> Any:
+        ends = "\r\n" if newline is None and "b" not in mode and "r" not in mode else newline
+        return opened(path, mode, buffering, encoding, errors, ends)
+
+    (here / "compose.yaml").write_text("services: {web: {image: nginx, ports: ['80:80']}}\r\n", encoding="utf-8")
+    monkeypatch.setattr(Path, "open", on_windows)
+    assert run("init", "--short").code == 0
+    assert b"\r" not in (here / "scaleout.toml").read_bytes()
+    assert run("import", "compose", "compose.yaml", "-o", "imported.toml").code == 0
+    (here / "scaleout.toml").write_bytes((here / "scaleout.toml").read_bytes().replace(b"\n", b"\r\n"))
+    assert run("render").code == 0
+    tables.write(here / "series.csv", "a,b\n1,2\n")
+    written = [
+        path for path in here.rglob("*") if path.is_file() and path.name not in ("scaleout.toml", "compose.yaml")
+    ]
+    assert len(written) > 10
+    assert [path.name for path in written if b"\r" in path.read_bytes()] == []
+    ours = {path.name: path.read_text(encoding="utf-8") for path in (here / "templates_out").iterdir()}
+    assert ours == {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "templates_out").glob("*.yaml")}
+
+
+def test_what_is_printed_into_a_file_is_utf_8_in_lines_that_a_shell_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    printed = io.TextIOWrapper(raw, encoding="cp1252", newline="\r\n")
+    monkeypatch.setattr(os, "linesep", "\r\n")
+    monkeypatch.setattr(sys, "stdout", printed)
+    with pytest.raises(SystemExit):
+        main(["completion", "zsh"])
+    printed.flush()
+    monkeypatch.undo()
+    assert printed.encoding == "utf-8" and b"\r" not in raw.getvalue()
 
 
 class Terminal(io.StringIO):

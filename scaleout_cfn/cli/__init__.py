@@ -13,6 +13,7 @@ import gc
 gc.set_threshold(100_000)
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -150,6 +151,10 @@ def main(
 
     `arguments` are those of the command line unless given.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # What goes to a file or a pipe is the same on Windows as elsewhere: UTF-8, in lines that a shell reads.
+        if os.linesep != "\n" and isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+            stream.reconfigure(encoding="utf-8", newline="\n")
     project = None
     if compose or config:
         import shlex

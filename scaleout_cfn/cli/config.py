@@ -113,7 +113,7 @@ def init(ctx: click.Context, path: Path, profile: str, services: str, capacity: 
         config = hardened(config)
     text = starter(config, apply=apply, short=short)
     try:
-        with path.open("x", encoding="utf-8") as file:
+        with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except FileExistsError:
         raise UsageError(f"{path}: is there already; give another path, or move it away") from None

@@ -166,7 +166,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], err: bool 
 def write(path: Path, text: str) -> None:
     """A file, and a word that it is there. Raises UsageError where it cannot be written."""
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; give a path that can be written to") from None
     click.echo(f"{path} written", err=True)
