@@ -51,7 +51,7 @@ from scaleout_cfn.config.balancer_conflicts import UNITS as RULE_GROUPS
 from scaleout_cfn.config.balancer_conflicts import dns_conflicts
 from scaleout_cfn.config.conflicts import conflicts
 from scaleout_cfn.config.container_conflicts import unreachable
-from scaleout_cfn.config.containers import Task
+from scaleout_cfn.config.containers import EFS, BindVolume, EbsVolume, EfsOfService, EfsVolume, Task
 from scaleout_cfn.config.delivery import PauseStage
 from scaleout_cfn.config.delivery_conflicts import preview_conflicts
 from scaleout_cfn.config.pulse import AddressPulse, ReadPulse
@@ -67,7 +67,6 @@ from scaleout_cfn.config.sidecars import (
     ReadyMade,
     listening,
 )
-from scaleout_cfn.config.storage import EFS, BindVolume, EbsVolume, EfsOfService, EfsVolume
 from scaleout_cfn.config.tunables import Section, bare, default_of, fields_of, named_sections, sections_of
 from scaleout_cfn.config.units import JobUnit, Unit, Work, jobs_of, units, with_queue, with_stand_ins
 

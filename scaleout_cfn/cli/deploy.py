@@ -30,7 +30,7 @@ from scaleout_cfn.deploy.publish import Bucket, Published, bucket_at, bucket_nam
 from scaleout_cfn.deploy.start import Release, Wish, desired_of
 from scaleout_cfn.errors import AGAIN, Next, RefusedError, SetError, UsageError
 from scaleout_cfn.grammars import ecr_repository, problem_of_image, problem_of_stack_name
-from scaleout_cfn.image.repository import image_of, is_short
+from scaleout_cfn.image.delivery import image_of, is_short
 from scaleout_cfn.rendering import local_url, set_of, texts_of
 from scaleout_cfn.stack import Stack
 

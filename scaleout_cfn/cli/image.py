@@ -19,9 +19,8 @@ from scaleout_cfn.deploy.live import Live, find, require
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.deploy.outcome import interrupted, outcome_of_error
 from scaleout_cfn.errors import Next, ScaleoutError, Stopped, UsageError
-from scaleout_cfn.image import delivery, repository
-from scaleout_cfn.image.delivery import PLATFORMS, Built, Source
-from scaleout_cfn.image.repository import Repository
+from scaleout_cfn.image import delivery
+from scaleout_cfn.image.delivery import PLATFORMS, Built, Repository, Source
 
 #: The folder that is built where none is given, and none is called like the service.
 SAMPLE = "webapp"
@@ -109,7 +108,7 @@ def push(work: Work, service: str, folder: str, arguments: tuple[str, ...], tag:
         *_wanted(unit, work.image_base or work.stack_name, folder, arguments, tag),
         work.view.tell,
     )
-    there = repository.image_of(work.aws, place, asked)
+    there = delivery.image_of(work.aws, place, asked)
     kept = there or delivery.push(work.aws, place, delivery.build(source, name, asked, tell), tell)
     return Outcome(
         "no_change" if there else "done",
@@ -130,7 +129,7 @@ def list_(work: Work, service: str) -> Outcome:
     unit = chosen(work.config, service, "--service")
     live = require(work.aws, work.stack_name)
     place = _require_repository(work, unit, live)
-    images = repository.images(work.aws, place)
+    images = delivery.images(work.aws, place)
     runs = live.parameters.get(unit.image_parameter, "")
     for entry in images:
         current = runs == f"{place.uri}@{entry.digest}" or runs in {f"{place.uri}:{tag}" for tag in entry.tags}
@@ -175,22 +174,22 @@ def chosen(config: Config, name: str, what: str) -> Unit:
 
 def repository_in(work: Work, unit: Unit, live: Live | None) -> Repository | None:
     """The repository of a service; with --local it is the emulator's that takes pushes."""
-    return repository.repository_of(live, unit.name, work.aws.target.endpoint_url if work.local else "")
+    return delivery.repository_of(live, unit.name, work.aws.target.endpoint_url if work.local else "")
 
 
 def image_uri(work: Work, unit: Unit, text: str) -> str:
     """What --image stands for: a URI as it is, a digest or a tag as the pinned URI in the service's repository."""
-    if not repository.is_short(text):
+    if not delivery.is_short(text):
         return text
     live = find(work.aws, work.stack_name)
     place = _require_repository(work, unit, live, f"image {text}: it is no URI, and ")
-    return repository.pinned_uri(work.aws, place, text)
+    return delivery.pinned_uri(work.aws, place, text)
 
 
 def build_source(work: Work, unit: Unit, folder: str, place: Repository | None) -> tuple[str, Built | None]:
     """The tag of a folder, and what was built of it; nothing where the repository has that tag already."""
     source, name, tag = _wanted(unit, work.image_base or work.stack_name, folder, (), "")
-    if place is not None and repository.image_of(work.aws, place, tag):
+    if place is not None and delivery.image_of(work.aws, place, tag):
         return tag, None
     return tag, delivery.build(source, name, tag, work.view.tell)
 
@@ -199,7 +198,7 @@ def push_built(work: Work, unit: Unit, tag: str, built: Built | None) -> str:
     """The pinned URI of an image that is in the service's repository, or is pushed to it now."""
     place = _require_repository(work, unit, require(work.aws, work.stack_name))
     if built is None:
-        return repository.pinned_uri(work.aws, place, tag)
+        return delivery.pinned_uri(work.aws, place, tag)
     return f"{place.uri}@{delivery.push(work.aws, place, built, work.view.tell).digest}"
 
 
@@ -215,7 +214,7 @@ def _wanted(unit: Unit, stack: str, folder: str, arguments: tuple[str, ...], tag
         )
     if folder.startswith("-"):  # then everything before -- was left out
         folder, arguments = "", (folder, *arguments)
-    if tag and not repository.is_tag(tag):
+    if tag and not delivery.is_tag(tag):
         raise UsageError(f"--tag: got {tag!r}; a tag has 1 to 128 letters, digits, dots, dashes and underscores")
     if not folder:
         folder = unit.name if (Path(unit.name) / "Dockerfile").is_file() else SAMPLE

@@ -28,7 +28,7 @@ from scaleout_cfn.config.balancer import (
     Oidc,
     TrustStore,
 )
-from scaleout_cfn.config.containers import NAME
+from scaleout_cfn.config.containers import NAME, BindVolume, EbsVolume, EfsOfService, EfsVolume, ExistingEfs
 from scaleout_cfn.config.delivery import (
     BlueGreen,
     Canary,
@@ -95,7 +95,6 @@ from scaleout_cfn.config.sidecars import (
     OtelSidecar,
     ProxySidecar,
 )
-from scaleout_cfn.config.storage import BindVolume, EbsVolume, EfsOfService, EfsVolume, ExistingEfs
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import (
     or_empty,

@@ -31,6 +31,7 @@ from scaleout_cfn.config.balancer_conflicts import (
     dns_conflicts,
     named_by_balancer,
 )
+from scaleout_cfn.config.container_conflicts import volume_names
 from scaleout_cfn.config.delivery_conflicts import functions_named, preview_conflicts
 from scaleout_cfn.config.ground import name_conflicts, name_remarks, names_given, tag_conflicts
 from scaleout_cfn.config.night import night_conflicts
@@ -44,7 +45,6 @@ from scaleout_cfn.config.service_conflicts import (
     stand_in_conflicts,
     work_conflicts,
 )
-from scaleout_cfn.config.storage_conflicts import volume_names
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import JobUnit, jobs_of, names_of, owners_of_images, units, with_stand_ins
 from scaleout_cfn.grammars import (

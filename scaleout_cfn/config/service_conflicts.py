@@ -29,6 +29,8 @@ from scaleout_cfn.config.container_conflicts import (
     sidecars_on_pool,
     task_conflicts,
     unreachable,
+    volume_conflicts,
+    volumes_on_pool,
 )
 from scaleout_cfn.config.containers import Task
 from scaleout_cfn.config.delivery_conflicts import delivery_conflicts
@@ -37,7 +39,6 @@ from scaleout_cfn.config.permissions import permission_conflicts
 from scaleout_cfn.config.pools import fargate_sizes_near
 from scaleout_cfn.config.pulse import READER, VARIABLE, ReadPulse
 from scaleout_cfn.config.sidecars import FireLensSidecar
-from scaleout_cfn.config.storage_conflicts import volume_conflicts, volumes_on_pool
 from scaleout_cfn.config.tunables import Conflict
 from scaleout_cfn.config.units import Unit, Work, names_of, queue_variable, with_queue
 

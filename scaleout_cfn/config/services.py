@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from scaleout_cfn.config.balancer import Cognito, Oidc
-from scaleout_cfn.config.containers import NAME, Task
+from scaleout_cfn.config.containers import NAME, BindVolume, EbsVolume, EfsOfService, EfsVolume, ExistingEfs, Task
 from scaleout_cfn.config.delivery import (
     BlueGreen,
     Canary,
@@ -25,7 +25,6 @@ from scaleout_cfn.config.sidecars import (
     OtelSidecar,
     ProxySidecar,
 )
-from scaleout_cfn.config.storage import BindVolume, EbsVolume, EfsOfService, EfsVolume, ExistingEfs
 from scaleout_cfn.config.tunables import Section, tunable
 from scaleout_cfn.grammars import (
     or_empty,

@@ -30,7 +30,7 @@ from scaleout_cfn.config import (
     WorkerService,
 )
 from scaleout_cfn.config.attachments import AnyAttachment
-from scaleout_cfn.config.containers import Container, Task
+from scaleout_cfn.config.containers import EFS, Container, EbsVolume, EfsOfService, EfsVolume, Task
 from scaleout_cfn.config.pulse import READER, NginxPulse, ReadPulse, reader
 from scaleout_cfn.config.sidecars import (
     AnySidecar,
@@ -41,7 +41,6 @@ from scaleout_cfn.config.sidecars import (
     expanded,
     listening,
 )
-from scaleout_cfn.config.storage import EFS, EbsVolume, EfsOfService, EfsVolume
 
 #: What the name of a root parameter that is an image ends in.
 IMAGE = "ImageUri"

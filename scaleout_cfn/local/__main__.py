@@ -46,11 +46,11 @@ def main() -> int:
             listeners.append(_listen(port, home.listening))
         _settle_environment(port)
         # Only now: MiniStack reads its settings when it is imported.
-        from scaleout_cfn.local import faults, patches
+        from scaleout_cfn.local import patches
 
         applied = patches.apply(without=options.without)
         if options.faults is not None:
-            faults.install(options.faults)
+            patches.inject_faults(options.faults)
         if engine and home:
             from scaleout_cfn.local.containers import runtime
 

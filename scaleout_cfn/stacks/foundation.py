@@ -13,8 +13,8 @@ from troposphere import elasticloadbalancingv2 as elb
 from troposphere.validators.route53 import AliasTarget
 
 from scaleout_cfn.config import RegistryPipeline, WebService
+from scaleout_cfn.config.containers import ExistingEfs
 from scaleout_cfn.config.routing import priority
-from scaleout_cfn.config.storage import ExistingEfs
 from scaleout_cfn.config.units import Unit, title_of
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import ALB, dimensions, error_share, highest

@@ -114,7 +114,7 @@ def build(
     agent = execution_role(stack, unit, repository_arn, log_group_name, key)
     allowed = {}
     if settings.volumes:
-        from scaleout_cfn.stacks.volumes import mount_policies  # here and below: most services have none
+        from scaleout_cfn.stacks.containers import mount_policies  # here and below: most services have none
 
         allowed = mount_policies(unit, file_system, access_point)
     application = task_role(stack, unit, log_group_name, queue_arn, sent_arn, key, exec_logs, allowed)
@@ -130,7 +130,7 @@ def build(
         containers = put_beside(unit, containers[0], image_uri, log_group_name)
     definition = task_definition(unit, agent, application, containers)
     if settings.volumes:
-        from scaleout_cfn.stacks.volumes import mount
+        from scaleout_cfn.stacks.containers import mount
 
         mount(unit, definition, file_system, access_point)
     if settings.ephemeral_storage_gib:
@@ -158,7 +158,7 @@ def build(
         PropagateTags="SERVICE",
     )
     if unit.has_disk:
-        from scaleout_cfn.stacks.volumes import configured_at_launch
+        from scaleout_cfn.stacks.containers import configured_at_launch
 
         service.VolumeConfigurations = configured_at_launch(stack, unit, key)
     if settings.service_name:

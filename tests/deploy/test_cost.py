@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.cli.cost import HOW, _problem_of_month, _simulated
+from scaleout_cfn.cli.figures import HOW, _problem_of_month, _simulated
 from scaleout_cfn.cli.views import LinesView
 from scaleout_cfn.deploy.cost import PARTS, Simulated, bill_of, compared, tag_of
 from scaleout_cfn.deploy.live import require

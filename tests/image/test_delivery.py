@@ -14,9 +14,8 @@ from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy.live import Live
 from scaleout_cfn.deploy.messages import Message
 from scaleout_cfn.errors import DeployError, UsageError
-from scaleout_cfn.image import delivery, repository
-from scaleout_cfn.image.delivery import Source
-from scaleout_cfn.image.repository import Repository
+from scaleout_cfn.image import delivery
+from scaleout_cfn.image.delivery import Repository, Source
 
 from .helpers import Fakes, fakes, folder, told
 
@@ -161,51 +160,51 @@ def test_an_image_that_ecr_never_shows_is_not_waited_for_without_end(made: Fakes
     ],
 )
 def test_a_tag_or_digest_alone_is_of_the_stacks_repository(text: str, short: bool) -> None:
-    assert repository.is_short(text) == short
+    assert delivery.is_short(text) == short
 
 
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_tag_and_a_digest_become_a_pinned_uri_or_are_told_to_be_missing(silent: bool) -> None:
     aws = Registry(tags={"v1": DIGEST}, silent=silent).aws()
-    assert repository.pinned_uri(aws, PLACE, "v1") == f"{URI}@{DIGEST}"
-    assert repository.pinned_uri(aws, PLACE, DIGEST) == f"{URI}@{DIGEST}"
+    assert delivery.pinned_uri(aws, PLACE, "v1") == f"{URI}@{DIGEST}"
+    assert delivery.pinned_uri(aws, PLACE, DIGEST) == f"{URI}@{DIGEST}"
     for missing in ("v2", "sha256:" + "3" * 64):
         with pytest.raises(UsageError, match="there is none in ") as refusal:
-            repository.pinned_uri(aws, PLACE, missing)
+            delivery.pinned_uri(aws, PLACE, missing)
         assert command_line(refusal.value.next).startswith("scaleout-cfn image list")
 
 
 def test_a_cut_off_digest_is_told_without_asking(made: Fakes) -> None:
     world = Registry()
     with pytest.raises(UsageError, match="64 hex digits"):
-        repository.pinned_uri(world.aws(), PLACE, "sha256:1234")
+        delivery.pinned_uri(world.aws(), PLACE, "sha256:1234")
     assert world.calls == []
 
 
 def test_all_pages_are_listed_and_a_repository_that_is_gone_is_told() -> None:
     world = Registry(tags={"v1": DIGEST, "v2": "sha256:" + "2" * 64, "v3": "sha256:" + "3" * 64})
-    assert {one.tags for one in repository.images(world.aws(), PLACE)} == {("v1",), ("v2",), ("v3",)}
+    assert {one.tags for one in delivery.images(world.aws(), PLACE)} == {("v1",), ("v2",), ("v3",)}
     world.gone = True
     with pytest.raises(UsageError, match="it is gone, though the stack names it"):
-        repository.images(world.aws(), PLACE)
+        delivery.images(world.aws(), PLACE)
 
 
 def test_a_throttled_look_is_repeated_and_decides_nothing(made: Fakes) -> None:
     from deploy.world import Fault
 
     world = Registry(tags={"v1": DIGEST}, faults=[Fault("DescribeImages", "ThrottlingException", times=2)])
-    assert repository.pinned_uri(world.aws(), PLACE, "v1").endswith(DIGEST)
+    assert delivery.pinned_uri(world.aws(), PLACE, "v1").endswith(DIGEST)
 
 
 def test_a_stack_without_the_output_has_no_repository() -> None:
     live = Live("arn", "web", "CREATE_COMPLETE", "", {}, {}, {}, {}, "", False, "")
-    assert repository.repository_of(None, "web") is None
-    assert repository.repository_of(live, "web") is None
+    assert delivery.repository_of(None, "web") is None
+    assert delivery.repository_of(live, "web") is None
 
 
 def test_with_an_emulator_it_is_the_emulator_that_takes_pushes() -> None:
     live = Live("arn", "web", "CREATE_COMPLETE", "", {}, {}, {}, {"OrderApiRepositoryUri": URI}, "", False, "")
-    assert repository.repository_of(live, "order-api") == PLACE
-    assert repository.repository_of(live, "order-api", "http://127.0.0.1:4566") == Repository(
+    assert delivery.repository_of(live, "order-api") == PLACE
+    assert delivery.repository_of(live, "order-api", "http://127.0.0.1:4566") == Repository(
         URI, "127.0.0.1:4566", plain=True
     )
