@@ -25,6 +25,7 @@ WORKING = {
     "templates.conditions": {"Every", "Not"},
     "local.containers.balancer": {"Target", "_Group"},
     "local.containers.lifecycle": {"Work"},
+    "local.containers.nodes": {"_Node"},
     "local.containers.scaling": {"_Counts", "_Loop"},
 }
 
