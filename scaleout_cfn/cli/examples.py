@@ -104,6 +104,9 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
         "simulate --traffic flash-crowd --task-rps 50 --event zone-lost@2400 --event slow@2700:300,factor=2": (
             "what is feared, and what it costs"
         ),
+        "simulate --traffic flash-crowd --task-rps 50 --event deployment@peak --event node-roll@600": (
+            "a deployment in the middle of the crowd, after a new machine image"
+        ),
     },
     "compare": {
         "compare templates_out --traffic flash-crowd --task-rps 50": "also on Fargate and Managed Instances",

@@ -52,7 +52,8 @@ def _fears(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
     multiple=True,
     metavar="NAME@SECOND[:SECONDS][,NAME=NUMBER]",
     shell_complete=_fears,
-    help="What befalls the run: zone-lost, spot-wave, slow; repeatable. A wrong name lists them.",
+    help="What befalls the run: zone-lost, spot-wave, slow, deployment, bad-image, node-roll, cold-caches; repeatable."
+    " With peak for a second it is the busiest. A wrong name tells what each is.",
 )
 @json_option
 @click.option("--html", "html_file", type=path_type, help="Write one page that needs no network.")
@@ -86,14 +87,14 @@ def simulate(
     from scaleout_cfn.simulator.study import study
 
     if asked.services():
-        if event_texts:
-            raise UsageError(f"--event {event_texts[0]}: goes with the traffic of one service; see --service")
-        _together(folder, environment, service, parameters, asked, as_json, html_file, plot_files, series_file)
+        _together(
+            folder, environment, service, parameters, asked, event_texts, as_json, html_file, plot_files, series_file
+        )
         return
     model, region = set_asked(folder, asked, environment, service, parameters)
     traffic, load, prices = asked.all(region)
     load = of_its_own(asked, load, model)
-    feared = fears(event_texts, model, len(traffic.requests))
+    feared = fears(event_texts, [model], traffic)
     with progress(5, "simulating") as done:
         verdict = study(model, load, traffic, prices, done, feared)
     if model.is_fixed:
@@ -118,12 +119,14 @@ def _together(
     service: str,
     parameters: tuple[str, ...],
     asked: Asked,
+    event_texts: tuple[str, ...],
     as_json: bool,
     html_file: Path | None,
     plot_files: tuple[Path, ...],
     series_file: Path | None,
 ) -> None:
     """Several services, each under a traffic of its own."""
+    from scaleout_cfn.simulator.events import fears, in_order
     from scaleout_cfn.simulator.model import Delays, together
     from scaleout_cfn.simulator.run import Busy, run_together
     from scaleout_cfn.simulator.study import study_together
@@ -144,9 +147,10 @@ def _together(
         Busy(model, of_its_own(asked, load, model), traffic)
         for model, (_, load, _), traffic in zip(models, given, traffics, strict=True)
     ]
+    feared = fears(event_texts, models, traffics[0])
     with progress(5, "simulating") as done:
-        verdicts = study_together(busy, prices, done)
-    traces = dict(zip(names, run_together(busy, Delays()), strict=True))
+        verdicts = study_together(busy, prices, done, feared)
+    traces = dict(zip(names, run_together(busy, Delays(), events=in_order(feared)), strict=True))
     for name, verdict in verdicts.items():
         own = "-" + name.replace("/", "-")
         page, series, *plots = (
@@ -201,12 +205,14 @@ def _print(verdict: Study, trace: Trace) -> None:
     print_table(("", "mean", "over the phases", "over the bands"), table(verdict))
     for remark in remarks(verdict):
         click.echo(f"\n{remark}")
-    acted = [event for event in trace.events if event.what in ("tasks", "nodes")]
+    acted = [event for event in trace.events if not event.what.startswith("alarm")]
     if acted:
         click.echo("\nActions in the first alarm phase:")
     for event in acted[:30]:
         clock = f"{event.time // 3600:02}:{event.time % 3600 // 60:02}:{event.time % 60:02}"
-        click.echo(f"  {clock}  {event.policy}: {event.what} {event.before} to {event.after}")
+        counted = event.what in ("tasks", "nodes")
+        what = f"{event.policy}: {event.what} {event.before} to {event.after}" if counted else " ".join(event[1:3])
+        click.echo(f"  {clock}  {what}")
     if len(acted) > 30:
         click.echo(f"  ... {len(acted) - 30} more; --json and --html have all")
 

@@ -219,7 +219,7 @@ class ServicePolicies:
         """In, where every policy that may scale in is low and none is high, and to the most that any of them wants.
 
         From what runs, as out: tasks that wait for a place that never comes block nothing. AWS holds scale-in back
-        during deployments only, of which a simulation has none:
+        during deployments only:
         https://docs.aws.amazon.com/AmazonECS/latest/developerguide/troubleshoot-service-auto-scaling.html
         """
         if not all(rules.may_shrink(now, self.in_at, tracker.policy.scale_in_cooldown_s) for tracker in self.able):

@@ -128,6 +128,19 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class NodeRoll:
+    """How new nodes take the place of a group's: so many at once, with so many in service (below 1 a share of them),
+    and whether nothing else moves the group meanwhile. The default is that of an instance refresh.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/understand-instance-refresh-default-values.html
+    """
+
+    batch: int = 5000
+    in_service: float = 0.9
+    alone: bool = False
+
+
+@dataclass(frozen=True)
 class NodePool:
     """The EC2 nodes that tasks are placed on, and what moves them.
 
@@ -153,6 +166,7 @@ class NodePool:
     spot_percent: int = 0
     on_demand_base: int = 0
     managed: Managed | None = None
+    roll: NodeRoll = field(default_factory=NodeRoll)
 
 
 @dataclass(frozen=True)
@@ -177,6 +191,21 @@ class Backlog:
 
 
 @dataclass(frozen=True)
+class Rollout:
+    """How a new version of a service takes over.
+
+    Without `steps` in place, within the two percentages. Else beside the old version, which loses its requests in
+    steps: from each on the new one has so much of them (a share), for so many seconds. `breaker` takes a version back
+    after so many failed tasks: as `(type, value)` of ThresholdConfiguration, None where nothing does.
+    """
+
+    minimum_healthy_percent: float = 100
+    maximum_percent: float = 200
+    steps: tuple[tuple[float, int], ...] = ()
+    breaker: tuple[str, float] | None = ("BOUNDED_PERCENT", 50)
+
+
+@dataclass(frozen=True)
 class Model:
     """A service as the scaling loops see it. Policies are those of `scaleout_cfn.config.scaling`.
 
@@ -198,6 +227,7 @@ class Model:
     by_minute: tuple[str, ...] = ()
     cpu_is: Literal["share", "quota"] = "quota"
     backlog: Backlog | None = None
+    rollout: Rollout = field(default_factory=Rollout)
     service: str = "web"
     notes: tuple[str, ...] = ()
 

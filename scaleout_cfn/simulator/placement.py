@@ -143,6 +143,7 @@ class Nodes:
         """Nodes go whatever is on them, of one zone or evenly of all, the fullest first. Returns how many tasks of each
         service went along."""
         lost = [0] * len(self.sizes)
+        self.works.clear()
         zones = range(len(self.zones)) if zone is None else [zone]
         for held in sorted({held for each in zones for held in self.zones[each]}, key=lambda held: held.left):
             there = [known.get(held, 0) if each in zones else 0 for each, known in enumerate(self.zones)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.clock import Clock
@@ -12,6 +13,8 @@ from scaleout_cfn.simulator.placement import Asked, Held, first_nodes, right_siz
 from scaleout_cfn.simulator.tasks import Tasks
 
 __all__ = ["OnFargate", "Pool"]
+
+_LOOK_S = 10  # between two looks at nodes that take each other's place
 
 
 class OnFargate:
@@ -43,7 +46,8 @@ class OnFargate:
 
     def interrupt(self, now: int, tasks: Tasks, count: int) -> None:
         """Fargate Spot takes so many of a service's tasks back, with its notice."""
-        tasks.doom(now, min(count, tasks.placed - tasks.doomed), rules.SPOT_NOTICE_S)
+        doomed = tasks.doom(now, min(count, tasks.placed - tasks.doomed))
+        tasks.clock.at(now + rules.SPOT_NOTICE_S, tasks.end, doomed)
 
     def lose_zone(self, now: int, tasks: Tasks, zones: int) -> None:
         """A zone's part of a service's tasks is gone at once, and is started anew in the others."""
@@ -72,6 +76,7 @@ class Pool:
         kinds = len(self.nodes.rooms)
         self.coming, self.going = [0] * kinds, [0] * kinds  # by kind: those that boot, and that have had their notice
         self.preparing = self.standing_by = 0
+        self.rolling = False
         self.provisions = False  # of Managed Instances: whether tasks have begun to wait in this second
         if self.warm:
             self.standing_by = rules.standing_by(self.warm.least, self.warm.prepared, self.nodes.count)
@@ -219,10 +224,59 @@ class Pool:
         self.going = [old + new for old, new in zip(self.going, gone, strict=True)]
         self.clock.at(now + notice_s, self._end, gone)
         for tasks, count in zip(self.tenants, lost, strict=True):
-            tasks.doom(now, count, notice_s)
+            self.clock.at(now + notice_s, tasks.end, tasks.doom(now, count))
 
     def _end(self, now: int, gone: list[int]) -> None:
         self.going = [had - each for had, each in zip(self.going, gone, strict=True)]
+
+    def roll(self, now: int, name: str) -> None:
+        """New nodes take the place of all that there are, some at a time, and `name` is what this is called. A group
+        that has to keep as many in service as it has is larger by as many meanwhile, up to its maximum.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-updatepolicy.html
+        """
+        roll, old = self.facts.roll, self.nodes.count
+        least = ceil(roll.in_service if roll.in_service >= 1 else roll.in_service * old)
+        more = min(self.facts.max_nodes, least + min(roll.batch, old)) - self.size
+        if roll.in_service >= 1 and more > 0:
+            self._launch(now, more, "node roll")
+        self.rolling = True
+        self._roll_on(now, (old, least, name))
+
+    def _roll_on(self, now: int, to_do: tuple[int, int, str]) -> None:
+        """The next ones go once those before have been replaced. A node is drained first: it goes when ECS has started
+        its tasks elsewhere.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/managed-instance-draining.html
+        """
+        left, least, name = to_do
+        if not (self.booting or any(self.going)):
+            if not left:
+                self.rolling = False
+                for events in self.told:
+                    events.append(Happening(now, name, "over"))
+                return
+            count = max(1, min(self.facts.roll.batch, left, self.nodes.count - least))
+            left -= count
+            size, there = self.size, list(self.nodes.of_kind)
+            lost = self.nodes.take(count)
+            gone = [had - has for had, has in zip(there, self.nodes.of_kind, strict=True)]
+            self.going = [old + new for old, new in zip(self.going, gone, strict=True)]
+            self._say(now, "node roll", size, self.size)
+            if not self.facts.managed:
+                self._launch(now, count, "node roll")
+            doomed = [tasks.doom(now, each) for tasks, each in zip(self.tenants, lost, strict=True)]
+            self._emptied(now, (gone, doomed))
+        self.clock.at(now + _LOOK_S, self._roll_on, (left, least, name))
+
+    def _emptied(self, now: int, drained: tuple[list[int], list[int]]) -> None:
+        gone, doomed = drained
+        if any(tasks.waiting or tasks.cohorts for tasks in self.tenants):
+            self.clock.at(now + _LOOK_S, self._emptied, drained)
+            return
+        self._end(now, gone)
+        for tasks, count in zip(self.tenants, doomed, strict=True):
+            tasks.end(now, count)
 
     # The nodes' loop.
 
@@ -242,6 +296,8 @@ class Pool:
 
     def _act(self, now: int, wanted: int) -> None:
         assert self.provider is not None
+        if self.rolling and self.facts.roll.alone:
+            return
         change, again = self.provider.act(now, wanted, self.nodes, self.booting)
         if again is not None:
             self.clock.at(again, self._act, wanted)
@@ -250,6 +306,8 @@ class Pool:
     def track(self, now: int, used: float) -> None:
         """A group that tracks its own CPU sees that tasks use so many CPU units."""
         assert self.tracking is not None
+        if self.rolling and self.facts.roll.alone:
+            return
         self.change(now, self.tracking.act(now, used, self.nodes, self.booting), self.tracking.name)
 
     def change(self, now: int, nodes: int, policy: str) -> None:

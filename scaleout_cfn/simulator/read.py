@@ -29,7 +29,9 @@ from scaleout_cfn.simulator.model import (
     HourlyCosts,
     Model,
     NodePool,
+    NodeRoll,
     Placement,
+    Rollout,
     Size,
     Standing,
     StandingBy,
@@ -124,6 +126,55 @@ def _named(services: list[Place]) -> dict[str, Place]:
     }
 
 
+def _rollout(service: Place) -> Rollout:
+    """How a new version takes over. CodeDeploy moves all requests at once, where its own settings are not known.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html
+    """
+    made = service.inner("DeploymentConfiguration")
+    bake_s = round(60 * (made.number("BakeTimeInMinutes") or 0))
+    steps: list[tuple[float, int]] = []
+    match made.get("Strategy"):
+        case "CANARY":
+            canary = made.inner("CanaryConfiguration")
+            minutes = canary.number("CanaryBakeTimeInMinutes")
+            steps = [((canary.number("CanaryPercent") or 5) / 100, round(60 * (10 if minutes is None else minutes)))]
+        case "LINEAR":
+            linear = made.inner("LinearConfiguration")
+            percent, minutes = linear.number("StepPercent") or 10, linear.number("StepBakeTimeInMinutes")
+            stays_s = round(60 * (6 if minutes is None else minutes))
+            steps = [(percent * step / 100, stays_s) for step in range(1, ceil(100 / percent))]
+        case "BLUE_GREEN":
+            pass
+        case _ if service.get("DeploymentController", "Type") != "CODE_DEPLOY":
+            breaker = made.inner("DeploymentCircuitBreaker")
+            least, most = made.number("MinimumHealthyPercent"), made.number("MaximumPercent")
+            return Rollout(100 if least is None else least, 200 if most is None else most, (), _breaker(breaker))
+    return Rollout(steps=(*steps, (1.0, bake_s)), breaker=_breaker(made.inner("DeploymentCircuitBreaker")))
+
+
+def _breaker(breaker: Place) -> tuple[str, float] | None:
+    if breaker.get("Enable") not in (True, "true"):
+        return None
+    limit = breaker.inner("ThresholdConfiguration")
+    return str(limit.get("Type") or "BOUNDED_PERCENT"), limit.number("Value") or 50
+
+
+def _roll(group: Place) -> NodeRoll:
+    """How CloudFormation gives a group new nodes; an instance refresh where it leaves that to others.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-updatepolicy.html
+    """
+    said = group.scope.value(group.stack.resource(group.logical_id).get("UpdatePolicy"))
+    policy = Place(group.logical_id, f"Resources.{group.logical_id}.UpdatePolicy", said, group.scope)
+    rolling = policy.inner("AutoScalingRollingUpdate")
+    if not isinstance(rolling.node, Mapping):
+        return NodeRoll()
+    batch, least = rolling.number("MaxBatchSize"), rolling.number("MinInstancesInService")
+    # What a capacity provider asks for comes by alarms of the group's, as what follows its CPU does.
+    return NodeRoll(int(batch or 1), int(least or 0), "AlarmNotification" in (rolling.items("SuspendProcesses") or ()))
+
+
 class _Reader:
     """A set of templates that one service is looked for in."""
 
@@ -171,6 +222,7 @@ class _Reader:
             deregistration_delay_s=delay,
             slow_start_s=slow_start,
             network=self._network(service, pool),
+            rollout=_rollout(service),
             service=name,
             notes=tuple(self.notes),
         )
@@ -358,6 +410,7 @@ class _Reader:
             standing=standing,
             cpu_target=cpu_target,
             warm=(warm := self._warm_pool(group)),
+            roll=_roll(group),
             # Without a distribution all are On-Demand:
             # https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstancesDistribution.html
             spot_percent=100

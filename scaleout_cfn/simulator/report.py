@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaleout_cfn.errors import UsageError
-from scaleout_cfn.simulator.events import Fear
+from scaleout_cfn.simulator.events import Fear, span
 from scaleout_cfn.simulator.model import Load
 from scaleout_cfn.simulator.results import demand, over_objective, waits_of
 from scaleout_cfn.simulator.run import Happening, Trace, at_each_second
@@ -231,7 +231,8 @@ def plot(study: Study, trace: Trace, path: Path) -> None:
             if event.what == ("nodes" if panel.title == _NODES else "tasks"):
                 axis.axvline(event.time, linewidth=0.5, alpha=0.3, color="grey")
         for fear in study.fears:
-            axis.axvspan(fear.second, fear.second + max(fear.lasts_s, means.step_s), color=_COLOURS["bad"], alpha=0.08)
+            begins, ends = span(fear, trace.events, len(trace.requests))
+            axis.axvspan(begins, max(ends, begins + means.step_s), color=_COLOURS["bad"], alpha=0.08)
             if axis is axes[0]:
                 where = axis.get_xaxis_transform()
                 axis.text(fear.second, 0.98, f" {fear.text}", transform=where, va="top", fontsize="small")
@@ -277,8 +278,9 @@ def _svg(panels: Sequence[_Panel], means: Series, events: Sequence[Happening], f
         return round(_LEFT + _WIDTH * time / end, 1)
 
     for fear in fears:
-        left = x(fear.second)
-        right = max(left + 1, min(x(fear.second + fear.lasts_s), _LEFT + _WIDTH))
+        begins, ends = span(fear, events, round(end))
+        left = x(begins)
+        right = max(left + 1, x(ends))
         name = html.escape(fear.text)
         parts.append(f'<path class="area bad" d="M{left} 22H{right}V{total - 30}H{left}Z"><title>{name}</title></path>')
         parts.append(f'<text class="fear" x="{left + 3}" y="34">{name}</text>')

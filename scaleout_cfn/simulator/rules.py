@@ -19,6 +19,7 @@ __all__ = [
     "MOST_NODES",
     "SPOT_NOTICE_S",
     "ScaleOut",
+    "failures_allowed",
     "first_check",
     "forecast",
     "group_scale_in",
@@ -209,6 +210,20 @@ def group_scale_in(nodes: int, wanted: int, empty: int, most: float) -> int:
     https://aws.amazon.com/blogs/containers/faster-scaling-in-for-amazon-ecs-cluster-auto-scaling/
     """
     return max(0, min(nodes - wanted, empty, max(1, floor(nodes * most))))
+
+
+def failures_allowed(breaker: tuple[str, float], desired: int) -> float:
+    """Failed tasks at which the circuit breaker takes a version back: a count, or a percentage of the desired tasks,
+    which is at least 3 and at most 200 where it is bounded.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ThresholdConfiguration.html and
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceDeploymentCircuitBreaker.html
+    """
+    kind, value = breaker
+    if kind == "COUNT":
+        return value
+    allowed = ceil(desired * value / 100 - _FUZZ)
+    return within(3, allowed, 200) if kind == "BOUNDED_PERCENT" else max(1, allowed)
 
 
 def first_check(ready: int, interval_s: int, offset: int) -> int:

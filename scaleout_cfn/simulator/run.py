@@ -12,6 +12,7 @@ one heap of events, and between two of these all of them advance together: what 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from heapq import heappop
 from math import ceil
 from random import Random
@@ -181,6 +182,24 @@ class World:
                 left += self.random.expovariate(1.0)
             self.until_reclaim[number] = left
 
+    def deploy(self, now: int, name: str, service: str = "", fails_after_s: int | None = None) -> None:
+        """A service, or each, gets a new version, whose tasks fail so long after their start where that is given."""
+        for each in self.services:
+            if service in ("", each.model.service):
+                each.tasks.deploy(now, each.model.rollout, fails_after_s, partial(_tell, each.trace.events, name))
+
+    def roll_nodes(self, now: int, name: str) -> None:
+        """All nodes are replaced by such as have a new machine image."""
+        for pool in self.pools.values():
+            pool.roll(now, name)
+
+    def cool(self, share: float, for_s: int, service: str = "") -> None:
+        """Tasks of a service, or of all, that begin to serve from now on do so at a share of what they do at best, for
+        so many seconds each."""
+        for each in self.services:
+            if service in ("", each.model.service):
+                each.tasks.cold_share, each.tasks.cold_s = share, for_s
+
     def set_speed(self, now: int, speed: float, service: str = "") -> None:
         """Tasks of a service, or of all, do so much of what they do at best: 0.5 is twice the service time."""
         for each in self.services:
@@ -233,6 +252,10 @@ class World:
         pool, by_service = seen
         used = sum(cpu / 100 * service.tasks.running * service.model.task.cpu_units for service, cpu in by_service)
         pool.track(now, used)
+
+
+def _tell(events: list[Happening], name: str, now: int, words: str) -> None:
+    events.append(Happening(now, name, words))
 
 
 def at_each_second(states: Sequence[State], field: str, length: int) -> NDArray[np.float64]:

@@ -133,8 +133,8 @@ class Service:
         """Requests a second that its tasks work off from `start` on, until a count changes somewhere in the run."""
         tasks = self.tasks
         work: float = tasks.ready
-        if tasks.fresh:
-            work = tasks.warmed()
+        if tasks.fresh or tasks.cold or tasks.version:
+            work = tasks.at_work()
         if self.cpu and work:
             # Of tasks that start or drain the others get nothing: each has its part of what all of them could do.
             work *= tasks.places.work(tasks, *self.cpu) / tasks.placed
@@ -229,6 +229,10 @@ class Service:
 
     def _points_seen(self, now: int, seen: tuple[Source, Mapping[str, float]]) -> None:
         for wanted, policy in self.policies.decide(now, *seen, self.tasks):
+            # "Scale-in processes are turned off while deployments are in progress":
+            # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-auto-scaling.html
+            if wanted < self.tasks.desired and self.tasks.version:
+                continue
             self._set_desired(now, wanted, policy)
 
     def _bounds_change(self, now: int, bounds: tuple[int, int]) -> None:

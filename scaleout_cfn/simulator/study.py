@@ -109,6 +109,7 @@ def settings(model: Model, load: Load) -> dict[str, Any]:
     facts = {field.name: getattr(model, field.name) for field in dataclasses.fields(model) if field.name != "notes"}
     facts["scaling"] = msgspec.to_builtins(model.scaling)
     facts["network"], facts["task"] = dataclasses.asdict(model.network), dataclasses.asdict(model.task)
+    facts["rollout"] = dataclasses.asdict(model.rollout)
     facts["pool"] = {"kind": "ec2" if model.nodes else "fargate", **msgspec.to_builtins(model.pool)}
     return {**facts, "load": dataclasses.asdict(load), "delays": dataclasses.asdict(Delays()), "bands": BANDS}
 
@@ -154,11 +155,8 @@ def study(
         done()
     lost = {}
     for fear in fears:
-        others = [other for other in fears if other is not fear]
-        without = over_phases(model, load, Delays(), traffic, prices, fears=others)
-        lost[fear.text] = range_of(
-            [one.requests_missed - other.requests_missed for one, other in zip(results["middle"], without, strict=True)]
-        )
+        without = over_phases(model, load, Delays(), traffic, prices, fears=_but(fears, fear))
+        lost[fear.text] = _more(results["middle"], without)
     bursts = ranges(_with_bursts(model, load, traffic, prices)) if traffic.caution else {}
     by_corner = {name: ranges(result) for name, result in results.items()}
     return Study(model, load, traffic, by_corner, bursts, fears, lost)
@@ -179,31 +177,56 @@ def _at_corner(
 
 
 def study_together(
-    services: Sequence[Busy], prices: Prices, done: Callable[[], None] = lambda: None
+    services: Sequence[Busy],
+    prices: Prices,
+    done: Callable[[], None] = lambda: None,
+    fears: tuple[Fear, ...] = (),
 ) -> dict[str, Study]:
     """Services of one set under a traffic each, by name. Instances and money are those of all of them, in each study:
     a node that several share is nobody's own."""
     every = corners()
-    work = partial(_together_at_corner, services, prices)
+    work = partial(_together_at_corner, services, prices, fears)
     seconds = len(every) * PHASES * len(services) * len(services[0].traffic.requests)
-    by_service: list[dict[str, dict[str, Range]]] = [{} for _ in services]
+    at_corner = {}
     for name, results in zip(every, each(work, every.values(), seconds), strict=True):
-        for own, result in zip(by_service, results, strict=True):
-            own[name] = ranges(result)
+        at_corner[name] = results
         done()
+    lost: list[dict[str, Range]] = [{} for _ in services]
+    for fear in fears:
+        without = _together_at_corner(services, prices, _but(fears, fear), Delays())
+        for own, some, others in zip(lost, at_corner["middle"], without, strict=True):
+            own[fear.text] = _more(some, others)
     return {
-        busy.model.service: Study(busy.model, busy.load, busy.traffic, own)
-        for busy, own in zip(services, by_service, strict=True)
+        busy.model.service: Study(
+            busy.model,
+            busy.load,
+            busy.traffic,
+            {name: ranges(results[number]) for name, results in at_corner.items()},
+            fears=fears,
+            lost=lost[number],
+        )
+        for number, busy in enumerate(services)
     }
 
 
-def _together_at_corner(services: Sequence[Busy], prices: Prices, delays: Delays) -> list[list[Result]]:
+def _but(fears: Sequence[Fear], fear: Fear) -> tuple[Fear, ...]:
+    return tuple(other for other in fears if other is not fear)
+
+
+def _more(some: Sequence[Result], others: Sequence[Result]) -> Range:
+    """How many more requests are over the objective, phase by phase."""
+    return range_of([one.requests_missed - other.requests_missed for one, other in zip(some, others, strict=True)])
+
+
+def _together_at_corner(
+    services: Sequence[Busy], prices: Prices, fears: Sequence[Fear], delays: Delays
+) -> list[list[Result]]:
     """By service, a result for each phase."""
     phase_by_phase = []
     for phase in phases():
         results: list[Result] = []
         shared: set[str] = set()
-        for busy, trace in zip(services, run_together(services, delays, phase), strict=True):
+        for busy, trace in zip(services, run_together(services, delays, phase, in_order(fears)), strict=True):
             model, nodes = busy.model, busy.model.nodes
             if results:
                 model = dataclasses.replace(model, network=model.network.of_nodes_alone())

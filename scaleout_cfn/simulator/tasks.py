@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import NamedTuple, Protocol
 
 from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.clock import Clock
-from scaleout_cfn.simulator.model import Delays
+from scaleout_cfn.simulator.model import Delays, Rollout
 
 __all__ = ["Places", "State", "Tasks"]
 
@@ -56,10 +58,26 @@ class Places(Protocol):
 
 
 @dataclass(eq=False)
+class _Version:
+    """A new version at its way in, beside `old` tasks of the one before. Its own tasks fail so long after their start,
+    where not None. It has a `share` of the requests by the `step` it is at; `tell` is called when it is over, and how.
+    """
+
+    rollout: Rollout
+    fails_after_s: int | None
+    tell: Callable[[int, str], None]
+    old: int
+    share: float = 0.0
+    step: int = 0
+    failed: int = 0
+
+
+@dataclass(eq=False)
 class _Cohort:
-    """Tasks that were placed together and do not serve yet."""
+    """Tasks that were placed together and do not serve yet, of a version that is on its way in."""
 
     count: int
+    version: _Version | None
     started: bool = False
 
 
@@ -84,6 +102,8 @@ class Tasks:
         self.clock, self.delays, self.places = clock, delays, places
         self.health_check_s, self.drain_s, self.slow_start_s = health_check_s, drain_s, slow_start_s
         self.fresh: dict[_Cohort, int] = {}  # those in slow start, with when they began to serve
+        self.version: _Version | None = None
+        self.cold, self.cold_s, self.cold_share = 0, 0, 1.0  # tasks that serve at a share, for so long from their start
         self.number = self.least = self.most = 0
         self.desired = self.running = self.ready = self.waiting = self.placed = self.draining = self.doomed = 0
         self.cohorts: list[_Cohort] = []
@@ -98,13 +118,86 @@ class Tasks:
 
     def reconcile(self, now: int) -> None:
         """Start or stop tasks until there are as many as desired."""
-        starting = sum(cohort.count for cohort in self.cohorts if not cohort.started)
-        have = self.running + self.waiting + starting - self.doomed
-        if have < self.desired:
+        have = self._have()
+        if self.version:
+            self._take_over(now, self.version, have)
+        elif have < self.desired:
             self._start(now, self.desired - have)
         elif have > self.desired:
             self._stop(now, have - self.desired)
         self.note()
+
+    def _have(self) -> int:
+        """Those that wait, start and run, and have had no notice."""
+        starting = sum(cohort.count for cohort in self.cohorts if not cohort.started)
+        return self.running + self.waiting + starting - self.doomed
+
+    def deploy(self, now: int, rollout: Rollout, fails_after_s: int | None, tell: Callable[[int, str], None]) -> None:
+        """A new version begins to take over from all that there is."""
+        self.version = _Version(rollout, fails_after_s, tell, self._have() - self.waiting)
+        self.reconcile(now)
+
+    def _take_over(self, now: int, version: _Version, have: int) -> None:
+        """Start what is missing of the new version; in place, stop as much of the old one as may go for it. Below the
+        desired number that is where there is no room otherwise.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DeploymentConfiguration.html: the minimum is
+        rounded up, the maximum down.
+        """
+        version.old = min(version.old, have)
+        missing = self.desired - (have - version.old)
+        if missing < 0:
+            self._stop(now, -missing)
+        if version.rollout.steps:
+            self._start(now, max(0, missing))
+            if not version.step and self.ready >= self.desired + version.old:
+                self._shift(now, version)
+            return
+        least = ceil(self.desired * version.rollout.minimum_healthy_percent / 100)
+        room = floor(self.desired * version.rollout.maximum_percent / 100) - have
+        kept = least if self.waiting or missing > room else max(least, self.desired)
+        gone = min(version.old, max(0, self.ready - kept))
+        if gone:
+            version.old -= gone
+            self._drain(now, gone)
+        self._start(now, max(0, min(missing, room + gone)))
+        if not version.old and self.ready >= self.desired:
+            self.version = None
+            version.tell(now, "over")
+
+    def _shift(self, now: int, version: _Version) -> None:
+        """Requests move to the new version, in steps; after the last the old one goes.
+
+        https://docs.aws.amazon.com/AmazonECS/latest/developerguide/canary-deployment.html
+        """
+        if version is not self.version:
+            return
+        if version.step < len(version.rollout.steps):
+            version.share, stays_s = version.rollout.steps[version.step]
+            version.step += 1
+            self.clock.at(now + stays_s, self._shift, version)
+        else:
+            self.version = None
+            self._drain(now, min(version.old, self.ready))
+            version.tell(now, "over")
+            self.reconcile(now)
+
+    def _fail(self, now: int, cohort: _Cohort) -> None:
+        """Tasks of a bad version have ended, or never got healthy: after so many the circuit breaker stops it."""
+        self.cohorts.remove(cohort)
+        self.running -= cohort.count
+        self.placed -= cohort.count
+        self.places.free(now, self, cohort.count)
+        version = self.version
+        if version and version is cohort.version:
+            version.failed += cohort.count
+            breaker = version.rollout.breaker
+            if breaker and version.failed >= rules.failures_allowed(breaker, self.desired):
+                self.version = None
+                bad = sum(cohort.count for cohort in self.cohorts if cohort.version is version)
+                self._stop(now, self.waiting + bad)
+                version.tell(now, f"taken back after {version.failed} failed tasks")
+        self.reconcile(now)
 
     def _start(self, now: int, count: int) -> None:
         batch = max(1, self.delays.launch_per_minute // _LAUNCH_BATCHES)
@@ -133,7 +226,7 @@ class Tasks:
         if placed:
             self.waiting -= placed
             self.placed += placed
-            cohort = _Cohort(placed)
+            cohort = _Cohort(placed, self.version)
             self.cohorts.append(cohort)
             self.clock.at(now + pull_s + self.places.start_s, self._run, cohort)
 
@@ -141,9 +234,11 @@ class Tasks:
         cohort.started = True
         self.running += cohort.count
         every = self.health_check_s
-        self.clock.at(
-            now if every is None else rules.first_check(now, every, self.clock.phase.checks), self._serve, cohort
-        )
+        if cohort.version and cohort.version.fails_after_s is not None:
+            self.clock.at(now + cohort.version.fails_after_s, self._fail, cohort)
+        else:
+            healthy = now if every is None else rules.first_check(now, every, self.clock.phase.checks)
+            self.clock.at(healthy, self._serve, cohort)
         self.note()
 
     def _serve(self, now: int, cohort: _Cohort) -> None:
@@ -152,7 +247,15 @@ class Tasks:
             self.fresh[cohort] = now
             self._warm(now, cohort)
         self.ready += cohort.count
+        if self.cold_s:
+            self.cold += cohort.count
+            self.clock.at(now + self.cold_s, self._fill_cache, cohort.count)
+        if self.version:
+            self.reconcile(now)
         self.note()
+
+    def _fill_cache(self, now: int, count: int) -> None:
+        self.cold -= count
 
     def _warm(self, now: int, cohort: _Cohort) -> None:
         """Look again soon at a cohort in slow start."""
@@ -161,16 +264,26 @@ class Tasks:
         else:
             self.clock.at(now + max(1, self.slow_start_s // _SLOW_STEPS), self._warm, cohort)
 
-    def warmed(self) -> float:
-        """The tasks that serve, those in slow start by the share of requests that each is sent, which rises evenly. The
-        others are sent more than their part meanwhile, and are busy sooner.
+    def at_work(self) -> float:
+        """The tasks that serve, in what they can take all together.
+
+        Those in slow start count by the share of requests that each is sent, which rises evenly: the others are sent
+        more than their part meanwhile, and are busy sooner. Of two versions beside each other each takes its share of
+        the requests alone; those with a cold cache take a part of what the others do.
 
         https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-target-group-attributes.html#slow-start-mode
         """
-        now, length = self.clock.now, self.slow_start_s
-        step = max(1, length // _SLOW_STEPS)
-        cold = sum(cohort.count * (1 - (now - since + step / 2) / length) for cohort, since in self.fresh.items())
-        return max(0.0, self.ready - cold)
+        ready, version = float(self.ready), self.version
+        if version and version.rollout.steps:
+            old, share = min(version.old, self.ready), version.share
+            ready = min([*([old / (1 - share)] if share < 1 else []), *([(ready - old) / share] if share else [])])
+        if self.fresh:
+            now, length = self.clock.now, self.slow_start_s
+            step = max(1, length // _SLOW_STEPS)
+            ready -= sum(cohort.count * (1 - (now - since + step / 2) / length) for cohort, since in self.fresh.items())
+        if self.cold and self.ready:
+            ready *= 1 - min(1, self.cold / self.ready) * (1 - self.cold_share)
+        return max(0.0, ready)
 
     def _stop(self, now: int, count: int) -> None:
         """Tasks that wait go first, then those that start, then those that serve: these drain before they stop."""
@@ -188,12 +301,15 @@ class Tasks:
         if starting:
             self.placed -= starting
             self.places.free(now, self, starting)
-        gone = min(count, self.ready)
-        if gone:
-            self.ready -= gone
-            self.running -= gone
-            self.draining += gone
-            self.clock.at(now + self.drain_s + self.delays.stop_s, self._drained, gone)
+        self._drain(now, min(count, self.ready))
+
+    def _drain(self, now: int, count: int) -> None:
+        """Tasks that serve get no more requests, and stop once theirs are done."""
+        if count:
+            self.ready -= count
+            self.running -= count
+            self.draining += count
+            self.clock.at(now + self.drain_s + self.delays.stop_s, self._drained, count)
 
     def _drained(self, now: int, count: int) -> None:
         gone = min(count, self.draining)
@@ -202,17 +318,19 @@ class Tasks:
         self.places.free(now, self, gone)
         self.note()
 
-    def doom(self, now: int, count: int, notice_s: int) -> None:
-        """So many tasks will be gone after a notice, and are replaced from now on. Such as drain go at once."""
+    def doom(self, now: int, count: int) -> int:
+        """So many tasks have had notice, and are replaced from now on. Such as drain go at once. Returns the others,
+        which are `end`ed in time."""
         draining = max(0, count - (self.placed - self.draining - self.doomed))
         self.draining -= draining
         self.placed -= draining
         count -= draining
         self.doomed += count
-        self.clock.at(now + notice_s, self._end, count)
         self.reconcile(now)
+        return count
 
-    def _end(self, now: int, count: int) -> None:
+    def end(self, now: int, count: int) -> None:
+        """So many that have had notice are gone."""
         gone = min(count, self.doomed)
         self.doomed -= gone
         self.lose(gone)
