@@ -53,8 +53,8 @@ NOT_SHOWN: Final[tuple[str, ...]] = (
 """Sentences for the user about what a rehearsal leaves open."""
 
 WITH_CONTAINERS: Final[tuple[str, ...]] = (
-    "No network of AWS's: no security group, no TLS at the balancer, no sign-in before it, no web ACL. Tasks reach each"
-    " other and this machine.",
+    "No network of AWS's: no security group, no TLS at the balancer, no test port, no sign-in before it, no web ACL."
+    " Tasks reach each other and this machine.",
     "No permission is asked for, by the tasks either, and quotas, property values, certificates and domains are not"
     " checked.",
     "Tasks run on this machine: its CPU is shared by all, and its architecture is that of every image. Nodes are"
