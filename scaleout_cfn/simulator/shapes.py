@@ -36,6 +36,7 @@ _BURSTS = "t"  # families by whose credits a node may do more than it is paid fo
 _LEAST_VCPUS, _MOST_VCPUS = 2, 16  # of Managed Instances, as [capacity.NAME] has them
 _LEAST_MIB, _MOST_MIB = 4096, 65536
 _MANAGED_GIB = 80
+_STILL = "Nothing moves its nodes:"
 MANAGED_NOTE = (
     "Which Managed Instances ECS starts, and which it ends when, is not published: taken are the cheapest by list price"
     " that hold a zone's part of the tasks that wait."
@@ -85,12 +86,13 @@ def scaled(model: Model, load: Load, requests: NDArray[np.float64]) -> Model:
         cooldowns = {name: getattr(unbound.cpu, name) for name in ("scale_out_cooldown_s", "scale_in_cooldown_s")}
         by_requests = TargetTracking(enabled=True, target=60 * load.task_rps * share, **cooldowns)
         unbound = msgspec.structs.replace(unbound, cpu=TargetTracking(), requests=by_requests)
-    free = dataclasses.replace(model, scaling=unbound)
+    moved = tuple(note for note in model.notes if not note.startswith(_STILL))
+    free = dataclasses.replace(model, scaling=unbound, notes=moved)
     # One task at rest where there is one today.
     least = max(min(fixed.min_tasks, Scaling().min_tasks), int(np.quantile(demand(requests, load), 0.1)))
     most = max(fixed.max_tasks, least + 1, first_tasks(free, load, float(requests.max())))
     scaling = msgspec.structs.replace(unbound, min_tasks=least, max_tasks=most)
-    return dataclasses.replace(model, scaling=scaling, pool=_with_places(model, least, most))
+    return dataclasses.replace(free, scaling=scaling, pool=_with_places(model, least, most))
 
 
 def _with_places(model: Model, least: int, most: int) -> NodePool | Fargate:
@@ -118,9 +120,16 @@ def shapes(model: Model, prices: Prices, *, spot: bool = False) -> list[Model]:
     """Others than the model's own, cheapest places first within a kind. With Spot only where asked for."""
     if model.nodes and model.nodes.standing:
         return []
-    model = dataclasses.replace(model, notes=tuple(note for note in model.notes if note != MANAGED_NOTE))
-    found = [*_on_ec2(model, prices, spot), *_managed(model, prices), *_fargate(model, spot)]
+    free = _free_of_its_pool(model)
+    found = [*_on_ec2(free, prices, spot), *_managed(free, prices), *_fargate(free, spot)]
     return [shape for shape in found if shape.pool != model.pool]
+
+
+def _free_of_its_pool(model: Model) -> Model:
+    """Without what is said of the pool that it leaves, which is not said of another one."""
+    said = (MANAGED_NOTE, _STILL, "A warm pool stands by", "Its nodes are of", "Its tasks are on several")
+    kept = (note for note in model.notes if not note.startswith(said) and " are on Fargate Spot." not in note)
+    return dataclasses.replace(model, notes=tuple(kept))
 
 
 def kinds_beside(model: Model, prices: Prices) -> list[Model]:
