@@ -9,13 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, TargetTracking
-from scaleout_cfn.simulator.model import Delays, Load, Model, NodePool, Size
+from scaleout_cfn.simulator.model import Delays, Fargate, Load, Managed, Model, NodeKind, NodePool, Size
 from scaleout_cfn.simulator.run import Trace, phases, run
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 
 _FASTER = "https://aws.amazon.com/about-aws/whats-new/2026/06/amazon-ecs-faster-autoscaling"
 _FASTER_IN = "https://aws.amazon.com/blogs/containers/faster-scaling-in-for-amazon-ecs-cluster-auto-scaling/"
 _IN_2022 = "https://www.vladionescu.me/posts/scaling-containers-on-aws-in-2022/"
+_AGENT = "https://github.com/aws/amazon-ecs-agent/issues/2309"
+_ON_FARGATE = "https://elasticscale.com/blog/reduce-aws-fargate-pull-times-with-soci"
+_ON_MANAGED = "https://blog.neilkuan.click/blog/2026-01-17-ecs-managed-instance"
 _STEP_AT = 1800
 
 
@@ -75,7 +78,7 @@ def _serving(trace: Trace) -> int:
     return next(b.time for a, b in zip(trace.states, trace.states[1:], strict=False) if b.ready > a.ready)
 
 
-def _from_zero(reached: int, quota: int) -> float:
+def _from_zero(reached: int, quota: int, fargate: bool = False) -> float:
     """Seconds from a desired count of 3500, with no node there, until so many tasks serve."""
     scaling = Scaling(
         min_tasks=0,
@@ -84,7 +87,7 @@ def _from_zero(reached: int, quota: int) -> float:
         schedules=(Schedule(name="go", at="at(2026-01-05T00:10:00)", min_tasks=3500, max_tasks=3500),),
     )
     nodes = dataclasses.replace(_NODES, min_nodes=0, max_nodes=1000, scaling=NodeScaling(min_step=1, warmup_s=0))
-    model = dataclasses.replace(_BASE, scaling=scaling, pool=nodes)
+    model = dataclasses.replace(_BASE, scaling=scaling, pool=Fargate() if fargate else nodes)
     traffic = Traffic("none", np.zeros(3600))
     delays = dataclasses.replace(Delays(), provisioning_quota=quota)
     times = [
@@ -115,6 +118,20 @@ def _scale_in(most: float) -> float:
     return float(np.mean(lengths))
 
 
+def _started(pool: NodePool | Fargate, field: str) -> float:
+    """Seconds from the launch of the first node, or from when a task is desired, until there is one."""
+    go = Schedule(name="go", at="at(2026-01-05T00:10:00)", min_tasks=1, max_tasks=1)
+    scaling = Scaling(min_tasks=0, max_tasks=1, cpu=TargetTracking(), schedules=(go,))
+    model = dataclasses.replace(_BASE, scaling=scaling, pool=pool, health_check_interval_s=None)
+    trace = run(model, Load(100), Delays(), Traffic("none", np.zeros(1800)))
+    begun = next(state.time for state in trace.states if (state.size if field == "nodes" else state.desired))
+    return next(state.time for state in trace.states if getattr(state, field)) - begun
+
+
+_EMPTY = dataclasses.replace(_NODES, min_nodes=0)
+_MANAGED = dataclasses.replace(_EMPTY, managed=Managed((NodeKind("c5.xlarge", 4096, _NODES.room),)))
+
+
 FIGURES = (
     Figure("scaling trigger, 60 s metrics", 363, "metric_lag_60_s", _FASTER, lambda: _after_a_step(False, _triggered)),
     Figure("scaling trigger, 20 s metrics", 86, "metric_lag_20_s", _FASTER, lambda: _after_a_step(True, _triggered)),
@@ -123,6 +140,11 @@ FIGURES = (
     Figure("0 to 3500 containers, first one serves", 150, "", _IN_2022, lambda: _from_zero(1, 500)),
     Figure("0 to 3500 containers, all serve", 600, "", _IN_2022, lambda: _from_zero(3500, 500)),
     Figure("the same, quota of waiting tasks raised", 600, "", _IN_2022, lambda: _from_zero(3500, 5000)),
+    Figure("0 to 3500 on Fargate, first one serves", 30, "", _IN_2022, lambda: _from_zero(1, 500, fargate=True)),
+    Figure("0 to 3500 on Fargate, all serve", 270, "", _IN_2022, lambda: _from_zero(3500, 500, fargate=True)),
+    Figure("an EC2 node registers", 41, "", _AGENT, lambda: _started(_EMPTY, "nodes")),
+    Figure("a task of 413 MB starts on Fargate", 57, "", _ON_FARGATE, lambda: _started(Fargate(), "running")),
+    Figure("no instance to nginx, Managed Instances", 40, "", _ON_MANAGED, lambda: _started(_MANAGED, "running")),
     Figure(
         "334 to 34 instances, steps of 5 %", 4800, "node_scale_in_step_s, _each_s", _FASTER_IN, lambda: _scale_in(0.05)
     ),

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from random import Random
+
+from scaleout_cfn.simulator.model import Load
 
 _SECONDS = 400
 
@@ -44,6 +48,41 @@ def share_over(
             if wait <= timeout_s:
                 heapq.heapreplace(free, max(time, free[0]) + taken)
     return over, count
+
+
+def through(
+    rates: Sequence[float], ready: Sequence[float], speed: Sequence[float], load: Load, seed: int
+) -> tuple[int, list[int]]:
+    """Requests that leave at the timeout, and those that wait at the end of each second, where `ready` tasks serve in a
+    second, at a `speed`. What a task has begun it ends, as it does while it drains."""
+    random = Random(seed)
+    waiting: deque[float] = deque()
+    busy: list[float] = []
+    lost, lengths = 0, []
+    for second, rate in enumerate(rates):
+        coming, time = deque[float](), float(second)
+        while rate > 0 and (time := time + random.expovariate(rate)) < second + 1:
+            coming.append(time)
+        now = float(second)
+        while True:
+            while waiting and len(busy) < ready[second] * load.workers:
+                if now - waiting.popleft() > load.timeout_s:
+                    lost += 1
+                else:
+                    heapq.heappush(busy, now + random.expovariate(load.task_rps * speed[second] / load.workers))
+            done = busy[0] if busy else inf
+            now = min(done, coming[0] if coming else inf)
+            if now >= second + 1:
+                break
+            if now == done:
+                heapq.heappop(busy)
+            else:
+                waiting.append(coming.popleft())
+        while waiting and second + 1 - waiting[0] > load.timeout_s:
+            waiting.popleft()
+            lost += 1
+        lengths.append(len(waiting))
+    return lost, lengths
 
 
 def shapes(task_rps: float) -> dict[str, list[float]]:

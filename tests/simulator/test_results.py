@@ -646,8 +646,15 @@ def test_fitted_figures_are_met_within_ten_percent() -> None:
 
 def test_figures_that_are_missed_stay_in_the_table() -> None:
     missed = [row.figure for row in rows() if abs(row.error) > 0.1]
-    assert [figure.name for figure in missed] == ["0 to 3500 containers, all serve"]
-    assert not missed[0].fitted
+    assert [figure.name for figure in missed] == [
+        "0 to 3500 containers, all serve",
+        "0 to 3500 on Fargate, first one serves",
+        "0 to 3500 on Fargate, all serve",
+        "an EC2 node registers",
+        "a task of 413 MB starts on Fargate",
+        "no instance to nginx, Managed Instances",
+    ]
+    assert not any(figure.fitted for figure in missed)
 
 
 def test_an_idle_traffic_has_neither_misses_nor_waiting() -> None:

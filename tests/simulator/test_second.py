@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 from typing import Any, Literal
 
@@ -17,11 +18,13 @@ import pytest
 
 from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
 from scaleout_cfn.simulator.clock import Phase
-from scaleout_cfn.simulator.model import Delays, Fargate, Load, Model, NodePool, Size
-from scaleout_cfn.simulator.run import Busy, at_each_second, run_together
+from scaleout_cfn.simulator.model import Backlog, Delays, Fargate, Load, Model, NodePool, Size
+from scaleout_cfn.simulator.run import Busy, Event, Trace, World, at_each_second, run_together
 from scaleout_cfn.simulator.traffic import Traffic
 
 from . import second
+from .oracle import through
+from .sets import model, on_fargate
 
 DELAYS = Delays(
     metric_lag_60_s=60,
@@ -280,6 +283,54 @@ def test_the_engine_and_a_second_reading_of_aws_give_one_trajectory(name: str, s
     assert apart.tasks <= tasks
     assert apart.nodes <= nodes
     assert apart.peak <= (2 if (name, shape) in IN_TURN else 1)
+
+
+# Request by request: what a run says was lost and waited, beside an engine that has each request by itself.
+
+
+def busy(service: Model, load: Load, *parts: tuple[int, float]) -> Busy:
+    return Busy(service, load, Traffic("", np.concatenate([np.full(seconds, rps) for seconds, rps in parts])))
+
+
+def close(service: Busy, trace: Trace, slow: tuple[int, int] = (0, 0)) -> None:
+    """Lost requests within 2 % of all, and what waits within a tenth.
+
+    Where capacity comes while a crowd waits, the run loses more: it lets go of what the tasks of the moment could not
+    answer in time. Where requests are lost, those that will be wait in the one until they leave, never in the other.
+    """
+    length = len(service.traffic.requests)
+    speed = [0.5 if slow[0] <= second < slow[1] else 1.0 for second in range(length)]
+    ready = at_each_second(trace.states, "ready", length)
+    lost, waiting = through(service.traffic.requests.tolist(), ready.tolist(), speed, service.load, 7)
+    assert abs(trace.dropped.sum() - lost) <= 0.02 * service.traffic.requests.sum()
+    assert lost or abs(trace.backlog.mean() - np.mean(waiting)) <= 0.1 * np.mean(waiting)
+    assert max(waiting) > 100  # else nothing was asked
+
+
+def test_two_services_that_share_nodes_lose_and_keep_waiting_what_their_requests_do() -> None:
+    one, other = (model(service=name, max_tasks=12, min_nodes=1, max_nodes=3) for name in ("web", "api"))
+    pair = [
+        busy(one, Load(10, timeout_s=20), (300, 15), (400, 60), (300, 15)),
+        busy(other, Load(10, timeout_s=20), (400, 15), (300, 90), (300, 15)),
+    ]
+    for service, trace in zip(pair, run_together(pair, Delays()), strict=True):
+        close(service, trace)
+
+
+def test_workers_drain_a_queue_as_their_messages_do() -> None:
+    off = TargetTracking(enabled=False, target=50)
+    backlog = Backlog(TargetTracking(enabled=True, target=60, scale_out_cooldown_s=60))
+    worker = on_fargate(cpu=off, high_resolution=False, health_check_interval_s=None, backlog=backlog, max_tasks=8)
+    service = busy(worker, Load(5, workers=1, timeout_s=1e9), (200, 8), (300, 40), (900, 4))
+    close(service, run_together([service], DELAYS)[0])
+
+
+def test_a_lost_zone_and_slow_tasks_cost_what_they_cost_request_by_request() -> None:
+    service = busy(model(min_tasks=6, max_tasks=12, min_nodes=2), Load(10, timeout_s=20), (900, 90))
+    lost = Event(300, partial(World.lose_zone, zone=0, of=2))
+    close(service, run_together([service], Delays(), None, [lost])[0])
+    slow = [Event(at, partial(World.set_speed, speed=speed)) for at, speed in ((300, 0.5), (500, 1.0))]
+    close(service, run_together([service], Delays(), None, slow)[0], (300, 500))
 
 
 if __name__ == "__main__":
