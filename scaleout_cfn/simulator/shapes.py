@@ -194,14 +194,13 @@ def _room(model: Model, facts: InstanceType) -> Size:
 
 
 def _pool(model: Model, facts: InstanceType) -> NodePool:
-    """Nodes of a type with the places of today's, or with as many as a deployment may ask for where today there are
-    none of one's own."""
-    room, nodes = _room(model, facts), model.nodes if model.nodes and not model.nodes.managed else None
+    """Nodes of a type with the places of today's, or on Fargate with as many as a deployment may ask for."""
+    room, nodes = _room(model, facts), model.nodes
     holds = room.holds(model.task)
     most = places(nodes, model.task) if nodes else 2 * model.scaling.max_tasks
     least = nodes.min_nodes * model.tasks_per_node if nodes else 0
     fewest = max(-(-least // holds), min(nodes.min_nodes, nodes.zones) if nodes else 2)
-    base = nodes or NodePool(0, 0, "", 0, Size(0, 0), name=model.nodes.name if model.nodes else "nodes")
+    base = nodes or NodePool(0, 0, "", 0, Size(0, 0))
     return dataclasses.replace(
         base,
         min_nodes=fewest,

@@ -154,17 +154,6 @@ def test_what_nothing_scales_gets_the_default_policies_between_its_quiet_and_its
     assert scaled(model(), LOAD, CROWD.requests) == model()
 
 
-def test_from_managed_instances_as_many_nodes_are_tried_as_a_deployment_may_ask_for() -> None:
-    (managed, *_) = [shape for shape in shapes(model(max_tasks=20), PRICES) if kind_of(shape) == "managed-instances"]
-    back = [shape.nodes for shape in shapes(managed, PRICES) if kind_of(shape) == "ec2" and shape.nodes]
-    assert back
-    # Nor is anything said of it that was said of them.
-    assert {shape.notes for shape in shapes(managed, PRICES) if kind_of(shape) == "ec2"} == {()}
-    for nodes in back:
-        assert 2 <= nodes.min_nodes < nodes.max_nodes <= 40
-        assert nodes.name == "nodes"
-
-
 def test_an_overlay_of_any_name_is_toml() -> None:
     assert '[environments."a b".services.web.scaling]' in overlay(model(), "a b")
     assert "[environments.a-b.services.web.scaling]" in overlay(model(), "a-b")
