@@ -364,7 +364,7 @@ class Asked:
 
     def _from_cloudwatch(self, metric: str) -> Traffic:
         from scaleout_cfn.aws.client import Aws, Target
-        from scaleout_cfn.simulator.cloudwatch import from_cloudwatch
+        from scaleout_cfn.simulator.access_logs import from_cloudwatch
 
         dimensions = {}
         for text in self.dimensions:

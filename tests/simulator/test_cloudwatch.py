@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from scaleout_cfn.aws.client import Aws, Target
 from scaleout_cfn.cli import cli
 from scaleout_cfn.errors import EXIT_CODES, AccessError, UsageError
-from scaleout_cfn.simulator.cloudwatch import from_cloudwatch
+from scaleout_cfn.simulator.access_logs import from_cloudwatch
 
 METRIC = "AWS/ApplicationELB/RequestCount"
 BALANCER = {"LoadBalancer": "app/web/50dc6c495c0c9188"}

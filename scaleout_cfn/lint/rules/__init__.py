@@ -5,7 +5,6 @@ from __future__ import annotations
 from scaleout_cfn.lint.rules import (
     balancing,
     capacity,
-    documents,
     ecs_services,
     kinds,
     listeners,
@@ -23,7 +22,6 @@ __all__ = ["RULES", "Rule"]
 _MODULES = (
     balancing,
     capacity,
-    documents,
     ecs_services,
     kinds,
     listeners,
