@@ -1,4 +1,4 @@
-"""Traffic counted from access logs, a line a request in whatever format the usual servers write, or as CloudWatch has it.
+"""Traffic counted from access logs, a line a request in whatever format servers write, or as CloudWatch has it.
 
 Common and combined (Apache, nginx, Traefik, Caddy's transform), JSON a line (nginx, Caddy, Traefik, CloudFront), W3C
 extended with its #Fields (CloudFront, IIS), Application Load Balancers and classic ones. Each line says what it is, so
