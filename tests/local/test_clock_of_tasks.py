@@ -208,7 +208,9 @@ def test_a_canary_waits_for_its_tasks_and_its_times_and_each_version_s_tasks_hav
         ecs._tasks["task/2"]["_startup_stable"] = True
         assert shift.at(11) == ("PRODUCTION_TRAFFIC_SHIFT", [80, 20], "")
         assert shift.targets() == [["10.0.0.1"], ["10.0.0.2"]]
+        shift.delivery.updated = "then"  # by which it is told when the step is over
         assert shift.at(15.9) == ("PRODUCTION_TRAFFIC_SHIFT", [80, 20], "")
+        assert shift.delivery.updated == "then"
         assert shift.at(16) == ("BAKE_TIME", [0, 100], "")
         assert shift.at(18.9) == ("BAKE_TIME", [0, 100], "")
         assert shift.at(19) == ("CLEAN_UP", [0, 100], "SUCCESSFUL")

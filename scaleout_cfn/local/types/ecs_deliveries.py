@@ -211,8 +211,10 @@ class Delivery:
         """To what holds it next, or to its end."""
         with self.lock:
             if not self.finished:
-                self.updated = ecs._iso()
+                before = (self.stage, self.share)
                 next(self._steps, None)
+                if not self.clock or (self.stage, self.share) != before:
+                    self.updated = ecs._iso()
 
     def give_way(self) -> None:
         """Come to an end at once, for another deployment begins."""
