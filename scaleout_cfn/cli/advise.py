@@ -15,6 +15,7 @@ from scaleout_cfn.cli.traffic import (
     Asked,
     config_at,
     env_option,
+    event_option,
     json_option,
     of_its_own,
     parameter_option,
@@ -27,7 +28,7 @@ from scaleout_cfn.errors import ConfigError, SetError, UsageError
 
 if TYPE_CHECKING:
     from scaleout_cfn.config import Config
-    from scaleout_cfn.simulator.search import Advice, Risk, Tried
+    from scaleout_cfn.simulator.search import Advice, Tried
 
 _CHECKED = "advise-looks-whether-it-fits"  # no environment of anybody's
 _BUYS_NOTHING = 5e-5  # fewer misses than the table shows
@@ -58,14 +59,7 @@ _KINDS = ("same", "ec2", "fargate", "managed-instances")
 @click.option(
     "--architecture", type=click.Choice(["x86_64", "arm64"]), help="What the image is built for.  [default: both]"
 )
-@click.option(
-    "--risk",
-    "risks",
-    type=click.Choice(["zone", "spot"]),
-    multiple=True,
-    help="What has to leave the objective kept when it comes at the peak: a zone lost, all Spot taken back; repeatable."
-    " Spot is looked at with --risk spot only.",
-)
+@event_option
 @click.option(
     "--tries", type=click.IntRange(1, 20000), default=500, show_default=True, help="Shapes and settings to try."
 )
@@ -82,7 +76,7 @@ def advise(
     allowed: float,
     capacities: tuple[str, ...],
     architecture: str | None,
-    risks: tuple[Risk, ...],
+    event_texts: tuple[str, ...],
     tries: int,
     name: str,
     out: Path | None,
@@ -97,6 +91,7 @@ def advise(
 
     Exits with 2 when nothing keeps the objective, and says what stands in the way.
     """
+    from scaleout_cfn.simulator.events import fears
     from scaleout_cfn.simulator.report import check_plot, frontier_plot
     from scaleout_cfn.simulator.search import advise as search
     from scaleout_cfn.simulator.search import overlay
@@ -111,9 +106,10 @@ def advise(
     load = of_its_own(asked, load, model)
     given, model = model, scaled(model, load, traffic.requests)
     wanted = [kind for kind in capacities if kind != "same"]
+    spot = any("spot-wave@" in text for text in event_texts)
     others = [
         shape
-        for shape in (shapes(model, prices, spot="spot" in risks) if alone and capacities != ("same",) else ())
+        for shape in (shapes(model, prices, spot=spot) if alone and capacities != ("same",) else ())
         if (not wanted or kind_of(shape) in wanted) and architecture in (None, architecture_of(shape))
     ]
     if config and folder:
@@ -128,9 +124,10 @@ def advise(
         )
     if not alone or (model.nodes and model.nodes.standing):
         click.echo(f"Other services run on what {model.service} runs on: only its settings are looked at.", err=True)
+    feared = fears(event_texts, [model, *others], traffic)
     with progress(tries, "trying") as done:
         advice = search(
-            model, load, traffic, prices, allowed=allowed, count=tries, others=others, risks=risks, done=done
+            model, load, traffic, prices, allowed=allowed, count=tries, others=others, fears=feared, done=done
         )
     if plot_file:
         frontier_plot(advice, allowed, plot_file)
@@ -140,7 +137,7 @@ def advise(
             {
                 "shape": words(t.model),
                 "objective_missed": t.missed,
-                "with_risks": t.befallen,
+                "with_events": t.befallen,
                 "cost_usd": t.cost_usd,
                 "overlay": overlay(t.model, name, given, pool, load.task_rps),
             }
@@ -150,7 +147,7 @@ def advise(
         told = {"v": 1, "tried": len(advice.every), "limit": advice.limit, "best": best, "frontier": frontier}
         click.echo(json.dumps(told, indent=1))
     else:
-        _tell(advice, risks)
+        _tell(advice, event_texts)
     if advice.best is None:
         raise UsageError(
             f"none of {len(advice.every)} shapes and settings keeps {1 - allowed:.4g} of the requests under the"
@@ -182,7 +179,7 @@ def advise(
         click.echo(text, nl=False)
 
 
-def _tell(advice: Advice, risks: tuple[Risk, ...]) -> None:
+def _tell(advice: Advice, event_texts: tuple[str, ...]) -> None:
     """The frontier as a table, with what each step up buys."""
     from scaleout_cfn.simulator.shapes import words
 
@@ -200,13 +197,13 @@ def _tell(advice: Advice, risks: tuple[Risk, ...]) -> None:
                 words(tried.model),
                 _settings(tried),
                 f"{tried.missed:.3%}",
-                *([f"{tried.befallen:.3%}"] if risks else []),
+                *([f"{tried.befallen:.3%}"] if event_texts else []),
                 f"{tried.cost_usd:.2f}",
                 buys,
             )
         )
         before = tried
-    befallen = [f"with {' or '.join(risks)}"] if risks else []
+    befallen = [f"with {' and '.join(event_texts)}"] if event_texts else []
     print_table(("", "settings", "misses", *befallen, "USD", "the step up buys"), rows, err=True)
     click.echo("", err=True)
 

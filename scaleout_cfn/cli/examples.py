@@ -110,10 +110,13 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
     },
     "compare": {
         "compare templates_out --traffic flash-crowd --task-rps 50": "also on Fargate and Managed Instances",
+        "compare templates_out --traffic flash-crowd --task-rps 50 --event deployment@peak": "deployed in the crowd",
         "compare templates_out other.toml --traffic seed-load-test --task-rps 100": "two sets, profiles, and others",
     },
     "advise": {
-        "advise scaleout.toml --traffic diurnal --task-rps 50 --risk zone --plot frontier.svg": "a zone may be lost",
+        "advise scaleout.toml --traffic diurnal --task-rps 50 --event zone-lost@peak --plot frontier.svg": (
+            "a zone may be lost"
+        ),
         "advise --csv requests.csv --task-rps 50 --allow 0.01 -o advised.toml": "an overlay of the cheapest settings",
     },
     "figures": {"figures": "what the model is held to"},

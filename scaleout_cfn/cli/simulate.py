@@ -14,6 +14,7 @@ from scaleout_cfn.cli.tables import heading, print_table, progress, remarks, say
 from scaleout_cfn.cli.traffic import (
     Asked,
     env_option,
+    event_option,
     json_option,
     model_at,
     model_of_stacks,
@@ -33,28 +34,13 @@ if TYPE_CHECKING:
     from scaleout_cfn.simulator.study import Study
 
 
-def _fears(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
-    """Completes what may befall a run, as far as its second."""
-    from scaleout_cfn.simulator.events import KINDS
-
-    return [f"{kind}@" for kind in KINDS if kind.startswith(begun)]
-
-
 @click.command()
 @click.argument("folder", type=path_type, required=False)
 @env_option
 @service_option
 @parameter_option
 @traffic_options
-@click.option(
-    "--event",
-    "event_texts",
-    multiple=True,
-    metavar="NAME@SECOND[:SECONDS][,NAME=NUMBER]",
-    shell_complete=_fears,
-    help="What befalls the run: zone-lost, spot-wave, slow, deployment, bad-image, node-roll, cold-caches; repeatable."
-    " With peak for a second it is the busiest. A wrong name tells what each is.",
-)
+@event_option
 @json_option
 @click.option("--html", "html_file", type=path_type, help="Write one page that needs no network.")
 @click.option("--plot", "plot_files", type=path_type, multiple=True, help="Write a plot, .png or .svg; repeatable.")
@@ -229,6 +215,7 @@ def _say_source(prices: Prices) -> None:
 @service_option
 @parameter_option
 @traffic_options
+@event_option
 @json_option
 def compare(
     sets: tuple[Path, ...],
@@ -236,14 +223,17 @@ def compare(
     service: str,
     parameters: tuple[str, ...],
     asked: Asked,
+    event_texts: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Run several SETS, our profiles, and the policies of others on one traffic and print them side by side.
 
     SETS are files or folders of templates, or config files; --stack is one more. Profiles and others run on the
     infrastructure of the first. Of one set alone, what it comes to on EC2, Fargate and Managed Instances is beside it.
+    What befalls them by --event befalls each in the same second, as far as there is anything of it.
     """
     from scaleout_cfn.profiles import PROFILES
+    from scaleout_cfn.simulator.events import fears
     from scaleout_cfn.simulator.peers import peers, with_profile
     from scaleout_cfn.simulator.shapes import kinds_beside, scaled, words
     from scaleout_cfn.simulator.study import study
@@ -259,6 +249,7 @@ def compare(
     first = models[own[0]]
     traffic, load, prices = asked.all(region)
     load = of_its_own(asked, load, first)
+    feared = fears(event_texts, [models[name] for name in own], traffic)
     # What scales has bounds that the policies of others can be put between.
     first = scaled(first, load, traffic.requests)
     beside = {f"on {words(shape)}": shape for shape in (kinds_beside(first, prices) if len(own) == 1 else ())}
@@ -268,7 +259,7 @@ def compare(
     verdicts = {}
     with progress(len(models), "simulating") as done:
         for name, model in models.items():
-            verdicts[name] = study(model, load, traffic, prices)
+            verdicts[name] = study(model, load, traffic, prices, fears=feared)
             done()
     if as_json:
         click.echo(
@@ -282,6 +273,7 @@ def compare(
             (
                 name,
                 says("share", missed.mean),
+                *(f"{verdict.lost[fear.text].mean:,.0f}" for fear in feared),
                 f"{missed.low:.2%} to {missed.high:.2%}",
                 f"{band.low:.2%} to {band.high:.2%}",
                 *(
@@ -300,6 +292,7 @@ def compare(
         (
             "",
             "over the objective",
+            *(f"requests by {text}" for text in event_texts),
             "over the phases",
             "over the bands",
             "dropped",

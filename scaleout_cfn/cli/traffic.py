@@ -220,6 +220,24 @@ _OPTIONS = (
 )
 
 
+def _fears(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    """Completes what may befall a run, as far as its second."""
+    from scaleout_cfn.simulator.events import KINDS
+
+    return [f"{kind}@" for kind in KINDS if kind.startswith(begun)]
+
+
+event_option = click.option(
+    "--event",
+    "event_texts",
+    multiple=True,
+    metavar="NAME@SECOND[:SECONDS][,NAME=NUMBER]",
+    shell_complete=_fears,
+    help="What befalls the run: zone-lost, spot-wave, slow, deployment, bad-image, node-roll, cold-caches; repeatable."
+    " With peak for a second it is the busiest. A wrong name tells what each is.",
+)
+
+
 @dataclass(frozen=True)
 class Asked:
     """The options as they were given."""

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import product
 from math import ceil, prod
 from random import Random
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -20,10 +20,11 @@ import numpy as np
 from scaleout_cfn.config.pulse import LogPulse
 from scaleout_cfn.config.scaling import Scaling, Schedule, TargetTracking, pulse_steps
 from scaleout_cfn.simulator.clock import Phase
+from scaleout_cfn.simulator.events import Fear, in_order
 from scaleout_cfn.simulator.model import Delays, Fargate, Load, Model, NodePool, StandingBy
 from scaleout_cfn.simulator.prices import Prices, cost
 from scaleout_cfn.simulator.results import demand, maximum_that_limits, missed_share, ranges
-from scaleout_cfn.simulator.run import PHASES, Event, phases, run
+from scaleout_cfn.simulator.run import PHASES, phases, run
 from scaleout_cfn.simulator.shapes import architecture_of, kind_of
 from scaleout_cfn.simulator.study import Study, each, over_phases, study
 from scaleout_cfn.simulator.traffic import Traffic
@@ -31,20 +32,16 @@ from scaleout_cfn.simulator.traffic import Traffic
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-Risk = Literal["zone", "spot"]
-RISKS: tuple[Risk, ...] = ("zone", "spot")
-"""What may befall a run at its peak: a zone lost for good, or all Spot capacity taken back at once."""
 _FINALISTS = 8
 _NEAR = 12  # shapes that fewer and more tasks are tried on
 _SHAPES = 4  # and those that many settings are
-_ZONES = 2  # of tasks on Fargate, whose templates' subnets the model does not keep
 
 
 @dataclass(frozen=True)
 class Tried:
     """A shape with settings and what it came to: in one alarm phase, or as a mean over all once `phases` says so.
 
-    `befallen` is what is missed where what is reckoned with befalls it at the peak; as much as else where nothing is.
+    `befallen` is what is missed where what is reckoned with befalls it; as much as else where nothing is.
     """
 
     model: Model
@@ -230,18 +227,18 @@ def advise(
     allowed: float,
     count: int = 500,
     others: Sequence[Model] = (),
-    risks: Sequence[Risk] = (),
+    fears: Sequence[Fear] = (),
     done: Callable[[], None] = lambda: None,
     executor: Executor | None = None,
 ) -> Advice:
     """Search shapes and settings for the cheapest that misses at most `allowed` of the requests' objective, also where
-    one of the `risks` befalls it at the peak.
+    the `fears` befall it.
 
     `others` are shapes to try beside the model's own, which `shapes.shapes` makes. Every one runs with a few settings
     in one alarm phase, the best shapes with many; the best of all run in all phases, and the winner over the bands too.
     `done` is called after each try. The work is done on this machine's cores, or in an `executor`: `study.each`.
     """
-    asked = _Asked(load, traffic, prices, allowed, tuple(risks))
+    asked = _Asked(load, traffic, prices, allowed, tuple(fears))
     every: list[Tried] = []
 
     def attempt(models: Sequence[Model]) -> list[Tried]:
@@ -310,7 +307,7 @@ class _Asked:
     traffic: Traffic
     prices: Prices
     allowed: float
-    risks: tuple[Risk, ...]
+    fears: tuple[Fear, ...]
 
 
 def _once(asked: _Asked, model: Model) -> Tried:
@@ -319,33 +316,24 @@ def _once(asked: _Asked, model: Model) -> Tried:
     trace = run(model, asked.load, Delays(), asked.traffic, phase)
     missed, usd = missed_share(trace, model, asked.load), cost(model, asked.load, asked.prices, trace).total
     befallen = missed
-    if missed <= asked.allowed * 1.2:
-        befallen = max([missed, *(_befallen(asked, model, risk, phase) for risk in asked.risks)])
+    if asked.fears and missed <= asked.allowed * 1.2:
+        befallen = max(missed, _befallen(asked, model, phase))
     return Tried(model, missed, usd, befallen)
 
 
-def _befallen(asked: _Asked, model: Model, risk: Risk, phase: Phase) -> float:
-    event = _at_the_peak(risk, asked.traffic, model)
-    return missed_share(run(model, asked.load, Delays(), asked.traffic, phase, [event]), model, asked.load)
-
-
-def _at_the_peak(risk: Risk, traffic: Traffic, model: Model) -> Event:
-    """A zone that is lost and does not come back, or all Spot capacity that is taken back at once."""
-    peak = int(traffic.requests.argmax())
-    if risk == "zone":
-        zones = model.nodes.zones if model.nodes else _ZONES
-        return Event(peak, lambda world, now: world.lose_zone(now, 0, zones))
-    return Event(peak, lambda world, now: world.interrupt_spot(now, 1.0))
+def _befallen(asked: _Asked, model: Model, phase: Phase) -> float:
+    trace = run(model, asked.load, Delays(), asked.traffic, phase, in_order(asked.fears))
+    return missed_share(trace, model, asked.load)
 
 
 def _in_all_phases(asked: _Asked, model: Model) -> Tried:
     over_all = ranges(over_phases(model, asked.load, Delays(), asked.traffic, asked.prices))
     missed = over_all["objective_missed"].mean
-    befallen = [missed]
-    for risk in asked.risks:
-        some = [_befallen(asked, model, risk, phase) for phase in phases()[::3]]
-        befallen.append(sum(some) / len(some))
-    return Tried(model, missed, over_all["cost_usd"].mean, max(befallen), PHASES)
+    befallen = missed
+    if asked.fears:
+        some = [_befallen(asked, model, phase) for phase in phases()[::3]]
+        befallen = max(missed, sum(some) / len(some))
+    return Tried(model, missed, over_all["cost_usd"].mean, befallen, PHASES)
 
 
 def _through_the_bands(kept: list[Tried], asked: _Asked, executor: Executor | None) -> Study:

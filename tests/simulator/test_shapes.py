@@ -15,6 +15,7 @@ from scaleout_cfn.config.file import load
 from scaleout_cfn.config.scaling import Scaling, TargetTracking
 from scaleout_cfn.lint import check_set
 from scaleout_cfn.rendering import set_of
+from scaleout_cfn.simulator.events import fears
 from scaleout_cfn.simulator.model import Backlog, Delays, Fargate, Load, Size, Standing
 from scaleout_cfn.simulator.placement import places
 from scaleout_cfn.simulator.policies import fixed_at
@@ -198,12 +199,16 @@ def test_a_search_over_shapes_finds_a_cheaper_one_and_tells_what_it_tried() -> N
 
 
 def test_what_is_reckoned_with_is_missed_more_and_has_to_keep_the_objective_too() -> None:
-    found = advise(model(), LOAD, SHORT, PRICES, allowed=0.35, count=8, risks=["zone"])
+    found = advise(
+        model(), LOAD, SHORT, PRICES, allowed=0.35, count=8, fears=fears(["zone-lost@peak:86400"], [model()], SHORT)
+    )
     assert all(t.befallen >= t.missed for t in found.every)
     assert any(t.befallen > t.missed for t in found.every)
     # What nobody may miss because of it, nothing keeps.
     calm = SHORT.window(0, 200)
-    lost = advise(model(max_tasks=2, max_nodes=2), LOAD, calm, PRICES, allowed=0.01, count=1, risks=["zone"])
+    made = model(max_tasks=2, max_nodes=2)
+    lost_zone = fears(["zone-lost@peak:86400"], [made], calm)
+    lost = advise(made, LOAD, calm, PRICES, allowed=0.01, count=1, fears=lost_zone)
     assert lost.every[0].missed < 0.01 < lost.every[0].befallen
     assert lost.best is None
 
