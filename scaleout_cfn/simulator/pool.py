@@ -75,7 +75,7 @@ class Pool:
         self.nodes.random.seed(clock.phase.alarms)
         kinds = len(self.nodes.rooms)
         self.coming, self.going = [0] * kinds, [0] * kinds  # by kind: those that boot, and that have had their notice
-        self.preparing = self.standing_by = 0
+        self.booting = self.preparing = self.standing_by = 0
         self.rolling = False
         self.provisions = False  # of Managed Instances: whether tasks have begun to wait in this second
         if self.warm:
@@ -114,11 +114,6 @@ class Pool:
         return self.nodes.count
 
     @property
-    def booting(self) -> int:
-        """Nodes that are started and have not registered."""
-        return sum(self.coming)
-
-    @property
     def size(self) -> int:
         """These and those that boot."""
         return self.nodes.count + self.booting
@@ -138,9 +133,11 @@ class Pool:
     def advance(self, passed: int) -> None:
         """So many seconds pass in which nothing changes."""
         kind_s, there = self.kind_s, self.nodes.of_kind
-        for kind, coming in enumerate(self.coming):
-            kind_s[kind] += (there[kind] + coming + self.going[kind]) * passed
-        kind_s[0] += self.preparing * passed
+        if len(kind_s) == 1:
+            kind_s[0] += (there[0] + self.booting + self.going[0] + self.preparing) * passed
+        else:
+            for kind, coming in enumerate(self.coming):
+                kind_s[kind] += (there[kind] + coming + self.going[kind]) * passed
         if self.standing_by:
             if self.warm and self.warm.state == "running":
                 kind_s[0] += self.standing_by * passed
@@ -363,6 +360,7 @@ class Pool:
         notice_s = self.start_s + max(tasks.health_check_s or 0 for tasks in self.tenants)
         if kind >= 0:
             self.coming[kind] -= 1
+            self.booting -= 1
             self.nodes.add(1, kind, zone)
             self._place_waiting(now, self.delays.image_pull_s)
             notice_s += self.delays.image_pull_s
@@ -375,6 +373,7 @@ class Pool:
     def _start(self, now: int, count: int, policy: str, kind: int) -> None:
         self._say(now, policy, self.size, self.size + count)
         self.coming[kind] += count
+        self.booting += count
         self.launches += count
 
     def _launch(self, now: int, count: int, policy: str, kind: int = 0) -> None:
@@ -414,6 +413,7 @@ class Pool:
     def _join(self, now: int, new: tuple[int, int]) -> None:
         kind, count = new
         self.coming[kind] -= count
+        self.booting -= count
         self.nodes.add(count, kind)
         self._place_waiting(now, self.delays.image_pull_s)
         self._reconcile(now)
