@@ -16,8 +16,6 @@ from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.model import Backlog, Delays, NodePool
 from scaleout_cfn.simulator.placement import Nodes
 
-__all__ = ["CapacityProvider", "Lasting", "NodeTracking", "ServicePolicies", "Source", "TaskCounts"]
-
 HIGH_POINTS = 3  # of 3: https://github.com/aws/containers-roadmap/issues/1208
 _LOW_LOOKS = 15  # the low alarm of a capacity provider: https://github.com/aws/containers-roadmap/issues/638
 _REPEAT_S = 60  # "Auto Scaling actions" of an alarm repeat once a minute while it is on (AlarmThatSendsEmail)

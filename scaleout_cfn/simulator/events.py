@@ -19,8 +19,6 @@ from scaleout_cfn.simulator.model import Model
 from scaleout_cfn.simulator.run import Event, World
 from scaleout_cfn.simulator.traffic import Traffic
 
-__all__ = ["KINDS", "Fear", "Kind", "fears", "in_order", "span"]
-
 
 class Number(NamedTuple):
     """What an event may be given: its default, bounds, and meaning."""

@@ -15,26 +15,6 @@ from scaleout_cfn.capacity import count
 from scaleout_cfn.config.scaling import NodeScaling, Scaling, TargetTracking
 from scaleout_cfn.simulator.service_time import EXPONENTIAL, ServiceTime
 
-__all__ = [
-    "BANDS",
-    "PACKED",
-    "Backlog",
-    "Delays",
-    "Fargate",
-    "HourlyCosts",
-    "Load",
-    "Managed",
-    "Model",
-    "NodeKind",
-    "NodePool",
-    "Placement",
-    "Size",
-    "Standing",
-    "StandingBy",
-    "corners",
-    "together",
-]
-
 
 @dataclass(frozen=True)
 class HourlyCosts:

@@ -16,8 +16,6 @@ from scaleout_cfn.config.scaling import NodeScaling, Scaling, TargetTracking
 from scaleout_cfn.profiles import Profile
 from scaleout_cfn.simulator.model import Model
 
-__all__ = ["PEERS", "peers", "with_profile"]
-
 
 def _tracking(target: float, out_s: int = 300, in_s: int = 300) -> TargetTracking:
     return TargetTracking(enabled=True, target=target, scale_out_cooldown_s=out_s, scale_in_cooldown_s=in_s)

@@ -11,8 +11,6 @@ from scaleout_cfn.capacity import Demand, InstanceType, room_beside
 from scaleout_cfn.simulator.model import PACKED, NodePool, Placement, Size
 from scaleout_cfn.simulator.rules import MOST_NODES, share_evenly, wanted_nodes, within, work_of_node
 
-__all__ = ["Asked", "Held", "Nodes", "first_nodes", "places", "right_sized", "room_of", "standing"]
-
 _Zone = dict["Held", int]
 
 

@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 
 from scaleout_cfn.simulator.model import Load
 
-__all__ = ["Waits", "calm_load", "erlang_c", "spare", "waits"]
-
 Array = NDArray[np.float64]
 _BUSY = 0.85
 """From this load on a queue is followed: below, it settles within seconds."""

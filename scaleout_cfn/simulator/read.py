@@ -44,8 +44,6 @@ from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Place, Symbol, resource_of
 from scaleout_cfn.templates.together import deployed
 
-__all__ = ["model_of", "read"]
-
 _GROUP = "AWS::AutoScaling::AutoScalingGroup"
 _BOUGHT = ("MixedInstancesPolicy", "InstancesDistribution")
 _ON_FARGATE = ("FARGATE", "FARGATE_SPOT")

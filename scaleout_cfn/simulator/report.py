@@ -24,8 +24,6 @@ from scaleout_cfn.simulator.search import Advice
 from scaleout_cfn.simulator.shapes import kind_of, words
 from scaleout_cfn.simulator.study import Study
 
-__all__ = ["Series", "check_plot", "frontier_plot", "length", "page", "plot", "series", "series_csv"]
-
 Array = NDArray[np.float64]
 _POINTS = 600  # of a curve on a page: more than a screen tells apart
 _CSV_STEP_S = 10  # the finest grid that an alarm looks on

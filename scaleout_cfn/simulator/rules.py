@@ -13,32 +13,6 @@ from typing import NamedTuple
 
 from scaleout_cfn.config.scaling import NodeScaling, StepAdjustment, StepScaling
 
-__all__ = [
-    "LOW_SHARE",
-    "MONTH_S",
-    "MOST_NODES",
-    "SPOT_NOTICE_S",
-    "ScaleOut",
-    "failures_allowed",
-    "first_check",
-    "forecast",
-    "group_scale_in",
-    "may_shrink",
-    "most_by_forecast",
-    "next_tick",
-    "nodes_needed",
-    "scaled_out",
-    "share_evenly",
-    "standing_by",
-    "step_of",
-    "stepped_count",
-    "tracked_count",
-    "tracked_count_in",
-    "wanted_nodes",
-    "within",
-    "work_of_node",
-]
-
 MOST_NODES = 5000
 """Instances of a cluster, a quota that cannot be raised.
 https://docs.aws.amazon.com/AmazonECS/latest/developerguide/service-quotas.html"""

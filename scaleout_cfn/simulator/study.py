@@ -34,8 +34,6 @@ from scaleout_cfn.simulator.traffic import Traffic
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-__all__ = ["Study", "each", "over_phases", "study", "study_together"]
-
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 _WORTH_A_POOL = 3_000_000  # seconds of traffic; below, starting processes costs more than it saves

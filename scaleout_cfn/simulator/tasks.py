@@ -11,8 +11,6 @@ from scaleout_cfn.simulator import rules
 from scaleout_cfn.simulator.clock import Clock
 from scaleout_cfn.simulator.model import Delays, Rollout
 
-__all__ = ["Places", "State", "Tasks"]
-
 _SLOW_STEPS = 20  # in which the share of a target in slow start rises
 _LAUNCH_BATCHES = 10  # a minute's launches come in so many batches
 

@@ -6,16 +6,18 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
+from zlib import crc32
 
 from msgspec import Struct
 from troposphere import AWSObject, certificatemanager, cloudwatch, ec2, ecr, logs
 from troposphere import elasticloadbalancingv2 as elb
 from troposphere.validators.route53 import AliasTarget
 
-from scaleout_cfn.config import RegistryPipeline, WebService
+from scaleout_cfn.config import Cognito, Oidc, RegistryPipeline, WebService
 from scaleout_cfn.config.containers import ExistingEfs
 from scaleout_cfn.config.routing import priority
 from scaleout_cfn.config.units import Unit, title_of
+from scaleout_cfn.grammars import arn_of
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import ALB, dimensions, error_share, highest
 from scaleout_cfn.stacks.keys import under_key
@@ -411,7 +413,6 @@ def _rule(
 def _actions(settings: WebService, forward: elb.ListenerRuleAction) -> list[elb.ListenerRuleAction]:
     if settings.sign_in is None:
         return [forward]
-    from scaleout_cfn.stacks.sign_in import sign_in  # here, for few services have it
 
     forward.Order = 2
     return [sign_in(settings.sign_in), forward]
@@ -491,3 +492,52 @@ def _unhealthy(stack: Stack, watched: list[dict[str, Any]], topic: TopicArn) -> 
             OKActions=[topic],
         )
     )
+
+
+def sign_in(settings: Oidc | Cognito) -> elb.ListenerRuleAction:
+    """https://docs.aws.amazon.com/elasticloadbalancing/latest/application/listener-authenticate-users.html"""
+    where = settings.issuer if isinstance(settings, Oidc) else settings.user_pool_arn
+    common = {
+        "OnUnauthenticatedRequest": settings.otherwise,
+        "Scope": settings.scope,
+        "SessionTimeout": str(settings.session_s),
+        # Services of one client share a session. Those of different ones would take it away from each other.
+        "SessionCookieName": f"AWSELBAuthSessionCookie-{crc32(f'{where} {settings.client_id}'.encode()):08x}",
+    }
+    if isinstance(settings, Cognito):
+        return elb.ListenerRuleAction(
+            Type="authenticate-cognito",
+            Order=1,
+            AuthenticateCognitoConfig=elb.AuthenticateCognitoConfig(
+                UserPoolArn=settings.user_pool_arn,
+                UserPoolClientId=settings.client_id,
+                UserPoolDomain=settings.domain,
+                **common,
+            ),
+        )
+    return elb.ListenerRuleAction(
+        Type="authenticate-oidc",
+        Order=1,
+        AuthenticateOidcConfig=elb.ListenerRuleAuthenticateOidcConfig(
+            Issuer=settings.issuer,
+            AuthorizationEndpoint=settings.authorization_endpoint,
+            TokenEndpoint=settings.token_endpoint,
+            UserInfoEndpoint=settings.user_info_endpoint,
+            ClientId=settings.client_id,
+            ClientSecret=_dynamic_reference(settings.client_secret),
+            **common,
+        ),
+    )
+
+
+def _dynamic_reference(secret: str) -> str:
+    """What CloudFormation puts the secret in the place of, which no template, change set or event shows.
+
+    `secret` is an ARN with, perhaps, :json-key:version-stage:version-id behind it, as a container's is.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/dynamic-references-secretsmanager.html
+    """
+    arn = arn_of(secret)
+    assert arn is not None
+    kind, name, *parts = arn.resource.split(":")
+    whole = ":".join(["arn", *arn[:4], kind, name])
+    return f"{{{{resolve:secretsmanager:{':'.join([whole, 'SecretString', *parts]).rstrip(':')}}}}}"
