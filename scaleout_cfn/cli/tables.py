@@ -120,7 +120,7 @@ def remarks(study: Study) -> list[str]:
     for text, lost in study.lost.items():
         lines.append(
             f"{text} cost {lost.mean:,.0f} requests ({lost.low:,.0f} to {lost.high:,.0f} over the phases): so many more"
-            " are over the objective than in the same run without it."
+            " are over the objective than in the same run without it, or fewer where that is below 0."
         )
     if study.bursts:
         missed = study.bursts["objective_missed"]
