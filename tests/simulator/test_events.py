@@ -218,7 +218,9 @@ def test_what_brings_no_task_never_lowers_the_misses(kind: str, at: int, where: 
     bounds = {"min_tasks": tasks, "max_tasks": tasks, "rollout": Rollout(50, 100)}
     made = on_fargate(**bounds) if where == "fargate" else model(**bounds)
     missed = [measure(befallen(text, made, _CROWD), made, LOAD, PRICES, 0.0) for text in ("", f"{kind}@{at}")]
-    assert missed[1].requests_missed >= missed[0].requests_missed - 1e-6
+    # A queue that is lost, ten seconds of what the tasks can do at most, is one that nobody waits behind.
+    queue = LOAD.timeout_s * LOAD.task_rps * tasks
+    assert missed[1].requests_missed >= missed[0].requests_missed - queue
 
 
 @pytest.mark.parametrize("text", ["slow@600,factor=1", "cold-caches@60,share=1", "cold-caches@60,warm=0"])
