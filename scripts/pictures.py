@@ -79,7 +79,10 @@ def shown(command: str, folder: Path) -> str:
             break
     os.close(leader)
     process.wait()
-    return read.decode().replace("\r\n", "\n")
+    text = read.decode().replace("\r\n", "\n")
+    # What moved while something was waited for is gone again: lines that were erased, by a move up or at their place.
+    text = re.sub(r"[^\n]*\n[^\n]*\x1b\[1A\x1b\[2K", "", text)
+    return re.sub(r"[^\n]*\r\x1b\[2K|\x1b\[\?25[lh]", "", text)
 
 
 def picture(name: str, command: str, text: str) -> str:
