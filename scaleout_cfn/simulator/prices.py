@@ -120,16 +120,28 @@ class Costs:
 
 
 def prices_of(region: str) -> Prices:
-    """The built-in prices of a region, or those of another where there are none for it: `Prices.region` says whose."""
-    return load_prices(_FOLDER / f"{region if region in REGIONS else ELSEWHERE}.json")
+    """The built-in prices of a region, or those of another where there are none for it: `Prices.region` says whose.
+
+    The file of a region leaves out what is the same in ELSEWHERE, and known by the same source. Of a family it has the
+    price of `large` and the sizes whose price is in proportion, as nearly all are.
+    """
+    usual = _FOLDER / f"{ELSEWHERE}.json"
+    if region not in REGIONS or region == ELSEWHERE:
+        return load_prices(usual)
+    return load_prices(_FOLDER / f"{region}.json", json.loads(usual.read_text(encoding="utf-8")))
 
 
-def load_prices(path: Path) -> Prices:
-    """A price file. Raises UsageError where it is none."""
+def load_prices(path: Path, usual: Mapping[str, Any] | None = None) -> Prices:
+    """A price file; what it leaves out of units is as `usual` has it. Raises UsageError where it is none."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
+        if usual:
+            left_out = usual["units"].keys() - data["units"].keys()
+            for part in ("units", "sources", "bands"):
+                data[part] |= {name: entry for name, entry in usual[part].items() if name in left_out}
         units = {name: float(data["units"][name]) for name in UNITS}
-        instances = {str(name): float(value) for name, value in data["instances"].items()}
+        instances = _by_family(data.get("families", {}))
+        instances |= {str(name): float(value) for name, value in data["instances"].items()}
         sources = {name: str(data["sources"][name]) for name in ("instances", *units)}
         bands = {str(name): (float(low), float(high)) for name, (low, high) in data.get("bands", {}).items()}
         prices = Prices(str(data["region"]), str(data["as_of"]), sources, units, instances, bands)
@@ -149,6 +161,18 @@ def load_prices(path: Path) -> Prices:
                 " around a unit's price"
             )
     return prices
+
+
+_LARGES = {"nano": 1 / 16, "micro": 1 / 8, "small": 1 / 4, "medium": 1 / 2, "large": 1, "xlarge": 2}
+
+
+def _by_family(families: Mapping[str, tuple[float, str]]) -> dict[str, float]:
+    """Prices of the types of families, by the price of `large` and the sizes."""
+    return {
+        f"{family}.{size}": float(f"{large * (_LARGES.get(size) or 2 * int(size.removesuffix('xlarge'))):.9g}")
+        for family, (large, sizes) in families.items()
+        for size in sizes.split()
+    }
 
 
 class _Use(NamedTuple):
