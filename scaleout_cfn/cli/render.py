@@ -1,4 +1,4 @@
-"""render: config to template files."""
+"""render: config to template files; graph: a picture of them."""
 
 from __future__ import annotations
 
@@ -102,3 +102,20 @@ def _difference(folder: Path, texts: dict[str, str]) -> str:
             old.splitlines(True), new.splitlines(True), f"{folder / name}", f"{name} by the config"
         )
     return "".join(line if line.endswith("\n") else line + "\n\\ No newline at end of file\n" for line in lines)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("templates_out"))
+def graph(folder: Path) -> None:
+    """Print the stack set in FOLDER as a Mermaid flowchart: who is fed by whom."""
+    from scaleout_cfn.graph import mermaid  # here, for render needs neither
+    from scaleout_cfn.templates.reading import read_folder
+
+    try:
+        templates = read_folder(folder)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{folder}: {getattr(error, 'strerror', None) or error}; give a folder of templates") from None
+    if not templates:
+        raise UsageError(f"{folder}: no templates in it; give a folder of templates")
+    root = next((name for name in templates if name.startswith("root.")), next(iter(templates)))
+    click.echo(mermaid({root: templates[root], **templates}), nl=False)
