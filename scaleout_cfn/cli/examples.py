@@ -107,6 +107,7 @@ EXAMPLES: Mapping[str, Mapping[str, str]] = {
         "simulate --traffic flash-crowd --task-rps 50 --event deployment@peak --event node-roll@600": (
             "a deployment in the middle of the crowd, after a new machine image"
         ),
+        "simulate --traffic flash-crowd --task-rps 50 --live 120": "drawn as it goes, two minutes in a second",
     },
     "compare": {
         "compare templates_out --traffic flash-crowd --task-rps 50": "also on Fargate and Managed Instances",

@@ -45,6 +45,13 @@ if TYPE_CHECKING:
 @click.option("--html", "html_file", type=path_type, help="Write one page that needs no network.")
 @click.option("--plot", "plot_files", type=path_type, multiple=True, help="Write a plot, .png or .svg; repeatable.")
 @click.option("--series", "series_file", type=path_type, help="Write a CSV, one row for every 10 s.")
+@click.option(
+    "--live",
+    "speed",
+    type=click.FloatRange(1, 100_000),
+    metavar="SPEED",
+    help="Draw the run on the terminal as it goes, so many times as fast: 60 is a minute in a second.",
+)
 def simulate(
     folder: Path | None,
     environment: str | None,
@@ -56,6 +63,7 @@ def simulate(
     html_file: Path | None,
     plot_files: tuple[Path, ...],
     series_file: Path | None,
+    speed: float | None,
 ) -> None:
     """Say what a service of the set in FOLDER does under a traffic: misses, tasks and instances, alarms, money.
 
@@ -65,6 +73,7 @@ def simulate(
     their own, by their names in front: --traffic web=diurnal --csv api=api.csv. Every number is a mean over 12 alarm
     phases, with its range over the phases and over what AWS does not publish.
     """
+    from scaleout_cfn.cli.live import play, ready, refuse_off_terminal
     from scaleout_cfn.simulator.events import fears, in_order
     from scaleout_cfn.simulator.model import Delays
     from scaleout_cfn.simulator.prices import cost
@@ -72,21 +81,23 @@ def simulate(
     from scaleout_cfn.simulator.shapes import scaled
     from scaleout_cfn.simulator.study import study
 
+    refuse_off_terminal(speed)
     if asked.services():
-        _together(
-            folder, environment, service, parameters, asked, event_texts, as_json, html_file, plot_files, series_file
-        )
+        files = (html_file, plot_files, series_file)
+        _together(folder, environment, service, parameters, asked, event_texts, as_json, files, speed)
         return
     model, region = set_asked(folder, asked, environment, service, parameters)
     traffic, load, prices = asked.all(region)
     load = of_its_own(asked, load, model)
     feared = fears(event_texts, [model], traffic)
+    trace = run(model, load, Delays(), traffic, events=in_order(feared))
+    if speed:
+        play({model.service: ready(model, load, trace)}, speed)
     with progress(5, "simulating") as done:
         verdict = study(model, load, traffic, prices, done, feared)
     if model.is_fixed:
         beside = study(scaled(model, load, traffic.requests), load, traffic, prices, fears=feared)
         verdict = dataclasses.replace(verdict, scaled=beside)
-    trace = run(model, load, Delays(), traffic, events=in_order(feared))
     # Before anything is printed: whoever reads the table may stop after its first lines.
     _write_files(verdict, trace, html_file, plot_files, series_file)
     if as_json:
@@ -107,11 +118,11 @@ def _together(
     asked: Asked,
     event_texts: tuple[str, ...],
     as_json: bool,
-    html_file: Path | None,
-    plot_files: tuple[Path, ...],
-    series_file: Path | None,
+    files: tuple[Path | None, tuple[Path, ...], Path | None],
+    speed: float | None,
 ) -> None:
     """Several services, each under a traffic of its own."""
+    from scaleout_cfn.cli.live import play, ready
     from scaleout_cfn.simulator.events import fears, in_order
     from scaleout_cfn.simulator.model import Delays, together
     from scaleout_cfn.simulator.run import Busy, run_together
@@ -134,9 +145,12 @@ def _together(
         for model, (_, load, _), traffic in zip(models, given, traffics, strict=True)
     ]
     feared = fears(event_texts, models, traffics[0])
+    traces = dict(zip(names, run_together(busy, Delays(), events=in_order(feared)), strict=True))
+    if speed:
+        play({name: ready(each.model, each.load, traces[name]) for name, each in zip(names, busy, strict=True)}, speed)
     with progress(5, "simulating") as done:
         verdicts = study_together(busy, prices, done, feared)
-    traces = dict(zip(names, run_together(busy, Delays(), events=in_order(feared)), strict=True))
+    html_file, plot_files, series_file = files
     for name, verdict in verdicts.items():
         own = "-" + name.replace("/", "-")
         page, series, *plots = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import html
 import json
 import os
@@ -12,12 +13,18 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from scaleout_cfn.cli import cli
+from scaleout_cfn.cli import cli, live
 from scaleout_cfn.errors import ConfigError, SetError, UsageError
+from scaleout_cfn.simulator.model import Delays
 from scaleout_cfn.simulator.report import length
+from scaleout_cfn.simulator.run import Busy, run_together
+from scaleout_cfn.simulator.traffic import Traffic
+
+from .sets import LOAD, model, on_fargate
 
 FOLDER = str(Path(__file__).parents[2] / "templates_out")
 CROWD = ["--traffic", "flash-crowd", "--with", "hours=1", "--with", "at=600", "--task-rps", "50"]
@@ -38,6 +45,51 @@ def test_simulate_prints_a_table_with_both_ranges() -> None:
     assert "over the bands" in output
     assert re.search(r"requests over the objective +\d+\.\d\d% ", output)
     assert "capacity provider: nodes 2 to" in output
+
+
+def _runs() -> dict[str, live.Run]:
+    crowd = np.array([20.0] * 600 + [160.0] * 600 + [20.0] * 600)
+    made, fargate = model(), dataclasses.replace(on_fargate(), service="api")
+    busy = [Busy(each, LOAD, Traffic("crowd", crowd)) for each in (made, fargate)]
+    traces = run_together(busy, Delays())
+    return {each.model.service: live.ready(each.model, LOAD, trace) for each, trace in zip(busy, traces, strict=True)}
+
+
+@pytest.mark.parametrize("width", [60, 120])
+def test_a_live_run_shows_what_there_is_at_a_time_and_nothing_of_what_comes(width: int) -> None:
+    runs = _runs()
+    early, late = live.frame(runs, 660, width, 60), live.frame(runs, 1800, width, 60)
+    assert early[0] == "00:11:00 of 00:30:00, 60 times as fast.  Ctrl-C: the report"
+    assert all(len(line) <= width for line in (*early, *late))
+    (web, api) = (early.index(name) for name in ("web", "api"))
+    assert [line.split("  ")[0] for line in early[web + 1 : web + 6]] == [
+        "requests/s", "tasks", "nodes", "waiting", "over the objective",
+    ]  # fmt: skip
+    assert not any(line.startswith("nodes") for line in early[api:])
+    # A crowd that has just begun, and one that is over: the highest bar, and a low one behind it.
+    busy, over = (next(line for line in lines if line.startswith("requests/s")) for lines in (early, late))
+    assert busy.endswith("█") and over.endswith("▁") and len(busy) < len(over) == width
+    assert any(re.match(r"  00:1\d:\d\d  \w+: tasks \d+ to \d+$", line) for line in late)
+
+
+def test_a_live_run_is_drawn_to_its_end_or_until_ctrl_c() -> None:
+    runs, now = _runs(), [0.0]
+
+    def pause(seconds: float) -> None:
+        now[0] += 10
+
+    live.play(runs, 60, clock=lambda: now[0], pause=pause)
+    assert now[0] * 60 == 1800
+
+    def stop(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    live.play(runs, 60, clock=lambda: 0.0, pause=stop)
+
+
+def test_a_live_run_is_refused_where_nobody_looks() -> None:
+    with pytest.raises(UsageError, match=r"--live 60: it is drawn on a terminal, .* or write --plot run\.png"):
+        _run("simulate", FOLDER, *CROWD, "--live", "60")
 
 
 def test_simulate_gives_one_json_object_the_same_each_time() -> None:
