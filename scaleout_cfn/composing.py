@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from scaleout_cfn.collecting import uncollected
 from scaleout_cfn.config import Config, Ec2Capacity
 from scaleout_cfn.config.file import checked
 from scaleout_cfn.config.units import jobs_of, units, with_stand_ins
+from scaleout_cfn.construction import uncollected
 from scaleout_cfn.errors import WiringError
 from scaleout_cfn.finishing import finish
 from scaleout_cfn.parameters import interface

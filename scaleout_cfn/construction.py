@@ -1,18 +1,19 @@
-"""troposphere's constructor, in a fraction of its time: it was a fifth of what a further service costs to render.
+"""What makes composing faster: troposphere's constructor in a fraction of its time, and no cyclic collector meanwhile.
 
-A service is a hundred objects, and for each of them troposphere sets eight attributes of its own through the
-`__setattr__` that checks properties, asks the class for a default of each property that there is, and looks at the kind
-of check of each value anew. Here the attributes are set at once, and a class is asked once what it checks. What an
-object holds and what is checked stays the same: a test makes one of each class both ways, and so says so when a version
-of troposphere constructs otherwise.
+The constructor was a fifth of what a further service costs to render. A service is a hundred objects, and for each of
+them troposphere sets eight attributes of its own through the `__setattr__` that checks properties, asks the class for a
+default of each property that there is, and looks at the kind of check of each value anew. Here the attributes are set
+at once, and a class is asked once what it checks. What an object holds and what is checked stays the same: a test makes
+one of each class both ways, and so says so when a version of troposphere constructs otherwise.
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from functools import cache, wraps
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from troposphere import AWSHelperFn, BaseAWSObject, Tags, Template
 
@@ -134,3 +135,27 @@ def _known(kind: Any, attributes: int, properties: int) -> Known:
         resource_type=getattr(kind, "resource_type", None),
         ways=ways,
     )
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def uncollected(function: Callable[P, R]) -> Callable[P, R]:
+    """The function, run without the collector.
+
+    That looks through all new objects after each 700, and now and then through all there are: an eighth of what a
+    further service costs, for objects that all stay until the function returns.
+    """
+
+    @wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not gc.isenabled():
+            return function(*args, **kwargs)
+        gc.disable()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            gc.enable()
+
+    return run

@@ -8,8 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 from troposphere import AWSHelperFn, BaseAWSObject, Tags, encode_to_dict
 
-from scaleout_cfn.collecting import uncollected
-from scaleout_cfn.construction import required
+from scaleout_cfn.construction import required, uncollected
 from scaleout_cfn.errors import SetError, WiringError
 from scaleout_cfn.fitting import misfits
 from scaleout_cfn.lint import errors_on

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any
 
-from scaleout_cfn.aws.names import NESTED
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.deploy.changes.plan import Change, Kind, Plan, destroys, kind_of
 from scaleout_cfn.deploy.messages import Outcome, Rollout, Watched
 from scaleout_cfn.deploy.watch.events import Event, Progress

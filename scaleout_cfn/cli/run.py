@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from scaleout_cfn.aws.names import name_in
+from scaleout_cfn.aws import name_in
 from scaleout_cfn.cli.options import names_in, one_service_option
 from scaleout_cfn.cli.work import Options, Work, aws_command
 from scaleout_cfn.config import Config

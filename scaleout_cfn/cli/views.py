@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias
 
 import click
 
-from scaleout_cfn.aws.names import title_in
+from scaleout_cfn.aws import title_in
 from scaleout_cfn.cli.draw import command_line, event_line, outcome_lines, plan_lines, rollout_line
 from scaleout_cfn.deploy.changes.plan import Change
 from scaleout_cfn.deploy.messages import (

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from scaleout_cfn.aws import title_in
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.names import title_in
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.changes.changeset import hook_words
 from scaleout_cfn.deploy.live import Live, require

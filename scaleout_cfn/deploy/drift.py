@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.aws.client import Aws, Patience
-from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.changes.plan import RULE, Change
 from scaleout_cfn.deploy.live import Live, require, resources_of

@@ -9,8 +9,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
+from scaleout_cfn.aws import NESTED, title_in
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.names import NESTED, title_in
 from scaleout_cfn.deploy.states import Status, meaning
 from scaleout_cfn.errors import ApiError, Next, UsageError
 

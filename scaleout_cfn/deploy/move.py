@@ -13,8 +13,8 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from scaleout_cfn.aws import NESTED, title_in
 from scaleout_cfn.aws.client import Aws, Patience
-from scaleout_cfn.aws.names import NESTED, title_in
 from scaleout_cfn.deploy.live import Live, Resource, find, require, resources_of, template_body
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
 from scaleout_cfn.deploy.ownership import require_ours

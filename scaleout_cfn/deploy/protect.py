@@ -9,8 +9,8 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+from scaleout_cfn.aws import title_in
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.names import title_in
 from scaleout_cfn.deploy.changes.plan import Change, is_marked, takes
 from scaleout_cfn.deploy.changes.stateful import is_stateful
 from scaleout_cfn.deploy.live import Resource, resources_of, template_body

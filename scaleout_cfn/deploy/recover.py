@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from scaleout_cfn.aws import NESTED, title_in
 from scaleout_cfn.aws.client import Aws, Patience
-from scaleout_cfn.aws.names import NESTED, title_in
 from scaleout_cfn.deploy.live import Live, Resource, find, require, resources_of
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
 from scaleout_cfn.deploy.outcome import outcome_of

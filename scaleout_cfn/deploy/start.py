@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.aws.client import USUAL, Aws, Patience
-from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.changes.plan import MARK
 from scaleout_cfn.deploy.desired import Desired, fingerprint_in, parameters_for, token
 from scaleout_cfn.deploy.live import Live, resources_of, template_text

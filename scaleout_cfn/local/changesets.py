@@ -19,7 +19,7 @@ from ministack.services.cloudformation import (
     stacks,
 )
 
-from scaleout_cfn.aws.names import NESTED
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.local.differences import Comparison
 
 _NO_CHANGES: Final = (

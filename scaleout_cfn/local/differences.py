@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from ministack.services.cloudformation import engine, provisioners, stacks
 
-from scaleout_cfn.aws.names import NESTED
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.templates import schemas
 
 KNOWN_LATER: Final = "{{changeSet:KNOWN_AFTER_APPLY}}"

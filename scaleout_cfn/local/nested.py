@@ -31,7 +31,7 @@ from ministack.services.cloudformation import (
     stacks,
 )
 
-from scaleout_cfn.aws.names import NESTED
+from scaleout_cfn.aws import NESTED
 
 _REVERTING: ContextVar[bool] = ContextVar("reverting", default=False)
 """True while a parent sends a child back to what it was before the update."""

@@ -15,10 +15,12 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ministack.services.cloudformation import stacks
+from ministack.services.cloudformation import changesets as cloudformation_changes
+from ministack.services.cloudformation import engine, handlers, stacks
 
-from scaleout_cfn.aws.names import NESTED
-from scaleout_cfn.local import EmulatorError, changesets, differences, gaps, nested, standins
+from scaleout_cfn.aws import NESTED
+from scaleout_cfn.local import EmulatorError, changesets, differences, nested, standins
+from scaleout_cfn.local.limits import GAP
 from scaleout_cfn.local.types import (
     application_autoscaling,
     ec2,
@@ -29,6 +31,40 @@ from scaleout_cfn.local.types import (
     elbv2,
     smaller,
 )
+from scaleout_cfn.templates import schemas
+
+_UNRECOGNIZED: Final = re.compile(r"(?P<said>.*Unrecognized resource types: )\[(?P<kinds>.*)\]")
+
+
+def gaps_told() -> None:
+    """MiniStack says of a type or an attribute that it lacks what AWS says of one that does not exist."""
+    validate, unknown_attribute = engine.validate_template_support, engine._unknown_attribute_message
+
+    def validate_telling(*arguments: Any, **more: Any) -> None:
+        try:
+            validate(*arguments, **more)
+        except ValueError as error:
+            raise ValueError(_told(str(error))) from None
+
+    def unknown_attribute_telling(resource: dict[str, Any], logical_id: str, attribute: str) -> str:
+        kind = resource.get("ResourceType", "")
+        if schemas.has_attribute(kind, attribute):
+            return f"{GAP} the attribute {attribute} of {kind}; AWS does"
+        return str(unknown_attribute(resource, logical_id, attribute))
+
+    for module in (engine, cloudformation_changes, handlers):
+        module.validate_template_support = validate_telling
+    engine._unknown_attribute_message = unknown_attribute_telling
+
+
+def _told(refusal: str) -> str:
+    match = _UNRECOGNIZED.fullmatch(refusal)
+    if match is None:
+        return refusal
+    kinds = match["kinds"].split(", ")
+    nobodys = [kind for kind in kinds if not schemas.is_known(kind)]
+    return f"{match['said']}[{', '.join(nobodys)}]" if nobodys else f"{GAP} {', '.join(kinds)}; AWS does"
+
 
 PATCHES: Final[Mapping[str, Callable[[], None]]] = {
     "nested-stacks": nested.nested_stacks,
@@ -40,7 +76,7 @@ PATCHES: Final[Mapping[str, Callable[[], None]]] = {
     "no-echo-masked": changesets.no_echo_masked,
     "property-values": changesets.property_values,
     "scheduled-replacements": differences.scheduled_replacements,
-    "gaps-told": gaps.gaps_told,
+    "gaps-told": gaps_told,
     "network-parameters": standins.network_parameters,
     "template-url-hosts": standins.template_url_hosts,
     "ami-parameters": standins.ami_parameters,

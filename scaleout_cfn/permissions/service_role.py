@@ -18,7 +18,7 @@ from typing import Any
 
 from awacs.aws import Action, Allow, ArnLike, Condition, Principal, Statement, StringEquals
 
-from scaleout_cfn.aws.names import NESTED
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.permissions.grants import NAMES, Scope, allow, public_parameters
 from scaleout_cfn.rendering import Template
 

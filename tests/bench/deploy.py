@@ -30,7 +30,7 @@ from deploy.helpers import Deployer, Small  # noqa: E402
 
 import scaleout_cfn as sc  # noqa: E402
 from bench.bench import shop  # noqa: E402
-from scaleout_cfn.aws.names import NESTED  # noqa: E402
+from scaleout_cfn.aws import NESTED  # noqa: E402
 from scaleout_cfn.deploy.changes.plan import UNKNOWN, Change, Property  # noqa: E402
 from scaleout_cfn.deploy.changes.unchanged import Pair, with_unchanged  # noqa: E402
 from scaleout_cfn.deploy.live import _read  # noqa: E402

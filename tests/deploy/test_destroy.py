@@ -16,8 +16,8 @@ from local.conftest import Faults, _faulty, account, emulator, faults, faulty  #
 from local.helpers import Account
 
 import scaleout_cfn as sc
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.aws.client import Pace, Patience
-from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.cli import main
 from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy.changes.stateful import is_stateful

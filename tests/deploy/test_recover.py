@@ -16,8 +16,8 @@ from local import sets as small
 from local.conftest import Faults, _faulty, faults, faulty  # noqa: F401
 from local.helpers import Account
 
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.aws.client import Pace, Patience
-from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.cli import main
 from scaleout_cfn.cli.draw import command_line
 from scaleout_cfn.deploy import recover

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.aws.names import SERVICE as SERVICE_TYPE
+from scaleout_cfn.aws import SERVICE as SERVICE_TYPE
 from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Message, Note, Rollout
 from scaleout_cfn.deploy.services.overview import overview_of

@@ -17,7 +17,7 @@ from typing import Any
 
 from ministack.services.cloudformation import engine
 
-from scaleout_cfn.aws.names import NESTED
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.deploy.changes.plan import Change, change_of
 from scaleout_cfn.deploy.changes.unchanged import Pair, with_unchanged
 from scaleout_cfn.local.differences import Comparison

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from scaleout_cfn.aws.names import NESTED
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.config.units import IMAGE
 from scaleout_cfn.deploy.changes.plan import UNKNOWN, Change, Plan, change_of
 from scaleout_cfn.deploy.changes.unchanged import Comparison, Pair

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scaleout_cfn.aws import title_in
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.names import title_in
 from scaleout_cfn.deploy.changes import quota
 from scaleout_cfn.deploy.changes.plan import Plan
 from scaleout_cfn.deploy.desired import Desired, fingerprint_in, token

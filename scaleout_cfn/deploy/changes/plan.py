@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
-from scaleout_cfn.aws.names import NESTED
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.deploy.changes.stateful import NOTICED, held_by, is_stateful
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.templates.schemas import recreation

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.live import Live, resources_of
 from scaleout_cfn.deploy.messages import Note, Tell
 from scaleout_cfn.errors import ApiError, DeployError, NeedsHandError, Next

@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.changes.changeset import warnings
 from scaleout_cfn.deploy.changes.plan import RULE, Change, Plan, change_of, is_marked, weights_in
 from scaleout_cfn.deploy.changes.stateful import NOTICED, is_stateful

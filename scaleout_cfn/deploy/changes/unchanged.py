@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from scaleout_cfn.aws.names import NESTED
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.deploy.changes.plan import UNKNOWN, Change, Property
 from scaleout_cfn.deploy.changes.terms import Scope, Term, Terms
 from scaleout_cfn.templates.schemas import is_identity, is_known, is_made, recreation

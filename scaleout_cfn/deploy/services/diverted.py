@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from scaleout_cfn.aws import title_in
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.names import title_in
 from scaleout_cfn.deploy.changes.plan import Change, weights_in
 from scaleout_cfn.deploy.live import resources_of
 from scaleout_cfn.deploy.messages import Rollout

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from scaleout_cfn.aws import SERVICE, cluster_in, name_in, title_in
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.names import SERVICE, cluster_in, name_in, title_in
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Live, Resource, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Tell

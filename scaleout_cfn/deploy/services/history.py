@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from scaleout_cfn.aws import name_in
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.names import name_in
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell, span
 from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, ended_by
 from scaleout_cfn.deploy.services.service import LiveService, own_image, revisions_of

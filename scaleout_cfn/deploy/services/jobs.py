@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.live import Live, require, resources_of
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell
 from scaleout_cfn.deploy.services.tasks import RunningTask, begin, spoken, stop_command, watch_task

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from scaleout_cfn.aws import NESTED, SERVICE
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.names import NESTED, SERVICE
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Live, require, resources_of
 from scaleout_cfn.deploy.messages import Rollout

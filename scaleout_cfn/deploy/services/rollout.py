@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from scaleout_cfn.aws import SERVICE, cluster_in, name_in
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.names import SERVICE, cluster_in, name_in
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Hook, Note, Revision, Rollout, Tell

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from scaleout_cfn.aws import cluster_in, name_in, title_in
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.names import cluster_in, name_in, title_in
 from scaleout_cfn.deploy.live import Live, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Rollout, Tell
 from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, described, health_of, newest_of, services_in

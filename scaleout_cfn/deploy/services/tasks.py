@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from scaleout_cfn.aws import name_in
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.names import name_in
 from scaleout_cfn.deploy.messages import Exit, Note, Outcome, Tell
 from scaleout_cfn.deploy.outcome import code_of
 from scaleout_cfn.deploy.services import logs

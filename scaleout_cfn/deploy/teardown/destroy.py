@@ -10,8 +10,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.aws.client import Aws, Patience
-from scaleout_cfn.aws.names import NESTED
 from scaleout_cfn.deploy.live import Live, Resource, find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell
 from scaleout_cfn.deploy.outcome import outcome_of

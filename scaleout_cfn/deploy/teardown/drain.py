@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from scaleout_cfn.aws import SERVICE, cluster_in
 from scaleout_cfn.aws.client import Aws, Patience
-from scaleout_cfn.aws.names import SERVICE, cluster_in
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Note, Tell

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from scaleout_cfn.aws import NESTED, title_in
 from scaleout_cfn.aws.client import Aws
-from scaleout_cfn.aws.names import NESTED, title_in
 from scaleout_cfn.deploy.changes.plan import is_marked
 from scaleout_cfn.deploy.changes.stateful import is_stateful
 from scaleout_cfn.deploy.live import Live, Resource, find, resources_of, template_body

@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from scaleout_cfn.aws.names import NESTED
+from scaleout_cfn.aws import NESTED
 from scaleout_cfn.deploy.states import Begins, meaning
 
 #: A failure that is only the consequence of another one.

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from scaleout_cfn.aws import NESTED, SERVICE
 from scaleout_cfn.aws.client import USUAL, Aws, Patience
-from scaleout_cfn.aws.names import NESTED, SERVICE
 from scaleout_cfn.config.units import service_in, title_of
 from scaleout_cfn.deploy.desired import token
 from scaleout_cfn.deploy.live import Live, find
