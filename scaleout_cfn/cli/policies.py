@@ -1,4 +1,4 @@
-"""policies: who may do what."""
+"""What a deployment needs of an account: policies says who may do what, bootstrap makes its bucket, doctor looks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,24 @@ from pathlib import Path
 
 import click
 
-from scaleout_cfn.cli.options import Checked, bucket_option, composed, config_options, load_config, stack_option
-from scaleout_cfn.errors import UsageError
+from scaleout_cfn.cli.options import (
+    BUCKET,
+    Checked,
+    bucket_option,
+    composed,
+    config_options,
+    load_config,
+    stack_option,
+)
+from scaleout_cfn.cli.work import Work, aws_command
+from scaleout_cfn.deploy import bootstrap as bucket_maker
+from scaleout_cfn.deploy import doctor as steps
+from scaleout_cfn.deploy.messages import Note, Outcome
+from scaleout_cfn.deploy.publish import bucket_name
+from scaleout_cfn.errors import Next, UsageError
 from scaleout_cfn.grammars import problem_of_account, problem_of_region, problem_of_role
 from scaleout_cfn.imports import arns, imported
+from scaleout_cfn.local import EmulatorError
 from scaleout_cfn.permissions import grants, service_role
 from scaleout_cfn.permissions import policies as rendered
 from scaleout_cfn.rendering import set_of
@@ -118,3 +132,43 @@ def policies(
     ):
         if value == "*":
             click.echo(f"No {what} is named, so that the policies are wider than need be: {cure}", err=True)
+
+
+@click.command()
+@aws_command()
+@bucket_option
+def doctor(work: Work, bucket: str) -> Outcome:
+    """Look at what a deployment needs: credentials, region, permissions, bucket, service-linked role, and the stack.
+
+    Changes nothing. Permissions are asked of IAM, which needs iam:SimulatePrincipalPolicy; without it that check is
+    only told. Exits with 8 when credentials or permissions are missing, with 5 when something else is.
+    """
+    if work.local:
+        from scaleout_cfn.local.containers.engine import find
+
+        try:
+            engine = find()
+            work.view.tell(Note(f"--containers would run tasks under {engine.name} {engine.version}"))
+        except EmulatorError as error:
+            work.view.tell(Note(str(error), "warning"))
+    name = bucket or work.config.bucket or bucket_name(work.identity)
+    scope = grants.Scope(work.stack_name, name, work.identity.account_id, work.identity.region)
+    wanted = rendered.deployer(set_of(composed(work.config)), scope, work.aws.target.role_arn)
+    return steps.doctor(work.aws, work.identity, work.stack_name, name, grants.plain(wanted), work.view.tell)
+
+
+@click.command()
+@aws_command()
+@click.option(
+    "--bucket",
+    type=BUCKET,
+    default="",
+    metavar="NAME",
+    help="Its name.  [default: bucket of the config, else scaleout-ACCOUNT-REGION]",
+)
+def bootstrap(work: Work, bucket: str) -> Outcome:
+    """Make the bucket that templates are uploaded to: private, versioned, encrypted, TLS only. Safe to run again."""
+    name = bucket or work.config.bucket or bucket_name(work.identity)
+    new = bucket_maker.bootstrap(work.aws, work.identity, name)
+    what = f"bucket {name} {'is made' if new else 'was there, its settings are as they should be'}"
+    return Outcome("done", what, outputs={"Bucket": name}, next=Next("deploy"))
