@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from scaleout_cfn.cli.tables import heading, print_table, progress, remarks, says, table, write
+from scaleout_cfn.cli.tables import heading, print_table, progress, remarks, says, table, whole, write
 from scaleout_cfn.cli.traffic import (
     Asked,
     env_option,
@@ -287,7 +287,7 @@ def compare(
             (
                 name,
                 says("share", missed.mean),
-                *(f"{verdict.lost[fear.text].mean:,.0f}" for fear in feared),
+                *(whole(verdict.lost[fear.text].mean) for fear in feared),
                 f"{missed.low:.2%} to {missed.high:.2%}",
                 f"{band.low:.2%} to {band.high:.2%}",
                 *(

@@ -119,8 +119,11 @@ def remarks(study: Study) -> list[str]:
         )
     for text, lost in study.lost.items():
         lines.append(
-            f"{text} cost {lost.mean:,.0f} requests ({lost.low:,.0f} to {lost.high:,.0f} over the phases): so many more"
-            " are over the objective than in the same run without it, or fewer where that is below 0."
+            f"{text} cost {whole(lost.mean)} requests ({whole(lost.low)} to {whole(lost.high)} over the phases)."
+        )
+    if study.lost:
+        lines.append(
+            "So many more are over the objective than in the same run without that event, or fewer where it is below 0."
         )
     if study.bursts:
         missed = study.bursts["objective_missed"]
@@ -150,6 +153,11 @@ def _what_scaling_gives(study: Study, scaled: Study) -> str:
         f" {scaled.middle['cost_usd'].mean:.2f} USD instead of {study.middle['cost_usd'].mean:.2f}; advise looks for"
         " what is cheaper."
     )
+
+
+def whole(value: float) -> str:
+    """A whole number: there is no -0."""
+    return f"{round(value):,}"
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], err: bool = False) -> None:
