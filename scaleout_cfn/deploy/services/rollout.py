@@ -104,6 +104,8 @@ def newest_of(aws: Aws, name: str, service: Mapping[str, Any]) -> Rollout:
         answer = aws.once("ecs", "describe_service_deployments", serviceDeploymentArns=[arn])
         newest = (answer.get("serviceDeployments") or [{}])[0]
     breaker, alarms = newest.get("deploymentCircuitBreaker", {}), newest.get("alarms", {})
+    # Of one that goes on, "completed" is what was said of the tasks, or of the one before.
+    goes_on = newest.get("status") == "IN_PROGRESS" and primary.get("rolloutState") == "COMPLETED"
     return Rollout(
         name=name,
         service=service_arn,
@@ -116,7 +118,7 @@ def newest_of(aws: Aws, name: str, service: Mapping[str, Any]) -> Rollout:
         threshold=breaker.get("threshold", 0),
         reason=newest.get("rollback", {}).get("reason")
         or newest.get("statusReason")
-        or primary.get("rolloutStateReason", ""),
+        or ("" if goes_on else primary.get("rolloutStateReason", "")),
         deployment=newest.get("serviceDeploymentArn", ""),
         strategy=newest.get("deploymentConfiguration", {}).get("strategy", ""),
         revisions=tuple(_revisions(newest)),
