@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Struct
-from troposphere import Join, Ref, Select, Split, arczonalshift, certificatemanager, cloudwatch, ec2, s3
+from troposphere import Join, Ref, Select, Split, certificatemanager, cloudwatch, ec2, s3
 from troposphere import elasticloadbalancingv2 as elb
 from troposphere.validators.route53 import AliasTarget
 
@@ -313,6 +313,8 @@ def shift_by_itself(stack: Stack, balancer: elb.LoadBalancer, errors: cloudwatch
 
     https://docs.aws.amazon.com/r53recovery/latest/dg/arc-zonal-autoshift.html
     """
+    from troposphere import arczonalshift  # here, for most sets have none
+
     stack.add(
         arczonalshift.ZonalAutoshiftConfiguration(
             "Autoshift",
