@@ -354,6 +354,11 @@ class Delays:
     https://aws.amazon.com/ec2/spot/instance-advisor/"""
     forecast_share: float = 1.0
     """What predictive scaling forecasts of the mean of the same hour of former days; AWS's model is not published."""
+    old_version_stays: float = 0.0
+    """How much of what policies want more during a blue/green, canary or linear deployment the old version does not
+    follow: 1 is that the new one grows alone. Published nowhere; that each version has a number of tasks that are
+    requested of it (requestedTaskCount) speaks for both.
+    https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ServiceRevisionSummary.html"""
 
     def scale_in_step_s(self, nodes: int) -> int:
         """From a scale-in step that removes so many nodes to the next."""
@@ -383,6 +388,7 @@ BANDS: dict[str, tuple[float, float]] = {
     "stop_s": (1, 30),
     "spot_interruptions": (0.01, 0.25),
     "forecast_share": (0.8, 1.2),
+    "old_version_stays": (0.0, 1.0),
 }
 """Where each constant may lie, (fastest, slowest)."""
 

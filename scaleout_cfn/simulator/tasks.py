@@ -57,14 +57,17 @@ class Places(Protocol):
 
 @dataclass(eq=False)
 class _Version:
-    """A new version at its way in, beside `old` tasks of the one before. Its own tasks fail so long after their start,
-    where not None. It has a `share` of the requests by the `step` it is at; `tell` is called when it is over, and how.
+    """A new version at its way in, beside `old` tasks of the one before: there were `first` of those, and `owed` more
+    are to be placed. Its own tasks fail so long after their start, where not None. It has a `share` of the requests by
+    the `step` it is at; `tell` is called when it is over, and how.
     """
 
     rollout: Rollout
     fails_after_s: int | None
     tell: Callable[[int, str], None]
     old: int
+    first: int
+    owed: int = 0
     share: float = 0.0
     step: int = 0
     failed: int = 0
@@ -72,11 +75,12 @@ class _Version:
 
 @dataclass(eq=False)
 class _Cohort:
-    """Tasks that were placed together and do not serve yet, of a version that is on its way in."""
+    """Tasks that were placed together and do not serve yet, of a version that is on its way in, or `beside` it."""
 
     count: int
     version: _Version | None
     started: bool = False
+    beside: bool = False
 
 
 class Tasks:
@@ -132,7 +136,7 @@ class Tasks:
 
     def deploy(self, now: int, rollout: Rollout, fails_after_s: int | None, tell: Callable[[int, str], None]) -> None:
         """A new version begins to take over from all that there is."""
-        self.version = _Version(rollout, fails_after_s, tell, self._have() - self.waiting)
+        self.version = _Version(rollout, fails_after_s, tell, self._have() - self.waiting, self.desired)
         self.reconcile(now)
 
     def _take_over(self, now: int, version: _Version, have: int) -> None:
@@ -143,10 +147,17 @@ class Tasks:
         rounded up, the maximum down.
         """
         version.old = min(version.old, have)
-        missing = self.desired - (have - version.old)
+        coming = version.owed + sum(cohort.count for cohort in self.cohorts if cohort.beside)
+        missing = self.desired - (have - version.old - coming)
         if missing < 0:
             self._stop(now, -missing)
         if version.rollout.steps:
+            if version.share < 1:
+                # How far the old version follows what policies want is published nowhere.
+                follows = ceil(max(0, self.desired - version.first) * (1 - self.delays.old_version_stays))
+                more = max(0, version.first + follows - version.old - coming)
+                version.owed += more
+                missing += more
             self._start(now, max(0, missing))
             if not version.step and self.ready >= self.desired + version.old:
                 self._shift(now, version)
@@ -224,9 +235,14 @@ class Tasks:
         if placed:
             self.waiting -= placed
             self.placed += placed
-            cohort = _Cohort(placed, self.version)
-            self.cohorts.append(cohort)
-            self.clock.at(now + pull_s + self.places.start_s, self._run, cohort)
+            beside = 0
+            if version := self.version:
+                beside = min(version.owed, placed)
+                version.owed -= beside
+            for cohort in (_Cohort(beside, None, beside=True), _Cohort(placed - beside, version)):
+                if cohort.count:
+                    self.cohorts.append(cohort)
+                    self.clock.at(now + pull_s + self.places.start_s, self._run, cohort)
 
     def _run(self, now: int, cohort: _Cohort) -> None:
         cohort.started = True
@@ -249,6 +265,7 @@ class Tasks:
             self.cold += cohort.count
             self.clock.at(now + self.cold_s, self._fill_cache, cohort.count)
         if self.version:
+            self.version.old += cohort.count if cohort.beside else 0
             self.reconcile(now)
         self.note()
 

@@ -139,6 +139,21 @@ def test_beside_the_old_version_a_new_one_takes_as_many_tasks_and_the_time_of_it
     assert dict(trace.work)[begun + 300] == 10
 
 
+@pytest.mark.parametrize("stays", [0.0, 1.0])
+def test_the_old_version_follows_a_crowd_as_far_as_the_band_says(stays: float) -> None:
+    crowd = Traffic("crowd", np.concatenate([np.full(800, 80.0), np.full(1000, 400.0)]))
+    made = model(min_nodes=9, max_nodes=9, min_tasks=4, rollout=Rollout(steps=((0.1, 900), (1.0, 60))))
+    events = in_order(fears(["deployment@600"], [made], crowd))
+    trace = run(made, LOAD, replace(Delays(), old_version_stays=stays), crowd, events=events)
+    desired, ready = counts(trace, "desired"), counts(trace, "ready")
+    wanted = desired[1400]
+    assert wanted > 4
+    # Both have as many as are desired; or the new one has, and the old one has stayed.
+    assert ready[1400] == (2 * wanted if not stays else wanted + 4)
+    at_work = next(work for time, work in reversed(trace.work) if time <= 1400)
+    assert at_work == pytest.approx((wanted if not stays else 4) / 0.9)
+
+
 def test_a_deployment_beside_the_old_version_waits_for_the_nodes_that_it_needs() -> None:
     made = model(min_tasks=12, max_tasks=12, rollout=Rollout(steps=((1.0, 60),)))
     trace = befallen("deployment@600", made)
