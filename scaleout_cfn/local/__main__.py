@@ -52,9 +52,9 @@ def main() -> int:
         if options.faults is not None:
             patches.inject_faults(options.faults)
         if engine and home:
-            from scaleout_cfn.local.containers import runtime
+            from scaleout_cfn.local.containers.scaling import install
 
-            runtime.install(engine, home, port, options.pace, options.secrets)
+            install(engine, home, port, options.pace, options.secrets)
     except EmulatorError as error:
         _announce({"error": str(error)})
         return 1
@@ -65,9 +65,9 @@ def main() -> int:
         asyncio.run(_serve(listeners, health, until_stdin_closes=options.until_stdin_closes))
     finally:
         if engine is not None:
-            from scaleout_cfn.local.containers import runtime
+            from scaleout_cfn.local.containers.scaling import close
 
-            runtime.close()
+            close()
     return 0
 
 
@@ -145,9 +145,9 @@ async def _serve(listeners: list[socket.socket], health: dict[str, Any], *, unti
         if scope["type"] == "lifespan":
             await app(scope, receive, announcing)
         elif path == "/_scaleout/exec":
-            from scaleout_cfn.local.containers import runtime
+            from scaleout_cfn.local.containers.scaling import session
 
-            await _answer(send, {**health, "words": runtime.session(**json.loads(await _body(receive)))})
+            await _answer(send, {**health, "words": session(**json.loads(await _body(receive)))})
         elif path in ("/_scaleout/health", "/_scaleout/stop", "/_scaleout/stand-ins"):
             if path == "/_scaleout/stand-ins" and scope["method"] == "POST":
                 stand_in(**json.loads(await _body(receive)))

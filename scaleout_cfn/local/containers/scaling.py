@@ -2,12 +2,15 @@
 
 Its clock runs `pace` times as fast as the machine's: periods, lags, cooldowns and the minutes that an alarm waits are
 shorter; how much is used in a second, and asked in a second, is what it is.
+
+At the end stands what puts the whole to work in the emulator's process, once MiniStack is patched.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -22,7 +25,10 @@ from ministack.services import cloudwatch, ecs, scheduler, sqs
 
 from scaleout_cfn.config.pulse import METRIC, LogPulse
 from scaleout_cfn.config.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking
+from scaleout_cfn.local.containers.balancer import Balancer
+from scaleout_cfn.local.containers.engine import Engine, WayHome
 from scaleout_cfn.local.containers.lifecycle import Tasks
+from scaleout_cfn.local.containers.tasks import read_secrets
 from scaleout_cfn.local.types import application_autoscaling as targets
 from scaleout_cfn.local.types import ecs_deliveries
 from scaleout_cfn.local.types.ecs_requests import CALL, as_request
@@ -347,3 +353,36 @@ def _lines(file: Path) -> list[str]:
         return file.read_text().splitlines()
     except OSError:
         return []
+
+
+_INSTALLED: list[Tasks] = []
+
+
+def install(engine: Engine, home: WayHome, port: int, pace: float, secrets: Path | None) -> None:
+    """Run the tasks of the emulator at `port` from now on. What emulators before have left is removed first.
+
+    Raises EmulatorError where the file of secrets cannot be read.
+    """
+    if secrets:
+        read_secrets(secrets)
+    engine.sweep()
+    # The balancer's loop gets its turn beside threads that read logs.
+    sys.setswitchinterval(0.0005)
+    balancer = Balancer(pace, home.listening)
+    balancer.install()
+    tasks = Tasks(engine, home, balancer, port, pace, secrets)
+    tasks.install()
+    Scaler(tasks).install()
+    _INSTALLED.append(tasks)
+
+
+def close() -> None:
+    """End all tasks at once, and leave no container behind."""
+    for tasks in _INSTALLED:
+        tasks.closing = True
+        tasks.engine.sweep(own=True)
+
+
+def session(task: str, container: str) -> list[str]:
+    """The command line that runs a command in a container of a task; empty where no such container runs."""
+    return _INSTALLED[0].words(task, container) if _INSTALLED else []
