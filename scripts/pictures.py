@@ -8,6 +8,7 @@ bytes, with the same version of matplotlib and its fonts for the plot. It takes 
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import io
 import os
@@ -119,4 +120,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "pictures")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "docs" / "pictures", help="where to write")
+    main(parser.parse_args().folder)

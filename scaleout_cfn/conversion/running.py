@@ -381,7 +381,7 @@ def _step_policy(draft: Draft, aws: Aws, path: tuple[str, ...], policy: Item, an
     names = [alarm["AlarmName"] for alarm in answer.get("Alarms", [])]
     alarms = _all(aws, "cloudwatch", "DescribeAlarms", "MetricAlarms", AlarmNames=names) if names else []
     watched = {"CPUUtilization": "cpu", "MemoryUtilization": "memory"}
-    alarm = next((each for each in alarms if each.get("MetricName") in watched), None)
+    alarm = next((each for each in alarms if each.get("MetricName") in watched and "Threshold" in each), None)
     steps = policy.get("StepScalingPolicyConfiguration", "StepAdjustments")
     if alarm is None or alarm.get("Namespace") != "AWS/ECS" or steps is None:
         policy.mark(

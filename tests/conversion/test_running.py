@@ -196,6 +196,16 @@ def test_a_running_service_becomes_the_config_nearest_to_it(tmp_path: Path) -> N
     ]
     told["DescribeAlarms"] = {
         "MetricAlarms": [
+            # Of a band that CloudWatch learns: it has no threshold.
+            {
+                "AlarmName": "learnt",
+                "Namespace": "AWS/ECS",
+                "MetricName": "CPUUtilization",
+                "ComparisonOperator": "GreaterThanUpperThreshold",
+                "ThresholdMetricId": "band",
+                "EvaluationPeriods": 1,
+                "Period": 60,
+            },
             {
                 "AlarmName": "burst",
                 "Namespace": "AWS/ECS",
@@ -204,7 +214,7 @@ def test_a_running_service_becomes_the_config_nearest_to_it(tmp_path: Path) -> N
                 "Threshold": 80.0,
                 "EvaluationPeriods": 2,
                 "Period": 60,
-            }
+            },
         ]
     }
     told["DescribeServices"]["services"].append(

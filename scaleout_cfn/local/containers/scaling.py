@@ -302,7 +302,7 @@ def _step(config: Mapping[str, Any], alarm: Mapping[str, Any], number: int) -> S
         min_adjustment_magnitude=int(config.get("MinAdjustmentMagnitude") or 1),
         steps=tuple(
             StepAdjustment(
-                distance=abs(float(step.get("MetricIntervalLowerBound" if above else "MetricIntervalUpperBound") or 0)),
+                distance=abs(_near(step, above)),
                 adjustment=int(step["ScalingAdjustment"]),
             )
             for step in sorted(config["StepAdjustments"], key=lambda step: abs(_near(step, above)))
