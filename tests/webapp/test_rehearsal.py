@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -19,7 +18,7 @@ import pytest
 from scaleout_cfn.local import EmulatorError, attach
 from scaleout_cfn.simulator.measure import Limits, Stage, _Budget, _stage, target_of
 
-from .helpers import eventually, free_port, missing
+from .helpers import eventually, free_port, need
 from .test_container import IMAGE, Engine, engine, image  # noqa: F401 (fixtures)
 
 #: Reached from outside by its name: at /shop it asks the service `stock`, and sends what that said to a queue.
@@ -149,8 +148,7 @@ class Load:
 
 @pytest.fixture(scope="module")
 def rehearsal(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:  # noqa: F811
-    if not shutil.which("slirp4netns"):
-        missing("slirp4netns is not installed; apt-get install slirp4netns")
+    need("slirp4netns", "catatonit")
     folder = tmp_path_factory.mktemp("rehearsal")
     storage = f'driver = "{engine.driver}"\ngraphroot = "{engine.folder}/root"\nrunroot = "{engine.folder}/run"\n'
     (folder / "storage.conf").write_text(f"[storage]\n{storage}")

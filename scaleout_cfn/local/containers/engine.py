@@ -108,7 +108,10 @@ class Engine:
         )
         if done.returncode:
             lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-            raise EngineError(lines[-1] if lines else f"{self.name} {words[0]}: exit code {done.returncode}")
+            why = lines[-1] if lines else f"{self.name} {words[0]}: exit code {done.returncode}"
+            # Where it is looked for differs by version and by containers.conf, so nobody but podman can tell beforehand.
+            cure = "; install catatonit, which podman runs as a task's init" if "container-init binary" in why else ""
+            raise EngineError(why + cure)
         return done.stdout
 
     def pull(self, image: str, *, plain: bool) -> None:
