@@ -109,7 +109,7 @@ class Engine:
         if done.returncode:
             lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
             why = lines[-1] if lines else f"{self.name} {words[0]}: exit code {done.returncode}"
-            # Where it is looked for differs by version and by containers.conf, so nobody but podman can tell beforehand.
+            # Where it is looked for differs by version and by containers.conf: nobody but podman can tell beforehand.
             cure = "; install catatonit, which podman runs as a task's init" if "container-init binary" in why else ""
             raise EngineError(why + cure)
         return done.stdout
