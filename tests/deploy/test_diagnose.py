@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from scaleout_cfn.deploy.diagnose import diagnose, hint, newest_failure, past_operations
 from scaleout_cfn.deploy.messages import Fact, Outcome
-from scaleout_cfn.deploy.services.evidence import LOG_LINES, log_place, stops
+from scaleout_cfn.deploy.services.evidence import LOG_LINES, log_place
+from scaleout_cfn.deploy.services.rollout import stops
 from scaleout_cfn.deploy.states import STATUSES
 from scaleout_cfn.errors import AccessError, UsageError
 

@@ -154,6 +154,19 @@ def test_each_service_that_ecs_gave_up_is_named_with_its_reason() -> None:
     assert reason == "web: ECS STOPPED: no reason given"
 
 
+STOPPED = {"taskArn": f"{ECS}:task/main/a", "stopCode": "TaskFailedToStart", "stoppedReason": "CannotPullImage: no"}
+
+
+def test_why_tasks_stopped_stands_beside_what_ecs_says_of_the_deployment_that_it_gave_up() -> None:
+    failed = {"status": "ROLLBACK_SUCCESSFUL", "statusReason": "the breaker opened"}
+    assert verified(Services(states=[failed], tasks=[STOPPED]))[0] == (
+        "web: ECS ROLLBACK_SUCCESSFUL: the breaker opened; a task stopped: TaskFailedToStart  CannotPullImage: no"
+    )
+    sent_away = STOPPED | {"stopCode": "ServiceSchedulerInitiated", "stoppedReason": "Scaling activity initiated by x"}
+    assert "task stopped" not in verified(Services(states=[failed], tasks=[sent_away]))[0]
+    assert verified(Services(tasks=[STOPPED]))[0] == ""
+
+
 def test_a_service_that_runs_another_task_definition_than_its_stack_says_is_told_with_both() -> None:
     old = Services(service={"taskDefinition": f"{ECS}:task-definition/web:1"})
     assert verified(old)[0] == "web: ECS runs web:1, the stack says web:2"

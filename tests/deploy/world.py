@@ -181,6 +181,9 @@ class World:
             ]
         }
 
+    def ecs_ListTasks(self, **_: Any) -> dict[str, Any]:
+        return {"taskArns": []}
+
     def ecs_ListServiceDeployments(self, **_: Any) -> dict[str, Any]:
         if "deployment" not in self.ecs:
             return {"serviceDeployments": []}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,51 +12,14 @@ from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.live import Live, Resource, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Tell
-from scaleout_cfn.deploy.services.rollout import ended_by, health_of
+from scaleout_cfn.deploy.services.rollout import MOST_TASKS, ended_by, health_of, stops
 from scaleout_cfn.deploy.watch.events import Event
 from scaleout_cfn.errors import AccessError, ApiError, UsageError
 
 MOST_MESSAGES = 5
-MOST_TASKS = 100
 MOST_KINDS = 3
 LOG_LINES = 10
 _ROUTINE = re.compile(r"has reached a steady state|has started \d+ tasks|registered \d+ targets|deployment completed")
-
-
-@dataclass(frozen=True)
-class Stop:
-    """One way in which tasks ended: how many did, and the newest of them."""
-
-    reason: str
-    code: str
-    containers: tuple[str, ...]
-    count: int
-    task: Mapping[str, Any] = field(repr=False)
-
-
-def stops(tasks: Iterable[Mapping[str, Any]]) -> list[Stop]:
-    """Stopped tasks by the way in which they ended, those that failed before those that were told to go."""
-    groups: dict[tuple[str, str, tuple[str, ...]], list[Mapping[str, Any]]] = {}
-    for task in tasks:
-        reason = re.sub(r"\b[0-9a-f]{32}\b|i-[0-9a-f]{8,17}", "…", str(task.get("stoppedReason", "")))
-        groups.setdefault((reason, str(task.get("stopCode", "")), tuple(_containers(task))), []).append(task)
-    kinds = [
-        Stop(reason, code, containers, len(group), max(group, key=_stopped_at))
-        for (reason, code, containers), group in groups.items()
-    ]
-    return sorted(kinds, key=lambda stop: (stop.code in ("ServiceSchedulerInitiated", "UserInitiated"), -stop.count))
-
-
-def _stopped_at(task: Mapping[str, Any]) -> str:
-    return str(task.get("stoppedAt", ""))
-
-
-def _containers(task: Mapping[str, Any]) -> Iterator[str]:
-    for raw in task.get("containers", []):
-        code = raw.get("exitCode")
-        if code or raw.get("reason"):
-            words = [raw.get("name", "container"), f"exit {code}" if code is not None else "", raw.get("reason", "")]
-            yield " ".join(word for word in words if word)
 
 
 def log_place(definition: Mapping[str, Any], container: str, task_arn: str) -> tuple[str, str] | None:
@@ -212,17 +174,6 @@ def _tell_stopped(aws: Aws, arn: str, path: str, tell: Tell, asked: _Asked) -> l
         tell(Fact("stopped", tuple(lines), data))
         reasons += [*stop.containers, stop.reason, *(line for said in logs.values() for line in said)]
     return reasons
-
-
-def last_stop(aws: Aws, arn: str) -> str:
-    """Why tasks of a service stopped lately, in one line; empty when none did. One look, for whoever is watching."""
-    cluster, name = cluster_in(arn), name_in(arn)
-    listed = aws.once("ecs", "list_tasks", cluster=cluster, serviceName=name, desiredStatus="STOPPED").get("taskArns")
-    if not listed:
-        return ""
-    kinds = stops(aws.once("ecs", "describe_tasks", cluster=cluster, tasks=listed[:MOST_TASKS])["tasks"])
-    stop = kinds[0]
-    return "  ".join(word for word in ("a task stopped:", stop.code, stop.reason, *stop.containers) if word)
 
 
 def _logs(aws: Aws, task: Mapping[str, Any]) -> dict[str, list[str]]:

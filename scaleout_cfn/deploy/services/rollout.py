@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
@@ -36,8 +38,9 @@ DEPLOYMENTS: Final[Mapping[str, Verdict]] = MappingProxyType(
 )
 
 
-#: Services that one DescribeServices takes.
+#: Services that one DescribeServices takes, and tasks that one DescribeTasks does.
 MOST_SERVICES = 10
+MOST_TASKS = 100
 
 
 class Declared(NamedTuple):
@@ -201,6 +204,61 @@ def ended_by(deployment: Mapping[str, Any]) -> str:
     return "hand, as far as ECS tells" if breaker.get("status") and not named else ""
 
 
+@dataclass(frozen=True)
+class Stop:
+    """One way in which tasks ended: how many did, and the newest of them."""
+
+    reason: str
+    code: str
+    containers: tuple[str, ...]
+    count: int
+    task: Mapping[str, Any] = field(repr=False)
+
+
+def stops(tasks: Iterable[Mapping[str, Any]]) -> list[Stop]:
+    """Stopped tasks by the way in which they ended, those that failed before those that were told to go."""
+    groups: dict[tuple[str, str, tuple[str, ...]], list[Mapping[str, Any]]] = {}
+    for task in tasks:
+        reason = re.sub(r"\b[0-9a-f]{32}\b|i-[0-9a-f]{8,17}", "…", str(task.get("stoppedReason", "")))
+        groups.setdefault((reason, str(task.get("stopCode", "")), tuple(_containers(task))), []).append(task)
+    kinds = [
+        Stop(reason, code, containers, len(group), max(group, key=_stopped_at))
+        for (reason, code, containers), group in groups.items()
+    ]
+    return sorted(kinds, key=lambda stop: (stop.code in ("ServiceSchedulerInitiated", "UserInitiated"), -stop.count))
+
+
+def _stopped_at(task: Mapping[str, Any]) -> str:
+    return str(task.get("stoppedAt", ""))
+
+
+def _containers(task: Mapping[str, Any]) -> Iterator[str]:
+    for raw in task.get("containers", []):
+        code = raw.get("exitCode")
+        if code or raw.get("reason"):
+            words = [raw.get("name", "container"), f"exit {code}" if code is not None else "", raw.get("reason", "")]
+            yield " ".join(word for word in words if word)
+
+
+def last_stop(aws: Aws, arn: str) -> str:
+    """Why tasks of a service stopped lately, in one line; empty when none did but those that scaling sent away.
+
+    One look, for whoever is watching, and evidence: what cannot be read is empty, too.
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
+    """
+    cluster, name = cluster_in(arn), name_in(arn)
+    try:
+        listed = aws.once("ecs", "list_tasks", cluster=cluster, serviceName=name, desiredStatus="STOPPED")["taskArns"]
+        tasks = listed and aws.once("ecs", "describe_tasks", cluster=cluster, tasks=listed[:MOST_TASKS])["tasks"]
+    except (ApiError, AccessError):
+        return ""
+    for stop in stops(tasks):
+        words = [word for word in (stop.code, stop.reason, *stop.containers) if word]
+        if words and not stop.reason.startswith("Scaling activity initiated by"):
+            return f"a task stopped: {'  '.join(words)}"
+    return ""
+
+
 def health_of(aws: Aws, group_arn: str, *words: str) -> Counter[str]:
     """Targets of a target group by their health: `State`, and whatever else it is to be told by."""
     answer = aws.read("elbv2", "describe_target_health", TargetGroupArn=group_arn)
@@ -239,6 +297,8 @@ def verify(aws: Aws, services: Iterable[Declared], tell: Tell, *, end: float | N
                 if DEPLOYMENTS.get(newest.state) == "running":
                     continue
                 reasons[service.name] = _otherwise(service, newest, answers[arn])
+                if reasons[service.name] and (stopped := last_stop(aws, arn)):
+                    reasons[service.name] += f"; {stopped}"
             del waiting[arn]
         if not waiting:
             break

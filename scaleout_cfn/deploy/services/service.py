@@ -12,7 +12,7 @@ from scaleout_cfn.aws import cluster_in, name_in, title_in
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.deploy.live import Live, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Rollout, Tell
-from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, described, health_of, newest_of, services_in
+from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, described, health_of, last_stop, newest_of, services_in
 from scaleout_cfn.deploy.services.traffic import answers, groups_of, traffic_of, trial_line, waiting_lines
 from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
 
@@ -295,7 +295,7 @@ def follow_rollouts(
             if DEPLOYMENTS.get(sight.rollout.state, "running") != "running":
                 del open_[name]
         if not open_:
-            return _outcome_of(shown)
+            return _outcome_of(aws, shown)
     what = f"{', '.join(open_)}: stopped watching; what is deployed goes on"
     rollouts = [shown[name].rollout for name in open_ if name in shown]
     waits = next((answers(newest.name) for newest in rollouts if newest.paused), Next("rollout"))
@@ -326,18 +326,20 @@ def _fact(sight: Sight, now: datetime) -> Fact:
     return Fact("versions", tuple(sight_lines(sight, now)), data, next=answers(newest.name) if newest.paused else None)
 
 
-def _outcome_of(ended: Mapping[str, Sight]) -> Outcome:
+def _outcome_of(aws: Aws, ended: Mapping[str, Sight]) -> Outcome:
     failed = {name: sight for name, sight in ended.items() if DEPLOYMENTS[sight.rollout.state] == "failed"}
     names, first = ", ".join(failed or ended), next(iter((failed or ended).values()))
     if not failed:
         deployments = "deployments are" if len(ended) > 1 else "deployment is"
         return Outcome("done", f"{names}: the {deployments} complete", first.rollout.state)
+    reasons = []
+    for name, sight in failed.items():
+        why = [sight.rollout.reason or sight.message, last_stop(aws, sight.rollout.service)]
+        reasons.append(f"{name}: " * (len(failed) > 1) + "; ".join(filter(None, why)))
     return Outcome(
         "rolled_back",
         f"{names}: the deployment failed",
         first.rollout.state,
-        reason="; ".join(f"{name}: {sight.rollout.reason or sight.message}" for name, sight in failed.items())
-        if len(failed) > 1
-        else first.rollout.reason or first.message,
+        reason="; ".join(reasons),
         next=Next("diagnose"),
     )

@@ -14,8 +14,7 @@ from scaleout_cfn.deploy.desired import token
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Rollout, Tell, Watched
 from scaleout_cfn.deploy.outcome import interrupted
-from scaleout_cfn.deploy.services.evidence import last_stop
-from scaleout_cfn.deploy.services.rollout import described, newest_of
+from scaleout_cfn.deploy.services.rollout import described, last_stop, newest_of
 from scaleout_cfn.deploy.services.traffic import answers, tell_pause
 from scaleout_cfn.deploy.watch.events import Event, History, Operation
 from scaleout_cfn.errors import AGAIN, AccessError, ApiError, BusyError, DeployError, Next, ScaleoutError
