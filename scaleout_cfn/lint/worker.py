@@ -107,7 +107,7 @@ def make_validators_once() -> None:
 
 def _bound(seconds: float) -> None:
     """End this process once it has worked for so many seconds of CPU from now on; not at all for none."""
-    if hasattr(signal, "setitimer"):  # not on Windows
+    if sys.platform != "win32":  # which has none
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
@@ -115,13 +115,11 @@ def main() -> None:
     # cfn-lint makes many objects at once and drops few in cycles: with the usual thresholds a sixth of its time goes
     # into collections that find next to nothing.
     gc.set_threshold(1_000_000, 50, 1_000)
-    try:
+    if sys.platform != "win32":  # which has no such limit
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    except (ImportError, ValueError, OSError):
-        # Windows has no such limit, and macOS does not keep to it.
-        pass
+        with suppress(ValueError, OSError):  # macOS does not keep to it
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     # What cfn-lint says when no region is given is the same everywhere.
     os.environ.pop("AWS_REGION", None)
     os.environ.pop("AWS_DEFAULT_REGION", None)

@@ -161,7 +161,7 @@ class Emulator:
             try:
                 attach(self.endpoint_url)
             except EmulatorError:
-                if not self.containers or not _is_alive(self.pid):  # it removes containers when nobody asks any more
+                if not self.containers or not is_alive(self.pid):  # it removes containers when nobody asks any more
                     return
             time.sleep(0.02)
         raise EmulatorError(f"The emulator at {self.endpoint_url} does not end. End its process {self.pid} by hand.")
@@ -222,11 +222,23 @@ def attach(endpoint_url: str) -> Emulator:
     return Emulator(endpoint_url, int(answer["pid"]), containers=answer.get("containers", ""))
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this id, of whomever."""
+    if sys.platform == "win32":
+        # There os.kill(pid, 0) is a Ctrl-C: https://docs.python.org/3/library/os.html#os.kill
+        import ctypes
+
+        synchronize, wait_timeout = 0x00100000, 0x102
+        handle = ctypes.windll.kernel32.OpenProcess(synchronize, False, pid)
+        runs = bool(handle) and ctypes.windll.kernel32.WaitForSingleObject(handle, 0) == wait_timeout
+        ctypes.windll.kernel32.CloseHandle(handle)
+        return runs
     try:
         os.kill(pid, 0)
-    except OSError:
+    except ProcessLookupError:
         return False
+    except OSError:
+        pass
     return True
 
 
@@ -247,6 +259,8 @@ def _launch(arguments: Sequence[str], log: Path | None, *, stdin: int) -> Emulat
             stderr=stderr,
             env=_child_environment(os.environ),
             start_new_session=True,
+            # The same on Windows, where nobody reads the line above: a Ctrl-C is not the child's.
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
         )
     try:
         answer = _first_line(process)

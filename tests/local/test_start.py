@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,7 +21,7 @@ import boto3
 import pytest
 
 from scaleout_cfn import local
-from scaleout_cfn.local import Emulator, EmulatorError, attach, running, start
+from scaleout_cfn.local import Emulator, EmulatorError, attach, is_alive, running, start
 
 from .helpers import Account
 
@@ -122,6 +124,30 @@ def test_sigterm_ends_it() -> None:
         os.kill(emulator.pid, signal.SIGTERM)
         assert emulator.process is not None
         assert emulator.process.wait(10) == 0
+
+
+def test_whether_a_process_runs_is_asked_on_windows_without_a_ctrl_c_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_alive(os.getpid()) and is_alive(1)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    assert not is_alive(ended.pid)
+
+    said = iter([(7, 0x102), (7, 0), (0, -1)])  # a process that runs, one that has ended, none
+
+    class Kernel:
+        def OpenProcess(self, access: int, inherit: bool, pid: int) -> int:
+            handle, self.waited = next(said)
+            return handle
+
+        def WaitForSingleObject(self, handle: int, milliseconds: int) -> int:
+            return self.waited
+
+        def CloseHandle(self, handle: int) -> None: ...
+
+    monkeypatch.setattr(ctypes, "windll", SimpleNamespace(kernel32=Kernel()), raising=False)
+    monkeypatch.setattr(os, "kill", None)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert [is_alive(1) for _ in range(3)] == [True, False, False]
 
 
 def test_a_taken_port_is_named() -> None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from scaleout_cfn.local import EmulatorError
+from scaleout_cfn.local import EmulatorError, is_alive
 
 _ANSWER_S: Final = 20
 _ROUNDS: Final = 5
@@ -190,7 +190,7 @@ class Engine:
         def left(key: str, *listing: str) -> list[str]:
             listed = self(*listing, "--filter", f"label={_LABEL}", "--format", f"{{{{.{key}}}}} {label}")
             marked = [line.split() for line in listed.splitlines()]
-            return [name for name, pid in marked if (own if int(pid) == os.getpid() else not _is_alive(int(pid)))]
+            return [name for name, pid in marked if (own if int(pid) == os.getpid() else not is_alive(int(pid)))]
 
         for _ in range(_ROUNDS):  # one may just be made, or just be gone
             containers: list[str] = []
@@ -224,13 +224,3 @@ class Engine:
             tried.bind((gateway, 0))
             return gateway
         return ""
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
