@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import shutil
@@ -217,10 +218,12 @@ class Engine:
         """The address that this machine has on docker's bridge; empty where the bridge is not on this machine.
 
         https://docs.docker.com/reference/cli/docker/container/run/#add-host
+        Until dockerd is started a second time there is the subnet alone: https://github.com/moby/moby/issues/26799
         """
-        template = "{{range .IPAM.Config}}{{.Gateway}} {{end}}"
-        with suppress(EngineError, OSError, IndexError), socket.socket() as tried:
-            gateway = self("network", "inspect", "bridge", "--format", template).split()[0]
+        template = "{{range .IPAM.Config}}{{or .Gateway .Subnet}} {{end}}"
+        with suppress(EngineError, OSError, IndexError, ValueError), socket.socket() as tried:
+            network = ipaddress.ip_network(self("network", "inspect", "bridge", "--format", template).split()[0])
+            gateway = str(network[1 if network.num_addresses > 1 else 0])
             tried.bind((gateway, 0))
             return gateway
         return ""
