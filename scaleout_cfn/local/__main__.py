@@ -4,7 +4,7 @@ Its first line on standard output is JSON: `{"endpoint_url": ..., "pid": ..., "p
 or `{"error": ...}`. `GET /_scaleout/health` answers the same and how many `stacks` there are in all regions, `POST
 /_scaleout/stop` ends it, and `POST /_scaleout/stand-ins` makes what a set takes as given: `{"hosted_zones": {ID: NAME},
 "vpcs": {ID: [SUBNET, ...]}, "secrets": [ARN, ...], "region": NAME}`. `POST /_scaleout/exec` answers the `words` that
-open a session in a container: `{"task": ARN, "container": NAME}`.
+open a session in a container: `{"task": ARN, "container": NAME, "terminal": whether there is one}`.
 """
 
 from __future__ import annotations

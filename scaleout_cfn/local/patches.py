@@ -19,8 +19,7 @@ from ministack.services.cloudformation import changesets as cloudformation_chang
 from ministack.services.cloudformation import engine, handlers, stacks
 
 from scaleout_cfn.aws import NESTED
-from scaleout_cfn.local import EmulatorError, changesets, differences, nested, standins
-from scaleout_cfn.local.limits import GAP
+from scaleout_cfn.local import GAP, EmulatorError, changesets, differences, nested, standins
 from scaleout_cfn.local.types import (
     application_autoscaling,
     ec2,

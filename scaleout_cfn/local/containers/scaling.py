@@ -383,6 +383,6 @@ def close() -> None:
         tasks.engine.sweep(own=True)
 
 
-def session(task: str, container: str) -> list[str]:
+def session(task: str, container: str, terminal: bool) -> list[str]:
     """The command line that runs a command in a container of a task; empty where no such container runs."""
-    return _INSTALLED[0].words(task, container) if _INSTALLED else []
+    return _INSTALLED[0].words(task, container, terminal) if _INSTALLED else []
