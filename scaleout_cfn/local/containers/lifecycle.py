@@ -74,6 +74,7 @@ class Work:
     pulse: float | None = None
     target: Target | None = None
     volumes: list[str] = field(default_factory=list)
+    logs: list[threading.Thread] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
@@ -107,11 +108,12 @@ class Tasks:
         ecs._make_deployment = make_deployment
         revise(ecs, "_stop_task", self._stop)
 
-    def words(self, task_arn: str, container: str) -> list[str]:
+    def words(self, task_arn: str, container: str, terminal: bool) -> list[str]:
         """The engine's command line that opens a session in a container; empty where it does not run."""
         work = self.works.get(task_arn)
         name = work.names.get(container) if work else None
-        return [self.engine.path, "exec", "--interactive", "--tty", name] if name else []
+        # Without a terminal docker refuses to give one.
+        return [self.engine.path, "exec", "--interactive", *["--tty"] * terminal, name] if name else []
 
     def running(self) -> list[Work]:
         return [work for work in list(self.works.values()) if not work.stopping.is_set()]
@@ -197,7 +199,9 @@ class Tasks:
             if task.get("enableExecuteCommand"):
                 record["managedAgents"] = [{"name": "ExecuteCommandAgent", "lastStatus": "RUNNING"}]
             for follow in (self._log, self._watch, self._check):
-                threading.Thread(target=follow, args=(task, work, container), daemon=True).start()
+                thread = threading.Thread(target=follow, args=(task, work, container), daemon=True)
+                thread.start()
+                work.logs += [thread] if follow == self._log else []
         number = next(self.numbers)
         address = f"10.254.{number // 250 % 250}.{number % 250 + 1}"
         work.target = Target(work.arn, ports)
@@ -261,10 +265,12 @@ class Tasks:
         for other, condition in container.waits:
             while not work.stopping.is_set():
                 code = work.codes.get(other)
-                if condition == "START" or (condition == "HEALTHY" and work.healthy.get(other)):
+                well = work.healthy.get(other)
+                if condition == "START" or (condition == "HEALTHY" and well):
                     break
-                if code is not None and condition == "HEALTHY":
-                    raise StartError(f"{container.name} waits for {other} to be healthy, which has ended with {code}")
+                if condition == "HEALTHY" and (well is False or code is not None):
+                    so = "is not" if code is None else f"has ended with {code}"
+                    raise StartError(f"{container.name} waits for {other} to be healthy, which {so}")
                 if code is not None and condition == "SUCCESS" and code:
                     raise StartError(f"{container.name} waits for {other}, which has ended with {code}")
                 if code is not None:
@@ -357,6 +363,8 @@ class Tasks:
             for container in work.names:
                 with self.changed:
                     self.changed.wait_for(lambda known=container: known in work.codes, timeout=5)  # type: ignore[misc]
+            for thread in work.logs:
+                thread.join(5)  # with a container goes what was not read of it
             self.engine.remove([*work.names.values()], work.volumes)
             if task.get("_container_ip"):
                 self.balancer.targets.pop(task["_container_ip"], None)
