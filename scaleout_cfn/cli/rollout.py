@@ -71,7 +71,7 @@ def rollout(work: Work, service: str, yes: bool, adopt: bool, timeout_min: float
     if what == "history":
         shown = services.asked_for(work.aws, require(work.aws, work.stack_name), service)
         pasts = {each.name: history_of(work.aws, each) for each in shown}
-        if work.local:
+        if work.local and not work.runs_tasks:
             work.view.tell(Note("the emulator keeps no deployments that have ended"))
         return tell_history(pasts, datetime.now(UTC), work.view.tell)
     end = work.patience(timeout_min).end(work.aws.pace)

@@ -138,7 +138,7 @@ class Shift:
 
     BLUE, GREEN, RULE = "arn:group/blue", "arn:group/green", "arn:rule"
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **configuration: Any) -> None:
         self.now = 0.0
         monkeypatch.setattr(ecs_deliveries.Delivery, "clock", ecs_deliveries.Clock(lambda: self.now))
         monkeypatch.setattr(ecs, "_sync_service_targets", self.publish)
@@ -165,6 +165,7 @@ class Shift:
                 "strategy": "CANARY",
                 "bakeTimeInMinutes": 3,
                 "canaryConfiguration": {"canaryPercent": 20, "canaryBakeTimeInMinutes": 5},
+                **configuration,
             },
             "_serving": self.BLUE,
         }
@@ -231,6 +232,48 @@ def test_a_canary_that_goes_back_gives_all_requests_to_the_tasks_that_are_still_
         new, old = shift.service["deployments"]
         assert (new["status"], new["rolloutState"], old["status"]) == ("ACTIVE", "FAILED", "PRIMARY")
         assert shift.service["taskDefinition"] == "web:1" and shift.service["_serving"] == shift.BLUE
+
+
+@pytest.mark.parametrize(
+    ("action", "then", "end"),
+    [("ROLLBACK", "PRE_PRODUCTION_TRAFFIC_SHIFT", "ROLLBACK_SUCCESSFUL"), ("CONTINUE", "PRODUCTION_TRAFFIC_SHIFT", "")],
+)
+def test_a_pause_that_nobody_answers_ends_in_its_time_as_its_hook_says(
+    action: str, then: str, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause = {"targetType": "PAUSE", "lifecycleStages": ["PRE_PRODUCTION_TRAFFIC_SHIFT"]}
+    hook = {**pause, "timeoutConfiguration": {"timeoutInMinutes": 7, "action": action}}
+    with request_scope("111122223333", "us-east-1"):
+        shift = Shift(monkeypatch, lifecycleHooks=[hook])
+        ecs._tasks["task/2"]["_startup_stable"] = True
+        assert shift.at(1) == ("PRE_PRODUCTION_TRAFFIC_SHIFT", [100, 0], "")
+        (waiting,) = shift.delivery.hooks
+        assert (shift.at(7.9)[0], waiting["status"]) == ("PRE_PRODUCTION_TRAFFIC_SHIFT", "AWAITING_ACTION")
+        assert (shift.at(8)[0], waiting["status"]) == (then, "TIMED_OUT")
+        assert not shift.delivery.take(waiting["hookId"], "CONTINUE")
+        shift.at(8.1)
+        stage, weights, ended = shift.at(8.2)
+        assert (stage, ended) == (then, end)
+        assert weights == ([100, 0] if end else [80, 20])
+        assert shift.service["taskDefinition"] == ("web:1" if end else "web:2")
+
+
+@pytest.mark.parametrize(("completed", "end"), [(True, "SUCCESSFUL"), (False, "ROLLBACK_SUCCESSFUL")])
+def test_a_rolling_deployment_ends_with_its_tasks_and_moves_no_request(
+    completed: bool, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with request_scope("111122223333", "us-east-1"):
+        shift = Shift(monkeypatch, strategy="ROLLING", bakeTimeInMinutes=0)
+        assert shift.at(30) == ("SCALE_UP", [], "")
+        shift.service["deployments"][0].update(
+            {"rolloutState": "COMPLETED"} if completed else {"rolloutState": "FAILED", "status": "ACTIVE"}
+        )
+        shift.at(31)
+        shift.at(32)
+        _, weights, ended = shift.at(33)
+        assert (weights, ended) == ([], end)
+        told = shift.delivery.shown()
+        assert told["status"] == end and "requestedProductionTrafficWeight" not in told["targetServiceRevision"]
 
 
 def test_schedules_fire_at_the_pace_and_an_at_by_this_machine_s_clock(monkeypatch: pytest.MonkeyPatch) -> None:

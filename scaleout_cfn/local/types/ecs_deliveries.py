@@ -38,7 +38,8 @@ def strategies() -> None:
 
     Here a deployment runs on until something holds it: a pause waits for its answer; each step and the bake time last
     until DescribeServiceDeployments has shown them once, or another deployment begins. A service's first deployment is
-    held by nothing, and no Lambda function is called. `follow` has deployments wait for tasks and times.
+    held by nothing, and no Lambda function is called. `follow` has deployments wait for tasks and times, rolling ones
+    among them.
     As ECS does, it goes by what it knows and not by the live weights:
     https://github.com/aws/containers-roadmap/issues/2853
     """
@@ -49,7 +50,7 @@ def strategies() -> None:
     def complete_unheld(cluster_name: str, key: str, expected_deployment_id: str | None = None) -> None:
         """Old tasks stay until requests have moved, and for as long as they may have to move back."""
         service = ecs._services.get(key) or {}
-        if not Delivery.clock or all(delivery.finished for delivery in _deliveries(service)[:1]):
+        if not Delivery.clock or all(delivery.finished for delivery in _deliveries(service)[:1] if delivery.shifts):
             complete(cluster_name, key, expected_deployment_id)
 
     @functools.wraps(publish)
@@ -75,7 +76,7 @@ def strategies() -> None:
             return response
         if advanced := _advanced(service):
             _serve(service, service["loadBalancers"][0]["targetGroupArn"], advanced)
-        if _strategy(service) in _SHIFTING:
+        if _followed(service):
             Delivery(service, None).go_on()
         return _shown(service)
 
@@ -102,15 +103,14 @@ def strategies() -> None:
             service.pop("_serving", None)
         else:
             service.setdefault("_serving", service["loadBalancers"][0]["targetGroupArn"])
-        if service["deployments"][0]["id"] != before and _strategy(service) in _SHIFTING:
+        if service["deployments"][0]["id"] != before and _followed(service):
             Delivery(service, source).go_on()
         sync(ecs._resolve_cluster_name(service["clusterArn"]), service)
         return _shown(service)
 
     def list_deployments(stock: Act, request: Record) -> Any:
         service = _found(request.get("cluster"), request.get("service"))
-        shifting = service is not None and _strategy(service) in _SHIFTING
-        shown = [delivery.shown() for delivery in _deliveries(service)] if service and shifting else []
+        shown = [delivery.shown() for delivery in _deliveries(service)] if service and _followed(service) else []
         brief = ("serviceDeploymentArn", "createdAt", "startedAt", "finishedAt", "status")
         return json_response(
             {"serviceDeployments": [{name: raw[name] for name in brief if name in raw} for raw in shown]}
@@ -175,7 +175,7 @@ class Clock(NamedTuple):
 
 
 class Delivery:
-    """One deployment of a service by a strategy: a generator that stops wherever something holds it.
+    """One deployment of a service: a generator that stops wherever something holds it.
 
     Where tasks run, `clock` tells the seconds; elsewhere one look is as long as any time. The stages, and what becomes
     of one that goes back:
@@ -196,7 +196,10 @@ class Delivery:
         self.finished = ""
         balancers = service.get("loadBalancers") or [{}]
         self.group = balancers[0].get("targetGroupArn", "")
-        if source and (advanced := _advanced(service)) and service.get("_serving") == self.group:
+        self.shifts = _strategy(service) in _SHIFTING
+        if not self.shifts:
+            self.group = service.get("_serving") or self.group
+        elif source and (advanced := _advanced(service)) and service.get("_serving") == self.group:
             self.group = advanced["alternateTargetGroupArn"]
         self.deployment = service["deployments"][0]
         self.lock = threading.RLock()
@@ -233,14 +236,15 @@ class Delivery:
 
     def take(self, hook_id: str, action: str) -> bool:
         """Whether a pause waited for this answer."""
-        waits = [hook for hook in self.hooks if hook["hookId"] == hook_id and hook["status"] == "AWAITING_ACTION"]
-        for hook in waits:
-            hook["status"] = "SUCCEEDED"
-            if action == "ROLLBACK":
-                self.go_back(f"lifecycle hook at {self.stage}")
-            else:
-                self.go_on()
-        return bool(waits)
+        with self.lock:
+            waits = [hook for hook in self.hooks if hook["hookId"] == hook_id and hook["status"] == "AWAITING_ACTION"]
+            for hook in waits:
+                hook["status"] = "SUCCEEDED"
+                if action == "ROLLBACK":
+                    self.go_back(f"lifecycle hook at {self.stage}")
+                else:
+                    self.go_on()
+            return bool(waits)
 
     def go_back(self, reason: str) -> None:
         """To the version before, which serves alone at once; shown going back once."""
@@ -249,7 +253,7 @@ class Delivery:
             if self.source:
                 self._restore(self.source["taskDefinition"], reason)
                 self._weigh()
-            self._steps = self._end("ROLLBACK_SUCCESSFUL")
+            self._steps = self._end("ROLLBACK_SUCCESSFUL" if self.source else "ROLLBACK_FAILED")
 
     def _restore(self, definition: str, reason: str) -> None:
         """The version before is the one that is wanted: its tasks stay, where tasks run, and the new ones go."""
@@ -266,11 +270,13 @@ class Delivery:
         ecs._reconcile_service_tasks(cluster, f"{cluster}/{service['serviceName']}")
 
     def _forward(self) -> Iterator[None]:
-        moves = _advanced(self.service) is not None
+        moves = self.shifts and _advanced(self.service) is not None
         for self.stage in _STAGES:
             for wanted in self.settings.get("lifecycleHooks") or ():
                 if self.source and wanted.get("targetType") == "PAUSE" and self.stage in wanted["lifecycleStages"]:
                     yield from self._pause(wanted.get("timeoutConfiguration") or {})
+                    if self.reason:
+                        return
             while self.stage == "SCALE_UP" and self.clock and not self._is_there():
                 if self.deployment["status"] != "PRIMARY" or self.deployment["rolloutState"] == "FAILED":
                     self.go_back(self.deployment["rolloutStateReason"])
@@ -291,13 +297,16 @@ class Delivery:
 
     def _is_there(self) -> bool:
         """Whether all its tasks are, and are well."""
+        if not self.shifts:
+            return bool(self.deployment["rolloutState"] == "COMPLETED")
         own = [task for task in _running(self.service) if task.get("_deployment_id") == self.deployment["id"]]
         return sum(bool(task.get("_startup_stable")) for task in own) >= int(self.service["desiredCount"])
 
-    def _last(self, minutes: float) -> Iterator[None]:
+    def _last(self, minutes: float, *, endless: bool = False) -> Iterator[None]:
+        """So long by the clock; without one until the next look, or for ever."""
         end = self.clock.now() + 60 * minutes if self.clock else 0.0
         yield
-        while self.clock and self.clock.now() < end:
+        while self.clock.now() < end if self.clock else endless:
             yield
 
     def _bakes(self) -> float:
@@ -323,8 +332,13 @@ class Delivery:
             "timeoutAction": timeout.get("action") or "ROLLBACK",
         }
         self.hooks.append(hook)
-        while hook["status"] == "AWAITING_ACTION":
+        for _ in self._last(minutes, endless=True):
             yield
+            if hook["status"] != "AWAITING_ACTION":
+                return
+        hook["status"] = "TIMED_OUT"
+        if hook["timeoutAction"] == "ROLLBACK":
+            self.go_back(f"lifecycle hook at {self.stage}")
 
     def _end(self, status: str, *, at_once: bool = False) -> Iterator[None]:
         if not at_once:
@@ -334,7 +348,7 @@ class Delivery:
     def _weigh(self) -> None:
         """Move the weights of both rules to where this deployment is, and the tasks with the last of production's."""
         advanced = _advanced(self.service)
-        if advanced is None:
+        if advanced is None or not self.shifts:
             return
         first = self.service["loadBalancers"][0]["targetGroupArn"]
         groups = [first, advanced["alternateTargetGroupArn"]]
@@ -356,6 +370,7 @@ class Delivery:
         ):
             counts = {"requestedTaskCount": self.service["desiredCount"], "runningTaskCount": count}
             weights = {"requestedProductionTrafficWeight": share, "requestedTestTrafficWeight": tests}
+            weights = weights if self.shifts else {}
             revisions.append({"arn": arn, "pendingTaskCount": 0, **counts, **weights})
         return {
             "serviceDeploymentArn": self.arn,
@@ -395,6 +410,10 @@ def _found(cluster: str | None, name: str | None) -> Record | None:
 
 def _strategy(wanted: Mapping[str, Any]) -> str:
     return str((wanted.get("deploymentConfiguration") or {}).get("strategy") or "ROLLING")
+
+
+def _followed(service: Mapping[str, Any]) -> bool:
+    return bool(Delivery.clock) or _strategy(service) in _SHIFTING
 
 
 def _advanced(wanted: Mapping[str, Any]) -> Record | None:
