@@ -291,7 +291,7 @@ def command_line(
 
 def outcome_lines(outcome: Outcome, width: int, typed: Callable[[Next | None], str] = command_line) -> list[str]:
     """How it ended: what happened, the first cause, the state, the next command and the exit code."""
-    mark = "✓" if outcome.exit_code in (0, 3) else "✗"
+    mark = "…" if outcome.end == "still_running" else "✓" if outcome.exit_code in (0, 3) else "✗"
     status = outcome.status if outcome.status not in outcome.what.split() else ""
     lines = [f"{mark} {outcome.what}" + (f"  [{status}]" if status else "")]
     # Of a diagnosis it is the headline.

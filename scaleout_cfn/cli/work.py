@@ -200,7 +200,7 @@ def _carry_out(
     works: list[Work] = []
 
     def last_words(number: int) -> tuple[int, str]:
-        what = f"{stack or name}: ended at once, before all was cleaned up; what had begun may go on in AWS"
+        what = f"{stack or name}: ended at once, before all was cleaned up; what had begun may go on"
         outcome = Outcome("still_running", what, next=Next(AGAIN), code=128 + number)
         return (1, JsonView(typed).line(outcome)) if options.as_json else (2, f"{outcome.what}\n")
 

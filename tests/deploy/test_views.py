@@ -301,6 +301,10 @@ def test_an_outcome_names_cause_state_next_command_and_code(shown_outcome: list[
     assert all(word in text for word in ("cause  Word", "why", "next   scaleout-cfn", "exit   4", "✗ web:"))
 
 
+def test_what_goes_on_has_no_mark_of_a_failure() -> None:
+    assert outcome_lines(Outcome("still_running", "web: stopped watching"), 80)[0] == "… web: stopped watching"
+
+
 def test_what_is_too_long_keeps_both_ends() -> None:
     assert cut("arn:aws:ecs:eu-west-1:service/web", 16) == "arn:aws:…ice/web"
     assert duration(3723) == "1:02:03"
