@@ -6,8 +6,10 @@ import gzip
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import botocore
@@ -16,6 +18,7 @@ import pytest
 import scaleout_cfn as sc
 from scaleout_cfn.local import Containers, EmulatorError, attach, running
 from scaleout_cfn.local.containers.engine import find
+from scaleout_cfn.local.containers.lifecycle import StartError, Tasks, Work
 from scaleout_cfn.local.containers.scaling import Policies, policies_of
 from scaleout_cfn.local.containers.tasks import LEFT_OUT, containers_of, left_out, ports_of, read_secrets, size_of
 
@@ -139,6 +142,15 @@ def test_containers_that_wait_for_each_other_are_refused() -> None:
         containers_of({"containerDefinitions": ring}, {}, {})
 
 
+def test_a_task_does_not_wait_for_a_container_that_is_found_unhealthy() -> None:
+    after = {"dependsOn": [{"containerName": "a", "condition": "HEALTHY"}]}
+    waits = [{"name": "a", "image": "x"}, {"name": "b", "image": "x"} | after]
+    _, last = containers_of({"containerDefinitions": waits}, {}, {})
+    work = Work("arn", ("account", "region"), (0, 0), "web", healthy={"a": False})
+    with pytest.raises(StartError, match="b waits for a to be healthy, which is not"):
+        Tasks._await(SimpleNamespace(changed=threading.Condition()), work, last)  # type: ignore[arg-type]
+
+
 def test_the_loop_gets_the_policies_of_the_config() -> None:
     steps = (sc.StepAdjustment(distance=0, adjustment=1), sc.StepAdjustment(distance=20, adjustment=3))
     step = sc.StepScaling(name="Fast", threshold=70, period_s=30, periods=2, cooldown_s=40, steps=steps)
@@ -232,16 +244,18 @@ print(answers.get(sys.argv[1], ""), end="")
     return str(folder)
 
 
+# An engine that was started once tells the subnet alone: https://github.com/moby/moby/issues/26799
+@pytest.mark.parametrize(("gateway", "address"), [("127.0.0.2", "127.0.0.2"), ("127.0.0.8/29", "127.0.0.9")])
 def test_docker_s_containers_come_by_its_bridge_where_the_emulator_listens(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    gateway: str, address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("PATH", docker(tmp_path, "127.0.0.2"))
+    monkeypatch.setenv("PATH", docker(tmp_path, gateway))
     engine = find()
     home = engine.way_home()
-    assert (engine.name, engine.version, home.listening) == ("docker", "27.5.1", "127.0.0.2")
-    assert home.options == ("--add-host=host.docker.internal:127.0.0.2",)
+    assert (engine.name, engine.version, home.listening) == ("docker", "27.5.1", address)
+    assert home.options == (f"--add-host=host.docker.internal:{address}",)
     with running(containers=Containers()) as emulator:
-        by_bridge = emulator.endpoint_url.replace("127.0.0.1", "127.0.0.2")
+        by_bridge = emulator.endpoint_url.replace("127.0.0.1", address)
         assert attach(by_bridge).containers == "docker 27.5.1"
     started = engine.run("name", home.options, ["image", "word"], {"WORD": "hidden"})
     assert (started.pid, started.ports) == (7, {80: 4711})

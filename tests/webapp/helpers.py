@@ -110,7 +110,10 @@ def missing(why: str) -> None:
     pytest.skip(why)
 
 
-PACKAGES = {"nginx": "nginx-light", "htpasswd": "apache2-utils", "node": "nodejs"}
+PACKAGES = {
+    "nginx": "nginx-light", "htpasswd": "apache2-utils", "node": "nodejs", "dockerd": "docker.io",
+    "busybox": "busybox-static",
+}  # fmt: skip
 
 
 def need(*programs: str) -> None:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+import re
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from scaleout_cfn.local import EmulatorError, attach
 from scaleout_cfn.simulator.measure import Limits, Stage, _Budget, _stage, target_of
 
 from .helpers import eventually, free_port, need
+from .rehearsal import Rehearsal, left, under_podman
 from .test_container import IMAGE, Engine, engine, image  # noqa: F401 (fixtures)
 
 #: Reached from outside by its name: at /shop it asks the service `stock`, and sends what that said to a queue.
@@ -98,42 +94,6 @@ at = "cron(0 3 * * ? *)"
 """
 
 
-class Rehearsal:
-    """A folder with a config, from which the commands are called."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder, self.environment = folder, environment
-
-    def __call__(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
-        end = words.index("--") if "--" in words else len(words)
-        done = subprocess.run(
-            [sys.executable, "-m", "scaleout_cfn", *words[:end], "--local", "--json", *words[end:]],
-            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=200, check=False,
-        )  # fmt: skip
-        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-        return [json.loads(line) for line in done.stdout.splitlines()]
-
-    def imported(self) -> str:
-        """The config that `import compose` makes of the folder's Compose file."""
-        words = [sys.executable, "-m", "scaleout_cfn", "import", "compose", "compose.yaml"]
-        subprocess.run(words, cwd=self.folder, env=self.environment, capture_output=True, check=True)
-        return (self.folder / "scaleout.toml").read_text()
-
-    def tasks(self, service: str) -> tuple[int, dict[str, int]]:
-        """How many tasks are to run, and how the targets are."""
-        (status,) = [line for line in self("status", "--service", service) if line["type"] == "status"]
-        deployment = status["services"][service]["deployment"]
-        return int(deployment["desired"]), status["services"][service]["targets"]
-
-    def stop(self) -> None:
-        """End the emulator, if it is there, and wait until it is gone."""
-        state = self.folder / "scaleout-cfn" / "local.json"
-        if state.exists():
-            with suppress(EmulatorError):
-                attach(json.loads(state.read_text())["endpoint_url"]).stop()
-            state.unlink()
-
-
 class Load:
     """So many requests, eight at once, in a thread of their own: the generator that `simulate --measure` has."""
 
@@ -149,21 +109,14 @@ class Load:
 @pytest.fixture(scope="module")
 def rehearsal(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:  # noqa: F811
     need("slirp4netns", "catatonit")
-    folder = tmp_path_factory.mktemp("rehearsal")
-    storage = f'driver = "{engine.driver}"\ngraphroot = "{engine.folder}/root"\nrunroot = "{engine.folder}/run"\n'
-    (folder / "storage.conf").write_text(f"[storage]\n{storage}")
-    environment = os.environ | {
-        "CONTAINERS_CONF": engine.environment["CONTAINERS_CONF"],
-        "CONTAINERS_STORAGE_CONF": f"{folder}/storage.conf",
-        "DOCKER_HOST": "unix:///nonexistent/docker.sock",  # so that it is podman
-        "XDG_RUNTIME_DIR": str(folder),
-    }
+    made = under_podman(engine, tmp_path_factory.mktemp("rehearsal"))
+    folder = made.folder
     port = free_port()
     commands = {"shop": SHOP.replace("{stock}", str(port)), "stock": STOCK.replace("{stock}", str(port))}
     told = {name: json.dumps(["python", "-c", text]) for name, text in {**commands, "mailer": MAILER}.items()}
-    made = Rehearsal(folder, environment)
     (folder / "compose.yaml").write_text(COMPOSE.format(image=f"{IMAGE}:latest", port=port, **told))
-    text = made.imported()
+    made.typed("import", "compose", "compose.yaml")
+    text = (folder / "scaleout.toml").read_text()
     for imported, wanted in (
         ('[capacity.fargate]\nkind = "fargate"', '[capacity.nodes]\nkind = "ec2"\nmax_nodes = 6'),
         ("max_tasks = 2", "max_tasks = 4"),
@@ -180,10 +133,6 @@ def rehearsal(engine: Engine, image: str, tmp_path_factory: pytest.TempPathFacto
 def get(url: str, host: str = "127.0.0.1") -> str:
     with urllib.request.urlopen(urllib.request.Request(url, headers={"Host": host}), timeout=30) as answer:
         return str(answer.read().decode())
-
-
-def ours(engine: Engine) -> list[str]:  # noqa: F811
-    return engine("podman", "ps", "--all", "--quiet", "--filter", "label=scaleout-cfn.emulator").split()
 
 
 def test_services_of_a_compose_file_answer_reach_each_other_scale_and_restart_without_a_failed_request(
@@ -213,6 +162,30 @@ def test_services_of_a_compose_file_answer_reach_each_other_scale_and_restart_wi
     stage = load.end()
     assert (stage.requests, stage.failed) == (20_000, 0)
     eventually(lambda: rehearsal.tasks("web") == (least, {"healthy": least}), "as few tasks as before", 180)
-    eventually(lambda: len(ours(engine)) == 5, "containers of the tasks alone", 180)
+    _, emulator = rehearsal.emulator
+    eventually(lambda: len(left(engine, emulator)) == 5, "containers of the tasks alone", 180)
     rehearsal.stop()
-    assert ours(engine) == []
+    assert left(engine, emulator) == []
+
+
+def test_from_init_in_an_empty_folder_to_an_answer_and_back_to_nothing(
+    engine: Engine,  # noqa: F811
+    image: str,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    """What the tutorial has a user type."""
+    need("slirp4netns", "catatonit", "curl")
+    user = under_podman(engine, tmp_path)
+    try:
+        user.typed("init", "--yes")
+        deploy = ["deploy", "--local", "--containers", "--image", f"{image}:latest", "--keep", "--pace", "60", "--yes"]
+        (url,) = re.findall(r"^WebUrl +(.*)", user.typed(*deploy), re.MULTILINE)
+        _, emulator = user.emulator
+        assert len(json.loads(user.curl(f"{url}/api"))) == 52
+        assert user.tasks("web") == (2, {"healthy": 2})
+        assert len(left(engine, emulator)) == 2
+        eventually(lambda: any('"path":"/api"' in line.get("text", "") for line in user("logs")), "the request's line")
+        user.typed("destroy", "--local", "--yes")
+        assert (user.emulator, left(engine, emulator)) == (("", 0), [])
+    finally:
+        user.stop()
