@@ -142,13 +142,41 @@ def test_containers_that_wait_for_each_other_are_refused() -> None:
         containers_of({"containerDefinitions": ring}, {}, {})
 
 
+class Once(threading.Condition):
+    """Who waits for a change waits once, and then the task is to stop."""
+
+    def __init__(self, work: Work) -> None:
+        super().__init__()
+        self.work = work
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.work.stopping.set()
+        return True
+
+
 def test_a_task_does_not_wait_for_a_container_that_is_found_unhealthy() -> None:
     after = {"dependsOn": [{"containerName": "a", "condition": "HEALTHY"}]}
     waits = [{"name": "a", "image": "x"}, {"name": "b", "image": "x"} | after]
     _, last = containers_of({"containerDefinitions": waits}, {}, {})
     work = Work("arn", ("account", "region"), (0, 0), "web", healthy={"a": False})
     with pytest.raises(StartError, match="b waits for a to be healthy, which is not"):
-        Tasks._await(SimpleNamespace(changed=threading.Condition()), work, last)  # type: ignore[arg-type]
+        Tasks._await(SimpleNamespace(changed=Once(work)), work, last)  # type: ignore[arg-type]
+
+
+def test_what_a_task_writes_last_is_read_before_its_containers_go() -> None:
+    done: list[str] = []
+    log = SimpleNamespace(join=lambda _: done.append("read"))
+    work = Work("arn", ("111122223333", "us-east-1"), (0, 0), "", names={"a": "one"}, codes={"a": 0}, logs=[log])  # type: ignore[list-item]
+    engine = SimpleNamespace(remove=lambda names, volumes: done.append(f"{names} removed"))
+    nodes = SimpleNamespace(free=lambda task: None)
+    tasks = SimpleNamespace(engine=engine, changed=threading.Condition(), nodes=nodes, works={"arn": work})
+    task = {
+        "taskDefinitionArn": "none:1",
+        "clusterArn": "arn:aws:ecs:us-east-1:111122223333:cluster/c",
+        "containers": [],
+    }
+    Tasks._end(tasks, task, work)  # type: ignore[arg-type]
+    assert done == ["read", "['one'] removed"] and task["lastStatus"] == "STOPPED"
 
 
 def test_the_loop_gets_the_policies_of_the_config() -> None:

@@ -197,11 +197,13 @@ def rehearse(user: Rehearsal, ask: Ask, image: str) -> None:
     user(*deploy, "--set", "services.web.environment.MODE=new", code=4)
     assert user.curl(f"{url}/cgi-bin/told").startswith("mode loud")
     past = [line for line in user("rollout", "history") if line["type"] == "deployment"]
+    versions = [each["definition"].rpartition(":")[2] for each in past]
     assert [(each["name"], each["state"], each["ended_by"]) for each in past] == [
         ("stock", "SUCCESSFUL", ""),
         ("web", "ROLLBACK_SUCCESSFUL", "pause without an answer in its time"),
         ("web", "SUCCESSFUL", ""),
     ]
+    assert versions == ["1", "2", "1"]
 
     user("destroy", "--yes")
     assert (ask("ps", "--all", "--quiet"), ask("volume", "ls", "--quiet")) == ("", "")

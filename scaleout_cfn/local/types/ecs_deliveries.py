@@ -128,7 +128,8 @@ def strategies() -> None:
         wanted = request.get("serviceRevisionArns") or ()
         shown = {}
         for service in ecs._services.values():
-            for revision in [*(delivery.revision for delivery in _deliveries(service)), _revision(service)]:
+            # What a deployment brought is its own, also where the service has gone back from it.
+            for revision in [_revision(service), *(delivery.revision for delivery in _deliveries(service))]:
                 shown[revision["serviceRevisionArn"]] = revision
         return json_response({"serviceRevisions": [shown[arn] for arn in wanted if arn in shown], "failures": []})
 
@@ -381,7 +382,7 @@ class Delivery:
             "updatedAt": self.updated,
             **({"finishedAt": self.finished} if self.finished else {}),
             "status": self.status,
-            "lifecycleStage": self.stage,
+            **({"lifecycleStage": self.stage} if self.shifts else {}),
             "lifecycleHookDetails": self.hooks,
             "deploymentConfiguration": self.settings,
             "targetServiceRevision": revisions[0],
