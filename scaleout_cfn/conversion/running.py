@@ -34,13 +34,13 @@ def read_cluster(aws: Aws, cluster: str) -> Draft:
 
     Raises UsageError where it has none, ApiError or AccessError where AWS does not answer.
     """
-    arns = [arn for page in aws.pages("ecs", "ListServices", cluster=cluster) for arn in page["serviceArns"]]
+    arns = [arn for page in aws.pages("ecs", "list_services", cluster=cluster) for arn in page["serviceArns"]]
     if not arns:
         raise UsageError(f"--cluster {cluster}: has no service; name a cluster that has")
     draft = Draft()
     names: list[str] = []
     for start in range(0, len(arns), AT_ONCE):
-        answer = aws.read("ecs", "DescribeServices", cluster=cluster, services=arns[start : start + AT_ONCE])
+        answer = aws.read("ecs", "describe_services", cluster=cluster, services=arns[start : start + AT_ONCE])
         for service in answer["services"]:
             # Dates, events and deployments are of what happened, and no setting.
             settings = {key: value for key, value in service.items() if key not in _HISTORY}
@@ -109,7 +109,7 @@ def _service(draft: Draft, aws: Aws, cluster: str, name: str, item: Item) -> Non
         told = item.get("serviceConnectConfiguration") or item.get("serviceRegistries") or NOTHING
         told.mark("changed", f"to {path[-1]}, its name in the set's own namespace, through Service Connect")
     if definition := item.get("taskDefinition"):
-        answer = aws.read("ecs", "DescribeTaskDefinition", taskDefinition=definition.text)["taskDefinition"]
+        answer = aws.read("ecs", "describe_task_definition", taskDefinition=definition.text)["taskDefinition"]
         task = _read(draft, f"ecs:DescribeTaskDefinition({answer['family']}:{answer['revision']})", answer)
         _task(draft, path, task, wanted, on_fargate)
         if named and (port := _port(task, named)):
@@ -166,14 +166,14 @@ def _capacity(draft: Draft, aws: Aws, path: tuple[str, ...], item: Item) -> bool
     draft.put(("capacity", "nodes", "kind"), "ec2")
     draft.put((*path, "capacity"), "nodes")
     for provider in strategy:
-        found = aws.read("ecs", "DescribeCapacityProviders", capacityProviders=[provider])["capacityProviders"]
+        found = aws.read("ecs", "describe_capacity_providers", capacityProviders=[provider])["capacityProviders"]
         for arn in [
             entry["autoScalingGroupProvider"]["autoScalingGroupArn"]
             for entry in found
             if "autoScalingGroupProvider" in entry
         ]:
             name = arn.rpartition("/")[2]
-            groups = aws.read("autoscaling", "DescribeAutoScalingGroups", AutoScalingGroupNames=[name])[
+            groups = aws.read("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[name])[
                 "AutoScalingGroups"
             ]
             for group in groups:
@@ -290,7 +290,7 @@ def _container(draft: Draft, path: tuple[str, ...], item: Item) -> None:
 
 
 def _behind(draft: Draft, aws: Aws, path: tuple[str, ...], group: Item) -> None:
-    answer = aws.read("elbv2", "DescribeTargetGroups", TargetGroupArns=[group.text])["TargetGroups"][0]
+    answer = aws.read("elbv2", "describe_target_groups", TargetGroupArns=[group.text])["TargetGroups"][0]
     found = _read(draft, f"elasticloadbalancing:DescribeTargetGroups({answer.get('TargetGroupName', '')})", answer)
     numbers = {
         "HealthCheckIntervalSeconds": "interval_s",
@@ -305,8 +305,8 @@ def _behind(draft: Draft, aws: Aws, path: tuple[str, ...], group: Item) -> None:
         if text := found.get(*keys):
             draft.put((*path, "health_check", tunable), text.text, text)
     for balancer in answer.get("LoadBalancerArns", []):
-        for listener in _all(aws, "elbv2", "DescribeListeners", "Listeners", LoadBalancerArn=balancer):
-            for rule in _all(aws, "elbv2", "DescribeRules", "Rules", ListenerArn=listener["ListenerArn"]):
+        for listener in _all(aws, "elbv2", "describe_listeners", "Listeners", LoadBalancerArn=balancer):
+            for rule in _all(aws, "elbv2", "describe_rules", "Rules", ListenerArn=listener["ListenerArn"]):
                 if any(action.get("TargetGroupArn") == group.text for action in rule["Actions"]):
                     _rule(draft, path, _read(draft, f"elasticloadbalancing:DescribeRules({listener['Port']})", rule))
     found.mark("no place", _AGAIN)
@@ -331,7 +331,7 @@ def _scaling(draft: Draft, aws: Aws, path: tuple[str, ...], cluster: str, servic
     resource = f"service/{cluster.rpartition('/')[2]}/{service}"
     called = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
     scaling = "application-autoscaling"
-    targets = _all(aws, scaling, "DescribeScalableTargets", "ScalableTargets", **called, ResourceIds=[resource])
+    targets = _all(aws, scaling, "describe_scalable_targets", "ScalableTargets", **called, ResourceIds=[resource])
     for answer in targets[:1]:
         target = _read(draft, f"application-autoscaling:DescribeScalableTargets({service})", answer)
         for key, tunable in (("MinCapacity", "min_tasks"), ("MaxCapacity", "max_tasks")):
@@ -339,7 +339,7 @@ def _scaling(draft: Draft, aws: Aws, path: tuple[str, ...], cluster: str, servic
             draft.put((*path, "scaling", tunable), bound.number, bound)
         draft.put((*path, "scaling", "cpu", "enabled"), False, why="unless a policy of the service says otherwise")
         target.mark("no place", _AGAIN)
-    policies = _all(aws, scaling, "DescribeScalingPolicies", "ScalingPolicies", **called, ResourceId=resource)
+    policies = _all(aws, scaling, "describe_scaling_policies", "ScalingPolicies", **called, ResourceId=resource)
     metrics = {"ECSServiceAverageCPUUtilization": "cpu", "ECSServiceAverageMemoryUtilization": "memory"}
     metrics["ALBRequestCountPerTarget"] = "requests"
     for answer in policies:
@@ -360,7 +360,7 @@ def _scaling(draft: Draft, aws: Aws, path: tuple[str, ...], cluster: str, servic
         if answer["PolicyType"] == "StepScaling":
             _step_policy(draft, aws, path, policy, answer)
         policy.mark("no place", _AGAIN if section else "tracks a metric that no policy here does")
-    actions = _all(aws, scaling, "DescribeScheduledActions", "ScheduledActions", **called, ResourceId=resource)
+    actions = _all(aws, scaling, "describe_scheduled_actions", "ScheduledActions", **called, ResourceId=resource)
     schedules = []
     for answer in actions:
         action = _read(
@@ -379,7 +379,7 @@ def _scaling(draft: Draft, aws: Aws, path: tuple[str, ...], cluster: str, servic
 def _step_policy(draft: Draft, aws: Aws, path: tuple[str, ...], policy: Item, answer: Mapping[str, Any]) -> None:
     """A step policy with the alarm that triggers it, which has the metric and the threshold."""
     names = [alarm["AlarmName"] for alarm in answer.get("Alarms", [])]
-    alarms = _all(aws, "cloudwatch", "DescribeAlarms", "MetricAlarms", AlarmNames=names) if names else []
+    alarms = _all(aws, "cloudwatch", "describe_alarms", "MetricAlarms", AlarmNames=names) if names else []
     watched = {"CPUUtilization": "cpu", "MemoryUtilization": "memory"}
     alarm = next((each for each in alarms if each.get("MetricName") in watched and "Threshold" in each), None)
     steps = policy.get("StepScalingPolicyConfiguration", "StepAdjustments")

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import botocore.session
 import pytest
+from botocore import xform_name
 from botocore.validate import validate_parameters
 
 from scaleout_cfn.aws.client import Aws
@@ -131,8 +132,10 @@ class Read:
         self.asked: set[str] = set()
 
     def read(self, name: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
-        """Answer one call."""
-        model = MODELS.get_service_model(name).operation_model(operation)
+        """Answer one call, which has the name that a client's method has."""
+        models = MODELS.get_service_model(name)
+        operation = {xform_name(each): each for each in models.operation_names}[operation]
+        model = models.operation_model(operation)
         validate_parameters(arguments, model.input_shape)
         self.asked.add(f"{'elasticloadbalancing' if name == 'elbv2' else name}:{operation}")
         answer = self.answers.get(operation, {})
@@ -272,5 +275,5 @@ def test_rules_are_read_to_the_last_page() -> None:
         def read(self, name: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
             return {"Rules": [2]} if arguments.get("Marker") == "m" else {"Rules": [1], "NextMarker": "m"}
 
-    pages = Aws.pages(cast("Aws", Paged()), "elbv2", "DescribeRules", ListenerArn="arn:listener")
+    pages = Aws.pages(cast("Aws", Paged()), "elbv2", "describe_rules", ListenerArn="arn:listener")
     assert [page["Rules"] for page in pages] == [[1], [2]]
