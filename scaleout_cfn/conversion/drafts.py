@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from itertools import groupby
 from typing import Any
 
@@ -190,7 +191,9 @@ class Draft:
         elif below:
             chosen = below
         elif wider:
-            chosen = [wider]
+            # What is refused is a default: it goes if something of its section goes that does not go with it.
+            inside = [name for name in written if name.startswith(f"{wider}.")]
+            chosen = [self._at_odds(tables, {name: written[name] for name in inside}, key, prefix) or wider]
         else:
             return False
         written |= {name: tuple(name.split(".")) for name in (key, wider)}
@@ -205,6 +208,17 @@ class Draft:
                 entry for entry in self.added if not re.match(rf"{re.escape(name)}($|[.\s])", entry[0]) or prefix
             ]
         return True
+
+    def _at_odds(self, tables: Table, written: Mapping[str, tuple[str, ...]], key: str, prefix: tuple[str, ...]) -> str:
+        """The first of these without which a key is not refused any more; empty where there is none."""
+        for name, path in written.items():
+            tried = deepcopy(tables)
+            self._drop(tried, path)
+            refusals = _Refusals()
+            self._resolved(overlaid(self.tables, tried, prefix[1], BASE) if prefix else tried, refusals)
+            if key not in dict(refusals.found):
+                return name
+        return ""
 
     @staticmethod
     def _drop(tables: Table, path: Sequence[str]) -> None:

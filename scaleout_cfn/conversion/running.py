@@ -15,6 +15,55 @@ from scaleout_cfn.errors import UsageError
 #: https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_DescribeServices.html
 AT_ONCE = 10
 _AGAIN = "is AWS's own, or made anew with the set"
+#: What says who or where a thing is, or is made anew for a set's own things, by the answer that it stands in.
+_OWN = frozenset(
+    (
+        "serviceArn",
+        "clusterArn",
+        "platformVersion",
+        "platformFamily",
+        "currentServiceRevisions",
+        "healthCheckGracePeriodSeconds",
+        "networkConfiguration",
+        "tags",
+        "enableECSManagedTags",
+        "propagateTags",
+        "taskDefinitionArn",
+        "family",
+        "revision",
+        "status",
+        "requiresAttributes",
+        "compatibilities",
+        "requiresCompatibilities",
+        "registeredAt",
+        "registeredBy",
+        "executionRoleArn",
+        "RuleArn",
+        "Priority",
+        "IsDefault",
+        "TargetGroupArn",
+        "TargetGroupName",
+        "VpcId",
+        "LoadBalancerArns",
+        "PolicyARN",
+        "PolicyName",
+        "PolicyType",
+        "ServiceNamespace",
+        "ResourceId",
+        "ScalableDimension",
+        "CreationTime",
+        "Alarms",
+        "RoleARN",
+        "ScalableTargetARN",
+    )
+)
+_BY_HAND = {
+    "serviceConnectConfiguration": "whom it reaches is not told: write their names into {path}.reaches",
+    "taskRoleArn": "what its role may do is not read: write it into {path}.permissions",
+    "volumes": "write them into {path}.volumes: existing-efs mounts a file system that is there",
+    "placementConstraints": "tasks of a set go to any node of their pool",
+    "proxyConfiguration": "App Mesh has ended; Service Connect takes its place: {path}.reaches",
+}
 
 
 def _items(value: Any, path: str, file: str) -> Item:
@@ -49,11 +98,11 @@ def read_cluster(aws: Aws, cluster: str) -> Draft:
                     settings["serviceConnectConfiguration"] = connect
             item = _items(settings, "", f"ecs:DescribeServices({service['serviceName']})")
             draft.documents.append(item)
-            names.append(name_of(service["serviceName"], names))
+            names.append(name_of(_plain(service["serviceName"]), names))
             _service(draft, aws, cluster, names[-1], item)
     draft.put(
         ("stack_name",),
-        name_of(cluster.rpartition("/")[2].removeprefix("ecs-").removeprefix("aws-")),
+        name_of(_plain(cluster.rpartition("/")[2]).removeprefix("ecs-").removeprefix("aws-")),
         why="the cluster",
     )
     pools = draft.at(("capacity",)) or {}
@@ -62,6 +111,14 @@ def read_cluster(aws: Aws, cluster: str) -> Draft:
             draft.tables["services"][name].setdefault("capacity", next(iter(pools)))
     draft.make_room()
     return draft
+
+
+def _plain(name: str) -> str:
+    """A name without the random part that CloudFormation gives, and what comes after that.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-name.html
+    """
+    return re.sub(r"-(?=[A-Za-z]*[0-9])[A-Za-z0-9]{12,13}(-.*)?$", "", name)
 
 
 _HISTORY = (
@@ -100,6 +157,32 @@ def _service(draft: Draft, aws: Aws, cluster: str, name: str, item: Item) -> Non
     for key, tunable in (("minimumHealthyPercent", "minimum_healthy_percent"), ("maximumPercent", "maximum_percent")):
         if (found := item.get("deploymentConfiguration", key)) and found.number is not None:
             draft.put((*path, "deployment", tunable), found.number, found)
+    breaker = item.get("deploymentConfiguration", "deploymentCircuitBreaker") or NOTHING
+    counted = (breaker.get("thresholdConfiguration", "type") or NOTHING).text == "COUNT"
+    if (limit := breaker.get("thresholdConfiguration", "value")) and counted and limit.number is not None:
+        draft.put((*path, "deployment", "failure_threshold"), limit.number, limit)
+    breaker.mark("taken" if (breaker.get("enable") or NOTHING).flag else "changed", "on, and it rolls back, as always")
+    if alarms := item.get("deploymentConfiguration", "alarms"):
+        alarms.mark("changed", f"to the set's own alarms: {'.'.join(path)}.deployment.alarms")
+    if (strategy := item.get("deploymentConfiguration", "strategy")) and strategy.text != "ROLLING":
+        told = item.get("deploymentConfiguration") or NOTHING
+        told.mark("no place", f"choose blue-green, linear or canary by {'.'.join(path)}.deployment.strategy")
+    elif strategy:
+        strategy.mark("taken", "rolling")
+    if controller := item.get("deploymentController"):
+        ecs = (controller.get("type") or NOTHING).text in ("", "ECS")
+        controller.mark("taken" if ecs else "changed", "deployments are those of ECS")
+    if kind := item.get("schedulingStrategy"):
+        replica = kind.text == "REPLICA"
+        kind.mark(
+            "taken" if replica else "no place", "REPLICA" if replica else "each service here has a count of tasks"
+        )
+    strategies = (item.get("placementStrategy") or NOTHING).items
+    if strategies and not on_fargate:
+        first = (strategies[0].get("type") or NOTHING).text
+        draft.put((*path, "placement"), "binpack" if first == "binpack" else "spread", item.get("placementStrategy"))
+    if zones := item.get("availabilityZoneRebalancing"):
+        draft.put((*path, "zone_rebalancing"), zones.text == "ENABLED", zones)
     if (grace := item.get("healthCheckGracePeriodSeconds")) and grace.number is not None and group:
         draft.put((*path, "deployment", "health_check_grace_s"), grace.number, grace)
     if exec_ := item.get("enableExecuteCommand"):
@@ -111,14 +194,21 @@ def _service(draft: Draft, aws: Aws, cluster: str, name: str, item: Item) -> Non
     if definition := item.get("taskDefinition"):
         answer = aws.read("ecs", "describe_task_definition", taskDefinition=definition.text)["taskDefinition"]
         task = _read(draft, f"ecs:DescribeTaskDefinition({answer['family']}:{answer['revision']})", answer)
-        _task(draft, path, task, wanted, on_fargate)
-        if named and (port := _port(task, named)):
-            draft.put((*path, "container_port"), port.number, port)
+        _task(draft, path, task, wanted, named, on_fargate)
         definition.mark("taken", "each of its keys by itself")
     if group:
         _behind(draft, aws, path, group)
     _scaling(draft, aws, path, cluster, (item.get("serviceName") or NOTHING).text)
-    item.mark("no place", _AGAIN)
+    _rest(item, path)
+
+
+def _rest(item: Item, path: tuple[str, ...]) -> None:
+    """Say of the keys of an answer that nothing was made of which of them no config has; the rest nothing reads."""
+    for key, entry in item.entries.items():
+        if key in _OWN:
+            entry.mark("no place", _AGAIN)
+        elif key in _BY_HAND and entry.value:
+            entry.mark("no place", _BY_HAND[key].format(path=".".join(path)))
 
 
 def _named(item: Item) -> Item | None:
@@ -166,10 +256,10 @@ def _capacity(draft: Draft, aws: Aws, path: tuple[str, ...], item: Item) -> bool
     draft.put(("capacity", "nodes", "kind"), "ec2")
     draft.put((*path, "capacity"), "nodes")
     for provider in strategy:
-        found = aws.read("ecs", "describe_capacity_providers", capacityProviders=[provider])["capacityProviders"]
+        asked = aws.read("ecs", "describe_capacity_providers", capacityProviders=[provider])["capacityProviders"]
         for arn in [
             entry["autoScalingGroupProvider"]["autoScalingGroupArn"]
-            for entry in found
+            for entry in asked
             if "autoScalingGroupProvider" in entry
         ]:
             name = arn.rpartition("/")[2]
@@ -178,22 +268,27 @@ def _capacity(draft: Draft, aws: Aws, path: tuple[str, ...], item: Item) -> bool
             ]
             for group in groups:
                 sizes = {key: group[key] for key in ("MinSize", "MaxSize")}
-                types = list(dict.fromkeys(instance["InstanceType"] for instance in group.get("Instances", [])))
-                asked = _read(
-                    draft, f"autoscaling:DescribeAutoScalingGroups({name})", {**sizes, "InstanceTypes": types}
-                )
+                # Those that are asked for; where a template asks for one, those that are there.
+                mixed = group.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {}).get("Overrides", [])
+                named = [entry for entry in (*mixed, *group.get("Instances", [])) if "InstanceType" in entry]
+                types = list(dict.fromkeys(entry["InstanceType"] for entry in named))
+                read = _read(draft, f"autoscaling:DescribeAutoScalingGroups({name})", {**sizes, "InstanceTypes": types})
                 for key, tunable in (("MinSize", "min_nodes"), ("MaxSize", "max_nodes")):
-                    number = asked.entries[key]
+                    number = read.entries[key]
                     draft.put(("capacity", "nodes", tunable), number.number, number)
                 if types:
-                    draft.put(("capacity", "nodes", "instance_types"), types, asked.entries["InstanceTypes"])
+                    draft.put(("capacity", "nodes", "instance_types"), types, read.entries["InstanceTypes"])
+                else:
+                    read.entries["InstanceTypes"].mark("no place", "no node runs that could tell them")
         strategy[provider].mark("changed", "capacity.nodes: a group and a capacity provider of the set's own")
     if launch := item.get("launchType"):
         launch.mark("taken", "capacity.nodes")
     return False
 
 
-def _task(draft: Draft, path: tuple[str, ...], task: Item, balancer: Item, on_fargate: bool) -> None:
+def _task(
+    draft: Draft, path: tuple[str, ...], task: Item, balancer: Item, named: Item | None, on_fargate: bool
+) -> None:
     containers = (task.get("containerDefinitions") or NOTHING).items
     wanted = (balancer.get("containerName") or NOTHING).text
     main = next(
@@ -213,11 +308,31 @@ def _task(draft: Draft, path: tuple[str, ...], task: Item, balancer: Item, on_fa
     draft.put((*path, "memory_mib"), memory_mib, memory, why)
     if architecture := task.get("runtimePlatform", "cpuArchitecture"):
         draft.put((*path, "architecture"), "arm64" if architecture.text == "ARM64" else "x86_64", architecture)
-    port = balancer.get("containerPort")
+    if (disk := task.get("ephemeralStorage", "sizeInGiB")) and disk.number is not None and on_fargate:
+        draft.put((*path, "ephemeral_storage_gib"), disk.number, disk)
+    if mode := task.get("networkMode"):
+        if on_fargate:
+            mode.mark("taken", "as on Fargate always")
+        elif mode.text in ("bridge", "awsvpc"):
+            draft.put((*path, "network_mode"), mode.text, mode)
+        else:
+            mode.mark("no place", f"bridge or awsvpc, not {mode.text}")
+    if system := task.get("runtimePlatform", "operatingSystemFamily"):
+        system.mark("taken" if system.text == "LINUX" else "no place", "Linux, as all here")
+    for key in ("cpu", "memory", "memoryReservation"):
+        if found := main.get(key):
+            found.mark("changed", "a task and its container have one size")
+    port = balancer.get("containerPort") or (_port(task, named) if named else None)
     if port and port.number is not None:
         draft.put((*path, "container_port"), port.number, port)
         if found := balancer.get("containerName"):
             found.mark("taken", ".".join(path))
+    wanted = port.text if port else ""
+    for entry in (main.get("portMappings") or NOTHING).items:
+        if (entry.get("containerPort") or NOTHING).text == wanted:
+            entry.mark("taken", f"{'.'.join(path)}.container_port")
+    if essential := main.get("essential"):
+        essential.mark("taken", "as a service's container always is")
     _container(draft, path, main)
     share = len(containers)
     for container in containers:
@@ -238,13 +353,33 @@ def _task(draft: Draft, path: tuple[str, ...], task: Item, balancer: Item, on_fa
         if ports:
             draft.put((*where, "ports"), [number.number for number in ports], container.entries["portMappings"])
         _container(draft, where, container)
-    task.mark("no place", _AGAIN)
+    _rest(task, path)
 
 
 def _container(draft: Draft, path: tuple[str, ...], item: Item) -> None:
-    draft.put((*path, "capabilities"), ["DEFAULT"], why="as Docker starts it")
     draft.put((*path, "read_only"), False, why="as Docker starts it, unless its task definition says otherwise")
-    draft.put((*path, "tmpfs_mib"), {}, why="as Docker starts it")
+    linux = item.get("linuxParameters") or NOTHING
+    _capabilities(draft, path, linux.get("capabilities") or NOTHING)
+    draft.put((*path, "tmpfs_mib"), {}, why="as Docker starts it, unless its task definition says otherwise")
+    for entry in (linux.get("tmpfs") or NOTHING).items:
+        where, size = entry.get("containerPath"), entry.get("size")
+        if where and size and size.number is not None:
+            draft.put((*path, "tmpfs_mib", where.text), size.number, entry)
+    if init := linux.get("initProcessEnabled"):
+        init.mark("taken" if init.flag else "changed", "an init runs in each container")
+    for entry in (item.get("ulimits") or NOTHING).items:
+        limit, soft, hard = (entry.get(key) or NOTHING for key in ("name", "softLimit", "hardLimit"))
+        if hard.number is not None:
+            why = "" if soft.text == hard.text else "soft and hard are one"
+            draft.put((*path, "ulimits", limit.text), hard.number, entry, why)
+    if credentials := item.get("repositoryCredentials", "credentialsParameter"):
+        draft.put((*path, "registry_secret"), credentials.text, credentials)
+    if (files := item.get("environmentFiles")) and files.items:
+        names = [(entry.get("value") or NOTHING).text for entry in files.items]
+        draft.put((*path, "environment_files"), names, files)
+    for entry in (item.get("resourceRequirements") or NOTHING).items:
+        if (entry.get("type") or NOTHING).text == "GPU" and len(path) == 2 and (count := entry.get("value")):
+            draft.put((*path, "gpus"), count.number, entry)
     for key, tunable in (("image", "image_uri"), ("user", "user"), ("workingDirectory", "working_directory")):
         if (found := item.get(key)) and found.text:
             draft.put((*path, tunable), found.text, found)
@@ -289,6 +424,18 @@ def _container(draft: Draft, path: tuple[str, ...], item: Item) -> None:
         name_.mark("taken", ".".join(path))
 
 
+def _capabilities(draft: Draft, path: tuple[str, ...], item: Item) -> None:
+    """The capabilities that a container has of its own, or beside those that Docker gives."""
+    dropped = [entry.text for entry in (item.get("drop") or NOTHING).items]
+    added = [entry.text for entry in (item.get("add") or NOTHING).items]
+    value = [*([] if "ALL" in dropped else ["DEFAULT"]), *added]
+    why = "" if set(dropped) <= {"ALL"} else "all that Docker gives, or none of them"
+    if dropped or added:
+        draft.put((*path, "capabilities"), value, item, why)
+    else:
+        draft.put((*path, "capabilities"), value, why="as Docker starts it")
+
+
 def _behind(draft: Draft, aws: Aws, path: tuple[str, ...], group: Item) -> None:
     answer = aws.read("elbv2", "describe_target_groups", TargetGroupArns=[group.text])["TargetGroups"][0]
     found = _read(draft, f"elasticloadbalancing:DescribeTargetGroups({answer.get('TargetGroupName', '')})", answer)
@@ -309,7 +456,12 @@ def _behind(draft: Draft, aws: Aws, path: tuple[str, ...], group: Item) -> None:
             for rule in _all(aws, "elbv2", "describe_rules", "Rules", ListenerArn=listener["ListenerArn"]):
                 if any(action.get("TargetGroupArn") == group.text for action in rule["Actions"]):
                     _rule(draft, path, _read(draft, f"elasticloadbalancing:DescribeRules({listener['Port']})", rule))
-    found.mark("no place", _AGAIN)
+    if (port := found.get("HealthCheckPort")) and port.text == "traffic-port":
+        port.mark("taken", "the port of the requests")
+    for key in ("Protocol", "Port", "HealthCheckProtocol", "HealthCheckEnabled", "TargetType", "ProtocolVersion"):
+        if entry := found.get(key):
+            entry.mark("changed", "to what a target group of the set's own has")
+    _rest(found, path)
     group.mark("changed", f"{'.'.join(path)}.health_check: a target group of the set's own")
 
 
@@ -324,7 +476,11 @@ def _rule(draft: Draft, path: tuple[str, ...], rule: Item) -> None:
         )
         if tunable and values:
             draft.put((*path, "route", tunable), [entry.text for entry in values.items], condition)
-    rule.mark("no place", "priorities are made of the route")
+    if priority := rule.get("Priority"):
+        priority.mark("changed", "priorities are made of the route")
+    if actions := rule.get("Actions"):
+        actions.mark("taken", "to its target group")
+    _rest(rule, path)
 
 
 def _scaling(draft: Draft, aws: Aws, path: tuple[str, ...], cluster: str, service: str) -> None:
@@ -338,7 +494,8 @@ def _scaling(draft: Draft, aws: Aws, path: tuple[str, ...], cluster: str, servic
             bound = target.entries[key]
             draft.put((*path, "scaling", tunable), bound.number, bound)
         draft.put((*path, "scaling", "cpu", "enabled"), False, why="unless a policy of the service says otherwise")
-        target.mark("no place", _AGAIN)
+        draft.put((*path, "scaling", "high_resolution"), False)
+        _rest(target, path)
     policies = _all(aws, scaling, "describe_scaling_policies", "ScalingPolicies", **called, ResourceId=resource)
     metrics = {"ECSServiceAverageCPUUtilization": "cpu", "ECSServiceAverageMemoryUtilization": "memory"}
     metrics["ALBRequestCountPerTarget"] = "requests"
@@ -346,11 +503,18 @@ def _scaling(draft: Draft, aws: Aws, path: tuple[str, ...], cluster: str, servic
         policy = _read(draft, f"application-autoscaling:DescribeScalingPolicies({answer['PolicyName']})", answer)
         tracking = policy.get("TargetTrackingScalingPolicyConfiguration") or NOTHING
         metric = tracking.get("PredefinedMetricSpecification", "PredefinedMetricType")
-        section, value = metrics.get(metric.text if metric else ""), tracking.get("TargetValue")
+        told = metric.text if metric else ""
+        section, value = metrics.get(told.removesuffix("HighResolution")), tracking.get("TargetValue")
         if section and value:
             where = (*path, "scaling", section)
             draft.put((*where, "enabled"), True, metric)
             draft.put((*where, "target"), whole(float(value.text)), value)
+            if told.endswith("HighResolution"):
+                draft.put((*path, "scaling", "high_resolution"), True)
+            if (label := tracking.get("PredefinedMetricSpecification", "ResourceLabel")) and label.text:
+                label.mark("changed", "to the set's own balancer and target group")
+            if (stays := tracking.get("DisableScaleIn")) and stays.flag is not None:
+                draft.put((*where, "scale_in"), not stays.flag, stays)
             for key, tunable in (
                 ("ScaleInCooldown", "scale_in_cooldown_s"),
                 ("ScaleOutCooldown", "scale_out_cooldown_s"),
@@ -359,7 +523,11 @@ def _scaling(draft: Draft, aws: Aws, path: tuple[str, ...], cluster: str, servic
                     draft.put((*where, tunable), number.number, number)
         if answer["PolicyType"] == "StepScaling":
             _step_policy(draft, aws, path, policy, answer)
-        policy.mark("no place", _AGAIN if section else "tracks a metric that no policy here does")
+        _rest(policy, path)
+        if answer["PolicyType"] == "PredictiveScaling":
+            policy.mark("no place", f"write it into {'.'.join(path)}.scaling.predictive")
+        elif not section:
+            policy.mark("no place", "tracks a metric that no policy here does")
     actions = _all(aws, scaling, "describe_scheduled_actions", "ScheduledActions", **called, ResourceId=resource)
     schedules = []
     for answer in actions:

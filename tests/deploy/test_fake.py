@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
+import botocore.session
 import pytest
+from botocore import xform_name
+
+import scaleout_cfn
 
 from .helpers import Deployer, Small, published, running
 from .world import World
+
+
+def named_calls() -> Iterator[tuple[str, str, str]]:
+    """Each service and operation that the package names beside each other in a call, and where."""
+    known = set(botocore.session.get_session().get_available_services())
+    for path in sorted(Path(scaleout_cfn.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = getattr(node.func, "attr", getattr(node.func, "id", "")) if isinstance(node, ast.Call) else ""
+            if name in ("read", "once", "write", "pages", "_all") and isinstance(node, ast.Call):
+                words = [str(word.value) if isinstance(word, ast.Constant) else "" for word in node.args]
+                for service, operation in pairwise(words):
+                    if service in known and operation:
+                        yield service, operation, f"{path.name}:{node.lineno}"
+
+
+def test_each_call_that_is_named_is_a_method_of_its_service_s_client() -> None:
+    calls = list(named_calls())
+    session = botocore.session.get_session()
+    names = {service: session.get_service_model(service).operation_names for service in {call[0] for call in calls}}
+    methods = {service: {*map(xform_name, operations)} for service, operations in names.items()}
+    assert len(methods) > 8
+    assert [call for call in calls if call[1] not in methods[call[0]]] == []
 
 
 def world() -> World:
