@@ -72,16 +72,15 @@ def main() -> int:
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
+    """The arguments, which are those of `running` and `Containers`."""
     parser = argparse.ArgumentParser(prog="python -m scaleout_cfn.local", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
-    parser.add_argument("--faults", type=Path, help="JSON file of delays and failures, read at every resource")
-    parser.add_argument("--without", action="append", default=[], metavar="PATCH", help="leave out a patch")
-    parser.add_argument("--containers", action="store_true", help="run tasks as containers, under docker or podman")
-    parser.add_argument("--pace", type=float, default=1.0, help="by how much the scheduler's times are shortened")
-    parser.add_argument("--secrets", type=Path, help="file of the containers' secrets, NAME=VALUE a line")
-    parser.add_argument(
-        "--until-stdin-closes", action="store_true", help="end when standard input closes (the parent died)"
-    )
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--faults", type=Path)
+    parser.add_argument("--without", action="append", default=[])
+    parser.add_argument("--containers", action="store_true")
+    parser.add_argument("--pace", type=float, default=1.0)
+    parser.add_argument("--secrets", type=Path)
+    parser.add_argument("--until-stdin-closes", action="store_true")
     return parser.parse_args(arguments)
 
 
