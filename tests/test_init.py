@@ -35,6 +35,32 @@ def test_what_is_here_is_seen(tmp_path: Path) -> None:
     assert look(tmp_path / "nowhere") == Seen()
 
 
+@pytest.mark.parametrize(
+    ("dockerfile", "port", "path"),
+    [
+        ("FROM a AS b\nEXPOSE 1\nHEALTHCHECK CMD curl localhost:1/b\nFROM c\nEXPOSE 2\n", 2, ""),
+        ("FROM a AS b\nEXPOSE 1\nHEALTHCHECK CMD curl localhost:1/b\nFROM --platform=x b AS c\nCMD x\n", 1, "/b"),
+        ("ARG PORT=9090\nFROM a\nARG PORT\nEXPOSE $PORT/tcp\n", 9090, ""),
+        ("FROM a\nENV PORT 9090\nEXPOSE ${PORT}\nHEALTHCHECK CMD wget http://[::1]:$PORT/up|cat", 9090, "/up"),
+        ("FROM a\nENV A=1 PORT='70'\nEXPOSE ${NOTHING:-80} $PORT\n", 80, ""),
+        ("FROM a\nEXPOSE $PORT\nHEALTHCHECK CMD curl http://localhost:$PORT/${WHAT}\n", 0, "/"),
+        ("FROM a\nEXPOSE 8080/udp 5000-5005\nEXPOSE 443\n", 5000, ""),
+        ("FROM a\nEXPOSE abc 99999 0\nHEALTHCHECK --interval=x\n", 0, ""),
+        ('FROM a\nHEALTHCHECK CMD ["CMD-SHELL", "curl -f https://127.0.0.1/ || exit 1"]\n', 0, "/"),
+        ("FROM a\nHEALTHCHECK CMD pg_isready -h localhost\n", 0, ""),
+        ("FROM a\nHEALTHCHECK CMD curl http://localhost/a\nHEALTHCHECK NONE\n", 0, ""),
+        ("FROM a\nRUN cat <<-'END'\nEXPOSE 1\n\tEND\nexpose 2\n", 2, ""),
+        ("FROM a\nEXPOSE 3000 `  \n  3001\n", 3000, ""),
+    ],
+)
+def test_the_last_stage_of_a_dockerfile_says_port_and_health_check(
+    tmp_path: Path, dockerfile: str, port: int, path: str
+) -> None:
+    (tmp_path / "Dockerfile").write_text(dockerfile, encoding="utf-8")
+    seen = look(tmp_path)
+    assert (seen.port, seen.health_path) == (port, path)
+
+
 def answers(seen: Seen, **given: str) -> Config:
     """The config of answers by the first word of their question; of others the answer that is given."""
 
@@ -57,6 +83,15 @@ def test_processes_of_a_procfile_run_the_image_of_web() -> None:
     assert (mailer.image_of, mailer.command) == ("web", ("python", "-m", "mailer"))
 
 
+def test_processes_of_a_procfile_without_web_run_one_image_and_keep_their_commands(tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text("clock: tick\njobs: work -q $QUEUE\nbroken: say 'x\n", encoding="utf-8")
+    config = answers(look(tmp_path))
+    clock, jobs = config.services.values()
+    assert (clock.command, clock.image_of) == (("tick",), "")
+    assert (jobs.command, jobs.image_of) == (("sh", "-c", "work -q $QUEUE"), "clock")
+    assert compose(config)
+
+
 @settings(max_examples=12, deadline=None)
 @given(
     st.fixed_dictionaries(
@@ -76,6 +111,12 @@ def test_processes_of_a_procfile_run_the_image_of_web() -> None:
 )
 def test_whatever_is_answered_the_config_composes(given: dict[str, str]) -> None:
     assert compose(answers(Seen(dockerfile=True, port=3000), **given))
+
+
+def test_a_folder_that_is_not_there_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "scaleout_cfn", "init", "nowhere/mine.toml"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == 2 and "its folder cannot be written to" in done.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such terminal")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shlex
 import sys
@@ -90,6 +91,8 @@ def init(ctx: click.Context, path: Path, profile: str, services: str, capacity: 
     given = any(ctx.get_parameter_source(name) is not ParameterSource.DEFAULT for name in ctx.params if name != "path")
     if path.exists():
         raise UsageError(f"{path}: is there already; give another path, or move it away")
+    if not os.access(path.parent, os.W_OK):  # told before anything is asked
+        raise UsageError(f"{path}: its folder cannot be written to; give a path that can be written to")
     if given or not (sys.stdin.isatty() and sys.stderr.isatty()):
         config = _first_config(_kinds(services), capacity, PROFILES[BALANCED if profile == HARDENED else profile])
     else:
@@ -212,19 +215,60 @@ def look(folder: Path) -> Seen:
         except OSError:
             return ""
 
-    dockerfile = text("Dockerfile").replace("\\\n", " ")
-    ports = re.findall(r"^\s*EXPOSE\s+(\d{1,5})\b", dockerfile, re.M | re.I)
-    checks = re.findall(r"^\s*HEALTHCHECK\s.*?https?://[^/\s\"']+(/[^\s\"'|;)\]]*)?", dockerfile, re.M | re.I)
+    dockerfile = text("Dockerfile")
+    port, health_path = _last_stage(dockerfile)
     processes = dict(re.findall(r"^([A-Za-z0-9_-]+):\s*(\S.*?)\s*$", text("Procfile"), re.M))
     compose, place = find_file(folder), find_application(folder)
     return Seen(
         dockerfile=bool(dockerfile),
-        port=int(ports[-1]) if ports and 0 < int(ports[-1]) < 65536 else 0,
-        health_path=(checks[-1] or "/") if checks else "",
-        processes={name: line for name, line in processes.items() if not problem_with(name, NAME)},
+        port=port,
+        health_path="" if problem_of_path(health_path) else health_path,
+        processes={name: line for name, line in processes.items() if _words(line) and not problem_with(name, NAME)},
         compose=compose.name if compose else "",
         copilot=place is not None and place != folder and any(place.glob("*/manifest.y*ml")),
     )
+
+
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?::-([^}]*))?\})")
+#: A URL, or a path of this machine's: what a health check asks for.
+_PATH = r"(/[^\s\"'|;)\]]*)"
+_ASKED = re.compile(rf"https?://[^/\s\"'|;]+{_PATH}?|(?:localhost|127\.0\.0\.1)(?::\d+)?{_PATH}")
+
+
+def _last_stage(dockerfile: str) -> tuple[int, str]:
+    """The first TCP port and the path of the health check of a Dockerfile's last stage; 0 and "" for none.
+
+    https://docs.docker.com/reference/dockerfile/
+    """
+    text = re.sub(r"<<-?[\"']?(\w+)[\"']?.*?^\s*\1$", "", re.sub(r"[\\`][ \t]*\n", " ", dockerfile), flags=re.M | re.S)
+    known: dict[str, str] = {}
+    stages: dict[str, tuple[int, str]] = {}
+    stage, port, path = "", 0, ""
+    for word, said in re.findall(r"^\s*(FROM|ARG|ENV|EXPOSE|HEALTHCHECK)\s+(.*)", text, re.M | re.I):
+        rest = _VARIABLE.sub(lambda found: known.get(found[1] or found[2]) or found[3] or "", said)
+        match word.upper():
+            case "FROM":
+                base, _, stage = re.sub(r"--\S+\s+", "", rest.lower()).partition(" as ")
+                port, path = stages.get(base.strip(), (0, ""))
+            case "EXPOSE":
+                ports = re.findall(r"(?<!\S)[\"']?(\d{1,5})(?:-\d+)?(?:/tcp)?[\"']?(?!\S)", rest, re.I)
+                port = port or next((int(one) for one in ports if 0 < int(one) < 65536), 0)
+            case "HEALTHCHECK":
+                asked = _ASKED.search(rest)
+                path = (asked[1] or asked[2] or "/") if asked else ""
+            case _:
+                known.update(re.findall(r"(\w+)(?:=|\s+(?=\S+$))[\"']?([^\s\"']*)", rest))
+        stages[stage.strip()] = port, path
+    return port, path
+
+
+def _words(line: str) -> tuple[str, ...]:
+    """The command of a process, by a shell where it needs one; none where no shell would take it."""
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return ()
+    return ("sh", "-c", line) if re.search(r"[$&|;<>`*?~()]", line) else tuple(words)
 
 
 def answered(
@@ -306,10 +350,12 @@ def answered(
     scaling = Scaling(max_tasks=max(math.ceil(rps / TASK_RPS), 2))
     config = make(kinds, capacity, scaling)
     made: dict[str, AnyService] = {}
+    owner = next((name for name in kinds if name == "web" or name in seen.processes), "")
     for name, settings in config.services.items():
-        command = tuple(shlex.split(seen.processes[name])) if name != "web" and name in seen.processes else ()
-        if command and "web" in kinds:
-            settings = replace(settings, image_of="web", command=command)
+        if name != "web" and name in seen.processes:
+            settings = replace(settings, command=_words(seen.processes[name]))
+        if settings.command and name != owner:
+            settings = replace(settings, image_of=owner)
         elif image != "build":
             settings = replace(settings, image_uri=image)
         if name in with_port:

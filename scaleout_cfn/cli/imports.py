@@ -24,6 +24,8 @@ from scaleout_cfn.grammars import problem_of_account, problem_of_region
 from scaleout_cfn.imports import importable, imported
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from scaleout_cfn.conversion import Draft
 
 
@@ -31,9 +33,17 @@ class _Import(click.Group):
     """Two things by one word: without a command, or with options alone, it is `import resources`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and ctx.resilient_parsing:  # a shell completes what may follow
+            return super().parse_args(ctx, args)
         if not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names):
             args = ["resources", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        resources = self.commands["resources"]
+        if incomplete.startswith("-"):
+            return resources.shell_complete(click.Context(resources, ctx), incomplete)
+        return super().shell_complete(ctx, incomplete)
 
 
 @click.group("import", cls=_Import)

@@ -92,17 +92,16 @@ def lint(
       scaleout-cfn lint --baseline lint.json             what is new since
       scaleout-cfn lint --explain S206
     """
-    if explain:
+    if explain is not None:
         from scaleout_cfn.lint.explain import explained
 
         click.echo(explained(explain))
         return
     if update_baseline and not baseline_file:
         raise UsageError("--update-baseline: goes with --baseline FILE, which it writes")
-    _check_rules("--ignore", ignore)
-    _check_rules("--only", only)
+    ignore, only = _beginnings("--ignore", ignore), _beginnings("--only", only)
     # Read first: a file that is none is told before the work.
-    baseline = Baseline.read(baseline_file) if baseline_file and not update_baseline else Baseline()
+    baseline = Baseline.read(baseline_file) if baseline_file and not update_baseline else Baseline(())
     paths = paths or ("templates_out",)
     try:
         with waiting("checking"):
@@ -111,7 +110,7 @@ def lint(
         said = error.filename or ", ".join(paths)
         raise UsageError(f"{said}: {error.strerror or error}; give folders of templates, or files") from None
     except ValueError as error:
-        raise UsageError(f"--region: {error}") from None
+        raise UsageError(f"{'--region' if regions else '.cfnlintrc'}: {error}") from None
     found = [
         finding
         for finding in report.findings
@@ -144,11 +143,13 @@ def lint(
     ctx.exit(10 if counts["error"] else 11 if counts["warning"] else 0)
 
 
-def _check_rules(option: str, rules: tuple[str, ...]) -> None:
-    """Ours are known here; cfn-lint's own, and those that somebody adds to it, are not."""
+def _beginnings(option: str, given: tuple[str, ...]) -> tuple[str, ...]:
+    """How rules begin, also several with commas. Ours are known here; cfn-lint's, and added ones, by their letter."""
+    rules = tuple(rule.strip().upper() for rules in given for rule in rules.split(","))
     for rule in rules:
-        if not rule or (rule.startswith("S") and not any(one.id.startswith(rule) for one in RULES)):
+        if not rule.startswith(("E", "I", "W")) and not (rule and any(one.id.startswith(rule) for one in RULES)):
             raise UsageError(f"{option} {rule}: no rule begins so; docs/rules.md lists ours, S101 to {RULES[-1].id}")
+    return rules
 
 
 def _files(paths: tuple[str, ...]) -> list[Path]:

@@ -43,14 +43,16 @@ class Answer(Struct, frozen=True):
     """What cfn-lint says of one template.
 
     `failed` says how it failed on it, if it did. Rules whose ids begin with one of `ignored` are not wanted, by the
-    template's Metadata or the settings, but for those that begin with one of `mandatory`.
+    template's Metadata or the settings, but for those that begin with one of `mandatory`. `unwanted` are
+    files that the settings ignore, `fault` is what is wrong with them, or with a region.
     """
 
     found: list[Match] = []
     failed: str = ""
     ignored: list[str] = []
     mandatory: list[str] = []
-    region: str = ""
+    unwanted: list[str] = []
+    fault: str = ""
 
 
 class CfnLint:
@@ -60,19 +62,20 @@ class CfnLint:
         self._process: subprocess.Popen[str] | None = None
         self._lock = Lock()
 
-    def __call__(self, template: Path, settings: Path, regions: Sequence[str]) -> Answer:
-        """What it says of a template, by the settings (.cfnlintrc) that it finds in a folder and in the home folder.
+    def __call__(self, template: Path, settings: Path, regions: Sequence[str], read: bool = True) -> Answer:
+        """What it says of a template, by the settings (.cfnlintrc) that it finds in a folder and in the home folder;
+        without `read` only what these say of it.
 
-        Raises ValueError for a region that it does not know.
+        Raises ValueError for a region that it does not know, and for settings that it cannot take.
         """
         places = {"template": str(template.absolute()), "settings": str(settings.absolute())}
-        request = {**places, "regions": regions, "seconds": TIME_S}
+        request = {**places, "regions": regions, "seconds": TIME_S, "read": read}
         with self._lock:
             said = self._ask(json.dumps(request))
         if said.startswith("{"):
             answer = msgspec.json.decode(said, type=Answer)
-            if answer.region:
-                raise ValueError(answer.region)
+            if answer.fault:
+                raise ValueError(answer.fault)
             return answer
         return Answer(failed=said)
 

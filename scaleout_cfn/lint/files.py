@@ -7,6 +7,7 @@ cure.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -56,13 +57,15 @@ def lint_files(*paths: Path | str, regions: Sequence[str] = ()) -> Report:
     us-east-1. Its settings are those of the folder, or else those of the current directory.
 
     Raises OSError where a path cannot be read, UsageError where there are no templates, and ValueError for a region
-    that cfn-lint does not know.
+    that cfn-lint does not know, and for settings that it cannot take.
     """
     places = [Path(path) for path in paths]
     reader = Reader(Path.cwd())
     for path in places:
         if path.is_dir():
             reader.folder(path, deep=True)
+        elif (path.exists() and not path.is_file()) or path.parent == Path("/dev"):
+            raise UsageError(f"{path}: no file that can be read twice; give folders of templates, or files")
         else:
             reader.file(path)
     sources = {source.name: source for source in reader.sources()}
@@ -80,18 +83,27 @@ def lint_files(*paths: Path | str, regions: Sequence[str] = ()) -> Report:
     # Files of one folder with one text are checked once, as those of like services are: they name the same neighbours.
     alike: dict[tuple[Path, bytes], Answer] = {}
     for name, source in sources.items():
-        # What cannot be read, cfn-lint cannot check: its E0000 is the finding that is there already.
-        if not source.problems:
-            path = reader.base / name
-            if (path.parent, source.raw) not in alike:
-                alike[path.parent, source.raw] = cfn_lint(path, _settings(path, places), regions)
-            answers[name] = alike[path.parent, source.raw]
-    own = [finding for finding in own if _is_wanted(finding, sources[finding.file], answers.get(finding.file))]
+        path = reader.base / name
+        settings = _settings(path, places)
+        if source.problems:
+            # What cannot be read, cfn-lint cannot check: its E0000 is the finding that is there already.
+            answers[name] = cfn_lint(path, settings, regions, read=False)
+            continue
+        if (path.parent, source.raw) not in alike:
+            alike[path.parent, source.raw] = cfn_lint(path, settings, regions)
+        answers[name] = alike[path.parent, source.raw]
+    unwanted = {name for name, answer in answers.items() if os.path.realpath(reader.base / name) in answer.unwanted}
+    own = [
+        finding
+        for finding in own
+        if finding.file not in unwanted and _is_wanted(finding, sources[finding.file], answers[finding.file])
+    ]
     overlaps = {rule.id: rule.overlaps for rule in RULES}
     said_already = [(finding, overlaps[finding.rule]) for finding in own if overlaps.get(finding.rule)]
     foreign = [
         finding
         for name, answer in answers.items()
+        if name not in unwanted
         for finding in _foreign(name, answer)
         if not any(finding.rule in rules and _same_place(finding, before) for before, rules in said_already)
     ]
@@ -190,10 +202,8 @@ def _same_place(foreign: Finding, own: Finding) -> bool:
     return foreign.file == own.file and any(mine.startswith(path) or path.startswith(mine) for path in paths)
 
 
-def _is_wanted(finding: Finding, source: Source, answer: Answer | None) -> bool:
+def _is_wanted(finding: Finding, source: Source, answer: Answer) -> bool:
     """Whether nothing switches the rule off: cfn-lint's settings, the template's Metadata or the resource's."""
-    if answer is None:
-        return True
     if any(finding.rule.startswith(rule) for rule in answer.mandatory):
         return True
     if any(finding.rule.startswith(rule) for rule in answer.ignored):

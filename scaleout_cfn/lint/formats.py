@@ -156,15 +156,20 @@ class Known(Struct, frozen=True, order=True):
     count: int = 1
 
 
+def _places(finding: Finding) -> list[tuple[str, str, str]]:
+    """Where it is, and where copies of its file have it: when one of these changes, the others are no news."""
+    return [(file, finding.rule, finding.path) for file in (finding.file, *finding.copies)]
+
+
 class Baseline(Struct, frozen=True):
     """What a baseline file holds."""
 
-    findings: tuple[Known, ...] = ()
+    findings: tuple[Known, ...]
 
     @classmethod
     def of(cls, findings: Iterable[Finding]) -> Baseline:
         """A baseline that knows all of some findings."""
-        counts = Counter((finding.file, finding.rule, finding.path) for finding in findings)
+        counts = Counter(place for finding in findings for place in _places(finding))
         return cls(tuple(sorted(Known(*place, count) for place, count in counts.items())))
 
     @classmethod
@@ -196,9 +201,9 @@ class Baseline(Struct, frozen=True):
         left = Counter({(known.file, known.rule, known.path): known.count for known in self.findings})
         new = []
         for finding in findings:
-            place = (finding.file, finding.rule, finding.path)
-            if left[place]:
-                left[place] -= 1
+            places = _places(finding)
+            if all(left[place] for place in places):
+                left.subtract(places)
             else:
                 new.append(finding)
         return new
@@ -206,5 +211,5 @@ class Baseline(Struct, frozen=True):
     def gone(self, findings: Iterable[Finding]) -> int:
         """How many of those that it knows are not there any more."""
         left = Counter({(known.file, known.rule, known.path): known.count for known in self.findings})
-        left.subtract((finding.file, finding.rule, finding.path) for finding in findings)
+        left.subtract(place for finding in findings for place in _places(finding))
         return sum(count for count in left.values() if count > 0)

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from glob import glob
 from typing import Any
 
 # cfn-lint takes a fifth of it on the largest templates that CloudFormation takes.
@@ -26,19 +27,26 @@ SEVERITIES = {"error": "error", "warning": "warning", "informational": "info"}
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
-    """What cfn-lint finds in one template, which rules its settings ignore, and how it failed, if it did."""
+    """What cfn-lint finds in one template, which rules and files its settings ignore, and how it failed, if it did.
+
+    Nothing is looked for unless the request has `read`. `fault` is one of the settings, or of a region.
+    """
     from cfnlint.config import ConfigMixIn
     from cfnlint.runner import InvalidRegionException, run_template_by_file_path
 
     os.chdir(request["settings"])
     regions = request["regions"]
-    config = ConfigMixIn([], regions=regions) if regions else ConfigMixIn([])
+    try:
+        config = ConfigMixIn([], regions=regions) if regions else ConfigMixIn([])
+        rules = _rules(_foreign(config.append_rules))
+    except Exception as error:
+        return {"fault": " ".join(str(error).split())}
+    # As cfn-lint does, from the folder of the settings.
+    unwanted = [file for form in config.file_args.get("ignore_templates", []) for file in glob(form, recursive=True)]
     found: list[dict[str, Any]] = []
     failed = ""
     try:
-        for match in run_template_by_file_path(
-            request["template"], config, _rules(_foreign(config.append_rules)), False
-        ):
+        for match in run_template_by_file_path(request["template"], config, rules, False) if request["read"] else ():
             finding = {
                 "line": match.linenumber,
                 "path": ".".join(str(part) for part in getattr(match, "path", None) or ()),
@@ -49,13 +57,19 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
             }
             found.append(finding)
     except InvalidRegionException as error:
-        return {"region": str(error)}
+        return {"fault": str(error)}
     except MemoryError:
         failed = "it needs more than 2 GiB of memory"
     except Exception as error:
         failed = f"{type(error).__name__}: {error}"[:200]
     ignored = [rule for rule in config.ignore_checks if isinstance(rule, str)]
-    return {"found": found, "failed": failed, "ignored": ignored, "mandatory": list(config.mandatory_checks)}
+    return {
+        "found": found,
+        "failed": failed,
+        "ignored": ignored,
+        "mandatory": list(config.mandatory_checks),
+        "unwanted": [os.path.realpath(file) for file in unwanted],
+    }
 
 
 def _foreign(rules: Sequence[str]) -> tuple[str, ...]:

@@ -148,6 +148,7 @@ def test_only_and_ignore_choose_rules_by_how_they_begin(here: Path) -> None:
     assert {finding["rule"] for finding in findings("--only", "S", "set")} == {rule for rule in every if rule[0] == "S"}
     assert {finding["rule"] for finding in findings("--ignore", "S1", "set")} == every - {"S103"}
     assert findings("--only", "S103", "--ignore", "S103", "set") == []
+    assert findings("--only", "s1, E3002", "set") == findings("--only", "S1", "--only", "E3002", "set")
     for option in ("--only", "--ignore"):
         with pytest.raises(UsageError, match=f"{option} S4711: no rule begins so; docs/rules.md lists ours"):
             lint(option, "S4711", "set")
@@ -179,11 +180,32 @@ def test_a_baseline_knows_what_it_was_made_of_and_nothing_else(report: Report, m
     assert baseline.new(report.findings) == []
     assert baseline.gone(report.findings) == 0
     assert baseline.new([*report.findings, *report.findings[:more]]) == report.findings[:more]
-    assert baseline.gone([]) == len(report.findings)
+    assert baseline.gone([]) == sum(1 + len(finding.copies) for finding in report.findings)
+
+
+def test_a_baseline_knows_the_copies_of_a_file_by_their_own_names(here: Path) -> None:
+    wrong, right = (
+        "Resources: {T: {Type: AWS::SNS::Topic, Properties: {No: 1}}}\n",
+        "Resources: {T: {Type: AWS::SNS::Topic}}\n",
+    )
+    for name in ("a.yaml", "b.yaml"):
+        (here / "set" / name).write_text(wrong, encoding="utf-8")
+    lint("--baseline", "known.json", "--update-baseline", "set")
+    assert lint("--baseline", "known.json", "set")[0] == 0
+    (here / "set" / "a.yaml").write_text(right, encoding="utf-8")
+    assert lint("--baseline", "known.json", "set")[0] == 0
+    (here / "set" / "c.yaml").write_text(wrong, encoding="utf-8")
+    assert lint("--baseline", "known.json", "set")[0] == 10
 
 
 @pytest.mark.parametrize(
-    ("text", "says"), [("{", "writes it anew"), ('{"findings": [1]}', "writes it anew"), (None, "No such file")]
+    ("text", "says"),
+    [
+        ("{", "writes it anew"),
+        ("{}", "writes it anew"),
+        ('{"findings": [1]}', "writes it anew"),
+        (None, "No such file"),
+    ],
 )
 def test_a_file_that_is_no_baseline_is_told_before_the_work(here: Path, text: str | None, says: str) -> None:
     if text is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -332,6 +333,41 @@ def test_rules_of_ours_are_switched_off_as_cfn_lints_are(
     assert ("S308" not in {finding.rule for finding in lint_files(folder).findings}) is silent
 
 
+def test_files_that_the_settings_ignore_are_followed_but_not_judged(tmp_path: Path) -> None:
+    """As cfn-lint's ignore_templates, by globs from the folder of the settings; broken ones, too."""
+    folder = tmp_path / "set"
+    (folder / "old").mkdir(parents=True)
+    for name in ("a.yaml", "old/b.yaml", "c.yaml"):
+        (folder / name).write_text("Resources: {Old: {Type: 'AWS::AutoScaling::LaunchConfiguration'}}\n", "utf-8")
+    (folder / "old" / "broken.yaml").write_text("Resources: {{ jinja }}\n", "utf-8")
+    assert {finding.rule for finding in lint_files(folder).findings} >= {"E0000", "S308", "E3003"}
+    (folder / ".cfnlintrc").write_text("ignore_templates: [c.yaml, 'old/**']\n", "utf-8")
+    report = lint_files(folder)
+    assert {Path(finding.file).name for finding in report.findings} == {"a.yaml"}
+    assert not any(finding.copies for finding in report.findings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["ignore_checks: E3002", "nonsense: 1", "ignore_checks: [E3002", "- a", "append_rules: [no_such_module]"],
+)
+def test_settings_that_cfn_lint_cannot_take_are_said_in_a_sentence(tmp_path: Path, settings: str) -> None:
+    (tmp_path / "a.yaml").write_text(TOPIC, encoding="utf-8")
+    (tmp_path / ".cfnlintrc").write_text(settings, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"ignore_checks|nonsense|expected|cfnlintrc|no_such_module") as caught:
+        lint_files(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such files")
+def test_a_file_that_can_be_read_once_is_refused(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    for path in (pipe, Path("/dev/stdin")):
+        with pytest.raises(UsageError, match="read twice"):
+            lint_files(path)
+
+
 def test_what_cfn_lint_says_of_one_place_again_and_again_is_told_once_with_a_count(tmp_path: Path) -> None:
     text = (
         "Resources:\n  A: {Type: 'AWS::SNS::Topic'}\n  R:\n    Type: AWS::SNS::TopicPolicy\n    DependsOn: [A]\n"
@@ -399,9 +435,9 @@ class Counting(CfnLint):
         super().__init__()
         self.asked: list[Path] = []
 
-    def __call__(self, template: Path, settings: Path, regions: Sequence[str]) -> Answer:
+    def __call__(self, template: Path, settings: Path, regions: Sequence[str], read: bool = True) -> Answer:
         self.asked.append(template)
-        return super().__call__(template, settings, regions)
+        return super().__call__(template, settings, regions, read)
 
 
 def test_files_of_one_folder_with_one_text_are_checked_once_and_each_is_named_by_its_findings(
@@ -435,7 +471,7 @@ worker, make, made = runpy.run_path({str(worker)!r}), validators.create, []
 validators.create = lambda **parts: made.append(parts) or make(**parts)
 worker["make_validators_once"]()
 for _ in range(2):
-    said = worker["answer"]({{"settings": ".", "template": "a.yaml", "regions": []}})
+    said = worker["answer"]({{"settings": ".", "template": "a.yaml", "regions": [], "read": True}})
     print(len(made), len(said["found"]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
