@@ -25,8 +25,8 @@ What is found in copies of a file is told once, with their names.
 
 **Switched off** rules are as cfn-lint's own are, by their id or how it begins: `ignore_checks` in a `.cfnlintrc` in
 the folder, or under `Metadata: cfn-lint: config:` of a template or (the whole id) of a resource. For one run
-`--ignore` leaves rules out, and `--only` all others. Files that `ignore_templates` of a `.cfnlintrc` names, by globs from
-its folder, are followed, and what is found in them is not told.
+`--ignore` leaves rules out, and `--only` all others. Files that `ignore_templates` of a `.cfnlintrc`
+names, by globs from its folder, are followed, and what is found in them is not told.
 
 **A baseline** is a file of the findings that are there when somebody begins: `--baseline FILE --update-baseline`
 writes it, `--baseline FILE` leaves them out, says how many, and how many of them are gone. A finding is known by its
