@@ -152,9 +152,13 @@ def main(
     `arguments` are those of the command line unless given.
     """
     for stream in (sys.stdout, sys.stderr):
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
         # What goes to a file or a pipe is the same on Windows as elsewhere: UTF-8, in lines that a shell reads.
-        if os.linesep != "\n" and isinstance(stream, io.TextIOWrapper) and not stream.isatty():
+        if os.linesep != "\n" and not stream.isatty():
             stream.reconfigure(encoding="utf-8", newline="\n")
+        # A letter that it has no code for is no reason to end.
+        stream.reconfigure(errors="backslashreplace")
     project = None
     if compose or config:
         import shlex

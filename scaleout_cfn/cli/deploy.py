@@ -472,7 +472,7 @@ def _lint(stack: Stack) -> None:
 
     with TemporaryDirectory() as folder:
         for name, text in texts_of(set_of(stack, url=local_url)).items():
-            (Path(folder) / name).write_text(text, encoding="utf-8")
+            (Path(folder) / name).write_text(text, encoding="utf-8", newline="\n")
         errors = [finding for finding in lint_files(folder).findings if finding.severity == "error"]
     if errors:
         raise SetError([f"{Path(one.file).name}: {one.path}: {one.message} [{one.rule}]" for one in errors])

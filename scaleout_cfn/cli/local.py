@@ -28,7 +28,7 @@ def state_file() -> Path:
 def kept() -> Emulator | None:
     """The emulator that an earlier command kept, if it still answers."""
     try:
-        return attach(json.loads(state_file().read_text())["endpoint_url"])
+        return attach(json.loads(state_file().read_bytes())["endpoint_url"])
     except (OSError, ValueError, KeyError, EmulatorError):
         return None
 
@@ -72,7 +72,7 @@ def _write(emulator: Emulator) -> None:
     path = state_file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"endpoint_url": emulator.endpoint_url, "pid": emulator.pid}))
+        path.write_bytes(json.dumps({"endpoint_url": emulator.endpoint_url, "pid": emulator.pid}).encode())
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; set XDG_RUNTIME_DIR to a folder of yours") from None
 

@@ -67,7 +67,8 @@ class _Application:
         self.private = False
 
     def shown(self, path: Path) -> str:
-        return path.relative_to(self.folder.parent).as_posix() if path.is_relative_to(self.folder.parent) else str(path)
+        inside = path.is_relative_to(self.folder.parent)
+        return (path.relative_to(self.folder.parent) if inside else path).as_posix()
 
     def read(self, path: Path) -> Item:
         document = read_yaml(path, self.told, shown=self.shown(path))

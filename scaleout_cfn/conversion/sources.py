@@ -102,7 +102,7 @@ def read_yaml(path: Path, told: Callable[[str], str] = str, *, shown: str = "") 
     import yaml  # here and in the functions below: most commands read none
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    file = shown or str(path)
+    file = shown or path.as_posix()
     try:
         # Tags are not looked at: what a template's !Sub holds is a text.
         root = yaml.compose(read_text(path), loader)
@@ -150,7 +150,7 @@ def _item(node: Any, path: str, file: str, told: Callable[[str], str], left: lis
 
 def read_env(path: Path, *, shown: str = "") -> Item:
     """A file of lines NAME=value as a mapping, as Docker reads it: comments and quotes are taken off."""
-    file = shown or str(path)
+    file = shown or path.as_posix()
     entries: dict[str, Item] = {}
     for number, line in enumerate(read_text(path).splitlines(), 1):
         name, equals, value = line.strip().removeprefix("export ").partition("=")

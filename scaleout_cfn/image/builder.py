@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections import deque
@@ -71,7 +72,7 @@ class Builder:
         if self.name == "buildah":
             command = ["inspect", "--type", "image", "--format", "{{.OCIv1.OS}}/{{.OCIv1.Architecture}}", name]
         done = subprocess.run(
-            [self.path, *command], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            [self.path, *command], stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", check=False
         )
         return done.stdout.strip() if done.returncode == 0 else ""
 
@@ -117,7 +118,7 @@ class Builder:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=environment or ENVIRONMENT | os.environ,
-            text=True,
+            encoding="utf-8",
             errors="replace",
         )
         last: deque[str] = deque(maxlen=LAST_LINES)
@@ -159,14 +160,17 @@ def _own_config(host: str) -> Iterator[dict[str, str]]:
         own = Path(folder)
         settings = {}
         with suppress(OSError, ValueError):
-            settings = json.loads((users / "config.json").read_text())
+            settings = json.loads((users / "config.json").read_bytes())
         for name in ("auths", "credsStore", "credHelpers"):
             settings.pop(name, None)
         # With no entry at all docker would turn to the key chain of the system.
-        (own / "config.json").write_text(json.dumps({**settings, "auths": {host: {}}}))
+        (own / "config.json").write_bytes(json.dumps({**settings, "auths": {host: {}}}).encode())
         (own / "config.json").chmod(0o600)
         for name in ("contexts", "cli-plugins"):
             if (users / name).is_dir():
-                (own / name).symlink_to(users / name)
+                try:
+                    (own / name).symlink_to(users / name)
+                except OSError:  # Windows lets not everybody make links
+                    shutil.copytree(users / name, own / name)
         places = {"DOCKER_CONFIG": folder, "REGISTRY_AUTH_FILE": str(own / "config.json")}
         yield {**ENVIRONMENT, **os.environ, **places}

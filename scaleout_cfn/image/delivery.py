@@ -194,7 +194,7 @@ def included(folder: Path) -> list[str]:
     """
     patterns: list[tuple[re.Pattern[str], bool]] = []
     if (folder / IGNORE).is_file() and not any((folder / name).exists() for name in OTHER_IGNORES):
-        patterns = list(_patterns((folder / IGNORE).read_text().splitlines()))
+        patterns = list(_patterns((folder / IGNORE).read_text("utf-8-sig", "surrogateescape").splitlines()))
     # Where a later line takes something back, a folder that is ignored may hold it.
     prune = all(ignored for _, ignored in patterns)
     paths = []

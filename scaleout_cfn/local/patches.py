@@ -200,7 +200,7 @@ class _Plan:
     def _read(self) -> dict[str, Any]:
         try:
             written = self._path.stat().st_mtime_ns
-            text = self._path.read_text()
+            text = self._path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return {}
         if written != self._written:

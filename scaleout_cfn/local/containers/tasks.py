@@ -253,7 +253,7 @@ def read_secrets(file: Path) -> dict[str, str]:
     """The variables of a file; lines that begin with # and empty ones say nothing. Raises EmulatorError with the line
     that is none of these; the value is not repeated."""
     try:
-        lines = file.read_text().splitlines()
+        lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise EmulatorError(f"--secrets {file}: {getattr(error, 'strerror', None) or error}") from None
     found = {}
