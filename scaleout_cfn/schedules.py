@@ -295,6 +295,8 @@ def _at(inner: str) -> At:
         zone = "; the time zone is a field of its own" if form and re.match(r"Z|[+-]\d", form[2]) else ""
         raise ValueError(f"{inner or 'nothing'} is not of the form yyyy-mm-ddThh:mm:ss, {example}{zone}")
     try:
+        if form[1][11:13] == "24":  # from Python 3.14 on that is midnight
+            raise ValueError("hour must be in 0..23")
         return At(datetime.fromisoformat(inner))
     except ValueError as error:
         raise ValueError(f"{inner} is no date and time: {error}; {example}") from None

@@ -277,7 +277,8 @@ class Wire(NamedTuple):
 @functools.cache
 def wires_of(build: Callable[..., object]) -> dict[str, inspect.Parameter]:
     """The keyword-only arguments of a build function, by name."""
-    if not inspect.isroutine(build):
+    # From Python 3.14 on a partial counts as a routine, though it has no name.
+    if not inspect.isroutine(build) or isinstance(build, functools.partial):
         raise WiringError(f"a stack is a function of a Stack and a config; got {type(build).__name__}")
     arguments = inspect.signature(build).parameters.items()
     return {name: argument for name, argument in arguments if argument.kind is inspect.Parameter.KEYWORD_ONLY}

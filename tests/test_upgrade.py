@@ -86,7 +86,7 @@ def wheel(folder: Path) -> str:
     """A wheel of a version 0.0.9 that is this tree under another number, and needs nothing else."""
     main = f"""
 import sys
-sys.path[:0] = {[path for path in sys.path if path]!r}
+sys.path[:0] = {[*filter(None, sys.path), str(ROOT)]!r}
 for name in [name for name in sys.modules if name.partition('.')[0] == 'scaleout_cfn']:
     del sys.modules[name]
 import scaleout_cfn.cli
