@@ -239,7 +239,7 @@ def _fits(file: Path, text: str) -> bool:
 
     with TemporaryDirectory() as folder:
         whole = Path(folder) / "config.toml"
-        whole.write_text(f"{file.read_text(encoding='utf-8')}\n{text}", encoding="utf-8", newline="\n")
+        whole.write_text(f"{file.read_text(encoding='utf-8')}\n{text}", encoding="utf-8")
         try:
             fitting_tasks(load(whole, environment=_CHECKED, base=project().config))
         except (ConfigError, SetError):

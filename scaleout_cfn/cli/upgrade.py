@@ -114,7 +114,7 @@ def _python_of(source: str, venv: Path) -> Path:
 def _run(command: Sequence[str], problem: str) -> str:
     """What a command prints. Raises UsageError with its last words where it fails."""
     try:
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     except OSError as error:
         raise UsageError(f"{problem}: {error.strerror}") from None
     if done.returncode:

@@ -51,7 +51,6 @@ class WayHome:
 def find() -> Engine:
     """The first engine on PATH that answers. Raises EmulatorError with what is wrong with each."""
     if sys.platform == "win32":
-        # No signal asks there whether a process is alive.
         raise EmulatorError("--containers: needs Linux or macOS; on Windows use WSL")
     # Of docker the version of the server, which a client without an engine cannot tell.
     asked = {"docker": "{{.Server.Version}}", "podman": "{{.Client.Version}}"}
@@ -76,12 +75,7 @@ def first_that_answers(words: Mapping[str, Sequence[str]]) -> tuple[str, str, st
         try:
             # For docker and finch this asks the engine, too: a client alone does nothing.
             done = subprocess.run(
-                [path, *arguments],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=_ANSWER_S,
+                [path, *arguments], stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=_ANSWER_S
             )
         except (OSError, subprocess.TimeoutExpired) as error:
             tried.append(f"{name}: does not answer ({type(error).__name__})")
