@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +12,6 @@ from pathlib import Path
 import pytest
 
 from scaleout_cfn.image import builder
-from scaleout_cfn.local import EmulatorError
-from scaleout_cfn.local.containers import engine
 
 ROOT = Path(__file__).parents[1]
 
@@ -106,13 +103,6 @@ def test_no_file_of_ours_has_a_name_that_windows_does_not_take() -> None:
     assert [path for path in paths if set(path) & set('<>:"\\|?*')] == []
     # `A` and `a` are one file there, and on macOS.
     assert len({path.casefold() for path in paths}) == len(paths)
-
-
-def test_containers_are_refused_on_windows_before_any_engine_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setattr(shutil, "which", None)
-    with pytest.raises(EmulatorError, match="needs Linux or macOS; on Windows use WSL"):
-        engine.find()
 
 
 def test_where_no_links_can_be_made_dockers_folders_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

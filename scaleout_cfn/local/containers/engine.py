@@ -50,8 +50,6 @@ class WayHome:
 
 def find() -> Engine:
     """The first engine on PATH that answers. Raises EmulatorError with what is wrong with each."""
-    if sys.platform == "win32":
-        raise EmulatorError("--containers: needs Linux or macOS; on Windows use WSL")
     # Of docker the version of the server, which a client without an engine cannot tell.
     asked = {"docker": "{{.Server.Version}}", "podman": "{{.Client.Version}}"}
     words = {name: ("version", "--format", template) for name, template in asked.items()}
