@@ -51,6 +51,7 @@ def test_what_is_here_is_seen(tmp_path: Path) -> None:
         ("FROM a\nHEALTHCHECK CMD curl http://localhost/a\nHEALTHCHECK NONE\n", 0, ""),
         ("FROM a\nRUN cat <<-'END'\nEXPOSE 1\n\tEND\nexpose 2\n", 2, ""),
         ("FROM a\nEXPOSE 3000 `  \n  3001\n", 3000, ""),
+        ("FROM a\nENV A=1\n" + "ENV A=$A$A\n" * 99 + "EXPOSE 7\n", 7, ""),  # of a bounded size
     ],
 )
 def test_the_last_stage_of_a_dockerfile_says_port_and_health_check(

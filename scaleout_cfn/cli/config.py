@@ -216,7 +216,7 @@ def look(folder: Path) -> Seen:
             return ""
 
     dockerfile = text("Dockerfile")
-    port, health_path = _last_stage(dockerfile)
+    port, health_path = _last_stage(dockerfile[:50_000])
     processes = dict(re.findall(r"^([A-Za-z0-9_-]+):\s*(\S.*?)\s*$", text("Procfile"), re.M))
     compose, place = find_file(folder), find_application(folder)
     return Seen(
@@ -257,7 +257,7 @@ def _last_stage(dockerfile: str) -> tuple[int, str]:
                 asked = _ASKED.search(rest)
                 path = (asked[1] or asked[2] or "/") if asked else ""
             case _:
-                known.update(re.findall(r"(\w+)(?:=|\s+(?=\S+$))[\"']?([^\s\"']*)", rest))
+                known.update(re.findall(r"(\w+)(?:=|\s+(?=\S+$))[\"']?([^\s\"']{0,99})", rest))
         stages[stage.strip()] = port, path
     return port, path
 
