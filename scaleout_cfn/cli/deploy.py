@@ -473,7 +473,10 @@ def _lint(stack: Stack) -> None:
     with TemporaryDirectory() as folder:
         for name, text in texts_of(set_of(stack, url=local_url)).items():
             (Path(folder) / name).write_text(text, encoding="utf-8", newline="\n")
-        errors = [finding for finding in lint_files(folder).findings if finding.severity == "error"]
+        try:
+            errors = [finding for finding in lint_files(folder).findings if finding.severity == "error"]
+        except ValueError as error:
+            raise UsageError(f".cfnlintrc: {error}") from None
     if errors:
         raise SetError([f"{Path(one.file).name}: {one.path}: {one.message} [{one.rule}]" for one in errors])
 

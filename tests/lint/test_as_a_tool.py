@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleout_cfn import compose, render
-from scaleout_cfn.cli import cli
+from scaleout_cfn.cli import cli, deploy
+from scaleout_cfn.config import Config
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.lint import RULES, check_set
 from scaleout_cfn.lint.explain import merged
@@ -286,6 +287,12 @@ def test_cfn_lint_shows_our_rules_of_single_templates_at_their_place(tmp_path: P
     assert (found["Level"], found["Location"]["Path"][:2]) == ("Error", ["Resources", "Group"])
     assert found["Location"]["Start"]["LineNumber"] > 2
     assert not [one for one in cfn_lint("-t", "t.json", cwd=tmp_path) if one["Rule"]["Id"] == "ES208"]
+
+
+def test_settings_that_cfn_lint_cannot_take_stop_a_deployment_in_a_sentence(here: Path) -> None:
+    (here / ".cfnlintrc").write_text("nonsense: 1\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"\.cfnlintrc: Invalid configuration key 'nonsense'"):
+        deploy._lint(compose(Config()))
 
 
 def test_settings_that_add_our_rules_to_cfn_lint_make_lint_say_nothing_twice(here: Path) -> None:
