@@ -196,7 +196,7 @@ class Draft:
             chosen = [self._at_odds(tables, {name: written[name] for name in inside}, key, prefix) or wider]
         else:
             return False
-        written |= {name: tuple(name.split(".")) for name in (key, wider)}
+        written = {name: tuple(name.split(".")) for name in (key, wider)} | written
         for name in chosen:
             path = written[name]
             self._drop(tables, path)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from scaleout_cfn.config import Config, InternalService, Postgres, Valkey, WebService, WorkerService
@@ -188,6 +188,7 @@ KEYS = [
 @given(
     drawn=st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=10), other=st.sampled_from(["nginx", "postgres:16"])
 )
+@example(drawn={"tmpfs": "./x:/x"}, other="nginx")  # a key with a dot in it
 def test_each_leaf_of_a_file_has_its_line_and_the_config_loads(
     tmp_path_factory: pytest.TempPathFactory, drawn: dict[str, Any], other: str
 ) -> None:
