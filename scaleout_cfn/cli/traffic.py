@@ -29,10 +29,9 @@ except ImportError:
 if TYPE_CHECKING:
     from scaleout_cfn.config import Config
     from scaleout_cfn.simulator.measure import Stage
-    from scaleout_cfn.simulator.model import Load, Model
+    from scaleout_cfn.simulator.model import Load, Model, ServiceTime
     from scaleout_cfn.simulator.prices import Prices
     from scaleout_cfn.simulator.series import Values
-    from scaleout_cfn.simulator.service_time import ServiceTime
     from scaleout_cfn.simulator.traffic import Traffic
 
 path_type = click.Path(path_type=Path)
@@ -306,7 +305,7 @@ class Asked:
 
         `region` is that of the set, for prices where none is asked for.
         """
-        from scaleout_cfn.simulator.service_time import service_time
+        from scaleout_cfn.simulator.model import service_time
 
         if names := self.services():
             raise UsageError(f"{names[0]}=...: a traffic for each service is for simulate; give --service {names[0]}")

@@ -377,9 +377,9 @@ def _attachments(stack: Stack, config: Config, net: network.Outputs, key: KeyArn
 def _bucket_logs(stack: Stack, config: Config) -> BucketName | None:
     if not config.observability.bucket_logs:
         return None
-    from scaleout_cfn.stacks import bucket_logs  # here, for most sets have none
+    from scaleout_cfn.stacks import buckets  # here, for most sets have none
 
-    return stack.nest("BucketLogs", bucket_logs.build, config).bucket
+    return stack.nest("BucketLogs", buckets.build, config).bucket
 
 
 def _given_network(stack: Stack) -> network.Outputs:

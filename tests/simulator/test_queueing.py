@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaleout_cfn.simulator import queueing
-from scaleout_cfn.simulator.model import Load
+from scaleout_cfn.simulator.model import Load, ServiceTime
 from scaleout_cfn.simulator.queueing import Waits, calm_load, erlang_c, waits
-from scaleout_cfn.simulator.service_time import ServiceTime
 
 from .oracle import shapes, share_over
 
