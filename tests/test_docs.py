@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import configparser
 import gzip
 import html
 import importlib.util
+import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from click import Command, Context, Group
 from click.testing import CliRunner
 
@@ -189,6 +193,48 @@ def test_the_command_lines_of_a_page_that_need_nothing_but_files_run(
         if into:
             Path(into.strip()).parent.mkdir(parents=True, exist_ok=True)
             Path(into.strip()).write_text(ended.stdout, encoding="utf-8")
+
+
+def of_a_shell(block: str) -> None:
+    subprocess.run(["bash", "-n"], input=block, text=True, check=True)
+
+
+def of_a_workflow(block: str) -> None:
+    job = {"runs-on": "ubuntu-latest", **yaml.safe_load(block)}
+    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", "-"]
+    told = json.dumps({"on": "push", "jobs": {"deploy": job}})
+    subprocess.run(words, input=told, text=True, check=True, stdout=subprocess.DEVNULL)
+
+
+def of_a_dockerfile(block: str) -> None:
+    known = {"FROM", "ARG", "ENV", "RUN", "COPY", "WORKDIR", "USER", "EXPOSE", "HEALTHCHECK", "STOPSIGNAL", "CMD"}
+    assert {line.split()[0] for line in block.replace("\\\n", " ").splitlines() if line} <= known
+
+
+def of_node(block: str) -> None:
+    if node := shutil.which("node"):
+        subprocess.run([node, "--check", "-"], input=block, text=True, check=True)
+
+
+#: How a block of each language is checked; None where a test above does it.
+LANGUAGES: dict[str, Callable[[str], object] | None] = {
+    "toml": None,
+    "python": None,
+    "mermaid": None,
+    "sh": of_a_shell,
+    "yaml": of_a_workflow,
+    "json": json.loads,
+    "ini": lambda block: configparser.ConfigParser().read_string(block),
+    "dockerfile": of_a_dockerfile,
+    "javascript": of_node,
+}
+
+
+@of_each_page
+def test_each_block_of_a_page_is_what_its_language_takes(page: Path) -> None:
+    for language, block in re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.M | re.S):
+        if check := LANGUAGES[language]:
+            check(block)
 
 
 def keys_of(section: type[Section], path: str = "") -> Iterator[str]:

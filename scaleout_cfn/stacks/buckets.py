@@ -1,5 +1,4 @@
-"""Buckets: private, encrypted and versioned, also for what AWS writes and nobody reads for long. As a stack: bucket logs,
-a bucket for what is asked of the set's other ones."""
+"""Buckets: private, encrypted and versioned, also for what AWS writes and nobody reads for long; bucket logs."""
 
 from __future__ import annotations
 
