@@ -44,7 +44,7 @@ COMMANDS = {
     "apply": "deploy",
     "import": "imports",
     "upgrade": "upgrade",
-    "move": "move",
+    "move": "upgrade",
     "publish": "deploy",
     "status": "status",
     "events": "status",

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from math import ceil
 
 from scaleout_cfn.simulator import rules
-from scaleout_cfn.simulator.clock import Clock
 from scaleout_cfn.simulator.decide import CapacityProvider, Happening, Lasting, NodeTracking
 from scaleout_cfn.simulator.model import Delays, NodePool
 from scaleout_cfn.simulator.placement import Asked, Held, first_nodes, right_sized, standing
+from scaleout_cfn.simulator.rules import Clock
 from scaleout_cfn.simulator.tasks import Tasks
 
 __all__ = ["OnFargate", "Pool"]

@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaleout_cfn.simulator import rules
-from scaleout_cfn.simulator.clock import PHASES, Clock, Phase, phases
 from scaleout_cfn.simulator.decide import Happening
 from scaleout_cfn.simulator.model import Delays, Fargate, Load, Model, NodePool
 from scaleout_cfn.simulator.placement import Asked
 from scaleout_cfn.simulator.pool import OnFargate, Pool
+from scaleout_cfn.simulator.rules import PHASES, Clock, Phase, phases
 from scaleout_cfn.simulator.service import Metrics, Service, Trace, first_tasks
 from scaleout_cfn.simulator.tasks import State, Tasks
 from scaleout_cfn.simulator.traffic import Traffic

@@ -19,11 +19,11 @@ import numpy as np
 
 from scaleout_cfn.config.pulse import LogPulse
 from scaleout_cfn.config.scaling import Scaling, Schedule, TargetTracking, pulse_steps
-from scaleout_cfn.simulator.clock import Phase
 from scaleout_cfn.simulator.events import Fear, in_order
 from scaleout_cfn.simulator.model import Delays, Fargate, Load, Model, NodePool, StandingBy
 from scaleout_cfn.simulator.prices import Prices, cost
 from scaleout_cfn.simulator.results import demand, maximum_that_limits, missed_share, ranges
+from scaleout_cfn.simulator.rules import Phase
 from scaleout_cfn.simulator.run import PHASES, phases, run
 from scaleout_cfn.simulator.shapes import architecture_of, kind_of
 from scaleout_cfn.simulator.study import Study, each, over_phases, study

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaleout_cfn.simulator import rules
-from scaleout_cfn.simulator.clock import Clock
 from scaleout_cfn.simulator.decide import Happening, ServicePolicies, Source
 from scaleout_cfn.simulator.model import Delays, Load, Model
 from scaleout_cfn.simulator.policies import firings
+from scaleout_cfn.simulator.rules import Clock
 from scaleout_cfn.simulator.tasks import State, Tasks
 from scaleout_cfn.simulator.traffic import Traffic
 

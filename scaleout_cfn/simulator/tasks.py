@@ -8,8 +8,8 @@ from math import ceil, floor
 from typing import NamedTuple, Protocol
 
 from scaleout_cfn.simulator import rules
-from scaleout_cfn.simulator.clock import Clock
 from scaleout_cfn.simulator.model import Delays, Rollout
+from scaleout_cfn.simulator.rules import Clock
 
 _SLOW_STEPS = 20  # in which the share of a target in slow start rises
 _LAUNCH_BATCHES = 10  # a minute's launches come in so many batches

@@ -30,12 +30,12 @@ from scaleout_cfn.capacity import instance_type, registered_memory_mib
 from scaleout_cfn.config.pulse import LogPulse
 from scaleout_cfn.config.scaling import StepAdjustment, StepScaling, pulse_steps
 from scaleout_cfn.profiles import PROFILES
-from scaleout_cfn.simulator.clock import phases
 from scaleout_cfn.simulator.model import Delays, Load, Model, Size, StandingBy, corners
 from scaleout_cfn.simulator.peers import cdk, with_profile
 from scaleout_cfn.simulator.prices import cost, prices_of
 from scaleout_cfn.simulator.read import read
 from scaleout_cfn.simulator.results import missed_share
+from scaleout_cfn.simulator.rules import phases
 from scaleout_cfn.simulator.run import run
 from scaleout_cfn.simulator.series import from_csv
 from scaleout_cfn.simulator.shapes import kinds_beside, words

@@ -9,7 +9,7 @@ import pytest
 from scaleout_cfn.aws.client import Patience
 from scaleout_cfn.deploy.live import Resource
 from scaleout_cfn.deploy.messages import Message, Note, Rollout
-from scaleout_cfn.deploy.teardown.drain import batches, delete_contents, drain, release
+from scaleout_cfn.deploy.teardown.destroy import batches, delete_contents, drain, release
 from scaleout_cfn.deploy.teardown.inventory import Inventory, Item
 from scaleout_cfn.deploy.watch.follow import StoppedWaiting
 from scaleout_cfn.errors import AccessError, ApiError

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scaleout_cfn.lint import check_set
-from scaleout_cfn.lint.rules.roles import may_match
+from scaleout_cfn.lint.rules.permissions import may_match
 from scaleout_cfn.templates.facts import Facts
 from scaleout_cfn.templates.stacks import StackView, Symbol
 

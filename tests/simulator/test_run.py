@@ -25,7 +25,6 @@ from scaleout_cfn.config.scaling import (
     pulse_steps,
 )
 from scaleout_cfn.simulator import rules
-from scaleout_cfn.simulator.clock import Phase, phases
 from scaleout_cfn.simulator.model import (
     Backlog,
     Delays,
@@ -43,6 +42,7 @@ from scaleout_cfn.simulator.peers import PEERS
 from scaleout_cfn.simulator.pool import Pool
 from scaleout_cfn.simulator.prices import cost, prices_of
 from scaleout_cfn.simulator.results import ages, measure
+from scaleout_cfn.simulator.rules import Phase, phases
 from scaleout_cfn.simulator.run import Busy, Event, Trace, World, at_each_second, first_tasks, run, run_together
 from scaleout_cfn.simulator.traffic import Traffic, synthetic
 

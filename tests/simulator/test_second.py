@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from scaleout_cfn.config.scaling import NodeScaling, Scaling, Schedule, StepAdjustment, StepScaling, TargetTracking
-from scaleout_cfn.simulator.clock import Phase
 from scaleout_cfn.simulator.model import Backlog, Delays, Fargate, Load, Model, NodePool, Size
+from scaleout_cfn.simulator.rules import Phase
 from scaleout_cfn.simulator.run import Busy, Event, Trace, World, at_each_second, run_together
 from scaleout_cfn.simulator.traffic import Traffic
 
