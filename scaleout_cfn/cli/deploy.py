@@ -21,11 +21,10 @@ from scaleout_cfn.config.container_conflicts import may_pull, unreachable
 from scaleout_cfn.config.units import Unit, jobs_of, units
 from scaleout_cfn.deploy import deployment
 from scaleout_cfn.deploy.bootstrap import bootstrap, exists
-from scaleout_cfn.deploy.desired import ENVIRONMENT
+from scaleout_cfn.deploy.desired import ENVIRONMENT, require_ours
 from scaleout_cfn.deploy.live import Live, find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell, Uploaded
 from scaleout_cfn.deploy.moves import Between, move_of
-from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.publish import Bucket, Published, bucket_at, bucket_name, prepare, quick_create, upload
 from scaleout_cfn.deploy.start import Release, Wish, desired_of
 from scaleout_cfn.errors import AGAIN, Next, RefusedError, SetError, UsageError

@@ -13,8 +13,7 @@ import click
 from scaleout_cfn.cli.options import Checked, config_options, load_config
 from scaleout_cfn.cli.work import Options, typed_for, view_for
 from scaleout_cfn.config import Config
-from scaleout_cfn.config.night import schedules_of
-from scaleout_cfn.config.scaling import Schedule
+from scaleout_cfn.config.scaling import Schedule, schedules_of
 from scaleout_cfn.config.units import Unit, units
 from scaleout_cfn.deploy.messages import Fact, Outcome
 from scaleout_cfn.errors import Next

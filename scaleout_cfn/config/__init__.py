@@ -57,10 +57,10 @@ from scaleout_cfn.config.ground import (
     Registry,
     Roles,
 )
-from scaleout_cfn.config.night import Night
 from scaleout_cfn.config.permissions import Permissions, PolicyStatement
 from scaleout_cfn.config.pools import Capacity, Ec2Capacity, FargateCapacity, ManagedCapacity, WarmPool
 from scaleout_cfn.config.scaling import (
+    Night,
     NodeScaling,
     Predictive,
     Scaling,

@@ -34,10 +34,10 @@ from scaleout_cfn.config.balancer_conflicts import (
 from scaleout_cfn.config.container_conflicts import volume_names
 from scaleout_cfn.config.delivery_conflicts import functions_named, preview_conflicts
 from scaleout_cfn.config.ground import name_conflicts, name_remarks, names_given, tag_conflicts
-from scaleout_cfn.config.night import night_conflicts
 from scaleout_cfn.config.permissions import named_in
 from scaleout_cfn.config.pools import FARGATE_VCPUS
 from scaleout_cfn.config.routing import VALUES_PER_RULE, is_catch_all, overshadowed, priorities, values_of_rule
+from scaleout_cfn.config.scaling import night_conflicts
 from scaleout_cfn.config.service_conflicts import (
     queue_conflicts,
     receivers,

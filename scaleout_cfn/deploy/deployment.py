@@ -17,13 +17,12 @@ from scaleout_cfn.deploy.changes import changeset, quota
 from scaleout_cfn.deploy.changes.imports import require_imports
 from scaleout_cfn.deploy.changes.plan import Plan, blocked
 from scaleout_cfn.deploy.changes.reading import read_plan
-from scaleout_cfn.deploy.desired import ENVIRONMENT, Desired, fingerprint_in, token
+from scaleout_cfn.deploy.desired import ENVIRONMENT, Desired, fingerprint_in, require_ours, token
 from scaleout_cfn.deploy.live import Live, find, resources_of, tags_of, template_text
 from scaleout_cfn.deploy.messages import Blocked, Note, Outcome, Planned, Tell, Uploaded
 from scaleout_cfn.deploy.move import MOVES, require_moved, unmoved
 from scaleout_cfn.deploy.moves import given_up
 from scaleout_cfn.deploy.outcome import code_of, interrupted, nothing_to_do, outcome_of, redacted
-from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.publish import unknown_to, upload
 from scaleout_cfn.deploy.services import jobs
 from scaleout_cfn.deploy.services.diverted import Diverted, diverted, rewritten

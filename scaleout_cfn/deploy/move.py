@@ -15,9 +15,9 @@ from typing import Any, Final, NamedTuple
 
 from scaleout_cfn.aws import NESTED, title_in
 from scaleout_cfn.aws.client import Aws, Patience
+from scaleout_cfn.deploy.desired import require_ours
 from scaleout_cfn.deploy.live import Live, Resource, find, require, resources_of, template_body
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
-from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.states import WATCH
 from scaleout_cfn.errors import AGAIN, ApiError, BusyError, NeedsHandError, Next, RefusedError, UsageError
 from scaleout_cfn.templates.facts import VARIABLE, sub_parts

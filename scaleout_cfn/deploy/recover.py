@@ -9,10 +9,10 @@ from typing import Any
 
 from scaleout_cfn.aws import NESTED, title_in
 from scaleout_cfn.aws.client import Aws, Patience
+from scaleout_cfn.deploy.desired import require_ours
 from scaleout_cfn.deploy.live import Live, Resource, find, require, resources_of
 from scaleout_cfn.deploy.messages import Fact, Outcome, Tell
 from scaleout_cfn.deploy.outcome import outcome_of
-from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.protect import restore
 from scaleout_cfn.deploy.states import EARLIER, Recovery
 from scaleout_cfn.deploy.watch.events import History, Operation

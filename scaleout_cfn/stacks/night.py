@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from troposphere import AWSObject, Tags, autoscaling
 
-from scaleout_cfn.config.night import Night, fields
+from scaleout_cfn.config.scaling import Night, fields
 from scaleout_cfn.stack import Stack
 
 WEEK = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")

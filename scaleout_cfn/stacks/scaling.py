@@ -8,8 +8,7 @@ from troposphere import Equals, Join, Not, Ref, Select, Split, Sub, cloudwatch
 from troposphere import applicationautoscaling as aas
 
 from scaleout_cfn.config import Predictive, Scaling, StepScaling, TargetTracking, pulse
-from scaleout_cfn.config.night import schedules_of
-from scaleout_cfn.config.scaling import pulse_steps, pulse_tracking
+from scaleout_cfn.config.scaling import pulse_steps, pulse_tracking, schedules_of
 from scaleout_cfn.config.units import Unit
 from scaleout_cfn.stack import Stack
 from scaleout_cfn.stacks.alarms import ECS, INSIGHTS, at_maximum, dimensions, highest, metric_of

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from scaleout_cfn.deploy.desired import ENVIRONMENT
-from scaleout_cfn.deploy.ownership import require_ours
+from scaleout_cfn.deploy.desired import ENVIRONMENT, require_ours
 from scaleout_cfn.errors import AGAIN, Next, RefusedError
 from scaleout_cfn.rendering import MARK
 

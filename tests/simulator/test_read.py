@@ -14,8 +14,7 @@ from strategies import configs
 import scaleout_cfn as sc
 from scaleout_cfn import capacity
 from scaleout_cfn.config.conflicts import conflicts
-from scaleout_cfn.config.night import schedules_of
-from scaleout_cfn.config.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking, pulse_steps
+from scaleout_cfn.config.scaling import Scaling, StepAdjustment, StepScaling, TargetTracking, pulse_steps, schedules_of
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.simulator.model import Fargate, Standing, StandingBy
 from scaleout_cfn.simulator.read import model_of, read

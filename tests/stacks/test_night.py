@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from scaleout_cfn.composing import compose
 from scaleout_cfn.config import Config, Ec2Capacity, Night, Scaling, Schedule, WebService, WorkerService
 from scaleout_cfn.config.conflicts import conflicts
-from scaleout_cfn.config.night import schedules_of
+from scaleout_cfn.config.scaling import schedules_of
 from scaleout_cfn.config.services import Queue
 from scaleout_cfn.rendering import set_of
 from scaleout_cfn.schedules import Cron, firings, parsed

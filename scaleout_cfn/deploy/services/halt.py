@@ -21,9 +21,9 @@ from zoneinfo import ZoneInfo
 
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.config.units import name_of, service_in
+from scaleout_cfn.deploy.desired import require_ours
 from scaleout_cfn.deploy.live import Live, Resource, find, require, resources_of, template_body
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
-from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.services.alarms import ALARM, alarms_of
 from scaleout_cfn.deploy.services.restart import require_calm
 from scaleout_cfn.deploy.services.scale import ACTION, ECS, TARGET, TIME, Bounds, actions_of, as_capacity, targets_of

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.desired import require_ours
 from scaleout_cfn.deploy.live import Live, require
 from scaleout_cfn.deploy.messages import Hook, Note, Outcome, Rollout, Tell
-from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.services.history import history_of
 from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, newest_of, rollout
 from scaleout_cfn.deploy.services.service import LiveService, asked_for, follow_rollouts

@@ -10,9 +10,9 @@ from dataclasses import replace
 from functools import partial
 
 from scaleout_cfn.aws.client import Aws
+from scaleout_cfn.deploy.desired import require_ours
 from scaleout_cfn.deploy.live import Live, require
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell
-from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.services.rollout import DEPLOYMENTS, described, newest_of
 from scaleout_cfn.deploy.services.service import LiveService, asked_for, follow_rollouts
 from scaleout_cfn.deploy.states import WATCH

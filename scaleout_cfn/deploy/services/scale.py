@@ -18,9 +18,9 @@ from zoneinfo import ZoneInfo
 from scaleout_cfn.aws.client import Aws
 from scaleout_cfn.config.units import service_in
 from scaleout_cfn.deploy.changes.plan import Plan, kind_of
+from scaleout_cfn.deploy.desired import require_ours
 from scaleout_cfn.deploy.live import Live, Resource, require, resources_of
 from scaleout_cfn.deploy.messages import Fact, Note, Outcome, Tell
-from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.services.restart import require_calm
 from scaleout_cfn.errors import AccessError, ApiError, Next, UsageError
 from scaleout_cfn.schedules import At, Rate, firings, parsed

@@ -13,10 +13,10 @@ from typing import Any
 from scaleout_cfn.aws import NESTED, SERVICE, cluster_in
 from scaleout_cfn.aws.client import Aws, Patience
 from scaleout_cfn.config.units import service_in
+from scaleout_cfn.deploy.desired import require_ours
 from scaleout_cfn.deploy.live import Live, Resource, find
 from scaleout_cfn.deploy.messages import Note, Outcome, Tell
 from scaleout_cfn.deploy.outcome import outcome_of
-from scaleout_cfn.deploy.ownership import require_ours
 from scaleout_cfn.deploy.services.rollout import described, newest_of
 from scaleout_cfn.deploy.states import WATCH
 from scaleout_cfn.deploy.teardown.inventory import (
