@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,4 +86,22 @@ def under_podman(engine: Engine, folder: Path) -> Rehearsal:
 
 def left(engine: Engine, emulator: int) -> list[str]:
     """Containers that go with an emulator, by its process; others may run beside it."""
-    return engine("podman", "ps", "--all", "--quiet", "--filter", f"label=scaleout-cfn.emulator={emulator}").split()
+    return engine("podman", "ps", "--all", "--quiet", *_of(emulator)).split()
+
+
+def readers(engine: Engine, emulator: int) -> list[str]:
+    """The processes that name a container of an emulator in their command line, as what reads its log does."""
+    names = engine("podman", "ps", "--all", "--format", "{{.Names}}", *_of(emulator)).split()
+    return [
+        path.parent.name for path in Path("/proc").glob("[0-9]*/cmdline") if any(name in _words(path) for name in names)
+    ]
+
+
+def _of(emulator: int) -> list[str]:
+    return ["--filter", f"label=scaleout-cfn.emulator={emulator}"]
+
+
+def _words(path: Path) -> str:
+    with suppress(OSError):
+        return path.read_text()
+    return ""

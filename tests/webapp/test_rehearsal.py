@@ -14,7 +14,7 @@ import pytest
 from scaleout_cfn.simulator.measure import Limits, Stage, _Budget, _stage, target_of
 
 from .helpers import eventually, free_port, need
-from .rehearsal import Rehearsal, left, under_podman
+from .rehearsal import Rehearsal, left, readers, under_podman
 from .test_container import IMAGE, Engine, engine, image  # noqa: F401 (fixtures)
 
 #: Reached from outside by its name: at /shop it asks the service `stock`, and sends what that said to a queue.
@@ -185,7 +185,10 @@ def test_from_init_in_an_empty_folder_to_an_answer_and_back_to_nothing(
         assert user.tasks("web") == (2, {"healthy": 2})
         assert len(left(engine, emulator)) == 2
         eventually(lambda: any('"path":"/api"' in line.get("text", "") for line in user("logs")), "the request's line")
+        reading = readers(engine, emulator)
+        assert len(reading) >= 2
         user.typed("destroy", "--local", "--yes")
         assert (user.emulator, left(engine, emulator)) == (("", 0), [])
+        eventually(lambda: not any(Path("/proc", each).exists() for each in reading), "the end of what reads the logs")
     finally:
         user.stop()

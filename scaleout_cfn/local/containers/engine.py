@@ -23,6 +23,10 @@ _LABEL: Final = "scaleout-cfn.emulator"
 """Containers and volumes carry it, with the process id of the emulator that they go with."""
 
 
+_FOLLOWED: Final[dict[str, subprocess.Popen[bytes]]] = {}
+"""What reads the logs of containers, by name: podman's goes on without them, and without this process."""
+
+
 class EngineError(Exception):
     """What the engine says to a command that it cannot carry out, in one line."""
 
@@ -143,6 +147,7 @@ class Engine:
             env=self.environment,
         ) as process:
             assert process.stdout is not None
+            _FOLLOWED[container] = process
             rest = b""
             while part := os.read(process.stdout.fileno(), 1 << 16):
                 *whole, rest = (rest + part).split(b"\n")
@@ -151,6 +156,7 @@ class Engine:
                 time.sleep(0.1)
             if rest:
                 yield [rest.decode(errors="replace")]
+        del _FOLLOWED[container]
 
     def exit_code(self, container: str) -> int:
         """Wait until a container has ended."""
@@ -175,6 +181,8 @@ class Engine:
             if containers:
                 at_once = ["--time=0", "--ignore"] if self.name == "podman" else []
                 self("rm", "--force", "--volumes", *at_once, *containers)
+        for name in {*containers} & {*_FOLLOWED}:
+            _FOLLOWED[name].kill()
         with suppress(EngineError):
             if volumes:
                 self("volume", "rm", "--force", *volumes)
@@ -193,6 +201,8 @@ class Engine:
             marked = [line.split() for line in listed.splitlines()]
             return [name for name, pid in marked if (own if int(pid) == os.getpid() else not is_alive(int(pid)))]
 
+        for process in [*_FOLLOWED.values()] if own else ():
+            process.kill()
         for _ in range(_ROUNDS):  # one may just be made, or just be gone
             containers: list[str] = []
             with suppress(EngineError):
