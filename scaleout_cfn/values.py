@@ -98,10 +98,6 @@ class LatestImage(ImageId):
     parameter_type = "AWS::SSM::Parameter::Value<AWS::EC2::Image::Id>"
 
 
-class CertificateArn(Value):
-    meaning = "The ACM certificate of the HTTPS listener."
-
-
 class KeyArn(Value):
     meaning = "The KMS key that what is at rest is encrypted by."
 
@@ -209,10 +205,6 @@ class AccessPointId(Value):
 
 
 class LogGroupName(Value):
-    meaning = "The log group of the containers."
-
-
-class LogGroupArn(Value):
     meaning = "The log group of the containers."
 
 

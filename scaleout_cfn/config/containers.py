@@ -401,6 +401,5 @@ class EbsVolume(Volume, frozen=True, kw_only=True, tag_field="kind", tag="ebs"):
     file_system: Annotated[Literal["xfs", "ext4", "ext3"], tunable("What it is formatted with.")] = "xfs"
 
 
-AnyVolume = BindVolume | EfsVolume | EfsOfService | ExistingEfs | EbsVolume
 #: Those that are reached over the network of the task.
 EFS = (EfsVolume, EfsOfService, ExistingEfs)

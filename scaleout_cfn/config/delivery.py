@@ -236,7 +236,3 @@ class WebCanary(Canary, frozen=True, kw_only=True, tag_field="strategy", tag="ca
     alarms: ALARMS = True
     health_check_grace_s: GRACE = 60
     test: TEST = None
-
-
-WebDeployment = WebRolling | WebBlueGreen | WebLinear | WebCanary
-AnyDeployment = Rolling | BlueGreen | Linear | Canary
