@@ -1,4 +1,5 @@
-"""Take a stack down: take stock, then drain, empty what was named, delete, and list what is retained.
+"""Take a stack down: take stock, then drain, so that it does not hang, empty what was named, delete, and list what is
+retained.
 
 Every step may be done again: a run that was broken off is finished by the same command.
 """

@@ -1,4 +1,8 @@
-"""What tasks, services and schedules need to be allowed, where the set has the role."""
+"""What tasks, services and schedules need to be allowed, where the set has the role.
+
+A role is judged by its inline policies, by the policies of the set that name it, and by the AWS managed policies below;
+with any other policy, or with somebody else told of it, nothing is said. Conditions are taken to hold.
+"""
 
 from __future__ import annotations
 
