@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from scaleout_cfn.lint.rules import RULES, Rule
-from scaleout_cfn.templates.findings import Finding, in_order
 from scaleout_cfn.templates.sets import StackSet
+from scaleout_cfn.templates.values import Finding, in_order
 
 __all__ = ["RULES", "Finding", "Rule", "check_set", "errors_on"]
 

@@ -20,7 +20,7 @@ from threading import Lock, Timer
 import msgspec
 from msgspec import Struct
 
-from scaleout_cfn.templates.findings import Severity
+from scaleout_cfn.templates.values import Severity
 
 # Of CPU time, so that a machine with other work finds the same. The largest templates of real sets take a few seconds.
 TIME_S = 60.0

@@ -14,7 +14,7 @@ import yaml
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.lint import check_set
 from scaleout_cfn.lint.rules import RULES
-from scaleout_cfn.templates.findings import Finding
+from scaleout_cfn.templates.values import Finding
 
 Set: TypeAlias = Mapping[str, Any]
 """Templates by file name, as plain data."""

@@ -19,9 +19,9 @@ from msgspec.structs import replace
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.lint.cfn_lint import Answer, cfn_lint
 from scaleout_cfn.lint.rules import RULES, Rule
-from scaleout_cfn.templates.findings import Finding, in_order
 from scaleout_cfn.templates.reading import Reader, Source
 from scaleout_cfn.templates.sets import StackSet
+from scaleout_cfn.templates.values import Finding, in_order
 
 CFN_LINT = "https://github.com/aws-cloudformation/cfn-lint"
 # https://github.com/aws-cloudformation/cfn-lint/blob/main/docs/rules.md: "E0002: Error processing rule on the template"

@@ -22,7 +22,7 @@ from msgspec import Struct
 from scaleout_cfn.errors import UsageError
 from scaleout_cfn.lint.files import Report
 from scaleout_cfn.lint.rules import RULES
-from scaleout_cfn.templates.findings import Finding, Severity
+from scaleout_cfn.templates.values import Finding, Severity
 
 _RULES_PAGE = "https://github.com/aws-cloudformation/cfn-lint/blob/main/docs/rules.md"
 

@@ -20,9 +20,9 @@ from yaml.constructor import SafeConstructor
 from yaml.reader import ReaderError
 
 from scaleout_cfn.templates.facts import Facts
-from scaleout_cfn.templates.findings import Finding
 from scaleout_cfn.templates.locations import SUFFIXES, locations
 from scaleout_cfn.templates.stacks import StackView
+from scaleout_cfn.templates.values import Finding
 
 FORMATS = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-formats.html"
 

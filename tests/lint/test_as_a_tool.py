@@ -26,7 +26,7 @@ from scaleout_cfn.lint import RULES, check_set
 from scaleout_cfn.lint.explain import merged
 from scaleout_cfn.lint.files import Report, lint_files
 from scaleout_cfn.lint.formats import FORMATS, Baseline
-from scaleout_cfn.templates.findings import Finding
+from scaleout_cfn.templates.values import Finding
 
 from .sets import good, write
 

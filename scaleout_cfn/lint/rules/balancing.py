@@ -9,9 +9,8 @@ from typing import Any
 from scaleout_cfn.lint.rules.base import Fault, Faults, fault, nearest, rule
 from scaleout_cfn.lint.rules.services import SERVICE, TARGET_GROUP, entries, handed_out, mappings, names, network_mode
 from scaleout_cfn.lint.rules.tables import BALANCER_ATTRIBUTES, NEWEST_TLS_POLICY, TARGET_GROUP_ATTRIBUTES, TLS_POLICIES
-from scaleout_cfn.templates.findings import Severity
 from scaleout_cfn.templates.stacks import Place, StackView, Symbol, resource_of
-from scaleout_cfn.templates.values import UNKNOWN
+from scaleout_cfn.templates.values import UNKNOWN, Severity
 
 _ECS_API = "https://docs.aws.amazon.com/AmazonECS/latest/APIReference/"
 _ELB_API = "https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/"

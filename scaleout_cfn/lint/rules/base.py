@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from scaleout_cfn.templates.findings import Finding, Severity
 from scaleout_cfn.templates.sets import StackSet
 from scaleout_cfn.templates.stacks import Place
+from scaleout_cfn.templates.values import Finding, Severity
 
 GUIDE = "https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/"
 TEMPLATE_REFERENCE = "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/"
