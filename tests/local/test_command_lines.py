@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,3 +108,49 @@ def test_each_line_that_needs_aws_does_what_its_page_says(
         assert code == wanted and part in said, (words, code, said)
         left.discard(expected)
     assert not left, "no page has them"
+
+
+#: Programs of others that the pages call: `aws` is given each line of its own, and why the rest are given none.
+OTHERS = {
+    "aws": "",
+    "curl": "what answers is a rehearsal: tests/webapp/test_rehearsal.py",
+    "docker": "an engine and a registry: tests/webapp/test_engines.py, tests/image/test_registry.py",
+    "pip": "the index: .ci/run types the README's, word for word",
+}
+
+
+def lines_of_others() -> Iterator[str]:
+    """What the pages' blocks call of other programs."""
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        blocks = re.findall(r"^ *```(\w*)\n(.*?)^ *```$", text, re.M | re.S)
+        fenced = "".join(block for language, block in blocks if language in ("", "sh"))
+        indented = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.M | re.S)
+        known = "|".join(OTHERS)
+        yield from re.findall(rf"^(?:(?:{known}) .*)", fenced, re.M)
+        yield from re.findall(rf"^ {{4}}((?:{known}) .*)", indented, re.M)
+
+
+def test_each_line_for_the_aws_cli_has_options_that_it_takes(tmp_path: Path) -> None:
+    """It gets as far as the wire, where nobody answers."""
+    (tmp_path / "policies_out").mkdir()
+    for name in ("cloudformation-trust", "cloudformation-1"):
+        (tmp_path / "policies_out" / f"{name}.json").write_text("{}")
+    (tmp_path / "templates_out").mkdir()
+    (tmp_path / "templates_out" / "root.yaml").write_text("{}")
+    environment = os.environ | {
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+        "AWS_MAX_ATTEMPTS": "1",
+        "AWS_ACCESS_KEY_ID": "111122223333",
+        "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_CONFIG_FILE": str(tmp_path / "none"),
+    }
+    resource = "arn:aws:elasticloadbalancing:eu-central-1:111122223333:loadbalancer/app/web/0123456789abcdef"
+    given = [line.replace(" ARN ", f" {resource} ").replace("YOUR-", "your-") for line in lines_of_others()]
+    asked = [line for line in given if line.startswith("aws ")]
+    assert len(asked) >= 8
+    for line in asked:
+        words = [sys.executable, "-m", "awscli", *shlex.split(line, comments=True)[1:]]
+        told = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False).stderr
+        assert "Could not connect to the endpoint URL" in told, (line, told)
