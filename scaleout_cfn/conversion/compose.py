@@ -253,12 +253,7 @@ def _over(under: Item, over: Item) -> Item:
         there = entries.get(key)
         if there and there.entries and item.entries:
             entries[key] = _over(there, item)
-        elif (
-            there
-            and isinstance(there.value, list)
-            and isinstance(item.value, list)
-            and key not in ("command", "entrypoint")
-        ):
+        elif there and isinstance(there.value, list) and isinstance(item.value, list) and key not in _WHOLE:
             entries[key] = Item(item.path, item.file, item.line, [*there.items, *item.items])
         else:
             entries[key] = item
@@ -287,9 +282,7 @@ def _sort(file: _File) -> None:
             file.gone[name] = "the load balancer is in its place, with a rule for each web service"
         elif sockets:
             file.gone[name] = "looks at Docker's own socket, and there is none here"
-        elif (
-            kept and not item.get("build") and not re.search("exporter|express|compass|admin|cerebro|kibana|-ui", image)
-        ):
+        elif kept and not item.get("build") and not _BESIDE.search(image):
             file.gone[name] = f"keeps data, which a task loses: {kept}"
         else:
             file.names[name] = name_of(name, [*file.names.values(), *file.attachments.values()])

@@ -115,7 +115,12 @@ class Draft:
         from scaleout_cfn.rendering import render
 
         if not self.tables.get("services"):
-            raise UsageError(f"{command}: nothing was written: there is no service in it that could be one of a set")
+            marked = [leaf for document in self.documents for leaf in document.leaves() if leaf.fate]
+            told = {leaf.words: f"; {leaf.path}: {leaf.words}" for leaf in marked}
+            raise UsageError(
+                f"{command}: nothing was written: there is no service in it that could be one of a set"
+                + "".join([*told.values()][:3])
+            )
         environments = self.tables.pop("environments", {})
         self.tables.setdefault("capacity", {"fargate": {"kind": "fargate"}})
         config = self._proven(self.tables, ())

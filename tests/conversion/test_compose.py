@@ -198,5 +198,6 @@ def test_each_leaf_of_a_file_has_its_line_and_the_config_loads(
 
 
 def test_a_file_with_nothing_for_a_set_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no service in it that could be one of a set"):
+    why = r"no service in it that could be one of a set; services\.db\.image: keeps data, which a task loses: .*MySQL"
+    with pytest.raises(UsageError, match=why):
         imported_from(tmp_path, "services:\n  db:\n    image: mysql:8\n")
