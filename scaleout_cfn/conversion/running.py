@@ -173,10 +173,7 @@ def _service(draft: Draft, aws: Aws, cluster: str, name: str, item: Item) -> Non
         ecs = (controller.get("type") or NOTHING).text in ("", "ECS")
         controller.mark("taken" if ecs else "changed", "deployments are those of ECS")
     if kind := item.get("schedulingStrategy"):
-        replica = kind.text == "REPLICA"
-        kind.mark(
-            "taken" if replica else "no place", "REPLICA" if replica else "each service here has a count of tasks"
-        )
+        kind.mark("taken" if kind.text == "REPLICA" else "no place", "each service here has a count of tasks")
     strategies = (item.get("placementStrategy") or NOTHING).items
     if strategies and not on_fargate:
         first = (strategies[0].get("type") or NOTHING).text

@@ -148,15 +148,17 @@ class Engine:
         ) as process:
             assert process.stdout is not None
             _FOLLOWED[container] = process
-            rest = b""
-            while part := os.read(process.stdout.fileno(), 1 << 16):
-                *whole, rest = (rest + part).split(b"\n")
-                if whole:
-                    yield [line.decode(errors="replace") for line in whole]
-                time.sleep(0.1)
-            if rest:
-                yield [rest.decode(errors="replace")]
-        del _FOLLOWED[container]
+            try:
+                rest = b""
+                while part := os.read(process.stdout.fileno(), 1 << 16):
+                    *whole, rest = (rest + part).split(b"\n")
+                    if whole:
+                        yield [line.decode(errors="replace") for line in whole]
+                    time.sleep(0.1)
+                if rest:
+                    yield [rest.decode(errors="replace")]
+            finally:  # also where nobody reads on
+                del _FOLLOWED[container]
 
     def exit_code(self, container: str) -> int:
         """Wait until a container has ended."""
